@@ -1,0 +1,52 @@
+"""Expensive arrays kept on disk by content: solved mocks are made once and shared by all processes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def cache_folder() -> Path:
+    """Folder of the cache: ``$HALOASSAY_CACHE``, else the user's cache folder of this system."""
+    import platformdirs
+
+    return Path(os.environ.get("HALOASSAY_CACHE") or platformdirs.user_cache_dir("haloassay"))
+
+
+def content_key(content: Any) -> str:
+    """Name for plain content (numbers, strings, lists, tables): equal content, equal name."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def cached(content: Any, make: Callable[[], Arrays]) -> Arrays:
+    """Arrays that ``make`` returns for ``content``, from disk where they were made before.
+
+    A file that cannot be read is made again; a folder that cannot be written costs only the saving.
+    """
+    path = cache_folder() / f"{content_key(content)}.npz"
+    with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile), np.load(path) as stored:
+        return {name: stored[name] for name in stored.files}
+    arrays = make()
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, **arrays)
+            os.replace(temporary, path)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+    return arrays

@@ -1,0 +1,17 @@
+"""What can go wrong and be the user's to mend: every message is one clear line."""
+
+
+class HaloassayError(Exception):
+    """Base of all errors that a user can act on; the command line prints them without a traceback."""
+
+
+class InputError(HaloassayError, ValueError):
+    """Unusable input: a scenario, a catalogue, a setting. The message says what, where, and what is allowed."""
+
+
+class EquilibriumError(InputError):
+    """No collisionless equilibrium has the wanted density and anisotropy; the message says where it fails."""
+
+
+class EstimationError(HaloassayError):
+    """An estimator cannot determine its quantity from this catalogue; the message says why."""
