@@ -1,1 +1,80 @@
-"""haloassay.estimators"""
+"""Published methods that weigh the halo and measure its kinematics, one file a method."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+from haloassay.errors import InputError
+from haloassay.estimate import Estimator
+from haloassay.settings import build, unknown
+
+#: Entry-point group under which other distributions offer their estimators.
+GROUP: Final = "haloassay.estimators"
+
+#: The estimators of this package: name to where the class stands.
+BUILTIN: Final[dict[str, str]] = {
+    "velocity-ellipsoid": "haloassay.estimators.velocity_ellipsoid:VelocityEllipsoid",
+    "jeans-3d": "haloassay.estimators.jeans_3d:Jeans3D",
+    "tracer-mass": "haloassay.estimators.tracer_mass:TracerMass",
+}
+
+
+def estimator_class(kind: str, where: str = "estimators") -> type[Estimator]:
+    """Class of the estimator called ``kind``.
+
+    Parameters
+    ----------
+    kind
+        A built-in name, a name of an installed distribution's entry point in the group
+        ``haloassay.estimators``, or ``"module:Class"``.
+    where
+        What to call this place in an error.
+
+    Raises
+    ------
+    InputError
+        If there is no such estimator, or what is found is not one.
+    """
+    target = BUILTIN.get(kind)
+    if target is None and ":" in kind:
+        target = kind
+    if target is None:
+        from importlib.metadata import entry_points
+
+        offered = {entry.name: entry.value for entry in entry_points(group=GROUP)}
+        if kind not in offered:
+            raise unknown("estimator", kind, {*BUILTIN, *offered}, where)
+        target = offered[kind]
+    return _checked(target, where)
+
+
+def _checked(target: str, where: str) -> type[Estimator]:
+    """Import ``"module:Class"`` and see that it is an estimator whose settings can be read."""
+    module, _, name = target.partition(":")
+    try:
+        found: Any = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"{where}: estimator {target!r} cannot be imported: {error}") from None
+    has_settings: bool = dataclasses.is_dataclass(found)
+    if not (isinstance(found, type) and issubclass(found, Estimator)):
+        raise InputError(f"{where}: {target!r} is not a subclass of haloassay.estimate.Estimator")
+    if not has_settings:
+        raise InputError(f"{where}: {target!r} is not a dataclass, so its settings are unknown")
+    return found
+
+
+def make_estimator(spec: Any, where: str = "estimators") -> Estimator:
+    """Estimator of a table of plain values: its ``kind`` and its settings.
+
+    Raises
+    ------
+    InputError
+        If the kind or a setting is unknown, or a value has the wrong type or range.
+    """
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("kind"), str):
+        raise InputError(f"{where}: expected a table with a key 'kind' (got {spec!r})")
+    settings = {key: value for key, value in spec.items() if key != "kind"}
+    return build(estimator_class(spec["kind"], where), settings, where)

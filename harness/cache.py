@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -23,6 +24,25 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(os.environ.get("HALOASSAY_CACHE") or platformdirs.user_cache_dir("haloassay"))
+
+
+def plain_content(component: Any) -> Any:
+    """Plain values that say everything about a component: its class and its settings, all the way down.
+
+    Raises
+    ------
+    TypeError
+        If something in it, such as a Python function, has no plain content.
+    """
+    if dataclasses.is_dataclass(component) and not isinstance(component, type):
+        fields = {f.name: getattr(component, f.name) for f in dataclasses.fields(component)}
+        content = {name: plain_content(value) for name, value in fields.items()}
+        return {"class": f"{type(component).__module__}.{type(component).__qualname__}", **content}
+    if isinstance(component, list | tuple):
+        return [plain_content(item) for item in component]
+    if component is None or isinstance(component, bool | int | float | str):
+        return component
+    raise TypeError(f"{component!r} has no plain content")
 
 
 def content_key(content: Any) -> str:

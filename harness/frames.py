@@ -1,8 +1,9 @@
-"""Coordinate frames: ICRS, Galactic and Galactocentric, Cartesian and spherical, with error covariances.
+"""Coordinate frames: ICRS, Galactic and Galactocentric, Cartesian and spherical.
 
-Galactocentric Cartesian axes are those of astropy: right-handed, the Sun at x < 0, z to the north Galactic pole.
-Spherical components are ordered (r, theta, phi) everywhere: v_r outward, v_theta towards the north pole (latitude
-direction), v_phi right-handed about z, so that prograde disc rotation has v_phi < 0.
+Galactocentric Cartesian axes are those of astropy: right-handed, the Sun at x < 0, z to the north
+Galactic pole. Spherical components are ordered (r, theta, phi) everywhere: v_r outward, v_theta
+towards the north pole (latitude direction), v_phi right-handed about z, so that prograde disc
+rotation has v_phi < 0.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 
-#: Rotation from ICRS to Galactic Cartesian axes as astropy composes it (Reid & Brunthaler 2004, FK5 to ICRS).
+#: Rotation from ICRS to Galactic Cartesian axes as astropy composes it (Reid & Brunthaler 2004,
+#: FK5 to ICRS).
 ICRS_TO_GALACTIC: Final = np.array(
     [
         [-0.05487565771259163, -0.8734370519556159, -0.48383507361671546],
@@ -60,7 +62,7 @@ class Sun:
         return np.array([self.vx, self.vy, self.vz])
 
     def rotation(self) -> FloatArray:
-        """(3, 3) rotation from ICRS to Galactocentric Cartesian axes, tilted by the height of the Sun."""
+        """(3, 3) rotation from ICRS to Galactocentric axes, tilted by the height of the Sun."""
         ra, dec = np.radians(_CENTRE)
         to_centre = _rotation(-dec, 1) @ _rotation(ra, 2)
         tilt = np.arcsin(self.z / np.hypot(self.x, self.z))
@@ -101,6 +103,35 @@ def spherical_basis(position: FloatArray) -> FloatArray:
     return sky_basis(lon, lat)[:, [0, 2, 1]]
 
 
+def galactic_to_icrs(lon: FloatArray, lat: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """ICRS direction of a Galactic one, and the rotation of its tangential components.
+
+    Parameters
+    ----------
+    lon, lat
+        (N,) Galactic longitude and latitude [deg].
+
+    Returns
+    -------
+    ra, dec
+        (N,) right ascension and declination [deg].
+    turn
+        (N, 2, 2) rotation from (pm_l, pm_b) to (pmra, pmdec), where pm_l contains cos b and pmra
+        cos dec.
+    """
+    galactic = sky_basis(lon, lat) @ ICRS_TO_GALACTIC
+    ra, dec = _direction(galactic[:, 0])
+    return ra, dec, np.einsum("nki,nji->nkj", sky_basis(ra, dec)[:, 1:], galactic[:, 1:])
+
+
+def _direction(vector: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Longitude in [0, 360) and latitude [deg] of (N, 3) vectors."""
+    x, y, z = vector.T
+    lon = np.degrees(np.arctan2(y, x)) % 360.0
+    # the remainder of a tiny negative angle rounds to 360
+    return np.where(lon < 360.0, lon, 0.0), np.degrees(np.arctan2(z, np.hypot(x, y)))
+
+
 def heliocentric_to_galactocentric(
     ra: FloatArray,
     dec: FloatArray,
@@ -112,27 +143,31 @@ def heliocentric_to_galactocentric(
 ) -> tuple[FloatArray, FloatArray]:
     """Galactocentric positions (N, 3) [kpc] and velocities (N, 3) [km/s].
 
-    Parameters are (N,) arrays: ICRS right ascension and declination [deg], heliocentric distance [kpc], proper
-    motions mu_alpha* and mu_delta [mas/yr], and line-of-sight velocity [km/s].
+    Parameters are (N,) arrays: ICRS right ascension and declination [deg], heliocentric distance
+    [kpc], proper motions mu_alpha* and mu_delta [mas/yr], and line-of-sight velocity [km/s].
     """
-    basis = sky_basis(ra, dec)
-    sky = np.stack([vlos, KMS_PER_MASYR_KPC * distance * pmra, KMS_PER_MASYR_KPC * distance * pmdec], axis=1)
+    lon, lat = np.radians(ra), np.radians(dec)
+    cl, sl, cb, sb = np.cos(lon), np.sin(lon), np.cos(lat), np.sin(lat)
+    east = KMS_PER_MASYR_KPC * distance * pmra
+    north = KMS_PER_MASYR_KPC * distance * pmdec
+    outward = vlos * cb - north * sb  # away from the Earth's axis
+    position = np.stack([distance * cb * cl, distance * cb * sl, distance * sb], axis=1)
+    velocity = np.stack(
+        [outward * cl - east * sl, outward * sl + east * cl, vlos * sb + north * cb], axis=1
+    )
     rotation = sun.rotation()
-    position = distance[:, None] * basis[:, 0] @ rotation.T + sun.position
-    velocity = np.einsum("nk,nki->ni", sky, basis) @ rotation.T + sun.velocity
-    return position, velocity
+    return position @ rotation.T + sun.position, velocity @ rotation.T + sun.velocity
 
 
 def galactocentric_to_heliocentric(
     position: FloatArray, velocity: FloatArray, sun: Sun
 ) -> dict[str, FloatArray]:
-    """Inverse of :func:`heliocentric_to_galactocentric`: columns ra, dec, distance, pmra, pmdec, vlos."""
+    """Columns ra, dec, distance, pmra, pmdec, vlos: heliocentric_to_galactocentric undone."""
     rotation = sun.rotation()
     x = (position - sun.position) @ rotation
     v = (velocity - sun.velocity) @ rotation
     distance = np.linalg.norm(x, axis=1)
-    ra = np.degrees(np.arctan2(x[:, 1], x[:, 0])) % 360.0
-    dec = np.degrees(np.arctan2(x[:, 2], np.hypot(x[:, 0], x[:, 1])))
+    ra, dec = _direction(x)
     sky = np.einsum("nki,ni->nk", sky_basis(ra, dec), v)
     scale = KMS_PER_MASYR_KPC * distance
     return {
@@ -146,22 +181,13 @@ def galactocentric_to_heliocentric(
 
 
 def spherical_velocity(position: FloatArray, velocity: FloatArray) -> FloatArray:
-    """(N, 3) velocity components (v_r, v_theta, v_phi) [km/s]."""
-    return np.einsum("nki,ni->nk", spherical_basis(position), velocity)
+    """(N, 3) velocity components (v_r, v_theta, v_phi) [km/s] at Cartesian ``position`` (N, 3).
 
-
-def displacement_jacobian(position: FloatArray, spherical: FloatArray) -> FloatArray:
-    """(N, 3, 3) derivative of (v_r, v_theta, v_phi) by a displacement along (r, theta, phi) [km/s/kpc].
-
-    The velocity is fixed; what turns is the spherical basis under it.
+    On the z axis, where longitude is undefined, it is taken as zero: the limit along +x.
     """
-    r = np.linalg.norm(position, axis=1)
-    tan_lat = position[:, 2] / np.maximum(np.hypot(position[:, 0], position[:, 1]), 1e-300)
-    v_r, v_t, v_p = spherical.T
-    zero = np.zeros_like(r)
-    rows = [
-        [zero, v_t, v_p],
-        [zero, -v_r, -tan_lat * v_p],
-        [zero, zero, tan_lat * v_t - v_r],
-    ]
-    return np.moveaxis(np.array(rows), -1, 0) / r[:, None, None]
+    x, y, z = position.T
+    vx, vy, vz = velocity.T
+    lon, lat = np.arctan2(y, x), np.arctan2(z, np.hypot(x, y))
+    cl, sl, cb, sb = np.cos(lon), np.sin(lon), np.cos(lat), np.sin(lat)
+    v_R = cl * vx + sl * vy
+    return np.stack([cb * v_R + sb * vz, cb * vz - sb * v_R, cl * vy - sl * vx], axis=1)

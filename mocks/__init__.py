@@ -1,1 +1,48 @@
-"""haloassay.mocks"""
+"""From a known truth to an observed catalogue: potentials, tracers, anisotropy, equilibria, surveys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from haloassay.errors import InputError
+from haloassay.settings import load, unknown
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from haloassay.mocks.stars import Stars
+    from haloassay.mocks.truth import Truth
+
+#: Kind of mock to the function that makes it from its table and the name of the place.
+KINDS: Final = {
+    "equilibrium": "haloassay.mocks.halo:make_halo",
+    "local-jeans-gaussian": "haloassay.mocks.halo:make_halo",
+}
+
+
+class Mock(Protocol):
+    """A population whose truth is known."""
+
+    @property
+    def truth(self) -> Truth:
+        """What is true of it, independent of any draw."""
+
+    def sample(self, n: int, rng: np.random.Generator) -> Stars:
+        """Draw ``n`` independent stars."""
+
+
+def make_mock(spec: Mapping[str, Any], where: str = "mock") -> Mock:
+    """Mock of a table with a key ``kind``; checked at once, solved when first used.
+
+    Raises
+    ------
+    InputError
+        If a kind or setting is unknown, missing or out of range; ``where`` names the place.
+    """
+    if not isinstance(spec, Mapping) or "kind" not in spec:
+        raise InputError(f"{where}: key 'kind' is missing (allowed: {', '.join(sorted(KINDS))})")
+    if spec["kind"] not in KINDS:
+        raise unknown("mock", spec["kind"], KINDS, where)
+    mock: Mock = load(KINDS[spec["kind"]])(spec, where)
+    return mock

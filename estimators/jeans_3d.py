@@ -1,0 +1,253 @@
+"""Enclosed mass from the spherical Jeans equation and all three dispersions (Bird et al. 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from haloassay.constants import G
+from haloassay.errors import EstimationError
+from haloassay.estimate import Estimate, Estimates, Estimator
+from haloassay.estimators.bins import (
+    Bin,
+    DensitySlope,
+    check_edges,
+    check_finite,
+    density_slope,
+    radial_bins,
+)
+from haloassay.estimators.nfw import NFWFit, nfw_rows
+from haloassay.estimators.posterior import EmceeRun, LogDensity, Sampler, emcee_draws, quadrature
+from haloassay.estimators.velocity_ellipsoid import Ellipsoid, fit_bin
+from haloassay.settings import require
+
+if TYPE_CHECKING:
+    from haloassay.catalogue import Catalogue
+
+FloatArray = NDArray[np.float64]
+
+#: Upper limit of the flat prior of the scale of sigma_r(r) [kpc] (Bird 2022, section 2.1).
+H_MAX: Final = 1000.0
+
+#: Run of emcee for sigma_r, and fit of the halo, as published.
+_PUBLISHED: Final = EmceeRun(1000, 1500, 500)
+_HALO: Final = NFWFit()
+
+
+@dataclass(frozen=True)
+class Jeans3D(Estimator):
+    """Enclosed mass and circular velocity from binned velocity ellipsoids, then an NFW halo.
+
+    M(<r) = -(1/G) [r^2 dsigma_r^2/dr + r ((2 + alpha) sigma_r^2 - sigma_theta^2 - sigma_phi^2)]
+    (Bird et al. 2022, eq. 1). The dispersions are those of the bins (:mod:`velocity_ellipsoid`);
+    the gradient is that of sigma_r = s0 exp(-r / h) fitted to them (eq. 2, 3). Each term is drawn
+    from a Gaussian, independently, as published, so the covariance of gradient and dispersion is
+    left out.
+
+    Biased where sigma_r is not exponential, where it varies much inside a bin, and by a wrong
+    alpha.
+
+    Parameters
+    ----------
+    bins
+        Edges [kpc].
+    alpha
+        d ln rho / d ln r of the tracers that the observer assumes: one number, or a table of slopes
+        and breaks.
+    min_stars
+        Bins with fewer stars have no value and stay out of the fits.
+    errors
+        Standard errors of the dispersions: ``"poisson"``, sigma / sqrt(2 N), or ``"fisher"``, which
+        knows the measurement errors. Bird et al. name Poisson statistics without printing the
+        formula.
+    sampler
+        Of both fits: ``"quadrature"``, or ``"emcee"`` as published.
+    emcee
+        Length of emcee's run for sigma_r; Bird et al.: 1000 walkers, 1500 steps, 500 burnt.
+    n_draws
+        Draws of each mass (100 in Bird et al.), and of the posterior of the halo.
+    nfw
+        The fit of the dark halo, or ``"none"``.
+    """
+
+    name: ClassVar[str] = "jeans-3d"
+    reference: ClassVar[str] = "2022MNRAS.516..731B"
+    assumes: ClassVar[tuple[str, ...]] = (
+        "spherical",
+        "equilibrium",
+        "non-rotating",
+        "known density slope",
+    )
+    yields: ClassVar[tuple[str, ...]] = ("enclosed_mass", "v_c", "m200", "r200", "c200")
+
+    bins: tuple[float, ...]
+    alpha: float | DensitySlope
+    min_stars: int = 10
+    errors: Literal["poisson", "fisher"] = "poisson"
+    sampler: Sampler = "quadrature"
+    emcee: EmceeRun = _PUBLISHED
+    n_draws: int = 1000
+    nfw: NFWFit | Literal["none"] = _HALO
+
+    def __post_init__(self) -> None:
+        check_edges(self.bins)
+        require(self.min_stars >= 5, f"min_stars: at least 5 (got {self.min_stars})")
+        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
+
+    def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
+        """Rows enclosed_mass and v_c of each bin, and of the halo; a note where no value is."""
+        check_finite(catalogue)
+        profile = [
+            _Point.of(catalogue, b, self.min_stars, self.errors)
+            for b in radial_bins(catalogue.r, self.bins)
+        ]
+        usable = [point for point in profile if not point.note]
+        r = np.array([point.bin.r for point in usable])
+        sigma = np.array([point.sigma for point in usable]).reshape(-1, 3)
+        error = np.array([point.error for point in usable]).reshape(-1, 3)
+        try:
+            fit = self._fit_sigma_r(r, sigma[:, 0], error[:, 0], rng)
+        except EstimationError as failure:
+            notes = [point.note or str(failure) for point in profile]
+            return _no_estimates(profile, notes, str(failure), self.nfw != "none")
+        slope = gradient(r, *fit.T[:, :, None])
+        mass = self._mass_draws(r, sigma, error, slope, rng)
+        rows = _profile_rows(profile, iter(mass.T))
+        if self.nfw != "none":
+            lo, value, hi = np.percentile(mass, [16.0, 50.0, 84.0], axis=0)
+            half = 0.5 * (hi - lo)
+            rows += nfw_rows(r, value, half, self.nfw, self.sampler, self.n_draws, rng)
+        return Estimates(rows)
+
+    def _fit_sigma_r(
+        self, r: FloatArray, sigma: FloatArray, error: FloatArray, rng: np.random.Generator
+    ) -> FloatArray:
+        """(n, 2) draws of (s0 [km/s], h [kpc])."""
+        if len(r) < 2:
+            raise EstimationError(
+                f"the gradient of sigma_r needs two bins with dispersions (got {len(r)})"
+            )
+        log_density = exponential_log_density(r, sigma, error)
+        start = _start(r, sigma, error)
+        if self.sampler == "emcee":
+            return emcee_draws(log_density, start, 0.01 * start, self.emcee, 20000, rng)
+        return quadrature(log_density, start, 0.02 * start, 20000, rng)
+
+    def _mass_draws(
+        self,
+        r: FloatArray,
+        sigma: FloatArray,
+        error: FloatArray,
+        slope: FloatArray,
+        rng: np.random.Generator,
+    ) -> FloatArray:
+        """(n_draws, n) draws of M(<r) [Msun], each term Gaussian."""
+        lo, middle, hi = np.percentile(slope, [16.0, 50.0, 84.0], axis=0)
+        terms = sigma + error * rng.standard_normal((self.n_draws, *sigma.shape))
+        steepness = middle + 0.5 * (hi - lo) * rng.standard_normal((self.n_draws, len(r)))
+        alpha = density_slope(self.alpha).slope(r)
+        return jeans_mass(r, steepness, np.moveaxis(terms, -1, 0), alpha)
+
+
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """Dispersions of a bin, their standard errors, each (3,) [km/s]; or why there are none."""
+
+    bin: Bin
+    sigma: FloatArray
+    error: FloatArray
+    note: str = ""
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, bin_: Bin, min_stars: int, errors: str) -> _Point:
+        try:
+            ellipsoid: Ellipsoid = fit_bin(catalogue, bin_, min_stars)
+        except EstimationError as error:
+            return cls(bin_, np.empty(0), np.empty(0), str(error))
+        if ellipsoid.hidden.any():
+            return cls(bin_, np.empty(0), np.empty(0), ellipsoid.note())
+        sigma = ellipsoid.sigma
+        poisson = sigma / np.sqrt(2.0 * ellipsoid.n)
+        return cls(bin_, sigma, poisson if errors == "poisson" else ellipsoid.sigma_error)
+
+
+def jeans_mass(r: ArrayLike, slope: ArrayLike, sigma: ArrayLike, alpha: ArrayLike) -> FloatArray:
+    """Enclosed mass [Msun] of the spherical Jeans equation (Bird 2022, eq. 1).
+
+    Parameters
+    ----------
+    r
+        Radii [kpc].
+    slope
+        d sigma_r^2 / dr [(km/s)^2 / kpc].
+    sigma
+        Dispersions (3, ...) in r, theta, phi [km/s].
+    alpha
+        d ln rho / d ln r of the tracers.
+    """
+    r, slope, alpha = (np.asarray(a, dtype=float) for a in (r, slope, alpha))
+    rr, tt, pp = np.square(np.asarray(sigma, dtype=float))
+    return np.asarray(-(r * r * slope + r * ((2.0 + alpha) * rr - tt - pp)) / G)
+
+
+def gradient(r: FloatArray, s0: FloatArray, h: FloatArray) -> FloatArray:
+    """Gradient d sigma_r^2 / dr = -2 s0^2 / h exp(-2 r / h) [(km/s)^2 / kpc] (eq. 3)."""
+    return np.asarray(-2.0 * s0**2 / h * np.exp(-2.0 * r / h))
+
+
+def exponential_log_density(r: FloatArray, sigma: FloatArray, error: FloatArray) -> LogDensity:
+    """Log posterior of (s0, h) of s0 exp(-r / h): chi^2, flat for s0 > 0, 0 < h < 1000 kpc."""
+
+    def log_density(points: FloatArray) -> FloatArray:
+        s0, h = points[:, :1], points[:, 1:]
+        inside = (s0 > 0.0) & (h > 0.0) & (h < H_MAX)
+        model = np.where(inside, s0, 1.0) * np.exp(-r / np.where(inside, h, 1.0))
+        chi2 = np.sum(((sigma - model) / error) ** 2, axis=1)
+        return np.where(inside[:, 0], -0.5 * chi2, -np.inf)
+
+    return log_density
+
+
+def _start(r: FloatArray, sigma: FloatArray, error: FloatArray) -> FloatArray:
+    """(s0, h) of a weighted straight line through ln sigma, inside the prior."""
+    slope, _ = np.polyfit(r, np.log(sigma), 1, w=sigma / error)
+    h = 1.0 / np.clip(-slope, 1.0 / (0.9 * H_MAX), 1.0)
+    weight = (np.exp(-r / h) / error) ** 2
+    return np.array([np.average(sigma * np.exp(r / h), weights=weight), h])
+
+
+def _profile_rows(profile: list[_Point], masses: Iterator[FloatArray]) -> list[Estimate]:
+    """Rows enclosed_mass, then v_c, of all bins; ``masses`` yields the draws of the usable ones."""
+    mass_rows, velocity_rows = [], []
+    for point in profile:
+        where = point.bin.where
+        if point.note:
+            mass_rows.append(Estimate.undetermined("enclosed_mass", point.note, **where))
+            velocity_rows.append(Estimate.undetermined("v_c", point.note, **where))
+            continue
+        draws = next(masses)
+        mass_rows.append(Estimate.from_draws("enclosed_mass", draws, **where))
+        if np.median(draws) > 0.0:
+            v_c = np.sqrt(G * np.maximum(draws, 0.0) / point.bin.r)
+            velocity_rows.append(Estimate.from_draws("v_c", v_c, **where))
+        else:
+            velocity_rows.append(
+                Estimate.undetermined("v_c", "the enclosed mass is negative", **where)
+            )
+    return mass_rows + velocity_rows
+
+
+def _no_estimates(profile: list[_Point], notes: list[str], reason: str, halo: bool) -> Estimates:
+    """Rows without values: bins with their own notes, the halo with the reason."""
+    rows = [
+        Estimate.undetermined(quantity, note, **point.bin.where)
+        for quantity in ("enclosed_mass", "v_c")
+        for point, note in zip(profile, notes, strict=True)
+    ]
+    return Estimates(
+        rows + [Estimate.undetermined(q, reason) for q in ("m200", "r200", "c200") if halo]
+    )

@@ -1,0 +1,232 @@
+"""Posteriors of few parameters: adaptive quadrature, and the ensemble sampler of the papers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from haloassay.errors import EstimationError
+from haloassay.settings import require
+
+FloatArray = NDArray[np.float64]
+
+#: Natural logarithm of a density, up to a constant, of (m, d) points: (m,); -inf outside the prior.
+LogDensity = Callable[[FloatArray], FloatArray]
+
+Sampler = Literal["quadrature", "emcee"]
+
+#: Points a side of the grid that finds the posterior, and of those that draw from it, by dimension.
+_SCOUT: Final = {1: 65, 2: 25, 3: 15}
+_GRIDS: Final = {1: (257, 4097), 2: (65, 129, 257, 513, 1025), 3: (33, 65, 129)}
+
+
+@dataclass(frozen=True)
+class EmceeRun:
+    """Length of a run of emcee's ensemble sampler (Foreman-Mackey et al. 2013).
+
+    Parameters
+    ----------
+    walkers
+        Number of walkers.
+    steps
+        Steps of each walker, those that are thrown away included.
+    burn
+        Steps thrown away at the start.
+    """
+
+    walkers: int
+    steps: int
+    burn: int
+
+    #: An unknown key in the nested table of a scenario is an error.
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        require(self.walkers >= 8, f"walkers: at least 8 (got {self.walkers})")
+        require(
+            0 <= self.burn < self.steps, f"burn: fewer than steps, {self.steps} (got {self.burn})"
+        )
+
+
+def quadrature(
+    log_density: LogDensity,
+    start: ArrayLike,
+    scale: ArrayLike,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Independent draws from a density of 1 to 3 parameters, by a grid that fits itself to it.
+
+    A coarse grid moves, turns and stretches until it covers the density in coordinates in which it
+    has unit covariance. A finer grid gives each cell a weight, the largest of its own and its
+    neighbours'; points drawn from it, uniform inside a cell, are kept by their density over that
+    weight. So edges of a prior and what is finer than a cell are drawn as they are; the grid is
+    refined until enough points are kept that no draw occurs twice.
+
+    Parameters
+    ----------
+    log_density
+        Log density of (m, d) points, (m,); it may be unnormalised, and is -inf where the prior
+        excludes.
+    start
+        (d,) point of finite density.
+    scale
+        (d,) rough widths of the density; factors of thousands off are fine.
+    n_draws
+        Number of draws.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    ndarray
+        (n_draws, d) draws.
+
+    Raises
+    ------
+    EstimationError
+        If the density is not finite at ``start``, does not fall off, or is too rough for the finest
+        grid.
+    """
+    frame = _cover(log_density, np.array(start, float), np.diag(np.array(scale, float)))
+    for n in _GRIDS[len(frame[0])]:
+        points, weights = _candidates(log_density, frame, n, 4 * n_draws, rng)
+        if weights.max() * n_draws < 1.0 and np.sum(weights**2) * len(weights) < 2.5:
+            steps = (rng.random() + np.arange(n_draws)) / n_draws
+            return points[np.searchsorted(np.cumsum(weights)[:-1], steps)]
+    raise EstimationError("the posterior is too rough to be drawn from on a grid")
+
+
+def _candidates(
+    log_density: LogDensity,
+    frame: tuple[FloatArray, FloatArray, float],
+    n: int,
+    n_candidates: int,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, FloatArray]:
+    """Points (n_candidates, d) from the cells of a grid of n^d, and weights that sum to one."""
+    centre, axes, half = frame
+    d = len(centre)
+    u, cell = _midpoints(d, n, half)
+    proposal = _weights(log_density(centre + u @ axes.T)).reshape((n,) * d)
+    for axis in range(d):
+        padded = np.pad(proposal, [(1, 1) if k == axis else (0, 0) for k in range(d)])
+        windows = np.lib.stride_tricks.sliding_window_view(padded, 3, axis=axis)
+        proposal = windows.max(axis=-1)
+    cumulated = np.cumsum(proposal)
+    chosen = np.searchsorted(cumulated, rng.random(n_candidates) * cumulated[-1], side="right")
+    points = centre + (u[chosen] + cell * (rng.random((n_candidates, d)) - 0.5)) @ axes.T
+    density = log_density(points)
+    return points, _weights(density - np.log(proposal.ravel()[chosen]))
+
+
+def _midpoints(d: int, n: int, half: float) -> tuple[FloatArray, float]:
+    """(n^d, d) midpoints of the cells of a grid over [-half, half]^d, and the width of a cell."""
+    cell = 2.0 * half / n
+    line = (np.arange(n) - 0.5 * (n - 1)) * cell
+    return np.stack(np.meshgrid(*[line] * d, indexing="ij"), axis=-1).reshape(-1, d), cell
+
+
+def _weights(log_density: FloatArray) -> FloatArray:
+    """Weights of equal cells, summing to one."""
+    top = np.max(log_density)
+    if not np.isfinite(top):
+        raise EstimationError(
+            "the posterior has no point of finite density where it was looked for"
+        )
+    weights = np.exp(log_density - top)
+    return np.asarray(weights / weights.sum())
+
+
+def _moments(u: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean (d,) and covariance (d, d) of weighted points."""
+    mean = weights @ u
+    centred = u - mean
+    return mean, (centred * weights[:, None]).T @ centred
+
+
+def _cover(
+    log_density: LogDensity, centre: FloatArray, axes: FloatArray
+) -> tuple[FloatArray, FloatArray, float]:
+    """Centre, axes (columns) and half width of a grid that covers the whitened density."""
+    d, half = len(centre), 6.0
+    for _ in range(200):
+        u, cell = _midpoints(d, _SCOUT[d], half)
+        lp = log_density(centre + u @ axes.T)
+        weights = _weights(lp)
+        rim = np.abs(u).max(axis=1) > half - cell
+        top = int(np.argmax(weights))
+        if rim[top]:  # uphill is outside: follow, in longer strides
+            centre, axes = centre + axes @ u[top], 1.5 * axes
+            continue
+        mean, cov = _moments(u, weights)
+        spread = np.linalg.eigvalsh(cov)
+        settled = spread[0] > 0.6 and spread[-1] < 1.6 and np.all(np.abs(mean) < 0.5)
+        leak = weights[rim].sum()
+        if settled and leak < 1e-6:
+            return centre, axes, half
+        if settled:
+            half *= 1.25
+            if half > 50.0:
+                break
+            continue
+        # where one cell holds all weight its own width is all that is known of the spread
+        centre = centre + axes @ mean
+        axes = axes @ np.linalg.cholesky(cov + cell**2 / 12.0 * np.eye(d))
+    raise EstimationError(
+        "the posterior does not fall off: the data and the prior do not bound the parameters"
+    )
+
+
+def emcee_chain(
+    log_density: LogDensity,
+    start: ArrayLike,
+    scale: ArrayLike,
+    run: EmceeRun,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Chain (steps - burn, walkers, d) of emcee's ensemble sampler, reproducible from ``rng``.
+
+    Walkers start in a Gaussian ball of width ``scale`` about ``start``, inside the prior.
+
+    Raises
+    ------
+    EstimationError
+        If no such ball has points of finite density.
+    """
+    import emcee
+
+    start, scale = np.asarray(start, float), np.asarray(scale, float)
+    walkers = start + scale * rng.standard_normal((run.walkers, len(start)))
+    for _ in range(100):
+        outside = ~np.isfinite(log_density(walkers))
+        if not outside.any():
+            break
+        scale = 0.9 * scale
+        walkers[outside] = start + scale * rng.standard_normal((int(outside.sum()), len(start)))
+    else:
+        raise EstimationError(
+            "the posterior has no point of finite density where it was looked for"
+        )
+    sampler = emcee.EnsembleSampler(run.walkers, len(start), log_density, vectorize=True)
+    legacy = np.random.RandomState(rng.integers(2**32, dtype=np.uint32))  # what emcee runs on
+    sampler.run_mcmc(emcee.State(walkers, random_state=legacy.get_state()), run.steps)
+    return np.asarray(sampler.get_chain(discard=run.burn))
+
+
+def emcee_draws(
+    log_density: LogDensity,
+    start: ArrayLike,
+    scale: ArrayLike,
+    run: EmceeRun,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """(n_draws, d) points taken at random from the chain of :func:`emcee_chain`."""
+    chain = emcee_chain(log_density, start, scale, run, rng)
+    flat = chain.reshape(-1, chain.shape[-1])
+    return flat[rng.choice(len(flat), size=n_draws, replace=len(flat) < n_draws)]

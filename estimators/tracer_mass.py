@@ -1,0 +1,454 @@
+"""Tracer mass estimators: enclosed mass as a weighted mean of squared velocities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from haloassay.constants import G
+from haloassay.errors import EstimationError
+from haloassay.estimate import INTERVALS, Estimate, Estimates, Estimator
+from haloassay.estimators.bins import (
+    Bin,
+    DensitySlope,
+    Edges,
+    bootstrap,
+    check_edges,
+    check_finite,
+    density_slope,
+    radial_bins,
+)
+from haloassay.estimators.nfw import Baryons, NFWFit, baryons_mass, nfw_rows
+from haloassay.estimators.posterior import Sampler
+from haloassay.estimators.velocity_ellipsoid import fit_bin
+from haloassay.profiles import nfw_enclosed_mass, nfw_shape, virial_mass
+from haloassay.settings import require
+
+if TYPE_CHECKING:
+    from haloassay.catalogue import Catalogue
+
+FloatArray = NDArray[np.float64]
+
+Data = Literal["r-vr", "r-v", "r-vlos", "r-vt", "R-vlos", "R-pm"]
+LineOfSight = Literal["x", "y", "z"]
+
+
+@dataclass(frozen=True)
+class KnownShape:
+    """Shape of the potential's enclosed mass, of which only the normalisation is looked for.
+
+    Parameters
+    ----------
+    kind
+        ``"nfw"``.
+    r_s
+        Scale radius [kpc]; or r200 and c.
+    r200, c
+        Virial radius [kpc] and concentration: needed with baryons, whose share in the mass they
+        fix.
+    baryons
+        Baryons whose mass, in proportion, is part of the shape.
+    h0
+        Hubble's constant [km/s/Mpc], for the mass within r200.
+    """
+
+    kind: Literal["nfw"] = "nfw"
+    r_s: float | None = None
+    r200: float | None = None
+    c: float | None = None
+    baryons: Baryons = "none"
+    h0: float = 67.8
+
+    #: An unknown key in the nested table of a scenario is an error.
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        virial = self.r200 is not None and self.c is not None
+        partly = self.r200 is not None or self.c is not None
+        require(
+            (self.r_s is not None and not partly) or (self.r_s is None and virial),
+            "shape: give either r_s, or r200 and c",
+        )
+        require(virial or self.baryons == "none", "shape: baryons need r200 and c, not r_s")
+        for name in ("r_s", "r200", "c", "h0"):
+            value = getattr(self, name)
+            require(value is None or value > 0.0, f"shape: {name} is positive (got {value})")
+
+    def mass(self, r: ArrayLike) -> FloatArray:
+        """Enclosed mass at ``r`` [kpc], normalisation arbitrary."""
+        if self.r200 is None or self.c is None:
+            return nfw_shape(np.asarray(r, dtype=float) / self.r_s)
+        halo = nfw_enclosed_mass(r, virial_mass(self.r200, self.h0), self.r200, self.c)
+        return np.asarray(halo + baryons_mass(self.baryons, r))
+
+
+@dataclass(frozen=True)
+class TracerMass(Estimator):
+    """Enclosed mass from a weighted mean of squared velocities.
+
+    Scale-free (Watkins, Evans & An 2010; An & Evans 2011; Evans, An & Deason 2011; Bird et al.
+    2022, eq. 4): v_c^2 proportional to r^-a, density to r^alpha, constant beta; M(<r_out) = C <v^2
+    r^a> times a factor that depends on the data. With a ``shape``, the potential is known up to its
+    normalisation, and the boundary term of a sample that is cut in radius is subtracted.
+    Measurement errors stay in the squared velocities.
+
+    Biased in a pure NFW potential, by a few to 16 per cent depending on the range, where
+    scale-free; by a varying beta; by velocity errors that are not small against the dispersion.
+
+    Parameters
+    ----------
+    alpha
+        d ln rho / d ln r of the tracers that the observer assumes: one number, or a table of slopes
+        and breaks; taken at the median radius of a bin.
+    data
+        What is known of a star: r and v_r, v, v_los or v_t; or, for a distant observer along
+        ``line_of_sight``, projected radius R and v_los, or R and both transverse velocities.
+    a
+        Slope of the potential; 0.5 stands for an NFW halo like the Milky Way's (Watkins et al.
+        2010).
+    beta
+        Anisotropy, or ``"measured"``: that of the bin's velocity ellipsoid, freed from the errors.
+    bins
+        Edges [kpc], or ``"none"`` for the whole sample.
+    at
+        Radius of the mass: ``"median"`` of the bin's stars (Bird et al.), or that of its
+        ``"outermost"`` star.
+    subtract_mean
+        Take <v_r> of the bin from v_r, against the reflex motion caused by the LMC; touches r-vr
+        and r-v.
+    line_of_sight
+        Cartesian axis along which a distant observer looks.
+    shape
+        Known shape of the potential, for r-vr; or ``"scale-free"``.
+    r_out
+        Radii [kpc] at which a known shape gives the mass of the whole sample, in place of ``at``.
+    min_stars
+        Bins with fewer stars have no value.
+    n_bootstrap
+        Resampled catalogues behind the intervals; r and v are resampled, beta is kept (100 in Bird
+        et al.).
+    nfw
+        Fit of a dark halo to the masses of the bins, as in Bird et al., or ``"none"``.
+    sampler
+        Of that fit.
+    """
+
+    name: ClassVar[str] = "tracer-mass"
+    reference: ClassVar[str] = "2011MNRAS.413.1744A"
+    assumes: ClassVar[tuple[str, ...]] = (
+        "spherical",
+        "equilibrium",
+        "non-rotating",
+        "constant beta",
+        "known density slope",
+        "known shape of the potential",
+    )
+    yields: ClassVar[tuple[str, ...]] = ("enclosed_mass", "m200", "r200", "c200")
+
+    alpha: float | DensitySlope
+    data: Data = "r-vr"
+    a: float = 0.5
+    beta: float | Literal["measured"] = "measured"
+    bins: Edges = "none"
+    at: Literal["median", "outermost"] = "median"
+    subtract_mean: bool = True
+    line_of_sight: LineOfSight = "z"
+    shape: KnownShape | Literal["scale-free"] = "scale-free"
+    r_out: tuple[float, ...] = ()
+    min_stars: int = 10
+    n_bootstrap: int = 100
+    nfw: NFWFit | Literal["none"] = "none"
+    sampler: Sampler = "quadrature"
+
+    def __post_init__(self) -> None:
+        check_edges(self.bins)
+        require(
+            -1.0 < self.a <= 1.0, f"a: above -1, at most 1, which is a point mass (got {self.a})"
+        )
+        if self.beta != "measured":
+            require(self.beta < 1.0, f"beta: below 1 (got {self.beta})")
+        least = 5 if self.beta == "measured" else 2
+        require(self.min_stars >= least, f"min_stars: at least {least} (got {self.min_stars})")
+        require(self.n_bootstrap >= 2, f"n_bootstrap: at least 2 (got {self.n_bootstrap})")
+        known = self.shape != "scale-free"
+        require(not known or self.data == "r-vr", f'shape: needs data = "r-vr" (got {self.data!r})')
+        require(not self.r_out or known, "r_out: only with a known shape")
+        require(not self.r_out or self.bins == "none", 'r_out: only with bins = "none"')
+        require(
+            all(r > 0.0 for r in self.r_out), f"r_out: radii are positive (got {list(self.r_out)})"
+        )
+        require(self.nfw == "none" or self.bins != "none", "nfw: the fit of a halo needs bins")
+
+    def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
+        """Rows enclosed_mass of each bin or radius, and of the halo; a note where no value is."""
+        check_finite(catalogue)
+        rows: list[Estimate] = []
+        for bin_ in radial_bins(catalogue.r, self.bins):
+            rows += self._bin_rows(catalogue, bin_, rng)
+        if self.nfw != "none":
+            found = [row for row in rows if not row.note]
+            r, mass, error = (
+                np.array([(row.r, row.value, 0.5 * (row.hi68 - row.lo68)) for row in found])
+                .reshape(-1, 3)
+                .T
+            )
+            rows += nfw_rows(r, mass, error, self.nfw, self.sampler, 1000, rng)
+        return Estimates(rows)
+
+    def _bin_rows(
+        self, catalogue: Catalogue, bin_: Bin, rng: np.random.Generator
+    ) -> list[Estimate]:
+        radii = self.r_out or (bin_.r,)
+        places = [{**bin_.where, "r": r, "bin": bin_.index + k} for k, r in enumerate(radii)]
+        if len(bin_) < self.min_stars:
+            note = f"too few stars: {len(bin_)}, at least {self.min_stars} are needed"
+            return [Estimate.undetermined("enclosed_mass", note, **place) for place in places]
+        if self.at == "outermost" and not self.r_out:
+            places[0]["r"] = float(catalogue.r[bin_.rows].max())
+        try:
+            statistic = self._statistic(catalogue, bin_, np.array([place["r"] for place in places]))
+            values = statistic(np.arange(len(bin_)))
+            resampled = bootstrap(statistic, len(bin_), self.n_bootstrap, rng)
+        except EstimationError as error:
+            return [Estimate.undetermined("enclosed_mass", str(error), **place) for place in places]
+        return [
+            _row(value, draws, place)
+            for value, draws, place in zip(values, resampled.T, places, strict=True)
+        ]
+
+    def _statistic(self, catalogue: Catalogue, bin_: Bin, r_out: FloatArray) -> ScaleFree | Bounded:
+        """Masses within ``r_out`` as a function of row numbers of (resampled) stars of the bin."""
+        r = catalogue.r[bin_.rows]
+        beta = self._beta(catalogue, bin_)
+        density = density_slope(self.alpha)
+        v_r = catalogue.spherical_velocity[bin_.rows, 0]
+        if isinstance(self.shape, KnownShape):
+            return Bounded(
+                r, v_r, self.subtract_mean, beta, density, self.shape, (bin_.r_lo, bin_.r_hi), r_out
+            )
+        gamma = -float(density.slope(bin_.r))
+        radius, rest = self._observed(catalogue, bin_)
+        radial = v_r if self.data in ("r-vr", "r-v") else np.zeros_like(r)
+        constant = scale_free_constant(self.data, self.a, gamma, beta)
+        if constant <= 0.0:
+            raise EstimationError(
+                f"no equilibrium: a + gamma - 2 beta is not positive (a = {self.a:g}, "
+                f"gamma = {gamma:.3g}, beta = {beta:.3g})"
+            )
+        return ScaleFree(
+            radial, rest, radius**self.a, self.subtract_mean, constant * r_out ** (1.0 - self.a) / G
+        )
+
+    def _beta(self, catalogue: Catalogue, bin_: Bin) -> float:
+        if self.beta != "measured":
+            return self.beta
+        ellipsoid = fit_bin(catalogue, bin_, self.min_stars)
+        if ellipsoid.hidden.any():
+            raise EstimationError(f"beta is not determined: {ellipsoid.note()}")
+        return ellipsoid.beta
+
+    def _observed(self, catalogue: Catalogue, bin_: Bin) -> tuple[FloatArray, FloatArray]:
+        """Radius [kpc] and squared velocity beyond v_r [(km/s)^2] that the data hold, (n,)."""
+        position, velocity = catalogue.position[bin_.rows], catalogue.velocity[bin_.rows]
+        r = catalogue.r[bin_.rows]
+        axis = "xyz".index(self.line_of_sight)
+        across = np.delete(np.arange(3), axis)
+        projected = np.hypot(*position[:, across].T)
+        along = velocity[:, axis] ** 2
+        if self.data == "r-vr":
+            return r, np.zeros_like(r)
+        if self.data in ("r-v", "r-vt"):
+            return r, np.sum(catalogue.spherical_velocity[bin_.rows, 1:] ** 2, axis=1)
+        if self.data == "r-vlos":
+            return r, along
+        if self.data == "R-vlos":
+            return projected, along
+        return projected, np.sum(velocity[:, across] ** 2, axis=1)
+
+
+def _row(value: float, draws: FloatArray, where: dict[str, float]) -> Estimate:
+    """Estimate from the sample itself, with intervals of the bootstrap that contain it."""
+    if not np.isfinite(value) or not np.all(np.isfinite(draws)):
+        return Estimate.undetermined(
+            "enclosed_mass", "the mass of a resampled catalogue is not finite", **where
+        )
+    lo95, lo68, hi68, hi95 = np.percentile(draws, INTERVALS)
+    return Estimate(
+        "enclosed_mass",
+        float(value),
+        min(lo68, value),
+        max(hi68, value),
+        min(lo95, value),
+        max(hi95, value),
+        draws=draws,
+        **where,  # type: ignore[arg-type]
+    )
+
+
+def scale_free_constant(data: Data, a: float, gamma: float, beta: float) -> float:
+    """M(<r_out) G r_out^(a - 1) / <v^2 r^a> for v_c^2 ~ r^-a, rho ~ r^-gamma and constant beta.
+
+    r is the projected R for data that have no other radius. From the Jeans equation,
+    v_c^2 = (gamma + a - 2 beta) sigma_r^2, and the averages of v_los^2 and R over all directions
+    (Watkins et al. 2010; Evans et al. 2011; An & Evans 2011).
+    """
+    constant = a + gamma - 2.0 * beta
+    if data == "r-vr":
+        return constant
+    if data == "r-v":
+        return constant / (3.0 - 2.0 * beta)
+    if data == "r-vlos":
+        return 3.0 * constant / (3.0 - 2.0 * beta)
+    if data == "r-vt":
+        return constant / (2.0 * (1.0 - beta))
+    from scipy.special import gamma as gamma_function
+
+    k = np.sqrt(np.pi) * gamma_function(0.5 * a + 1.0) / (4.0 * gamma_function(0.5 * a + 2.5))
+    if data == "R-vlos":
+        return float(constant / (k * (a + 3.0 - beta * (a + 2.0))))
+    return float(constant / (k * (2.0 * (a + 3.0) - beta * (a + 4.0))))
+
+
+@dataclass(frozen=True, eq=False)
+class ScaleFree:
+    """Scale-free estimate of (resampled) stars: factor <((v_r - <v_r>)^2 + rest) r^a>.
+
+    Parameters
+    ----------
+    v_r, rest
+        (n,) radial velocity [km/s] and the square of what else is known [(km/s)^2].
+    weight
+        (n,) r^a.
+    subtract_mean
+        Whether <v_r> is taken off.
+    factor
+        (k,) factors [Msun / ((km/s)^2 kpc^a)].
+    """
+
+    v_r: FloatArray
+    rest: FloatArray
+    weight: FloatArray
+    subtract_mean: bool
+    factor: FloatArray
+
+    def __call__(self, rows: NDArray[np.int64]) -> FloatArray:
+        """Masses (k,) [Msun] of the stars ``rows``."""
+        v_r = self.v_r[rows]
+        if self.subtract_mean:
+            v_r = v_r - v_r.mean()
+        return self.factor * np.mean((v_r**2 + self.rest[rows]) * self.weight[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Bounded:
+    """Known-shape estimate of (resampled) stars, with the boundary term of a sample cut in radius.
+
+    The Jeans equation times r^4 / mu, integrated by parts between the edges, where M(<r) = M_v
+    mu(r): G M_v = <v_r^2 (r / mu) (4 - 2 beta - dln mu/dln r)> - [r^4 rho sigma_r^2 / mu] / int rho
+    r^2 dr.
+
+    Parameters
+    ----------
+    r, v_r
+        (n,) radii [kpc] and radial velocities [km/s].
+    subtract_mean
+        Whether <v_r> is taken off.
+    beta
+        Anisotropy.
+    density
+        Density of the tracers; gives their share at the edges.
+    shape
+        mu(r), normalisation arbitrary.
+    edges
+        Radii between which the sample is complete [kpc].
+    r_out
+        (k,) radii of the masses [kpc].
+    """
+
+    r: FloatArray
+    v_r: FloatArray
+    subtract_mean: bool
+    beta: float
+    density: DensitySlope
+    shape: KnownShape
+    edges: tuple[float, float]
+    r_out: FloatArray
+
+    @cached_property
+    def _lever(self) -> FloatArray:
+        """(n,) (r / mu) (4 - 2 beta - dln mu/dln r)."""
+        from scipy.interpolate import CubicSpline
+
+        knots = np.linspace(np.log(self.r.min()) - 0.1, np.log(self.r.max()) + 0.1, 200)
+        log_mu = CubicSpline(knots, np.log(self.shape.mass(np.exp(knots))))
+        x = np.log(self.r)
+        return np.asarray(np.exp(x - log_mu(x)) * (4.0 - 2.0 * self.beta - log_mu(x, 1)))
+
+    @cached_property
+    def _share(self) -> FloatArray:
+        """(2,) r^4 rho / mu / int rho r^2 dr at the edges."""
+        lo = max(self.edges[0], 1e-3 * self.edges[1])  # a bin from the centre has no inner boundary
+        edges = np.array([lo, self.edges[1]])
+        nodes = np.linspace(np.log(edges[0]), np.log(edges[1]), 4001)
+        top = self.density.log_density(edges[0])
+        inside = np.exp(self.density.log_density(np.exp(nodes)) - top + 3.0 * nodes)
+        norm = np.sum(0.5 * (inside[1:] + inside[:-1])) * (nodes[1] - nodes[0])
+        rho = np.exp(self.density.log_density(edges) - top)
+        return np.asarray(edges**4 * rho / self.shape.mass(edges) / norm)
+
+    @cached_property
+    def _design(self) -> FloatArray:
+        """(n, 3) powers 0, 1, 2 of ln r, about its mean, of a smooth ln sigma_r^2."""
+        return np.vander(np.log(self.r) - self._middle, 3, increasing=True)
+
+    @cached_property
+    def _middle(self) -> float:
+        return float(np.mean(np.log(self.r)))
+
+    def __call__(self, rows: NDArray[np.int64]) -> FloatArray:
+        """Masses (k,) [Msun] of the stars ``rows``."""
+        v_r = self.v_r[rows]
+        square = (v_r - v_r.mean()) ** 2 if self.subtract_mean else v_r**2
+        coefficients = log_variance(self._design[rows], square)
+        edges = np.log(np.maximum(self.edges, 1e-3 * self.edges[1])) - self._middle
+        at_edges = np.exp(np.vander(edges, 3, increasing=True) @ coefficients)
+        boundary = np.diff(self._share * at_edges)[0]
+        norm = (np.mean(square * self._lever[rows]) - boundary) / G
+        return np.asarray(norm * self.shape.mass(self.r_out))
+
+
+def log_variance(design: FloatArray, square: FloatArray) -> FloatArray:
+    """Most likely coefficients (p,) of ln sigma^2 = design @ coefficients, Gaussian velocities.
+
+    Parameters
+    ----------
+    design
+        (n, p) regressors, the first of them 1.
+    square
+        (n,) squared velocities about the mean.
+
+    Raises
+    ------
+    EstimationError
+        If the stars do not determine the coefficients.
+    """
+    coefficients = np.zeros(design.shape[1])
+    coefficients[0] = np.log(max(square.mean(), 1e-300))
+    information = (
+        design.T @ design
+    )  # Fisher scoring: the information does not depend on the coefficients
+    for _ in range(100):
+        score = design.T @ (square * np.exp(-design @ coefficients) - 1.0)
+        try:
+            step = np.linalg.solve(information, score)
+        except np.linalg.LinAlgError:
+            break
+        step /= max(1.0, float(np.abs(step).max()))
+        coefficients = coefficients + step
+        if np.abs(step).max() < 1e-8:
+            return coefficients
+    raise EstimationError("the dispersion at the edges of the sample is not determined")

@@ -1,0 +1,378 @@
+"""Velocity ellipsoid: one Gaussian in three dimensions, freed from the errors of each star."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.errors import EstimationError
+from haloassay.estimate import Estimate, Estimates, Estimator
+from haloassay.estimators.bins import Bin, Edges, bootstrap, check_edges, check_finite, radial_bins
+from haloassay.settings import require
+
+if TYPE_CHECKING:
+    from haloassay.catalogue import Catalogue
+
+FloatArray = NDArray[np.float64]
+
+AXES: Final = ("r", "theta", "phi")
+
+#: Where the elements of a symmetric matrix stand in the list rr, rt, rp, tt, tp, pp.
+_SYMMETRIC: Final = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
+
+#: Probability that a variance is positive below which the errors are said to hide the dispersion.
+_RESOLVED: Final = 0.975
+
+
+@dataclass(frozen=True)
+class VelocityEllipsoid(Estimator):
+    """Means, dispersions and anisotropy of the true velocities in radial bins.
+
+    Maximises sum_i ln N(v_i | mu, Sigma + S_i) over the mean mu and the full covariance Sigma,
+    where S_i is the error covariance of star i: extreme deconvolution with one component (Bovy,
+    Hogg & Roweis 2011; Bird et al. 2021, 2022, section 2.1). The errors are taken as known and
+    Gaussian; stars outside the edges are left out.
+
+    Parameters
+    ----------
+    bins
+        Edges [kpc], or ``"none"`` for the whole sample.
+    min_stars
+        Bins with fewer stars have no value (10 in Han et al. 2024).
+    errors
+        ``"fisher"``: from the Fisher information, in the form that is exact for a Gaussian sample
+        without errors, or with equal errors, of any size. ``"poisson"``: sigma / sqrt(2 N), as Bird
+        et al. use it (they name Poisson statistics, without the formula), and sigma / sqrt(N) for
+        means; it does not know the measurement errors. ``"bootstrap"``: refitted to resampled
+        stars.
+    n_draws
+        Draws behind the intervals; with ``"bootstrap"``, number of resampled catalogues.
+    """
+
+    name: ClassVar[str] = "velocity-ellipsoid"
+    reference: ClassVar[str] = "2011AnApS...5.1657B"
+    assumes: ClassVar[tuple[str, ...]] = ("Gaussian velocities", "known Gaussian errors")
+    yields: ClassVar[tuple[str, ...]] = (
+        *(f"mean_v_{axis}" for axis in AXES),
+        *(f"sigma_{axis}" for axis in AXES),
+        "beta",
+    )
+
+    bins: Edges = "none"
+    min_stars: int = 10
+    errors: Literal["fisher", "poisson", "bootstrap"] = "fisher"
+    n_draws: int = 1000
+
+    def __post_init__(self) -> None:
+        check_edges(self.bins)
+        require(self.min_stars >= 5, f"min_stars: at least 5 (got {self.min_stars})")
+        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
+
+    def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
+        """Rows of every quantity of every bin; a row says why it has no value."""
+        check_finite(catalogue)
+        rows: list[Estimate] = []
+        for bin_ in radial_bins(catalogue.r, self.bins):
+            rows += self._bin_rows(catalogue, bin_, rng)
+        return Estimates(sorted(rows, key=lambda row: self.yields.index(row.quantity)))
+
+    def _bin_rows(
+        self, catalogue: Catalogue, bin_: Bin, rng: np.random.Generator
+    ) -> list[Estimate]:
+        try:
+            ellipsoid = fit_bin(catalogue, bin_, self.min_stars)
+            mean, sigma = self._draws(ellipsoid, catalogue, bin_, rng)
+        except EstimationError as error:
+            return [Estimate.undetermined(q, str(error), **bin_.where) for q in self.yields]
+        rows = [
+            Estimate.from_draws(f"mean_v_{axis}", mean[:, k], **bin_.where)
+            for k, axis in enumerate(AXES)
+        ]
+        hidden = ellipsoid.hidden
+        for k, axis in enumerate(AXES):
+            if hidden[k]:
+                rows.append(
+                    Estimate.undetermined(f"sigma_{axis}", ellipsoid.note((k,)), **bin_.where)
+                )
+            else:
+                rows.append(Estimate.from_draws(f"sigma_{axis}", sigma[:, k], **bin_.where))
+        if hidden.any():
+            rows.append(Estimate.undetermined("beta", ellipsoid.note(), **bin_.where))
+        else:
+            rows.append(Estimate.from_draws("beta", anisotropy(sigma), **bin_.where))
+        return rows
+
+    def _draws(
+        self, ellipsoid: Ellipsoid, catalogue: Catalogue, bin_: Bin, rng: np.random.Generator
+    ) -> tuple[FloatArray, FloatArray]:
+        if self.errors == "fisher":
+            return ellipsoid.draws(self.n_draws, rng)
+        if self.errors == "poisson":
+            root = np.sqrt(len(bin_))
+            unit = rng.standard_normal((2, self.n_draws, 3))
+            mean = ellipsoid.mean + ellipsoid.sigma / root * unit[0]
+            return mean, ellipsoid.sigma * np.exp(unit[1] / (np.sqrt(2.0) * root))
+        v = catalogue.spherical_velocity[bin_.rows]
+        S = catalogue.spherical_covariance[bin_.rows]
+
+        def statistic(rows: NDArray[np.int64]) -> FloatArray:
+            again = fit_ellipsoid(v[rows], S[rows])
+            return np.stack([again.mean, again.sigma])
+
+        both = bootstrap(statistic, len(v), self.n_draws, rng)
+        return both[:, 0], both[:, 1]
+
+
+@dataclass(frozen=True, eq=False)
+class Ellipsoid:
+    """Maximum-likelihood Gaussian of error-deconvolved velocities.
+
+    Parameters
+    ----------
+    n
+        Number of stars.
+    mean
+        (3,) mean velocity [km/s] in r, theta, phi.
+    covariance
+        (3, 3) covariance Sigma [(km/s)^2].
+    mean_covariance
+        (3, 3) covariance of the error of the mean, from the Fisher information.
+    variance_covariance
+        (3, 3) covariance of the errors of the three variances Sigma_kk.
+    """
+
+    n: int
+    mean: FloatArray
+    covariance: FloatArray
+    mean_covariance: FloatArray
+    variance_covariance: FloatArray
+
+    @property
+    def variance(self) -> FloatArray:
+        """(3,) variances sigma_r^2, sigma_theta^2, sigma_phi^2 [(km/s)^2]."""
+        return np.diag(self.covariance)
+
+    @property
+    def sigma(self) -> FloatArray:
+        """(3,) dispersions sigma_r, sigma_theta, sigma_phi [km/s]."""
+        return np.sqrt(self.variance)
+
+    @property
+    def sigma_error(self) -> FloatArray:
+        """(3,) standard errors of the dispersions [km/s]."""
+        return np.sqrt(np.diag(self.variance_covariance)) / (2.0 * np.maximum(self.sigma, 1e-300))
+
+    @property
+    def beta(self) -> float:
+        """Anisotropy."""
+        return float(anisotropy(self.sigma))
+
+    @property
+    def _total(self) -> FloatArray:
+        """(3,) variances sigma^2 + s^2 whose sampling error without errors is that of the fit."""
+        return np.sqrt(0.5 * self.n * np.diag(self.variance_covariance))
+
+    @property
+    def hidden(self) -> NDArray[np.bool_]:
+        """(3,) whether the errors hide the dispersion: its 95 per cent interval reaches zero."""
+        from scipy.special import chdtr
+
+        total = self._total
+        noise = np.maximum(total - self.variance, 0.0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            reach = np.where(noise > 1e-9 * total, self.n * total / noise, np.inf)
+        return (chdtr(self.n - 1.0, reach) < _RESOLVED) | (total <= 0.0)
+
+    def note(self, which: tuple[int, ...] = (0, 1, 2)) -> str:
+        """Which of the dispersions are hidden by the errors, in a sentence."""
+        names = " and ".join(f"sigma_{AXES[k]}" for k in which if self.hidden[k])
+        return f"the velocity errors are too large to resolve {names}"
+
+    def draws(self, n_draws: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        """Draws (n_draws, 3) of the means and of the dispersions [km/s].
+
+        A sample variance without errors is sigma^2 chi^2_(N-1) / N. With errors, the width that the
+        Fisher information gives is that of a sample with an additional variance s^2 = sqrt(N var /
+        2) - sigma^2, so sigma^2 + s^2 is drawn from the scaled inverse chi^2 and s^2 subtracted;
+        for equal errors this is exact. The mean follows Student's t. Correlations between axes
+        are those of the Fisher information. Dispersions
+        hidden by the errors are drawn at zero where their variance comes out negative.
+        """
+        from scipy.special import chdtri, ndtr
+
+        total = self._total
+        deviation = np.sqrt(np.diag(self.variance_covariance))
+        correlation = self.variance_covariance / np.outer(deviation, deviation)
+        turn = np.linalg.cholesky(correlation + 1e-12 * np.eye(3))
+        hidden = self.hidden
+        kept = [np.empty((0, 3)), np.empty((0, 3))]
+        while len(kept[0]) < n_draws:
+            z = rng.standard_normal((n_draws, 3)) @ turn.T
+            stretch = self.n / chdtri(self.n - 1.0, ndtr(z))
+            variance = self.variance + total * (stretch - 1.0)
+            unit = rng.standard_normal((n_draws, 3)) @ np.linalg.cholesky(self.mean_covariance).T
+            good = (variance > 0.0)[:, ~hidden].all(axis=1)
+            mean = self.mean + unit * np.sqrt(stretch)
+            kept[0] = np.concatenate([kept[0], mean[good]])
+            kept[1] = np.concatenate([kept[1], np.sqrt(np.maximum(variance[good], 0.0))])
+        return kept[0][:n_draws], kept[1][:n_draws]
+
+
+def anisotropy(sigma: FloatArray) -> FloatArray:
+    """Anisotropy 1 - (sigma_theta^2 + sigma_phi^2) / (2 sigma_r^2) of dispersions (..., 3)."""
+    square = np.square(sigma)
+    return np.asarray(1.0 - (square[..., 1] + square[..., 2]) / (2.0 * square[..., 0]))
+
+
+def fit_bin(catalogue: Catalogue, bin_: Bin, min_stars: int) -> Ellipsoid:
+    """Ellipsoid of the stars of a bin.
+
+    Raises
+    ------
+    EstimationError
+        If the bin has fewer than ``min_stars`` stars, or they do not determine an ellipsoid.
+    """
+    if len(bin_) < min_stars:
+        raise EstimationError(f"too few stars: {len(bin_)}, at least {min_stars} are needed")
+    return fit_ellipsoid(
+        catalogue.spherical_velocity[bin_.rows], catalogue.spherical_covariance[bin_.rows]
+    )
+
+
+def fit_ellipsoid(v: FloatArray, S: FloatArray) -> Ellipsoid:
+    """Maximise sum ln N(v_i | mu, Sigma + S_i) by Fisher scoring, safeguarded.
+
+    Where no step along the score goes uphill with a positive Sigma, expectation maximisation does.
+
+    Parameters
+    ----------
+    v
+        (N, 3) velocities [km/s].
+    S
+        (N, 3, 3) error covariances [(km/s)^2]; zeros where there are no errors.
+
+    Raises
+    ------
+    EstimationError
+        If neither velocities nor errors scatter along some direction: an unbounded likelihood.
+    """
+    v, S = np.ascontiguousarray(v, dtype=float), np.ascontiguousarray(S, dtype=float)
+    middle = np.median(v, axis=0)
+    spread = np.median(np.abs(v - middle), axis=0) / 0.6745
+    if not np.all(spread > 0.0):
+        raise EstimationError("the velocities have no scatter")
+    total = np.linalg.eigvalsh(np.cov(v.T) + S.mean(axis=0))
+    if total[0] < 1e-10 * total[-1]:
+        raise EstimationError("the velocities have no scatter along some direction")
+    mean, covariance, fisher_mean, fisher_variance = _maximise(v, S, middle, np.diag(spread**2))
+    variances: FloatArray = np.asarray(np.linalg.inv(fisher_variance))[np.ix_([0, 3, 5], [0, 3, 5])]
+    return Ellipsoid(len(v), mean, covariance, np.asarray(np.linalg.inv(fisher_mean)), variances)
+
+
+def _maximise(
+    v: FloatArray, S: FloatArray, mean: FloatArray, Sigma: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Mean and Sigma of greatest likelihood from a start, and the Fisher information of both."""
+    here = _log_likelihood(v, S, mean, Sigma)
+    for _ in range(200):
+        g_mean, g_Sigma, F_mean, F_Sigma = _score(v, S, mean, Sigma)
+        step_mean = np.linalg.solve(F_mean, g_mean)
+        step = np.linalg.solve(F_Sigma, g_Sigma)
+        if g_mean @ step_mean + g_Sigma @ step < 1e-18:
+            return mean, Sigma, F_mean, F_Sigma
+        change = step[_SYMMETRIC]
+        for length in (1.0, 0.5, 0.25, 0.125, 0.0625):
+            trial = mean + length * step_mean, Sigma + length * change
+            there = _log_likelihood(v, S, *trial)
+            if there >= here - 1e-13 * abs(here):
+                break
+        else:
+            trial = _expect_maximise(v, S, mean, Sigma)
+            there = _log_likelihood(v, S, *trial)
+            if not there > here + 1e-4:  # at the edge of the positive matrices
+                return mean, Sigma, F_mean, F_Sigma
+        mean, Sigma = trial
+        here = there
+    return mean, Sigma, F_mean, F_Sigma
+
+
+@numba.njit(cache=True)
+def _invert(Sigma: FloatArray, S: FloatArray, W: FloatArray) -> float:
+    """Inverse of Sigma + S, (3, 3), into ``W``; its determinant, or -1 unless positive definite."""
+    a, b, c = Sigma[0, 0] + S[0, 0], Sigma[0, 1] + S[0, 1], Sigma[0, 2] + S[0, 2]
+    d, e, f = Sigma[1, 1] + S[1, 1], Sigma[1, 2] + S[1, 2], Sigma[2, 2] + S[2, 2]
+    aa, bb, cc = d * f - e * e, c * e - b * f, b * e - c * d
+    det = a * aa + b * bb + c * cc
+    minor = a * d - b * b
+    if not (a > 0.0 and minor > 0.0 and det > 1e-14 * a * d * f):
+        return -1.0
+    W[0, 0], W[1, 1], W[2, 2] = aa / det, (a * f - c * c) / det, minor / det
+    W[0, 1] = W[1, 0] = bb / det
+    W[0, 2] = W[2, 0] = cc / det
+    W[1, 2] = W[2, 1] = (b * c - a * e) / det
+    return float(det)
+
+
+@numba.njit(cache=True)
+def _log_likelihood(v: FloatArray, S: FloatArray, mean: FloatArray, Sigma: FloatArray) -> float:
+    """Sum of ln N(v_i | mean, Sigma + S_i), no constant; -inf unless positive definite."""
+    W, none = np.empty((3, 3)), np.zeros((3, 3))
+    if _invert(Sigma, none, W) <= 0.0:
+        return -np.inf
+    total = 0.0
+    for i in range(len(v)):
+        det = _invert(Sigma, S[i], W)
+        if det <= 0.0:
+            return -np.inf
+        total -= 0.5 * np.log(det)
+        for j in range(3):
+            for k in range(3):
+                total -= 0.5 * (v[i, j] - mean[j]) * W[j, k] * (v[i, k] - mean[k])
+    return total
+
+
+@numba.njit(cache=True)
+def _score(
+    v: FloatArray, S: FloatArray, mean: FloatArray, Sigma: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Gradients and Fisher information of the mean (3) and of Sigma (6: rr, rt, rp, tt, tp, pp).
+
+    With W = (Sigma + S)^-1 and u = W (v - mean): gradient u for the mean, (u u^T - W) / 2 for
+    Sigma; information W, and tr(W E_a W E_b) / 2 with E_a the symmetric unit matrices.
+    """
+    row, column = (0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)
+    g_mean, g_Sigma = np.zeros(3), np.zeros(6)
+    F_mean, F_Sigma = np.zeros((3, 3)), np.zeros((6, 6))
+    W, u = np.empty((3, 3)), np.empty(3)
+    for i in range(len(v)):
+        _invert(Sigma, S[i], W)
+        for j in range(3):
+            u[j] = 0.0
+            for k in range(3):
+                u[j] += W[j, k] * (v[i, k] - mean[k])
+                F_mean[j, k] += W[j, k]
+            g_mean[j] += u[j]
+        for a in range(6):
+            j, k = row[a], column[a]
+            half = 0.5 if j == k else 1.0
+            g_Sigma[a] += half * (u[j] * u[k] - W[j, k])
+            for b in range(6):
+                m, n = row[b], column[b]
+                quarter = 0.5 * half if m == n else half
+                F_Sigma[a, b] += quarter * (W[k, m] * W[n, j] + W[k, n] * W[m, j])
+    return g_mean, g_Sigma, F_mean, F_Sigma
+
+
+def _expect_maximise(
+    v: FloatArray, S: FloatArray, mean: FloatArray, Sigma: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """One step of expectation maximisation (Bovy et al. 2011): never downhill, Sigma positive."""
+    gain = Sigma @ np.linalg.inv(Sigma + S)
+    b = mean + np.einsum("njk,nk->nj", gain, v - mean)
+    new_mean = b.mean(axis=0)
+    new_Sigma = Sigma - (gain @ Sigma).mean(axis=0) + (b - new_mean).T @ (b - new_mean) / len(v)
+    return new_mean, 0.5 * (new_Sigma + new_Sigma.T)

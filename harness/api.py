@@ -1,0 +1,145 @@
+"""The commands as functions, for scripts and notebooks; the command line calls these and prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from haloassay.errors import InputError
+from haloassay.runner import run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from haloassay.catalogue import Catalogue
+    from haloassay.estimate import Estimates
+    from haloassay.mocks.stars import Stars
+    from haloassay.mocks.truth import Truth
+    from haloassay.scenario import Scenario
+
+__all__ = ["describe", "list", "measure", "mock", "report", "run", "table"]
+
+
+def table(out: str | Path) -> pd.DataFrame:
+    """Scores of the results in folder ``out``: see :func:`haloassay.score.score` for the columns."""
+    from haloassay.store import Results
+
+    return Results(out).table()
+
+
+def report(out: str | Path, folder: str | Path | None = None) -> Path:
+    """Write tables, figures and the page of the results in ``out``; return the page's path."""
+    from haloassay.reports.page import write_report
+    from haloassay.store import Results
+
+    return write_report(Results(out), folder)
+
+
+def mock(
+    scenario: str | Path | Mapping[str, Any] | Scenario,
+    n: int | None = None,
+    seed: int | None = None,
+    realization: int = 0,
+) -> tuple[Catalogue, Stars, Truth]:
+    """One mock catalogue of a scenario: what the survey saw, the same stars as they are, and the truth.
+
+    Parameters
+    ----------
+    scenario
+        As for :func:`run`; its base cell is made, without any factor.
+    n
+        Number of stars in place of the survey's.
+    seed, realization
+        The catalogue is the one that :func:`run` makes for them.
+
+    Raises
+    ------
+    InputError
+        If the scenario is unusable, or no equilibrium has the wanted density and anisotropy.
+    """
+    from haloassay.mocks import make_mock
+    from haloassay.mocks.surveys import make_survey
+    from haloassay.scenario import as_scenario
+    from haloassay.seeds import stream
+
+    if realization < 0:
+        raise InputError(f"realization: counts from 0 (got {realization})")
+    scenario = as_scenario(scenario).revise(seed=seed)
+    survey = {**scenario.survey, **({} if n is None else {"n_stars": n})}
+    halo = make_mock(scenario.mock, f"{scenario.origin}: mock")
+    observation = make_survey(survey, f"{scenario.origin}: survey").observe(
+        halo,
+        stream(scenario.seed, "population", realization),
+        stream(scenario.seed, "survey", realization),
+    )
+    return observation.catalogue, observation.stars, halo.truth
+
+
+def measure(
+    catalogue: Catalogue | str | Path, estimator: str, seed: int = 0, **settings: Any
+) -> Estimates:
+    """Run one estimator on a catalogue, real or mock.
+
+    Parameters
+    ----------
+    catalogue
+        A catalogue, or what :func:`haloassay.tables.read_catalogue` reads.
+    estimator
+        Kind, as in a scenario.
+    seed
+        Of the estimator's random stream.
+    settings
+        Settings of the estimator as plain values.
+
+    Raises
+    ------
+    InputError
+        If the catalogue or a setting is unusable.
+    EstimationError
+        If the catalogue does not determine the quantities.
+    """
+    from haloassay.estimators import make_estimator
+    from haloassay.seeds import stream
+    from haloassay.tables import read_catalogue
+
+    method = make_estimator({"kind": estimator, **settings}, estimator)
+    if isinstance(catalogue, str | Path):
+        catalogue = read_catalogue(catalogue)
+    for name in method.needs:
+        catalogue[name]  # raises where it is missing
+    return method.estimate(catalogue, stream(seed, f"estimator:{estimator}", 0))
+
+
+def list(what: str) -> tuple[str, ...]:
+    """Names to choose from: of mocks, densities, betas, potentials, surveys, estimators or scenarios."""
+    from haloassay.vocabulary import entries
+
+    return tuple(entry.name for entry in entries(what))
+
+
+def describe(name: str) -> str:
+    """All that is known of a scenario, estimator, survey, potential, density, beta or mock called ``name``.
+
+    Raises
+    ------
+    InputError
+        If nothing has that name.
+    """
+    from haloassay.settings import unknown
+    from haloassay.vocabulary import VOCABULARY, entries
+
+    found = [
+        (what, entry) for what in VOCABULARY for entry in entries(what) if entry.name == name
+    ]
+    if not found:
+        names = [entry.name for what in VOCABULARY for entry in entries(what)]
+        raise unknown("name", name, names, "describe")
+    return "\n\n".join(
+        "\n".join([f"{entry.name} ({what})", "", entry.text, *_settings(entry.settings)])
+        for what, entry in found
+    )
+
+
+def _settings(settings: tuple[str, ...]) -> tuple[str, ...]:
+    return ("", "Settings:", *(f"  {setting}" for setting in settings)) if settings else ()

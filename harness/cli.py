@@ -1,0 +1,292 @@
+"""The command line: parses, calls the function of the same name, prints. Heavy imports wait for a command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from haloassay import __version__
+from haloassay.errors import HaloassayError, InputError
+
+if TYPE_CHECKING:
+    from haloassay.estimate import Estimates
+    from haloassay.store import Results
+
+EXIT_INPUT, EXIT_NOTHING, EXIT_BUG, EXIT_INTERRUPTED = 2, 3, 70, 130
+
+TABLE_FORMATS = ("terminal", "csv", "ecsv", "latex", "markdown", "parquet")
+KINDS = ("mocks", "densities", "betas", "potentials", "surveys", "estimators", "scenarios")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="haloassay")
+def haloassay() -> None:
+    """Test methods that weigh the Milky Way's halo on mocks whose mass is known.
+
+    A scenario says what halo is made, how a survey sees it, and which estimators read the catalogue; `run` makes
+    many such catalogues, and tables, figures and a page say how far off each estimator is, by how much it
+    scatters, and whether its error bars can be believed.
+
+    Start with:  haloassay run quickstart --out quickstart
+    """
+
+
+@haloassay.command()
+@click.argument("scenario")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the results.")
+@click.option("-n", "--realizations", type=int, help="Catalogues of each cell, instead of the scenario's.")
+@click.option("-j", "--workers", type=int, help="Processes [all processors]; results do not depend on it.")
+@click.option("--seed", type=int, help="Seed, instead of the scenario's.")
+@click.option("--timeout", type=float, help="Seconds that one catalogue with its estimators may take.")
+@click.option("--restart", "mode", flag_value="restart", help="Throw away what --out holds.")
+@click.option("--refuse", "mode", flag_value="refuse", help="Stop if --out holds anything.")
+@click.option("--resume", "mode", flag_value="resume", default=True, help="Go on where --out stopped [default].")
+@click.option("--dry-run", is_flag=True, help="Check everything, say what would run, write nothing.")
+@click.option("--no-report", is_flag=True, help="Leave out figures and page.")
+def run(
+    scenario: str,
+    out: Path,
+    realizations: int | None,
+    workers: int | None,
+    seed: int | None,
+    timeout: float | None,
+    mode: Any,
+    dry_run: bool,
+    no_report: bool,
+) -> None:
+    """Run SCENARIO (a packaged name or a TOML file) and print the bias table."""
+    from haloassay import api
+
+    results = api.run(scenario, out, realizations, workers, seed, mode, timeout, dry_run)
+    if dry_run:
+        return
+    _print_scores(results)
+    if not no_report:
+        click.echo(f"report: {api.report(out)}")
+    if results.counts().get("ok", 0) == 0:
+        _fail("no estimator run ended well: there is nothing to compare", EXIT_NOTHING)
+
+
+@haloassay.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def report(folder: Path) -> None:
+    """Write tables, figures and the HTML page of the results in FOLDER."""
+    from haloassay import api
+
+    click.echo(api.report(folder))
+
+
+@haloassay.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--format", "fmt", type=click.Choice(TABLE_FORMATS), default="terminal", show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
+def table(folder: Path, fmt: str, out: Path | None) -> None:
+    """Print the scores of the results in FOLDER."""
+    from haloassay.reports.tables import format_table
+    from haloassay.store import Results
+
+    results = Results(folder)
+    if fmt == "terminal":
+        _print_scores(results)
+        return
+    _write(format_table(results.table(), fmt), out)
+
+
+@haloassay.command()
+@click.argument("scenario")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Catalogue: .parquet, .fits, .ecsv, .csv, .hdf5, .txt.",
+)
+@click.option("-n", "--n-stars", type=int, help="Number of stars, instead of the survey's.")
+@click.option("--truth", "truth_file", type=click.Path(path_type=Path), help="JSON file for the truth.")
+@click.option("--true-stars", is_flag=True, help="Write the stars as they are, not as the survey saw them.")
+@click.option("--seed", type=int, help="Seed, instead of the scenario's.")
+@click.option("--realization", type=int, default=0, show_default=True, help="Which of the run's catalogues.")
+def mock(
+    scenario: str,
+    out: Path,
+    n_stars: int | None,
+    truth_file: Path | None,
+    true_stars: bool,
+    seed: int | None,
+    realization: int,
+) -> None:
+    """Make one mock catalogue of SCENARIO, and the truth behind it."""
+    import json
+
+    import numpy as np
+
+    from haloassay import api
+    from haloassay.catalogue import GALACTOCENTRIC, Catalogue
+    from haloassay.tables import write_catalogue
+
+    catalogue, stars, truth = api.mock(scenario, n_stars, seed, realization)
+    if true_stars:
+        coordinates = np.concatenate([stars.position, stars.velocity], axis=1).T
+        columns = dict(zip(GALACTOCENTRIC, coordinates, strict=True)) | {"feh": stars.feh}
+        catalogue = Catalogue(columns, catalogue.sun, catalogue.origin)
+    write_catalogue(catalogue, out)
+    if truth_file is not None:
+        lo, hi = float(stars.r.min()), float(stars.r.max())
+        _write(json.dumps(truth.to_dict(np.geomspace(lo, hi, 65)), indent=1) + "\n", truth_file)
+    click.echo(f"{len(catalogue)} stars: {out}")
+
+
+@haloassay.command()
+@click.argument("catalogue")
+@click.option("--estimator", required=True, help="Kind of estimator: see `haloassay list estimators`.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Setting, as in a scenario file.")
+@click.option("--columns", help="Names in the file: 'x,y,z,-,vx,...' in order, or 'distance=dist,...'.")
+@click.option("--unit", "units", multiple=True, metavar="COLUMN=UNIT", help="Unit or factor of a column.")
+@click.option("--sun", help="bird2022, li2026 or zhai2018; by default that of the file, else li2026.")
+@click.option("--drop", default="", help="Defective rows to leave out: nan,duplicates,unphysical,... or all.")
+@click.option("--format", "fmt", type=click.Choice(["terminal", "csv", "json"]), default="terminal")
+@click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the estimator.")
+def measure(
+    catalogue: str,
+    estimator: str,
+    settings: tuple[str, ...],
+    columns: str | None,
+    units: tuple[str, ...],
+    sun: str | None,
+    drop: str,
+    fmt: str,
+    out: Path | None,
+    seed: int,
+) -> None:
+    """Run one estimator on CATALOGUE: a file, or galpy:mw-globular-clusters, galpy:mw-satellites."""
+    from haloassay import api
+    from haloassay.tables import read_catalogue
+
+    chosen = _pairs(settings, "--set")
+    read = read_catalogue(
+        catalogue, columns, units=_pairs(units, "--unit"), sun=sun, drop=drop or ()
+    )
+    for reason, count in read.dropped.items():
+        click.echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
+    estimates = api.measure(read, estimator, seed, **chosen)
+    frame = estimates.to_frame()
+    if fmt == "csv":
+        _write(frame.to_csv(index=False), out)
+    elif fmt == "json":
+        _write(frame.to_json(orient="records", indent=1) + "\n", out)
+    else:
+        _write(_estimates_text(estimates), out)
+
+
+@haloassay.command(name="list")
+@click.argument("what", type=click.Choice(KINDS))
+def list_(what: str) -> None:
+    """List what there is to choose from, with settings."""
+    from haloassay.vocabulary import entries
+
+    for entry in entries(what):
+        click.echo(f"{click.style(entry.name, bold=True)}: {entry.summary}")
+        for setting in entry.settings:
+            click.echo(f"    {setting}")
+
+
+@haloassay.command()
+@click.argument("name")
+def describe(name: str) -> None:
+    """Say all that is known of a scenario, estimator, survey or other component called NAME."""
+    from haloassay import api
+
+    click.echo(api.describe(name))
+
+
+def _print_scores(results: Results) -> None:
+    from haloassay.reports.tables import print_table
+
+    counts = ", ".join(f"{n} {status}" for status, n in sorted(results.counts().items()))
+    print_table(results.table(), title=str(results.scenario.get("title") or results.scenario["name"]))
+    click.echo(f"estimator runs: {counts}")
+
+
+def _estimates_text(estimates: Estimates) -> str:
+    """Aligned lines: quantity, radius, value with 68 and 95 per cent intervals, unit, or why there is none."""
+    lines = []
+    for row in estimates:
+        place = "" if row.r != row.r else f"r = {row.r:.4g} kpc"
+        if row.r_lo == row.r_lo and row.r_hi == row.r_hi:
+            place += f" ({row.r_lo:.4g}-{row.r_hi:.4g})"
+        start = f"{row.quantity:<15}{place:<32}"
+        if row.note:
+            lines.append(f"{start}cannot be determined: {row.note}")
+            continue
+        lines.append(
+            f"{start}{row.value:>10.4g}  68%: {row.lo68:.4g} to {row.hi68:.4g}"
+            f"  95%: {row.lo95:.4g} to {row.hi95:.4g}  {row.unit}".rstrip()
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _pairs(options: tuple[str, ...], flag: str) -> dict[str, Any]:
+    """Options ``key=value`` as plain values; dots in a key make tables."""
+    from haloassay.settings import parse_value
+
+    found: dict[str, Any] = {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals or not key:
+            raise InputError(f"{flag} {option}: expected KEY=VALUE")
+        *tables, name = key.split(".")
+        place = found
+        for part in tables:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise InputError(f"{flag} {option}: {part!r} has a value already")
+        place[name] = parse_value(value)
+    return found
+
+
+def _write(content: str | bytes, out: Path | None) -> None:
+    data = content.encode() if isinstance(content, str) else content
+    if out is None:
+        click.get_binary_stream("stdout").write(data)
+        return
+    try:
+        out.write_bytes(data)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror}") from None
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"haloassay: {message}", err=True)
+    sys.exit(code)
+
+
+def main() -> None:
+    """Entry point: every failure is one line and an exit code; a traceback only with HALOASSAY_TRACEBACK=1."""
+    try:
+        haloassay(standalone_mode=False)
+    except click.exceptions.Abort:
+        _fail("interrupted", EXIT_INTERRUPTED)
+    except KeyboardInterrupt:
+        _fail("interrupted; finished work is kept, run again to go on", EXIT_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_INPUT)
+    except HaloassayError as error:
+        _fail(" ".join(str(error).split()), EXIT_INPUT)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        _fail(f"{error.filename or 'file'}: {error.strerror or error}", EXIT_INPUT)
+    except Exception as error:
+        if os.environ.get("HALOASSAY_TRACEBACK"):
+            raise
+        _fail(
+            f"internal error, please report it: {type(error).__name__}: {error}"
+            " (HALOASSAY_TRACEBACK=1 shows where)",
+            EXIT_BUG,
+        )

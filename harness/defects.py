@@ -1,0 +1,209 @@
+"""Defects of a catalogue's rows: named in one error, or left out and counted on request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.catalogue import Catalogue
+from haloassay.errors import InputError
+from haloassay.settings import require, unknown
+
+FloatArray = NDArray[np.float64]
+Columns = Mapping[str, FloatArray]
+#: What is wrong, in words, and the (N,) rows where it is.
+Found = dict[str, NDArray[np.bool_]]
+
+#: Total Galactocentric speed [km/s] above which a star is an error of measurement: thrice the
+#: escape speed here.
+SPEED_LIMIT: Final = 1500.0
+
+#: Names of the defects in the order in which rows are examined; a row counts for the first one it
+#: has.
+DEFECTS: Final = (
+    "nan",
+    "distance",
+    "latitude",
+    "error",
+    "correlation",
+    "duplicates",
+    "unphysical",
+)
+
+_NAMED_ROWS: Final = 5
+
+
+def checked(
+    catalogue: Catalogue, drop: str | Iterable[str] = (), speed_limit: float = SPEED_LIMIT
+) -> Catalogue:
+    """Catalogue without defective rows; see :func:`sift`."""
+
+    def convert(columns: Columns) -> Catalogue:
+        return Catalogue(columns, catalogue.sun, catalogue.origin)
+
+    return sift(catalogue.columns, convert, catalogue.origin, drop, speed_limit)
+
+
+def sift(
+    columns: Columns,
+    convert: Callable[[Columns], Catalogue],
+    origin: str,
+    drop: str | Iterable[str] = (),
+    speed_limit: float = SPEED_LIMIT,
+) -> Catalogue:
+    """Examine the rows of ``columns`` and convert the sound ones to a catalogue.
+
+    Parameters
+    ----------
+    columns
+        Name to (N,) array in canonical units, as read.
+    convert
+        Makes a catalogue of the columns.
+    origin
+        What to call the columns in messages.
+    drop
+        Defects whose rows are left out and counted in ``Catalogue.dropped``: names of
+        :data:`DEFECTS`, as an iterable or one comma-separated string, or ``"all"``.
+    speed_limit
+        Total Galactocentric speed [km/s] above which a star is ``unphysical``.
+
+    Raises
+    ------
+    InputError
+        If rows have a defect that is not in ``drop`` (the message names columns, counts and the
+        first rows, counted from 1), or no row is left.
+    """
+    rows = np.arange(1, len(next(iter(columns.values()))) + 1)
+    if rows.size == 0:
+        raise InputError(f"{origin}: there are no rows")
+    names = drop_names(drop)
+    dropped: dict[str, int] = {}
+    complaints: dict[str, str] = {}
+    for defect, find in _finders(convert, speed_limit).items():
+        found = {what: bad for what, bad in find(columns).items() if bad.any()}
+        if not found:
+            continue
+        bad = np.logical_or.reduce(list(found.values()))
+        if defect in names or "all" in names:
+            dropped[defect] = int(bad.sum())
+        else:
+            complaints[defect] = "; ".join(_named(what, rows[at]) for what, at in found.items())
+        columns = {name: values[~bad] for name, values in columns.items()}
+        rows = rows[~bad]
+        if rows.size == 0:
+            break
+    if complaints:
+        listed, remedy = "; ".join(complaints.values()), ",".join(complaints)
+        raise InputError(
+            f"{origin}: {listed} (drop = {remedy!r} leaves these rows out and counts them)"
+        )
+    if rows.size == 0:
+        counts = ", ".join(f"{name} {count}" for name, count in dropped.items())
+        raise InputError(f"{origin}: no rows are left after dropping ({counts})")
+    clean = convert(columns)
+    return Catalogue(clean.columns, clean.sun, clean.origin, dropped)
+
+
+def _finders(
+    convert: Callable[[Columns], Catalogue], speed_limit: float
+) -> dict[str, Callable[[Columns], Found]]:
+    """Search of each defect, in the order of :data:`DEFECTS`."""
+    require(speed_limit > 0.0, f"speed_limit: must be positive (got {speed_limit})")
+    finders = (
+        _not_finite,
+        _distance,
+        _latitude,
+        _error,
+        _correlation,
+        _duplicates,
+        partial(_unphysical, convert=convert, limit=speed_limit),
+    )
+    return dict(zip(DEFECTS, finders, strict=True))
+
+
+def drop_names(drop: str | Iterable[str]) -> list[str]:
+    """Names in ``drop``: an iterable or one comma-separated string.
+
+    Raises
+    ------
+    InputError
+        If a name is neither one of :data:`DEFECTS` nor ``all``.
+    """
+    names = (
+        [part.strip() for part in drop.split(",") if part.strip()]
+        if isinstance(drop, str)
+        else [*drop]
+    )
+    for name in names:
+        if name not in (*DEFECTS, "all"):
+            raise unknown("defect", name, (*DEFECTS, "all"), "drop")
+    return names
+
+
+def _named(what: str, rows: NDArray[np.int64]) -> str:
+    """One complaint: what, in how many rows, and the first of them."""
+    first = ", ".join(str(row) for row in rows[:_NAMED_ROWS])
+    more = ", ..." if rows.size > _NAMED_ROWS else ""
+    return f"{what} in {rows.size} row{'s' if rows.size > 1 else ''} ({first}{more})"
+
+
+def _not_finite(columns: Columns) -> Found:
+    return {f"{name} is NaN or infinite": ~np.isfinite(values) for name, values in columns.items()}
+
+
+def _distance(columns: Columns) -> Found:
+    return {
+        f"{name} is zero or negative": columns[name] <= 0.0
+        for name in ("distance",)
+        if name in columns
+    }
+
+
+def _latitude(columns: Columns) -> Found:
+    return {
+        f"{name} is outside -90 to 90 deg": np.abs(columns[name]) > 90.0
+        for name in ("dec", "b")
+        if name in columns
+    }
+
+
+def _error(columns: Columns) -> Found:
+    return {
+        f"{name} is negative": values < 0.0
+        for name, values in columns.items()
+        if name.endswith("_err")
+    }
+
+
+def _correlation(columns: Columns) -> Found:
+    return {
+        f"{name} is not between -1 and 1": np.abs(columns[name]) >= 1.0
+        for name in ("pm_corr",)
+        if name in columns
+    }
+
+
+def _duplicates(columns: Columns) -> Found:
+    """Rows that repeat an earlier one in every column."""
+    names = list(columns)
+    first = columns[names[0]]
+    order = np.argsort(first, kind="stable")
+    tied = np.diff(first[order]) == 0.0
+    # only rows that agree in one column can agree in all: few, so the exact comparison is cheap
+    candidates = np.sort(order[np.append(tied, False) | np.append(False, tied)])
+    repeated = np.zeros(first.size, dtype=bool)
+    if candidates.size:
+        table = np.stack([columns[name][candidates] for name in names], axis=1)
+        _, kept = np.unique(table, axis=0, return_index=True)
+        repeated[np.delete(candidates, kept)] = True
+    return {"repeats an earlier row": repeated}
+
+
+def _unphysical(columns: Columns, convert: Callable[[Columns], Catalogue], limit: float) -> Found:
+    velocity = convert(columns).velocity
+    speed = np.sqrt(np.einsum("ni,ni->n", velocity, velocity))
+    return {f"total Galactocentric speed exceeds {limit:g} km/s": speed > limit}

@@ -1,0 +1,228 @@
+"""The matrix of a scenario: cells, each a mock, a survey and estimators with all their settings."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from haloassay.cache import content_key, plain_content
+from haloassay.errors import InputError
+from haloassay.scenario import Scenario
+
+Spec = dict[str, Any]
+_ABSENT: Final = object()
+
+
+@dataclass(frozen=True)
+class Method:
+    """An estimator in a cell: its label, the table that builds it, the key of its settings."""
+
+    label: str
+    spec: Spec
+    key: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One setting of all factors.
+
+    Parameters
+    ----------
+    label
+        ``"base"`` for the scenario as written, else the factors that were set, as in
+        ``"survey.n_stars=500"``.
+    factors
+        Level of every factor of the matrix in this cell, by path.
+    mock, survey
+        Tables that build the components.
+    methods
+        The estimators.
+    key
+        Content key of mock, survey and seed.
+    """
+
+    label: str
+    factors: Spec
+    mock: Spec
+    survey: Spec
+    methods: tuple[Method, ...]
+    key: str
+
+    @property
+    def content(self) -> tuple[str, ...]:
+        """Keys of all that determines the cell's results."""
+        return (self.key, *(method.key for method in self.methods))
+
+
+def cells(scenario: Scenario) -> tuple[Cell, ...]:
+    """All cells of a scenario, each built once so that every setting is known to be usable.
+
+    Raises
+    ------
+    InputError
+        If a component of a cell does not accept its settings, or a factor's path leads nowhere.
+    """
+    spec = {
+        "mock": scenario.mock,
+        "survey": scenario.survey,
+        "estimators": {entry.label: entry.spec for entry in scenario.estimators},
+    }
+    base, resolved = _build(scenario, spec, {}, "base", scenario.origin)
+    factors = scenario.matrix.factors
+    paths = {path: _split(path, spec, scenario.origin) for path in factors}
+    levels = {path: _look_up(paths[path], spec, resolved) for path in factors}
+    base = dataclasses.replace(base, factors=levels)
+    found = {base.label: base} if scenario.matrix.design == "one-at-a-time" or not factors else {}
+    for changes in _combinations(scenario):
+        changed = copy.deepcopy(spec)
+        for path, level in changes.items():
+            _assign(changed, resolved, paths[path], level, f"{scenario.origin}: factor {path!r}")
+        label = ", ".join(f"{path}={_short(level)}" for path, level in changes.items())
+        where = f"{scenario.origin}: cell {label!r}"
+        cell, _ = _build(scenario, changed, {**levels, **changes}, label, where)
+        if cell.content == base.content:
+            cell = dataclasses.replace(cell, label="base")
+        found.setdefault(cell.label, cell)
+    return tuple(found.values())
+
+
+def _combinations(scenario: Scenario) -> Iterator[Spec]:
+    """Levels that change, cell by cell."""
+    factors = scenario.matrix.factors
+    if scenario.matrix.design == "one-at-a-time":
+        for path, levels in factors.items():
+            for level in levels:
+                yield {path: level}
+    elif factors:
+        for combination in itertools.product(*factors.values()):
+            yield dict(zip(factors, combination, strict=True))
+
+
+def _build(
+    scenario: Scenario, spec: Spec, factors: Spec, label: str, where: str
+) -> tuple[Cell, Spec]:
+    """Cell of plain tables, and the settings of its components with defaults filled in."""
+    from haloassay.estimators import make_estimator
+    from haloassay.mocks import make_mock
+    from haloassay.mocks.surveys import make_survey
+
+    mock = _contents(make_mock, spec["mock"], f"{where}: mock")
+    survey = _contents(make_survey, spec["survey"], f"{where}: survey")
+    estimators = {
+        name: _contents(make_estimator, table, f"{where}: estimators.{name}")
+        for name, table in spec["estimators"].items()
+    }
+    methods = tuple(
+        Method(name, table, content_key([name, table["kind"], estimators[name]]))
+        for name, table in spec["estimators"].items()
+    )
+    key = content_key([mock, survey, scenario.seed])
+    resolved = _without_class({"mock": mock, "survey": survey, "estimators": estimators})
+    return Cell(label, factors, spec["mock"], spec["survey"], methods, key), resolved
+
+
+def _contents(make: Callable[[Spec, str], Any], spec: Spec, where: str) -> Any:
+    """Build a component; return its settings with defaults, or the table where it hides them."""
+    try:
+        component = make(spec, where)
+    except InputError:
+        raise
+    except Exception as error:  # a third party's class may refuse its settings in its own way
+        raise InputError(f"{where}: {type(error).__name__}: {error}") from error
+    if not dataclasses.is_dataclass(component):
+        return spec
+    try:
+        return plain_content(component)
+    except TypeError:
+        return spec
+
+
+def _without_class(value: Any) -> Any:
+    """Turn contents into settings: drop the names of classes that ``plain_content`` notes."""
+    if isinstance(value, Mapping):
+        return {key: _without_class(item) for key, item in value.items() if key != "class"}
+    return [_without_class(item) for item in value] if isinstance(value, list) else value
+
+
+def _split(path: str, spec: Spec, origin: str) -> tuple[str, ...]:
+    """Keys of a factor's path; an estimator's label may itself contain dots."""
+    where = f"{origin}: matrix.factors.{path}"
+    head, _, rest = path.partition(".")
+    if head not in spec or not rest:
+        raise InputError(f"{where}: a path starts with mock., survey. or estimators.<label>.")
+    if head != "estimators":
+        return (head, *rest.split("."))
+    labels = [label for label in spec["estimators"] if rest.startswith(f"{label}.")]
+    if not labels:
+        known = ", ".join(spec["estimators"])
+        raise InputError(
+            f"{where}: no estimator of this label (labels: {known}), or no setting after it"
+        )
+    label = max(labels, key=len)
+    return (head, label, *rest[len(label) + 1 :].split("."))
+
+
+def _step(table: Any, key: str) -> Any:
+    """Entry of a table or list, or ``_ABSENT``."""
+    if isinstance(table, Mapping):
+        return table.get(key, _ABSENT)
+    if isinstance(table, list) and key.isdecimal() and int(key) < len(table):
+        return table[int(key)]
+    return _ABSENT
+
+
+def _look_up(path: tuple[str, ...], *tables: Any) -> Any:
+    """Value at a path in the first table that has it; None where no table does."""
+    for table in tables:
+        for key in path:
+            table = _step(table, key)
+        if table is not _ABSENT:
+            return table
+    return None
+
+
+def _assign(spec: Spec, resolved: Spec, path: tuple[str, ...], level: Any, where: str) -> None:
+    """Set the value at a path; tables on the way that are left to defaults are filled in."""
+    table: Any = spec
+    for depth, key in enumerate(path[:-1], start=1):
+        below = _step(table, key)
+        if below is _ABSENT and isinstance(table, dict):
+            default = _look_up(path[:depth], resolved)
+            below = table[key] = copy.deepcopy(default) if isinstance(default, dict) else {}
+        table = below
+    key = path[-1]
+    if isinstance(table, dict):
+        table[key] = copy.deepcopy(level)
+    elif _step(table, key) is not _ABSENT:
+        table[int(key)] = copy.deepcopy(level)
+    else:
+        raise InputError(
+            f"{where}: the path does not exist: {'.'.join(path[:-1])!r} has no {key!r}"
+        )
+
+
+def _short(level: Any) -> str:
+    """Level as it stands in a label."""
+    return level if isinstance(level, str) else json.dumps(level, separators=(",", ":"))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A scenario and its cells: all that is to be run."""
+
+    scenario: Scenario
+    cells: tuple[Cell, ...]
+
+    def __len__(self) -> int:
+        """Count the tasks: cells times realisations."""
+        return len(self.cells) * self.scenario.realizations
+
+
+def make_plan(scenario: Scenario) -> Plan:
+    """Expand and check a scenario (errors as in :func:`cells`)."""
+    return Plan(scenario, cells(scenario))

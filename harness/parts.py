@@ -1,0 +1,175 @@
+"""Parts of a results folder: Parquet files that are whole or absent, and which of them count.
+
+A part is a pair of files of one name, ``estimates/NAME.parquet`` and ``runs/NAME.parquet``, written
+in this order: it exists once its runs file does. The metadata of a runs file carries size and
+digest of the estimates file beside it, and the names of the parts that it replaces; readers leave
+those out, so at no instant is a row missing or counted twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from haloassay.errors import InputError
+
+_KEYS: Final = [
+    ("cell", pa.string()),
+    ("cell_key", pa.string()),
+    ("estimator", pa.string()),
+    ("estimator_key", pa.string()),
+    ("realization", pa.int64()),
+]
+_FLOATS: Final = ("r", "r_lo", "r_hi", "value", "lo68", "hi68", "lo95", "hi95", "truth")
+SCHEMAS: Final = {
+    "estimates": pa.schema(
+        [
+            *_KEYS,
+            ("quantity", pa.string()),
+            ("bin", pa.int64()),
+            *((name, pa.float64()) for name in _FLOATS[:3]),
+            ("unit", pa.string()),
+            *((name, pa.float64()) for name in _FLOATS[3:]),
+            ("rank", pa.int64()),
+            ("n_draws", pa.int64()),
+            ("note", pa.string()),
+        ]
+    ),
+    "runs": pa.schema(
+        [
+            *_KEYS,
+            ("status", pa.string()),
+            ("error_type", pa.string()),
+            ("message", pa.string()),
+            ("seconds", pa.float64()),
+            ("n_stars", pa.int64()),
+        ]
+    ),
+}
+_META: Final = b"haloassay"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the metadata of a runs file say of its part."""
+
+    name: str
+    replaces: tuple[str, ...]
+    size: int
+    digest: str
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: under another name, flushed to the disk, then renamed.
+
+    Raises
+    ------
+    InputError
+        If the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise InputError(
+            f"{path}: cannot be written: {error.strerror or error}; "
+            "finished work is kept, run again to go on"
+        ) from None
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename last through a power cut, where the system knows such a thing."""
+    if hasattr(os, "O_DIRECTORY"):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def part_file(out: Path, kind: str, name: str) -> Path:
+    """Path of one file of a part; ``kind`` is a name of :data:`SCHEMAS`."""
+    return out / kind / f"{name}.parquet"
+
+
+def encode(table: pa.Table, meta: Mapping[str, Any]) -> bytes:
+    """Turn a table and what is to be said of it into the bytes of a Parquet file."""
+    buffer = io.BytesIO()
+    table = table.replace_schema_metadata({_META: json.dumps(meta).encode()})
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
+    return buffer.getvalue()
+
+
+def digest(data: bytes) -> str:
+    """Digest of 128 bits, in hexadecimal."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def read_part(out: Path, kind: str, name: str) -> pa.Table:
+    """Read one table of a part; raises ``OSError`` where a page does not have its checksum."""
+    return pq.ParquetFile(part_file(out, kind, name), page_checksum_verification=True).read()
+
+
+def scan(out: Path, whole: Callable[[Path, Part], bool]) -> tuple[dict[str, Part], list[str]]:
+    """Parts in use, by name, and names of those that are not ``whole``."""
+    parts: dict[str, Part] = {}
+    broken = []
+    for path in sorted((out / "runs").glob("*.parquet")):
+        try:
+            meta = json.loads(pq.read_schema(path).metadata[_META])
+            part = Part(path.stem, tuple(meta["replaces"]), meta["size"], meta["digest"])
+            if whole(out, part):
+                parts[path.stem] = part
+            else:
+                broken.append(path.stem)
+        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+            broken.append(path.stem)
+    replaced = {name for part in parts.values() for name in part.replaces}
+    live = {name: part for name, part in parts.items() if name not in replaced}
+    return live, [name for name in broken if name not in replaced]
+
+
+def looks_whole(out: Path, part: Part) -> bool:
+    """Tell whether both files are there and as long as they were written."""
+    return part_file(out, "estimates", part.name).stat().st_size == part.size
+
+
+def is_whole(out: Path, part: Part) -> bool:
+    """Tell whether every byte of both files is as it was written."""
+    read_part(out, "runs", part.name)
+    return digest(part_file(out, "estimates", part.name).read_bytes()) == part.digest
+
+
+def set_aside(out: Path, name: str) -> None:
+    """Rename the files of a damaged part to ``*.corrupt``."""
+    for kind in SCHEMAS:
+        path = part_file(out, kind, name)
+        with contextlib.suppress(FileNotFoundError):
+            path.replace(path.with_suffix(".corrupt"))
+
+
+def clean(out: Path, live: Iterable[str]) -> None:
+    """Delete what a killed run left behind: half-written files, parts without runs or replaced."""
+    names = set(live)
+    for kind in SCHEMAS:
+        stale = [p for p in (out / kind).glob("*.parquet") if p.stem not in names]
+        for path in [*stale, *(out / kind).glob(".*.tmp")]:
+            path.unlink(missing_ok=True)

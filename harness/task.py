@@ -1,0 +1,164 @@
+"""One unit of work: one catalogue of one cell, read by its estimators. Plain data in and out."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from haloassay.errors import EstimationError
+from haloassay.estimate import Estimate, Estimates
+from haloassay.matrix import Cell, Method, Spec
+from haloassay.seeds import stream
+
+if TYPE_CHECKING:
+    from haloassay.mocks import Mock
+    from haloassay.mocks.surveys import Observation, Survey
+
+Status = Literal["ok", "failed", "timeout", "lost"]
+
+#: Solved mocks that one process keeps at hand; cells of one realisation take turns.
+_MOCKS_KEPT: Final = 16
+_MESSAGE_LENGTH: Final = 500
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell in one realisation, and which of its estimators are to run."""
+
+    cell: Cell
+    realization: int
+    seed: int
+    methods: tuple[Method, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one estimator in one task.
+
+    ``rows`` are the fields of an estimate (without its draws) with truth, rank and n_draws.
+    """
+
+    method: Method
+    status: Status
+    error_type: str = ""
+    message: str = ""
+    seconds: float = 0.0
+    n_stars: int = 0
+    rows: tuple[Spec, ...] = ()
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """Outcomes of all estimators of a task."""
+
+    cell: Cell
+    realization: int
+    outcomes: tuple[Outcome, ...]
+
+
+def run_task(task: Task) -> TaskResult:
+    """Make the catalogue, let each estimator read it, and set the truth beside each estimate.
+
+    Whatever an estimator raises or returns, it costs that estimator only; an error of mock or
+    survey costs all estimators of the task.
+    """
+    try:
+        mock = _mock(json.dumps(task.cell.mock))
+        population = stream(task.seed, "population", task.realization)
+        errors = stream(task.seed, "survey", task.realization)
+        observation = _survey(json.dumps(task.cell.survey)).observe(mock, population, errors)
+    except Exception as error:
+        outcomes = tuple(_failure(method, error) for method in task.methods)
+        return TaskResult(task.cell, task.realization, outcomes)
+    outcomes = tuple(_run_method(method, task, mock, observation) for method in task.methods)
+    return TaskResult(task.cell, task.realization, outcomes)
+
+
+def missing(task: Task, status: Status, message: str) -> TaskResult:
+    """Make the result of a task that never came back."""
+    error_type = {"timeout": "TimeoutError", "lost": "ProcessLost"}.get(status, "")
+    outcomes = tuple(Outcome(method, status, error_type, message) for method in task.methods)
+    return TaskResult(task.cell, task.realization, outcomes)
+
+
+@functools.lru_cache(maxsize=_MOCKS_KEPT)
+def _mock(spec: str) -> Mock:
+    from haloassay.mocks import make_mock
+
+    return make_mock(json.loads(spec))
+
+
+@functools.lru_cache(maxsize=_MOCKS_KEPT)
+def _survey(spec: str) -> Survey:
+    from haloassay.mocks.surveys import make_survey
+
+    return make_survey(json.loads(spec))
+
+
+def _run_method(method: Method, task: Task, mock: Mock, observation: Observation) -> Outcome:
+    from haloassay.estimators import make_estimator
+
+    start = time.perf_counter()
+    n_stars = len(observation.catalogue)
+    try:
+        estimator = make_estimator(method.spec, f"estimators.{method.label}")
+        rng = stream(task.seed, f"estimator:{method.label}", task.realization)
+        estimates = _checked(estimator.estimate(observation.catalogue, rng))
+        seconds = time.perf_counter() - start
+        rows = tuple(_row(estimate, mock, observation.stars.r) for estimate in estimates)
+    except BaseException as error:  # even SystemExit: an estimator must not end the worker
+        return _failure(method, error, time.perf_counter() - start, n_stars)
+    return Outcome(method, "ok", seconds=seconds, n_stars=n_stars, rows=rows)
+
+
+def _failure(
+    method: Method, error: BaseException, seconds: float = 0.0, n_stars: int = 0
+) -> Outcome:
+    message = " ".join(str(error).split())[:_MESSAGE_LENGTH]
+    return Outcome(method, "failed", type(error).__name__, message, seconds, n_stars)
+
+
+def _checked(estimates: Any) -> Estimates:
+    """Estimates as the contract wants them, whatever an estimator returned."""
+    if not isinstance(estimates, Estimates):
+        raise EstimationError(
+            f"the estimator returned {type(estimates).__name__}, expected Estimates"
+        )
+    if not len(estimates):
+        raise EstimationError("the estimator returned no rows")
+    for row in estimates:
+        if not isinstance(row, Estimate):
+            raise EstimationError(f"a row is {type(row).__name__}, expected Estimate")
+        if not row.note and not np.isfinite(row.value):
+            raise EstimationError(
+                f"{row.quantity} (bin {row.bin}): the value is {row.value} without a note"
+            )
+    return estimates
+
+
+def _row(estimate: Estimate, mock: Mock, radii: Any) -> Spec:
+    """List the fields of an estimate, the truth there, and its rank among the draws."""
+    truth = float(
+        mock.truth.value(estimate.quantity, estimate.r, estimate.r_lo, estimate.r_hi, radii=radii)
+    )
+    draws = estimate.draws
+    rank = -1
+    if draws is not None and len(draws) and np.isfinite(truth):
+        rank = int(np.sum(draws < truth))
+    fields: Spec = {
+        "quantity": estimate.quantity,
+        "bin": int(estimate.bin),
+        "unit": estimate.unit,
+        "note": estimate.note,
+        "truth": truth,
+        "rank": rank,
+        "n_draws": 0 if draws is None else len(draws),
+    }
+    for name in ("r", "r_lo", "r_hi", "value", "lo68", "hi68", "lo95", "hi95"):
+        fields[name] = float(getattr(estimate, name))
+    return fields

@@ -1,0 +1,90 @@
+"""Footprints: which part of the sky a survey sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import starmap
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.frames import ICRS_TO_GALACTIC
+from haloassay.settings import require
+
+FloatArray = NDArray[np.float64]
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Band of declination away from the Galactic plane, and optionally boxes on the sky.
+
+    Parameters
+    ----------
+    dec_min, dec_max
+        Limits of ICRS declination [deg].
+    b_min
+        Smallest absolute Galactic latitude [deg].
+    boxes
+        Boxes (ra_min, ra_max, dec_min, dec_max) [deg]; a star must lie in one of them too.
+        No box: no such limit. ``ra_min > ra_max`` stands for a box across right ascension 0.
+
+    Raises
+    ------
+    InputError
+        If limits are out of order or out of range.
+    """
+
+    dec_min: float = -90.0
+    dec_max: float = 90.0
+    b_min: float = 0.0
+    boxes: tuple[Box, ...] = ()
+
+    def __post_init__(self) -> None:
+        require(
+            -90.0 <= self.dec_min < self.dec_max <= 90.0,
+            f"need -90 <= dec_min < dec_max <= 90 (got {self.dec_min}, {self.dec_max})",
+        )
+        require(0.0 <= self.b_min < 90.0, f"need 0 <= b_min < 90 (got {self.b_min})")
+        for ra_min, ra_max, dec_min, dec_max in self.boxes:
+            box = f"(got {[ra_min, ra_max, dec_min, dec_max]})"
+            require(
+                0.0 <= ra_min <= 360.0 and 0.0 <= ra_max <= 360.0 and ra_min != ra_max,
+                f"a box needs two different right ascensions within 0..360 {box}",
+            )
+            require(
+                -90.0 <= dec_min < dec_max <= 90.0,
+                f"a box needs -90 <= dec_min < dec_max <= 90 {box}",
+            )
+
+    @property
+    def whole_sky(self) -> bool:
+        """Whether nothing is left out."""
+        return self == Footprint()
+
+    def contains(self, direction: FloatArray) -> NDArray[np.bool_]:
+        """(N,) whether the ICRS unit vectors ``direction`` (N, 3) lie in the footprint."""
+        inside = _between_declinations(direction, self.dec_min, self.dec_max)
+        if self.b_min > 0.0:
+            inside &= np.abs(direction @ ICRS_TO_GALACTIC[2]) >= np.sin(np.radians(self.b_min))
+        if self.boxes:
+            ra = np.degrees(np.arctan2(direction[:, 1], direction[:, 0])) % 360.0
+
+            def in_box(
+                ra_min: float, ra_max: float, dec_min: float, dec_max: float
+            ) -> NDArray[np.bool_]:
+                width = (ra_max - ra_min) if ra_max > ra_min else (ra_max - ra_min + 360.0)
+                across = (ra - ra_min) % 360.0 <= width
+                return across & _between_declinations(direction, dec_min, dec_max)
+
+            inside &= np.any(list(starmap(in_box, self.boxes)), axis=0)
+        return inside
+
+
+def _between_declinations(
+    direction: FloatArray, dec_min: float, dec_max: float
+) -> NDArray[np.bool_]:
+    """(N,) whether unit vectors lie between two declinations [deg]; the poles are inside +-90."""
+    low = np.sin(np.radians(dec_min)) if dec_min > -90.0 else -np.inf
+    high = np.sin(np.radians(dec_max)) if dec_max < 90.0 else np.inf
+    return np.asarray((direction[:, 2] >= low) & (direction[:, 2] <= high))

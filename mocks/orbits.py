@@ -1,0 +1,283 @@
+"""Orbits in a spherical potential: their time in radial shells, and stars drawn along them.
+
+An orbit is named by its mean radius r_m = (r_peri + r_apo) / 2 and its roundness w = 1 - e, with
+e = (r_apo - r_peri) / (r_apo + r_peri). Energy and angular momentum then follow from the potential at the two turning
+points in closed form, so neither the library nor a drawn star needs a root finder.
+Along the orbit r = r_m (1 - e cos theta); time goes as dr / v_r, which is regular in theta.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numba
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from haloassay.constants import G
+
+FloatArray = NDArray[np.float64]
+
+#: Gauss-Legendre nodes in theta for the crossing of one shell, and for the parts outside all shells.
+_SHELL_NODES = np.polynomial.legendre.leggauss(4)
+_END_NODES = np.polynomial.legendre.leggauss(24)
+
+#: Orbits a cell in each of its two directions, over which a library entry is averaged.
+_SUB_ORBITS = 4
+
+#: Room above the largest rate seen among the sub-orbits of a cell.
+_BOUND_MARGIN = 1.2
+
+
+class SphericalPotential(Protocol):
+    """A spherical potential: mass [Msun] and potential [(km/s)^2] at radii [kpc]."""
+
+    def enclosed_mass(self, r: ArrayLike) -> FloatArray:
+        """Mass within ``r``."""
+
+    def potential(self, r: ArrayLike) -> FloatArray:
+        """Potential, zero at infinity."""
+
+
+@dataclass(frozen=True, eq=False)
+class PotentialTable:
+    """A spherical potential on a uniform grid in ln r: values and slopes, cubic Hermite between.
+
+    With steps of 0.01 in ln r the interpolated potential is good to 1e-11 of its own variation.
+    """
+
+    ln_r0: float
+    step: float
+    phi: FloatArray
+    slope: FloatArray
+
+    @classmethod
+    def tabulate(cls, potential: SphericalPotential, r_lo: float, r_hi: float) -> PotentialTable:
+        """Table from ``r_lo`` to ``r_hi`` [kpc]."""
+        n = int(np.log(r_hi / r_lo) / 0.01) + 2
+        ln_r = np.linspace(np.log(r_lo), np.log(r_hi), n)
+        r = np.exp(ln_r)
+        return cls(ln_r[0], ln_r[1] - ln_r[0], potential.potential(r), G * potential.enclosed_mass(r) / r)
+
+    @property
+    def arrays(self) -> tuple[float, float, FloatArray, FloatArray]:
+        """What the kernels take."""
+        return self.ln_r0, self.step, self.phi, self.slope
+
+
+@dataclass(frozen=True, eq=False)
+class OrbitGrid:
+    """Cells of orbits, uniform in ln r_m and graded in w towards radial orbits.
+
+    Parameters
+    ----------
+    ln_r
+        (n_r + 1,) edges of ln r_m.
+    w
+        (n_w + 1,) edges of w, from 0 (radial) to 1 (circular).
+    """
+
+    ln_r: FloatArray
+    w: FloatArray
+
+    @classmethod
+    def spanning(cls, r_lo: float, r_hi: float, step: float = 0.08, n_w: int = 30) -> OrbitGrid:
+        """Grid with cells of ``step`` in ln r_m between ``r_lo`` and ``r_hi`` [kpc]."""
+        n_r = int(np.ceil(np.log(r_hi / r_lo) / step))
+        return cls(np.linspace(np.log(r_lo), np.log(r_hi), n_r + 1), np.linspace(0.0, 1.0, n_w + 1) ** 2)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of cells in ln r_m and in w."""
+        return len(self.ln_r) - 1, len(self.w) - 1
+
+
+@numba.njit(cache=True, inline="always")
+def _phi(r, ln_r0, step, phi, slope):  # type: ignore[no-untyped-def]
+    t = (np.log(r) - ln_r0) / step
+    i = min(max(int(t), 0), len(phi) - 2)
+    t = max(t - i, 0.0)
+    s = 1.0 - t
+    value = s * s * (1.0 + 2.0 * t) * phi[i] + t * t * (1.0 + 2.0 * s) * phi[i + 1]
+    return value + step * t * s * (s * slope[i] - t * slope[i + 1])
+
+
+@numba.njit(cache=True, inline="always")
+def _integrals(r_m, e, ln_r0, step, phi, slope):  # type: ignore[no-untyped-def]
+    """2 E and L^2 of the orbit with mean radius r_m and eccentricity e."""
+    peri, apo = r_m * (1.0 - e), r_m * (1.0 + e)
+    phi_peri = _phi(peri, ln_r0, step, phi, slope)
+    phi_apo = _phi(apo, ln_r0, step, phi, slope)
+    l2 = 2.0 * (phi_apo - phi_peri) * peri * peri * apo * apo / (apo * apo - peri * peri)
+    return 2.0 * phi_apo + l2 / (apo * apo), l2
+
+
+@numba.njit(cache=True, inline="always")
+def _speed_squared(r, e2, l2, ln_r0, step, phi, slope):  # type: ignore[no-untyped-def]
+    """v_r^2, kept positive where rounding next to a turning point would not."""
+    return max(e2 - 2.0 * _phi(r, ln_r0, step, phi, slope) - l2 / (r * r), 1e-12 * l2 / (r * r) + 1e-300)
+
+
+@numba.njit(cache=True, inline="always")
+def _phase(r, r_m, e):  # type: ignore[no-untyped-def]
+    """Theta at which the orbit passes r outward; 0 or pi where it never gets there."""
+    return np.arccos(min(max((1.0 - r / r_m) / e, -1.0), 1.0))
+
+
+@numba.njit(cache=True)
+def _add_orbit(r_m, e, edges, n_in, shell_nodes, end_nodes, table, time, radial, tangential):  # type: ignore[no-untyped-def]
+    """Add one orbit's time in each shell, and its squared velocities weighted by it.
+
+    Returns half the orbit's period, and a bound on its time per unit of a deviate that is uniform over the window of
+    theta in which the orbit is in one of the first ``n_in`` shells.
+    """
+    ln_r0, step, phi, slope = table
+    e2, l2 = _integrals(r_m, e, ln_r0, step, phi, slope)
+    peri, apo = r_m * (1.0 - e), r_m * (1.0 + e)
+    n = len(edges) - 1
+    first = np.searchsorted(edges, peri, side="right") - 1
+    last = np.searchsorted(edges, apo, side="left") - 1
+    half_period, peak_rate = 0.0, 0.0
+    start = 0.0
+    for k in range(first, last + 1):
+        end = np.pi if k == last else _phase(edges[k + 1], r_m, e)
+        inside = 0 <= k < n
+        nodes, weights = shell_nodes if inside else end_nodes
+        for j in range(len(nodes)):
+            theta = start + 0.5 * (end - start) * (nodes[j] + 1.0)
+            r = r_m * (1.0 - e * np.cos(theta))
+            v2 = _speed_squared(r, e2, l2, ln_r0, step, phi, slope)
+            rate = r_m * e * np.sin(theta) / np.sqrt(v2)
+            spent = 0.5 * (end - start) * weights[j] * rate
+            half_period += spent
+            if inside:
+                time[k] += spent
+                radial[k] += spent * v2
+                tangential[k] += spent * l2 / (r * r)
+                if k < n_in:
+                    peak_rate = max(peak_rate, rate)
+        start = end
+    return half_period, peak_rate * (_phase(edges[n_in], r_m, e) - _phase(edges[0], r_m, e))
+
+
+@numba.njit(cache=True)
+def _library(ln_r, w, edges, n_in, sub, shell_nodes, end_nodes, table):  # type: ignore[no-untyped-def]
+    n_r, n_w, n = len(ln_r) - 1, len(w) - 1, len(edges) - 1
+    fraction = np.zeros((n_r, n_w, n))
+    radial = np.zeros((n_r, n_w, n))
+    tangential = np.zeros((n_r, n_w, n))
+    bound = np.zeros((n_r, n_w))
+    for i in range(n_r):
+        for j in range(n_w):
+            cell = (fraction[i, j], radial[i, j], tangential[i, j])
+            total = 0.0
+            for a in range(len(sub)):
+                r_m = np.exp(ln_r[i] + (ln_r[i + 1] - ln_r[i]) * sub[a])
+                for b in range(len(sub)):
+                    e = 1.0 - (w[j] + (w[j + 1] - w[j]) * sub[b])
+                    time, rate = _add_orbit(
+                        r_m, e, edges, n_in, shell_nodes, end_nodes, table, *cell
+                    )
+                    total += time
+                    bound[i, j] = max(bound[i, j], _BOUND_MARGIN * rate)
+            for part in cell:
+                part /= total
+    return fraction, radial, tangential, bound
+
+
+@numba.njit(cache=True)
+def _angular_momenta(r_m, w, table):  # type: ignore[no-untyped-def]
+    ln_r0, step, phi, slope = table
+    l2 = np.zeros((len(r_m), len(w)))
+    for i in range(len(r_m)):
+        for j in range(len(w)):
+            # a circular orbit is the limit of small e; a radial one has no angular momentum
+            if w[j] > 0.0:
+                l2[i, j] = _integrals(r_m[i], max(1.0 - w[j], 1e-4), ln_r0, step, phi, slope)[1]
+    return l2
+
+
+@numba.njit(cache=True)
+def _draw(rng, n, r_min, r_max, ln_r, w, cumulative, bound, table):  # type: ignore[no-untyped-def]
+    ln_r0, step, phi, slope = table
+    n_w = len(w) - 1
+    out = np.empty((3, n))
+    for star in range(n):
+        cell = min(np.searchsorted(cumulative, rng.random(), side="right"), len(cumulative) - 1)
+        i, j = cell // n_w, cell % n_w
+        while True:
+            r_m = np.exp(ln_r[i] + (ln_r[i + 1] - ln_r[i]) * rng.random())
+            e = 1.0 - (w[j] + (w[j + 1] - w[j]) * (1.0 - rng.random()))
+            start = _phase(r_min, r_m, e)
+            window = _phase(r_max, r_m, e) - start
+            theta = start + window * rng.random()
+            r = r_m * (1.0 - e * np.cos(theta))
+            e2, l2 = _integrals(r_m, e, ln_r0, step, phi, slope)
+            v2 = _speed_squared(r, e2, l2, ln_r0, step, phi, slope)
+            time = window * r_m * e * np.sin(theta)
+            if rng.random() * bound[cell] * np.sqrt(v2) < time:
+                break
+        sign = 1.0 if rng.random() < 0.5 else -1.0
+        out[0, star] = r
+        out[1, star] = sign * np.sqrt(v2)
+        out[2, star] = np.sqrt(l2) / r
+    return out
+
+
+@dataclass(frozen=True, eq=False)
+class OrbitLibrary:
+    """What stars on the orbits of each cell add to each shell.
+
+    Within a cell, orbits are uniform in ln r_m and w, each with stars in proportion to its period.
+
+    Parameters
+    ----------
+    fraction
+        (n_cells, n_shells) fraction of the stars of a cell that are in a shell.
+    radial, tangential
+        (n_cells, n_shells) v_r^2 and v_t^2 = v_theta^2 + v_phi^2 [(km/s)^2], averaged over all stars of the cell
+        and zero for those outside the shell.
+    bound
+        (n_cells,) bound on the sampling rate in the shells that are to be sampled [kpc/(km/s)].
+    """
+
+    fraction: FloatArray
+    radial: FloatArray
+    tangential: FloatArray
+    bound: FloatArray
+
+
+def orbit_library(
+    table: PotentialTable, grid: OrbitGrid, edges: FloatArray, n_in: int
+) -> OrbitLibrary:
+    """Library of the cells of ``grid`` for shells between ``edges`` [kpc], the first ``n_in`` to be sampled."""
+    sub = (np.arange(_SUB_ORBITS) + 0.5) / _SUB_ORBITS
+    arrays = _library(grid.ln_r, grid.w, edges, n_in, sub, _SHELL_NODES, _END_NODES, table.arrays)
+    n_cells = grid.shape[0] * grid.shape[1]
+    return OrbitLibrary(*(a.reshape(n_cells, -1) for a in arrays[:3]), bound=arrays[3].ravel())
+
+
+def angular_momentum_squared(table: PotentialTable, r_m: FloatArray, w: FloatArray) -> FloatArray:
+    """(n_r, n_w) L^2 [(kpc km/s)^2] of orbits with mean radii ``r_m`` [kpc] and roundness ``w``."""
+    return _angular_momenta(r_m, w, table.arrays)
+
+
+def draw_stars(
+    table: PotentialTable,
+    grid: OrbitGrid,
+    share: FloatArray,
+    bound: FloatArray,
+    r_range: tuple[float, float],
+    n: int,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Radii, radial and tangential velocities of ``n`` stars that are in ``r_range`` [kpc] now.
+
+    A cell is drawn by its ``share`` of these stars; orbit and phase inside it are drawn together, exactly, by rejection.
+    """
+    cumulative = np.cumsum(share)
+    r, v_r, v_t = _draw(
+        rng, n, *r_range, grid.ln_r, grid.w, cumulative / cumulative[-1], bound, table.arrays
+    )
+    return r, v_r, v_t

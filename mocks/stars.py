@@ -1,0 +1,131 @@
+"""Stars without observational errors, and the isotropic part of drawing them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+class LogDensity(Protocol):
+    """Anything with ln rho as a function of radius."""
+
+    def log_density(self, r: ArrayLike) -> FloatArray:
+        """Natural logarithm of the density at ``r`` [kpc], arbitrarily normalised."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stars:
+    """True phase-space coordinates of stars.
+
+    Parameters
+    ----------
+    position
+        (N, 3) Galactocentric Cartesian positions [kpc].
+    velocity
+        (N, 3) Galactocentric Cartesian velocities [km/s].
+    feh
+        (N,) metallicities [Fe/H] [dex].
+    """
+
+    position: FloatArray
+    velocity: FloatArray
+    feh: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    def select(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Stars:
+        """Some of the stars, by mask or by index."""
+        return Stars(self.position[which], self.velocity[which], self.feh[which])
+
+    @cached_property
+    def r(self) -> FloatArray:
+        """(N,) Galactocentric radii [kpc]."""
+        return np.sqrt(np.einsum("ni,ni->n", self.position, self.position))
+
+
+@dataclass(frozen=True, eq=False)
+class RadialTable:
+    """Inverse cumulative distribution of the radii of a spherical density between two radii.
+
+    The mass of every one of the narrow cells is exact to Gauss-Legendre accuracy; within a cell, of width
+    ln(r_max / r_min) / 4096, the stars are uniform in ln r.
+
+    Parameters
+    ----------
+    log_r
+        (K + 1,) cell edges, ln(r / kpc).
+    cumulative
+        (K + 1,) mass fraction within each edge, from 0 to 1.
+    log_mass
+        ln of int 4 pi r^2 rho dr over all cells, in the density's own normalisation.
+    """
+
+    log_r: FloatArray
+    cumulative: FloatArray
+    log_mass: float
+
+    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """(n,) independent radii [kpc]."""
+        return np.exp(np.interp(rng.random(n), self.cumulative, self.log_r))
+
+
+def radial_table(
+    density: LogDensity, r_min: float, r_max: float, n_cells: int = 4096
+) -> RadialTable:
+    """Table for drawing radii of ``density`` between ``r_min`` and ``r_max`` [kpc]."""
+    edges = np.linspace(np.log(r_min), np.log(r_max), n_cells + 1)
+    nodes, weights = np.polynomial.legendre.leggauss(2)
+    x = 0.5 * (edges[:-1] + edges[1:])[:, None] + 0.5 * np.diff(edges)[:, None] * nodes
+    log_mass = density.log_density(np.exp(x)) + 3.0 * x
+    peak = float(np.max(log_mass))
+    cells = 0.5 * np.diff(edges) * (np.exp(log_mass - peak) @ weights)
+    cumulative = np.concatenate([[0.0], np.cumsum(cells)])
+    total = float(cumulative[-1])
+    return RadialTable(edges, cumulative / total, peak + np.log(4.0 * np.pi * total))
+
+
+def sample_radii(
+    density: LogDensity, r_min: float, r_max: float, n: int, rng: np.random.Generator
+) -> FloatArray:
+    """(n,) radii [kpc] of ``density`` between ``r_min`` and ``r_max``."""
+    return radial_table(density, r_min, r_max).sample(n, rng)
+
+
+def orient(
+    r: FloatArray, v_r: FloatArray, v_t: FloatArray, feh: ArrayLike, rng: np.random.Generator
+) -> Stars:
+    """Place stars isotropically: uniform directions, and tangential velocities at uniform angles.
+
+    Parameters
+    ----------
+    r, v_r, v_t
+        (N,) radii [kpc], radial velocities and sizes of the tangential velocities [km/s].
+    feh
+        (N,) metallicities, or one for all.
+    rng
+        Source of the three uniform deviates a star.
+    """
+    n = len(r)
+    u = rng.random((3, n))
+    longitude, angle = 2.0 * np.pi * u[1], 2.0 * np.pi * u[2]
+    sin_lat = 2.0 * u[0] - 1.0
+    cos_lat = np.sqrt(1.0 - sin_lat * sin_lat)
+    cos_lon, sin_lon = np.cos(longitude), np.sin(longitude)
+    v_phi, v_lat = v_t * np.cos(angle), v_t * np.sin(angle)
+    position, velocity = np.empty((n, 3)), np.empty((n, 3))
+    in_plane = r * cos_lat
+    position[:, 0] = in_plane * cos_lon
+    position[:, 1] = in_plane * sin_lon
+    position[:, 2] = r * sin_lat
+    v_R = v_r * cos_lat - v_lat * sin_lat
+    velocity[:, 0] = v_R * cos_lon - v_phi * sin_lon
+    velocity[:, 1] = v_R * sin_lon + v_phi * cos_lon
+    velocity[:, 2] = v_r * sin_lat + v_lat * cos_lat
+    return Stars(position, velocity, np.array(np.broadcast_to(feh, n), dtype=float))

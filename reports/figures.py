@@ -1,0 +1,347 @@
+"""Figures of a run: bias against radius, coverage against nominal, clouds of estimates.
+
+Each function takes tables of :mod:`haloassay.score` and returns a matplotlib figure that no global
+state knows of; :func:`save` writes it as PDF and PNG, byte for byte the same for the same data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from haloassay.reports import labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+#: Colours that colour-blind readers can tell apart (Okabe & Ito 2008).
+_COLOURS: Final = (
+    *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8a7500"),
+)
+_MARKERS: Final = "osD^vP*X"
+_STYLE: Final[Any] = {
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+}
+_CLOUD: Final[Any] = {
+    **{"linestyle": "none", "marker": "o", "markersize": 3.0, "markeredgewidth": 0.0},
+    **{"alpha": 0.35, "color": _COLOURS[0]},
+}
+_PANEL: Final = (3.5, 2.7)
+#: Legends with more cells than this would be larger than their figure.
+_LEGEND_CELLS: Final = 32
+_GREY: Final = "0.45"
+
+
+def bias_figure(scores: pd.DataFrame, quantity: str) -> Figure | None:
+    """Bias of a quantity against radius: a panel per estimator, a colour per cell.
+
+    Line and markers show the bias, the band one and the bars two Monte Carlo standard errors, the
+    grey line at zero the truth. None where no row has a bias and a radius.
+    """
+    rows = scores[(scores["quantity"] == quantity) & np.isfinite(scores["bias"])]
+    rows = rows[np.isfinite(rows["r"])]
+    if not len(rows):
+        return None
+    cells = list(dict.fromkeys(scores["cell"]))
+    factor = labels.error_factor(quantity)
+    figure, panels = _panels(list(dict.fromkeys(rows["estimator"])), sharey=True)
+    for estimator, axes in panels.items():
+        axes.axhline(0.0, color=_GREY, linewidth=1.0, zorder=1)
+        shown = rows[rows["estimator"] == estimator]
+        for cell, group in shown.groupby("cell", sort=False):
+            _bias_line(axes, group.sort_values("r"), factor, cells, str(cell))
+        _radius_axis(axes, rows["r"])
+    unit = labels.error_unit(quantity, rows["unit"].iloc[0])
+    name = labels.quantity_of(quantity).label
+    _label_rows(panels, f"bias of {name}" + (f" [{labels.tex_unit(unit)}]" if unit else ""))
+    _cell_legend(figure, cells, [_truth_handle("truth (no bias)")])
+    return figure
+
+
+def scalar_bias_figure(scores: pd.DataFrame) -> Figure | None:
+    """Bias of quantities without a radius: a panel per quantity, a row per estimator.
+
+    Points show the bias with two Monte Carlo standard errors, the grey line at zero the truth.
+    """
+    rows = scores[~np.isfinite(scores["r"]) & np.isfinite(scores["bias"])]
+    if not len(rows):
+        return None
+    cells = list(dict.fromkeys(scores["cell"]))
+    estimators = list(dict.fromkeys(rows["estimator"]))
+    height = min(9.0, 1.0 + 0.22 * len(estimators) * (len(cells) + 1))
+    figure, panels = _panels(list(dict.fromkeys(rows["quantity"])), height=height)
+    step = 0.7 / max(len(cells), 1)
+    for quantity, axes in panels.items():
+        axes.axvline(0.0, color=_GREY, linewidth=1.0, zorder=1)
+        factor = labels.error_factor(quantity)
+        for row in rows[rows["quantity"] == quantity].to_dict("records"):
+            k = cells.index(row["cell"])
+            y = estimators.index(row["estimator"]) + (k - 0.5 * (len(cells) - 1)) * step
+            error = _finite(2.0 * row["bias_mcse"] * factor)
+            axes.errorbar(row["bias"] * factor, y, xerr=error, **_point(k, len(cells)))
+        axes.set_yticks(range(len(estimators)), estimators)
+        axes.set_ylim(len(estimators) - 0.4, -0.6)
+        unit = labels.error_unit(quantity, rows["unit"].iloc[0])
+        axes.set_xlabel("bias" + (f" [{labels.tex_unit(unit)}]" if unit else ""))
+        axes.set_title(labels.quantity_of(quantity).label, loc="left")
+    _cell_legend(figure, cells, [_truth_handle("truth (no bias)", vertical=True)])
+    return figure
+
+
+def coverage_figure(scores: pd.DataFrame, curve: pd.DataFrame | None = None) -> Figure | None:
+    """Coverage of the stated intervals against their nominal level: a panel per estimator.
+
+    Points show the coverage at 68 and 95 per cent of each quantity and cell, averaged over radial
+    bins; the curves, where the method gave posterior draws, all levels between. The grey band is
+    where 95 per cent of honest methods fall with as many realisations (binomial). Above the
+    diagonal intervals are too wide, below it too narrow.
+    """
+    rows = scores[np.isfinite(scores["coverage68"])]
+    if not len(rows):
+        return None
+    quantities = list(dict.fromkeys(rows["quantity"]))
+    cells = list(dict.fromkeys(rows["cell"]))
+    figure, panels = _panels(list(dict.fromkeys(rows["estimator"])), sharey=True, height=3.1)
+    for estimator, axes in panels.items():
+        mine = rows[rows["estimator"] == estimator]
+        _binomial_band(axes, int(mine["n"].min()))
+        for (_, quantity), group in mine.groupby(["cell", "quantity"], sort=False):
+            k = quantities.index(quantity)
+            values = [group["coverage68"].mean(), group["coverage95"].mean()]
+            axes.plot([0.68, 0.95], values, linestyle="none", **_marker(k, len(quantities)))
+        if curve is not None and len(curve):
+            _coverage_curves(axes, curve[curve["estimator"] == estimator], quantities)
+        axes.set(xlim=(0, 1.02), ylim=(-0.02, 1.02), xlabel="nominal level")
+        axes.set_aspect("equal", adjustable="box")
+    _label_rows(panels, "fraction of intervals with the truth")
+    handles = [
+        _handle(k, len(quantities), labels.quantity_of(q).label) for k, q in enumerate(quantities)
+    ]
+    note = f" (each mark one of {len(cells)} cells)" if len(cells) > 1 else ""
+    _legend(figure, handles, title="quantity" + note)
+    return figure
+
+
+def cloud_figure(estimates: pd.DataFrame, quantity: str, cell: str) -> Figure | None:
+    """Single estimates of a quantity against radius in one cell: a panel per estimator.
+
+    ``estimates`` is what :func:`haloassay.score.sample` returns.
+    """
+    rows = estimates[(estimates["quantity"] == quantity) & (estimates["cell"] == cell)]
+    rows = rows[np.isfinite(rows["r"])]
+    if not len(rows):
+        return None
+    figure, panels = _panels(list(dict.fromkeys(rows["estimator"])), sharey=True)
+    positive = bool((rows["value"] > 0.0).all())
+    wide = positive and rows["value"].max() > 5.0 * rows["value"].min()
+    for estimator, axes in panels.items():
+        mine = rows[rows["estimator"] == estimator]
+        axes.plot(mine["r"], mine["value"], label="estimates", rasterized=True, **_CLOUD)
+        truth = mine.groupby("bin")[["r", "truth"]].median().sort_values("r").dropna()
+        axes.plot(truth["r"], truth["truth"], "k-_", markersize=9, linewidth=1.3, label="truth")
+        _radius_axis(axes, rows["r"])
+        if wide:
+            axes.set_yscale("log")
+    unit = rows["unit"].iloc[0]
+    name = labels.quantity_of(quantity).label
+    _label_rows(panels, name + (f" [{labels.tex_unit(unit)}]" if unit else ""))
+    handles = next(iter(panels.values())).get_legend_handles_labels()[0]
+    _legend(figure, handles, title="")
+    return figure
+
+
+def halo_figure(estimates: pd.DataFrame) -> Figure | None:
+    """Estimates of m200 against c200: a panel per estimator, a colour per cell."""
+    keys = ["cell", "estimator", "realization"]
+    m200, c200 = (
+        estimates[estimates["quantity"] == name][[*keys, "value", "truth"]]
+        for name in ("m200", "c200")
+    )
+    rows = m200.merge(c200, on=keys, suffixes=("_m", "_c"))
+    if not len(rows):
+        return None
+    cells = list(dict.fromkeys(rows["cell"]))
+    figure, panels = _panels(list(dict.fromkeys(rows["estimator"])), sharey=True)
+    for estimator, axes in panels.items():
+        for cell, group in rows[rows["estimator"] == estimator].groupby("cell", sort=False):
+            style = {**_marker(cells.index(cell), len(cells)), "markersize": 3.5, "alpha": 0.5}
+            style |= {"markeredgewidth": 0.0, "linestyle": "none", "rasterized": True}
+            axes.plot(group["value_m"] / 1e12, group["value_c"], **style)
+            truth = group[["truth_m", "truth_c"]].drop_duplicates().dropna()
+            axes.plot(truth["truth_m"] / 1e12, truth["truth_c"], "k+", markersize=14, mew=1.8)
+        for axis, values in ((axes.xaxis, rows["value_m"]), (axes.yaxis, rows["value_c"])):
+            _log_if_wide(axis, values)
+        axes.set_xlabel(r"$M_{200}$ [$10^{12}\,\mathrm{M}_\odot$]")
+    _label_rows(panels, "$c_{200}$")
+    _cell_legend(
+        figure, cells, [_line(color="k", marker="+", markersize=9, linestyle="", label="truth")]
+    )
+    return figure
+
+
+def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
+    """Write ``stem.pdf`` and ``stem.png`` (150 dots per inch) without dates or versions inside."""
+    import matplotlib
+
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    pdf, png = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
+    with matplotlib.rc_context(_STYLE):
+        figure.savefig(png, dpi=150, metadata={"Software": None})
+        figure.set_layout_engine("none")  # laid out once, for both files
+        nothing = dict.fromkeys(("CreationDate", "ModDate", "Creator", "Producer"))
+        figure.savefig(pdf, metadata=nothing)
+    return pdf, png
+
+
+def _panels(
+    names: Sequence[str], sharey: bool = False, height: float = _PANEL[1]
+) -> tuple[Figure, dict[str, Axes]]:
+    """Make a figure of up to three panels a row, titled by ``names``."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(3, len(names))
+    lines = math.ceil(len(names) / columns)
+    size = (max(_PANEL[0] * columns, 4.8) + 0.3, height * lines + 0.2)
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        FigureCanvasAgg(figure)
+        grid = figure.subplots(lines, columns, squeeze=False, sharey=sharey)
+        panels = dict(zip(names, grid.ravel(), strict=False))
+        for axes in grid.ravel()[len(names) :]:
+            axes.remove()
+        for name, axes in panels.items():
+            axes.set_title(name.replace("$", r"\$"), loc="left")
+            axes.grid(alpha=0.25, linewidth=0.5)
+    return figure, panels
+
+
+def _label_rows(panels: dict[str, Axes], label: str) -> None:
+    """Label the vertical axis of the first panel of each row."""
+    for k, axes in enumerate(panels.values()):
+        if k % 3 == 0:
+            axes.set_ylabel(label)
+
+
+def _colour(k: int, n: int) -> Any:
+    """Colour k of n: distinct ones for few, a perceptually uniform sequence for many."""
+    if n <= len(_COLOURS):
+        return _COLOURS[k]
+    import matplotlib
+
+    return matplotlib.colormaps["viridis"](0.95 * k / (n - 1))
+
+
+def _marker(k: int, n: int) -> dict[str, Any]:
+    return {"color": _colour(k, n), "marker": _MARKERS[k % len(_MARKERS)], "markersize": 5.0}
+
+
+def _point(k: int, n: int) -> dict[str, Any]:
+    return {**_marker(k, n), "linestyle": "none", "elinewidth": 1.2, "capsize": 2.5, "zorder": 3}
+
+
+def _bias_line(axes: Axes, group: pd.DataFrame, factor: float, cells: list[str], cell: str) -> None:
+    k, n = cells.index(cell), len(cells)
+    r, bias = group["r"].to_numpy(), group["bias"].to_numpy() * factor
+    error = np.nan_to_num(group["bias_mcse"].to_numpy() * factor)
+    axes.fill_between(r, bias - error, bias + error, color=_colour(k, n), alpha=0.22, linewidth=0.0)
+    axes.plot(r, bias, color=_colour(k, n), linewidth=1.2)
+    axes.errorbar(r, bias, yerr=2.0 * error, **_point(k, n))
+
+
+def _radius_axis(axes: Axes, r: pd.Series[float]) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+    axes.set_xlabel(r"$r$ [kpc]")
+    if r.min() > 0.0 and r.max() > 3.0 * r.min():
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _log_if_wide(axis: Any, values: pd.Series[float]) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+    if values.min() > 0.0 and values.max() > 4.0 * values.min():
+        axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(ScalarFormatter())
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _binomial_band(axes: Axes, n: int) -> None:
+    """Diagonal, and the central 95 per cent of binomial coverages of ``n`` realisations."""
+    from scipy.stats import binom
+
+    level = np.linspace(0.0, 1.0, 201)
+    low, high = binom.ppf(0.025, n, level) / n, binom.ppf(0.975, n, level) / n
+    axes.fill_between(level, np.clip(low, 0, 1), np.clip(high, 0, 1), color="0.88", linewidth=0.0)
+    axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1.0)
+
+
+def _coverage_curves(axes: Axes, curve: pd.DataFrame, quantities: list[str]) -> None:
+    for (_, quantity), group in curve.groupby(["cell", "quantity"], sort=False):
+        if quantity in quantities:
+            colour = _colour(quantities.index(quantity), len(quantities))
+            axes.plot(group["level"], group["coverage"], color=colour, linewidth=1.0, alpha=0.8)
+
+
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else 0.0
+
+
+def _line(**style: Any) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], **style)
+
+
+def _handle(k: int, n: int, label: str) -> Any:
+    return _line(**_marker(k, n), linewidth=1.2, label=label)
+
+
+def _truth_handle(label: str, vertical: bool = False) -> Any:
+    style = {"marker": "|", "markersize": 9, "linestyle": ""} if vertical else {}
+    return _line(color=_GREY, linewidth=1.0, label=label, **style)
+
+
+def _cell_legend(figure: Figure, cells: list[str], others: list[Any]) -> None:
+    n = len(cells)
+    if n == 1:
+        _legend(figure, others, title="")
+        return
+    shown = cells if n <= _LEGEND_CELLS else [cells[0], cells[-1]]
+    handles = [_handle(cells.index(c), n, c.replace("$", r"\$")) for c in shown]
+    title = "cell" if n <= _LEGEND_CELLS else f"first and last of {n} cells, colours in between"
+    _legend(figure, [*handles, *others], title=title)
+
+
+def _legend(figure: Figure, handles: list[Any], title: str) -> None:
+    """Legend below the panels, where it covers nothing."""
+    longest = max((len(str(handle.get_label())) for handle in handles), default=1)
+    columns = max(1, min(len(handles), int(figure.get_figwidth() * 13 / (longest + 7))))
+    lines = math.ceil(len(handles) / columns) + bool(title)
+    figure.set_figheight(figure.get_figheight() + 0.19 * lines)
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=columns,
+        title=title or None,
+        frameon=False,
+        fontsize=8.5,
+        title_fontsize=8.5,
+    )

@@ -1,0 +1,277 @@
+"""The page of a run: one HTML file that holds everything and needs no network."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from haloassay.reports import figures, labels, tables
+from haloassay.reports.verdict import ENOUGH, SIGNIFICANT, verdicts
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from haloassay.store import Results
+
+#: Rows of one table on the page; the files beside it hold all.
+_PAGE_ROWS: Final = 400
+_EXTENSIONS: Final = {"csv": "csv", "ecsv": "ecsv", "latex": "tex", "markdown": "md"}
+_REFERENCES: Final = (
+    "Morris T. P., White I. R., Crowther M. J. 2019, Statistics in Medicine 38, 2074: bias, "
+    "scatter, RMSE and coverage with their Monte Carlo errors.",
+    "Talts S. et al. 2018, arXiv:1804.06788: calibration by the rank of the truth among "
+    "posterior draws.",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ReportData:
+    """Result tables that a page shows, as :mod:`haloassay.score` makes them.
+
+    Parameters
+    ----------
+    description
+        Content of ``run.json``: scenario, versions, platform.
+    scores, pairs, curve, cloud, outcomes, undetermined
+        Frames of the functions ``score``, ``paired``, ``coverage_curve``, ``sample``, ``outcomes``
+        and ``undetermined``; ``pairs`` is None for a run of one cell.
+    base_cell
+        Cell that ``pairs`` compare with.
+    definitions
+        Name and definition of each score.
+    """
+
+    description: Mapping[str, Any]
+    scores: pd.DataFrame
+    outcomes: pd.DataFrame
+    undetermined: pd.DataFrame
+    curve: pd.DataFrame
+    cloud: pd.DataFrame
+    pairs: pd.DataFrame | None = None
+    base_cell: str = ""
+    definitions: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_report(results: Results, folder: Path | None = None) -> Path:
+    """Write the report of a run: ``index.html``, ``tables/`` and ``figures/``.
+
+    Parameters
+    ----------
+    results
+        The run.
+    folder
+        Where to write; ``report`` in the folder of the run by default.
+
+    Returns
+    -------
+    pathlib.Path
+        The page.
+    """
+    from haloassay import score
+
+    cells = [str(cell) for cell in results.cells.get("cell", [])]
+    base = "base" if "base" in cells else next(iter(cells), "")
+    data = ReportData(
+        description=results.description,
+        scores=score.score(results),
+        outcomes=score.outcomes(results),
+        undetermined=score.undetermined(results),
+        curve=score.coverage_curve(results),
+        cloud=score.sample(results),
+        pairs=score.paired(results, base) if len(cells) > 1 else None,
+        base_cell=base,
+        definitions={s.name: s.definition for s in score.SCORES},
+    )
+    return write_page(data, results.out / "report" if folder is None else Path(folder))
+
+
+def write_page(data: ReportData, folder: Path) -> Path:
+    """Write tables, figures and page of ``data`` into ``folder``; returns the page."""
+    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    written = {"scores": data.scores} | ({} if data.pairs is None else {"paired": data.pairs})
+    for name, frame in written.items():
+        for fmt, extension in _EXTENSIONS.items():
+            text = tables.format_table(frame, fmt)
+            content = text if isinstance(text, bytes) else text.encode()
+            (folder / "tables" / f"{name}.{extension}").write_bytes(content)
+    shown = []
+    for name, caption, figure in draw(data):
+        _, png = figures.save(figure, folder / "figures" / name)
+        image = base64.b64encode(png.read_bytes()).decode("ascii")
+        width = f"{100.0 * figure.get_figwidth():.0f}"
+        shown.append({"name": name, "caption": caption, "image": image, "width": width})
+    page = folder / "index.html"
+    page.write_text(render(data, shown), encoding="utf-8")
+    return page
+
+
+def draw(data: ReportData) -> list[tuple[str, str, Figure]]:
+    """All figures that the tables allow: file name, caption, figure."""
+    quantities = list(dict.fromkeys(q for q in data.scores["quantity"] if q))
+    cell = data.base_cell or next(iter(data.scores["cell"]), "")
+    drawn: list[tuple[str, str, Figure | None]] = []
+    for quantity in quantities:
+        name, file = labels.plain(quantity), _file_name(quantity)
+        caption = (
+            f"Bias of {name} against radius. Line and markers: mean error; band: one, bars: two "
+            "Monte Carlo standard errors. Points far beyond their bars from the grey line are "
+            "biased; one in 20 misses it by chance."
+        )
+        drawn.append((f"bias-{file}", caption, figures.bias_figure(data.scores, quantity)))
+    caption = (
+        "Bias of quantities without a radius, with two Monte Carlo standard errors. Points "
+        "far beyond their bars from the grey line are biased; one in 20 misses it by chance."
+    )
+    drawn.append(("bias-scalars", caption, figures.scalar_bias_figure(data.scores)))
+    caption = (
+        "Coverage against nominal level. Marks: the stated 68 and 95 per cent intervals, averaged "
+        "over radial bins; curves: all levels, from posterior draws. Below the grey band intervals "
+        "are too narrow, above it too wide; the band holds 95 per cent of honest methods."
+    )
+    drawn.append(("coverage", caption, figures.coverage_figure(data.scores, data.curve)))
+    for quantity in quantities:
+        caption = (
+            f"Single estimates of {labels.plain(quantity)} in cell {cell}, with the truth in black."
+        )
+        figure = figures.cloud_figure(data.cloud, quantity, cell)
+        drawn.append((f"cloud-{_file_name(quantity)}", caption, figure))
+    caption = "Mass and concentration of the halo, one mark a realisation; crosses: the truth."
+    drawn.append(("halo", caption, figures.halo_figure(data.cloud)))
+    return [(name, caption, figure) for name, caption, figure in drawn if figure is not None]
+
+
+def render(data: ReportData, shown: Sequence[Mapping[str, str]]) -> str:
+    """HTML of the page; ``shown`` holds name, caption, width [px] and base64 PNG."""
+    from jinja2 import Environment, FileSystemLoader
+
+    here = Path(__file__).parent
+    environment = Environment(
+        loader=FileSystemLoader(here),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    scenario = data.description.get("scenario", {})
+    context = {
+        "css": (here / "page.css").read_text(encoding="utf-8"),
+        "scenario": scenario,
+        "title": scenario.get("title") or scenario.get("name") or "Run",
+        "counts": _counts(data.outcomes),
+        "problems": _problems(data),
+        "verdicts": _verdict_groups(data.scores),
+        "many_cells": data.scores["cell"].nunique() > 1,
+        "enough": ENOUGH,
+        "significant": SIGNIFICANT,
+        "sections": _sections(data.scores),
+        "pairs": None if data.pairs is None else _limited(tables.compact_pairs(data.pairs)),
+        "base_cell": data.base_cell,
+        "figures": shown,
+        "definitions": data.definitions,
+        "references": _REFERENCES,
+        "facts": _facts(data.description),
+        "scenario_text": json.dumps(scenario, indent=2, ensure_ascii=False, default=str),
+    }
+    return environment.get_template("page.html").render(context)
+
+
+def _file_name(quantity: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in quantity)
+
+
+def _counts(outcomes: pd.DataFrame) -> dict[str, int]:
+    counts = {str(k): int(v) for k, v in outcomes.groupby("status", sort=False)["n"].sum().items()}
+    return {"attempted": sum(counts.values()), "ok": counts.pop("ok", 0), **counts}
+
+
+def _problems(data: ReportData) -> list[dict[str, Any]]:
+    """Failed runs and undetermined rows, with their reasons."""
+    failed = data.outcomes[data.outcomes["status"] != "ok"].to_dict("records")
+    rows = [
+        {
+            "estimator": row["estimator"],
+            "what": f"{row['status']} {row['error_type']}".strip(),
+            "n": row["n"],
+            "cells": row["cells"],
+            "why": row["message"] or "no reason recorded",
+        }
+        for row in failed
+    ]
+    notes = data.undetermined.to_dict("records")
+    return rows + [
+        {
+            "estimator": row["estimator"],
+            "what": f"{labels.plain(row['quantity'])} undetermined",
+            "n": row["n"],
+            "cells": row["cells"],
+            "why": row["note"],
+        }
+        for row in notes
+    ]
+
+
+def _verdict_groups(scores: pd.DataFrame) -> list[dict[str, Any]]:
+    """Verdicts by cell and estimator, in the order of the table."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for verdict in verdicts(scores):
+        entry = {
+            "quantity": labels.plain(verdict.quantity) or "no result",
+            "fault": verdict.fault,
+            "text": f"{verdict.bias} {verdict.intervals}".strip(),
+        }
+        groups.setdefault((verdict.cell, verdict.estimator), []).append(entry)
+    return [
+        {"cell": cell, "estimator": estimator, "entries": entries}
+        for (cell, estimator), entries in groups.items()
+    ]
+
+
+def _sections(scores: pd.DataFrame) -> list[dict[str, Any]]:
+    """One table a quantity."""
+    return [
+        _section(str(quantity), group) for quantity, group in scores.groupby("quantity", sort=False)
+    ]
+
+
+def _section(quantity: str, group: pd.DataFrame) -> dict[str, Any]:
+    """Table of one quantity with the unit of its errors in the heading."""
+    unit = labels.error_unit(quantity, str(group["unit"].iloc[0]))
+    text = tables.compact(group).drop(columns="quantity")
+    idle = [name for name in ("r [kpc]",) if (text[name] == labels.DASH).all()]
+    if group["cell"].nunique() == 1:
+        idle.append("cell")
+    text = text.drop(columns=idle)
+    for name in ("bias", "scatter", "rmse") if unit else ():
+        text[name] = text[name].str.removesuffix(f" {unit}")
+    title = labels.plain(quantity) or "No result"
+    return {"title": title, "unit": unit, **_limited(text)}
+
+
+def _limited(frame: pd.DataFrame) -> dict[str, Any]:
+    rows = frame.head(_PAGE_ROWS).to_numpy().tolist()
+    labelled = [name in ("cell", "estimator", "quantity") for name in frame.columns]
+    return {
+        "columns": list(zip(frame.columns, labelled, strict=True)),
+        "rows": rows,
+        "total": len(frame),
+    }
+
+
+def _facts(description: Mapping[str, Any]) -> dict[str, str]:
+    """Seed, versions and platform as name and text."""
+    facts = {}
+    scenario = description.get("scenario", {})
+    for name in ("name", "seed", "realizations", "reference"):
+        if name in scenario:
+            facts[name] = str(scenario[name])
+    for kind in ("versions", "platform"):
+        content = description.get(kind, {})
+        if isinstance(content, Mapping):
+            facts[kind] = ", ".join(f"{key} {value}" for key, value in content.items())
+        else:
+            facts[kind] = str(content)
+    return facts

@@ -1,0 +1,469 @@
+"""Readers and writers: round trips, units, frames, and every kind of bad input."""
+
+from pathlib import Path
+
+import astropy.coordinates as coord
+import astropy.units as u
+import h5py
+import numpy as np
+import pytest
+from astropy.table import QTable, Table
+
+from haloassay import frames
+from haloassay.catalogue import GALACTOCENTRIC, HELIOCENTRIC, Catalogue
+from haloassay.defects import checked
+from haloassay.errors import InputError
+from haloassay.propagation import monte_carlo_covariance
+from haloassay.tables import from_table, read_catalogue, to_table, write_catalogue
+
+SUFFIXES = [".fits", ".fits.gz", ".ecsv", ".csv", ".parquet", ".hdf5", ".txt", ".dat"]
+DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason=f"no external data at {DATA}")
+
+SEGUE_COLUMNS = (
+    "x,y,z,vx,vy,vz,l,b,distance,vlos,pm_l,pm_b,distance_err,vlos_err,pm_l_err,pm_b_err,feh"
+)
+SEGUE_SUN = frames.Sun(-8.3, 0.02, 11.1, 244.24, 7.25)
+
+
+def stars(n=7, seed=1):
+    rng = np.random.default_rng(seed)
+    return {
+        "ra": rng.uniform(0.0, 360.0, n),
+        "dec": rng.uniform(-80.0, 80.0, n),
+        "distance": rng.uniform(5.0, 80.0, n),
+        "pmra": rng.normal(0.0, 0.5, n),
+        "pmdec": rng.normal(0.0, 0.5, n),
+        "vlos": rng.normal(0.0, 100.0, n),
+        "distance_err": rng.uniform(0.5, 5.0, n),
+        "pmra_err": rng.uniform(0.02, 0.2, n),
+        "pmdec_err": rng.uniform(0.02, 0.2, n),
+        "vlos_err": rng.uniform(1.0, 9.0, n),
+        "feh": rng.normal(-1.5, 0.3, n),
+        "pm_corr": rng.uniform(-0.9, 0.9, n),
+    }
+
+
+def phase_space(n=7, seed=2):
+    values = np.random.default_rng(seed).normal(0.0, 50.0, (6, n))
+    return dict(zip(GALACTOCENTRIC, values, strict=True))
+
+
+def write_csv(path, columns):
+    rows = zip(*columns.values(), strict=True)
+    lines = [",".join(columns), *(",".join(str(v) for v in row) for row in rows)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("columns", [stars(), phase_space(), stars(1)], ids=["sky", "xyz", "one"])
+def test_round_trip(tmp_path, suffix, columns):
+    catalogue = Catalogue.from_arrays(sun=frames.SUNS["zhai2018"], **columns)
+    path = tmp_path / f"stars{suffix}"
+    write_catalogue(catalogue, path)
+    back = read_catalogue(
+        path, sun=None if suffix[:5] in (".fits", ".ecsv", ".parq", ".hdf5") else "zhai2018"
+    )
+    assert set(back.columns) == set(columns)
+    for name, values in columns.items():
+        np.testing.assert_array_equal(back[name], values, err_msg=name)
+    assert back.sun == catalogue.sun
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".ecsv", ".parquet", ".hdf5"])
+def test_stated_units_are_converted(tmp_path, suffix):
+    columns = stars()
+    table = to_table(Catalogue.from_arrays(**columns))
+    table["distance"] = table["distance"].to(u.pc)
+    table["distance_err"] = table["distance_err"].to(u.lyr)
+    table["ra"] = table["ra"].to(u.rad)
+    table["vlos"] = table["vlos"].to(u.m / u.s)
+    path = tmp_path / f"stars{suffix}"
+    options = {".hdf5": {"serialize_meta": True, "path": "t"}}.get(suffix, {})
+    table.meta.clear()
+    del table["feh"]
+    table.write(path, format={".ecsv": "ascii.ecsv"}.get(suffix), **options)
+    back = read_catalogue(path)
+    assert set(back.columns) == {*columns} - {"feh"}
+    for name, values in back.columns.items():
+        np.testing.assert_allclose(values, columns[name], rtol=1e-12, err_msg=name)
+
+
+def test_written_units_are_read_by_astropy(tmp_path):
+    catalogue = Catalogue.from_arrays(**stars())
+    for name in ("a.fits", "a.ecsv"):
+        write_catalogue(catalogue, tmp_path / name)
+        table = QTable.read(tmp_path / name)
+        assert table["distance"].unit == u.kpc
+        assert table["pmra_err"].unit == u.mas / u.yr
+        np.testing.assert_array_equal(table["vlos"].to_value("km/s"), catalogue["vlos"])
+
+
+@pytest.mark.parametrize("kind", [Table, QTable])
+def test_table_round_trip(kind):
+    catalogue = Catalogue.from_arrays(sun=frames.SUNS["bird2022"], **stars())
+    back = from_table(kind(to_table(catalogue)))
+    assert back.sun == catalogue.sun
+    for name, values in catalogue.columns.items():
+        np.testing.assert_array_equal(back[name], values)
+
+
+def test_masked_entries_count_as_missing():
+    table = Table(stars(), masked=True)
+    table["vlos"].mask[2] = True
+    with pytest.raises(InputError, match=r"vlos is NaN or infinite in 1 row \(3\)"):
+        from_table(table)
+
+
+@pytest.mark.parametrize(
+    ("unit", "factor"), [("pc", 1e-3), (1.36986, 1.36986), ("1.36986", 1.36986), ("kpc", 1.0)]
+)
+def test_units_of_the_caller(tmp_path, unit, factor):
+    path = write_csv(tmp_path / "a.csv", phase_space())
+    read = read_catalogue(path, units={"position": unit})
+    np.testing.assert_allclose(read.position, factor * read_catalogue(path).position, rtol=1e-15)
+    np.testing.assert_array_equal(read.velocity, read_catalogue(path).velocity)
+    read = read_catalogue(path, units={"x": unit})
+    np.testing.assert_allclose(read["x"], factor * phase_space()["x"], rtol=1e-15)
+    np.testing.assert_array_equal(read["y"], phase_space()["y"])
+
+
+@pytest.mark.parametrize(
+    ("units", "message"),
+    [
+        ({"x": "km/s"}, r"column x has unit 'km/s', expected one like 'kpc'"),
+        ({"x": "parsnip"}, r"unit 'parsnip' of column x is not known"),
+        ({"x": 0.0}, "factor for x must be finite and not zero"),
+        ({"q": "kpc"}, "units: unknown column 'q'"),
+    ],
+)
+def test_unusable_units(tmp_path, units, message):
+    with pytest.raises(InputError, match=message):
+        read_catalogue(write_csv(tmp_path / "a.csv", phase_space()), units=units)
+
+
+def test_wrong_dimension_in_a_file_is_named(tmp_path):
+    table = Table(stars(), units={"distance": "km / s"})
+    table.write(tmp_path / "a.fits")
+    with pytest.raises(InputError, match=r"a.fits: column distance has unit 'km / s', expected"):
+        read_catalogue(tmp_path / "a.fits")
+
+
+def test_galactic_columns_are_turned_to_icrs_with_their_errors():
+    columns = stars(200)
+    sky = coord.ICRS(
+        ra=columns["ra"] * u.deg,
+        dec=columns["dec"] * u.deg,
+        pm_ra_cosdec=columns["pmra"] * u.mas / u.yr,
+        pm_dec=columns["pmdec"] * u.mas / u.yr,
+    ).transform_to(coord.Galactic())
+    table = Table({k: v for k, v in columns.items() if "pm" not in k and k not in ("ra", "dec")})
+    table["l"], table["b"] = sky.l.deg, sky.b.deg
+    table["pm_l"], table["pm_b"] = sky.pm_l_cosb.value, sky.pm_b.value
+    table["pm_l_err"], table["pm_b_err"] = columns["pmra_err"], columns["pmdec_err"]
+    table["pm_corr"] = columns["pm_corr"]
+    read = from_table(table)
+    for name in HELIOCENTRIC:
+        np.testing.assert_allclose(read[name], columns[name], atol=1e-9)
+    # draw one star's errors in the Galactic frame and turn each draw with astropy
+    n = 40_000
+    rng = np.random.default_rng(3)
+    a, b, rho = table["pm_l_err"][0], table["pm_b_err"][0], table["pm_corr"][0]
+    pm_l, pm_b = rng.multivariate_normal(
+        [table["pm_l"][0], table["pm_b"][0]], [[a * a, rho * a * b], [rho * a * b, b * b]], n
+    ).T
+    drawn = coord.Galactic(
+        l=np.full(n, table["l"][0]) * u.deg,
+        b=np.full(n, table["b"][0]) * u.deg,
+        pm_l_cosb=pm_l * u.mas / u.yr,
+        pm_b=pm_b * u.mas / u.yr,
+    ).transform_to(coord.ICRS())
+    pmra, pmdec = drawn.pm_ra_cosdec.value, drawn.pm_dec.value
+    for draws, name in ((pmra, "pmra_err"), (pmdec, "pmdec_err")):
+        assert abs(draws.std() / read[name][0] - 1.0) < 4.0 / np.sqrt(2.0 * n)
+    corr = np.corrcoef(pmra, pmdec)[0, 1]
+    assert abs(corr - read["pm_corr"][0]) < 4.0 * (1.0 - corr**2) / np.sqrt(n)
+
+
+def test_heliocentric_columns_are_preferred_unless_told(tmp_path):
+    path = write_csv(tmp_path / "a.csv", {**phase_space(), **stars()})
+    assert read_catalogue(path).heliocentric
+    read = read_catalogue(path, frame="galactocentric")
+    assert set(read.columns) == {*GALACTOCENTRIC, "feh"}
+
+
+def test_incomplete_preferred_frame_gives_way_to_a_complete_one(tmp_path):
+    columns = {**phase_space(), **stars()}
+    del columns["vlos"]
+    assert not read_catalogue(write_csv(tmp_path / "a.csv", columns)).heliocentric
+
+
+def test_other_columns_are_ignored_and_names_mapped(tmp_path):
+    columns = {**phase_space(), "name": [f"star{i}" for i in range(7)], "FeH": np.arange(7.0)}
+    columns["X"] = columns.pop("x")
+    path = write_csv(tmp_path / "a.csv", columns)
+    for spec in ("x=X, feh=FeH", {"x": "X", "feh": "FeH"}):
+        read = read_catalogue(path, spec)
+        assert set(read.columns) == {*GALACTOCENTRIC, "feh"}
+        np.testing.assert_array_equal(read["feh"], np.arange(7.0))
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".csv"])
+def test_names_in_their_order(tmp_path, suffix):
+    columns = phase_space()
+    table = np.insert(np.stack(list(columns.values()), axis=1), 3, -1.0, axis=1)
+    np.savetxt(tmp_path / f"a{suffix}", table, delimiter="," if suffix == ".csv" else " ")
+    read = read_catalogue(tmp_path / f"a{suffix}", "x,y,z,-,vx,vy,vz")
+    for name, values in columns.items():
+        np.testing.assert_allclose(read[name], values, rtol=1e-15)
+
+
+@pytest.mark.parametrize("transpose", [None, True])
+def test_transposed_text(tmp_path, transpose):
+    columns = phase_space(n=50)
+    np.savetxt(tmp_path / "a.txt", np.insert(np.stack(list(columns.values())), 3, -1.0, axis=0))
+    read = read_catalogue(tmp_path / "a.txt", "x,y,z,_,vx,vy,vz", transpose=transpose)
+    for name, values in columns.items():
+        np.testing.assert_allclose(read[name], values, rtol=1e-15)
+
+
+def test_datasets_of_vectors(tmp_path):
+    columns = phase_space()
+    values = np.stack(list(columns.values()), axis=1)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["stars/x"], file["stars/v"] = values[:, :3], values[:, 3:]
+    read = read_catalogue(tmp_path / "a.h5", "position=stars/x,velocity=stars/v")
+    np.testing.assert_array_equal(read.position, values[:, :3])
+    np.testing.assert_array_equal(read.velocity, values[:, 3:])
+
+
+def test_columns_of_a_csv_file_that_are_not_canonical_are_refused_when_named(tmp_path):
+    path = write_csv(tmp_path / "a.csv", phase_space())
+    with pytest.raises(InputError, match="unknown column 'vxx'; did you mean 'vx'"):
+        read_catalogue(path, "x,y,z,vxx,vy,vz")
+
+
+@pytest.mark.parametrize("columns", [None, "feh=true_x", "x,y,z,vx,vy,vz,true_x"])
+def test_truths_are_refused(tmp_path, columns):
+    path = write_csv(tmp_path / "a.csv", {**phase_space(), "true_x": np.zeros(7)})
+    with pytest.raises(InputError, match="'true_x' holds a truth"):
+        read_catalogue(path, columns)
+
+
+def with_entry(name, row, value):
+    columns = {k: v.copy() for k, v in stars().items()}
+    columns[name][row] = value
+    return columns
+
+
+DEFECTIVE = [
+    ("nan", "vlos", np.nan, r"vlos is NaN or infinite in 1 row \(3\)"),
+    ("nan", "feh", np.inf, r"feh is NaN or infinite in 1 row \(3\)"),
+    ("distance", "distance", -4.0, r"distance is zero or negative in 1 row \(3\)"),
+    ("distance", "distance", 0.0, r"distance is zero or negative in 1 row \(3\)"),
+    ("error", "pmra_err", -0.1, r"pmra_err is negative in 1 row \(3\)"),
+    ("correlation", "pm_corr", 1.0, r"pm_corr is not between -1 and 1 in 1 row \(3\)"),
+    ("latitude", "dec", 90.5, r"dec is outside -90 to 90 deg in 1 row \(3\)"),
+    ("unphysical", "pmra", 50.0, r"total Galactocentric speed exceeds 1500 km/s in 1 row \(3\)"),
+]
+
+
+@pytest.mark.parametrize(("defect", "name", "value", "message"), DEFECTIVE)
+def test_defective_rows_are_named_or_dropped_and_counted(tmp_path, defect, name, value, message):
+    path = write_csv(tmp_path / "a.csv", with_entry(name, 2, value))
+    with pytest.raises(InputError, match=f"{message} .*drop = '{defect}'") as error:
+        read_catalogue(path)
+    assert "\n" not in str(error.value)
+    for drop in (defect, [defect], "all", f"duplicates,{defect}"):
+        read = read_catalogue(path, drop=drop)
+        assert dict(read.dropped) == {defect: 1}
+        np.testing.assert_array_equal(read["ra"], np.delete(stars()["ra"], 2))
+
+
+def test_duplicates_are_named_and_the_first_is_kept():
+    rows = [0, 1, 2, 1, 3, 1, 0]
+    catalogue = Catalogue.from_arrays(**{k: v[rows] for k, v in stars().items()})
+    with pytest.raises(InputError, match=r"repeats an earlier row in 3 rows \(4, 6, 7\)"):
+        checked(catalogue)
+    clean = checked(catalogue, drop="duplicates")
+    np.testing.assert_array_equal(clean["ra"], stars()["ra"][:4])
+    assert dict(clean.dropped) == {"duplicates": 3}
+
+
+def test_rows_that_agree_in_one_column_are_no_duplicates():
+    columns = stars()
+    columns["ra"] = np.full(7, 10.0)
+    assert len(checked(Catalogue.from_arrays(**columns))) == 7
+
+
+def test_many_defects_make_one_line_and_a_row_counts_once():
+    columns = with_entry("distance", slice(0, 7), -1.0)
+    columns["vlos"][0] = np.nan
+    with pytest.raises(InputError, match=r"\(1\); distance .* in 6 rows \(2, 3, 4, 5, 6, \.\.\.\)"):
+        checked(Catalogue.from_arrays(**columns))
+    with pytest.raises(InputError, match=r"no rows are left after dropping \(nan 1, distance 6\)"):
+        checked(Catalogue.from_arrays(**columns), drop="all")
+
+
+def test_a_higher_speed_limit_keeps_fast_stars():
+    catalogue = Catalogue.from_arrays(**with_entry("pmra", 2, 50.0))
+    assert len(checked(catalogue, speed_limit=1e6)) == 7
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
+def test_speed_limit_must_be_positive(value):
+    with pytest.raises(InputError, match="speed_limit: must be positive"):
+        checked(Catalogue.from_arrays(**stars()), speed_limit=value)
+
+
+def test_zero_errors_are_allowed():
+    columns = {k: 0.0 * v if k.endswith("_err") else v for k, v in stars().items()}
+    catalogue = checked(Catalogue.from_arrays(**columns))
+    np.testing.assert_array_equal(catalogue.spherical_covariance, np.zeros((7, 3, 3)))
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("x,y,z,vx,vy,vz\n", {}, "there are no rows"),
+        ("", {}, "not readable as CSV|no rows|have no names"),
+        ("x,y,z,vx,vy\n1,2,3,4,5\n", {}, "missing column vz for galactocentric x y z vx vy vz"),
+        ("ra,dec\n1,2\n", {}, "missing columns distance, pmra, pmdec, vlos for heliocentric"),
+        ("x,y,z,vx,vy,vz\n1,2,3,4,5,six\n", {}, "column vz is not numeric: 'six' in row 1"),
+        ("x,y,z,vx,vy,vz\n1,2,3,4,5\n", {}, r"vz is NaN or infinite in 1 row \(1\)"),
+        ("x,y,z,vx,vy,vz\n1,2,3,4,5,6,7\n", {}, "not readable as CSV"),
+        ("1,2,3,4,5,6\n", {}, "columns have no names; give them in their order"),
+        ("1,2,3,4,5,6\n", {"columns": "x,y,z"}, r"3 names for 6 columns \('-' skips one\)"),
+        ("1,2,3,4,5,6\n", {"columns": "x,x,z,vx,vy,vz"}, "x named more than once"),
+        ("1,2,3,4,5,6\n", {"columns": "x=a,y"}, "not both"),
+        ("1,2,3,4,5,6\n", {"transpose": True}, "only text files"),
+        ("x,y,z,vx,vy,w\n1,2,3,4,5,6\n", {"columns": "vz=q"}, r"no column 'q' for 'vz' \(has: x,"),
+        ("x,y,z,vx,vy,vz\n1,2,3,4,5,6\n", {"frame": "ecliptic"}, "unknown frame 'ecliptic'"),
+        ("x,y,z,vx,vy,vz\n1,2,3,4,5,6\n", {"drop": "nans"}, "unknown defect 'nans'; did you mean"),
+        ("x,y,z,vx,vy,vz\n1,2,3,4,5,6\n", {"sun": "mine"}, "sun: unknown Sun 'mine'"),
+        (
+            "l,b,distance,pm_l,pm_b,vlos,pm_l_err\n1,2,3,4,5,6,7\n",
+            {},
+            "'pm_b_err' is missing beside",
+        ),
+    ],
+)
+def test_unusable_text(tmp_path, text, options, message):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        read_catalogue(tmp_path / "a.csv", **options)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", [s for s in SUFFIXES if s not in (".csv", ".txt", ".dat")])
+def test_a_file_that_is_not_of_its_format(tmp_path, suffix):
+    (tmp_path / f"a{suffix}").write_bytes(b"\xff\x00 not a table\n" * 50)
+    with pytest.raises(InputError, match=f"a{suffix}: not readable as "):
+        read_catalogue(tmp_path / f"a{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".txt"])
+def test_text_that_is_not_utf8(tmp_path, suffix):
+    (tmp_path / f"a{suffix}").write_bytes(b"\xff\xfe\x00x,y\n1,2\n")
+    with pytest.raises(InputError, match="not readable as"):
+        read_catalogue(tmp_path / f"a{suffix}")
+
+
+def test_paths_that_cannot_be_used(tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+    catalogue = Catalogue.from_arrays(**stars())
+    for path, message in (
+        ("no.csv", "no such file"),
+        ("folder.csv", "is a folder"),
+        ("a.doc", "unknown format"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_catalogue(tmp_path / path)
+    for path, message in (
+        ("a.doc", "unknown format"),
+        ("no/a.csv", "cannot be written"),
+        ("folder.csv", "cannot be written"),
+    ):
+        with pytest.raises(InputError, match=message):
+            write_catalogue(catalogue, tmp_path / path)
+    assert [p.name for p in tmp_path.iterdir()] == ["folder.csv"]
+
+
+def test_unusable_sun_in_a_file(tmp_path):
+    table = to_table(Catalogue.from_arrays(**stars()))
+    for text in ("hot", "[1]", '{"x": "far"}', '{"x": 8.0}'):
+        table.meta["SUN"] = text
+        table.write(tmp_path / "a.ecsv", overwrite=True)
+        with pytest.raises(InputError, match="metadata SUN"):
+            read_catalogue(tmp_path / "a.ecsv")
+        assert read_catalogue(tmp_path / "a.ecsv", sun="li2026").sun == frames.Sun()
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("galpy:mw-globular-clusters", "MW globular clusters"),
+        ("galpy:mw-satellites", "MW satellite galaxies"),
+    ],
+)
+def test_samples_of_galpy_are_those_of_its_orbits(source, name):
+    from galpy.orbit import Orbit
+
+    catalogue, orbits = read_catalogue(source), Orbit.from_name(name)
+    assert len(catalogue) + sum(catalogue.dropped.values()) == len(orbits)
+    kept = np.abs(orbits.ra()[:, None] - catalogue["ra"]).min(axis=1) < 1e-9
+    theirs = (orbits.ra, orbits.dec, orbits.dist, orbits.pmra, orbits.pmdec, orbits.vlos)
+    for column, values in zip(HELIOCENTRIC, theirs, strict=True):
+        np.testing.assert_allclose(catalogue[column], values()[kept], atol=1e-9, err_msg=column)
+
+
+def test_unknown_sample_of_galpy():
+    with pytest.raises(InputError, match="unknown galpy sample 'galpy:dwarfs'"):
+        read_catalogue("galpy:dwarfs")
+
+
+@needs_data
+def test_segue_giants_survive_their_unphysical_velocities():
+    path = DATA / "segue-kgiants" / "KGiant_edr3_metal_sgr_20.txt"
+    columns = f"{SEGUE_COLUMNS},-,-,-,-,-,pm_corr"
+    with pytest.raises(InputError, match="speed exceeds 1500 km/s in 6 rows"):
+        read_catalogue(path, columns, sun=SEGUE_SUN)
+    sky = read_catalogue(path, columns, sun=SEGUE_SUN, drop="unphysical")
+    assert (len(sky), dict(sky.dropped)) == (2824, {"unphysical": 6})
+    # their own conversion, which leaves out the tilt by the Sun's height; two decimals are kept
+    tilt, distance = 0.02 / 8.3, sky["distance"]
+    rounding = 0.005 * np.sqrt(3.0) * (1.0 + np.radians(distance) + 1.0)
+    xyz = read_catalogue(path, columns, sun=SEGUE_SUN, drop="unphysical", frame="galactocentric")
+    shift = np.linalg.norm(sky.position - xyz.position, axis=1)
+    assert np.all(shift < tilt * distance + rounding)
+    assert np.median(np.abs(sky.velocity - xyz.velocity)) < tilt * 250.0
+    assert np.all(np.isfinite(sky.spherical_covariance))
+    drawn = monte_carlo_covariance(sky.select(np.arange(50)), np.random.default_rng(1), 100)
+    assert np.all(np.isfinite(drawn))
+
+
+@needs_data
+@pytest.mark.parametrize(("name", "rows"), [("YPP24sgr_50+", 253), ("YPP24sgr_40+", 531)])
+def test_transposed_segue_giants(name, rows):
+    path = DATA / "segue-kgiants" / f"KGiant_{name}.txt"
+    read = read_catalogue(path, SEGUE_COLUMNS, sun=SEGUE_SUN, speed_limit=1e5)
+    assert len(read) == rows
+
+
+@needs_data
+def test_opdf_halo():
+    read = read_catalogue(
+        DATA / "opdf" / "mockhalo.hdf5", "position=x,velocity=v", units={"position": 1.0 / 0.73}
+    )
+    with h5py.File(DATA / "opdf" / "mockhalo.hdf5") as file:
+        radii = np.linalg.norm(file["x"][()], axis=1) / 0.73
+    np.testing.assert_allclose(read.r, radii, rtol=1e-6)  # stored in single precision
+
+
+@needs_data
+def test_gaia_challenge():
+    path = DATA / "gaia-challenge" / "PlumCuspOm_df_1000_0.dat"
+    read = read_catalogue(path, "x,y,z,vx,vy,vz")
+    np.testing.assert_array_equal(read.position, np.loadtxt(path)[:, :3])

@@ -1,0 +1,53 @@
+"""A small scenario that runs in a fraction of a second, and where its estimators are found."""
+
+import copy
+import os
+from pathlib import Path
+
+import pytest
+
+from haloassay.progress import Silent
+from haloassay.runner import run
+from haloassay.scenario import make_scenario
+
+SCENARIO = {
+    "name": "small",
+    "realizations": 3,
+    "seed": 7,
+    "timeout": 60.0,
+    "mock": {
+        "kind": "local-jeans-gaussian",
+        "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
+        "density": {"kind": "power-law", "slope": -3.5},
+        "beta": {"kind": "constant", "beta": 0.3},
+    },
+    "survey": {"preset": "perfect", "n_stars": 60},
+    "estimators": [{"kind": "plugins:Good", "label": "good"}],
+    "matrix": {"factors": {"survey.distance_scale": [0.9, 1.0]}},
+}
+
+
+@pytest.fixture
+def values():
+    """Plain values of the small scenario, to be changed at will."""
+    return copy.deepcopy(SCENARIO)
+
+
+@pytest.fixture
+def scenario(values):
+    """The small scenario."""
+    return make_scenario(values)
+
+
+@pytest.fixture
+def environment():
+    """Environment of a subprocess that finds the estimators of these tests."""
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """Results of the small scenario with 8 realisations, run in one process without disturbance."""
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    return run(make_scenario(SCENARIO), out, realizations=8, workers=1, progress=Silent())

@@ -1,0 +1,114 @@
+"""Estimators of every temperament; workers find them as "plugins:Class"."""
+
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from haloassay.estimate import Estimate, Estimates, Estimator
+from haloassay.settings import require
+
+
+def _estimates(catalogue, rng, scale=1.0):
+    v_r = catalogue.spherical_velocity[:, 0]
+    spread = scale * np.array([rng.choice(v_r, len(v_r)).std() for _ in range(20)])
+    where = {"r": float(np.median(catalogue.r)), "r_lo": 0.0, "r_hi": 1e3}
+    return Estimates([Estimate.from_draws("sigma_r", spread, **where)])
+
+
+@dataclass(frozen=True)
+class Good(Estimator):
+    """Dispersion with a bootstrap; ``seconds`` of idleness, for interrupts to hit."""
+
+    name = "good"
+    reference = ""
+    scale: float = 1.0
+    seconds: float = 0.0
+    grid: tuple[float, ...] = (1.0, 2.0)
+
+    def __post_init__(self):
+        require(self.scale > 0.0, f"scale must be positive (got {self.scale})")
+
+    def estimate(self, catalogue, rng):
+        time.sleep(self.seconds)
+        return _estimates(catalogue, rng, self.scale)
+
+
+@dataclass(frozen=True)
+class Burn(Good):
+    """Burns ``seconds`` of processor time."""
+
+    def estimate(self, catalogue, rng):
+        end = time.process_time() + self.seconds
+        while time.process_time() < end:
+            sum(range(1000))
+        return _estimates(catalogue, rng)
+
+
+@dataclass(frozen=True)
+class Bad(Estimator):
+    """Misbehaves as told, in the realisations whose generator says so, or always."""
+
+    name = "bad"
+    reference = ""
+    how: str = "raise"
+    unless: str = ""
+    mark: str = ""
+
+    def estimate(self, catalogue, rng):
+        if self.mark:
+            Path(self.mark).touch()
+        if self.unless and Path(self.unless).exists():
+            return _estimates(catalogue, rng)
+        return getattr(self, f"_{self.how}")()
+
+    def _raise(self):
+        raise ArithmeticError("first line\nsecond line")
+
+    def _exit(self):
+        sys.exit(3)
+
+    def _nan(self):
+        row = Estimate.undetermined("sigma_r", "?")
+        object.__setattr__(row, "note", "")
+        return Estimates([row])
+
+    def _nothing(self):
+        return None
+
+    def _empty(self):
+        return Estimates([])
+
+    def _strange(self):
+        return Estimates(["sigma_r"])
+
+    def _unpicklable(self):
+        error = ValueError("odd")
+        error.lock = open(os.devnull)  # noqa: SIM115
+        raise error
+
+    def _hang(self):
+        time.sleep(1000.0)
+
+    def _kill(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class Grumpy(Estimator):
+    """Refuses its settings in its own way."""
+
+    name = "grumpy"
+    reference = ""
+    level: float = field(default=0.0)
+
+    def __post_init__(self):
+        if self.level < 0:
+            raise ValueError("level below zero")
+
+    def estimate(self, catalogue, rng):
+        return _estimates(catalogue, rng)

@@ -1,0 +1,242 @@
+"""Whole runs in worker processes: independence of workers, faults, interrupts, kills."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import SCENARIO
+
+from haloassay import store as store_module
+from haloassay.errors import InputError
+from haloassay.matrix import make_plan
+from haloassay.progress import Silent
+from haloassay.runner import run
+from haloassay.scenario import make_scenario
+from haloassay.store import Results
+from haloassay.task import Task, run_task
+
+
+def quietly(*args, **kwargs):
+    return run(*args, progress=Silent(), **kwargs)
+
+
+def assert_equal(results, expected):
+    """Bit for bit, but for the seconds."""
+    estimates = expected.frame("estimates")
+    assert len(estimates) > 0
+    pd.testing.assert_frame_equal(results.frame("estimates"), estimates, check_exact=True)
+    runs = [r.frame("runs").drop(columns="seconds") for r in (results, expected)]
+    pd.testing.assert_frame_equal(*runs)
+
+
+def test_results_do_not_depend_on_workers_or_on_what_else_runs(tmp_path, values, undisturbed):
+    values["estimators"].insert(0, {"kind": "plugins:Good", "label": "other", "scale": 2.0})
+    values["matrix"]["factors"]["survey.distance_scale"] = [1.1, 0.9]
+    results = quietly(values, tmp_path / "out", realizations=8, workers=2)
+    ours = results.frame("estimates").query(
+        "estimator == 'good' and cell != 'survey.distance_scale=1.1'"
+    )
+    expected = undisturbed.frame("estimates")
+    pd.testing.assert_frame_equal(ours.reset_index(drop=True), expected, check_exact=True)
+    assert ours["value"].nunique() == len(ours)  # realisations differ
+
+
+def test_cells_are_paired(tmp_path, values):
+    """A factor without effect changes nothing: cells share stars, errors and streams."""
+    values["matrix"] = {"factors": {"estimators.good.grid": [[3.0]]}}
+    rows = quietly(values, tmp_path / "out", workers=2).frame("estimates")
+    base, other = (rows[rows["cell"] == cell] for cell in rows["cell"].unique())
+    columns = ["realization", "value", "lo95", "truth", "rank"]
+    assert base[columns].values.tolist() == other[columns].values.tolist()
+
+
+def test_every_fault_costs_its_own_estimator_only(tmp_path, values):
+    hows = ("raise", "exit", "nan", "nothing", "empty", "strange", "unpicklable")
+    values["estimators"] += [{"kind": "plugins:Bad", "label": how, "how": how} for how in hows]
+    values |= {"realizations": 1, "matrix": {}}
+    runs = quietly(values, tmp_path / "out", workers=1).frame("runs").set_index("estimator")
+    assert runs.loc["good", "status"] == "ok"
+    assert (runs.drop(index="good")["status"] == "failed").all()
+    assert runs["message"].to_dict() == {
+        "good": "",
+        "raise": "first line second line",
+        "exit": "3",
+        "nan": "sigma_r (bin 0): the value is nan without a note",
+        "nothing": "the estimator returned NoneType, expected Estimates",
+        "empty": "the estimator returned no rows",
+        "strange": "a row is str, expected Estimate",
+        "unpicklable": "odd",
+    }
+    assert runs.loc["raise", "error_type"] == "ArithmeticError"
+    assert (runs["n_stars"] == 60).all()
+
+
+def test_hangs_and_kills_are_recorded_for_the_culprit_and_tried_again_by_the_next_run(
+    tmp_path, values
+):
+    cured = tmp_path / "cured"
+    for how in ("hang", "kill"):
+        entry = {"kind": "plugins:Bad", "label": how, "how": how, "unless": str(cured)}
+        values["estimators"].append(entry)
+    values |= {"realizations": 1, "matrix": {}, "timeout": 4.0}
+    out = tmp_path / "out"
+    runs = quietly(values, out, workers=2).frame("runs").set_index("estimator")
+    assert runs["status"].to_dict() == {"good": "ok", "hang": "timeout", "kill": "lost"}
+    assert runs["error_type"].to_dict() == {
+        "good": "",
+        "hang": "TimeoutError",
+        "kill": "ProcessLost",
+    }
+    cured.touch()
+    results = quietly(values, out, workers=2)
+    assert results.counts() == {"ok": 3}
+    assert len(results.frame("estimates")) == 3
+
+
+def test_a_survey_that_finds_no_stars_fails_all_estimators_with_its_message(values):
+    values["survey"] |= {"r_min": 1e5, "r_max": 2e5}
+    cell = make_plan(make_scenario(values)).cells[0]
+    (outcome,) = run_task(Task(cell, 0, 7, cell.methods)).outcomes
+    assert (outcome.status, outcome.error_type) == ("failed", "InputError")
+    assert "r_min/r_max" in outcome.message
+
+
+def test_rank_and_truth_stand_beside_each_estimate(undisturbed):
+    rows = undisturbed.frame("estimates")
+    assert (rows["truth"] > 0.0).all()
+    assert (rows["n_draws"] == 20).all()
+    assert rows["rank"].between(0, 20).all()
+    low, high = rows["value"] < 0.5 * rows["truth"], rows["value"] > 1.5 * rows["truth"]
+    assert (rows.loc[low, "rank"] == 20).all()
+    assert (rows.loc[high, "rank"] == 0).all()
+
+
+def test_a_dry_run_checks_and_writes_nothing(tmp_path, values):
+    progress = Silent()
+    results = run(values, tmp_path / "out", dry_run=True, progress=progress)
+    assert progress.lines == ["2 cells x 3 realisations = 6 tasks, each with good"]
+    assert not (tmp_path / "out").exists()
+    assert results.cells["cell"].tolist() == ["base", "survey.distance_scale=0.9"]
+    values["survey"]["n_stars"] = -1
+    with pytest.raises(InputError, match="n_stars"):
+        run(values, tmp_path / "out", progress=progress)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(InputError, match="workers"):
+        run(SCENARIO, tmp_path / "out", workers=0, progress=progress)
+
+
+def test_a_full_disk_stops_the_run_and_the_next_one_goes_on(tmp_path, undisturbed, monkeypatch):
+    fsync, left = os.fsync, [20]
+
+    def full(handle):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(28, "No space left on device")
+        fsync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(InputError, match="No space left on device"):
+            quietly(SCENARIO, tmp_path / "out", realizations=8, workers=1)
+    assert 0 < len(Results(tmp_path / "out").frame("runs")) < 16
+    assert_equal(quietly(SCENARIO, tmp_path / "out", realizations=8, workers=1), undisturbed)
+
+
+#: No ``if __name__ == "__main__"`` guard: a user's script need not have one.
+SCRIPT = """
+import sys
+from haloassay import store
+from haloassay.progress import Silent
+from haloassay.runner import run
+from conftest import SCENARIO
+store.SEGMENT = 4
+run(SCENARIO, sys.argv[1], realizations=8, workers=2, progress=Silent())
+"""
+
+
+def children(pid):
+    text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in text.split()]
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_for_end(pids):
+    """Assert that processes end soon."""
+    deadline = time.monotonic() + 10.0
+    while any(alive(pid) for pid in pids):
+        assert time.monotonic() < deadline, "a worker outlives the main process"
+        time.sleep(0.02)
+
+
+def disturb(tmp_path, environment, number, rng):
+    """Start a run, send it a signal at a random moment of its writing, and see its workers end."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, script, out], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    after, deadline = rng.randrange(6), time.monotonic() + 30.0
+    while process.poll() is None and not (
+        (out / "run.json").exists() and len(list(out.glob("runs/*.parquet"))) >= after
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    time.sleep(rng.random() * 0.1)
+    workers = children(process.pid) if process.poll() is None else []
+    process.send_signal(number)
+    stderr = process.communicate(timeout=30.0)[1]
+    wait_for_end(workers)
+    return out, process.returncode, stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc to find the workers")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT], ids=["kill", "ctrl-c"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_run_ended_at_any_moment_goes_on_to_the_same_results(
+    tmp_path, environment, undisturbed, number, seed, monkeypatch
+):
+    out, code, stderr = disturb(tmp_path, environment, number, random.Random(seed))
+    assert code in (-number, 0), stderr  # 0: it was done before the signal came
+    if number == signal.SIGINT and code:
+        assert stderr.count("Traceback") <= 1  # the main process's own, no worker's
+        assert stderr.rstrip().endswith("KeyboardInterrupt")
+    monkeypatch.setattr(store_module, "SEGMENT", 4)
+    assert_equal(quietly(SCENARIO, out, realizations=8, workers=2), undisturbed)
+
+
+HANGING = """
+import sys
+from haloassay.runner import run
+from conftest import SCENARIO
+bad = {"kind": "plugins:Bad", "label": "bad", "how": "hang", "mark": sys.argv[2]}
+run({**SCENARIO, "estimators": [bad]}, sys.argv[1], workers=2)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc to find the workers")
+def test_a_worker_that_hangs_ends_with_the_main_process(tmp_path, environment):
+    mark = tmp_path / "mark"
+    command = [sys.executable, "-c", HANGING, tmp_path / "out", mark]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30.0
+    while not mark.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    workers = children(process.pid)
+    process.kill()
+    process.wait(timeout=10.0)
+    assert workers
+    wait_for_end(workers)

@@ -1,0 +1,278 @@
+"""The store by itself: synthetic results, crashes at every file operation, damage, full disks."""
+
+import errno
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from haloassay import store as store_module
+from haloassay.errors import InputError
+from haloassay.matrix import make_plan
+from haloassay.scenario import make_scenario
+from haloassay.store import Results, Store
+from haloassay.task import Outcome, TaskResult
+
+N = 4
+
+
+class Crash(BaseException):
+    """Stands for kill -9: nothing after it is executed but ``with`` blocks."""
+
+
+@pytest.fixture
+def plan(values):
+    values["estimators"].append({"kind": "plugins:Good", "label": "other"})
+    return make_plan(make_scenario({**values, "realizations": N}))
+
+
+def result(plan, realization, statuses=("ok", "ok")):
+    """Made-up outcomes: the value tells where it belongs."""
+    cell = plan.cells[0]
+    outcomes = []
+    for method, status in zip(cell.methods, statuses, strict=True):
+        row = dict.fromkeys(("r", "r_lo", "r_hi", "lo68", "hi68", "lo95", "hi95", "truth"), 1.0)
+        row |= {
+            "quantity": "sigma_r",
+            "bin": 0,
+            "unit": "km/s",
+            "note": "",
+            "rank": 1,
+            "n_draws": 3,
+        }
+        row["value"] = realization + 100.0 * (method.label == "other")
+        rows = (row,) if status == "ok" else ()
+        outcomes.append(Outcome(method, status, rows=rows))
+    return TaskResult(cell, realization, tuple(outcomes))
+
+
+def fill(out, plan, say=lambda line: None, statuses=("ok", "ok")):
+    """Write what is missing of the first cell."""
+    with Store.open(out, plan, "resume", say) as store:
+        for realization in range(N):
+            if store.missing(plan.cells[0], realization):
+                store.checkpoint(result(plan, realization, statuses))
+        store.compact()
+
+
+def assert_complete(out):
+    results = Results(out)
+    runs, estimates = results.frame("runs"), results.frame("estimates")
+    assert runs[["estimator", "realization"]].value_counts().tolist() == [1] * (2 * N)
+    assert sorted(estimates["value"]) == sorted(
+        [*map(float, range(N)), *(100.0 + i for i in range(N))]
+    )
+
+
+def test_rows_come_back_as_they_were(tmp_path, plan):
+    fill(tmp_path, plan)
+    assert_complete(tmp_path)
+    results = Results(tmp_path)
+    for kind in ("estimates", "runs"):
+        assert list(results.frame(kind).columns) == store_module.SCHEMAS[kind].names
+    assert results.counts() == {"ok": 2 * N}
+    assert results.cells.columns.tolist() == ["cell", "survey.distance_scale"]
+    assert results.cells["survey.distance_scale"].tolist() == [1.0, 0.9]
+    assert results.scenario == plan.scenario.to_dict()
+
+
+@pytest.mark.parametrize("segment", [2, 500])
+def test_a_crash_at_any_operation_loses_nothing_and_doubles_nothing(
+    tmp_path, plan, monkeypatch, segment
+):
+    """Every rename and every deletion in turn is where the run ends."""
+    monkeypatch.setattr(store_module, "SEGMENT", segment)
+    replace, unlink = os.replace, Path.unlink
+    left = [10**9]
+
+    def step():
+        left[0] -= 1
+        if left[0] < 0:
+            raise Crash
+
+    monkeypatch.setattr(os, "replace", lambda *a: (step(), replace(*a)))
+    monkeypatch.setattr(Path, "unlink", lambda *a, **k: (step(), unlink(*a, **k)))
+    crashes = 0
+    for point in range(1, 200):
+        out = tmp_path / str(point)
+        out.mkdir()
+        left[0] = point
+        try:
+            fill(out, plan)
+        except Crash:
+            crashes += 1
+        else:
+            break
+        left[0] = 10**9
+        if (out / "run.json").exists():
+            seen = Results(out).frame("runs")[["estimator", "realization"]]
+            assert not seen.duplicated().any()
+            assert len(Results(out).frame("estimates")) == len(seen)
+        fill(out, plan)
+        assert_complete(out)
+    assert crashes > 2 * N
+
+
+def test_what_timed_out_is_tried_again_and_takes_the_place_of_the_old_row(tmp_path, plan):
+    fill(tmp_path, plan, statuses=("ok", "timeout"))
+    assert Results(tmp_path).counts() == {"ok": N, "timeout": N}
+    with Store.open(tmp_path, plan) as store:
+        assert [m.label for m in store.missing(plan.cells[0], 0)] == ["other"]
+        for realization in range(N):
+            whole = result(plan, realization)
+            store.checkpoint(TaskResult(whole.cell, realization, whole.outcomes[1:]))
+        store.compact()
+    assert_complete(tmp_path)
+
+
+def test_what_failed_is_final(tmp_path, plan):
+    fill(tmp_path, plan, statuses=("ok", "failed"))
+    with Store.open(tmp_path, plan) as store:
+        assert all(not store.missing(plan.cells[0], i) for i in range(N))
+
+
+@pytest.mark.parametrize("kind", ["estimates", "runs"])
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])
+def test_a_damaged_part_is_said_set_aside_and_run_again(tmp_path, plan, kind, damage, monkeypatch):
+    monkeypatch.setattr(store_module, "SEGMENT", 10**9)
+    with Store.open(tmp_path, plan) as store:
+        for realization in range(N):
+            store.checkpoint(result(plan, realization))
+    victim = sorted((tmp_path / kind).glob("*.parquet"))[2]
+    data = bytearray(victim.read_bytes())
+    if damage == "truncate":
+        victim.write_bytes(data[: len(data) // 2])
+    elif damage == "flip":
+        data[len(data) // 8] ^= 0xFF
+        victim.write_bytes(data)
+    else:
+        victim.unlink()
+    lines = []
+    fill(tmp_path, plan, lines.append)
+    assert_complete(tmp_path)
+    if (kind, damage) != ("runs", "remove"):  # a part without runs never was
+        assert len(lines) == 1
+        assert victim.stem in lines[0]
+        assert "damaged" in lines[0]
+        assert list(tmp_path.glob("*/*.corrupt"))
+
+
+def test_readers_refuse_a_damaged_part(tmp_path, plan):
+    fill(tmp_path, plan)
+    (part,) = (tmp_path / "runs").glob("*.parquet")
+    part.write_bytes(part.read_bytes()[:50])
+    with pytest.raises(InputError, match="is damaged"):
+        Results(tmp_path).frame("runs")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
+def test_a_full_disk_is_one_line_and_the_rest_is_kept(tmp_path, plan, monkeypatch, code):
+    fsync, left = os.fsync, [12]
+
+    def full(handle):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(code, os.strerror(code))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=os.strerror(code)) as caught:
+        fill(tmp_path, plan)
+    assert "\n" not in str(caught.value)
+    kept = len(Results(tmp_path).frame("runs"))
+    assert 0 < kept < 2 * N
+    assert not list(tmp_path.rglob("*.tmp"))
+    monkeypatch.setattr(os, "fsync", fsync)
+    fill(tmp_path, plan)
+    assert_complete(tmp_path)
+
+
+def tree(folder):
+    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path, plan):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "mine.parquet").write_text("mine")
+    before = tree(tmp_path)
+    for mode in ("resume", "restart", "refuse"):
+        with pytest.raises(InputError, match="neither empty nor a results folder"):
+            Store.open(tmp_path, plan, mode).__enter__()
+    (tmp_path / "run.json").write_text('{"my": "own"}')
+    with pytest.raises(InputError, match="neither empty nor a results folder"):
+        Store.open(tmp_path, plan, "restart").__enter__()
+    (tmp_path / "run.json").unlink()
+    assert tree(tmp_path) == before
+    with pytest.raises(InputError, match="is a file"):
+        Store.open(tmp_path / "thesis.tex", plan).__enter__()
+
+
+def test_refuse_and_restart(tmp_path, plan):
+    fill(tmp_path, plan)
+    before = tree(tmp_path)
+    with pytest.raises(InputError, match="holds results already"):
+        Store.open(tmp_path, plan, "refuse").__enter__()
+    assert tree(tmp_path) == before
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "runs" / "notes.txt").write_text("mine")
+    (tmp_path / "report").mkdir()
+    with Store.open(tmp_path, plan, "restart") as store:
+        assert len(store.missing(plan.cells[0], 0)) == 2
+    assert sorted(Path(p).name for p in tree(tmp_path)) == ["notes.txt", "notes.txt", "run.json"]
+
+
+def test_results_of_another_scenario_are_named_and_kept(tmp_path, plan, values):
+    fill(tmp_path, plan)
+    before = tree(tmp_path)
+    values["mock"]["potential"]["m200"] = 2e12
+    values["seed"] = 8
+    values["estimators"].pop()
+    with pytest.raises(InputError) as caught:
+        Store.open(tmp_path, make_plan(make_scenario(values))).__enter__()
+    text = str(caught.value)
+    for part in (
+        "another scenario",
+        "seed: 7 there, 8 now",
+        "mock.potential.m200: 1000000000000.0 there, 2000000000000.0 now",
+        "estimators.other is gone",
+    ):
+        assert part in text
+    assert tree(tmp_path) == before
+
+
+def test_a_scenario_may_grow(tmp_path, plan):
+    """More realisations, levels and estimators go into the same folder; what is there stays."""
+    fill(tmp_path, plan)
+    grown = plan.scenario.to_dict()
+    grown["estimators"] = [{"kind": "plugins:Bad", "label": "new"}, *grown["estimators"]]
+    grown["matrix"]["factors"]["survey.distance_scale"] = [0.9, 1.0, 1.1]
+    grown = make_plan(make_scenario({**grown, "realizations": N + 1, "title": "grown"}))
+    with Store.open(tmp_path, grown) as store:
+        assert [m.label for m in store.missing(grown.cells[0], 0)] == ["new"]
+        assert len(store.missing(grown.cells[0], N)) == 3
+        assert len(store.missing(grown.cells[2], 0)) == 3
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path, plan):
+    with (
+        Store.open(tmp_path, plan),
+        pytest.raises(InputError, match="another run"),
+        Store.open(tmp_path, plan),
+    ):
+        pass
+
+
+def test_a_folder_without_results_is_no_results_folder(tmp_path):
+    with pytest.raises(InputError, match="not a results folder"):
+        Results(tmp_path)
+
+
+def test_empty_results_have_all_columns(tmp_path, plan):
+    with Store.open(tmp_path, plan):
+        pass
+    for kind in ("estimates", "runs"):
+        frame = Results(tmp_path).frame(kind)
+        assert isinstance(frame, pd.DataFrame)
+        assert (len(frame), list(frame.columns)) == (0, store_module.SCHEMAS[kind].names)

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+def power_law_radii(
+    n: int, slope: float, r_lo: float, r_hi: float, rng: np.random.Generator
+) -> FloatArray:
+    """Radii of a density r^slope between r_lo and r_hi."""
+    p = slope + 3.0
+    u = rng.random(n)
+    if p == 0.0:
+        return r_lo * (r_hi / r_lo) ** u
+    return (r_lo**p + u * (r_hi**p - r_lo**p)) ** (1.0 / p)

@@ -1,0 +1,178 @@
+"""The page holds everything, needs no network, tells faults in words, and bears bad runs."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_results as synthetic
+
+from haloassay import score
+from haloassay.reports import figures
+from haloassay.reports.page import write_report
+from haloassay.reports.verdict import verdicts
+
+
+def a_run(folder, n=40):
+    rng = np.random.default_rng(11)
+    frame = pd.concat(
+        synthetic.rows(rng, n, cell, estimator, bin=k, r=r, offset=offset, stated=stated)
+        for cell in ("base", "far <b>&")
+        for estimator, offset, stated in (
+            ("right", 0.0, None),
+            ("high", 0.2, None),
+            ("bold", 0.0, 0.03),
+        )
+        for k, r in enumerate((10.0, 30.0, 60.0))
+    )
+    halo = pd.concat(
+        synthetic.rows(rng, n, "base", "right", q, r=np.nan, truth=t)
+        for q, t in (("m200", 1e12), ("c200", 12.0))
+    )
+    frame = pd.concat([frame, halo])
+    runs = pd.concat([synthetic.runs_of(frame), synthetic.failed_runs(3, "base", "right", first=n)])
+    cells = pd.DataFrame({"cell": ["base", "far <b>&"], "survey.scale": [1.0, 1.1]})
+    return synthetic.write(
+        folder,
+        frame,
+        runs,
+        cells,
+        title="Tom & <script>Jerry</script>",
+        description="What <is> it?",
+    )
+
+
+class Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.links, self.open = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag not in ("meta", "img", "link", "br"):
+            self.open.append(tag)
+        self.links += [
+            v for k, v in attrs if k in ("src", "href", "srcset", "action", "data", "poster")
+        ]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    results = a_run(tmp_path_factory.mktemp("run"))
+    return results, write_report(results)
+
+
+def test_the_page_is_one_file_that_needs_no_network(report):
+    results, path = report
+    assert path == results.out / "report" / "index.html"
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.open == []
+    assert all(link.startswith(("#", "data:image/png;base64,")) for link in page.links)
+    assert not re.search(r"https?://|url\(|@import", text)
+
+
+def test_the_page_shows_every_figure_and_tables_lie_beside_it(report):
+    _, path = report
+    images = re.findall(
+        r"data:image/png;base64,([A-Za-z0-9+/=]+)", path.read_text(encoding="utf-8")
+    )
+    files = sorted((path.parent / "figures").glob("*.png"))
+    assert {base64.b64decode(image) for image in images} == {file.read_bytes() for file in files}
+    stems = {file.stem for file in files}
+    assert stems == {
+        "bias-enclosed_mass",
+        "bias-scalars",
+        "coverage",
+        "cloud-enclosed_mass",
+        "halo",
+    }
+    assert {file.stem for file in (path.parent / "figures").glob("*.pdf")} == stems
+    tables = {file.name for file in (path.parent / "tables").iterdir()}
+    assert tables == {
+        f"{n}.{e}" for n in ("scores", "paired") for e in ("csv", "ecsv", "tex", "md")
+    }
+
+
+def test_text_of_the_user_is_escaped(report):
+    text = report[1].read_text(encoding="utf-8")
+    assert "<script>Jerry" not in text
+    assert "Tom &amp; &lt;script&gt;Jerry" in text
+    assert "far &lt;b&gt;&amp;" in text
+    assert "no stars &lt;in&gt; bin &amp; more" in text  # the reason of the failed runs
+
+
+def test_planted_faults_are_told_in_words(report):
+    found = {(v.cell, v.estimator, v.quantity): v for v in verdicts(score.score(report[0]))}
+    assert not found["base", "right", "enclosed_mass"].fault
+    high, bold = found["base", "high", "enclosed_mass"], found["base", "bold", "enclosed_mass"]
+    assert high.fault
+    assert high.bias.startswith("Biased in 3 of 3 bins")
+    assert bold.fault
+    assert "too narrow in 3 of 3 bins" in bold.intervals
+    assert "Biased in 3 of 3 bins" in report[1].read_text(encoding="utf-8")
+
+
+def test_intervals_wrong_at_95_per_cent_only_are_told(tmp_path):
+    frame = synthetic.rows(np.random.default_rng(3), 300)
+    half = 0.5 * (frame["hi68"] - frame["lo68"])
+    frame["lo95"], frame["hi95"] = frame["value"] - 1.1 * half, frame["value"] + 1.1 * half
+    (verdict,) = verdicts(score.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame))))
+    assert verdict.fault
+    assert verdict.intervals.startswith("Its 95 per cent intervals are too narrow: they cover 0.7")
+
+
+def test_a_page_of_a_run_where_all_failed_says_so(tmp_path):
+    runs = synthetic.failed_runs(4)
+    text = write_report(synthetic.write(tmp_path, None, runs)).read_text(encoding="utf-8")
+    Page(text)
+    assert "Cannot be determined, because all 4 attempted runs gave no value." in text
+    assert "There is nothing to draw." in text
+
+
+def test_a_page_of_a_run_without_results_says_so(tmp_path):
+    results = synthetic.write(tmp_path, None, None, pd.DataFrame({"cell": ["base"]}))
+    assert "Nothing can be said: this run holds no results." in write_report(results).read_text(
+        "utf-8"
+    )
+
+
+def test_a_single_realisation_is_not_judged(tmp_path):
+    frame = synthetic.rows(np.random.default_rng(1), 1, offset=5.0)
+    results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
+    text = write_report(results).read_text(encoding="utf-8")
+    assert "Cannot be determined, because there is only one estimate" in text
+    assert not re.search(r">nan\b|\bnan ±|± nan", text)
+
+
+def test_figures_are_the_same_bytes_for_the_same_data(tmp_path, report):
+    scores = score.score(report[0])
+    for name in ("one", "two"):
+        figures.save(figures.bias_figure(scores, "enclosed_mass"), tmp_path / name)
+    for suffix in ("png", "pdf"):
+        assert (tmp_path / f"one.{suffix}").read_bytes() == (
+            tmp_path / f"two.{suffix}"
+        ).read_bytes()
+
+
+def test_drawing_leaves_the_users_matplotlib_alone(report):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    figures.save(figures.coverage_figure(score.score(report[0])), report[0].out / "extra")
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_the_legend_does_not_cover_the_panels(report):
+    figure = figures.bias_figure(score.score(report[0]), "enclosed_mass")
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    for axes in figure.axes:
+        assert axes.get_tightbbox().y0 >= box.y1

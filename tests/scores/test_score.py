@@ -1,0 +1,375 @@
+"""Scores against their definitions in numpy, against simulation, and against planted faults."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_results as synthetic
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from haloassay import score as scores
+from haloassay.errors import InputError
+from haloassay.estimate import QUANTITIES, Quantity
+
+ISSUE_COLUMNS = [
+    "cell",
+    "estimator",
+    "quantity",
+    "r",
+    "unit",
+    "n",
+    "n_failed",
+    "bias",
+    "bias_mcse",
+    "median_bias",
+    "scatter",
+    "scatter_mcse",
+    "rmse",
+    "rmse_mcse",
+    "error_ratio",
+    "coverage68",
+    "coverage68_mcse",
+    "coverage95",
+    "coverage95_mcse",
+    "pull_mean",
+    "pull_sd",
+]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20220)
+
+
+def one(frame: pd.DataFrame, **where) -> pd.Series:
+    for column, value in where.items():
+        frame = frame[frame[column] == value]
+    assert len(frame) == 1
+    return frame.iloc[0]
+
+
+def reference(group: pd.DataFrame, scale: str) -> dict[str, float]:
+    """Scores of one group from their definitions (science reference, section 7), in plain numpy."""
+    nan = float("nan")
+    value, truth = group["value"].to_numpy(), group["truth"].to_numpy()
+    good = np.isfinite(value) & np.isfinite(truth)
+    group, value, truth = group[good], value[good], truth[good]
+    n, n_all = len(value), len(good)
+    unit = np.abs(truth) if scale == "fractional" else np.ones(n)
+    e = (value - truth) / unit
+    if scale == "angle":
+        e = np.degrees(np.angle(np.exp(1j * np.radians(value - truth))))
+        truth = value - e
+    half = ((group["hi68"] - group["lo68"]) / 2).to_numpy() / unit
+    out = {"n": n, "n_failed": n_all - n} | {
+        s.name + suffix: nan for s in scores.SCORES for suffix in ("", "_mcse")
+    }
+    if n == 0:
+        return out
+    out["bias"], out["median_bias"] = e.mean(), np.median(e)
+    mse = np.sum(e**2) / n
+    out["rmse"] = np.sqrt(mse)
+    for level in ("68", "95"):
+        c = np.mean((group[f"lo{level}"] <= truth) & (truth <= group[f"hi{level}"]))
+        out[f"coverage{level}"] = c
+        out[f"coverage{level}_mcse"] = np.sqrt(c * (1 - c) / n) if n > 1 else nan
+    pull = e / half
+    out["pull_mean"] = pull.mean()
+    if n > 1:
+        sd = np.sqrt(np.sum((e - e.mean()) ** 2) / (n - 1))
+        out["bias_mcse"], out["scatter"], out["scatter_mcse"] = (
+            sd / np.sqrt(n),
+            sd,
+            sd / np.sqrt(2 * (n - 1)),
+        )
+        out["rmse_mcse"] = np.sqrt(np.sum((e**2 - mse) ** 2) / (n * (n - 1))) / (2 * np.sqrt(mse))
+        out["error_ratio"] = half.mean() / sd
+        out["robust_scatter"] = 0.5 * (np.quantile(e, 0.84) - np.quantile(e, 0.16))
+        out["pull_sd"] = pull.std(ddof=1)
+        out["pull_mean_mcse"] = pull.std(ddof=1) / np.sqrt(n)
+        out["pull_sd_mcse"] = pull.std(ddof=1) / np.sqrt(2 * (n - 1))
+    return out
+
+
+COMPARED = [
+    "n",
+    "n_failed",
+    "bias",
+    "bias_mcse",
+    "median_bias",
+    "scatter",
+    "scatter_mcse",
+    "robust_scatter",
+    "rmse",
+    "rmse_mcse",
+    "error_ratio",
+    "coverage68",
+    "coverage68_mcse",
+    "coverage95",
+    "coverage95_mcse",
+    "pull_mean",
+    "pull_mean_mcse",
+    "pull_sd",
+    "pull_sd_mcse",
+]
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n=st.integers(1, 30),
+    undetermined=st.floats(0.0, 1.0),
+    truthless=st.sampled_from([0.0, 0.0, 0.3]),
+    parts=st.integers(1, 3),
+)
+def test_scores_equal_their_definitions_in_numpy(
+    tmp_path_factory, seed, n, undetermined, truthless, parts
+):
+    rng = np.random.default_rng(seed)
+    quantities = {"enclosed_mass": 2e11, "beta": -0.2, "mean_v_r": 0.0, "apex_l": 179.0}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(QUANTITIES, "apex_l", Quantity("apex_l", "deg", "angle", "apex"))
+        frame = pd.concat(
+            synthetic.rows(
+                rng, n, cell, quantity=q, truth=t, bin=b, sigma=30.0 if q == "apex_l" else 0.3
+            )
+            for cell in ("base", "far")
+            for q, t in quantities.items()
+            for b in (0, 1)
+        ).reset_index(drop=True)
+        blank = rng.random(len(frame)) < undetermined
+        frame.loc[blank, ["value", "lo68", "hi68", "lo95", "hi95"]] = np.nan
+        frame.loc[blank, "note"] = "too few stars"
+        frame.loc[rng.random(len(frame)) < truthless, "truth"] = np.nan
+        results = synthetic.write(
+            tmp_path_factory.mktemp("run"), frame, synthetic.runs_of(frame), parts=parts
+        )
+        table = scores.score(results)
+        assert len(table) == 2 * 4 * 2
+        for keys, group in frame.groupby(list(scores.KEYS)):
+            row = one(table, **dict(zip(scores.KEYS, keys, strict=True)))
+            expected = reference(group, QUANTITIES[row["quantity"]].scale)
+            expected["n_failed"] = int(group["value"].isna().sum())
+            got = row[COMPARED].astype(float).to_numpy()
+            np.testing.assert_allclose(
+                got, [expected[k] for k in COMPARED], rtol=1e-7, atol=1e-12, err_msg=str(keys)
+            )
+
+
+def test_columns_stand_in_the_documented_order_with_factors_beside_the_cell(tmp_path, rng):
+    frame = pd.concat([synthetic.rows(rng, 5, "near"), synthetic.rows(rng, 5, "far")])
+    cells = pd.DataFrame({"cell": ["far", "near"], "survey.distance_scale": [1.1, 0.9]})
+    table = scores.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame), cells))
+    first = ["cell", "survey.distance_scale", *ISSUE_COLUMNS[1:]]
+    assert list(table.columns[: len(first)]) == first
+    assert list(table["cell"]) == ["far", "near"]  # in the order of the matrix
+    assert list(table["survey.distance_scale"]) == [1.1, 0.9]
+    assert set(table.columns) >= {f"{s.name}{e}" for s in scores.SCORES for e in ("", "_mcse")}
+
+
+# A Monte Carlo standard error must be the standard deviation of its score over repeated studies.
+STUDIES, N = 2000, 40
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    rng = np.random.default_rng(7)
+    z = rng.standard_normal(STUDIES * N)
+    frame = synthetic.rows(rng, STUDIES * N, sigma=0.1, offset=0.03, stated=0.08, n_draws=0, z=z)
+    frame["cell"] = [f"study{k // N:04d}" for k in range(STUDIES * N)]
+    frame["realization"] %= N
+    return scores.score(
+        synthetic.write(tmp_path_factory.mktemp("studies"), frame, synthetic.runs_of(frame))
+    )
+
+
+@pytest.mark.parametrize("name", [s.name for s in scores.SCORES])
+def test_monte_carlo_errors_are_the_scatter_of_the_score_over_studies(studies, name):
+    values, errors = studies[name].to_numpy(), studies[f"{name}_mcse"].to_numpy()
+    actual, stated = values.std(ddof=1), np.sqrt(np.mean(errors**2))
+    kurtosis = np.mean((values - values.mean()) ** 4) / actual**4
+    noise = np.hypot(
+        actual * np.sqrt((kurtosis - 1.0) / (4.0 * STUDIES)),
+        np.std(errors**2) / (2.0 * stated * np.sqrt(STUDIES)),
+    )
+    # the formulas are of leading order in 1/n; of the order of 1/n is what N = 40 may add
+    assert abs(actual - stated) < 4.0 * noise + actual / N
+
+
+def test_an_estimator_two_per_cent_high_is_caught(tmp_path, rng):
+    frame = pd.concat(
+        [
+            synthetic.rows(rng, 400, estimator="right", sigma=0.08),
+            synthetic.rows(rng, 400, estimator="high", sigma=0.08, offset=0.02),
+        ]
+    )
+    table = scores.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame)))
+    right, high = one(table, estimator="right"), one(table, estimator="high")
+    assert abs(right["bias"]) < 3 * right["bias_mcse"]
+    assert high["bias"] > 3 * high["bias_mcse"]
+    assert abs(high["bias"] - 0.02) < 4 * high["bias_mcse"]
+
+
+def test_intervals_half_as_wide_are_caught(tmp_path, rng):
+    frame = synthetic.rows(rng, 400, sigma=0.1, stated=0.05)
+    row = one(scores.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame))))
+    assert abs(row["error_ratio"] - 0.5) < 4 * row["error_ratio_mcse"]
+    assert row["coverage68"] < 0.68 - 4 * row["coverage68_mcse"]
+    assert (
+        abs(row["coverage68"] - 0.383) < 4 * row["coverage68_mcse"]
+    )  # Gaussian within half a sigma
+    assert abs(row["pull_sd"] - 2.0) < 4 * row["pull_sd_mcse"]
+
+
+def test_angles_are_compared_around_the_circle(tmp_path, rng, monkeypatch):
+    monkeypatch.setitem(QUANTITIES, "apex_l", Quantity("apex_l", "deg", "angle", "apex"))
+    frame = synthetic.rows(rng, 300, quantity="apex_l", truth=179.0, sigma=5.0)
+    turned = frame["value"] > 180.0
+    frame.loc[turned, ["value", "lo68", "hi68", "lo95", "hi95"]] -= 360.0
+    row = one(scores.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame))))
+    assert turned.sum() > 50
+    assert abs(row["bias"]) < 4 * row["bias_mcse"]
+    assert abs(row["scatter"] - 5.0) < 4 * row["scatter_mcse"]
+    assert abs(row["coverage68"] - 0.6827) < 4 * row["coverage68_mcse"]
+
+
+def test_failures_are_counted_and_a_cell_that_never_worked_keeps_its_rows(tmp_path, rng):
+    good = pd.concat([synthetic.rows(rng, 10), synthetic.rows(rng, 10, bin=1)])
+    good.loc[(good["bin"] == 1) & (good["realization"] < 4), ["value", "note"]] = [
+        np.nan,
+        "too few stars",
+    ]
+    runs = pd.concat(
+        [
+            synthetic.runs_of(good),
+            synthetic.failed_runs(3, first=10),
+            synthetic.failed_runs(1, first=13, status="timeout"),
+            synthetic.failed_runs(6, cell="broken"),
+            synthetic.failed_runs(2, estimator="never"),
+        ]
+    )
+    results = synthetic.write(tmp_path, good, runs)
+    table = scores.score(results)
+    counts = table.set_index(["cell", "estimator", "bin"])[["n", "n_failed", "n_attempted"]]
+    assert tuple(counts.loc["base", "jeans-3d", 0]) == (10, 4, 14)
+    assert tuple(counts.loc["base", "jeans-3d", 1]) == (6, 8, 14)
+    assert tuple(counts.loc["broken", "jeans-3d", 1]) == (0, 6, 6)
+    assert tuple(counts.loc["base", "never", 0]) == (0, 2, 2)
+    assert one(table, cell="broken", bin=1)["quantity"] == "enclosed_mass"
+    assert table[table["n"] == 0]["bias"].isna().all()
+    ended = scores.outcomes(results)
+    assert dict(ended.groupby("status")["n"].sum()) == {"ok": 10, "failed": 11, "timeout": 1}
+    assert one(scores.undetermined(results))["n"] == 4
+
+
+def test_where_the_truth_is_not_defined_nothing_failed(tmp_path, rng):
+    frame = synthetic.rows(rng, 8).assign(truth=np.nan)
+    row = one(scores.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame))))
+    assert (row["n"], row["n_failed"], row["n_attempted"]) == (0, 0, 8)
+    assert np.isnan(row["bias"])
+
+
+def test_one_realisation_has_a_bias_but_no_scatter(tmp_path, rng):
+    frame = synthetic.rows(rng, 1)
+    row = one(scores.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame))))
+    assert np.isfinite(row["bias"])
+    assert row["coverage68"] in (0.0, 1.0)
+    undetermined = [
+        "bias_mcse",
+        "scatter",
+        "scatter_mcse",
+        "rmse_mcse",
+        "error_ratio",
+        "coverage68_mcse",
+        "pull_sd",
+    ]
+    assert row[undetermined].isna().all()
+
+
+def test_a_run_without_any_result_has_an_empty_table(tmp_path):
+    table = scores.score(synthetic.write(tmp_path, None, None, pd.DataFrame({"cell": ["base"]})))
+    assert len(table) == 0
+    assert list(table.columns[: len(ISSUE_COLUMNS)]) == ISSUE_COLUMNS
+    assert len(scores.coverage_curve(synthetic.write(tmp_path, None, None))) == 0
+
+
+def test_values_that_overflow_do_not_stop_the_table(tmp_path, rng):
+    frame = synthetic.rows(rng, 20, quantity="beta", truth=0.5)
+    frame.loc[3, ["value", "hi68", "hi95"]] = 1e300
+    frame.loc[4, ["value", "hi68", "hi95"]] = np.inf
+    row = one(scores.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame))))
+    assert (row["n"], row["n_failed"]) == (18, 2)
+
+
+def test_batches_do_not_change_the_scores(tmp_path, rng, monkeypatch):
+    frame = pd.concat(
+        synthetic.rows(rng, 30, cell, estimator)
+        for cell in ("a", "b", "c")
+        for estimator in ("x", "y")
+    )
+    results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame), parts=2)
+    whole = scores.score(results)
+    monkeypatch.setattr(scores, "BATCH_ROWS", 50)
+    pd.testing.assert_frame_equal(scores.score(results), whole, rtol=1e-12)
+
+
+def test_paired_differences_cancel_common_noise(tmp_path, rng):
+    z = rng.standard_normal(200)
+    mass = [
+        synthetic.rows(rng, 200, cell, z=z, offset=offset, sigma=0.2)
+        for cell, offset in (("base", 0.0), ("far", 0.2))
+    ]
+    beta = [
+        synthetic.rows(
+            rng, 200, cell, quantity="beta", truth=0.5, z=z + 0.01 * rng.standard_normal(200)
+        )
+        for cell in ("base", "far")
+    ]
+    frame = pd.concat([*mass, *beta])
+    frame = frame[~((frame["cell"] == "far") & (frame["realization"] >= 150))]
+    results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
+    pairs = scores.paired(results, "base")
+    assert list(pairs["quantity"]) == ["enclosed_mass", "beta"]
+    assert (pairs["n"] == 150).all()
+    change = 0.2 / (1.0 + 0.2 * z[:150])
+    np.testing.assert_allclose(pairs["change"][0], change.mean(), rtol=1e-9)
+    np.testing.assert_allclose(
+        pairs["change_mcse"][0], change.std(ddof=1) / np.sqrt(150), rtol=1e-9
+    )
+    assert pairs["change_mcse"][1] < 0.05 * scores.score(results)["bias_mcse"].iloc[1]
+    assert abs(pairs["change"][1]) < 4 * pairs["change_mcse"][1]
+    assert (pairs["truth_change"] == 0.0).all()
+
+
+def test_an_unknown_base_cell_is_named(tmp_path, rng):
+    frame = synthetic.rows(rng, 3)
+    with pytest.raises(InputError, match="base cell 'other' is not in this run"):
+        scores.paired(synthetic.write(tmp_path, frame, synthetic.runs_of(frame)), "other")
+
+
+@pytest.mark.parametrize(("stated", "calibrated"), [(0.1, True), (0.05, False)])
+def test_the_coverage_curve_of_ranks_is_the_diagonal_for_honest_posteriors(
+    tmp_path, rng, stated, calibrated
+):
+    frame = synthetic.rows(rng, 500, stated=stated, n_draws=199)
+    curve = scores.coverage_curve(
+        synthetic.write(tmp_path, frame, synthetic.runs_of(frame)), steps=20
+    )
+    assert len(curve) == 21
+    assert (curve["n"] == 500).all()
+    inner = curve[curve["level"].between(0.2, 0.9)]
+    noise = np.sqrt(inner["level"] * (1.0 - inner["level"]) / 500)
+    distance = (inner["coverage"] - inner["level"]) / noise
+    assert (distance.abs() < 4.0).all() if calibrated else (distance < -4.0).all()
+
+
+def test_no_warning_reaches_the_user(tmp_path, rng):
+    good = synthetic.rows(rng, 3)
+    runs = pd.concat([synthetic.runs_of(good), synthetic.failed_runs(2, cell="broken")])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        scores.score(synthetic.write(tmp_path, good, runs))
