@@ -76,7 +76,9 @@ def shell_z(r, v_r, v_t, pressure, beta):
 def moments_table() -> None:
     """Print chi^2 of every case."""
     print("1e6 stars, 12 shells from 4 to 130 kpc, against an independent Jeans solution")
-    print(f"{'profile':<28}{'solve s':>8}{'draw s':>8}{'chi2 sigma_r':>14}{'chi2 beta':>11}   of 12")
+    print(
+        f"{'profile':<28}{'solve s':>8}{'draw s':>8}{'chi2 sigma_r':>14}{'chi2 beta':>11}   of 12"
+    )
     for name, (potential_spec, beta_spec) in CASES.items():
         potential, density = make_potential(potential_spec), make_density(BIRD)
         anisotropy = make_anisotropy(beta_spec)
@@ -131,12 +133,18 @@ def stationarity_table(n: int = 4_000) -> None:
         chi2 = []
         for k in (0, -1):
             pos = np.stack([orbits.x(t)[:, k], orbits.y(t)[:, k], orbits.z(t)[:, k]], axis=1) * ro
-            vel = np.stack([orbits.vx(t)[:, k], orbits.vy(t)[:, k], orbits.vz(t)[:, k]], axis=1) * vo
+            vel = (
+                np.stack([orbits.vx(t)[:, k], orbits.vy(t)[:, k], orbits.vz(t)[:, k]], axis=1) * vo
+            )
             r = np.linalg.norm(pos, axis=1)
             v_r = np.sum(pos * vel, axis=1) / r
             v_t = np.sqrt(np.maximum(np.sum(vel**2, axis=1) - v_r**2, 0.0))
             shells = shell_z(
-                r, v_r, v_t, lambda r, t=table: np.interp(np.log(r), np.log(nodes), t), anisotropy.beta
+                r,
+                v_r,
+                v_t,
+                lambda r, t=table: np.interp(np.log(r), np.log(nodes), t),
+                anisotropy.beta,
             )
             chi2.append(np.sum(shells**2, axis=1))
         (s0, b0), (s1, b1) = chi2
@@ -160,15 +168,23 @@ def speed_table(n: int = 100_000, repeats: int = 5) -> None:
     rows = []
     for name, (potential_spec, beta_spec) in CASES.items():
         solved = OrbitSuperposition.solve(
-            make_potential(potential_spec), make_density(BIRD), make_anisotropy(beta_spec), 1.0, 300.0
+            make_potential(potential_spec),
+            make_density(BIRD),
+            make_anisotropy(beta_spec),
+            1.0,
+            300.0,
         )
         rng = np.random.default_rng(1)
-        rows.append((f"haloassay, {name}", median(lambda s=solved, g=rng: orient(*s.sample(n, g), 0.0, g))))
+        rows.append(
+            (f"haloassay, {name}", median(lambda s=solved, g=rng: orient(*s.sample(n, g), 0.0, g)))
+        )
     start = time.perf_counter()
     om = osipkovmerrittNFWdf(NFWPotential(a=2.0, normalize=1.0), ra=2.5, rmax=40.0)
     om.sample(n=10)
     setup = time.perf_counter() - start
-    rows.append((f"galpy, Osipkov-Merritt NFW (set-up {setup:.1f} s)", median(lambda: om.sample(n=n))))
+    rows.append(
+        (f"galpy, Osipkov-Merritt NFW (set-up {setup:.1f} s)", median(lambda: om.sample(n=n)))
+    )
     hernquist = constantbetaHernquistdf(HernquistPotential(a=2.0, amp=2.0), beta=0.25)
     rows.append(("galpy, Hernquist beta = 0.25", median(lambda: hernquist.sample(n=n))))
     print(f"\nseconds for {n} stars with positions and velocities, median of {repeats}, one run")

@@ -27,7 +27,7 @@ _PUBLIC = {
     "write_catalogue": "tables",
 }
 
-__all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604 - names of a literal table
+__all__ = [*_PUBLIC, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

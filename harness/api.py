@@ -129,9 +129,7 @@ def describe(name: str) -> str:
     from haloassay.settings import unknown
     from haloassay.vocabulary import VOCABULARY, entries
 
-    found = [
-        (what, entry) for what in VOCABULARY for entry in entries(what) if entry.name == name
-    ]
+    found = [(what, entry) for what in VOCABULARY for entry in entries(what) if entry.name == name]
     if not found:
         names = [entry.name for what in VOCABULARY for entry in entries(what)]
         raise unknown("name", name, names, "describe")

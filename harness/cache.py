@@ -57,7 +57,10 @@ def cached(content: Any, make: Callable[[], Arrays]) -> Arrays:
     A file that cannot be read is made again; a folder that cannot be written costs only the saving.
     """
     path = cache_folder() / f"{content_key(content)}.npz"
-    with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile), np.load(path) as stored:
+    with (
+        contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile),
+        np.load(path) as stored,
+    ):
         return {name: stored[name] for name in stored.files}
     arrays = make()
     with contextlib.suppress(OSError):

@@ -37,15 +37,31 @@ def haloassay() -> None:
 
 @haloassay.command()
 @click.argument("scenario")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the results.")
-@click.option("-n", "--realizations", type=int, help="Catalogues of each cell, instead of the scenario's.")
-@click.option("-j", "--workers", type=int, help="Processes [all processors]; results do not depend on it.")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Folder of the results."
+)
+@click.option(
+    "-n", "--realizations", type=int, help="Catalogues of each cell, instead of the scenario's."
+)
+@click.option(
+    "-j", "--workers", type=int, help="Processes [all processors]; results do not depend on it."
+)
 @click.option("--seed", type=int, help="Seed, instead of the scenario's.")
-@click.option("--timeout", type=float, help="Seconds that one catalogue with its estimators may take.")
+@click.option(
+    "--timeout", type=float, help="Seconds that one catalogue with its estimators may take."
+)
 @click.option("--restart", "mode", flag_value="restart", help="Throw away what --out holds.")
 @click.option("--refuse", "mode", flag_value="refuse", help="Stop if --out holds anything.")
-@click.option("--resume", "mode", flag_value="resume", default=True, help="Go on where --out stopped [default].")
-@click.option("--dry-run", is_flag=True, help="Check everything, say what would run, write nothing.")
+@click.option(
+    "--resume",
+    "mode",
+    flag_value="resume",
+    default=True,
+    help="Go on where --out stopped [default].",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Check everything, say what would run, write nothing."
+)
 @click.option("--no-report", is_flag=True, help="Leave out figures and page.")
 def run(
     scenario: str,
@@ -82,7 +98,9 @@ def report(folder: Path) -> None:
 
 @haloassay.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--format", "fmt", type=click.Choice(TABLE_FORMATS), default="terminal", show_default=True)
+@click.option(
+    "--format", "fmt", type=click.Choice(TABLE_FORMATS), default="terminal", show_default=True
+)
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
 def table(folder: Path, fmt: str, out: Path | None) -> None:
     """Print the scores of the results in FOLDER."""
@@ -105,10 +123,16 @@ def table(folder: Path, fmt: str, out: Path | None) -> None:
     help="Catalogue: .parquet, .fits, .ecsv, .csv, .hdf5, .txt.",
 )
 @click.option("-n", "--n-stars", type=int, help="Number of stars, instead of the survey's.")
-@click.option("--truth", "truth_file", type=click.Path(path_type=Path), help="JSON file for the truth.")
-@click.option("--true-stars", is_flag=True, help="Write the stars as they are, not as the survey saw them.")
+@click.option(
+    "--truth", "truth_file", type=click.Path(path_type=Path), help="JSON file for the truth."
+)
+@click.option(
+    "--true-stars", is_flag=True, help="Write the stars as they are, not as the survey saw them."
+)
 @click.option("--seed", type=int, help="Seed, instead of the scenario's.")
-@click.option("--realization", type=int, default=0, show_default=True, help="Which of the run's catalogues.")
+@click.option(
+    "--realization", type=int, default=0, show_default=True, help="Which of the run's catalogues."
+)
 def mock(
     scenario: str,
     out: Path,
@@ -141,12 +165,24 @@ def mock(
 
 @haloassay.command()
 @click.argument("catalogue")
-@click.option("--estimator", required=True, help="Kind of estimator: see `haloassay list estimators`.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Setting, as in a scenario file.")
-@click.option("--columns", help="Names in the file: 'x,y,z,-,vx,...' in order, or 'distance=dist,...'.")
-@click.option("--unit", "units", multiple=True, metavar="COLUMN=UNIT", help="Unit or factor of a column.")
-@click.option("--sun", help="bird2022, li2026 or zhai2018; by default that of the file, else li2026.")
-@click.option("--drop", default="", help="Defective rows to leave out: nan,duplicates,unphysical,... or all.")
+@click.option(
+    "--estimator", required=True, help="Kind of estimator: see `haloassay list estimators`."
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Setting, as in a scenario file."
+)
+@click.option(
+    "--columns", help="Names in the file: 'x,y,z,-,vx,...' in order, or 'distance=dist,...'."
+)
+@click.option(
+    "--unit", "units", multiple=True, metavar="COLUMN=UNIT", help="Unit or factor of a column."
+)
+@click.option(
+    "--sun", help="bird2022, li2026 or zhai2018; by default that of the file, else li2026."
+)
+@click.option(
+    "--drop", default="", help="Defective rows to leave out: nan,duplicates,unphysical,... or all."
+)
 @click.option("--format", "fmt", type=click.Choice(["terminal", "csv", "json"]), default="terminal")
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the estimator.")
@@ -207,7 +243,9 @@ def _print_scores(results: Results) -> None:
     from haloassay.reports.tables import print_table
 
     counts = ", ".join(f"{n} {status}" for status, n in sorted(results.counts().items()))
-    print_table(results.table(), title=str(results.scenario.get("title") or results.scenario["name"]))
+    print_table(
+        results.table(), title=str(results.scenario.get("title") or results.scenario["name"])
+    )
     click.echo(f"estimator runs: {counts}")
 
 

@@ -107,9 +107,13 @@ class Estimate:
             return
         bounds = (self.lo95, self.lo68, self.value, self.hi68, self.hi95)
         if not np.all(np.isfinite(bounds)):
-            raise EstimationError(f"{self.quantity} (bin {self.bin}): value or interval is not finite: {bounds}")
+            raise EstimationError(
+                f"{self.quantity} (bin {self.bin}): value or interval is not finite: {bounds}"
+            )
         if not np.all(np.diff(bounds) >= 0.0):
-            raise EstimationError(f"{self.quantity} (bin {self.bin}): intervals do not contain the value: {bounds}")
+            raise EstimationError(
+                f"{self.quantity} (bin {self.bin}): intervals do not contain the value: {bounds}"
+            )
 
     @classmethod
     def from_draws(cls, quantity: str, draws: ArrayLike, **where: float) -> Estimate:

@@ -44,7 +44,9 @@ def nfw_shape(x: ArrayLike) -> FloatArray:
     return np.where(x < 1e-3, series, np.log1p(x) - x / (1.0 + x))
 
 
-def nfw_enclosed_mass(r: ArrayLike, m200: ArrayLike, r200: ArrayLike, c200: ArrayLike) -> FloatArray:
+def nfw_enclosed_mass(
+    r: ArrayLike, m200: ArrayLike, r200: ArrayLike, c200: ArrayLike
+) -> FloatArray:
     """NFW mass [Msun] within ``r`` [kpc], normalised to ``m200`` within ``r200`` (Bird 2022, eq. 8-10)."""
     r, r200, c200 = (np.asarray(a, dtype=float) for a in (r, r200, c200))
     return np.asarray(m200) * nfw_shape(c200 * r / r200) / nfw_shape(c200)
@@ -93,7 +95,9 @@ def disc_circular_velocity_squared(R: ArrayLike, mass: float, a: float, b: float
 
 def mwpotential2014_baryons_mass(r: ArrayLike) -> FloatArray:
     """Mass [Msun] of MWPotential2014's bulge and disc within the sphere of radius ``r`` [kpc]."""
-    return bulge_enclosed_mass(r, *MWPOTENTIAL2014_BULGE) + disc_enclosed_mass(r, *MWPOTENTIAL2014_DISC)
+    return bulge_enclosed_mass(r, *MWPOTENTIAL2014_BULGE) + disc_enclosed_mass(
+        r, *MWPOTENTIAL2014_DISC
+    )
 
 
 def mwpotential2014_baryons_vc2(R: ArrayLike) -> FloatArray:
@@ -106,7 +110,7 @@ def mwpotential2014_baryons_vc2(R: ArrayLike) -> FloatArray:
 def power_law_log_density(
     r: ArrayLike, slopes: tuple[float, ...], breaks: tuple[float, ...], width: float
 ) -> FloatArray:
-    """ln rho of a (broken) power law with smooth breaks.
+    """Ln rho of a (broken) power law with smooth breaks.
 
     The slope passes from ``slopes[k]`` to ``slopes[k+1]`` as a logistic function of ln r with scale ``width``
     around ``breaks[k]``; ``width = 0`` breaks sharply.
@@ -123,7 +127,7 @@ def power_law_log_density(
 def power_law_slope(
     r: ArrayLike, slopes: tuple[float, ...], breaks: tuple[float, ...], width: float
 ) -> FloatArray:
-    """d ln rho / d ln r of :func:`power_law_log_density`."""
+    """D ln rho / d ln r of :func:`power_law_log_density`."""
     lnr = np.log(np.asarray(r, dtype=float))
     total = np.full_like(lnr, slopes[0])
     for before, after, radius in zip(slopes[:-1], slopes[1:], breaks, strict=True):

@@ -1,7 +1,8 @@
-"""Velocity anisotropy beta(r) = 1 - (sigma_theta^2 + sigma_phi^2) / (2 sigma_r^2) of tracer populations.
+"""Velocity anisotropy of tracers, beta(r) = 1 - (sigma_theta^2 + sigma_phi^2) / (2 sigma_r^2).
 
-A kind is a frozen dataclass of settings that can be called with radii [kpc]; :class:`FunctionAnisotropy` gives it,
-or any Python function of radius, the method ``beta(r)`` that the rest of the library reads.
+A kind is a frozen dataclass of settings that can be called with radii [kpc];
+:class:`FunctionAnisotropy` gives it, or any Python function of radius, the method ``beta(r)`` that
+the rest of the library reads.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Anisotropy(Protocol):
 
 
 def make_anisotropy(spec: Any, where: str = "mock.beta") -> FunctionAnisotropy:
-    """Anisotropy of a table with a key ``kind``, of a plain number, or of a Python function of radius.
+    """Anisotropy of a table with a key ``kind``, of a number, or of a Python function of radius.
 
     Raises
     ------
@@ -86,7 +87,8 @@ class FunctionAnisotropy:
         bad = ~(values <= 1.0) | np.isinf(values)
         if np.any(bad):
             raise InputError(
-                f"beta must be finite and at most 1: {values[bad].flat[0]:g} at r = {r[bad].flat[0]:g} kpc"
+                "beta must be finite and at most 1:"
+                f" {values[bad].flat[0]:g} at r = {r[bad].flat[0]:g} kpc"
             )
         return values
 
@@ -156,7 +158,8 @@ class Table:
     def __post_init__(self) -> None:
         require(
             len(self.r) == len(self.beta) >= 2,
-            f"r and beta must be of one length, at least 2 (got {len(self.r)} and {len(self.beta)})",
+            "r and beta must be of one length, at least 2"
+            f" (got {len(self.r)} and {len(self.beta)})",
         )
         require(
             self.r[0] > 0.0 and bool(np.all(np.diff(self.r) > 0.0)) and np.isfinite(self.r[-1]),

@@ -13,7 +13,9 @@ _MAX_NEWTON_STEPS = 60
 _MAX_EXPONENT = 200.0
 
 
-def maximum_entropy_weights(matrix: FloatArray, target: FloatArray, prior: FloatArray) -> FloatArray:
+def maximum_entropy_weights(
+    matrix: FloatArray, target: FloatArray, prior: FloatArray
+) -> FloatArray:
     """Positive weights near ``prior`` that meet ``matrix @ weights = target`` as nearly as can be.
 
     Minimises sum x ln(x / prior) - x + |matrix x - target|^2 / (2 s^2) for a softness s that is tightened step by

@@ -107,7 +107,9 @@ class OrbitSuperposition:
         wanted = _shell_masses(density, edges)
         beta = anisotropy.beta(_centres(edges))
         matrix, target = _constraints(library, wanted, beta)
-        weights = maximum_entropy_weights(matrix, target, _prior(density, anisotropy, table, grid, edges))
+        weights = maximum_entropy_weights(
+            matrix, target, _prior(density, anisotropy, table, grid, edges)
+        )
         solved = cls(
             r_min,
             r_max,
@@ -196,7 +198,9 @@ def _constraints(
 
     Both are scaled so that a row misses by 1 where a shell is off by its own mass or its own pressure.
     """
-    pressure = (library.radial + library.tangential).sum(axis=0) / library.fraction.sum(axis=0) * masses
+    pressure = (
+        (library.radial + library.tangential).sum(axis=0) / library.fraction.sum(axis=0) * masses
+    )
     anisotropy = (library.tangential - 2.0 * (1.0 - beta) * library.radial) / pressure
     matrix = np.concatenate([(library.fraction / masses).T, anisotropy.T])
     return matrix, np.repeat([1.0, 0.0], len(masses))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NamedTuple
@@ -22,8 +23,8 @@ R_MIN: Final = 1e-6
 R_MAX: Final = 1e7
 POINTS_PER_DECADE: Final = 40
 
-#: Scale of |cos theta| above which the nodes of the average over the sphere spread out: a disc as thin
-#: as a thousandth of the radius is resolved.
+#: Scale of |cos theta| above which the nodes of the average over the sphere spread out: a disc as
+#: thin as a thousandth of the radius is resolved.
 THIN: Final = 1e-3
 
 
@@ -31,17 +32,19 @@ THIN: Final = 1e-3
 class GalpyMonopole:
     """Spherical average of a potential that galpy knows by name.
 
-    The enclosed mass is r^2 <d Phi / d r> / G, averaged over the sphere. The potential is its integral from infinity,
-    with the mass complete at 1e7 kpc: models of infinite mass get a finite zero point.
+    The enclosed mass is r^2 <d Phi / d r> / G, averaged over the sphere. The potential is its
+    integral from infinity, with the mass complete at 1e7 kpc: models of infinite mass get a finite
+    zero point.
+    Interpolation is good to 1e-7 where the mass is smooth, to 1e-3 at a kink that a model has.
 
-    galpy's lists do not say which member is dark, so none of the mass counts for the virial mass of a dark
-    halo: ``m200`` is undefined. Compose ``nfw`` with baryons where it is wanted.
+    galpy's lists do not say which member is dark, so none of the mass counts for the virial mass of
+    a dark halo: ``m200`` is undefined. Compose ``nfw`` with baryons where it is wanted.
 
     Parameters
     ----------
     name
-        A potential in ``galpy.potential`` or ``galpy.potential.mwpotentials``, e.g. ``"McMillan17"``,
-        ``"MWPotential2014"``, ``"Cautun20"``. Units are its own ``ro`` and ``vo``.
+        A potential in ``galpy.potential`` or ``galpy.potential.mwpotentials``, e.g.
+        ``"McMillan17"``, ``"MWPotential2014"``, ``"Cautun20"``. Units are its own ``ro``, ``vo``.
     """
 
     name: str
@@ -76,7 +79,7 @@ def _evaluate(spline: Any, r: ArrayLike) -> FloatArray:
 
 @functools.cache
 def _named_potential(name: str) -> Any:
-    """galpy's object of that name; InputError with the names there are."""  # noqa: D403
+    """Potential of that name; InputError with the names there are."""
     import galpy.potential
     from galpy.potential import mwpotentials
 
@@ -102,7 +105,9 @@ def _table(name: str) -> _Table:
 
     n = round(np.log10(R_MAX / R_MIN) * POINTS_PER_DECADE) + 1
     x = np.linspace(np.log(R_MIN), np.log(R_MAX), n)
-    mass = monopole_mass(_named_potential(name), np.exp(x))
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # galpy's expansions warn of their own far limits
+        mass = monopole_mass(_named_potential(name), np.exp(x))
     if not np.all(mass > 0.0):
         bad = np.exp(x[~(mass > 0.0)][0])
         raise InputError(f"galpy potential {name!r} has no positive mass within {bad:g} kpc")
@@ -119,8 +124,9 @@ def _table(name: str) -> _Table:
 def monopole_mass(potential: Any, r: FloatArray) -> FloatArray:
     """Mass [Msun] within spheres of radius ``r`` [kpc]: r^2 <d Phi / d r> / G of a galpy potential.
 
-    Gauss-Legendre over u, cos theta = +-THIN sinh u, and where the potential is not axisymmetric also 32
-    equal steps of phi. Basis-function expansions, which are slow, enter by their spherical terms alone.
+    Gauss-Legendre over u, cos theta = +-THIN sinh u, and where the potential is not axisymmetric
+    also 32 equal steps of phi. Basis-function expansions, which are slow, enter by their spherical
+    terms alone.
     """
     from galpy.util.conversion import get_physical
 
@@ -168,8 +174,8 @@ def _is_round(member: Any) -> bool:
 def _monopole_parts(member: Any) -> list[tuple[Any, float]]:
     """Parts, and factors on them, that have the monopole of a galpy potential and are fast.
 
-    Only the l = 0 terms of an expansion in spherical harmonics have a monopole. A ``DiskSCFPotential`` is an
-    analytic disc plus such an expansion.
+    Only the l = 0 terms of an expansion in spherical harmonics have a monopole. A
+    ``DiskSCFPotential`` is an analytic disc plus such an expansion.
     """
     from galpy.potential import DiskSCFPotential, SCFPotential
 

@@ -75,7 +75,9 @@ class Sampling:
 
     def __post_init__(self) -> None:
         lo, hi = self.r_range
-        require(0.0 < lo < hi < np.inf, f"r_range must rise from above zero (got {list(self.r_range)})")
+        require(
+            0.0 < lo < hi < np.inf, f"r_range must rise from above zero (got {list(self.r_range)})"
+        )
         require(hi / lo <= 1e6, f"r_range may span a factor of 1e6 (got {list(self.r_range)})")
         require(0.0 < self.tolerance < 1.0, f"tolerance must be in (0, 1) (got {self.tolerance})")
 

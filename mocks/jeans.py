@@ -1,6 +1,7 @@
 """Radial velocity dispersion of a spherical equilibrium by the Jeans equation, for any anisotropy.
 
-With g = exp(2 int beta dr / r) the solution that vanishes at infinity is (Binney & Tremaine 2008, eq. 4.216)
+With g = exp(2 int beta dr / r) the solution that vanishes at infinity is (Binney & Tremaine 2008,
+section 4.8.1)
 
     rho sigma_r^2 (r) = 1 / g(r) int_r^inf g rho G M / r'^2 dr'.
 """
@@ -53,8 +54,9 @@ class Anisotropy(Protocol):
 class JeansSolution:
     """Tabulated solution of the Jeans equation between ``r_min`` and ``r_max``.
 
-    Between the nodes ln g and ln (g rho sigma_r^2) are cubics that keep their exact derivatives, 2 beta and
-    -G M / (r sigma_r^2); both are smoother than sigma_r, which bends where the density breaks.
+    Between the nodes ln g and ln (g rho sigma_r^2) are cubics that keep their exact derivatives,
+    2 beta and -G M / (r sigma_r^2); both are smoother than sigma_r, which bends where the density
+    breaks.
     """
 
     density: Density
@@ -73,7 +75,7 @@ class JeansSolution:
         return g, CubicHermiteSpline(self.log_r, self.log_pressure, self.derivatives[1])
 
     def log_pressure_at(self, r: ArrayLike) -> FloatArray:
-        """Natural logarithm of rho sigma_r^2 at ``r`` [kpc], rho in the density's own normalisation.
+        """Natural logarithm of rho sigma_r^2 at ``r`` [kpc], rho as the density normalises it.
 
         Raises
         ------
@@ -101,9 +103,9 @@ def solve(
 ) -> JeansSolution:
     """Solve the Jeans equation from ``r_min`` to ``r_max`` [kpc].
 
-    The integral runs to 1e4 ``r_max``, and to infinity with the local power law of the integrand. Cell edges stand on
-    the ``knots`` of density and anisotropy where they have any, so that sharp breaks cost no accuracy. Relative accuracy
-    of sigma_r is 1e-6 or better (tests/mocks/test_jeans.py).
+    The integral runs to 1e4 ``r_max``, and to infinity with the local power law of the integrand.
+    Cell edges stand on the ``knots`` of density and anisotropy where they have any, so that breaks
+    cost no accuracy. sigma_r is good to 1e-6 (tests/mocks/test_jeans.py).
 
     Raises
     ------
@@ -147,7 +149,7 @@ def sigma_r(
 
 
 def _edges(profiles: tuple[Any, ...], r_min: float, r_max: float) -> FloatArray:
-    """Cell edges in ln r: equal steps that end on ``r_min`` and ``r_max``, and the knots of the profiles."""
+    """Cell edges in ln r: equal steps through ``r_min`` and ``r_max``, and the profiles' knots."""
     low, high = np.log(r_min), np.log(r_max)
     top = high + OUTER_DECADES * np.log(10.0)
     per_efold = CELLS_PER_DECADE / np.log(10.0)
@@ -156,11 +158,12 @@ def _edges(profiles: tuple[Any, ...], r_min: float, r_max: float) -> FloatArray:
     knots = np.log([k for p in profiles for k in getattr(p, "knots", ())])
     edges = np.concatenate([inner, outer, knots[(knots > low) & (knots < top)]])
     edges.sort()
-    return edges[np.concatenate([[True], np.diff(edges) > 1e-9])]
+    distinct = np.concatenate([[True], np.diff(edges) > 1e-9])
+    return np.asarray(edges[distinct], dtype=float)
 
 
 def _primitives(t: FloatArray) -> FloatArray:
-    """Matrix that takes values at nodes ``t`` of [0, 1] to the integral of their polynomial from 0 to each node."""
+    """Matrix from values at nodes ``t`` of [0, 1] to their polynomial's integral from 0 to each."""
     powers = np.arange(len(t))
     vandermonde = t[:, None] ** powers
     integrals = t[:, None] ** (powers + 1) / (powers + 1)

@@ -1,4 +1,4 @@
-"""Velocities drawn from local Gaussians whose dispersions solve the Jeans equation: not an equilibrium."""
+"""Velocities from local Gaussians whose dispersions solve the Jeans equation: no equilibrium."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ FloatArray = NDArray[np.float64]
 class LocalJeans:
     """Stars of a density with Gaussian velocities of the right second moments at every radius.
 
-    This is **not** an equilibrium: the Jeans equation fixes second moments only, and no distribution function
-    has Gaussian velocities at every radius (Kazantzidis, Magorrian & Moore 2004). Some stars exceed the escape speed, and
-    the profiles drift within a few crossing times. It is offered because many tests in the literature drew their mocks so.
+    This is **not** an equilibrium: the Jeans equation fixes second moments only, and the true
+    velocity distribution is not Gaussian (Kazantzidis, Magorrian & Moore 2004). Some stars
+    exceed the escape speed, and the profiles drift within a few crossing times. It is offered
+    because mocks in the literature were drawn so.
 
     Parameters
     ----------

@@ -1,18 +1,19 @@
 """An equilibrium as a mixture of analytic distribution functions, where one fits.
 
-With psi(r) = -Phi(r) > 0 and E = psi - v^2 / 2, every f_k ~ L^(-2 b) E^(p - 3/2 + b), p > 1/2 - b, is non-negative and has
-constant anisotropy b (after Cuddeford 1991), with
+With psi(r) = -Phi(r) > 0 and E = psi - v^2 / 2, every f_k ~ L^(-2 b) E^(p - 3/2 + b), p > 1/2 - b,
+is non-negative and has constant anisotropy b (after Cuddeford 1991), with
 
     rho_k = r^(-2 b) psi^p,   rho_k sigma_r^2 = r^(-2 b) psi^(p + 1) / (p + 1),
     v^2 / (2 psi) ~ Beta(3/2 - b, p - 1/2 + b),   cos^2 eta ~ Beta(1/2, 1 - b),
 
-v_r = v cos eta. Sums with non-negative weights are equilibria whose moments are sums. They reach constant anisotropy
-and smooth densities, and gently declining anisotropy; not rising anisotropy or sharp breaks: ask :meth:`Mixture.qualifies`.
+v_r = v cos eta. Sums with non-negative weights are equilibria whose moments are sums. They
+reach constant and gently declining anisotropy in smooth densities, not rising anisotropy or sharp
+breaks: ask :meth:`Mixture.qualifies`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, Protocol
 
@@ -28,7 +29,7 @@ FloatArray = NDArray[np.float64]
 FIT_NODES: Final = 96
 TABLE_NODES: Final = 4096
 
-#: The fit reaches this much beyond the outermost star, because what moves there adds to the pressure.
+#: The fit reaches this much beyond the outermost star: what moves there adds to the pressure.
 BEYOND: Final = 4.0
 
 
@@ -52,7 +53,7 @@ class Mixture:
     b, p
         (K,) anisotropies and exponents of the components.
     log_weight
-        (K,) ln of the components' weights, in units of the wanted density at the geometric mean radius.
+        (K,) ln of the components' weights, in the wanted density's normalisation.
     density_error, beta_error
         Largest miss of the wanted density (as a fraction) and anisotropy between r_min and r_max.
     """
@@ -77,8 +78,9 @@ class Mixture:
     ) -> Mixture:
         """Fit a mixture to ``density`` and ``anisotropy`` by non-negative least squares.
 
-        In every node the density is to be met, and the pressures of the components are to have the wanted beta:
-        sum_k x_k rho_k sigma_k^2 (beta - b_k) = 0. Whether it came near is for :meth:`qualifies` to say.
+        In every node the density is to be met, and the pressures of the components are to have the
+        wanted beta: sum_k x_k rho_k sigma_k^2 (beta - b_k) = 0. Whether it came near is for
+        :meth:`qualifies` to say.
 
         Raises
         ------
@@ -98,7 +100,8 @@ class Mixture:
         log_ratio = _log_densities(r, psi, b, p) - wanted[:, None]
         scale = np.max(log_ratio, axis=0)
         ratio = np.exp(log_ratio - scale)
-        excess = ratio * (beta[:, None] - b) * 5.0 / (p + 1.0)  # of pressure, in units of rho psi / 5
+        # of pressure, in units of rho psi / 5
+        excess = ratio * (beta[:, None] - b) * 5.0 / (p + 1.0)
         target = np.concatenate([np.ones(len(r)), np.zeros(len(r))])
         weights, _ = nnls(np.concatenate([ratio, excess]), target, maxiter=20 * len(b))
         used = weights > 0.0
@@ -107,9 +110,7 @@ class Mixture:
         return fitted._judged(density, anisotropy)
 
     def _judged(self, density: Density, anisotropy: Anisotropy) -> Mixture:
-        """Make the same mixture with its misses filled in, on a grid four times as fine as the fit's."""
-        from dataclasses import replace
-
+        """Fill in the misses, found on a grid four times as fine as the fit's."""
         r = np.geomspace(self.r_min, self.r_max, 4 * FIT_NODES)
         log_rho, _, beta = self.moments(r)
         return replace(
@@ -123,7 +124,7 @@ class Mixture:
         return max(self.density_error, self.beta_error) <= tolerance
 
     def moments(self, r: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """ln rho, radial velocity dispersion [km/s] and anisotropy at ``r`` [kpc], as solved."""  # noqa: D403
+        """Solved ln rho, radial velocity dispersion [km/s] and anisotropy at ``r`` [kpc]."""
         r = np.asarray(r, dtype=float)
         psi = _depth(self.potential, r)
         log_rho = _log_densities(r, psi, self.b, self.p) + self.log_weight
@@ -158,7 +159,9 @@ class Mixture:
         """Nodes in ln r, ln psi in them, and the cumulative mass of every component, (K, nodes)."""
         x = np.linspace(np.log(self.r_min), np.log(self.r_max), TABLE_NODES)
         psi = _depth(self.potential, np.exp(x))
-        log_mass = _log_densities(np.exp(x), psi, self.b, self.p) + self.log_weight + 3.0 * x[:, None]
+        log_mass = (
+            _log_densities(np.exp(x), psi, self.b, self.p) + self.log_weight + 3.0 * x[:, None]
+        )
         mass = np.exp(log_mass - np.max(log_mass)).T
         cells = 0.5 * (mass[:, 1:] + mass[:, :-1])
         return x, np.log(psi), np.concatenate([np.zeros((len(mass), 1)), np.cumsum(cells, 1)], 1)
@@ -166,8 +169,8 @@ class Mixture:
     def sample(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
         """(n,) radii [kpc], radial and tangential velocities [km/s], exactly from the mixture.
 
-        A component is drawn by its mass between r_min and r_max, a radius from its own density, and speed and
-        direction from their Beta distributions.
+        A component is drawn by its mass between r_min and r_max, a radius from its own density, and
+        speed and direction from their Beta distributions.
         """
         x, log_psi, cumulative = self._tables
         counts = rng.multinomial(n, cumulative[:, -1] / cumulative[:, -1].sum())
@@ -189,20 +192,21 @@ class Mixture:
 def _components(
     r: FloatArray, psi: FloatArray, log_rho: FloatArray, beta: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Grid of (b, p): b over the wanted anisotropies, p from next to its bound to twice the steepest local slope.
+    """Grid of (b, p): b over the wanted anisotropies, p up to twice what the steepest place needs.
 
-    A density of slope s has locally p = (s + 2 b) / (d ln psi / d ln r); that is large where psi is flat.
+    A density of slope s has locally p = (s + 2 b) / (d ln psi / d ln r), large where psi is flat.
     """
     low, high = float(np.min(beta)), min(float(np.max(beta)), 0.98)
     spread = np.linspace(low, high, 7) if high - low > 1e-6 else np.array([high])
     b = np.unique(np.concatenate([spread, [low - 0.3, low - 0.05, min(high + 0.05, 0.98)]]))
-    steepest = np.max(-(np.gradient(log_rho) + 2.0 * low * np.gradient(np.log(r))) / -np.gradient(np.log(psi)))
+    fall = np.gradient(log_rho) + 2.0 * low * np.gradient(np.log(r))
+    steepest = float(np.max(fall / np.gradient(np.log(psi))))
     above = np.geomspace(0.05, 2.0 * max(steepest, 10.0), 48)
     return np.repeat(b, len(above)), (0.5 - b[:, None] + above).ravel()
 
 
 def _log_densities(r: FloatArray, psi: FloatArray, b: FloatArray, p: FloatArray) -> FloatArray:
-    """ln rho_k at each radius, (..., K)."""  # noqa: D403
+    """Natural logarithm of rho_k at each radius, (..., K)."""
     return p * np.log(psi)[..., None] - 2.0 * b * np.log(r)[..., None]
 
 

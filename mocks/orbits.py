@@ -58,7 +58,9 @@ class PotentialTable:
         n = int(np.log(r_hi / r_lo) / 0.01) + 2
         ln_r = np.linspace(np.log(r_lo), np.log(r_hi), n)
         r = np.exp(ln_r)
-        return cls(ln_r[0], ln_r[1] - ln_r[0], potential.potential(r), G * potential.enclosed_mass(r) / r)
+        return cls(
+            ln_r[0], ln_r[1] - ln_r[0], potential.potential(r), G * potential.enclosed_mass(r) / r
+        )
 
     @property
     def arrays(self) -> tuple[float, float, FloatArray, FloatArray]:
@@ -85,7 +87,9 @@ class OrbitGrid:
     def spanning(cls, r_lo: float, r_hi: float, step: float = 0.08, n_w: int = 30) -> OrbitGrid:
         """Grid with cells of ``step`` in ln r_m between ``r_lo`` and ``r_hi`` [kpc]."""
         n_r = int(np.ceil(np.log(r_hi / r_lo) / step))
-        return cls(np.linspace(np.log(r_lo), np.log(r_hi), n_r + 1), np.linspace(0.0, 1.0, n_w + 1) ** 2)
+        return cls(
+            np.linspace(np.log(r_lo), np.log(r_hi), n_r + 1), np.linspace(0.0, 1.0, n_w + 1) ** 2
+        )
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -116,7 +120,9 @@ def _integrals(r_m, e, ln_r0, step, phi, slope):  # type: ignore[no-untyped-def]
 @numba.njit(cache=True, inline="always")
 def _speed_squared(r, e2, l2, ln_r0, step, phi, slope):  # type: ignore[no-untyped-def]
     """v_r^2, kept positive where rounding next to a turning point would not."""
-    return max(e2 - 2.0 * _phi(r, ln_r0, step, phi, slope) - l2 / (r * r), 1e-12 * l2 / (r * r) + 1e-300)
+    return max(
+        e2 - 2.0 * _phi(r, ln_r0, step, phi, slope) - l2 / (r * r), 1e-12 * l2 / (r * r) + 1e-300
+    )
 
 
 @numba.njit(cache=True, inline="always")

@@ -1,7 +1,7 @@
 """Spherical (or spherically averaged) gravitational potentials whose enclosed mass is known.
 
-Radii in kpc, masses in Msun, potentials in (km/s)^2 and zero at infinity. Every component is a frozen dataclass whose
-fields are its settings; its mathematics are two pure functions of radius, and d potential / d r = G M(<r) / r^2.
+Radii in kpc, masses in Msun, potentials in (km/s)^2 and zero at infinity. A component is a frozen
+dataclass whose fields are its settings; d potential / d r = G M(<r) / r^2.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Final, NamedTuple, Protocol, cast
+from typing import Any, ClassVar, Final, NamedTuple, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,7 +31,7 @@ KINDS: Final = {
     "galpy": "haloassay.mocks.galpy_potential:GalpyMonopole",
 }
 
-#: Hubble's constant [km/s/Mpc] and overdensity of virial quantities where nobody says otherwise (Bird et al. 2022).
+#: Hubble's constant [km/s/Mpc] and overdensity of virial numbers by default (Bird et al. 2022).
 H0: Final = 67.8
 OVERDENSITY: Final = 200.0
 
@@ -50,8 +50,16 @@ class Component(Protocol):
         """Potential [(km/s)^2] at ``r`` [kpc], zero at infinity; the shape of ``r``."""
 
 
+@runtime_checkable
+class DensityKnown(Protocol):
+    """A component that knows its density too; every dark one does."""
+
+    def density(self, r: ArrayLike) -> FloatArray:
+        """Density [Msun/kpc^3] at ``r`` [kpc]; the shape of ``r``."""
+
+
 class Virial(NamedTuple):
-    """Virial mass [Msun], radius [kpc] and concentration of the dark halo; NaN where it has none."""
+    """Virial mass [Msun], radius [kpc] and concentration of the dark halo; NaN without one."""
 
     m200: float
     r200: float
@@ -87,26 +95,28 @@ class CompositePotential:
 
     def circular_velocity(self, r: ArrayLike) -> FloatArray:
         """Speed [km/s] of circular orbits at ``r`` [kpc]."""
-        return np.sqrt(G * self.enclosed_mass(r) / np.asarray(r, dtype=float))
+        v_c: FloatArray = np.sqrt(G * self.enclosed_mass(r) / np.asarray(r, dtype=float))
+        return v_c
 
     def virial(self, h0: float | None = None, overdensity: float | None = None) -> Virial:
         """Virial mass, radius and concentration of the dark halo.
 
-        The radius is that within which the dark mass has ``overdensity`` times the critical density; the
-        concentration is it over the radius where the dark density falls as r^-2 (r_s of an NFW profile).
+        Within the virial radius the dark mass has ``overdensity`` times the critical density; the
+        concentration is that radius over the one where the dark density falls as r^-2 (r_s of an
+        NFW profile).
 
         Parameters
         ----------
         h0
-            Hubble's constant [km/s/Mpc]; by default that of the first NFW component, else 67.8 (Bird et al. 2022).
+            Hubble's constant [km/s/Mpc]; by default that of the first NFW component, else 67.8.
         overdensity
             In units of the critical density; by default that of the first NFW component, else 200.
 
         Returns
         -------
         Virial
-            All NaN where no component is dark, or none is as dense as that; the concentration NaN where the dark
-            density nowhere passes the slope -2.
+            All NaN where no component is dark, or none is as dense as that; the concentration NaN
+            where the dark density nowhere passes the slope -2.
         """
         nfw = next((c for c in self.components if isinstance(c, NFW)), None)
         h0 = h0 or (nfw.h0 if nfw else H0)
@@ -150,11 +160,11 @@ def _make_component(spec: Any, where: str) -> Component:
 
 
 def _total(parts: Sequence[FloatArray], r: ArrayLike) -> FloatArray:
-    return np.sum([np.zeros(np.shape(r)), *parts], axis=0)
+    return np.asarray(np.sum([np.zeros(np.shape(r)), *parts], axis=0), dtype=float)
 
 
 def _virial_radius(potential: CompositePotential, h0: float, overdensity: float) -> float:
-    """Outermost radius [kpc] within which the dark mass has the mean density; NaN where there is none."""
+    """Outermost radius [kpc] within which the dark mass is so dense; NaN where there is none."""
     from scipy.optimize import brentq
 
     def log_excess(x: float) -> float:
@@ -170,20 +180,21 @@ def _virial_radius(potential: CompositePotential, h0: float, overdensity: float)
 
 
 def _peak_radius(potential: CompositePotential) -> float:
-    """Radius [kpc] where the slope of the dark density passes -2, the peak of dM/dr; NaN where there is none."""
+    """Radius [kpc] where the slope of the dark density passes -2; NaN where there is none."""
     from scipy.optimize import brentq
 
-    dark = [c for c in potential.components if c.dark]
-    if not all(hasattr(c, "density") for c in dark) or not dark:
+    dark = [c for c in potential.components if c.dark and isinstance(c, DensityKnown)]
+    if not dark:
         return np.nan
 
-    def slope_excess(x: ArrayLike) -> FloatArray:
+    def slope_excess(log_r: float) -> float:
         step = 1e-4
-        outer, inner = (sum(c.density(np.exp(x + s)) for c in dark) for s in (step, -step))  # type: ignore[attr-defined]
-        return np.asarray((np.log(outer) - np.log(inner)) / (2.0 * step) + 2.0, dtype=float)
+        inner, outer = np.exp(log_r - step), np.exp(log_r + step)
+        ratio = sum(c.density(outer) for c in dark) / sum(c.density(inner) for c in dark)
+        return float(np.log(ratio)) / (2.0 * step) + 2.0
 
     x = np.linspace(np.log(1e-3), np.log(1e5), 400)
-    falling = np.flatnonzero(np.diff(np.sign(slope_excess(x))) < 0)
+    falling = np.flatnonzero(np.diff([np.sign(slope_excess(value)) for value in x]) < 0)
     if len(falling) == 0:
         return np.nan
     return float(np.exp(brentq(slope_excess, x[falling[0]], x[falling[0] + 1], xtol=1e-14)))
@@ -191,7 +202,7 @@ def _peak_radius(potential: CompositePotential) -> float:
 
 @dataclass(frozen=True)
 class NFW:
-    """Navarro, Frenk & White (1997) halo, by virial mass and concentration or by density and radius.
+    """Navarro, Frenk & White (1997) halo, by virial mass and concentration or by its scales.
 
     Give either ``m200`` and ``c``, or ``rho0`` and ``r_s``.
 
@@ -235,8 +246,8 @@ class NFW:
         if self.m200 is not None and self.c is not None:
             r_s = float(profiles.virial_radius(self.m200, self.h0, self.overdensity)) / self.c
             return self.m200 / float(profiles.nfw_shape(self.c)), r_s
-        assert self.rho0 is not None and self.r_s is not None  # noqa: S101, PT018
-        return 4.0 * np.pi * self.rho0 * self.r_s**3, self.r_s
+        rho0, r_s = cast("tuple[float, float]", (self.rho0, self.r_s))
+        return 4.0 * np.pi * rho0 * r_s**3, r_s
 
     def enclosed_mass(self, r: ArrayLike) -> FloatArray:
         """Mass [Msun] within ``r`` [kpc]."""
@@ -247,7 +258,7 @@ class NFW:
         """Potential [(km/s)^2] at ``r`` [kpc]."""
         mass, r_s = self.scales
         r = np.asarray(r, dtype=float)
-        return -G * mass * np.log1p(r / r_s) / r
+        return np.asarray(-G * mass * np.log1p(r / r_s) / r, dtype=float)
 
     def density(self, r: ArrayLike) -> FloatArray:
         """Density [Msun/kpc^3] at ``r`` [kpc]."""
@@ -318,11 +329,12 @@ class Plummer:
     def enclosed_mass(self, r: ArrayLike) -> FloatArray:
         """Mass [Msun] within ``r`` [kpc]."""
         r = np.asarray(r, dtype=float)
-        return self.mass * (r / np.hypot(r, self.a)) ** 3
+        return np.asarray(self.mass * (r / np.hypot(r, self.a)) ** 3, dtype=float)
 
     def potential(self, r: ArrayLike) -> FloatArray:
         """Potential [(km/s)^2] at ``r`` [kpc]."""
-        return -G * self.mass / np.hypot(np.asarray(r, dtype=float), self.a)
+        distance = np.hypot(np.asarray(r, dtype=float), self.a)
+        return np.asarray(-G * self.mass / distance, dtype=float)
 
     def density(self, r: ArrayLike) -> FloatArray:
         """Density [Msun/kpc^3] at ``r`` [kpc]."""
@@ -358,7 +370,9 @@ class PointMass:
 
 @dataclass(frozen=True)
 class Zhai2018Baryons:
-    """Spherical disc and bulge of Zhai et al. (2018): Phi = -G M_d (1 - exp(-r / b)) / r - G M_b / (r + c0).
+    """Spherical disc and bulge of Zhai et al. (2018).
+
+    Phi = -G M_d (1 - exp(-r / b)) / r - G M_b / (r + c0).
 
     Parameters
     ----------
@@ -394,12 +408,15 @@ class Zhai2018Baryons:
     def potential(self, r: ArrayLike) -> FloatArray:
         """Potential [(km/s)^2] at ``r`` [kpc]."""
         r = np.asarray(r, dtype=float)
-        return G * self.disc_mass * np.expm1(-r / self.b) / r + self._bulge.potential(r)
+        disc = G * self.disc_mass * np.expm1(-r / self.b) / r
+        return np.asarray(disc + self._bulge.potential(r), dtype=float)
 
 
 @dataclass(frozen=True)
 class MWPotential2014Baryons:
-    """Bulge and disc of MWPotential2014 (Bovy 2015; Bird et al. 2022, eq. 6 and 7), the disc by its monopole.
+    """Bulge and disc of MWPotential2014 (Bovy 2015; Bird et al. 2022, eq. 6 and 7).
+
+    The disc enters by its monopole.
 
     Parameters
     ----------
@@ -425,9 +442,10 @@ class MWPotential2014Baryons:
 
 
 def bulge_potential(r: ArrayLike, mass: float, slope: float, cutoff: float) -> FloatArray:
-    """Potential [(km/s)^2] of a bulge rho ~ r^slope exp(-(r/cutoff)^2), slope > -2, of total ``mass`` [Msun].
+    """Potential [(km/s)^2] of a bulge rho ~ r^slope exp(-(r/cutoff)^2) of total ``mass`` [Msun].
 
-    It is -G [M(<r) / r + int_r^inf 4 pi r rho dr], and both terms are incomplete gamma functions.
+    For slope > -2 it is -G [M(<r) / r + int_r^inf 4 pi r rho dr], and both terms are incomplete
+    gamma functions.
     """
     from scipy.special import gamma, gammaincc
 

@@ -41,21 +41,21 @@ class Stars:
         return len(self.position)
 
     def select(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Stars:
-        """Some of the stars, by mask or by index."""
+        """Return some of the stars, by mask or by index."""
         return Stars(self.position[which], self.velocity[which], self.feh[which])
 
     @cached_property
     def r(self) -> FloatArray:
         """(N,) Galactocentric radii [kpc]."""
-        return np.sqrt(np.einsum("ni,ni->n", self.position, self.position))
+        return np.asarray(np.linalg.norm(self.position, axis=1), dtype=float)
 
 
 @dataclass(frozen=True, eq=False)
 class RadialTable:
     """Inverse cumulative distribution of the radii of a spherical density between two radii.
 
-    The mass of every one of the narrow cells is exact to Gauss-Legendre accuracy; within a cell, of width
-    ln(r_max / r_min) / 4096, the stars are uniform in ln r.
+    The mass of every cell is exact to Gauss-Legendre accuracy; within a cell, of width
+    ln(r_max / r_min) / 4096, stars are uniform in ln r.
 
     Parameters
     ----------

@@ -1,11 +1,12 @@
 """Number densities of tracer populations: ln rho and its slope as functions of radius.
 
-Radii in kpc; normalisations are arbitrary, because only the shape of a tracer's density enters its kinematics.
-Slopes are d ln rho / d ln r, negative for a density that falls outwards.
+Radii in kpc; normalisations are arbitrary, because only the shape of a tracer's density enters
+its kinematics. Slopes are d ln rho / d ln r, negative for a density that falls outwards.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,7 +116,7 @@ class BrokenPowerLaw:
         return profiles.power_law_log_density(r, self.slopes, self.breaks, self.width)
 
     def slope(self, r: ArrayLike) -> FloatArray:
-        """d ln rho / d ln r at ``r`` [kpc]."""
+        """Logarithmic slope d ln rho / d ln r at ``r`` [kpc]."""
         return profiles.power_law_slope(r, self.slopes, self.breaks, self.width)
 
 
@@ -123,7 +124,8 @@ class BrokenPowerLaw:
 class Einasto:
     """Einasto profile ln rho = -d_n [(r / r_eff)^(1/n) - 1] (Merritt et al. 2006, eq. 22 to 24).
 
-    ``r_eff`` holds half of the mass, with d_n = 3 n - 1/3 + 0.0079 / n, as Xue et al. (2015) fit to K giants.
+    ``r_eff`` holds half of the mass, with d_n = 3 n - 1/3 + 0.0079 / n, as Xue et al. (2015) fit
+    to K giants.
 
     Parameters
     ----------
@@ -150,7 +152,7 @@ class Einasto:
         return -self.d_n * ((np.asarray(r, dtype=float) / self.r_eff) ** (1.0 / self.n) - 1.0)
 
     def slope(self, r: ArrayLike) -> FloatArray:
-        """d ln rho / d ln r at ``r`` [kpc]."""
+        """Logarithmic slope d ln rho / d ln r at ``r`` [kpc]."""
         return -self.d_n / self.n * (np.asarray(r, dtype=float) / self.r_eff) ** (1.0 / self.n)
 
 
@@ -174,7 +176,7 @@ class Plummer:
         return -2.5 * np.log1p((np.asarray(r, dtype=float) / self.a) ** 2)
 
     def slope(self, r: ArrayLike) -> FloatArray:
-        """d ln rho / d ln r at ``r`` [kpc]."""
+        """Logarithmic slope d ln rho / d ln r at ``r`` [kpc]."""
         return -5.0 / (1.0 + (self.a / np.asarray(r, dtype=float)) ** 2)
 
 
@@ -198,7 +200,7 @@ class Hernquist:
         return _double_power(r, self.a, 3.0)
 
     def slope(self, r: ArrayLike) -> FloatArray:
-        """d ln rho / d ln r at ``r`` [kpc]."""
+        """Logarithmic slope d ln rho / d ln r at ``r`` [kpc]."""
         return _double_power_slope(r, self.a, 3.0)
 
 
@@ -222,7 +224,7 @@ class NFW:
         return _double_power(r, self.r_s, 2.0)
 
     def slope(self, r: ArrayLike) -> FloatArray:
-        """d ln rho / d ln r at ``r`` [kpc]."""
+        """Logarithmic slope d ln rho / d ln r at ``r`` [kpc]."""
         return _double_power_slope(r, self.r_s, 2.0)
 
 
@@ -272,19 +274,19 @@ class Table:
         return np.asarray(self._spline(inside) + tail, dtype=float)
 
     def slope(self, r: ArrayLike) -> FloatArray:
-        """d ln rho / d ln r at ``r`` [kpc]."""
+        """Logarithmic slope d ln rho / d ln r at ``r`` [kpc]."""
         x = np.clip(np.log(np.asarray(r, dtype=float)), np.log(self.r[0]), np.log(self.r[-1]))
         return np.asarray(self._spline(x, 1), dtype=float)
 
 
 def _double_power(r: ArrayLike, scale: float, outer: float) -> FloatArray:
-    """ln of 1 / [x (1 + x)^outer], x = r / scale."""
+    """Natural logarithm of 1 / [x (1 + x)^outer], x = r / scale."""
     x = np.asarray(r, dtype=float) / scale
     return -np.log(x) - outer * np.log1p(x)
 
 
 def _double_power_slope(r: ArrayLike, scale: float, outer: float) -> FloatArray:
-    """d ln rho / d ln r of :func:`_double_power`."""
+    """Logarithmic slope of :func:`_double_power`."""
     r = np.asarray(r, dtype=float)
     return -1.0 - outer * r / (r + scale)
 
@@ -298,13 +300,13 @@ def _require_slopes(name: str, *values: float) -> None:
     for value in values:
         require(
             -np.inf < value < 0.0,
-            f"{name} must be negative: d ln rho / d ln r of a density that falls outwards (got {value:g})",
+            f"{name} must be negative, the d ln rho / d ln r of a falling density (got {value:g})",
         )
 
 
 def _require_rising(name: str, values: tuple[float, ...]) -> None:
     _require_positive(name, *values)
     require(
-        all(a < b for a, b in zip(values[:-1], values[1:], strict=True)),
+        all(a < b for a, b in itertools.pairwise(values)),
         f"{name} must rise (got {list(values)})",
     )

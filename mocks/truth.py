@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +32,7 @@ PROFILES: Final = (
 _MEANS: Final = ("mean_v_r", "mean_v_theta", "mean_v_phi")
 
 
+@runtime_checkable
 class LogDensity(Protocol):
     """Anything with ln rho."""
 
@@ -101,20 +102,20 @@ class Truth:
         r_min: float,
         r_max: float,
     ) -> Truth:
-        """Truth of what was solved: cubic splines through its moments against ln r, ln sigma_r and beta.
+        """Truth of what was solved: cubic splines of ln sigma_r and beta against ln r.
 
         Parameters
         ----------
         potential
             In which it was solved.
         density
-            The tracers' density; that of ``solution`` takes its place where it has a ``log_density``.
+            The tracers' density; that of ``solution`` takes its place where it has one.
         solution
             Moments at radii that reach from ``r_min`` to ``r_max`` [kpc], up to half a step.
         r_min, r_max
             Range in which the truth is stated.
         """
-        own: LogDensity = solution if hasattr(solution, "log_density") else density
+        own = solution if isinstance(solution, LogDensity) else density
         log_sigma = _spline(solution.radius, np.log(solution.sigma_r))
         return cls(
             potential,
@@ -168,7 +169,7 @@ class Truth:
         r_hi: float = np.nan,
         radii: ArrayLike | None = None,
     ) -> float:
-        """True value that an estimate of ``quantity`` is compared with.
+        """Return the true value that an estimate of ``quantity`` is compared with.
 
         Parameters
         ----------
@@ -177,17 +178,17 @@ class Truth:
         r
             Radius [kpc] of a value at one radius.
         r_lo, r_hi
-            Edges [kpc] of a radial bin. Dispersions, anisotropy and means are then those of all stars in the bin:
-            root of the mean sigma^2, beta of the mean squares, mean of the means.
+            Edges [kpc] of a radial bin. Dispersions, anisotropy and means are then those of all
+            stars in the bin: root of the mean sigma^2, beta of the mean squares, mean of the means.
         radii
-            (N,) true radii [kpc] of the surveyed stars, to average over those in the bin; without them, the tracers'
-            own density is the weight.
+            (N,) true radii [kpc] of the surveyed stars, to average over those in the bin; without
+            them, the tracers' own density is the weight.
 
         Returns
         -------
         float
-            NaN where the truth is not defined: another quantity, no radius, a radius outside ``r_range``, a bin
-            without stars, a potential without a dark halo.
+            NaN where the truth is not defined: another quantity, no radius, a radius outside
+            ``r_range``, a bin without stars, a potential without a dark halo.
         """
         if quantity in Virial._fields:
             return float(getattr(self.virial, quantity))
@@ -200,7 +201,9 @@ class Truth:
         return float(getattr(self, quantity)(r))
 
     def to_dict(self, r: ArrayLike) -> dict[str, Any]:
-        """Plain values for a JSON file: profiles at ``r`` [kpc], virial numbers, units; undefined values are null.
+        """Plain values for a JSON file: profiles at ``r`` [kpc], virial numbers, units.
+
+        Undefined values are null.
 
         Raises
         ------
@@ -214,7 +217,8 @@ class Truth:
         lo, hi = self.r_range
         return {
             "potential": self.potential.describe(),
-            "units": {"r": "kpc", "density": "arbitrary", **{n: q.unit for n, q in QUANTITIES.items()}},
+            "units": {"r": "kpc", "density": "arbitrary"}
+            | {name: quantity.unit for name, quantity in QUANTITIES.items()},
             "r_range": [lo, hi if np.isfinite(hi) else None],
             **{name: _plain(value) for name, value in self.virial._asdict().items()},
             "r": r.tolist(),
@@ -243,7 +247,8 @@ class Truth:
             return float(np.average(getattr(self, quantity)(r), weights=weights))
         if quantity == "beta":
             radial = np.average(self.sigma_r(r) ** 2, weights=weights)
-            tangential = np.average(self.sigma_theta(r) ** 2 + self.sigma_phi(r) ** 2, weights=weights)
+            squares = self.sigma_theta(r) ** 2 + self.sigma_phi(r) ** 2
+            tangential = np.average(squares, weights=weights)
             return float(1.0 - 0.5 * tangential / radial)
         return float(np.sqrt(np.average(getattr(self, quantity)(r) ** 2, weights=weights)))
 
@@ -253,7 +258,7 @@ def _plain(value: float) -> float | None:
 
 
 def _within(profile: Profile, r_range: tuple[float, float]) -> Profile:
-    """The profile, NaN outside the range (whose ends may be off by rounding)."""
+    """Bound a profile: NaN outside the range, whose ends may be off by rounding."""
     lo, hi = r_range[0] * (1.0 - 1e-9), r_range[1] * (1.0 + 1e-9)
 
     def bounded(r: ArrayLike) -> FloatArray:

@@ -1,0 +1,157 @@
+"""Equilibria by orbit superposition, against a Jeans solution and orbits integrated elsewhere."""
+
+import numpy as np
+import pytest
+from scipy.integrate import cumulative_simpson, solve_ivp
+
+from haloassay.constants import G
+from haloassay.errors import EquilibriumError
+from haloassay.mocks import orbits
+from haloassay.mocks.anisotropy import make_anisotropy
+from haloassay.mocks.equilibrium import OrbitSuperposition
+from haloassay.mocks.potentials import make_potential
+from haloassay.mocks.tracers import make_density
+
+MILKY_WAY = make_potential(
+    [{"kind": "nfw", "m200": 0.8e12, "c": 15.0}, {"kind": "mwpotential2014-baryons"}]
+)
+BIRD = {"kind": "broken-power-law", "slopes": [-2.8, -4.6], "breaks": [17.0]}
+PROFILES = {
+    "isotropic": {"kind": "constant", "beta": 0.0},
+    "radial": {"kind": "constant", "beta": 0.95},
+    "tangential": {"kind": "constant", "beta": -0.5},
+    "osipkov-merritt": {"kind": "osipkov-merritt", "r_a": 20.0},
+    "bird": {"kind": "table", "r": [5.0, 20.0, 40.0, 80.0], "beta": [0.6, 0.75, 0.65, 0.5]},
+    "falling": {"kind": "table", "r": [5.0, 100.0], "beta": [0.5, -0.5]},
+}
+SHELLS = np.geomspace(4.0, 130.0, 13)
+
+
+def jeans_pressure(potential, density, anisotropy):
+    """ln r and sigma_r^2, by Simpson's rule inward from 1e6 kpc: none of the sampler's code."""
+    y = np.linspace(-np.log(1e6), -np.log(0.5), 100_001)
+    r = np.exp(-y)
+    factor = density.log_density(r) - 2.0 * cumulative_simpson(anisotropy.beta(r), x=y, initial=0.0)
+    factor -= np.interp(-np.log(30.0), y, factor)
+    force = np.exp(factor) * G * potential.enclosed_mass(r) / r
+    return -y[::-1], (cumulative_simpson(force, x=y, initial=0.0) / np.exp(factor))[::-1]
+
+
+def solve(density=BIRD, beta="bird", r_min=1.0, r_max=300.0, potential=MILKY_WAY):
+    beta = PROFILES.get(beta, beta) if isinstance(beta, str) else beta
+    return OrbitSuperposition.solve(
+        potential, make_density(density), make_anisotropy(beta), r_min, r_max
+    )
+
+
+def shell_deviations(r, values):
+    """Means of zero-mean ``values`` in the shells, in units of their Monte Carlo errors."""
+    shell = np.digitize(r, SHELLS) - 1
+    parts = [values[shell == k] for k in range(len(SHELLS) - 1)]
+    return np.array([p.mean() / (p.std() / np.sqrt(len(p))) for p in parts])
+
+
+@pytest.mark.parametrize("beta", PROFILES)
+def test_moments_of_stars_are_those_of_the_jeans_equation(beta):
+    density, anisotropy = make_density(BIRD), make_anisotropy(PROFILES[beta])
+    r, v_r, v_t = solve(beta=beta).sample(300_000, np.random.default_rng(11))
+    ln_r, pressure = jeans_pressure(MILKY_WAY, density, anisotropy)
+    radial = v_r**2 - np.interp(np.log(r), ln_r, pressure)
+    balance = v_t**2 - 2.0 * (1.0 - anisotropy.beta(r)) * v_r**2
+    for z in (shell_deviations(r, radial), shell_deviations(r, balance)):
+        assert np.sum(z**2) < 12.0 + 4.0 * np.sqrt(24.0)
+    assert abs(v_r.mean()) < 4.0 * v_r.std() / np.sqrt(len(r))
+
+
+def test_radii_follow_the_density():
+    r, _, _ = solve().sample(200_000, np.random.default_rng(5))
+    grid = np.geomspace(1.0, 300.0, 20_001)
+    shells = np.exp(make_density(BIRD).log_density(grid) + 3.0 * np.log(grid))
+    cdf = cumulative_simpson(shells, x=np.log(grid), initial=0.0)
+    u = np.sort(np.interp(np.log(r), np.log(grid), cdf / cdf[-1]))
+    distance = np.max(np.abs(u - (np.arange(len(u)) + 0.5) / len(u)))
+    assert distance < 1.95 / np.sqrt(len(u))  # Kolmogorov-Smirnov, one in a thousand
+
+
+def test_moments_do_not_change_along_the_orbits():
+    # every star moves for a random time up to 2 Gyr; shells must keep stars and moments
+    solved = solve(r_min=0.5, r_max=600.0)
+    rng = np.random.default_rng(17)
+    r, v_r, v_t = solved.sample(1500, rng)
+    grid = np.geomspace(1e-3, 1e4, 4000)
+    mass = MILKY_WAY.enclosed_mass(grid)
+
+    def motion(_, state):
+        radius, velocity = state.reshape(2, -1)
+        force = G * np.interp(np.log(radius), np.log(grid), mass) / radius**2
+        return np.concatenate([velocity, (r * v_t) ** 2 / radius**3 - force])
+
+    end = solve_ivp(motion, (0.0, 0.3), np.concatenate([r, v_r]), rtol=1e-7, atol=1e-6).y[:, -1]
+    after, v_after = end.reshape(2, -1)
+    sigma = np.interp(np.log(after), np.log(solved.radius), solved.sigma_r)
+    inside = (after > 2.0) & (after < 200.0)
+    excess = (v_after[inside] / sigma[inside]) ** 2 - 1.0
+    assert abs(excess.mean()) < 4.0 * excess.std() / np.sqrt(inside.sum())
+    share = np.interp(np.log([2.0, 8.0, 200.0]), np.log(solved.edges[1:]), np.cumsum(solved.mass))
+    n = np.histogram(after, [2.0, 8.0, 200.0])[0]
+    expected = np.diff(share) / solved.mass[solved.radius < 600.0].sum() * len(r)
+    assert np.all(np.abs(n - expected) < 4.0 * np.sqrt(expected))
+
+
+def test_the_truth_is_what_the_weights_give():
+    solved = solve(beta="radial")
+    r, v_r, v_t = solved.sample(400_000, np.random.default_rng(23))
+    shell = np.digitize(r, solved.edges) - 1
+    for first in (20, 50, 80, 105):
+        part = slice(first, first + 5)
+        stars = (shell >= first) & (shell < first + 5)
+        for moment, v in ((solved.radial, v_r), (solved.tangential, v_t)):
+            truth = moment[part].sum() / solved.mass[part].sum()
+            error = np.std(v[stars] ** 2) / np.sqrt(stars.sum())
+            assert abs(np.mean(v[stars] ** 2) - truth) < 4.0 * error
+
+
+def test_solution_survives_a_round_trip_through_arrays():
+    solved = solve()
+    again = OrbitSuperposition.from_arrays(solved.to_arrays())
+    first, second = (s.sample(1000, np.random.default_rng(1)) for s in (solved, again))
+    np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    ("density", "beta", "place"),
+    [
+        # a core holds no radial orbits: beta may not exceed half the slope (An & Evans 2006)
+        ({"kind": "plummer", "a": 15.0}, {"kind": "constant", "beta": 0.5}, r"misses at 1\.\d+ to"),
+        (
+            {"kind": "power-law", "slope": -1.5},
+            {"kind": "constant", "beta": 0.9},
+            "half the density slope",
+        ),
+        # no orbits can make a hole in front of a dense shell
+        (
+            {
+                "kind": "table",
+                "r": [1.0, 10.0, 11.0, 12.0, 13.0, 300.0],
+                "rho": [1e-3, 1e-3, 1.0, 1.0, 1e-4, 1e-8],
+            },
+            {"kind": "constant", "beta": 0.8},
+            "times the density",
+        ),
+    ],
+)
+def test_what_no_equilibrium_has_is_refused_in_one_line(density, beta, place):
+    with pytest.raises(EquilibriumError, match=place) as refusal:
+        solve(density, beta)
+    assert "\n" not in str(refusal.value)
+
+
+def test_turning_points_and_integrals_agree_with_the_potential():
+    table = orbits.PotentialTable.tabulate(MILKY_WAY, 1e-4, 1e4)
+    r_m, w = np.array([3.0, 20.0, 150.0]), np.array([0.1, 0.5, 0.9])
+    l2 = orbits.angular_momentum_squared(table, r_m, w)
+    for i in range(3):
+        for j in range(3):
+            peri, apo = r_m[i] * w[j], r_m[i] * (2.0 - w[j])
+            energies = [MILKY_WAY.potential(r) + 0.5 * l2[i, j] / r**2 for r in (peri, apo)]
+            assert energies[0] == pytest.approx(energies[1], rel=1e-9)
