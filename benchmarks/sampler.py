@@ -28,8 +28,22 @@ BIRD = {"kind": "broken-power-law", "slopes": [-2.8, -4.6], "breaks": [17.0]}
 #: Radius and beta of Li et al. (2026), Table 1: middle of each radial bin.
 LI = {
     "kind": "table",
-    "r": [6.0, 10.25, 12.6, 14.85, 17.2, 19.75, 22.75, 26.5, 31.75, 40.0, 52.5, 70.0, 120.0],
-    "beta": [0.65, 0.77, 0.79, 0.79, 0.79, 0.77, 0.75, 0.72, 0.70, 0.69, 0.70, 0.72, 0.74],
+    "r": [6.0, 10.25, 12.6, 14.8, 17.05, 19.5, 22.5, 26.45, 32.25, 41.65, 53.75, 70.0, 120.0],
+    "beta": [
+        0.651,
+        0.768,
+        0.79,
+        0.788,
+        0.78,
+        0.775,
+        0.753,
+        0.723,
+        0.636,
+        0.502,
+        0.318,
+        0.316,
+        0.305,
+    ],
 }
 CASES = {
     "beta = 0": ([NFW, BARYONS], {"kind": "constant", "beta": 0.0}),
@@ -47,8 +61,8 @@ CASES = {
 SHELLS = np.geomspace(4.0, 130.0, 13)
 
 
-def jeans_pressure(potential, density, anisotropy, r):
-    """sigma_r^2 at ``r`` [kpc] by Simpson's rule on a fine grid in y = -ln r, inward from 1e6 kpc."""
+def jeans_pressure(potential, density, anisotropy):
+    """Return sigma_r^2(r), by Simpson's rule on a fine grid in y = -ln r, inward from 1e6 kpc."""
     y = np.linspace(-np.log(1e6), -np.log(0.1), 200_001)
     grid = np.exp(-y)
     factor = density.log_density(grid) - 2.0 * cumulative_simpson(
@@ -57,7 +71,7 @@ def jeans_pressure(potential, density, anisotropy, r):
     factor -= np.interp(-np.log(30.0), y, factor)
     force = np.exp(factor) * G * potential.enclosed_mass(grid) / grid
     pressure = cumulative_simpson(force, x=y, initial=0.0) / np.exp(factor)
-    return np.interp(-np.log(r), y, pressure)
+    return lambda r: np.interp(-np.log(r), y, pressure)
 
 
 def shell_z(r, v_r, v_t, pressure, beta):
@@ -88,11 +102,8 @@ def moments_table() -> None:
         r, v_r, v_t = solved.sample(1_000_000, np.random.default_rng(2026))
         end = time.perf_counter()
 
-        nodes = np.geomspace(1.0, 300.0, 2001)
-        table = jeans_pressure(potential, density, anisotropy, nodes)
-        z = shell_z(
-            r, v_r, v_t, lambda r, t=table: np.interp(np.log(r), np.log(nodes), t), anisotropy.beta
-        )
+        pressure = jeans_pressure(potential, density, anisotropy)
+        z = shell_z(r, v_r, v_t, pressure, anisotropy.beta)
         chi2 = np.sum(z**2, axis=1)
         print(f"{name:<28}{middle - start:8.2f}{end - middle:8.2f}{chi2[0]:14.1f}{chi2[1]:11.1f}")
 
@@ -128,8 +139,7 @@ def stationarity_table(n: int = 4_000) -> None:
         orbits = Orbit(np.stack([R, v_R, v_T, z, vz, phi], axis=1))
         orbits.integrate(t, galpy_potential, method="dop853_c", progressbar=False)
         seconds = time.perf_counter() - start
-        nodes = np.geomspace(0.2, 600.0, 2001)
-        table = jeans_pressure(potential, density, anisotropy, nodes)
+        pressure = jeans_pressure(potential, density, anisotropy)
         chi2 = []
         for k in (0, -1):
             pos = np.stack([orbits.x(t)[:, k], orbits.y(t)[:, k], orbits.z(t)[:, k]], axis=1) * ro
@@ -139,13 +149,7 @@ def stationarity_table(n: int = 4_000) -> None:
             r = np.linalg.norm(pos, axis=1)
             v_r = np.sum(pos * vel, axis=1) / r
             v_t = np.sqrt(np.maximum(np.sum(vel**2, axis=1) - v_r**2, 0.0))
-            shells = shell_z(
-                r,
-                v_r,
-                v_t,
-                lambda r, t=table: np.interp(np.log(r), np.log(nodes), t),
-                anisotropy.beta,
-            )
+            shells = shell_z(r, v_r, v_t, pressure, anisotropy.beta)
             chi2.append(np.sum(shells**2, axis=1))
         (s0, b0), (s1, b1) = chi2
         print(f"{name:<28}{s0:9.1f}{s1:8.1f}{b0:9.1f}{b1:8.1f}{seconds:9.1f}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from haloassay.errors import InputError
 from haloassay.execute import available_workers, deferred_interrupt, execute
 from haloassay.matrix import Plan, make_plan
+from haloassay.mocks import make_mock
 from haloassay.progress import Progress, make_progress
 from haloassay.scenario import Scenario, as_scenario
 from haloassay.store import Mode, Results, Store, check_folder, describe
@@ -62,6 +64,7 @@ def run(
         raise InputError(f"workers: at least 1 process is needed (got {n_workers})")
     if mode not in ("resume", "restart", "refuse"):
         raise InputError(f"mode: unknown {mode!r} (allowed: resume, restart, refuse)")
+    _prepare_mocks(plan)
     folder = Path(out)
     report = progress or make_progress()
     if dry_run:
@@ -82,6 +85,18 @@ def run(
             raise KeyboardInterrupt
         store.compact()
     return Results(folder)
+
+
+def _prepare_mocks(plan: Plan) -> None:
+    """Solve every mock once, before anything is written; workers find the solutions in the cache."""
+    distinct = {json.dumps(cell.mock, sort_keys=True): cell for cell in plan.cells}
+    for cell in distinct.values():
+        try:
+            make_mock(cell.mock).prepare()
+        except InputError as error:
+            raise InputError(
+                f"{plan.scenario.origin}: mock of cell {cell.label!r}: {error}"
+            ) from None
 
 
 def _tasks(plan: Plan, store: Store) -> Iterator[Task]:

@@ -28,6 +28,9 @@ class Mock(Protocol):
     def truth(self) -> Truth:
         """What is true of it, independent of any draw."""
 
+    def prepare(self) -> None:
+        """Do what is expensive and kept for all draws; raises InputError where no such mock exists."""
+
     def sample(self, n: int, rng: np.random.Generator) -> Stars:
         """Draw ``n`` independent stars."""
 

@@ -113,12 +113,14 @@ def _table(name: str) -> _Table:
         raise InputError(f"galpy potential {name!r} has no positive mass within {bad:g} kpc")
     log_mass = CubicSpline(x, np.log(mass))
     nodes, weights = np.polynomial.legendre.leggauss(6)
-    step = x[1] - x[0]
-    inside = x[:-1, None] + 0.5 * step * (nodes + 1.0)
+    fine = np.linspace(x[0], x[-1], 4 * n)
+    step = fine[1] - fine[0]
+    inside = fine[:-1, None] + 0.5 * step * (nodes + 1.0)
     gain = 0.5 * step * (G * np.exp(log_mass(inside) - inside)) @ weights
     edge = -G * mass[-1] / R_MAX
     values = edge - np.concatenate([np.cumsum(gain[::-1])[::-1], [0.0]])
-    return _Table(log_mass, CubicHermiteSpline(x, values, G * mass / np.exp(x)))
+    rise = G * np.exp(log_mass(fine) - fine)
+    return _Table(log_mass, CubicHermiteSpline(fine, values, rise))
 
 
 def monopole_mass(potential: Any, r: FloatArray) -> FloatArray:

@@ -151,6 +151,10 @@ class Halo:
         """What is true of the stars that are drawn: the solved moments, not the wished ones."""
         return Truth.of(self.potential, self.density, self.solution, *self.sampling.r_range)
 
+    def prepare(self) -> None:
+        """Solve now rather than at the first draw; see :attr:`solution` for what can go wrong."""
+        _ = self.solution
+
     def sample(self, n: int, rng: np.random.Generator) -> Stars:
         """Draw ``n`` stars."""
         r, v_r, v_t = self.solution.sample(n, rng)

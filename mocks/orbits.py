@@ -280,7 +280,8 @@ def draw_stars(
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Radii, radial and tangential velocities of ``n`` stars that are in ``r_range`` [kpc] now.
 
-    A cell is drawn by its ``share`` of these stars; orbit and phase inside it are drawn together, exactly, by rejection.
+    A cell is drawn by its ``share`` of these stars; orbit and phase inside it are drawn together,
+    exactly, by rejection.
     """
     cumulative = np.cumsum(share)
     r, v_r, v_t = _draw(

@@ -30,7 +30,7 @@ def test_every_kind_is_swept() -> None:
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s["kind"])
 def test_slope_is_the_derivative(spec: dict[str, object]) -> None:
     density = make_density(spec)
-    x, h = np.log(np.geomspace(0.1, 1000.0, 77)), 1e-4
+    x, h = np.log(np.geomspace(0.1, 1000.0, 77)), 1e-5
     numeric = (density.log_density(np.exp(x + h)) - density.log_density(np.exp(x - h))) / (2 * h)
     np.testing.assert_allclose(density.slope(np.exp(x)), numeric, rtol=0, atol=1e-5)
     assert density.slope(np.ones((2, 3))).shape == (2, 3)
