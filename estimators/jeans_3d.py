@@ -165,7 +165,9 @@ class _Point:
     @classmethod
     def of(cls, catalogue: Catalogue, bin_: Bin, min_stars: int, errors: str) -> _Point:
         try:
-            ellipsoid: Ellipsoid = fit_bin(catalogue, bin_, min_stars)
+            ellipsoid: Ellipsoid = fit_bin(
+                catalogue, bin_, min_stars, "sandwich" if errors == "sandwich" else "fisher"
+            )
         except EstimationError as error:
             return cls(bin_, np.empty(0), np.empty(0), str(error))
         if ellipsoid.hidden.any():

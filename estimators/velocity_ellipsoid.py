@@ -24,6 +24,12 @@ AXES: Final = ("r", "theta", "phi")
 #: Where the elements of a symmetric matrix stand in the list rr, rt, rp, tt, tp, pp.
 _SYMMETRIC: Final = np.array([[0, 1, 2], [1, 3, 4], [2, 4, 5]])
 
+#: Where the means and the variances rr, tt, pp stand among the nine parameters.
+_DIAGONAL: Final = np.array([0, 1, 2, 3, 6, 8])
+
+#: What is taken of the distribution of velocities for the errors of mean and Sigma.
+ErrorModel = Literal["sandwich", "fisher"]
+
 #: Probability that a variance is positive below which the errors are said to hide the dispersion.
 _RESOLVED: Final = 0.975
 
@@ -64,7 +70,7 @@ class VelocityEllipsoid(Estimator):
 
     bins: Edges = "none"
     min_stars: int = 10
-    errors: Literal["fisher", "poisson", "bootstrap"] = "fisher"
+    errors: Literal["sandwich", "fisher", "poisson", "bootstrap"] = "sandwich"
     n_draws: int = 1000
 
     def __post_init__(self) -> None:
@@ -84,7 +90,8 @@ class VelocityEllipsoid(Estimator):
         self, catalogue: Catalogue, bin_: Bin, rng: np.random.Generator
     ) -> list[Estimate]:
         try:
-            ellipsoid = fit_bin(catalogue, bin_, self.min_stars)
+            model: ErrorModel = "fisher" if self.errors == "fisher" else "sandwich"
+            ellipsoid = fit_bin(catalogue, bin_, self.min_stars, model)
             mean, sigma = self._draws(ellipsoid, catalogue, bin_, rng)
         except EstimationError as error:
             return [Estimate.undetermined(q, str(error), **bin_.where) for q in self.yields]
@@ -109,7 +116,7 @@ class VelocityEllipsoid(Estimator):
     def _draws(
         self, ellipsoid: Ellipsoid, catalogue: Catalogue, bin_: Bin, rng: np.random.Generator
     ) -> tuple[FloatArray, FloatArray]:
-        if self.errors == "fisher":
+        if self.errors in ("sandwich", "fisher"):
             return ellipsoid.draws(self.n_draws, rng)
         if self.errors == "poisson":
             root = np.sqrt(len(bin_))
@@ -139,17 +146,18 @@ class Ellipsoid:
         (3,) mean velocity [km/s] in r, theta, phi.
     covariance
         (3, 3) covariance Sigma [(km/s)^2].
-    mean_covariance
-        (3, 3) covariance of the error of the mean, from the Fisher information.
-    variance_covariance
-        (3, 3) covariance of the errors of the three variances Sigma_kk.
+    error_covariance
+        (6, 6) covariance of the errors of the three means and the three variances Sigma_kk.
+    total
+        (3,) variances sigma^2 + s^2 [(km/s)^2]: those of a Gaussian sample of this size without
+        errors whose variance would be as uncertain as the Fisher information says.
     """
 
     n: int
     mean: FloatArray
     covariance: FloatArray
-    mean_covariance: FloatArray
-    variance_covariance: FloatArray
+    error_covariance: FloatArray
+    total: FloatArray
 
     @property
     def variance(self) -> FloatArray:
@@ -164,7 +172,8 @@ class Ellipsoid:
     @property
     def sigma_error(self) -> FloatArray:
         """(3,) standard errors of the dispersions [km/s]."""
-        return np.sqrt(np.diag(self.variance_covariance)) / (2.0 * np.maximum(self.sigma, 1e-300))
+        error = np.sqrt(np.diag(self.error_covariance)[3:])
+        return np.asarray(error / (2.0 * np.maximum(self.sigma, 1e-300)))
 
     @property
     def beta(self) -> float:
@@ -172,20 +181,27 @@ class Ellipsoid:
         return float(anisotropy(self.sigma))
 
     @property
-    def _total(self) -> FloatArray:
-        """(3,) variances sigma^2 + s^2 whose sampling error without errors is that of the fit."""
-        return np.sqrt(0.5 * self.n * np.diag(self.variance_covariance))
+    def freedom(self) -> FloatArray:
+        """(3,) effective degrees of freedom of the variances; n - 1 for Gaussian velocities."""
+        gaussian = 2.0 * self.total**2 / self.n
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return (self.n - 1.0) * gaussian / np.diag(self.error_covariance)[3:]
 
     @property
     def hidden(self) -> NDArray[np.bool_]:
         """(3,) whether the errors hide the dispersion: its 95 per cent interval reaches zero."""
         from scipy.special import chdtr
 
-        total = self._total
-        noise = np.maximum(total - self.variance, 0.0)
+        noise = np.maximum(self.total - self.variance, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            reach = np.where(noise > 1e-9 * total, self.n * total / noise, np.inf)
-        return (chdtr(self.n - 1.0, reach) < _RESOLVED) | (total <= 0.0)
+            reach = np.where(noise > 1e-9 * self.total, self._unbiased / noise, np.inf)
+        freedom = self.freedom
+        return (chdtr(freedom, freedom * reach) < _RESOLVED) | (self.total <= 0.0)
+
+    @property
+    def _unbiased(self) -> FloatArray:
+        """(3,) variances sigma^2 + s^2 about the mean that the same stars give."""
+        return self.total * self.n / (self.n - 1.0)
 
     def note(self, which: tuple[int, ...] = (0, 1, 2)) -> str:
         """Which of the dispersions are hidden by the errors, in a sentence."""
@@ -195,28 +211,25 @@ class Ellipsoid:
     def draws(self, n_draws: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """Draws (n_draws, 3) of the means and of the dispersions [km/s].
 
-        A sample variance without errors is sigma^2 chi^2_(N-1) / N. With errors, the width that the
-        Fisher information gives is that of a sample with an additional variance s^2 = sqrt(N var /
-        2) - sigma^2, so sigma^2 + s^2 is drawn from the scaled inverse chi^2 and s^2 subtracted;
-        for equal errors this is exact. The mean follows Student's t. Correlations between axes
-        are those of the Fisher information. Dispersions
-        hidden by the errors are drawn at zero where their variance comes out negative.
+        Drawn is the variance sigma^2 + s^2 of a sample without errors that would be as uncertain,
+        from the scaled inverse chi^2 of its effective degrees of freedom, and s^2 is subtracted:
+        exact for Gaussian velocities with equal errors, or none. The mean follows Student's t.
+        Means and variances are correlated as their errors are. Dispersions hidden by the errors are
+        drawn at zero where their variance comes out negative.
         """
         from scipy.special import chdtri, ndtr
 
-        total = self._total
-        deviation = np.sqrt(np.diag(self.variance_covariance))
-        correlation = self.variance_covariance / np.outer(deviation, deviation)
-        turn = np.linalg.cholesky(correlation + 1e-12 * np.eye(3))
-        hidden = self.hidden
+        deviation = np.sqrt(np.diag(self.error_covariance))
+        correlation = self.error_covariance / np.outer(deviation, deviation)
+        turn = np.linalg.cholesky(correlation + 1e-12 * np.eye(6))
+        freedom, unbiased, hidden = self.freedom, self._unbiased, self.hidden
         kept = [np.empty((0, 3)), np.empty((0, 3))]
         while len(kept[0]) < n_draws:
-            z = rng.standard_normal((n_draws, 3)) @ turn.T
-            stretch = self.n / chdtri(self.n - 1.0, ndtr(z))
-            variance = self.variance + total * (stretch - 1.0)
-            unit = rng.standard_normal((n_draws, 3)) @ np.linalg.cholesky(self.mean_covariance).T
+            z = rng.standard_normal((n_draws, 6)) @ turn.T
+            stretch = freedom / chdtri(freedom, ndtr(z[:, 3:]))
+            variance = self.variance - self.total + unbiased * stretch
+            mean = self.mean + deviation[:3] * z[:, :3] * np.sqrt(stretch * self.n / (self.n - 1.0))
             good = (variance > 0.0)[:, ~hidden].all(axis=1)
-            mean = self.mean + unit * np.sqrt(stretch)
             kept[0] = np.concatenate([kept[0], mean[good]])
             kept[1] = np.concatenate([kept[1], np.sqrt(np.maximum(variance[good], 0.0))])
         return kept[0][:n_draws], kept[1][:n_draws]
@@ -228,8 +241,10 @@ def anisotropy(sigma: FloatArray) -> FloatArray:
     return np.asarray(1.0 - (square[..., 1] + square[..., 2]) / (2.0 * square[..., 0]))
 
 
-def fit_bin(catalogue: Catalogue, bin_: Bin, min_stars: int) -> Ellipsoid:
-    """Ellipsoid of the stars of a bin.
+def fit_bin(
+    catalogue: Catalogue, bin_: Bin, min_stars: int, errors: ErrorModel = "sandwich"
+) -> Ellipsoid:
+    """Ellipsoid of the stars of a bin; ``errors`` as in :func:`fit_ellipsoid`.
 
     Raises
     ------
@@ -238,12 +253,11 @@ def fit_bin(catalogue: Catalogue, bin_: Bin, min_stars: int) -> Ellipsoid:
     """
     if len(bin_) < min_stars:
         raise EstimationError(f"too few stars: {len(bin_)}, at least {min_stars} are needed")
-    return fit_ellipsoid(
-        catalogue.spherical_velocity[bin_.rows], catalogue.spherical_covariance[bin_.rows]
-    )
+    v, S = catalogue.spherical_velocity[bin_.rows], catalogue.spherical_covariance[bin_.rows]
+    return fit_ellipsoid(v, S, errors)
 
 
-def fit_ellipsoid(v: FloatArray, S: FloatArray) -> Ellipsoid:
+def fit_ellipsoid(v: FloatArray, S: FloatArray, errors: ErrorModel = "sandwich") -> Ellipsoid:
     """Maximise sum ln N(v_i | mu, Sigma + S_i) by Fisher scoring, safeguarded.
 
     Where no step along the score goes uphill with a positive Sigma, expectation maximisation does.
@@ -254,6 +268,9 @@ def fit_ellipsoid(v: FloatArray, S: FloatArray) -> Ellipsoid:
         (N, 3) velocities [km/s].
     S
         (N, 3, 3) error covariances [(km/s)^2]; zeros where there are no errors.
+    errors
+        Covariance of the errors: ``"fisher"``, which takes velocities for Gaussian, or
+        ``"sandwich"``, which does not (:class:`VelocityEllipsoid`).
 
     Raises
     ------
@@ -268,9 +285,15 @@ def fit_ellipsoid(v: FloatArray, S: FloatArray) -> Ellipsoid:
     total = np.linalg.eigvalsh(np.cov(v.T) + S.mean(axis=0))
     if total[0] < 1e-10 * total[-1]:
         raise EstimationError("the velocities have no scatter along some direction")
-    mean, covariance, fisher_mean, fisher_variance = _maximise(v, S, middle, np.diag(spread**2))
-    variances: FloatArray = np.asarray(np.linalg.inv(fisher_variance))[np.ix_([0, 3, 5], [0, 3, 5])]
-    return Ellipsoid(len(v), mean, covariance, np.asarray(np.linalg.inv(fisher_mean)), variances)
+    mean, covariance, *information = _maximise(v, S, middle, np.diag(spread**2))
+    fisher = np.zeros((9, 9))
+    fisher[:3, :3], fisher[3:, 3:] = np.linalg.inv(information[0]), np.linalg.inv(information[1])
+    used = fisher
+    if errors == "sandwich":
+        used = fisher @ _score_products(v, S, mean, covariance) @ fisher
+    total_variance = np.sqrt(0.5 * len(v) * np.diag(fisher)[_DIAGONAL[3:]])
+    used = used[np.ix_(_DIAGONAL, _DIAGONAL)]
+    return Ellipsoid(len(v), mean, covariance, used, total_variance)
 
 
 def _maximise(
@@ -279,10 +302,10 @@ def _maximise(
     """Mean and Sigma of greatest likelihood from a start, and the Fisher information of both."""
     here = _log_likelihood(v, S, mean, Sigma)
     for _ in range(200):
-        g_mean, g_Sigma, F_mean, F_Sigma = _score(v, S, mean, Sigma)
-        step_mean = np.linalg.solve(F_mean, g_mean)
-        step = np.linalg.solve(F_Sigma, g_Sigma)
-        if g_mean @ step_mean + g_Sigma @ step < 1e-18:
+        score, F_mean, F_Sigma = _score(v, S, mean, Sigma)
+        step_mean = np.linalg.solve(F_mean, score[:3])
+        step = np.linalg.solve(F_Sigma, score[3:])
+        if score[:3] @ step_mean + score[3:] @ step < 1e-18:
             return mean, Sigma, F_mean, F_Sigma
         change = step[_SYMMETRIC]
         for length in (1.0, 0.5, 0.25, 0.125, 0.0625):
@@ -336,35 +359,61 @@ def _log_likelihood(v: FloatArray, S: FloatArray, mean: FloatArray, Sigma: Float
 
 
 @numba.njit(cache=True)
-def _score(
-    v: FloatArray, S: FloatArray, mean: FloatArray, Sigma: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Gradients and Fisher information of the mean (3) and of Sigma (6: rr, rt, rp, tt, tp, pp).
+def _star_score(
+    d: FloatArray, S: FloatArray, Sigma: FloatArray, W: FloatArray, g: FloatArray
+) -> None:
+    """Score (9,) of one star, d = v - mean, into ``g``, and its W = (Sigma + S)^-1.
 
-    With W = (Sigma + S)^-1 and u = W (v - mean): gradient u for the mean, (u u^T - W) / 2 for
-    Sigma; information W, and tr(W E_a W E_b) / 2 with E_a the symmetric unit matrices.
+    Of the mean, u = W d; of Sigma (rr, rt, rp, tt, tp, pp), (u u^T - W) / 2, doubled off the diagonal.
     """
     row, column = (0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)
-    g_mean, g_Sigma = np.zeros(3), np.zeros(6)
-    F_mean, F_Sigma = np.zeros((3, 3)), np.zeros((6, 6))
-    W, u = np.empty((3, 3)), np.empty(3)
+    _invert(Sigma, S, W)
+    for j in range(3):
+        g[j] = W[j, 0] * d[0] + W[j, 1] * d[1] + W[j, 2] * d[2]
+    for a in range(6):
+        j, k = row[a], column[a]
+        half = 0.5 if j == k else 1.0
+        g[3 + a] = half * (g[j] * g[k] - W[j, k])
+
+
+@numba.njit(cache=True)
+def _score(
+    v: FloatArray, S: FloatArray, mean: FloatArray, Sigma: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Score (9,), and Fisher information of the mean (3, 3) and of Sigma (6, 6).
+
+    Information W of the mean and tr(W E_a W E_b) / 2 of Sigma, E_a the symmetric unit matrices.
+    """
+    row, column = (0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)
+    score, F_mean, F_Sigma = np.zeros(9), np.zeros((3, 3)), np.zeros((6, 6))
+    W, g = np.empty((3, 3)), np.empty(9)
     for i in range(len(v)):
-        _invert(Sigma, S[i], W)
-        for j in range(3):
-            u[j] = 0.0
-            for k in range(3):
-                u[j] += W[j, k] * (v[i, k] - mean[k])
-                F_mean[j, k] += W[j, k]
-            g_mean[j] += u[j]
+        _star_score(v[i] - mean, S[i], Sigma, W, g)
+        score += g
+        F_mean += W
         for a in range(6):
             j, k = row[a], column[a]
             half = 0.5 if j == k else 1.0
-            g_Sigma[a] += half * (u[j] * u[k] - W[j, k])
             for b in range(6):
                 m, n = row[b], column[b]
                 quarter = 0.5 * half if m == n else half
                 F_Sigma[a, b] += quarter * (W[k, m] * W[n, j] + W[k, n] * W[m, j])
-    return g_mean, g_Sigma, F_mean, F_Sigma
+    return score, F_mean, F_Sigma
+
+
+@numba.njit(cache=True)
+def _score_products(
+    v: FloatArray, S: FloatArray, mean: FloatArray, Sigma: FloatArray
+) -> FloatArray:
+    """Sum (9, 9) of the outer products of the scores of the stars."""
+    products = np.zeros((9, 9))
+    W, g = np.empty((3, 3)), np.empty(9)
+    for i in range(len(v)):
+        _star_score(v[i] - mean, S[i], Sigma, W, g)
+        for a in range(9):
+            for b in range(9):
+                products[a, b] += g[a] * g[b]
+    return products
 
 
 def _expect_maximise(

@@ -68,7 +68,7 @@ def cached(content: Any, make: Callable[[], Arrays]) -> Arrays:
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
         try:
             with os.fdopen(handle, "wb") as file:
-                np.savez(file, **arrays)
+                np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub counts names as flags
             os.replace(temporary, path)
         except OSError:
             Path(temporary).unlink(missing_ok=True)

@@ -41,7 +41,7 @@ def nfw_shape(x: ArrayLike) -> FloatArray:
     """NFW mass shape ln(1 + x) - x / (1 + x), x = r / r_s, without cancellation at small x."""
     x = np.asarray(x, dtype=float)
     series = x * x * (0.5 - x * (2.0 / 3.0 - x * (0.75 - 0.8 * x)))
-    return np.where(x < 1e-3, series, np.log1p(x) - x / (1.0 + x))
+    return np.asarray(np.where(x < 1e-3, series, np.log1p(x) - x / (1.0 + x)))
 
 
 def nfw_enclosed_mass(
@@ -56,7 +56,8 @@ def bulge_enclosed_mass(r: ArrayLike, mass: float, slope: float, cutoff: float) 
     """Mass [Msun] of a bulge rho ~ r^slope exp(-(r/cutoff)^2) of total ``mass`` (Bird 2022, eq. 6)."""
     from scipy.special import gammainc
 
-    return mass * gammainc(0.5 * (3.0 + slope), (np.asarray(r, dtype=float) / cutoff) ** 2)
+    x = (np.asarray(r, dtype=float) / cutoff) ** 2
+    return np.asarray(mass * gammainc(0.5 * (3.0 + slope), x))
 
 
 def _disc_nodes(r: FloatArray, b: float) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -165,17 +165,14 @@ class Halo:
 def make_halo(spec: Mapping[str, Any], where: str) -> Halo:
     """Halo of a table with keys kind, potential, density, beta and the settings of :class:`Sampling`."""
     rest = dict(spec)
-    parts = []
-    for key, make in (
-        ("potential", make_potential),
-        ("density", make_density),
-        ("beta", make_anisotropy),
-    ):
-        require(key in rest, f"{where}: key {key!r} is missing")
-        parts.append(make(rest.pop(key), f"{where}.{key}"))
     kind = rest.pop("kind")
+    for key in ("potential", "density", "beta"):
+        require(key in rest, f"{where}: key {key!r} is missing")
+    potential = make_potential(rest.pop("potential"), f"{where}.potential")
+    density = make_density(rest.pop("density"), f"{where}.density")
+    anisotropy = make_anisotropy(rest.pop("beta"), f"{where}.beta")
     for key in rest:
         if key not in Sampling.__dataclass_fields__:
             allowed = ("kind", "potential", "density", "beta", *Sampling.__dataclass_fields__)
             raise unknown("setting", key, allowed, where)
-    return Halo(kind, *parts, build(Sampling, rest, where))
+    return Halo(kind, potential, density, anisotropy, build(Sampling, rest, where))

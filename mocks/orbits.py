@@ -91,11 +91,6 @@ class OrbitGrid:
             np.linspace(np.log(r_lo), np.log(r_hi), n_r + 1), np.linspace(0.0, 1.0, n_w + 1) ** 2
         )
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Number of cells in ln r_m and in w."""
-        return len(self.ln_r) - 1, len(self.w) - 1
-
 
 @numba.njit(cache=True, inline="always")
 def _phi(r, ln_r0, step, phi, slope):  # type: ignore[no-untyped-def]
@@ -259,9 +254,13 @@ def orbit_library(
 ) -> OrbitLibrary:
     """Library of the cells of ``grid`` for shells between ``edges`` [kpc], the first ``n_in`` to be sampled."""
     sub = (np.arange(_SUB_ORBITS) + 0.5) / _SUB_ORBITS
-    arrays = _library(grid.ln_r, grid.w, edges, n_in, sub, _SHELL_NODES, _END_NODES, table.arrays)
-    n_cells = grid.shape[0] * grid.shape[1]
-    return OrbitLibrary(*(a.reshape(n_cells, -1) for a in arrays[:3]), bound=arrays[3].ravel())
+    fraction, radial, tangential, bound = _library(
+        grid.ln_r, grid.w, edges, n_in, sub, _SHELL_NODES, _END_NODES, table.arrays
+    )
+    shape = (bound.size, len(edges) - 1)
+    return OrbitLibrary(
+        fraction.reshape(shape), radial.reshape(shape), tangential.reshape(shape), bound.ravel()
+    )
 
 
 def angular_momentum_squared(table: PotentialTable, r_m: FloatArray, w: FloatArray) -> FloatArray:
