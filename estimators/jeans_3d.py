@@ -22,7 +22,7 @@ from haloassay.estimators.bins import (
 )
 from haloassay.estimators.nfw import NFWFit, nfw_rows
 from haloassay.estimators.posterior import EmceeRun, LogDensity, Sampler, emcee_draws, quadrature
-from haloassay.estimators.velocity_ellipsoid import Ellipsoid, fit_bin
+from haloassay.estimators.velocity_ellipsoid import Ellipsoid, ErrorModel, fit_bin
 from haloassay.settings import require
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Jeans3D(Estimator):
     bins: tuple[float, ...]
     alpha: float | DensitySlope
     min_stars: int = 10
-    errors: Literal["poisson", "fisher"] = "poisson"
+    errors: Literal["poisson", "fisher", "sandwich"] = "poisson"
     sampler: Sampler = "quadrature"
     emcee: EmceeRun = _PUBLISHED
     n_draws: int = 1000
@@ -164,10 +164,9 @@ class _Point:
 
     @classmethod
     def of(cls, catalogue: Catalogue, bin_: Bin, min_stars: int, errors: str) -> _Point:
+        model: ErrorModel = "sandwich" if errors == "sandwich" else "fisher"
         try:
-            ellipsoid: Ellipsoid = fit_bin(
-                catalogue, bin_, min_stars, "sandwich" if errors == "sandwich" else "fisher"
-            )
+            ellipsoid: Ellipsoid = fit_bin(catalogue, bin_, min_stars, model)
         except EstimationError as error:
             return cls(bin_, np.empty(0), np.empty(0), str(error))
         if ellipsoid.hidden.any():

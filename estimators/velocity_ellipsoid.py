@@ -290,7 +290,10 @@ def fit_ellipsoid(v: FloatArray, S: FloatArray, errors: ErrorModel = "sandwich")
     fisher[:3, :3], fisher[3:, 3:] = np.linalg.inv(information[0]), np.linalg.inv(information[1])
     used = fisher
     if errors == "sandwich":
-        used = fisher @ _score_products(v, S, mean, covariance) @ fisher
+        scale = np.ones(9)
+        scale[3:] = np.sqrt((len(v) + 1.0) / (len(v) - 2.0))  # unbiased for Gaussian velocities
+        products = _score_products(v, S, mean, covariance) * np.outer(scale, scale)
+        used = fisher @ products @ fisher
     total_variance = np.sqrt(0.5 * len(v) * np.diag(fisher)[_DIAGONAL[3:]])
     used = used[np.ix_(_DIAGONAL, _DIAGONAL)]
     return Ellipsoid(len(v), mean, covariance, used, total_variance)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from haloassay.errors import InputError
+from haloassay.errors import EstimationError, HaloassayError, InputError
 from haloassay.runner import run
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def report(out: str | Path, folder: str | Path | None = None) -> Path:
     from haloassay.reports.page import write_report
     from haloassay.store import Results
 
-    return write_report(Results(out), folder)
+    return write_report(Results(out), None if folder is None else Path(folder))
 
 
 def mock(
@@ -68,6 +68,10 @@ def mock(
     scenario = as_scenario(scenario).revise(seed=seed)
     survey = {**scenario.survey, **({} if n is None else {"n_stars": n})}
     halo = make_mock(scenario.mock, f"{scenario.origin}: mock")
+    try:
+        halo.prepare()
+    except InputError as error:
+        raise InputError(f"{scenario.origin}: mock: {error}") from None
     observation = make_survey(survey, f"{scenario.origin}: survey").observe(
         halo,
         stream(scenario.seed, "population", realization),
@@ -77,7 +81,12 @@ def mock(
 
 
 def measure(
-    catalogue: Catalogue | str | Path, estimator: str, seed: int = 0, **settings: Any
+    catalogue: Catalogue | str | Path,
+    estimator: str | Mapping[str, Any],
+    /,
+    *,
+    seed: int = 0,
+    **settings: Any,
 ) -> Estimates:
     """Run one estimator on a catalogue, real or mock.
 
@@ -86,9 +95,10 @@ def measure(
     catalogue
         A catalogue, or what :func:`haloassay.tables.read_catalogue` reads.
     estimator
-        Kind, as in a scenario.
+        Kind, or a table with the key ``kind`` and settings, as in a scenario.
     seed
-        Of the estimator's random stream.
+        Of the estimator's random stream; that of a scenario gives the estimates of its run in
+        realisation 0.
     settings
         Settings of the estimator as plain values.
 
@@ -97,18 +107,29 @@ def measure(
     InputError
         If the catalogue or a setting is unusable.
     EstimationError
-        If the catalogue does not determine the quantities.
+        If the catalogue does not determine the quantities, or the estimator breaks.
     """
     from haloassay.estimators import make_estimator
     from haloassay.seeds import stream
     from haloassay.tables import read_catalogue
+    from haloassay.task import checked
 
-    method = make_estimator({"kind": estimator, **settings}, estimator)
+    spec = {"kind": estimator} if isinstance(estimator, str) else {**estimator}
+    kind = str(spec.get("kind", "estimator"))
+    method = make_estimator({**spec, **settings}, kind)
+    if seed < 0:
+        raise InputError(f"seed: is 0 or more (got {seed})")
     if isinstance(catalogue, str | Path):
         catalogue = read_catalogue(catalogue)
     for name in method.needs:
         catalogue[name]  # raises where it is missing
-    return method.estimate(catalogue, stream(seed, f"estimator:{estimator}", 0))
+    rng = stream(seed, f"estimator:{kind}", 0)
+    try:
+        return checked(method.estimate(catalogue, rng))
+    except (HaloassayError, MemoryError):
+        raise
+    except Exception as error:  # a third party's estimator may fail in its own way
+        raise EstimationError(f"{kind}: {type(error).__name__}: {error}") from error
 
 
 def list(what: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -13,6 +13,8 @@ from haloassay import __version__
 from haloassay.errors import HaloassayError, InputError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from haloassay.estimate import Estimates
     from haloassay.store import Results
 
@@ -77,14 +79,17 @@ def run(
     """Run SCENARIO (a packaged name or a TOML file) and print the bias table."""
     from haloassay import api
 
-    results = api.run(scenario, out, realizations, workers, seed, mode, timeout, dry_run)
+    try:
+        results = api.run(scenario, out, realizations, workers, seed, mode, timeout, dry_run)
+    except KeyboardInterrupt:
+        _fail("interrupted; finished work is kept, run again to go on", EXIT_INTERRUPTED)
     if dry_run:
         return
-    _print_scores(results)
+    scores = results.table()
+    _print_scores(results, scores)
     if not no_report:
         click.echo(f"report: {api.report(out)}")
-    if results.counts().get("ok", 0) == 0:
-        _fail("no estimator run ended well: there is nothing to compare", EXIT_NOTHING)
+    _require_scores(scores, out)
 
 
 @haloassay.command()
@@ -93,7 +98,9 @@ def report(folder: Path) -> None:
     """Write tables, figures and the HTML page of the results in FOLDER."""
     from haloassay import api
 
+    scores = api.table(folder)
     click.echo(api.report(folder))
+    _require_scores(scores, folder)
 
 
 @haloassay.command()
@@ -107,11 +114,16 @@ def table(folder: Path, fmt: str, out: Path | None) -> None:
     from haloassay.reports.tables import format_table
     from haloassay.store import Results
 
+    _require_writable(out)
     results = Results(folder)
-    if fmt == "terminal":
-        _print_scores(results)
-        return
-    _write(format_table(results.table(), fmt), out)
+    scores = results.table()
+    if fmt != "terminal":
+        _write(format_table(scores, fmt), out)
+    elif out is None:
+        _print_scores(results, scores)
+    else:
+        raise InputError(f"--out {out}: choose a format for a file (--format)")
+    _require_scores(scores, folder)
 
 
 @haloassay.command()
@@ -149,8 +161,13 @@ def mock(
 
     from haloassay import api
     from haloassay.catalogue import GALACTOCENTRIC, Catalogue
+    from haloassay.formats import format_of
     from haloassay.tables import write_catalogue
 
+    format_of(out)
+    _require_writable(out, truth_file)
+    if truth_file == out:
+        raise InputError(f"--truth {out}: is the file of the catalogue")
     catalogue, stars, truth = api.mock(scenario, n_stars, seed, realization)
     if true_stars:
         coordinates = np.concatenate([stars.position, stars.velocity], axis=1).T
@@ -202,20 +219,25 @@ def measure(
     from haloassay import api
     from haloassay.tables import read_catalogue
 
+    _require_writable(out)
     chosen = _pairs(settings, "--set")
+    if "kind" in chosen:
+        raise InputError("--set kind: the kind is that of --estimator")
     read = read_catalogue(
         catalogue, columns, units=_pairs(units, "--unit"), sun=sun, drop=drop or ()
     )
     for reason, count in read.dropped.items():
         click.echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
-    estimates = api.measure(read, estimator, seed, **chosen)
+    estimates = api.measure(read, {"kind": estimator, **chosen}, seed=seed)
     frame = estimates.to_frame()
     if fmt == "csv":
         _write(frame.to_csv(index=False), out)
     elif fmt == "json":
-        _write(frame.to_json(orient="records", indent=1) + "\n", out)
+        _write(frame.to_json(orient="records", indent=1, double_precision=15) + "\n", out)
     else:
         _write(_estimates_text(estimates), out)
+    if all(row.note for row in estimates):
+        _fail(f"{read.origin}: determines no quantity of {estimator}", EXIT_NOTHING)
 
 
 @haloassay.command(name="list")
@@ -239,14 +261,17 @@ def describe(name: str) -> None:
     click.echo(api.describe(name))
 
 
-def _print_scores(results: Results) -> None:
+def _print_scores(results: Results, scores: pd.DataFrame) -> None:
     from haloassay.reports.tables import print_table
 
     counts = ", ".join(f"{n} {status}" for status, n in sorted(results.counts().items()))
-    print_table(
-        results.table(), title=str(results.scenario.get("title") or results.scenario["name"])
-    )
-    click.echo(f"estimator runs: {counts}")
+    print_table(scores, title=str(results.scenario.get("title") or results.scenario["name"]))
+    click.echo(f"estimator runs: {counts or 'none'}")
+
+
+def _require_scores(scores: pd.DataFrame, folder: Path) -> None:
+    if not len(scores) or not scores["n"].sum():
+        _fail(f"{folder}: no estimate stands beside a truth: nothing was compared", EXIT_NOTHING)
 
 
 def _estimates_text(estimates: Estimates) -> str:
@@ -286,6 +311,19 @@ def _pairs(options: tuple[str, ...], flag: str) -> dict[str, Any]:
     return found
 
 
+def _require_writable(*files: Path | None) -> None:
+    """Refuse an output file that cannot be written, before any work is done for it."""
+    for file in files:
+        if file is None:
+            continue
+        if file.is_dir():
+            raise InputError(f"{file}: cannot be written: is a folder")
+        if not file.parent.is_dir():
+            raise InputError(f"{file}: cannot be written: there is no folder {file.parent}")
+        if not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise InputError(f"{file}: cannot be written: permission denied")
+
+
 def _write(content: str | bytes, out: Path | None) -> None:
     data = content.encode() if isinstance(content, str) else content
     if out is None:
@@ -297,34 +335,33 @@ def _write(content: str | bytes, out: Path | None) -> None:
         raise InputError(f"{out}: cannot be written: {error.strerror}") from None
 
 
-def _fail(message: str, code: int) -> None:
-    click.echo(f"haloassay: {message}", err=True)
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"haloassay: {' '.join(message.split())}", err=True)
     sys.exit(code)
 
 
 def main() -> None:
-    """Entry point: every failure is one line and an exit code; a traceback only with HALOASSAY_TRACEBACK=1."""
+    """Entry point: every failure is one line and an exit code; tracebacks only with HALOASSAY_TRACEBACK=1."""
     try:
-        haloassay(standalone_mode=False)
+        haloassay(sys.argv[1:] or ["--help"], standalone_mode=False)
     except click.exceptions.Abort:
         _fail("interrupted", EXIT_INTERRUPTED)
-    except KeyboardInterrupt:
-        _fail("interrupted; finished work is kept, run again to go on", EXIT_INTERRUPTED)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(EXIT_INPUT)
-    except HaloassayError as error:
-        _fail(" ".join(str(error).split()), EXIT_INPUT)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except OSError as error:
-        _fail(f"{error.filename or 'file'}: {error.strerror or error}", EXIT_INPUT)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "haloassay"
+        _fail(f"{error.format_message().rstrip('.')} (see {command} --help)", EXIT_INPUT)
     except Exception as error:
         if os.environ.get("HALOASSAY_TRACEBACK"):
             raise
-        _fail(
-            f"internal error, please report it: {type(error).__name__}: {error}"
-            " (HALOASSAY_TRACEBACK=1 shows where)",
-            EXIT_BUG,
-        )
+        _fail(*_explain(error))
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """Line for the user, and exit code."""
+    if isinstance(error, HaloassayError):
+        return str(error), EXIT_INPUT
+    if isinstance(error, OSError):
+        return f"{error.filename or 'file'}: {error.strerror or error}", EXIT_INPUT
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}", EXIT_INPUT
+    reason = f"{type(error).__name__}: {error} (HALOASSAY_TRACEBACK=1 shows where)"
+    return f"internal error, please report it: {reason}", EXIT_BUG

@@ -22,6 +22,10 @@ Found = dict[str, NDArray[np.bool_]]
 #: escape speed here.
 SPEED_LIMIT: Final = 1500.0
 
+#: Galactocentric radius [kpc] beyond which nothing belongs to the Milky Way: positions in pc, most
+#: likely. A star in the very centre has no radial direction: zeros that stand for missing values.
+RADIUS_LIMIT: Final = 1.0e4
+
 #: Names of the defects in the order in which rows are examined; a row counts for the first one it
 #: has.
 DEFECTS: Final = (
@@ -204,6 +208,13 @@ def _duplicates(columns: Columns) -> Found:
 
 
 def _unphysical(columns: Columns, convert: Callable[[Columns], Catalogue], limit: float) -> Found:
-    velocity = convert(columns).velocity
-    speed = np.sqrt(np.einsum("ni,ni->n", velocity, velocity))
-    return {f"total Galactocentric speed exceeds {limit:g} km/s": speed > limit}
+    catalogue = convert(columns)
+    with np.errstate(over="ignore"):
+        radius = catalogue.r
+        speed = np.sqrt(np.einsum("ni,ni->n", catalogue.velocity, catalogue.velocity))
+    return {
+        f"Galactocentric radius is zero or exceeds {RADIUS_LIMIT:g} kpc": (
+            (radius == 0.0) | (radius > RADIUS_LIMIT)
+        ),
+        f"total Galactocentric speed exceeds {limit:g} km/s": speed > limit,
+    }

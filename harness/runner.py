@@ -64,11 +64,11 @@ def run(
         raise InputError(f"workers: at least 1 process is needed (got {n_workers})")
     if mode not in ("resume", "restart", "refuse"):
         raise InputError(f"mode: unknown {mode!r} (allowed: resume, restart, refuse)")
-    _prepare_mocks(plan)
     folder = Path(out)
+    check_folder(folder, plan, mode)
+    _prepare_mocks(plan)
     report = progress or make_progress()
     if dry_run:
-        check_folder(folder, plan, mode)
         report.say(_announce(plan))
         return Results(folder, describe(plan))
     with deferred_interrupt() as stop, Store.open(folder, plan, mode, report.say) as store:

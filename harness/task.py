@@ -108,7 +108,7 @@ def _run_method(method: Method, task: Task, mock: Mock, observation: Observation
     try:
         estimator = make_estimator(method.spec, f"estimators.{method.label}")
         rng = stream(task.seed, f"estimator:{method.label}", task.realization)
-        estimates = _checked(estimator.estimate(observation.catalogue, rng))
+        estimates = checked(estimator.estimate(observation.catalogue, rng))
         seconds = time.perf_counter() - start
         rows = tuple(_row(estimate, mock, observation.stars.r) for estimate in estimates)
     except BaseException as error:  # even SystemExit: an estimator must not end the worker
@@ -123,7 +123,7 @@ def _failure(
     return Outcome(method, "failed", type(error).__name__, message, seconds, n_stars)
 
 
-def _checked(estimates: Any) -> Estimates:
+def checked(estimates: Any) -> Estimates:
     """Estimates as the contract wants them, whatever an estimator returned."""
     if not isinstance(estimates, Estimates):
         raise EstimationError(

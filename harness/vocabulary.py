@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from haloassay import scenarios
+from haloassay.errors import InputError
 from haloassay.settings import load, unknown
 
 
@@ -51,11 +53,20 @@ def _setting(field: dataclasses.Field[Any]) -> str:
     elif field.default_factory is not dataclasses.MISSING:
         value = field.default_factory()
     else:
-        return field.name
-    if dataclasses.is_dataclass(value):
-        inner = (f"{f.name} = {getattr(value, f.name)!r}" for f in dataclasses.fields(value))
-        return f"{field.name} = {{{', '.join(inner)}}}"
-    return f"{field.name} = {value!r}"
+        return f"{field.name} (required)"
+    return f"{field.name} (optional)" if value is None else f"{field.name} = {_toml(value)}"
+
+
+def _toml(value: Any) -> str:
+    """Write a value as a scenario file has it."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        inner = (f"{name} = {_toml(item)}" for name, item in value.items() if item is not None)
+        return f"{{{', '.join(inner)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    return str(value) if isinstance(value, float) else json.dumps(value)
 
 
 def _components(module: str) -> Callable[[], tuple[Entry, ...]]:
@@ -69,7 +80,8 @@ def _components(module: str) -> Callable[[], tuple[Entry, ...]]:
 def _mocks() -> tuple[Entry, ...]:
     from haloassay.mocks.halo import KINDS, Halo, Sampling
 
-    settings = ("potential", "density", "beta", *_component("", Sampling).settings)
+    tables = (f"{name} (required)" for name in ("potential", "density", "beta"))
+    settings = (*tables, *_component("", Sampling).settings)
     text = f"{inspect.getdoc(Halo)}\n\n{inspect.getdoc(Sampling)}"
     return tuple(Entry(name, summary, settings, text) for name, summary in KINDS.items())
 
@@ -77,31 +89,45 @@ def _mocks() -> tuple[Entry, ...]:
 def _surveys() -> tuple[Entry, ...]:
     from haloassay.mocks.surveys import PRESETS, Survey
 
+    everything = _component("", Survey)
     return tuple(
         Entry(
             name,
-            f"preset with {len(preset)} settings" if preset else "every star, exactly",
-            tuple(f"{key} = {value!r}" for key, value in preset.items()),
-            inspect.getdoc(Survey) or "",
+            "preset, with these settings in place of those of perfect"
+            if preset
+            else "every star, exactly; a scenario changes any of these settings",
+            tuple(f"{key} = {_toml(value)}" for key, value in preset.items())
+            or everything.settings,
+            everything.text,
         )
         for name, preset in PRESETS.items()
     )
 
 
 def _estimators() -> tuple[Entry, ...]:
-    from haloassay.estimators import estimator_class, estimator_names
+    from importlib.metadata import entry_points
 
-    found = []
-    for name in estimator_names():
-        cls = estimator_class(name)
-        entry = _component(name, cls)
-        facts = (
-            f"Reference: {cls.reference}",
-            f"Assumes: {', '.join(cls.assumes) or 'nothing'}",
-            f"Yields: {', '.join(cls.yields)}",
-        )
-        found.append(dataclasses.replace(entry, text="\n\n".join([entry.text, "\n".join(facts)])))
-    return tuple(found)
+    from haloassay.estimators import BUILTIN, GROUP
+
+    names = {*BUILTIN, *(entry.name for entry in entry_points(group=GROUP))}
+    return tuple(_estimator(name) for name in sorted(names))
+
+
+def _estimator(name: str) -> Entry:
+    from haloassay.estimators import estimator_class
+
+    try:
+        cls = estimator_class(name, name)
+    except InputError as error:  # a third party's that is broken must not hide the others
+        return Entry(name, f"cannot be used: {error}", (), str(error))
+    entry = _component(name, cls)
+    facts = (
+        f"Reference: {cls.reference}",
+        f"Assumes: {', '.join(cls.assumes) or 'nothing'}",
+        f"Needs: {', '.join(('positions', 'velocities', *cls.needs))}",
+        f"Yields: {', '.join(cls.yields)}",
+    )
+    return dataclasses.replace(entry, text="\n\n".join([entry.text, "\n".join(facts)]))
 
 
 def _scenarios() -> tuple[Entry, ...]:
