@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -19,9 +20,18 @@ GALACTOCENTRIC: Final = ("x", "y", "z", "vx", "vy", "vz")
 HELIOCENTRIC: Final = ("ra", "dec", "distance", "pmra", "pmdec", "vlos")
 
 
+def _read_only(array: FloatArray) -> FloatArray:
+    """View of an array that cannot be written: estimators share a catalogue and must not change it."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 @dataclass(frozen=True, eq=False)
 class Catalogue:
     """Stars as observed: canonical columns, the Sun that looked at them, and derived kinematics.
+
+    All arrays are read-only.
 
     Parameters
     ----------
@@ -41,6 +51,10 @@ class Catalogue:
     sun: frames.Sun = field(default_factory=frames.Sun)
     origin: str = "catalogue"
     dropped: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        columns = {name: _read_only(values) for name, values in self.columns.items()}
+        object.__setattr__(self, "columns", MappingProxyType(columns))
 
     @classmethod
     def from_arrays(
@@ -90,11 +104,13 @@ class Catalogue:
     def _cartesian(self) -> tuple[FloatArray, FloatArray]:
         if self.heliocentric:
             ra, dec, distance, pmra, pmdec, vlos = (self[name] for name in HELIOCENTRIC)
-            return frames.heliocentric_to_galactocentric(
+            position, velocity = frames.heliocentric_to_galactocentric(
                 ra, dec, distance, pmra, pmdec, vlos, sun=self.sun
             )
-        xyz = np.stack([self[name] for name in GALACTOCENTRIC[:3]], axis=1)
-        return xyz, np.stack([self[name] for name in GALACTOCENTRIC[3:]], axis=1)
+        else:
+            position = np.stack([self[name] for name in GALACTOCENTRIC[:3]], axis=1)
+            velocity = np.stack([self[name] for name in GALACTOCENTRIC[3:]], axis=1)
+        return _read_only(position), _read_only(velocity)
 
     @property
     def position(self) -> FloatArray:
@@ -110,13 +126,12 @@ class Catalogue:
     def r(self) -> FloatArray:
         """(N,) Galactocentric radii [kpc]."""
         x, y, z = self.position.T
-        radii: FloatArray = np.sqrt(x * x + y * y + z * z)
-        return radii
+        return _read_only(np.sqrt(x * x + y * y + z * z))
 
     @cached_property
     def spherical_velocity(self) -> FloatArray:
         """(N, 3) velocities (v_r, v_theta, v_phi) [km/s]; v_theta towards the north pole."""
-        return frames.spherical_velocity(self.position, self.velocity)
+        return _read_only(frames.spherical_velocity(self.position, self.velocity))
 
     @cached_property
     def spherical_covariance(self) -> FloatArray:
@@ -126,7 +141,7 @@ class Catalogue:
         """
         from haloassay import propagation  # compiles: only for those who need errors
 
-        return propagation.spherical_covariance(self)
+        return _read_only(propagation.spherical_covariance(self))
 
     def error(self, name: str) -> FloatArray:
         """(N,) errors of a column; zeros where none are given."""

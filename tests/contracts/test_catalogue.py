@@ -240,3 +240,19 @@ def test_reading_does_not_import_the_compiler():
         "assert 'numba' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_estimators_cannot_change_the_catalogue_they_share():
+    stars = Catalogue.from_arrays(x=[8.0], y=[1.0], z=[2.0], vx=[1.0], vy=[2.0], vz=[3.0])
+    for array in (
+        stars["x"],
+        stars.position,
+        stars.velocity,
+        stars.r,
+        stars.spherical_velocity,
+        stars.spherical_covariance,
+    ):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0.0
+    with pytest.raises(TypeError):
+        stars.columns["x"] = np.zeros(1)
