@@ -34,8 +34,8 @@ class Cell:
     Parameters
     ----------
     label
-        ``"base"`` for the scenario as written, else the factors that were set, as in
-        ``"survey.n_stars=500"``.
+        The factors that were set, as in ``"survey.n_stars=500"``; ``"base"`` for the scenario as
+        written, in a design around it.
     factors
         Level of every factor of the matrix in this cell, by path.
     mock, survey
@@ -77,7 +77,8 @@ def cells(scenario: Scenario) -> tuple[Cell, ...]:
     paths = {path: _split(path, spec, scenario.origin) for path in factors}
     levels = {path: _look_up(paths[path], spec, resolved) for path in factors}
     base = dataclasses.replace(base, factors=levels)
-    found = {base.label: base} if scenario.matrix.design == "one-at-a-time" or not factors else {}
+    around_base = scenario.matrix.design == "one-at-a-time" or not factors
+    found = {base.label: base} if around_base else {}
     for changes in _combinations(scenario):
         changed = copy.deepcopy(spec)
         for path, level in changes.items():
@@ -85,7 +86,7 @@ def cells(scenario: Scenario) -> tuple[Cell, ...]:
         label = ", ".join(f"{path}={_short(level)}" for path, level in changes.items())
         where = f"{scenario.origin}: cell {label!r}"
         cell, _ = _build(scenario, changed, {**levels, **changes}, label, where)
-        if cell.content == base.content:
+        if around_base and cell.content == base.content:
             cell = dataclasses.replace(cell, label="base")
         found.setdefault(cell.label, cell)
     return tuple(found.values())
@@ -208,6 +209,8 @@ def _assign(spec: Spec, resolved: Spec, path: tuple[str, ...], level: Any, where
 
 def _short(level: Any) -> str:
     """Level as it stands in a label."""
+    if isinstance(level, float) and abs(level) >= 1e6:  # masses
+        return f"{level:.12g}"
     return level if isinstance(level, str) else json.dumps(level, separators=(",", ":"))
 
 

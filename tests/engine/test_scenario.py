@@ -168,13 +168,13 @@ def test_one_at_a_time_is_the_base_and_each_factor_alone(values):
     ]
 
 
-def test_full_is_the_product_and_the_base_keeps_its_name(values):
+def test_full_is_the_product_and_every_cell_names_its_levels(values):
     factors = {"survey.distance_scale": [0.9, 1.0], "mock.potential.m200": [1e12, 2e12]}
     assert labels(values, "full", factors) == [
-        "survey.distance_scale=0.9, mock.potential.m200=1000000000000.0",
-        "survey.distance_scale=0.9, mock.potential.m200=2000000000000.0",
-        "base",
-        "survey.distance_scale=1.0, mock.potential.m200=2000000000000.0",
+        "survey.distance_scale=0.9, mock.potential.m200=1e+12",
+        "survey.distance_scale=0.9, mock.potential.m200=2e+12",
+        "survey.distance_scale=1.0, mock.potential.m200=1e+12",
+        "survey.distance_scale=1.0, mock.potential.m200=2e+12",
     ]
 
 
