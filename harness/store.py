@@ -66,8 +66,16 @@ def _tables(result: TaskResult) -> dict[str, pa.Table]:
         }
         fields = {k: v for k, v in asdict(outcome).items() if k not in ("method", "rows")}
         rows["runs"].append({**keys, **fields})
-        rows["estimates"] += [{**keys, **row} for row in outcome.rows]
+        rows["estimates"] += [{**keys, **_nulls(row)} for row in outcome.rows]
     return {kind: pa.Table.from_pylist(rows[kind], schema=SCHEMAS[kind]) for kind in rows}
+
+
+def _nulls(row: Spec) -> Spec:
+    """Row with what has no value as null: the statistics of a Parquet column know null, but not NaN.
+
+    Readers such as DuckDB simplify queries by these statistics, and would count NaN as a number.
+    """
+    return {k: None if isinstance(v, float) and v != v else v for k, v in row.items()}
 
 
 class Store:

@@ -122,7 +122,10 @@ def print_table(frame: pd.DataFrame, console: Console | None = None, title: str 
     from rich.markup import escape
     from rich.table import Table
 
-    console = console or Console()
+    if console is None:
+        console = Console()
+        if not console.is_terminal:  # a file or a pipe has room for every digit
+            console.width = max(console.width, 110)
     if title:
         console.print(f"[bold]{escape(title)}[/bold]", highlight=False)
     if not len(frame):
@@ -138,7 +141,7 @@ def print_table(frame: pd.DataFrame, console: Console | None = None, title: str 
         table.show_edge = False
         for k, name in enumerate(_TERMINAL):
             if with_failures or name != "failed":
-                table.add_column(name, justify="left" if k == 0 else "right", no_wrap=True)
+                table.add_column(name, justify="left" if k == 0 else "right", overflow="fold")
         for row in group.to_dict("records"):
             cells = _terminal_row(row)
             table.add_row(*(cells[str(column.header)] for column in table.columns))

@@ -4,6 +4,8 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import synthetic_results as synthetic
 from hypothesis import HealthCheck, Phase, given, settings
@@ -376,3 +378,15 @@ def test_no_warning_reaches_the_user(tmp_path, rng):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         scores.score(synthetic.write(tmp_path, good, runs))
+
+
+def test_a_nan_in_the_files_is_no_value(tmp_path):
+    # pandas writes NaN as null; other writers do not, and Parquet's statistics leave NaN out
+    frame = synthetic.rows(np.random.default_rng(3), 20)
+    frame.loc[:6, ["value", "lo68", "hi68", "lo95", "hi95"]] = np.nan
+    results = synthetic.write(tmp_path / "run", frame, synthetic.runs_of(frame))
+    (file,) = results.estimates_files
+    columns = {name: pa.array(frame[name].to_numpy(), from_pandas=False) for name in frame}
+    pq.write_table(pa.table(columns), file)
+    table = scores.score(results)
+    assert (table["n"].item(), table["n_failed"].item()) == (13, 7)
