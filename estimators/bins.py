@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -41,20 +41,17 @@ class DensitySlope:
     breaks: tuple[float, ...] = ()
     width: float = 0.0
 
-    #: An unknown key in the nested table of a scenario is an error.
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
     def __post_init__(self) -> None:
         require(
             len(self.slopes) == len(self.breaks) + 1,
-            f"alpha: {len(self.breaks)} breaks need {len(self.breaks) + 1} slopes "
+            f"{len(self.breaks)} breaks need {len(self.breaks) + 1} slopes "
             f"(got {len(self.slopes)})",
         )
         require(
             all(0.0 < a < b for a, b in zip((0.0001, *self.breaks), self.breaks, strict=False)),
-            f"alpha: breaks are positive and ascend (got {self.breaks})",
+            f"breaks are positive and ascend (got {self.breaks})",
         )
-        require(self.width >= 0.0, f"alpha: width is not negative (got {self.width})")
+        require(self.width >= 0.0, f"width is not negative (got {self.width})")
 
     def slope(self, r: ArrayLike) -> FloatArray:
         """Slope d ln rho / d ln r at ``r`` [kpc]."""

@@ -21,7 +21,7 @@ from haloassay.estimators.bins import (
     radial_bins,
 )
 from haloassay.estimators.nfw import NFWFit, nfw_rows
-from haloassay.estimators.posterior import EmceeRun, LogDensity, Sampler, emcee_draws, quadrature
+from haloassay.estimators.posterior import EmceeRun, LogDensity, Sampler, emcee_draws
 from haloassay.estimators.velocity_ellipsoid import Ellipsoid, ErrorModel, fit_bin
 from haloassay.settings import require
 
@@ -49,7 +49,10 @@ class Jeans3D(Estimator):
     left out.
 
     Biased where sigma_r is not exponential, where it varies much inside a bin, and by a wrong
-    alpha.
+    alpha. Where none of that is so, 68 per cent intervals of M(<r) measured over six bins cover
+    %(gj)s of the truths with Gaussian velocities whatever ``errors``; with tangential kurtosis 7,
+    %(tp)s with ``"poisson"`` or ``"fisher"``, and %(ts)s with ``"sandwich"``
+    (``benchmarks/coverage.py``, 1000 and 5000 stars; Monte Carlo error 0.01).
 
     Parameters
     ----------
@@ -61,9 +64,10 @@ class Jeans3D(Estimator):
     min_stars
         Bins with fewer stars have no value and stay out of the fits.
     errors
-        Standard errors of the dispersions: ``"poisson"``, sigma / sqrt(2 N), or ``"fisher"``, which
-        knows the measurement errors. Bird et al. name Poisson statistics without printing the
-        formula.
+        Standard errors of the dispersions: ``"poisson"``, sigma / sqrt(2 N); ``"fisher"``, which
+        knows the measurement errors; or ``"sandwich"``, which also needs no Gaussian velocities
+        (:class:`~haloassay.estimators.velocity_ellipsoid.VelocityEllipsoid`). Bird et al. name
+        Poisson statistics without printing the formula.
     sampler
         Of both fits: ``"quadrature"``, or ``"emcee"`` as published.
     emcee
@@ -131,11 +135,11 @@ class Jeans3D(Estimator):
             raise EstimationError(
                 f"the gradient of sigma_r needs two bins with dispersions (got {len(r)})"
             )
-        log_density = exponential_log_density(r, sigma, error)
+        if self.sampler == "quadrature":
+            return exponential_draws(r, sigma, error, 20000, rng)
         start = _start(r, sigma, error)
-        if self.sampler == "emcee":
-            return emcee_draws(log_density, start, 0.01 * start, self.emcee, 20000, rng)
-        return quadrature(log_density, start, 0.02 * start, 20000, rng)
+        log_density = exponential_log_density(r, sigma, error)
+        return emcee_draws(log_density, start, 0.01 * start, self.emcee, 20000, rng)
 
     def _mass_draws(
         self,
@@ -211,6 +215,71 @@ def exponential_log_density(r: FloatArray, sigma: FloatArray, error: FloatArray)
         return np.where(inside[:, 0], -0.5 * chi2, -np.inf)
 
     return log_density
+
+
+def exponential_draws(
+    r: FloatArray,
+    sigma: FloatArray,
+    error: FloatArray,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Independent draws (n_draws, 2) from the posterior of :func:`exponential_log_density`.
+
+    Given h, s0 is Gaussian above zero; what is left of the posterior is a function of h alone, which
+    is drawn from on a grid that closes in on it.
+
+    Raises
+    ------
+    EstimationError
+        If the dispersions do not bound h from below: as the prior of s0 has no limit, the posterior
+        grows towards h = 0, and only a valley in between sets its peak apart.
+    """
+    from scipy.special import ndtr, ndtri
+
+    log_h = np.linspace(np.log(r[0] / 300.0), np.log(H_MAX), 4097)
+    for _ in range(4):
+        middle = 0.5 * (log_h[1:] + log_h[:-1])
+        first, precision, log_p = _given_scale(r, sigma, error, np.exp(middle))
+        weight = _peak(log_p)
+        held = np.flatnonzero(weight > 1e-12 * weight.max())
+        grid, log_h = log_h, np.linspace(log_h[held[0]], log_h[held[-1] + 1], 4097)
+    cumulated = np.concatenate([[0.0], np.cumsum(weight)])
+    h = np.exp(np.interp(rng.random(n_draws) * cumulated[-1], cumulated, grid))
+    first, precision, _ = _given_scale(r, sigma, error, h)
+    below = ndtr(-first * precision)
+    u = below + (1.0 - below) * rng.uniform(1e-15, 1.0 - 1e-15, n_draws)
+    return np.column_stack([(first + ndtri(u) / precision) * np.exp(r[0] / h), h])
+
+
+def _given_scale(
+    r: FloatArray, sigma: FloatArray, error: FloatArray, h: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean and inverse width of sigma_r(r[0]) given scales h (m,), and log posterior of ln h."""
+    from scipy.special import log_ndtr
+
+    shape = np.exp(-(r - r[0]) / h[:, None])
+    precision = np.sqrt(np.sum((shape / error) ** 2, axis=1))
+    first = np.sum(shape * sigma / error**2, axis=1) / precision**2
+    chi2 = np.sum(((sigma - first[:, None] * shape) / error) ** 2, axis=1)
+    # the prior is flat in s0 = sigma_r(r[0]) exp(r[0] / h) and in h
+    log_p = -0.5 * chi2 + r[0] / h + np.log(h / precision) + log_ndtr(first * precision)
+    return first, precision, log_p
+
+
+def _peak(log_p: FloatArray) -> FloatArray:
+    """Weights of the cells of a posterior that belong to its peak, not to its rise towards h = 0."""
+    rising = np.flatnonzero(np.diff(log_p) < 0.0)
+    valley = 0
+    if len(rising) and rising[0] == 0:
+        upward = np.flatnonzero(np.diff(log_p) > 0.0)
+        valley = int(upward[0]) if len(upward) else len(log_p) - 1
+    top = float(log_p[valley:].max())
+    if valley and log_p[valley] > top - np.log(1e3):
+        raise EstimationError("the dispersions do not bound the scale of sigma_r(r) from below")
+    weight = np.exp(log_p - top)
+    weight[:valley] = 0.0
+    return np.asarray(weight)
 
 
 def _start(r: FloatArray, sigma: FloatArray, error: FloatArray) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -61,9 +61,6 @@ class NFWFit:
     r_sun: float = 8.3
     h0: float = 67.8
     emcee: EmceeRun = _PUBLISHED
-
-    #: An unknown key in the nested table of a scenario is an error.
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         if self.vc_range != "none":

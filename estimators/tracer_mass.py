@@ -63,20 +63,17 @@ class KnownShape:
     baryons: Baryons = "none"
     h0: float = 67.8
 
-    #: An unknown key in the nested table of a scenario is an error.
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-
     def __post_init__(self) -> None:
         virial = self.r200 is not None and self.c is not None
         partly = self.r200 is not None or self.c is not None
         require(
             (self.r_s is not None and not partly) or (self.r_s is None and virial),
-            "shape: give either r_s, or r200 and c",
+            "give either r_s, or r200 and c",
         )
-        require(virial or self.baryons == "none", "shape: baryons need r200 and c, not r_s")
+        require(virial or self.baryons == "none", "baryons need r200 and c, not r_s")
         for name in ("r_s", "r200", "c", "h0"):
             value = getattr(self, name)
-            require(value is None or value > 0.0, f"shape: {name} is positive (got {value})")
+            require(value is None or value > 0.0, f"{name} is positive (got {value})")
 
     def mass(self, r: ArrayLike) -> FloatArray:
         """Enclosed mass at ``r`` [kpc], normalisation arbitrary."""

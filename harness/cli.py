@@ -327,7 +327,7 @@ def _require_writable(*files: Path | None) -> None:
 def _write(content: str | bytes, out: Path | None) -> None:
     data = content.encode() if isinstance(content, str) else content
     if out is None:
-        click.get_binary_stream("stdout").write(data)
+        sys.stdout.buffer.write(data)
         return
     try:
         out.write_bytes(data)
@@ -344,7 +344,9 @@ def main() -> None:
     """Entry point: every failure is one line and an exit code; tracebacks only with HALOASSAY_TRACEBACK=1."""
     try:
         haloassay(sys.argv[1:] or ["--help"], standalone_mode=False)
-    except click.exceptions.Abort:
+    except click.exceptions.Abort as abort:
+        if isinstance(abort.__cause__, EOFError):  # click takes it for a user who ends the input
+            _fail(*_explain(abort.__cause__))
         _fail("interrupted", EXIT_INTERRUPTED)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "haloassay"

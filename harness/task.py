@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from haloassay.errors import EstimationError
+from haloassay.errors import EstimationError, InputError
 from haloassay.estimate import Estimate, Estimates
 from haloassay.matrix import Cell, Method, Spec
 from haloassay.seeds import stream
+from haloassay.tables import UNITS
 
 if TYPE_CHECKING:
+    from haloassay.catalogue import Catalogue
     from haloassay.mocks import Mock
     from haloassay.mocks.surveys import Observation, Survey
 
@@ -72,11 +74,19 @@ def run_task(task: Task) -> TaskResult:
         population = stream(task.seed, "population", task.realization)
         errors = stream(task.seed, "survey", task.realization)
         observation = _survey(json.dumps(task.cell.survey)).observe(mock, population, errors)
+        _require_observable(observation.catalogue)
     except Exception as error:
         outcomes = tuple(_failure(method, error) for method in task.methods)
         return TaskResult(task.cell, task.realization, outcomes)
     outcomes = tuple(_run_method(method, task, mock, observation) for method in task.methods)
     return TaskResult(task.cell, task.realization, outcomes)
+
+
+def _require_observable(catalogue: Catalogue) -> None:
+    """Let no column pass that an observer does not have: a truth, most of all."""
+    for name in catalogue.columns:
+        if name not in UNITS:
+            raise InputError(f"survey: column {name!r} is none that an observer has")
 
 
 def missing(task: Task, status: Status, message: str) -> TaskResult:

@@ -27,7 +27,7 @@ def sample(n, rng, errors=(7.0, 40.0, 40.0), scatter=ROOT):
 
 def test_without_errors_it_is_the_sample_mean_and_covariance():
     v, S = sample(40, np.random.default_rng(1), errors=(0.0, 0.0, 0.0))
-    fit = fit_ellipsoid(v, S)
+    fit = fit_ellipsoid(v, S, "fisher")
     np.testing.assert_allclose(fit.mean, v.mean(axis=0), rtol=1e-10)
     np.testing.assert_allclose(fit.covariance, np.cov(v.T, bias=True), rtol=1e-10)
     np.testing.assert_allclose(fit.sigma_error, fit.sigma / np.sqrt(80.0), rtol=1e-10)
@@ -56,22 +56,28 @@ def test_agrees_with_a_direct_optimisation_of_the_likelihood():
     np.testing.assert_allclose(np.sqrt(np.diag(root @ root.T)), fit.sigma, atol=0.02)
 
 
-def draws_of_many(n_stars, n_samples, errors, seed):
+def draws_of_many(n_stars, n_samples, errors, seed, model):
     truth = np.concatenate([MEAN, np.sqrt(np.diag(SIGMA)), [anisotropy(np.sqrt(np.diag(SIGMA)))]])
     rows = []
     for k in range(n_samples):
         rng = np.random.default_rng([seed, k])
-        fit = fit_ellipsoid(*sample(n_stars, rng, errors))
+        fit = fit_ellipsoid(*sample(n_stars, rng, errors), model)
         mean, sigma = fit.draws(1000, rng)
         rows.append(np.column_stack([mean, sigma, anisotropy(sigma)]))
     return truth, np.array(rows)
 
 
 @pytest.mark.parametrize(
-    ("n_stars", "errors"), [(12, (0.0, 0.0, 0.0)), (300, (7.0, 40.0, 40.0))], ids=["few", "errors"]
+    ("n_stars", "errors", "model"),
+    [
+        (12, (0.0, 0.0, 0.0), "fisher"),
+        (300, (7.0, 40.0, 40.0), "fisher"),
+        (300, (7.0, 40.0, 40.0), "sandwich"),
+    ],
+    ids=str,
 )
-def test_median_and_intervals_over_many_samples(n_stars, errors):
-    truth, draws = draws_of_many(n_stars, 200, errors, seed=3)
+def test_median_and_intervals_over_many_samples(n_stars, errors, model):
+    truth, draws = draws_of_many(n_stars, 200, errors, 3, model)
     below = (draws < truth).mean(axis=1)
     for nominal, lo, hi in ((0.68, 0.16, 0.84), (0.95, 0.025, 0.975)):
         coverage = ((below > lo) & (below < hi)).mean(axis=0)
@@ -100,7 +106,7 @@ def test_estimate_is_unbiased_and_needs_the_errors():
 
 def test_fisher_errors_are_those_of_repeated_samples():
     fits = [
-        fit_ellipsoid(*sample(300, np.random.default_rng([5, k]), (10.0, 60.0, 60.0)))
+        fit_ellipsoid(*sample(300, np.random.default_rng([5, k]), (10.0, 60.0, 60.0)), "fisher")
         for k in range(300)
     ]
     scatter = np.std([fit.sigma for fit in fits], axis=0, ddof=1)
@@ -108,6 +114,64 @@ def test_fisher_errors_are_those_of_repeated_samples():
     assert np.all(np.abs(scatter / stated - 1.0) < 4.0 / np.sqrt(2 * 299))
     poisson = np.mean([fit.sigma for fit in fits], axis=0) / np.sqrt(600.0)
     assert np.all(stated[1:] > 1.2 * poisson[1:])  # the published errors do not know S
+
+
+def heavy_tailed(n, rng, errors=(7.0, 40.0, 40.0)):
+    """Velocities of kurtosis 7 (normal times the root of a gamma variate), skew in v_r, and S."""
+    v, S = sample(n, rng, errors, scatter=np.zeros((3, 3)))
+    squared = rng.gamma(0.75, 1.0 / 0.75, n)  # kurtosis 3 (1 + 1 / 0.75)
+    v = v + np.sqrt(squared)[:, None] * (rng.standard_normal((n, 3)) @ ROOT.T)
+    v[:, 0] += 150.0 * (rng.exponential(size=n) - 1.0)
+    return v, S
+
+
+def test_without_errors_the_sandwich_is_that_of_the_fourth_moments():
+    v, _ = heavy_tailed(500, np.random.default_rng(11))
+    n, S = len(v), np.zeros((len(v), 3, 3))
+    fit = fit_ellipsoid(v, S)
+    d = v - v.mean(axis=0)
+    influence = np.hstack([d, (d**2 - np.mean(d**2, axis=0)) * np.sqrt((n + 1.0) / (n - 2.0))])
+    np.testing.assert_allclose(fit.error_covariance, influence.T @ influence / n**2, rtol=1e-7)
+
+
+def test_sandwich_errors_are_those_of_repeated_samples_that_are_not_gaussian():
+    values, stated, gaussian = [], [], []
+    for k in range(300):
+        rng = np.random.default_rng([12, k])
+        v, S = heavy_tailed(600, rng)
+        fit = fit_ellipsoid(v, S)
+        values.append(np.concatenate([fit.mean, fit.variance]))
+        stated.append(fit.error_covariance)
+        gaussian.append(fit_ellipsoid(v, S, "fisher").error_covariance)
+    values, stated, gaussian = np.array(values), np.mean(stated, axis=0), np.mean(gaussian, axis=0)
+    scatter = np.cov(values.T)
+    deviation = np.sqrt(np.diag(scatter))
+    # the scatter of a sample variance of 300 values, themselves nearly Gaussian
+    ratio = np.diag(scatter) / np.diag(stated) - 1.0
+    assert np.all(np.abs(ratio) < 4.0 * np.sqrt(2.0 / 299.0))
+    noise = 4.0 / np.sqrt(299.0)
+    correlations = [
+        c / np.outer(np.sqrt(np.diag(c)), np.sqrt(np.diag(c))) for c in (scatter, stated)
+    ]
+    assert np.all(np.abs(correlations[0] - correlations[1]) < noise)
+    assert np.all(deviation[3:] > 1.3 * np.sqrt(np.diag(gaussian))[3:])
+    assert correlations[1][0, 3] > noise  # the skew radial velocities
+
+
+def test_intervals_of_beta_hold_what_they_say_for_velocities_that_are_not_gaussian():
+    # the three variances in closed form: those of ROOT, and of the skew part in v_r
+    variance = np.diag(SIGMA + np.diag([150.0**2, 0.0, 0.0]))
+    truth = anisotropy(np.sqrt(variance))
+    inside = {"sandwich": [], "fisher": []}
+    for k in range(300):
+        v, S = heavy_tailed(600, np.random.default_rng([13, k]))
+        for model, hits in inside.items():
+            _, sigma = fit_ellipsoid(v, S, model).draws(500, np.random.default_rng(k))
+            lo, hi = np.percentile(anisotropy(sigma), [16.0, 84.0])
+            hits.append(lo < truth < hi)
+    mcse = np.sqrt(0.68 * 0.32 / 300)
+    assert abs(np.mean(inside["sandwich"]) - 0.68) < 4.0 * mcse
+    assert np.mean(inside["fisher"]) < 0.68 - 4.0 * mcse
 
 
 def test_errors_larger_than_the_dispersion_leave_it_undetermined():
@@ -140,7 +204,7 @@ def halo(gaussian_catalogue):
     return gaussian_catalogue(rng.uniform(5.0, 20.0, 400), np.array([[140.0, 80.0, 90.0]]), rng)
 
 
-@pytest.mark.parametrize("errors", ["fisher", "poisson", "bootstrap"])
+@pytest.mark.parametrize("errors", ["sandwich", "fisher", "poisson", "bootstrap"])
 def test_all_error_recipes_agree_without_measurement_errors(halo, errors):
     rows = rows_of(halo, errors=errors, n_draws=400)
     assert [row.quantity for row in rows] == list(VelocityEllipsoid.yields)

@@ -1,0 +1,34 @@
+"""A small exact halo, and the harness at work on it in this process, where faults can be planted."""
+
+import copy
+
+import pytest
+from exact_halo import SCENARIO
+
+from haloassay.matrix import make_plan
+from haloassay.scenario import make_scenario
+from haloassay.store import Results, Store
+from haloassay.task import Task, run_task
+
+
+@pytest.fixture
+def values():
+    """Plain values of the scenario, to be changed at will."""
+    return copy.deepcopy(SCENARIO)
+
+
+@pytest.fixture(scope="session")
+def assay(tmp_path_factory):
+    """Run a scenario as `run` does, but in this process; return its results."""
+
+    def run(values, realizations):
+        plan = make_plan(make_scenario({**values, "realizations": realizations}))
+        out = tmp_path_factory.mktemp("assay") / "out"
+        with Store.open(out, plan) as store:
+            for realization in range(realizations):
+                for cell in plan.cells:
+                    task = Task(cell, realization, plan.scenario.seed, cell.methods)
+                    store.checkpoint(run_task(task))
+        return Results(out)
+
+    return run
