@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -41,9 +41,6 @@ class EmceeRun:
     walkers: int
     steps: int
     burn: int
-
-    #: An unknown key in the nested table of a scenario is an error.
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     def __post_init__(self) -> None:
         require(self.walkers >= 8, f"walkers: at least 8 (got {self.walkers})")
