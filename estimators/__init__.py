@@ -19,6 +19,8 @@ BUILTIN: Final[dict[str, str]] = {
     "velocity-ellipsoid": "haloassay.estimators.velocity_ellipsoid:VelocityEllipsoid",
     "jeans-3d": "haloassay.estimators.jeans_3d:Jeans3D",
     "tracer-mass": "haloassay.estimators.tracer_mass:TracerMass",
+    "los-jeans": "haloassay.estimators.los_jeans:LosJeans",
+    "los-jeans-derivative": "haloassay.estimators.los_jeans_derivative:LosJeansDerivative",
 }
 
 

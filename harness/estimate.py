@@ -51,11 +51,15 @@ QUANTITIES: Final = _vocabulary(
     Quantity("mean_v_r", "km/s", "absolute", r"$\langle v_r \rangle$"),
     Quantity("mean_v_theta", "km/s", "absolute", r"$\langle v_\theta \rangle$"),
     Quantity("mean_v_phi", "km/s", "absolute", r"$\langle v_\phi \rangle$"),
+    Quantity("sigma_los", "km/s", "fractional", r"$\sigma_\mathrm{los}$"),
 )
 
 #: Quantities that are averages over the stars of a radial bin, not values at one radius.
 BIN_AVERAGES: Final = frozenset(
-    ["sigma_r", "sigma_theta", "sigma_phi", "beta", "mean_v_r", "mean_v_theta", "mean_v_phi"]
+    [
+        *("sigma_r", "sigma_theta", "sigma_phi", "beta", "mean_v_r", "mean_v_theta", "mean_v_phi"),
+        "sigma_los",
+    ]
 )
 
 #: Percentiles of a Gaussian at -2, -1, 1 and 2 sigma as the field quotes them: 68 and 95 per cent.
