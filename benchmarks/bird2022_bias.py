@@ -12,6 +12,8 @@ every departure from the true M(<r) at the median radius of a bin belongs to one
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from haloassay.constants import G
@@ -46,7 +48,7 @@ def main() -> None:
     settings = scenario.estimators[1].spec
     alpha = settings["alpha"]
     edges = settings["bins"]
-    rows = [bin_averages(truth, lo, hi) for lo, hi in zip(edges[:-1], edges[1:], strict=True)]
+    rows = [bin_averages(truth, lo, hi) for lo, hi in pairwise(edges)]
     r, share, radial, tangential, lever = (
         np.array([row[name] for row in rows])
         for name in ("r", "share", "radial", "tangential", "lever")
