@@ -46,10 +46,10 @@ class VelocityEllipsoid(Estimator):
     Mean and Sigma are unbiased for velocities that are not Gaussian, as in equilibria of radial
     orbits (kurtosis 7 across, at beta = 0.75), but the Fisher errors are then too small. Measured
     coverage of 68 per cent intervals of sigma_theta, sigma_phi and beta in such an equilibrium:
-    0.42 to 0.57 with ``"fisher"``, 0.65 to 0.71 with ``"sandwich"`` from 300 stars on, but 0.57 to
-    0.65 at 30 stars, too few to see the tails. For Gaussian velocities ``"sandwich"`` covers 0.64
-    to 0.69, ``"fisher"`` 0.65 to 0.70 (``benchmarks/coverage.py``; Monte Carlo errors 0.015 to
-    0.025).
+    0.41 to 0.58 with ``"fisher"``; with ``"sandwich"`` 0.64 to 0.70 at 300 and 3000 stars, and
+    0.55 to 0.64 at 30, too few to see the tails. For Gaussian velocities ``"sandwich"`` covers 0.64
+    to 0.70 and ``"fisher"`` 0.65 to 0.71 at any number (``benchmarks/coverage.py``; Monte Carlo
+    errors 0.015 to 0.023).
 
     Parameters
     ----------

@@ -35,6 +35,7 @@ class Slopes:
 class Method:
     alpha: float | Slopes = -3.0
     bins: tuple[float, ...] | Literal["none"] = "none"
+    radii: Literal["none"] | tuple[float, ...] = "none"
     pair: tuple[float, float] = (0.0, 1.0)
     limit: float = float("inf")
     ends: tuple[float, float] = (-float("inf"), float("inf"))
@@ -81,6 +82,7 @@ def message(spec, cls=Method):
         ({"bins": 5.0}, "here.bins: expected a list or 'none' (got 5.0)"),
         ({"bins": "nne"}, "here.bins: expected a list or 'none' (got 'nne')"),
         ({"bins": [5.0, "x"]}, "here.bins.1: expected a number (got 'x')"),
+        ({"radii": [5.0, "x"]}, "here.radii.1: expected a number (got 'x')"),
         ({"bins": [5.0, float("nan")]}, "here.bins.1 must be a number (got nan)"),
         ({"alpha": "x"}, "here.alpha: expected a number or a table (got 'x')"),
         ({"alpha": True}, "here.alpha: expected a number or a table (got True)"),

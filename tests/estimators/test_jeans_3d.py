@@ -121,6 +121,28 @@ def test_quadrature_and_emcee_agree_on_sigma_r(noise):
             assert abs(below.mean() - q) < 4.0 * mcse
 
 
+def test_marginals_are_those_of_the_density_on_a_grid():
+    # the precision of s0 depends on h where the innermost dispersion is the least known
+    r, sigma, error = np.array([[10.0, 40.0, 80.0], [190.0, 110.0, 70.0], [60.0, 12.0, 10.0]])
+    h, first = np.linspace(20.0, 1000.0, 1961), np.linspace(60.0, 420.0, 721)
+    points = np.stack(np.meshgrid(first, h), axis=-1).reshape(-1, 2)
+    points[:, 0] *= np.exp(r[0] / points[:, 1])  # from sigma_r at the innermost radius to s0
+    log_p = exponential_log_density(r, sigma, error)(points) + r[0] / points[:, 1]
+    p = np.exp(log_p - log_p[np.isfinite(log_p)].max()).reshape(len(h), len(first))
+    draws = exponential_draws(r, sigma, error, 40000, np.random.default_rng(12))
+    drawn_first = draws[:, 0] * np.exp(-r[0] / draws[:, 1])
+    for grid, marginal, drawn in (
+        (h, p.sum(axis=1), draws[:, 1]),
+        (first, p.sum(axis=0), drawn_first),
+    ):
+        cdf = np.cumsum(marginal) - 0.5 * marginal
+        shares = np.interp(
+            np.quantile(drawn, [0.1, 0.3, 0.5, 0.7, 0.9]), grid, cdf / marginal.sum()
+        )
+        q = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
+        assert np.all(np.abs(shares - q) < 4.0 * np.sqrt(q * (1.0 - q) / 40000))
+
+
 def test_scale_that_the_dispersions_do_not_bound_from_below():
     # half the error bar away from zero at two radii: all of it may be one steep fall
     r, sigma = np.array([50.0, 90.0]), np.array([100.0, 20.0])

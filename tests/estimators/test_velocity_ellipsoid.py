@@ -158,6 +158,17 @@ def test_sandwich_errors_are_those_of_repeated_samples_that_are_not_gaussian():
     assert correlations[1][0, 3] > noise  # the skew radial velocities
 
 
+def test_draws_have_the_covariance_of_the_errors():
+    fit = fit_ellipsoid(*heavy_tailed(20000, np.random.default_rng(14)))
+    mean, sigma = fit.draws(20000, np.random.default_rng(15))
+    drawn, stated = np.cov(np.hstack([mean, sigma**2]).T), fit.error_covariance
+    deviation = np.sqrt(np.diag(stated))
+    np.testing.assert_allclose(np.sqrt(np.diag(drawn)), deviation, rtol=4.0 / np.sqrt(2 * 20000))
+    difference = (drawn - stated) / np.outer(deviation, deviation)
+    assert np.all(np.abs(difference) < 4.0 * np.sqrt(2.0 / 20000))
+    assert stated[4, 5] / (deviation[4] * deviation[5]) > 0.1  # tails shared by the axes
+
+
 def test_intervals_of_beta_hold_what_they_say_for_velocities_that_are_not_gaussian():
     # the three variances in closed form: those of ROOT, and of the skew part in v_r
     variance = np.diag(SIGMA + np.diag([150.0**2, 0.0, 0.0]))
