@@ -52,6 +52,23 @@ QUANTITIES: Final = _vocabulary(
     Quantity("mean_v_theta", "km/s", "absolute", r"$\langle v_\theta \rangle$"),
     Quantity("mean_v_phi", "km/s", "absolute", r"$\langle v_\phi \rangle$"),
     Quantity("sigma_los", "km/s", "fractional", r"$\sigma_\mathrm{los}$"),
+    Quantity("asymmetry", "", "absolute", r"$A$"),
+    Quantity("sigma_r_lowest", "km/s", "fractional", r"$\sigma_r$, lowest"),
+    Quantity("sigma_r_highest", "km/s", "fractional", r"$\sigma_r$, highest"),
+    Quantity("sigma_r_accreted_correlation", "", "absolute", r"$\rho(\sigma_r, f_\mathrm{acc})$"),
+    Quantity("beta_accreted_correlation", "", "absolute", r"$\rho(\beta, f_\mathrm{acc})$"),
+    Quantity("mu_compr", "km/s", "absolute", r"$\mu_\mathrm{compr}$"),
+    Quantity("mu_dipole", "km/s", "absolute", r"$\mu_\mathrm{dipole}$"),
+    Quantity("v_travel", "km/s", "absolute", r"$v_\mathrm{travel}$"),
+    Quantity("apex_l", "deg", "angle", r"$l_\mathrm{apex}$"),
+    Quantity("apex_b", "deg", "angle", r"$b_\mathrm{apex}$"),
+    Quantity("mean_v_r_north", "km/s", "absolute", r"$\langle v_r \rangle$, north"),
+    Quantity("mean_v_r_south", "km/s", "absolute", r"$\langle v_r \rangle$, south"),
+    Quantity(
+        "mean_v_theta_predicted", "km/s", "absolute", r"$\langle v_\theta \rangle$, predicted"
+    ),
+    Quantity("sigma_l", "km/s", "fractional", r"$\sigma_l$"),
+    Quantity("sigma_b", "km/s", "fractional", r"$\sigma_b$"),
 )
 
 #: Quantities that are averages over the stars of a radial bin, not values at one radius.

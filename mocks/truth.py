@@ -31,6 +31,19 @@ PROFILES: Final = (
 )
 _MEANS: Final = ("mean_v_r", "mean_v_theta", "mean_v_phi")
 
+#: What a halo that is spherical and at rest has none of.
+ABSENT: Final = frozenset(
+    [
+        "asymmetry",
+        "mean_v_r_north",
+        "mean_v_r_south",
+        "mean_v_theta_predicted",
+        "mu_compr",
+        "mu_dipole",
+        "v_travel",
+    ]
+)
+
 
 @runtime_checkable
 class LogDensity(Protocol):
@@ -192,6 +205,8 @@ class Truth:
         """
         if quantity in Virial._fields:
             return float(getattr(self.virial, quantity))
+        if quantity in ABSENT:
+            return 0.0
         if quantity not in PROFILES:
             return np.nan
         if quantity in BIN_AVERAGES and np.isfinite(r_lo) and np.isfinite(r_hi):

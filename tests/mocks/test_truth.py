@@ -13,9 +13,9 @@ from haloassay.errors import InputError
 from haloassay.estimate import QUANTITIES
 from haloassay.mocks.anisotropy import make_anisotropy
 from haloassay.mocks.local_jeans import LocalJeans
-from haloassay.mocks.potentials import make_potential
+from haloassay.mocks.potentials import Virial, make_potential
 from haloassay.mocks.tracers import make_density
-from haloassay.mocks.truth import PROFILES, Truth
+from haloassay.mocks.truth import ABSENT, PROFILES, Truth
 
 
 def sigma_r(r: np.ndarray) -> np.ndarray:
@@ -111,9 +111,11 @@ def test_no_dark_halo_no_virial_mass() -> None:
     assert truth.to_dict([10.0])["m200"] is None
 
 
-def test_every_quantity_of_the_vocabulary_has_a_truth(truth: Truth) -> None:
+def test_the_vocabulary_has_a_truth_where_a_spherical_halo_at_rest_has_one(truth: Truth) -> None:
     values = {name: truth.value(name, 30.0) for name in QUANTITIES}
-    assert all(np.isfinite(v) for v in values.values())
+    known = {name for name, value in values.items() if np.isfinite(value)}
+    assert known == {*PROFILES, *Virial._fields, *ABSENT}
+    assert all(values[name] == 0.0 for name in ABSENT)
 
 
 def test_plain_values_go_through_json(truth: Truth) -> None:
