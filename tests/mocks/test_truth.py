@@ -91,7 +91,7 @@ def test_means_are_averaged_and_named(truth: Truth) -> None:
 @pytest.mark.parametrize(
     ("quantity", "where"),
     [
-        ("mu_dipole", {"r": 30.0}),
+        ("sigma_los", {"r": 30.0}),
         ("sigma_r", {}),
         ("sigma_r", {"r": 4.0}),
         ("beta", {"r": 101.0}),
