@@ -52,7 +52,7 @@ class Jeans3D(Estimator):
     alpha. Where none of that is so, 68 per cent intervals of M(<r), over six bins and 1000 or 5000
     stars, cover 0.64 to 0.66 with Gaussian velocities, whatever ``errors``; with tangential
     kurtosis 7 they cover 0.60 with ``"poisson"`` or ``"fisher"`` and 0.64 to 0.65 with
-    ``"sandwich"`` (``benchmarks/coverage.py``; Monte Carlo error 0.02).
+    ``"sandwich"`` (``benchmarks/interval_coverage.py``; Monte Carlo error 0.02).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Posteriors of few parameters: adaptive quadrature, and the ensemble sampler of the papers."""
+"""Posteriors: adaptive quadrature, importance sampling, and the ensemble sampler of the papers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haloassay.errors import EstimationError
+from haloassay.estimators.laplace import (
+    Derivatives,
+    UniformPrior,
+    importance_sample,
+    laplace,
+)
 from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
@@ -18,6 +24,12 @@ FloatArray = NDArray[np.float64]
 LogDensity = Callable[[FloatArray], FloatArray]
 
 Sampler = Literal["quadrature", "emcee"]
+
+#: How :func:`explore` draws from a posterior of any number of parameters.
+Exploration = Literal["auto", "quadrature", "importance", "emcee"]
+
+#: Autocorrelation times that a chain must be long, after what is thrown away.
+MIN_TIMES: Final = 5.0
 
 #: Points a side of the grid that finds the posterior, and of those that draw from it, by dimension.
 _SCOUT: Final = {1: 65, 2: 25, 3: 15}
@@ -227,3 +239,181 @@ def emcee_draws(
     chain = emcee_chain(log_density, start, scale, run, rng)
     flat = chain.reshape(-1, chain.shape[-1])
     return flat[rng.choice(len(flat), size=n_draws, replace=len(flat) < n_draws)]
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Draws from a posterior, and how far they can be trusted.
+
+    Parameters
+    ----------
+    draws
+        (n, d) draws.
+    method
+        How they were drawn.
+    k_hat
+        Pareto shape of the importance weights, below 0.7; NaN for the other methods.
+    effective
+        Number of effectively independent draws.
+    note
+        What a reader should know: why a chain was run, its autocorrelation time.
+    """
+
+    draws: FloatArray
+    method: Literal["quadrature", "importance", "emcee"]
+    k_hat: float
+    effective: float
+    note: str = ""
+
+
+def explore(
+    log_density: LogDensity,
+    start: ArrayLike,
+    scale: ArrayLike,
+    n_draws: int,
+    rng: np.random.Generator,
+    *,
+    sampler: Exploration = "auto",
+    emcee: EmceeRun | None = None,
+    bounds: tuple[ArrayLike, ArrayLike] | None = None,
+    derivatives: Derivatives | None = None,
+) -> Posterior:
+    """Draws from a density of any number of parameters.
+
+    ``"auto"``: quadrature up to three parameters. With more, Newton's method climbs to the maximum,
+    draws from a Student t with the curvature there are weighted by the density
+    (:func:`~haloassay.estimators.laplace.importance_sample`) and resampled; where their k_hat says
+    that they cannot be trusted, emcee runs from there.
+
+    Parameters
+    ----------
+    log_density
+        Log density of (m, d) points, (m,); it may be unnormalised, and is -inf where the prior
+        excludes.
+    start
+        (d,) point of finite density.
+    scale
+        (d,) rough widths of the density.
+    n_draws
+        Number of draws.
+    rng
+        Source of randomness.
+    sampler
+        ``"auto"``, or one method alone.
+    emcee
+        Length of emcee's run; with ``"auto"`` and none given, 1500 steps of 8 walkers a parameter
+        after 1500 thrown away.
+    bounds
+        Lower and upper edges, (d,) each, of a uniform prior that ``log_density`` then need not hold.
+        Importance sampling then runs in ln((x - lo) / (hi - x)): no edges.
+    derivatives
+        Value, gradient and Hessian of ``log_density`` at a point (d,), where they are known.
+
+    Raises
+    ------
+    EstimationError
+        If the density is not finite at ``start`` or does not fall off; if importance sampling alone
+        was asked for and fails; or if a chain is too short for its autocorrelation time.
+    """
+    start, scale = np.asarray(start, dtype=float), np.asarray(scale, dtype=float)
+    inside = _within(log_density, bounds)
+    if sampler == "quadrature" or (sampler == "auto" and len(start) <= 3):
+        draws = quadrature(inside, start, scale, n_draws, rng)
+        return Posterior(draws, "quadrature", np.nan, float(n_draws))
+    if sampler == "emcee":
+        return _by_emcee(inside, start, scale, n_draws, rng, emcee)
+    try:
+        return _by_importance(log_density, start, scale, n_draws, rng, bounds, derivatives)
+    except EstimationError as failure:
+        if sampler == "importance":
+            raise
+        return _by_emcee(inside, start, scale, n_draws, rng, emcee, str(failure))
+
+
+def _within(log_density: LogDensity, bounds: tuple[ArrayLike, ArrayLike] | None) -> LogDensity:
+    """Log density with a uniform prior: -inf outside, where it is not computed."""
+    if bounds is None:
+        return log_density
+    prior = UniformPrior.of(bounds)
+
+    def bounded(points: FloatArray) -> FloatArray:
+        values = np.full(len(points), -np.inf)
+        inside = prior.inside(points)
+        if inside.any():
+            values[inside] = log_density(points[inside])
+        return values
+
+    return bounded
+
+
+def _by_importance(
+    log_density: LogDensity,
+    start: FloatArray,
+    scale: FloatArray,
+    n_draws: int,
+    rng: np.random.Generator,
+    bounds: tuple[ArrayLike, ArrayLike] | None,
+    derivatives: Derivatives | None,
+) -> Posterior:
+    """Posterior of importance sampling, where it can be trusted."""
+    target, n = log_density, max(1000, 2 * n_draws)
+    prior = None if bounds is None else UniformPrior.of(bounds)
+    if prior is not None:
+        box = prior
+        x = np.clip(start, *(np.asarray(edge, dtype=float) for edge in bounds or ()))
+        start, scale = box.free(x), scale / (box.hi - box.lo)
+        scale = scale / (box.share(start) * (1.0 - box.share(start)))
+        derivatives = box.derivatives(derivatives) if derivatives is not None else None
+
+        def target(y: FloatArray) -> FloatArray:
+            return log_density(box.bound(y)) + box.log_jacobian(y)
+
+    proposal = laplace(target, start, scale, derivatives)
+    weighted = importance_sample(target, proposal, n, rng)
+    if not weighted.trusted:
+        raise EstimationError(weighted.verdict)
+    draws = weighted.resampled(n_draws, rng)
+    draws = draws if prior is None else prior.bound(draws)
+    effective = min(weighted.effective, float(n_draws))
+    return Posterior(draws, "importance", weighted.k_hat, effective)
+
+
+def _by_emcee(
+    log_density: LogDensity,
+    start: FloatArray,
+    scale: FloatArray,
+    n_draws: int,
+    rng: np.random.Generator,
+    run: EmceeRun | None,
+    why: str = "",
+) -> Posterior:
+    """Posterior of a chain that is long enough for its autocorrelation time."""
+    if run is None:
+        run = EmceeRun(max(32, 8 * len(start)), 3000, 1500)
+    chain = emcee_chain(log_density, start, scale, run, rng)
+    time = autocorrelation_time(chain)
+    if len(chain) < MIN_TIMES * time:
+        reason = f"{why}, and the" if why else "the"
+        raise EstimationError(
+            f"{reason} chain does not mix: {len(chain)} steps kept, autocorrelation time {time:.0f}"
+        )
+    flat = chain.reshape(-1, chain.shape[-1])
+    draws = flat[rng.choice(len(flat), size=n_draws, replace=len(flat) < n_draws)]
+    note = f"{why + ': ' if why else ''}emcee, autocorrelation time {time:.0f} steps"
+    return Posterior(draws, "emcee", np.nan, min(float(n_draws), len(flat) / time), note)
+
+
+def autocorrelation_time(chain: FloatArray) -> float:
+    """Longest autocorrelation time [steps] of the parameters of a chain (steps, walkers, d).
+
+    The greater of emcee's, which averages the autocorrelation within walkers, and of what the
+    scatter of the walkers' means says, which also knows walkers that never meet.
+    """
+    import emcee
+
+    spread = chain.std(axis=(0, 1))
+    if not np.all(spread > 0.0):
+        return np.inf
+    within = np.max(emcee.autocorr.integrated_time(chain, tol=0, quiet=True))
+    between = len(chain) * np.max((chain.mean(axis=0).std(axis=0) / spread) ** 2)
+    return float(max(within, between)) if np.isfinite(within) else np.inf

@@ -98,7 +98,7 @@ class TracerMass(Estimator):
     Where its assumptions hold, 68 per cent intervals cover 0.65 (1000 stars in six bins) and 0.67
     (5000) with beta known. A measured beta scatters with <v_r^2> and takes back part of its error,
     which the bootstrap as published, at fixed beta, does not know: 0.74 to 0.81, too wide
-    (``benchmarks/coverage.py``; Monte Carlo error 0.02).
+    (``benchmarks/interval_coverage.py``; Monte Carlo error 0.02).
 
     Parameters
     ----------

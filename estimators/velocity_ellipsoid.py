@@ -48,7 +48,7 @@ class VelocityEllipsoid(Estimator):
     coverage of 68 per cent intervals of sigma_theta, sigma_phi and beta in such an equilibrium:
     0.41 to 0.58 with ``"fisher"``; with ``"sandwich"`` 0.64 to 0.70 at 300 and 3000 stars, and
     0.55 to 0.64 at 30, too few to see the tails. For Gaussian velocities ``"sandwich"`` covers 0.64
-    to 0.70 and ``"fisher"`` 0.65 to 0.71 at any number (``benchmarks/coverage.py``; Monte Carlo
+    to 0.70 and ``"fisher"`` 0.65 to 0.71 at any number (``benchmarks/interval_coverage.py``; Monte Carlo
     errors 0.015 to 0.023).
 
     Parameters

@@ -15,6 +15,8 @@ SPECS = {
     "velocity-ellipsoid": {"bins": BINS},
     "jeans-3d": {"bins": BINS, "alpha": {"slopes": [-2.8, -4.6], "breaks": [17.0]}},
     "tracer-mass": {"bins": BINS, "alpha": -4, "nfw": {"vc_range": "none"}},
+    "los-jeans": {"bins": BINS},
+    "los-jeans-derivative": {"bins": BINS},
     "sky-map": {"map": "quadrants"},
 }
 
