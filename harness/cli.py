@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 EXIT_INPUT, EXIT_NOTHING, EXIT_BUG, EXIT_INTERRUPTED = 2, 3, 70, 130
 
 TABLE_FORMATS = ("terminal", "csv", "ecsv", "latex", "markdown", "parquet")
-KINDS = ("mocks", "densities", "betas", "potentials", "surveys", "estimators", "scenarios")
+KINDS = (
+    *("mocks", "densities", "betas", "potentials", "surveys"),
+    *("cleans", "estimators", "scenarios"),
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -200,6 +203,13 @@ def mock(
 @click.option(
     "--drop", default="", help="Defective rows to leave out: nan,duplicates,unphysical,... or all."
 )
+@click.option(
+    "--clean",
+    "steps",
+    multiple=True,
+    metavar="KIND",
+    help="Stars to take out first: a kind of `haloassay list cleans`, or '{ kind = ..., ... }'.",
+)
 @click.option("--format", "fmt", type=click.Choice(["terminal", "csv", "json"]), default="terminal")
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the estimator.")
@@ -211,12 +221,15 @@ def measure(
     units: tuple[str, ...],
     sun: str | None,
     drop: str,
+    steps: tuple[str, ...],
     fmt: str,
     out: Path | None,
     seed: int,
 ) -> None:
     """Run one estimator on CATALOGUE: a file, or galpy:mw-globular-clusters, galpy:mw-satellites."""
     from haloassay import api
+    from haloassay.estimators.clean import make_clean
+    from haloassay.settings import parse_value
     from haloassay.tables import read_catalogue
 
     _require_writable(out)
@@ -226,6 +239,9 @@ def measure(
     read = read_catalogue(
         catalogue, columns, units=_pairs(units, "--unit"), sun=sun, drop=drop or ()
     )
+    tables = [parse_value(step) for step in steps]
+    tables = [{"kind": table} if isinstance(table, str) else table for table in tables]
+    read = make_clean(tables, "--clean").apply(read)
     for reason, count in read.dropped.items():
         click.echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
     estimates = api.measure(read, {"kind": estimator, **chosen}, seed=seed)

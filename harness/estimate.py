@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import numpy as np
@@ -69,6 +69,27 @@ QUANTITIES: Final = _vocabulary(
     ),
     Quantity("sigma_l", "km/s", "fractional", r"$\sigma_l$"),
     Quantity("sigma_b", "km/s", "fractional", r"$\sigma_b$"),
+    Quantity("feh_mean", "dex", "absolute", r"$\langle \mathrm{[Fe/H]} \rangle$"),
+    Quantity("feh_sigma", "dex", "fractional", r"$\sigma_\mathrm{[Fe/H]}$"),
+    Quantity("p_mr", "", "absolute", r"$p_\mathrm{MR}$"),
+)
+
+#: Populations that a quantity can belong to: the end of its name, and what to call it.
+POPULATIONS: Final = {"mr": "metal-rich", "mp": "metal-poor"}
+
+QUANTITIES.update(
+    _vocabulary(
+        *(
+            replace(
+                QUANTITIES[name], name=f"{name}.{which}", label=f"{QUANTITIES[name].label}, {what}"
+            )
+            for which, what in POPULATIONS.items()
+            for name in (
+                *("mean_v_r", "mean_v_theta", "mean_v_phi", "sigma_r", "sigma_theta", "sigma_phi"),
+                *("beta", "feh_mean", "feh_sigma"),
+            )
+        )
+    )
 )
 
 #: Quantities that are averages over the stars of a radial bin, not values at one radius.

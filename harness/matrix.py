@@ -38,18 +38,19 @@ class Cell:
         written, in a design around it.
     factors
         Level of every factor of the matrix in this cell, by path.
-    mock, survey
+    mock, survey, clean
         Tables that build the components.
     methods
         The estimators.
     key
-        Content key of mock, survey and seed.
+        Content key of mock, survey, cleaning and seed.
     """
 
     label: str
     factors: Spec
     mock: Spec
     survey: Spec
+    clean: list[Spec]
     methods: tuple[Method, ...]
     key: str
 
@@ -70,6 +71,7 @@ def cells(scenario: Scenario) -> tuple[Cell, ...]:
     spec = {
         "mock": scenario.mock,
         "survey": scenario.survey,
+        "clean": scenario.clean,
         "estimators": {entry.label: entry.spec for entry in scenario.estimators},
     }
     base, resolved = _build(scenario, spec, {}, "base", scenario.origin)
@@ -109,11 +111,15 @@ def _build(
 ) -> tuple[Cell, Spec]:
     """Cell of plain tables, and the settings of its components with defaults filled in."""
     from haloassay.estimators import make_estimator
+    from haloassay.estimators.clean import make_step
     from haloassay.mocks import make_mock
     from haloassay.mocks.surveys import make_survey
 
     mock = _contents(make_mock, spec["mock"], f"{where}: mock")
     survey = _contents(make_survey, spec["survey"], f"{where}: survey")
+    clean = [
+        _contents(make_step, step, f"{where}: clean[{k}]") for k, step in enumerate(spec["clean"])
+    ]
     estimators = {
         name: _contents(make_estimator, table, f"{where}: estimators.{name}")
         for name, table in spec["estimators"].items()
@@ -122,12 +128,14 @@ def _build(
         Method(name, table, content_key([name, table["kind"], estimators[name]]))
         for name, table in spec["estimators"].items()
     )
-    key = content_key([mock, survey, scenario.seed])
-    resolved = _without_class({"mock": mock, "survey": survey, "estimators": estimators})
-    return Cell(label, factors, spec["mock"], spec["survey"], methods, key), resolved
+    made = {"mock": mock, "survey": survey, "clean": clean}
+    key = content_key([*made.values(), scenario.seed])
+    resolved = _without_class({**made, "estimators": estimators})
+    cell = Cell(label, factors, spec["mock"], spec["survey"], spec["clean"], methods, key)
+    return cell, resolved
 
 
-def _contents(make: Callable[[Spec, str], Any], spec: Spec, where: str) -> Any:
+def _contents(make: Callable[[Any, str], Any], spec: Any, where: str) -> Any:
     """Build a component; return its settings with defaults, or the table where it hides them."""
     try:
         component = make(spec, where)
@@ -155,7 +163,9 @@ def _split(path: str, spec: Spec, origin: str) -> tuple[str, ...]:
     where = f"{origin}: matrix.factors.{path}"
     head, _, rest = path.partition(".")
     if head not in spec or not rest:
-        raise InputError(f"{where}: a path starts with mock., survey. or estimators.<label>.")
+        raise InputError(
+            f"{where}: a path starts with mock., survey., clean. or estimators.<label>."
+        )
     if head != "estimators":
         return (head, *rest.split("."))
     labels = [label for label in spec["estimators"] if rest.startswith(f"{label}.")]

@@ -60,6 +60,21 @@ def bulge_enclosed_mass(r: ArrayLike, mass: float, slope: float, cutoff: float) 
     return np.asarray(mass * gammainc(0.5 * (3.0 + slope), x))
 
 
+def bulge_potential(r: ArrayLike, mass: float, slope: float, cutoff: float) -> FloatArray:
+    """Potential [(km/s)^2] of a bulge rho ~ r^slope exp(-(r/cutoff)^2) of total ``mass`` [Msun].
+
+    For slope > -2 it is -G [M(<r) / r + int_r^inf 4 pi r rho dr], and both terms are incomplete
+    gamma functions.
+    """
+    from scipy.special import gamma, gammaincc
+
+    r = np.asarray(r, dtype=float)
+    s = 1.0 + 0.5 * slope
+    outside = mass / cutoff * gamma(s) / gamma(s + 0.5) * gammaincc(s, (r / cutoff) ** 2)
+    inside = bulge_enclosed_mass(r, mass, slope, cutoff) / r
+    return np.asarray(-G * (inside + outside), dtype=float)
+
+
 def _disc_nodes(r: FloatArray, b: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Nodes t = z / r, s = sqrt(z^2 + b^2) and weights of an average over the sphere of radius r.
 

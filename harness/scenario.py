@@ -75,8 +75,9 @@ class Scenario(BaseModel):
         Seed of all random streams, >= 0.
     timeout
         Seconds that one task (one catalogue through its estimators) may take.
-    mock, survey, estimators
-        Tables that build the components.
+    mock, survey, clean, estimators
+        Tables that build the components; ``clean`` lists what is taken out of the catalogue before
+        any estimator reads it.
     matrix
         Factors that vary.
     """
@@ -92,6 +93,7 @@ class Scenario(BaseModel):
     timeout: float = Field(default=600.0, gt=0.0, allow_inf_nan=False)
     mock: Spec
     survey: Spec
+    clean: list[Spec] = Field(default_factory=list)
     estimators: list[EstimatorEntry] = Field(min_length=1)
     matrix: Matrix = Field(default_factory=Matrix)
 

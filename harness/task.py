@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -75,11 +75,23 @@ def run_task(task: Task) -> TaskResult:
         errors = stream(task.seed, "survey", task.realization)
         observation = _survey(json.dumps(task.cell.survey)).observe(mock, population, errors)
         _require_observable(observation.catalogue)
+        observation = _cleaned(observation, task.cell.clean)
     except Exception as error:
         outcomes = tuple(_failure(method, error) for method in task.methods)
         return TaskResult(task.cell, task.realization, outcomes)
     outcomes = tuple(_run_method(method, task, mock, observation) for method in task.methods)
     return TaskResult(task.cell, task.realization, outcomes)
+
+
+def _cleaned(observation: Observation, steps: list[Spec]) -> Observation:
+    """Take stars out of the catalogue, and the same ones out of the true stars beside it."""
+    if not steps:
+        return observation
+    from haloassay.estimators.clean import make_clean
+
+    rows = make_clean(steps).rows(observation.catalogue)
+    catalogue, stars = observation.catalogue.select(rows), observation.stars.select(rows)
+    return replace(observation, catalogue=catalogue, stars=stars)
 
 
 def _require_observable(catalogue: Catalogue) -> None:

@@ -151,5 +151,6 @@ VOCABULARY: Final[Mapping[str, Callable[[], tuple[Entry, ...]]]] = {
     "potentials": _components("haloassay.mocks.potentials"),
     "surveys": _surveys,
     "estimators": _estimators,
+    "cleans": _components("haloassay.estimators.clean"),
     "scenarios": _scenarios,
 }

@@ -437,23 +437,8 @@ class MWPotential2014Baryons:
 
     def potential(self, r: ArrayLike) -> FloatArray:
         """Potential [(km/s)^2] at ``r`` [kpc]."""
-        bulge = bulge_potential(r, *profiles.MWPOTENTIAL2014_BULGE)
+        bulge = profiles.bulge_potential(r, *profiles.MWPOTENTIAL2014_BULGE)
         return self.factor * (bulge + profiles.disc_potential(r, *profiles.MWPOTENTIAL2014_DISC))
-
-
-def bulge_potential(r: ArrayLike, mass: float, slope: float, cutoff: float) -> FloatArray:
-    """Potential [(km/s)^2] of a bulge rho ~ r^slope exp(-(r/cutoff)^2) of total ``mass`` [Msun].
-
-    For slope > -2 it is -G [M(<r) / r + int_r^inf 4 pi r rho dr], and both terms are incomplete
-    gamma functions.
-    """
-    from scipy.special import gamma, gammaincc
-
-    r = np.asarray(r, dtype=float)
-    s = 1.0 + 0.5 * slope
-    outside = mass / cutoff * gamma(s) / gamma(s + 0.5) * gammaincc(s, (r / cutoff) ** 2)
-    inside = profiles.bulge_enclosed_mass(r, mass, slope, cutoff) / r
-    return np.asarray(-G * (inside + outside), dtype=float)
 
 
 def _require_positive(name: str, value: float) -> None:

@@ -240,3 +240,20 @@ def test_a_worker_that_hangs_ends_with_the_main_process(tmp_path, environment):
     process.wait(timeout=10.0)
     assert workers
     wait_for_end(workers)
+
+
+def test_cleaning_takes_stars_out_before_the_estimators_read(values, tmp_path):
+    values["clean"] = [{"kind": "height-cut", "z_min": 0.0}]
+    values["matrix"] = {"factors": {"clean.0.z_min": [0.0, 5.0]}}
+    results = run(make_scenario(values), tmp_path / "out", workers=1, progress=Silent())
+    stars = results.frame("runs").groupby("cell")["n_stars"].max()
+    assert stars["base"] == 60
+    assert 0 < stars["clean.0.z_min=5.0"] < 60
+
+
+def test_cleaning_away_every_star_fails_the_task_with_the_reason(values, tmp_path):
+    values["clean"] = [{"kind": "height-cut", "z_min": 1e6}]
+    results = run(make_scenario(values), tmp_path / "out", workers=1, progress=Silent())
+    runs = results.frame("runs")
+    assert set(runs["status"]) == {"failed"}
+    assert runs["message"].str.contains("no star is left").all()

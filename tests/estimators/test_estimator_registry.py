@@ -18,6 +18,8 @@ SPECS = {
     "los-jeans": {"bins": BINS},
     "los-jeans-derivative": {"bins": BINS},
     "sky-map": {"map": "quadrants"},
+    "dipole": {},
+    "reflex-6d": {},
 }
 
 

@@ -1,0 +1,152 @@
+"""Cells of a map, the stars in each, and how much a dispersion varies from cell to cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Which stars are in which cell; a star may be in several.
+
+    Parameters
+    ----------
+    first
+        (n + 1,) where the stars of each cell begin in ``stars``.
+    stars
+        (m,) row numbers.
+    independent
+        Numbers of cells that share no star with one another.
+    """
+
+    first: IntArray
+    stars: IntArray
+    independent: IntArray
+
+    @classmethod
+    def of_numbers(cls, number: IntArray, n: int) -> Cells:
+        """``n`` cells of stars, each in the cell of its ``number`` (N,)."""
+        stars = np.argsort(number, kind="stable")
+        first = np.searchsorted(number[stars], np.arange(n + 1))
+        return cls(first, stars, np.arange(n))
+
+    def __len__(self) -> int:
+        return len(self.first) - 1
+
+    def members(self, k: int) -> IntArray:
+        """Row numbers of the stars of cell ``k``."""
+        return self.stars[self.first[k] : self.first[k + 1]]
+
+    def subset(self, which: IntArray) -> Cells:
+        """Return some of the cells, renumbered."""
+        parts = [self.members(k) for k in which]
+        first = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+        stars = np.concatenate([np.empty(0, dtype=np.int64), *parts])
+        return Cells(first, stars, np.arange(len(which)))
+
+
+def quadrant(direction: FloatArray) -> IntArray:
+    """Galactic quadrant 0 to 3 (N,), as :class:`SkyMap` numbers them, of directions (N, 3)."""
+    far = direction[:, 1] < 0.0  # 180 < l < 360
+    north = direction[:, 2] >= 0.0
+    return np.where(north, np.where(far, 0, 1), np.where(far, 3, 2)).astype(np.int64)
+
+
+def grid_cells(points: FloatArray, extent: float, step: float, radius: float) -> Cells:
+    """Circles of ``radius`` about the points of a square grid, and the points (N, 2) inside."""
+    from scipy.spatial import cKDTree
+
+    axis = np.arange(-extent, extent + 0.5 * step, step)
+    n = len(axis)
+    centres = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+    apart = int(np.floor(2.0 * radius / step)) + 1
+    some = np.arange(0, n, apart)
+    independent = (some[:, None] * n + some).ravel()
+    if len(points) == 0:
+        return Cells(np.zeros(n * n + 1, dtype=np.int64), np.empty(0, dtype=np.int64), independent)
+    found: Any = cKDTree(points).query_ball_point(centres, radius, return_sorted=True)
+    first = np.concatenate([[0], np.cumsum([len(each) for each in found])]).astype(np.int64)
+    stars = np.concatenate([np.asarray(each, dtype=np.int64) for each in found])
+    return Cells(first, stars, independent)
+
+
+def fractions(of: FloatArray, cells: Cells) -> FloatArray:
+    """Mean (cells,) of a column (N,) over the stars of each cell; NaN in an empty one."""
+    total = np.concatenate([[0.0], np.cumsum(of[cells.stars])])
+    size = np.diff(cells.first)
+    sums = total[cells.first[1:]] - total[cells.first[:-1]]
+    return np.asarray(np.where(size > 0, sums / np.maximum(size, 1), np.nan))
+
+
+def log_dispersion(v: FloatArray, noise: FloatArray, cells: Cells) -> tuple[FloatArray, FloatArray]:
+    """Unbiased ln sigma (cells,) freed from the errors, and its sampling error (cells,).
+
+    sigma^2 is the sample variance less the mean variance of the errors. The sample variance of n
+    stars scatters like chi^2 with 2 (n - 1) / (kappa - 1) degrees of freedom, kappa the kurtosis that
+    all cells have together (3 for Gaussians), of which the mean and the variance of the logarithm
+    are digamma and trigamma functions. NaN where the errors exceed the scatter.
+
+    Parameters
+    ----------
+    v
+        (N,) velocities [km/s].
+    noise
+        (N,) variances of their errors [(km/s)^2].
+    cells
+        Stars of each cell, two or more.
+    """
+    from scipy.special import digamma, polygamma
+
+    n = np.diff(cells.first).astype(float)
+    if len(n) == 0:
+        return np.empty(0), np.empty(0)
+    starts = cells.first[:-1]
+    number = np.repeat(np.arange(len(n)), np.diff(cells.first))
+    mean = np.add.reduceat(v[cells.stars], starts) / n
+    off = v[cells.stars] - mean[number]
+    variance = np.add.reduceat(off**2, starts) / (n - 1.0)
+    error = np.add.reduceat(noise[cells.stars], starts) / n
+    safe = np.where(variance > 0.0, variance, np.inf)
+    # a Gaussian sample of n has <sum (x - mean)^4 / variance^2> = 3 (n - 1)^3 / (n (n + 1))
+    kappa = np.sum((off**2 / safe[number]) ** 2) / np.sum((n - 1.0) ** 3 / (n * (n + 1.0)))
+    freedom = 2.0 * (n - 1.0) / max(kappa - 1.0, 0.1)
+    inner = variance - error
+    with np.errstate(divide="ignore", invalid="ignore"):
+        stretch = variance / inner
+        value = 0.5 * np.log(inner)
+        value -= 0.5 * stretch * (digamma(0.5 * freedom) - np.log(0.5 * freedom))
+        scatter = 0.5 * stretch * np.sqrt(polygamma(1, 0.5 * freedom))
+    good = (inner > 0.0) & (scatter < 1.0)
+    return np.where(good, value, np.nan), np.where(good, scatter, np.nan)
+
+
+def scatter_posterior(
+    value: FloatArray, error: FloatArray, n_draws: int, rng: np.random.Generator
+) -> FloatArray:
+    """Draws of A >= 0 where value_i ~ N(mu, A^2 + error_i^2), priors of mu and A uniform.
+
+    mu is integrated analytically; A is drawn by the inverse of its cumulative posterior on a grid.
+
+    Parameters
+    ----------
+    value, error
+        (n,) measured values and their errors, n >= 3.
+    """
+    reach = 10.0 * (np.std(value) + np.median(error)) + 1e-300
+    A = reach * np.linspace(0.0, 1.0, 4001) ** 2
+    weight = 1.0 / (A[:, None] ** 2 + error**2)
+    total = weight.sum(axis=1)
+    mean = (weight * value).sum(axis=1) / total
+    chi2 = (weight * (value - mean[:, None]) ** 2).sum(axis=1)
+    log_posterior = 0.5 * np.log(weight).sum(axis=1) - 0.5 * np.log(total) - 0.5 * chi2
+    density = np.exp(log_posterior - log_posterior.max())
+    steps = 0.5 * (density[1:] + density[:-1]) * np.diff(A)
+    cumulative = np.concatenate([[0.0], np.cumsum(steps)])
+    return np.interp(rng.random(n_draws), cumulative / cumulative[-1], A)

@@ -1,0 +1,458 @@
+"""Maps of the velocity ellipsoid over the sky and the Galaxy (Han et al. 2024)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.errors import EstimationError, InputError
+from haloassay.estimate import Estimate, Estimates, Estimator
+from haloassay.estimators.bins import Edges, check_edges, check_finite, radial_bins
+from haloassay.estimators.cells import (
+    Cells,
+    fractions,
+    grid_cells,
+    log_dispersion,
+    quadrant,
+    scatter_posterior,
+)
+from haloassay.estimators.integrals import seen_from_sun
+from haloassay.estimators.velocity_ellipsoid import anisotropy, fit_ellipsoid
+from haloassay.settings import require
+
+if TYPE_CHECKING:
+    from haloassay.catalogue import Catalogue
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+#: Cells with values below which a correlation or an asymmetry is not determined.
+_FEWEST_CELLS: Final = 5
+
+
+@dataclass(frozen=True)
+class ChemicalLine:
+    """Line in ([Fe/H], [alpha/Fe]) with accreted stars below and stars born in situ above it.
+
+    The default is the lower edge of the high-alpha disc and the in-situ halo in the H3 survey
+    (Naidu et al. 2020): [alpha/Fe] = 0.25 - 0.5 ([Fe/H] + 0.7). Metal-poor stars all count as accreted.
+
+    Parameters
+    ----------
+    slope
+        d [alpha/Fe] / d [Fe/H].
+    intercept
+        [alpha/Fe] at [Fe/H] = 0.
+    """
+
+    slope: float = -0.5
+    intercept: float = -0.1
+
+    def accreted(self, feh: FloatArray, alpha_fe: FloatArray) -> NDArray[np.bool_]:
+        """Which stars (N,) lie below the line."""
+        return np.asarray(alpha_fe < self.intercept + self.slope * feh)
+
+
+@dataclass(frozen=True)
+class SkyMap(Estimator):
+    """Radial dispersion and anisotropy in cells of the sky or of the Galaxy (Han et al. 2024).
+
+    The paper divides the halo into lines of sight (healpix nside 4, figures 6 to 8), Galactic
+    quadrants (figure 10), and grid points of the XY and XZ planes (figures 4 and 5), and compares
+    sigma_r and beta between them. A cell with fewer than ``min_stars`` has no value.
+
+    Its recipe for values and errors (section 2), ``recipe = "as-published"``: 1000 times each
+    velocity is drawn again from its error, 10 per cent of the stars of the cell are left out, and the
+    dispersions of the rest are taken; quoted are median, 68 and 95 per cent. Two things follow:
+
+    - The dispersions are raw. A measured velocity has its error once, a drawn one twice, so the map
+      shows sqrt(sigma^2 + 2 e^2). With H3's 2 km/s that is nothing for sigma_r; tangential errors as
+      large as half the dispersion lower beta, at 0.6, by 0.2.
+    - Leaving out 10 per cent gives a third of the sampling error, sqrt(0.1 / 0.9), so where velocity
+      errors are small the 68 and 95 per cent intervals hold the truth in 26 and 49 per cent of the
+      cases. The harness measures that.
+
+    ``recipe = "deconvolved"`` fits the Gaussian of each cell freed from the errors, with the errors of
+    :class:`~haloassay.estimators.velocity_ellipsoid.VelocityEllipsoid`: unbiased, with honest intervals.
+
+    Rows and numbers of cells, ``bin``:
+
+    - ``"healpix"``: the pixel in RING order, in Galactic coordinates;
+    - ``"quadrants"``: 0 for l >= 180, b >= 0 deg (the paper's first), 1 for l < 180, b >= 0, 2 for
+      l < 180, b < 0, 3 for l >= 180, b < 0 (its fourth);
+    - ``"xy"``, ``"xz"``: i n + j, where i counts the n = 2 extent / step + 1 grid points along X from
+      -extent, and j those along Y or Z. Stars within ``radius`` of a grid point in the projection
+      belong to it, so neighbouring points share stars.
+
+    With radial ``bins`` the numbers go on: cell + (number of cells) times (number of the radial bin).
+
+    Four further rows summarise the map of each radial bin, ``bin`` being its number:
+
+    - ``sigma_r_lowest``, ``sigma_r_highest``: extremes over the cells. Noise widens their range: with
+      many cells of few stars they say little by themselves.
+    - ``asymmetry``: A, the rms of ln sigma_r over the cells beyond its noise; 0.1 means that sigma_r
+      scatters by 10 per cent, so a spherical Jeans mass by 20. ln sigma_r of a cell is taken as
+      N(mu, A^2 + e^2), e its sampling error (``cells.log_dispersion``), and the posterior of A is found
+      on a grid, with uniform priors of mu and A >= 0: it is positive by construction, and a symmetric
+      halo shows as an interval that reaches down to zero. It does not depend on the recipe. On a
+      grid, only points that share no star are used, here and below.
+    - ``sigma_r_accreted_correlation``, ``beta_accreted_correlation``: correlation over the cells with
+      the fraction of accreted stars (figures 7 and 8), median and intervals over as many bootstrap
+      samples of the cells. Noise in sigma_r pulls it towards zero. Needs feh and alpha_fe and
+      ``population = "all"``.
+
+    Parameters
+    ----------
+    map
+        Cells, see above.
+    nside
+        Of the healpix map; a power of two.
+    extent, step, radius
+        Of the grid [kpc].
+    bins
+        Edges of radial bins [kpc], or ``"none"`` for all stars together.
+    population
+        Stars to use; other than ``"all"`` needs feh and alpha_fe.
+    line
+        What divides the populations.
+    min_stars
+        Cells with fewer stars have no value.
+    recipe
+        See above.
+    n_draws
+        Draws of the velocities, or from the posterior.
+    drop
+        Fraction of the stars of a cell that each draw leaves out.
+    correlation
+        Which coefficient.
+    """
+
+    name: ClassVar[str] = "sky-map"
+    reference: ClassVar[str] = "2024arXiv240612969H"
+    assumes: ClassVar[tuple[str, ...]] = ("known Gaussian errors",)
+    yields: ClassVar[tuple[str, ...]] = (
+        "sigma_r",
+        "beta",
+        "sigma_r_lowest",
+        "sigma_r_highest",
+        "asymmetry",
+        "sigma_r_accreted_correlation",
+        "beta_accreted_correlation",
+    )
+
+    map: Literal["healpix", "quadrants", "xy", "xz"] = "healpix"
+    nside: int = 4
+    extent: float = 30.0
+    step: float = 1.0
+    radius: float = 2.0
+    bins: Edges = "none"
+    population: Literal["all", "accreted", "in-situ"] = "all"
+    line: ChemicalLine = field(default_factory=ChemicalLine)
+    min_stars: int = 10
+    recipe: Literal["as-published", "deconvolved"] = "as-published"
+    n_draws: int = 1000
+    drop: float = 0.1
+    correlation: Literal["pearson", "spearman"] = "spearman"
+
+    def __post_init__(self) -> None:
+        check_edges(self.bins)
+        n = self.nside
+        require(1 <= n <= 1024 and n & (n - 1) == 0, f"nside: a power of two to 1024 (got {n})")
+        for name in ("extent", "step", "radius"):
+            require(getattr(self, name) > 0.0, f"{name} is positive (got {getattr(self, name):g})")
+        require(self.extent / self.step <= 500.0, "step: at most 1001 grid points along an axis")
+        require(self.min_stars >= 5, f"min_stars: at least 5 (got {self.min_stars})")
+        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
+        require(0.0 <= self.drop <= 0.5, f"drop is between 0 and 0.5 (got {self.drop:g})")
+
+    def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
+        """Rows of every cell and of the summaries; a row says why it has no value.
+
+        Raises
+        ------
+        InputError
+            If a position, velocity or, where populations are divided, abundance is not finite or
+            missing.
+        """
+        check_finite(catalogue)
+        accreted = self._accreted(catalogue)
+        used = np.ones(len(catalogue), dtype=bool)
+        if self.population != "all":
+            assert accreted is not None
+            used = accreted if self.population == "accreted" else ~accreted
+        rows: list[Estimate] = []
+        for bin_ in radial_bins(catalogue.r, self.bins):
+            chosen = bin_.rows[used[bin_.rows]]
+            part = catalogue.select(chosen)
+            cells = self._cells(part)
+            where = {"r_lo": bin_.r_lo, "r_hi": bin_.r_hi}
+            fraction = None
+            if accreted is not None and self.population == "all":
+                fraction = fractions(accreted[chosen].astype(float), cells)
+            rows += self._map(part, cells, bin_.index, where, fraction, rng)
+        return Estimates(sorted(rows, key=lambda row: self.yields.index(row.quantity)))
+
+    def _accreted(self, catalogue: Catalogue) -> NDArray[np.bool_] | None:
+        """Which stars (N,) are accreted; None where that is neither known nor asked for."""
+        known = "feh" in catalogue and "alpha_fe" in catalogue
+        if not known and self.population == "all":
+            return None
+        feh, alpha_fe = catalogue["feh"], catalogue["alpha_fe"]
+        bad = ~(np.isfinite(feh) & np.isfinite(alpha_fe))
+        if bad.any():
+            raise InputError(
+                f"{catalogue.origin}: feh or alpha_fe of {bad.sum()} of {len(bad)} stars is not finite "
+                f"(first rows: {', '.join(map(str, np.flatnonzero(bad)[:3]))})"
+            )
+        return self.line.accreted(feh, alpha_fe)
+
+    def _cells(self, catalogue: Catalogue) -> Cells:
+        if self.map in ("xy", "xz"):
+            axes = (0, 1) if self.map == "xy" else (0, 2)
+            grid = catalogue.position[:, axes]
+            return grid_cells(grid, self.extent, self.step, self.radius)
+        direction = seen_from_sun(catalogue)[0]
+        if self.map == "quadrants":
+            return Cells.of_numbers(quadrant(direction), 4)
+        import healpy
+
+        pixel = healpy.vec2pix(self.nside, *direction.T) if len(direction) else np.empty(0, int)
+        return Cells.of_numbers(np.asarray(pixel, dtype=np.int64), 12 * self.nside**2)
+
+    def _map(
+        self,
+        catalogue: Catalogue,
+        cells: Cells,
+        index: int,
+        where: dict[str, float],
+        fraction: FloatArray | None,
+        rng: np.random.Generator,
+    ) -> list[Estimate]:
+        """Rows of one radial bin."""
+        sigma = self._dispersions(catalogue, cells, rng)
+        r = catalogue.r
+        rows, middle = [], np.full((2, len(cells)), np.nan)
+        for k in range(len(cells)):
+            members = cells.members(k)
+            radius = float(np.median(r[members])) if len(members) else np.nan
+            there = {**where, "r": radius, "bin": k + index * len(cells)}
+            found = sigma[k]
+            if isinstance(found, str):
+                rows += [Estimate.undetermined(q, found, **there) for q in self.yields[:2]]
+                continue
+            pair = (found[:, 0], anisotropy(found))
+            for m, draws in enumerate(pair):
+                row = Estimate.from_draws(self.yields[m], draws, **there)
+                middle[m, k] = row.value
+                rows.append(row)
+        there = {**where, "r": float(np.median(r)) if len(r) else np.nan, "bin": index}
+        rows += _extremes(sigma, there)
+        rows.append(self._asymmetry(catalogue, cells, there, rng))
+        for m, quantity in enumerate(self.yields[5:]):
+            apart = cells.independent
+            known = None if fraction is None else fraction[apart]
+            rows.append(self._correlation(quantity, middle[m, apart], known, there, rng))
+        return rows
+
+    def _dispersions(
+        self, catalogue: Catalogue, cells: Cells, rng: np.random.Generator
+    ) -> list[FloatArray | str]:
+        """Draws (n_draws, 3) of the dispersions of each cell, or why there are none."""
+        v, S = catalogue.spherical_velocity, catalogue.spherical_covariance
+        size = np.diff(cells.first)
+        out: list[FloatArray | str] = [
+            f"too few stars: {n}, at least {self.min_stars} are needed" for n in size
+        ]
+        enough = np.flatnonzero(size >= self.min_stars)
+        if self.recipe == "as-published":
+            kept = cells.subset(enough)
+            drawn = drawn_dispersions(v, S, kept, self.n_draws, self.drop, rng)
+            for m, cell in enumerate(enough):
+                positive = bool(np.all(drawn[m] > 0.0))
+                out[int(cell)] = drawn[m] if positive else "the velocities have no scatter"
+            return out
+        for cell in enough:
+            k = int(cell)
+            members = cells.members(k)
+            try:
+                fit = fit_ellipsoid(v[members], S[members])
+                hidden = bool(fit.hidden.any())
+                out[k] = fit.note() if hidden else fit.draws(self.n_draws, rng)[1]
+            except EstimationError as error:
+                out[k] = str(error)
+        return out
+
+    def _asymmetry(
+        self, catalogue: Catalogue, cells: Cells, there: dict[str, float], rng: np.random.Generator
+    ) -> Estimate:
+        quantity = "asymmetry"
+        chosen = cells.independent[np.diff(cells.first)[cells.independent] >= self.min_stars]
+        v_r = catalogue.spherical_velocity[:, 0]
+        noise = catalogue.spherical_covariance[:, 0, 0]
+        value, error = log_dispersion(v_r, noise, cells.subset(chosen))
+        good = np.isfinite(value)
+        if good.sum() < 4:
+            return Estimate.undetermined(
+                quantity, f"too few cells with enough stars: {good.sum()}", **there
+            )
+        draws = scatter_posterior(value[good], error[good], self.n_draws, rng)
+        return Estimate.from_draws(quantity, draws, **there)
+
+    def _correlation(
+        self,
+        quantity: str,
+        values: FloatArray,
+        fraction: FloatArray | None,
+        there: dict[str, float],
+        rng: np.random.Generator,
+    ) -> Estimate:
+        if self.population != "all":
+            return Estimate.undetermined(
+                quantity, f"only {self.population} stars are mapped", **there
+            )
+        if fraction is None:
+            return Estimate.undetermined(quantity, "no columns feh and alpha_fe", **there)
+        good = np.isfinite(values)
+        if good.sum() < _FEWEST_CELLS:
+            return Estimate.undetermined(
+                quantity, f"too few cells with enough stars: {good.sum()}", **there
+            )
+        draws = bootstrap_correlation(
+            fraction[good], values[good], self.correlation, self.n_draws, rng
+        )
+        if not np.all(np.isfinite(draws)):
+            note = "the fraction of accreted stars is the same in nearly all cells"
+            return Estimate.undetermined(quantity, note, **there)
+        return Estimate.from_draws(quantity, draws, **there)
+
+
+def drawn_dispersions(
+    v: FloatArray,
+    S: FloatArray,
+    cells: Cells,
+    n_draws: int,
+    drop: float,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Dispersions (cells, n_draws, 3) of velocities drawn again, without some of the stars.
+
+    Han et al. (2024, section 2). Velocities are drawn from their first-order covariance; a star in
+    several cells has the same draw in all. Each cell leaves out its own stars, ``drop`` times their
+    number, rounded. Variances have n - 1 in the denominator.
+
+    Parameters
+    ----------
+    v
+        (N, 3) velocities [km/s].
+    S
+        (N, 3, 3) error covariances [(km/s)^2].
+    cells
+        Stars of each cell, two or more.
+    """
+    out = np.empty((len(cells), n_draws, 3))
+    if len(cells):
+        stars = cells.stars.copy()
+        _draw_dispersions(np.ascontiguousarray(v), _roots(S), cells.first, stars, drop, rng, out)
+    return out
+
+
+def _roots(S: FloatArray) -> FloatArray:
+    """Lower triangular roots (N, 3, 3) of covariances that may be singular."""
+    root = np.zeros_like(S)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for j in range(3):
+            rest = S[:, j, j] - np.sum(root[:, j, :j] ** 2, axis=1)
+            real = rest > 1e-12 * S[:, j, j]
+            root[:, j, j] = np.sqrt(np.where(real, rest, 0.0))
+            for i in range(j + 1, 3):
+                below = S[:, i, j] - np.sum(root[:, i, :j] * root[:, j, :j], axis=1)
+                root[:, i, j] = np.where(real, below / root[:, j, j], 0.0)
+    return root
+
+
+@numba.njit(cache=True)
+def _draw_dispersions(
+    v: FloatArray,
+    root: FloatArray,
+    first: IntArray,
+    stars: IntArray,
+    drop: float,
+    rng: np.random.Generator,
+    out: FloatArray,
+) -> None:
+    """Fill ``out`` (cells, n_draws, 3); ``stars`` is shuffled within the cells.
+
+    Sums are taken over all stars of a cell about its own mean, and those of the stars left out,
+    the first of a partial shuffle, are subtracted.
+    """
+    n_cells, n_draws = out.shape[0], out.shape[1]
+    drawn = np.empty_like(v)
+    middle = np.zeros((n_cells, 3))
+    for c in range(n_cells):
+        for k in range(first[c], first[c + 1]):
+            middle[c] += v[stars[k]] / (first[c + 1] - first[c])
+    for draw in range(n_draws):
+        for i in range(v.shape[0]):
+            a, b, d = rng.standard_normal(), rng.standard_normal(), rng.standard_normal()
+            drawn[i, 0] = v[i, 0] + root[i, 0, 0] * a
+            drawn[i, 1] = v[i, 1] + root[i, 1, 0] * a + root[i, 1, 1] * b
+            drawn[i, 2] = v[i, 2] + root[i, 2, 0] * a + root[i, 2, 1] * b + root[i, 2, 2] * d
+        for c in range(n_cells):
+            n = first[c + 1] - first[c]
+            left_out = int(np.floor(drop * n + 0.5))
+            for k in range(left_out):
+                here = first[c] + k
+                other = here + int(rng.random() * (n - k))
+                stars[here], stars[other] = stars[other], stars[here]
+            _scatter(drawn, stars[first[c] + left_out : first[c + 1]], middle[c], out[c, draw])
+
+
+@numba.njit(cache=True)
+def _scatter(drawn: FloatArray, stars: IntArray, middle: FloatArray, out: FloatArray) -> None:
+    """Fill ``out`` (3,) with the standard deviations of some stars, summed about ``middle``."""
+    n = stars.size
+    a = b = c = aa = bb = cc = 0.0
+    for k in range(n):
+        i = stars[k]
+        x, y, z = drawn[i, 0] - middle[0], drawn[i, 1] - middle[1], drawn[i, 2] - middle[2]
+        a, b, c = a + x, b + y, c + z
+        aa, bb, cc = aa + x * x, bb + y * y, cc + z * z
+    out[0] = np.sqrt(max(aa - a * a / n, 0.0) / (n - 1))
+    out[1] = np.sqrt(max(bb - b * b / n, 0.0) / (n - 1))
+    out[2] = np.sqrt(max(cc - c * c / n, 0.0) / (n - 1))
+
+
+def _extremes(sigma: list[FloatArray | str], there: dict[str, float]) -> list[Estimate]:
+    """Lowest and highest sigma_r over the cells, as the cell's own rows have them."""
+    drawn = [draws[:, 0] for draws in sigma if not isinstance(draws, str)]
+    names = ("sigma_r_lowest", "sigma_r_highest")
+    if not drawn:
+        return [Estimate.undetermined(q, "no cell has a value", **there) for q in names]
+    middle = np.array([np.median(draws) for draws in drawn])
+    ends = (drawn[int(np.argmin(middle))], drawn[int(np.argmax(middle))])
+    return [Estimate.from_draws(q, draws, **there) for q, draws in zip(names, ends, strict=True)]
+
+
+def bootstrap_correlation(
+    x: FloatArray,
+    y: FloatArray,
+    kind: Literal["pearson", "spearman"],
+    n_draws: int,
+    rng: np.random.Generator,
+) -> FloatArray:
+    """Correlations (n_draws,) of resampled pairs x, y (n,); NaN where one is constant."""
+    rows = rng.integers(len(x), size=(n_draws, len(x)))
+    a, b = x[rows], y[rows]
+    if kind == "spearman":
+        from scipy.stats import rankdata
+
+        a, b = rankdata(a, axis=1), rankdata(b, axis=1)
+    a = a - a.mean(axis=1, keepdims=True)
+    b = b - b.mean(axis=1, keepdims=True)
+    product = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray((a * b).sum(axis=1) / np.where(product > 0.0, product, np.nan))
