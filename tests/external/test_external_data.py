@@ -164,9 +164,14 @@ def test_our_sampler_draws_the_gaia_challenge_halo(shared_data):
 
 #: The README states z = 0.02 kpc; the file's own columns, on average over its stars, follow from 0.0300.
 SUN = Sun(x=-8.3, z=0.03, vx=11.1, vy=244.24, vz=7.25)
-GALACTIC = "-,-,-,-,-,-,l,b,distance,vlos,pm_l,pm_b,distance_err,vlos_err,pm_l_err,pm_b_err,feh"
+GALACTIC = "-,-,-,-,-,-,l,b,distance,vlos,pm_l,pm_b,distance_err,vlos_err,pm_l_err,pm_b_err"
 GALACTOCENTRIC = "x,y,z,vx,vy,vz" + 11 * ",-"
-WHOLE, MORE = "KGiant_edr3_metal_sgr_20.txt", {"sky": ",-,-,-,-,-,pm_corr", "space": 6 * ",-"}
+WHOLE, MORE = (
+    "KGiant_edr3_metal_sgr_20.txt",
+    {"sky": ",feh,-,-,-,-,-,pm_corr", "space": 6 * ",-"},
+)
+#: The 17th row of the transposed files is the correlation (+-0.7), not the [Fe/H] that their README says.
+LYING = {"sky": ",pm_corr", "space": ""}
 TRANSPOSED = ("KGiant_nosgr_50+.txt", "KGiant_YPP24sgr_50+.txt", "KGiant_YPP24sgr_40+.txt")
 
 
@@ -177,7 +182,7 @@ def test_segue_galactocentric_columns_follow_from_the_heliocentric_ones(shared_d
     The file's axes are the Galactic ones; ours, as astropy's, are tilted by the height of the Sun.
     """
     path = shared_data / "segue-kgiants" / name
-    more = MORE if name == WHOLE else {"sky": "", "space": ""}
+    more = MORE if name == WHOLE else LYING
     kept = {"sun": SUN, "drop": "unphysical,duplicates"}
     sky = read_catalogue(path, GALACTIC + more["sky"], **kept)
     space = read_catalogue(path, GALACTOCENTRIC + more["space"], **kept)
@@ -213,6 +218,6 @@ def test_segue_unphysical_stars_are_named_or_counted(shared_data):
 def test_segue_transposed_files_are_read_as_they_lie(shared_data):
     for name, n in zip(TRANSPOSED, (255, 253, 531), strict=True):
         path = shared_data / "segue-kgiants" / name
-        kept = read_catalogue(path, GALACTIC, sun=SUN, drop="unphysical")
+        kept = read_catalogue(path, GALACTIC + LYING["sky"], sun=SUN, drop="unphysical")
         assert len(kept) + sum(kept.dropped.values()) == n
         assert kept.r.min() > (40.0 if "40+" in name else 50.0) - 1.0

@@ -1,0 +1,266 @@
+"""The apex of a dipole: its sign, its angles, and the prior of the papers, handled once.
+
+A field cos(theta_apex) mu has two names: (mu, apex) and (-mu, antipode) are the same vector
+d = mu n(l_apex, b_apex), the velocity that the stars have on average. Everything here works with
+that vector and gives it its name at the end. The name is, in all of this package,
+
+    mu_dipole <= 0,    v_travel = -mu_dipole >= 0,    d = -v_travel n(l_apex, b_apex):
+
+the apex is where the stars come from, and the direction towards which the Galactic centre travels
+through its halo. Li et al. (2026) and Bystrom et al. (2025) quote mu_dipole < 0 and an apex in the
+south, Petersen & Penarrubia (2021) and Yaaqib et al. (2024) v_travel > 0 and the same apex: no
+mapping is needed. :func:`antipode` maps to and from papers that quote a positive dipole, whose
+apex is where the stars recede.
+
+Longitude and latitude are those of the Galactocentric axes: l = 0 is the direction from the Sun to
+the centre, l = 90 deg that of Galactic rotation, b = 90 deg north.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from haloassay.errors import EstimationError
+from haloassay.estimate import Estimate
+from haloassay.estimators.linear_field import LinearField
+
+FloatArray = NDArray[np.float64]
+
+#: Length of the mean of the unit vectors of longitude below which the circle is covered evenly.
+_EVEN: Final = 0.1
+
+#: Fewest effectively independent draws that may stand behind a posterior.
+_FEWEST: Final = 400
+
+
+def dipole_vector(mu: ArrayLike, lon: ArrayLike, lat: ArrayLike) -> FloatArray:
+    """(..., 3) velocity mu n(l, b) [km/s] of a dipole ``mu`` [km/s] with its apex at l, b [deg]."""
+    mu = np.asarray(mu, dtype=float)
+    lon, lat = np.radians(lon), np.radians(lat)
+    return np.stack(
+        [mu * np.cos(lat) * np.cos(lon), mu * np.cos(lat) * np.sin(lon), mu * np.sin(lat)], axis=-1
+    )
+
+
+def apex(vector: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Name of dipoles: mu_dipole <= 0 [km/s], l_apex in (-180, 180] and b_apex [deg].
+
+    Parameters
+    ----------
+    vector
+        (..., 3) mean velocity of the stars [km/s].
+    """
+    x, y, z = np.moveaxis(-np.asarray(vector, dtype=float), -1, 0)
+    R = np.hypot(x, y)
+    return -np.hypot(R, z), np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, R))
+
+
+def antipode(
+    mu: ArrayLike, lon: ArrayLike, lat: ArrayLike
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Give the other name of the same dipole: -mu, l + 180 in (-180, 180], -b [deg]."""
+    lon = -wrapped(-np.asarray(lon, dtype=float) - 180.0)
+    return -np.asarray(mu, dtype=float), lon, -np.asarray(lat, dtype=float)
+
+
+def wrapped(angle: ArrayLike) -> FloatArray:
+    """Angle [deg] in [-180, 180)."""
+    return np.asarray((np.asarray(angle, dtype=float) + 180.0) % 360.0 - 180.0)
+
+
+def around_centre(lon: FloatArray) -> FloatArray:
+    """Draws of a longitude [deg] unrolled about their circular mean, so that percentiles are sound.
+
+    The mean is in [-180, 180); draws may lie beyond that range, up to half a turn from the mean.
+    """
+    sine, cosine = np.sin(np.radians(lon)).mean(), np.cos(np.radians(lon)).mean()
+    centre = np.degrees(np.arctan2(sine, cosine))
+    return np.asarray(centre + wrapped(lon - centre))
+
+
+def apex_rows(vector: FloatArray, speed: str, **where: float) -> list[Estimate]:
+    """Rows of ``speed`` (``mu_dipole`` or ``v_travel``), apex_l and apex_b of draws (n, 3) of d.
+
+    Intervals of the longitude are about its circular mean, and widen to the whole circle as the
+    dipole vanishes; where the draws cover the circle evenly there is no longitude to speak of, and
+    the row says so.
+    """
+    mu, lon, lat = apex(vector)
+    rows = [Estimate.from_draws(speed, mu if speed == "mu_dipole" else -mu, **where)]
+    if abs(np.exp(1j * np.radians(lon)).mean()) < _EVEN:
+        note = "the draws of the apex cover the circle: no dipole, or one towards a pole"
+        rows.append(Estimate.undetermined("apex_l", note, **where))
+    else:
+        rows.append(Estimate.from_draws("apex_l", around_centre(lon), **where))
+    rows.append(Estimate.from_draws("apex_b", lat, **where))
+    return rows
+
+
+def dispersion_row(
+    name: str, field: LinearField, which: int, sigma: FloatArray, **where: float
+) -> Estimate:
+    """Row of a dispersion; without a value where its posterior leans on a bound of its prior."""
+    low, high = field.bounded(which)
+    if not (low or high):
+        return Estimate.from_draws(name, sigma[:, which], **where)
+    lo, hi = np.exp(field.bounds)
+    if low:
+        note = f"the dispersion is not resolved from its lower bound, {lo:g} km/s: errors hide it"
+    else:
+        note = f"the dispersion reaches its upper bound, {hi:g} km/s: are the units right?"
+    return Estimate.undetermined(name, note, **where)
+
+
+def resample(weights: FloatArray, n_draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """(n_draws,) rows drawn by ``weights``, at equal steps of their sum.
+
+    Raises
+    ------
+    EstimationError
+        If fewer than 400 (or ``n_draws``) draws would be effectively independent.
+    """
+    total = weights.sum()
+    effective = total**2 / np.sum(weights**2) if total > 0.0 else 0.0
+    if effective < min(_FEWEST, n_draws):
+        raise EstimationError(
+            "the stars do not determine the field: its posterior fills or leaves the prior "
+            f"({effective:.0f} of {len(weights)} draws count)"
+        )
+    steps = (rng.random() + np.arange(n_draws)) / n_draws * total
+    return rng.permutation(np.searchsorted(np.cumsum(weights)[:-1], steps))
+
+
+def draw_field(
+    field: LinearField,
+    largest: float,
+    others: float,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> tuple[FloatArray, FloatArray]:
+    """Posterior draws of a field whose first three parameters are its dipole d.
+
+    Parameters
+    ----------
+    field
+        Sums of the data.
+    largest
+        Bound of the prior of abs(mu_dipole) [km/s], uniform and isotropic.
+    others
+        Bound of the uniform priors of the other parameters [km/s].
+    n_draws
+        Number of draws.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    sigma
+        (n_draws, s) dispersions [km/s].
+    q
+        (n_draws, p) parameters [km/s].
+
+    Raises
+    ------
+    EstimationError
+        If the stars do not determine the field.
+    """
+    sigma = field.draw_sigma(4 * n_draws, rng)
+    rows = np.repeat(np.arange(len(sigma)), 2)
+    given = field.at(np.log(sigma))
+    mean, covariance = given.mean[rows], given.covariance[rows]
+    d, log_weight = draw_isotropic(mean[:, :3], covariance[:, :3, :3], largest, rng)
+    # the others given d
+    slope = np.linalg.solve(covariance[:, :3, :3], covariance[:, :3, 3:])
+    rest = mean[:, 3:] + np.einsum("nij,ni->nj", slope, d - mean[:, :3])
+    left = covariance[:, 3:, 3:] - np.swapaxes(slope, 1, 2) @ covariance[:, :3, 3:]
+    scatter = rng.standard_normal(rest.shape)
+    rest = rest + np.einsum("nij,nj->ni", np.linalg.cholesky(left), scatter)
+    weights = np.exp(log_weight - log_weight.max()) * np.all(np.abs(rest) <= others, axis=1)
+    kept = resample(weights, n_draws, rng)
+    return sigma[rows[kept]], np.concatenate([d, rest], axis=1)[kept]
+
+
+def draw_isotropic(
+    mean: FloatArray, covariance: FloatArray, largest: float, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
+    """Dipoles whose likelihood is Gaussian, under the prior of the papers.
+
+    The prior is uniform in abs(mu) up to ``largest`` and isotropic in the direction of the apex: a
+    density abs(d)^-2 in Cartesian components, singular at d = 0. In polar coordinates it is flat, and
+    given the direction abs(mu) is a truncated Gaussian, drawn as such. Three directions in four come
+    from the Gaussian and one from the whole sphere; their importance is known in closed form, and
+    bounded.
+
+    Parameters
+    ----------
+    mean, covariance
+        (n, 3) and (n, 3, 3): likelihood of d, one for each draw [km/s].
+    largest
+        Bound of the prior [km/s].
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    d
+        (n, 3) draws [km/s].
+    log_weight
+        (n,) logarithm of their importance, relative to draws of the Gaussian under a flat prior.
+    """
+    from scipy.stats import truncnorm
+
+    n = len(mean)
+    root = np.linalg.cholesky(covariance)
+    direction = rng.standard_normal((n, 3))
+    gaussian = np.arange(n) % 4 > 0
+    turned = mean + np.einsum("nij,nj->ni", root, direction)
+    direction = np.where(gaussian[:, None], turned, direction)
+    direction /= np.linalg.norm(direction, axis=1)[:, None]
+    # whitened: |L^-1 (mu e - mean)|^2 = (x - t)^2 + ..., with x = mu / spread
+    e = np.linalg.solve(root, direction[:, :, None])[..., 0]
+    m = np.linalg.solve(root, mean[:, :, None])[..., 0]
+    spread = 1.0 / np.linalg.norm(e, axis=1)
+    t = spread * np.einsum("ni,ni->n", e, m)
+    end = largest / spread
+    log_norm = -1.5 * np.log(2.0 * np.pi) - np.log(np.einsum("nii->ni", root)).sum(axis=1)
+    log_norm += 0.5 * (t**2 - np.einsum("ni,ni->n", m, m))
+    flat = log_norm + np.log(spread) + _log_moment_0(t, end)
+    projected = log_norm + 3.0 * np.log(spread) + _log_moment_2(t)
+    sphere = -np.log(4.0 * np.pi)
+    proposal = np.logaddexp(np.log(0.75) + projected, np.log(0.25) + sphere)
+    log_weight = sphere - np.log(largest) + flat - proposal
+    x = t + truncnorm.ppf(rng.random(n), -t, end - t)
+    return direction * np.clip(x * spread, 0.0, largest)[:, None], log_weight
+
+
+def _log_moment_0(t: FloatArray, end: FloatArray) -> FloatArray:
+    """Logarithm of the integral of exp(-(x - t)^2 / 2) over x from 0 to ``end``."""
+    from scipy.special import log_ndtr
+
+    # from the side on which both tails are small
+    flip = t > 0.5 * end
+    high = np.where(flip, t, end - t)
+    low = np.where(flip, t - end, -t)
+    with np.errstate(divide="ignore"):
+        gap = np.log(-np.expm1(np.minimum(log_ndtr(low) - log_ndtr(high), -1e-300)))
+    return np.asarray(0.5 * np.log(2.0 * np.pi) + log_ndtr(high) + gap)
+
+
+def _log_moment_2(t: FloatArray) -> FloatArray:
+    """Logarithm of the integral of x^2 exp(-(x - t)^2 / 2) over x > 0."""
+    from scipy.special import erfcx, log_ndtr
+
+    root = np.sqrt(2.0 * np.pi)
+    positive = np.maximum(t, 0.0)
+    right = np.exp(log_ndtr(positive)) * root * (1.0 + positive**2)
+    right += positive * np.exp(-0.5 * positive**2)
+    negative = np.clip(t, -20.0, 0.0)
+    mills = np.sqrt(0.5 * np.pi) * erfcx(-negative / np.sqrt(2.0))
+    left = np.log((1.0 + negative**2) * mills + negative)
+    far = np.maximum(-t, 20.0)
+    tail = np.log(2.0 / far**3 * (1.0 - 6.0 / far**2 + 45.0 / far**4))
+    below = np.where(t < -20.0, tail, left) - 0.5 * np.minimum(t, 0.0) ** 2
+    return np.asarray(np.where(t > 0.0, np.log(right), below))

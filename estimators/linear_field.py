@@ -1,0 +1,317 @@
+"""Velocity fields that are linear in their parameters, with Gaussian scatter of unknown size.
+
+Stars with data y_i (m,), design X_i (m, p) and error covariance E_i (m, m) are taken as
+
+    y_i ~ N(X_i q, diag(sigma^2) + E_i).
+
+For given dispersions sigma the likelihood of q is a Gaussian, known from sums over the stars. The
+sums are smooth functions of ln sigma: they are made once, at Chebyshev nodes around the posterior,
+and everything after that no longer depends on the number of stars.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numba
+import numpy as np
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
+
+from haloassay.errors import EstimationError
+from haloassay.estimators.posterior import explore, quadrature
+
+FloatArray = NDArray[np.float64]
+
+#: Log prior density (n,) of (n, s) logarithms of the dispersions.
+LogPrior = Callable[[FloatArray], FloatArray]
+
+#: Relative accuracy of the interpolated sums, and the largest number of nodes along one axis.
+_ACCURACY: Final = 1e-11
+_MOST_NODES: Final = 40
+
+#: Half width of the tabulated box in standard deviations of ln sigma, and its least half width.
+_REACH: Final = 9.0
+_LEAST: Final = 0.03
+
+
+@dataclass(frozen=True, eq=False)
+class Channel:
+    """Data that share dispersions.
+
+    Parameters
+    ----------
+    y
+        (N, m) data, m = 1 or 2 [km/s].
+    X
+        (N, m, p) design: the mean of y is X q.
+    E
+        (N, m, m) error covariance [(km/s)^2].
+    """
+
+    y: FloatArray
+    X: FloatArray
+    E: FloatArray
+
+    @property
+    def augmented(self) -> FloatArray:
+        """(N, m, p + 1) design with the data as its last column."""
+        return np.ascontiguousarray(np.concatenate([self.X, self.y[:, :, None]], axis=2))
+
+
+@dataclass(frozen=True, eq=False)
+class Conditional:
+    """Gaussian likelihood of q for each of n sets of dispersions.
+
+    Parameters
+    ----------
+    log_evidence
+        (n,) logarithm of the likelihood integrated over q with a flat prior.
+    mean
+        (n, p) mean [km/s].
+    root
+        (n, p, p) lower root of the precision matrix, root root^T.
+    """
+
+    log_evidence: FloatArray
+    mean: FloatArray
+    root: FloatArray
+
+    @property
+    def covariance(self) -> FloatArray:
+        """(n, p, p) covariance [(km/s)^2]."""
+        inverse = np.linalg.inv(self.root)
+        return np.swapaxes(inverse, 1, 2) @ inverse
+
+
+@numba.njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _add_sums(Z: FloatArray, E: FloatArray, square: FloatArray, out: FloatArray) -> None:
+    """Add the sums of all stars to ``out`` (K, k (k + 1) / 2 + 1), for ``square`` (K, m) sigma^2.
+
+    A row holds the upper triangle of sum_i Z_i^T W_i Z_i, W_i = (diag(sigma^2) + E_i)^-1, and
+    -sum_i ln det W_i.
+    """
+    N, m, k = Z.shape
+    K, n = square.shape[0], k * (k + 1) // 2
+    first, second, cross = np.empty((3, n))
+    for star in range(N):
+        at = 0
+        for i in range(k):
+            for j in range(i, k):
+                first[at] = Z[star, 0, i] * Z[star, 0, j]
+                if m == 2:
+                    second[at] = Z[star, 1, i] * Z[star, 1, j]
+                    cross[at] = Z[star, 0, i] * Z[star, 1, j] + Z[star, 1, i] * Z[star, 0, j]
+                at += 1
+        for node in range(K):
+            a = square[node, 0] + E[star, 0, 0]
+            if m == 1:
+                w = 1.0 / a
+                for at in range(n):
+                    out[node, at] += w * first[at]
+                out[node, n] += np.log(a)
+            else:
+                b, c = square[node, 1] + E[star, 1, 1], E[star, 0, 1]
+                determinant = a * b - c * c
+                w1, w2, w12 = b / determinant, a / determinant, -c / determinant
+                for at in range(n):
+                    out[node, at] += w1 * first[at] + w2 * second[at] + w12 * cross[at]
+                out[node, n] += np.log(determinant)
+
+
+def sums(channel: Channel, sigma: FloatArray) -> FloatArray:
+    """(K, q) sums over the stars for ``sigma`` (K, m) [km/s], as :func:`_add_sums` lays them out."""
+    Z = channel.augmented
+    k = Z.shape[2]
+    out = np.zeros((len(sigma), k * (k + 1) // 2 + 1))
+    _add_sums(Z, np.ascontiguousarray(channel.E), np.ascontiguousarray(sigma**2), out)
+    return out
+
+
+def conditional(total: FloatArray, p: int) -> Conditional:
+    """Likelihood of q from the sums (n, ...) of all channels together.
+
+    Raises
+    ------
+    EstimationError
+        If the stars leave a combination of the parameters free.
+    """
+    i, j = np.triu_indices(p + 1)
+    matrix = np.empty((len(total), p + 1, p + 1))
+    matrix[:, i, j] = matrix[:, j, i] = total[:, :-1]
+    # the least curvature in units in which every parameter alone has one
+    scale = np.sqrt(np.einsum("nii->ni", matrix[:, :p, :p]))
+    if not np.all(scale > 0.0):
+        raise EstimationError("the stars say nothing of one of the parameters of the field")
+    unit = matrix[:, :p, :p] / (scale[:, :, None] * scale[:, None, :])
+    if np.linalg.eigvalsh(unit[0])[0] < 1e-9:
+        raise EstimationError("the stars lie such that a combination of the parameters is free")
+    root = np.linalg.cholesky(matrix[:, :p, :p])
+    z = np.linalg.solve(root, matrix[:, :p, p:])
+    mean = np.linalg.solve(np.swapaxes(root, 1, 2), z)[..., 0]
+    misfit = matrix[:, p, p] - np.sum(z[..., 0] ** 2, axis=1) + total[:, -1]
+    log_root = np.log(np.einsum("nii->ni", root)).sum(axis=1)
+    return Conditional(-0.5 * misfit - log_root, mean, np.asarray(root, dtype=np.float64))
+
+
+class LinearField:
+    """Posterior of the dispersions and, given them, of the linear parameters of a field.
+
+    Parameters
+    ----------
+    channels
+        Data; each has one or two dispersions of its own, in this order.
+    bounds
+        Least and greatest dispersion [km/s].
+    log_prior
+        Prior density of the logarithms of all dispersions, inside the bounds.
+
+    Raises
+    ------
+    EstimationError
+        If the stars do not determine the field.
+    """
+
+    def __init__(
+        self, channels: tuple[Channel, ...], bounds: tuple[float, float], log_prior: LogPrior
+    ) -> None:
+        self.channels, self.log_prior = channels, log_prior
+        self.p = channels[0].X.shape[2]
+        self.sizes = [channel.y.shape[1] for channel in channels]
+        self.bounds = np.log(bounds[0]), np.log(bounds[1])
+        self.best, self.width = self._optimum()
+        reach = np.maximum(_REACH * self.width, _LEAST)
+        self.lo = np.maximum(self.best - reach, self.bounds[0])
+        self.hi = np.minimum(self.best + reach, self.bounds[1])
+        self._tables = [self._table(k) for k in range(len(channels))]
+
+    def exact(self, log_sigma: FloatArray) -> Conditional:
+        """Likelihood of q at (n, s) logarithms of the dispersions, from all stars."""
+        parts = zip(self.channels, self._split(np.exp(log_sigma)), strict=True)
+        return conditional(np.sum([sums(channel, part) for channel, part in parts], axis=0), self.p)
+
+    def at(self, log_sigma: FloatArray) -> Conditional:
+        """:meth:`exact`, interpolated; inside the box ``lo``, ``hi`` only."""
+        unit = 2.0 * (log_sigma - self.lo) / (self.hi - self.lo) - 1.0
+        total = np.zeros((len(unit), self._tables[0].shape[-1]))
+        for table, part in zip(self._tables, self._split(unit), strict=True):
+            basis = [
+                chebyshev.chebvander(u, n - 1)
+                for u, n in zip(part.T, table.shape[:-1], strict=True)
+            ]
+            if len(basis) == 1:
+                total += basis[0] @ table
+            else:
+                both = basis[0][:, :, None] * basis[1][:, None, :]
+                total += both.reshape(len(unit), -1) @ table.reshape(-1, table.shape[-1])
+        return conditional(total, self.p)
+
+    def log_density(self, log_sigma: FloatArray) -> FloatArray:
+        """(n,) log posterior density of (n, s) ln sigma, q integrated out; -inf outside the box."""
+        inside = np.all((log_sigma >= self.lo) & (log_sigma <= self.hi), axis=1)
+        out = np.full(len(log_sigma), -np.inf)
+        for rows in np.array_split(np.flatnonzero(inside), 1 + len(log_sigma) // 8192):
+            if len(rows):
+                points = log_sigma[rows]
+                out[rows] = self.at(points).log_evidence + self.log_prior(points)
+        return out
+
+    def draw_sigma(self, n_draws: int, rng: np.random.Generator) -> FloatArray:
+        """(n_draws, s) draws of the dispersions [km/s].
+
+        One dispersion by quadrature; more by importance sampling, or by quadrature where their
+        posterior is not near enough to a Gaussian for that.
+        """
+        start = np.clip(self.best, self.lo + 1e-9, self.hi - 1e-9)
+        way = self.log_density, start, self.width, n_draws, rng
+        if len(start) > 1:
+            with contextlib.suppress(EstimationError):
+                return np.exp(explore(*way, sampler="importance").draws)
+        return np.exp(quadrature(*way))
+
+    def bounded(self, which: int) -> tuple[bool, bool]:
+        """Whether the posterior of a dispersion leans on the lower and the upper bound of its prior.
+
+        That is, whether the density there is above e^-2 of its greatest, inside 95 per cent.
+        """
+        sides = []
+        top = self._log_density_exact(self.best)
+        for bound in self.bounds:
+            point = self.best.copy()
+            point[which] = bound
+            sides.append(bool(self._log_density_exact(point) > top - 2.0))
+        return sides[0], sides[1]
+
+    def _split(self, values: FloatArray) -> list[FloatArray]:
+        return np.split(values, np.cumsum(self.sizes)[:-1], axis=1)
+
+    def _log_density_exact(self, log_sigma: FloatArray) -> float:
+        point = log_sigma[None, :]
+        return float(self.exact(point).log_evidence[0] + self.log_prior(point)[0])
+
+    def _optimum(self) -> tuple[FloatArray, FloatArray]:
+        """Logarithms of the most probable dispersions and their standard deviations."""
+        from scipy.optimize import minimize
+
+        lo, hi = self.bounds
+        spread = np.concatenate([_spread(channel) for channel in self.channels])
+        start = np.clip(np.log(np.maximum(spread, 1e-300)), lo + 0.01, hi - 0.01)
+        scale = 1.0 / len(self.channels[0].y)
+
+        def objective(log_sigma: FloatArray) -> float:
+            return -scale * self._log_density_exact(log_sigma)
+
+        limits = [(float(lo), float(hi))] * len(start)
+        options: Any = {"ftol": 1e-13, "gtol": 1e-7}
+        found = minimize(objective, start, method="L-BFGS-B", bounds=limits, options=options)
+        best = np.asarray(found.x)
+        step = np.full(len(best), 0.5 / np.sqrt(2.0 * len(self.channels[0].y)))
+        return best, self._widths(best, np.minimum(step, 0.05))
+
+    def _widths(self, best: FloatArray, step: FloatArray) -> FloatArray:
+        """Give the standard deviation of each ln sigma by its curvature; the whole prior without one."""
+        lo, hi = self.bounds
+        inner = np.clip(best, lo + step, hi - step)
+        here = self._log_density_exact(inner)
+        widths = []
+        for k, h in enumerate(step):
+            shift = np.zeros(len(best))
+            shift[k] = h
+            sides = self._log_density_exact(inner + shift), self._log_density_exact(inner - shift)
+            curvature = (2.0 * here - sides[0] - sides[1]) / h**2
+            slope = abs(sides[0] - sides[1]) / (2.0 * h)
+            sharp = max(curvature, slope**2 if inner[k] != best[k] else 0.0)
+            widths.append(1.0 / np.sqrt(sharp) if sharp > (1.0 / (hi - lo)) ** 2 else hi - lo)
+        return np.array(widths)
+
+    def _table(self, which: int) -> FloatArray:
+        """Chebyshev coefficients (n, q) or (n, n', q) of the sums of a channel over the box."""
+        before = sum(self.sizes[:which])
+        axes = range(before, before + self.sizes[which])
+        nodes = []
+        for axis in axes:
+            half = 0.5 * (self.hi[axis] - self.lo[axis])
+            # 1 / (sigma^2 + e^2) has its poles at ln sigma = ln e +- i pi / 2
+            ratio = 0.5 * np.pi / half
+            convergence = np.log(ratio + np.hypot(1.0, ratio))
+            n = int(np.clip(np.ceil(-np.log(_ACCURACY) / convergence), 4, _MOST_NODES))
+            nodes.append(chebyshev.chebpts1(n))
+        grid = np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1)
+        lo, hi = self.lo[list(axes)], self.hi[list(axes)]
+        log_sigma = lo + 0.5 * (grid.reshape(-1, len(nodes)) + 1.0) * (hi - lo)
+        values = sums(self.channels[which], np.exp(log_sigma)).reshape(*grid.shape[:-1], -1)
+        for axis, x in enumerate(nodes):
+            inverse = np.linalg.inv(chebyshev.chebvander(x, len(x) - 1))
+            values = np.moveaxis(np.tensordot(inverse, values, axes=(1, axis)), 0, axis)
+        return values
+
+
+def _spread(channel: Channel) -> FloatArray:
+    """(m,) rough dispersions [km/s]: of the central two thirds, the typical error taken off."""
+    lo, hi = np.percentile(channel.y, [16.0, 84.0], axis=0)
+    error = np.median(np.einsum("nii->ni", channel.E), axis=0)
+    spread = 0.5 * (hi - lo)
+    return np.asarray(np.sqrt(np.maximum(spread**2 - error, 0.01 * spread**2)))
