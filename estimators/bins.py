@@ -52,6 +52,11 @@ class DensitySlope:
             f"breaks are positive and ascend (got {self.breaks})",
         )
         require(self.width >= 0.0, f"width is not negative (got {self.width})")
+        require(
+            all(slope < 0.0 for slope in self.slopes),
+            f"alpha = d ln rho / d ln r is negative for a density that falls outwards"
+            f" (got {', '.join(f'{slope:g}' for slope in self.slopes)})",
+        )
 
     def slope(self, r: ArrayLike) -> FloatArray:
         """Slope d ln rho / d ln r at ``r`` [kpc]."""

@@ -479,4 +479,4 @@ def make_clean(spec: Any, where: str = "clean") -> Cleaning:
     """
     if isinstance(spec, str | Mapping) or not isinstance(spec, Sequence):
         raise InputError(f"{where}: expected a list of tables with a key 'kind' (got {spec!r})")
-    return Cleaning(tuple(make_step(step, f"{where}[{k}]") for k, step in enumerate(spec)))
+    return Cleaning(tuple(make_step(step, f"{where}.{k}") for k, step in enumerate(spec)))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from haloassay.mocks.stars import Stars
     from haloassay.mocks.truth import Truth
     from haloassay.scenario import Scenario
+    from haloassay.vocabulary import Entry
 
 __all__ = ["describe", "list", "measure", "mock", "report", "run", "table"]
 
@@ -148,16 +149,19 @@ def describe(name: str) -> str:
         If nothing has that name.
     """
     from haloassay.settings import unknown
-    from haloassay.vocabulary import VOCABULARY, entries
+    from haloassay.vocabulary import VOCABULARY, entries, estimator_entry
 
+    if ":" in name:
+        return _text("estimators", estimator_entry(name))
     found = [(what, entry) for what in VOCABULARY for entry in entries(what) if entry.name == name]
     if not found:
         names = [entry.name for what in VOCABULARY for entry in entries(what)]
         raise unknown("name", name, names, "describe")
-    return "\n\n".join(
-        "\n".join([f"{entry.name} ({what})", "", entry.text, *_settings(entry.settings)])
-        for what, entry in found
-    )
+    return "\n\n".join(_text(what, entry) for what, entry in found)
+
+
+def _text(what: str, entry: Entry) -> str:
+    return "\n".join([f"{entry.name} ({what})", "", entry.text, *_settings(entry.settings)])
 
 
 def _settings(settings: tuple[str, ...]) -> tuple[str, ...]:

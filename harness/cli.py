@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -157,7 +158,7 @@ def mock(
     seed: int | None,
     realization: int,
 ) -> None:
-    """Make one mock catalogue of SCENARIO, and the truth behind it."""
+    """Make one mock catalogue of SCENARIO as written, without its factors, and the truth behind it."""
     import json
 
     import numpy as np
@@ -245,6 +246,7 @@ def measure(
     for reason, count in read.dropped.items():
         click.echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
     estimates = api.measure(read, {"kind": estimator, **chosen}, seed=seed)
+    click.echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)
     frame = estimates.to_frame()
     if fmt == "csv":
         _write(frame.to_csv(index=False), out)
@@ -358,8 +360,16 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def main() -> None:
     """Entry point: every failure is one line and an exit code; tracebacks only with HALOASSAY_TRACEBACK=1."""
+    # an estimator "module:Class" may stand where the user is; last, so that it shadows nothing
+    sys.path.append(str(Path.cwd()))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Greek letters
     try:
         haloassay(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except SystemExit as end:
+        # click ends with 1 where a reader, such as head, closes the pipe: nothing went wrong
+        sys.exit(0 if end.code == 1 else end.code)
     except click.exceptions.Abort as abort:
         if isinstance(abort.__cause__, EOFError):  # click takes it for a user who ends the input
             _fail(*_explain(abort.__cause__))

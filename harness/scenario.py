@@ -134,6 +134,8 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
     """
     packaged = scenarios.names()
     path = Path(name_or_path)
+    if not str(name_or_path):
+        raise InputError("scenario: the name is empty")
     if str(name_or_path) in packaged:
         path = scenarios.path(str(name_or_path))
     elif not path.exists():
@@ -154,7 +156,7 @@ def _read(path: Path) -> Spec:
     if path.is_dir():
         raise InputError(f"{path}: is a folder, expected a scenario file (TOML)")
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8"))
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 def unknown(what: str, name: object, allowed: Iterable[str], where: str) -> InputError:
     """Error for a name that is not among the allowed ones, with the nearest of them as a guess."""
-    names = sorted(allowed)
+    names = sorted(set(allowed))
     guess = difflib.get_close_matches(str(name), names, n=1)
     hint = f"; did you mean {guess[0]!r}?" if guess else ""
     return InputError(f"{where}: unknown {what} {name!r}{hint} (allowed: {', '.join(names)})")

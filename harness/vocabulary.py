@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -37,8 +38,14 @@ def entries(what: str) -> tuple[Entry, ...]:
     return VOCABULARY[what]()
 
 
+def _plain(text: str) -> str:
+    """Docstring without the markup that only documentation generators read."""
+    text = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"\1", text)
+    return text.replace("``", "")
+
+
 def _component(name: str, cls: Any) -> Entry:
-    text = inspect.getdoc(cls) or ""
+    text = _plain(inspect.getdoc(cls) or "")
     settings = (
         tuple(_setting(f) for f in dataclasses.fields(cls) if f.init)
         if dataclasses.is_dataclass(cls)
@@ -82,7 +89,7 @@ def _mocks() -> tuple[Entry, ...]:
 
     tables = (f"{name} (required)" for name in ("potential", "density", "beta"))
     settings = (*tables, *_component("", Sampling).settings)
-    text = f"{inspect.getdoc(Halo)}\n\n{inspect.getdoc(Sampling)}"
+    text = _plain(f"{inspect.getdoc(Halo)}\n\n{inspect.getdoc(Sampling)}")
     return tuple(Entry(name, summary, settings, text) for name, summary in KINDS.items())
 
 
@@ -110,10 +117,11 @@ def _estimators() -> tuple[Entry, ...]:
     from haloassay.estimators import BUILTIN, GROUP
 
     names = {*BUILTIN, *(entry.name for entry in entry_points(group=GROUP))}
-    return tuple(_estimator(name) for name in sorted(names))
+    return tuple(estimator_entry(name) for name in sorted(names))
 
 
-def _estimator(name: str) -> Entry:
+def estimator_entry(name: str) -> Entry:
+    """Entry of an estimator: built in, offered by a distribution, or ``module:Class``."""
     from haloassay.estimators import estimator_class
 
     try:
@@ -139,6 +147,7 @@ def _scenarios() -> tuple[Entry, ...]:
         text = "\n\n".join(t for t in (scenario.title, scenario.description.strip()) if t)
         if scenario.reference:
             text += f"\n\nReference: {scenario.reference}"
+        text += f"\n\nThe file, to copy and change:\n\n{scenarios.path(name).read_text('utf-8').rstrip()}"
         found.append(Entry(name, scenario.title, (), text))
     return tuple(found)
 

@@ -151,7 +151,7 @@ def make_potential(spec: Any, where: str = "mock.potential") -> CompositePotenti
             f"{where}: expected a table with a key 'kind' or a list of them (got {spec!r})"
         )
     return CompositePotential(
-        tuple(_make_component(s, f"{where}[{i}]") for i, s in enumerate(spec))
+        tuple(_make_component(s, f"{where}.{i}") for i, s in enumerate(spec))
     )
 
 
@@ -442,4 +442,4 @@ class MWPotential2014Baryons:
 
 
 def _require_positive(name: str, value: float) -> None:
-    require(0.0 < value < np.inf, f"{name} must be positive and finite (got {value:g})")
+    require(0.0 < value < 1e25, f"{name} must be positive and below 1e25 (got {value:g})")

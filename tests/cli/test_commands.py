@@ -379,6 +379,7 @@ def test_measure_names_units_and_drops(stars, call, tmp_path):
     assert answer.err.splitlines() == [
         f"{plain}: 1 rows dropped: nan",
         f"{plain}: 1 rows dropped: duplicates",
+        f"{plain}: 60 stars",
     ]
     found = pd.read_csv(io.BytesIO(answer.out))
     expected = haloassay.measure(stars, "velocity-ellipsoid").to_frame()
@@ -409,7 +410,7 @@ def test_measure_says_why_there_is_no_value(call, stars, tmp_path):
     answer = call("measure", one, "--estimator", "velocity-ellipsoid")
     assert answer.code == 3
     assert answer.text.count("cannot be determined: too few stars: 1, at least 10") == 7
-    assert answer.err.startswith(f"haloassay: {one}: determines no quantity")
+    assert answer.err.startswith(f"{one}: 1 star\nhaloassay: {one}: determines no quantity")
 
 
 @pytest.mark.parametrize("name", ["Broken", "Silent"])

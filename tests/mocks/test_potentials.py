@@ -259,7 +259,7 @@ def test_components_add_up_and_describe_themselves() -> None:
         ({"m200": 1e12}, "key 'kind' is missing"),
         ([], "expected a table"),
         ("nfw", "expected a table"),
-        ([BIRD_NFW, {"kind": "hernquist", "mass": 1e10}], r"\[1\]: setting 'a' is missing"),
+        ([BIRD_NFW, {"kind": "hernquist", "mass": 1e10}], r"\.1: setting 'a' is missing"),
     ],
 )
 def test_bad_settings_are_refused_by_name(spec: object, message: str) -> None:
