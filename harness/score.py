@@ -223,8 +223,9 @@ def paired(results: ResultTables, base_cell: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns ``cell``, one a factor, ``estimator, quantity, r, unit, n, change, change_mcse,
-        truth_change`` (mean change of the truth itself) and ``bin``; one row where at least one
-        pair has both values.
+        truth_change`` (mean change of the truth itself), ``bin, truth_change_mcse``, and
+        ``error_change`` with its ``_mcse`` (mean of the change of the estimate minus that of the
+        truth); one row where at least one pair has both values.
 
     Raises
     ------
@@ -240,7 +241,11 @@ def paired(results: ResultTables, base_cell: str) -> pd.DataFrame:
         SELECT a.cell, a.estimator, a.quantity, a.bin, median(a.r) FILTER (isfinite(a.r)) AS r,
             min(a.unit) AS unit, count(change) AS n, avg(change) AS change,
             stddev_samp(change) / sqrt(count(change)) AS change_mcse,
-            avg(truth_change) AS truth_change
+            avg(truth_change) AS truth_change,
+            stddev_samp(truth_change) / sqrt(count(truth_change)) AS truth_change_mcse,
+            avg(change - truth_change) AS error_change,
+            stddev_samp(change - truth_change) / sqrt(count(change - truth_change))
+                AS error_change_mcse
         FROM (
             SELECT a.*, sound({_difference("a.value", "b.value")}) AS change,
                 sound({_difference("a.truth", "b.truth")}) AS truth_change
@@ -251,15 +256,8 @@ def paired(results: ResultTables, base_cell: str) -> pd.DataFrame:
         GROUP BY ALL
     """
     columns = (
-        "estimator",
-        "quantity",
-        "r",
-        "unit",
-        "n",
-        "change",
-        "change_mcse",
-        "truth_change",
-        "bin",
+        *("estimator", "quantity", "r", "unit", "n", "change", "change_mcse", "truth_change"),
+        *("bin", "truth_change_mcse", "error_change", "error_change_mcse"),
     )
     with _tables(results) as tables:
         pairs = tables.execute(query, {"base": base_cell}).df()

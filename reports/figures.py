@@ -7,6 +7,7 @@ state knows of; :func:`save` writes it as PDF and PNG, byte for byte the same fo
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -42,6 +43,7 @@ _PANEL: Final = (3.5, 2.7)
 #: Legends with more cells than this would be larger than their figure.
 _LEGEND_CELLS: Final = 32
 _GREY: Final = "0.45"
+_TITLE: Final[Any] = {"fontsize": 9.5, "fontweight": "bold"}
 
 
 def bias_figure(scores: pd.DataFrame, quantity: str) -> Figure | None:
@@ -66,7 +68,8 @@ def bias_figure(scores: pd.DataFrame, quantity: str) -> Figure | None:
     unit = labels.error_unit(quantity, rows["unit"].iloc[0])
     name = labels.quantity_of(quantity).label
     _label_rows(panels, f"bias of {name}" + (f" [{labels.tex_unit(unit)}]" if unit else ""))
-    _cell_legend(figure, cells, [_truth_handle("truth (no bias)")])
+    note = "bars: 2, band: 1 Monte Carlo standard error"
+    _cell_legend(figure, cells, [_truth_handle("truth (no bias)")], note)
     return figure
 
 
@@ -86,51 +89,55 @@ def scalar_bias_figure(scores: pd.DataFrame) -> Figure | None:
     for quantity, axes in panels.items():
         axes.axvline(0.0, color=_GREY, linewidth=1.0, zorder=1)
         factor = labels.error_factor(quantity)
-        for row in rows[rows["quantity"] == quantity].to_dict("records"):
+        mine = rows[rows["quantity"] == quantity]
+        for row in mine.to_dict("records"):
             k = cells.index(row["cell"])
             y = estimators.index(row["estimator"]) + (k - 0.5 * (len(cells) - 1)) * step
             error = _finite(2.0 * row["bias_mcse"] * factor)
             axes.errorbar(row["bias"] * factor, y, xerr=error, **_point(k, len(cells)))
         axes.set_yticks(range(len(estimators)), estimators)
         axes.set_ylim(len(estimators) - 0.4, -0.6)
-        unit = labels.error_unit(quantity, rows["unit"].iloc[0])
+        unit = labels.error_unit(quantity, mine["unit"].iloc[0])
         axes.set_xlabel("bias" + (f" [{labels.tex_unit(unit)}]" if unit else ""))
         axes.set_title(labels.quantity_of(quantity).label, loc="left")
-    _cell_legend(figure, cells, [_truth_handle("truth (no bias)", vertical=True)])
+    handles = [_truth_handle("truth (no bias)", vertical=True)]
+    _cell_legend(figure, cells, handles, "bars: 2 Monte Carlo standard errors")
     return figure
 
 
 def coverage_figure(scores: pd.DataFrame, curve: pd.DataFrame | None = None) -> Figure | None:
-    """Coverage of the stated intervals against their nominal level: a panel per estimator.
+    """Coverage of the stated intervals against their nominal level: a panel per method and quantity.
 
-    Points show the coverage at 68 and 95 per cent of each quantity and cell, averaged over radial
-    bins; the curves, where the method gave posterior draws, all levels between. The grey band is
-    where 95 per cent of honest methods fall with as many realisations (binomial). Above the
-    diagonal intervals are too wide, below it too narrow.
+    Points show the coverage at 68 and 95 per cent of each radial bin, joined by a faint line; a
+    colour and marker per cell. Dashed curves, where the method gave posterior
+    draws, show all levels with the bins pooled. The grey band is where 95 per cent of honest
+    methods fall with the realisations of one bin (binomial; light for the bin with the fewest, dark
+    for that with the most). Above the diagonal intervals are too wide, below it too narrow.
     """
     rows = scores[np.isfinite(scores["coverage68"])]
     if not len(rows):
         return None
-    quantities = list(dict.fromkeys(rows["quantity"]))
     cells = list(dict.fromkeys(rows["cell"]))
-    figure, panels = _panels(list(dict.fromkeys(rows["estimator"])), sharey=True, height=3.1)
-    for estimator, axes in panels.items():
-        mine = rows[rows["estimator"] == estimator]
-        _binomial_band(axes, int(mine["n"].min()))
-        for (_, quantity), group in mine.groupby(["cell", "quantity"], sort=False):
-            k = quantities.index(quantity)
-            values = [group["coverage68"].mean(), group["coverage95"].mean()]
-            axes.plot([0.68, 0.95], values, linestyle="none", **_marker(k, len(quantities)))
-        if curve is not None and len(curve):
-            _coverage_curves(axes, curve[curve["estimator"] == estimator], quantities)
+    names = list(dict.fromkeys(zip(rows["estimator"], rows["quantity"], strict=True)))
+    figure, panels = _panels([" ".join(name) for name in names], sharey=True, height=3.1)
+    with_curve = curve is not None and len(curve) > 0
+    for (estimator, quantity), axes in zip(names, panels.values(), strict=True):
+        mine = rows[(rows["estimator"] == estimator) & (rows["quantity"] == quantity)]
+        _binomial_band(axes, int(mine["n"].min()), int(mine["n"].max()))
+        if curve is not None and with_curve:
+            chosen = (curve["estimator"] == estimator) & (curve["quantity"] == quantity)
+            _coverage_curves(axes, curve[chosen], cells)
+        _coverage_marks(axes, mine, cells)
+        method = estimator.replace("$", r"\$")
+        axes.set_title(f"{method}: {labels.quantity_of(quantity).label}", loc="left", **_TITLE)
         axes.set(xlim=(0, 1.02), ylim=(-0.02, 1.02), xlabel="nominal level")
         axes.set_aspect("equal", adjustable="box")
     _label_rows(panels, "fraction of intervals with the truth")
-    handles = [
-        _handle(k, len(quantities), labels.quantity_of(q).label) for k, q in enumerate(quantities)
-    ]
-    note = f" (each mark one of {len(cells)} cells)" if len(cells) > 1 else ""
-    _legend(figure, handles, title="quantity" + note)
+    grey = {"color": _GREY, "linewidth": 1.0}
+    handles = [_line(**grey, marker="o", markersize=4.0, alpha=0.6, label="one radial bin")]
+    if with_curve:
+        handles.append(_line(**grey, linestyle="--", label="from draws, bins pooled"))
+    _cell_legend(figure, cells, handles, "band: 95 % of honest methods with n estimates a bin")
     return figure
 
 
@@ -181,8 +188,10 @@ def halo_figure(estimates: pd.DataFrame) -> Figure | None:
             axes.plot(group["value_m"] / 1e12, group["value_c"], **style)
             truth = group[["truth_m", "truth_c"]].drop_duplicates().dropna()
             axes.plot(truth["truth_m"] / 1e12, truth["truth_c"], "k+", markersize=14, mew=1.8)
-        for axis, values in ((axes.xaxis, rows["value_m"]), (axes.yaxis, rows["value_c"])):
-            _log_if_wide(axis, values)
+        axes.margins(0.12)  # a cross at the end of the cloud stays inside the frame
+        for axis, end in ((axes.xaxis, "m"), (axes.yaxis, "c")):
+            every = np.concatenate([rows[f"value_{end}"], rows[f"truth_{end}"].dropna()])
+            _log_if_wide(axis, every)
         axes.set_xlabel(r"$M_{200}$ [$10^{12}\,\mathrm{M}_\odot$]")
     _label_rows(panels, "$c_{200}$")
     _cell_legend(
@@ -197,7 +206,11 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
 
     stem.parent.mkdir(parents=True, exist_ok=True)
     pdf, png = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # a label in a script that the font lacks is drawn as boxes; the tables have it in letters
+        warnings.filterwarnings(
+            "ignore", message=r"Glyph \d+ .* missing from", category=UserWarning
+        )
         figure.savefig(png, dpi=150, metadata={"Software": None})
         figure.set_layout_engine("none")  # laid out once, for both files
         nothing = dict.fromkeys(("CreationDate", "ModDate", "Creator", "Producer"))
@@ -263,41 +276,51 @@ def _bias_line(axes: Axes, group: pd.DataFrame, factor: float, cells: list[str],
 
 
 def _radius_axis(axes: Axes, r: pd.Series[float]) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
-
     axes.set_xlabel(r"$r$ [kpc]")
-    if r.min() > 0.0 and r.max() > 3.0 * r.min():
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.xaxis.set_minor_formatter(NullFormatter())
+    _log_if_wide(axes.xaxis, r.to_numpy(), 3.0)
 
 
-def _log_if_wide(axis: Any, values: pd.Series[float]) -> None:
+def _log_if_wide(axis: Any, values: np.ndarray[Any, Any], wide: float = 4.0) -> None:
+    """Take a logarithmic axis, with plain numbers at its ticks, for values over a wide range."""
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-    if values.min() > 0.0 and values.max() > 4.0 * values.min():
+    if values.min() > 0.0 and values.max() > wide * values.min():
         axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        short = values.max() < 12.0 * values.min()
+        subs = (1.0, 2.0, 3.0, 5.0, 7.0) if short else (1.0, 2.0, 5.0)
+        axis.set_major_locator(LogLocator(subs=subs, numticks=12))
         axis.set_major_formatter(ScalarFormatter())
         axis.set_minor_formatter(NullFormatter())
 
 
-def _binomial_band(axes: Axes, n: int) -> None:
-    """Diagonal, and the central 95 per cent of binomial coverages of ``n`` realisations."""
+def _binomial_band(axes: Axes, fewest: int, most: int) -> None:
+    """Diagonal, and the central 95 per cent of binomial coverages of one bin's realisations."""
     from scipy.stats import binom
 
     level = np.linspace(0.0, 1.0, 201)
-    low, high = binom.ppf(0.025, n, level) / n, binom.ppf(0.975, n, level) / n
-    axes.fill_between(level, np.clip(low, 0, 1), np.clip(high, 0, 1), color="0.88", linewidth=0.0)
+    for n, grey in dict.fromkeys([(fewest, "0.93"), (most, "0.86")]):
+        low, high = binom.ppf(0.025, n, level) / n, binom.ppf(0.975, n, level) / n
+        axes.fill_between(level, np.clip(low, 0, 1), np.clip(high, 0, 1), color=grey, linewidth=0.0)
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=1.0)
+    number = f"n = {fewest}" if fewest == most else f"n = {fewest} to {most}"
+    axes.text(0.03, 0.95, number, transform=axes.transAxes, fontsize=8.0, va="top", color="0.25")
 
 
-def _coverage_curves(axes: Axes, curve: pd.DataFrame, quantities: list[str]) -> None:
-    for (_, quantity), group in curve.groupby(["cell", "quantity"], sort=False):
-        if quantity in quantities:
-            colour = _colour(quantities.index(quantity), len(quantities))
-            axes.plot(group["level"], group["coverage"], color=colour, linewidth=1.0, alpha=0.8)
+def _coverage_marks(axes: Axes, rows: pd.DataFrame, cells: list[str]) -> None:
+    """Draw a faint line with two marks for each cell and bin."""
+    n = len(cells)
+    for row in rows.to_dict("records"):
+        k = cells.index(row["cell"])
+        style = {**_marker(k, n), "markersize": 4.0, "markeredgewidth": 0.0}
+        values = [row["coverage68"], row["coverage95"]]
+        axes.plot([0.68, 0.95], values, linewidth=0.6, alpha=0.55, clip_on=False, **style)
+
+
+def _coverage_curves(axes: Axes, curve: pd.DataFrame, cells: list[str]) -> None:
+    for cell, group in curve.groupby("cell", sort=False):
+        if cell in cells:
+            colour = _colour(cells.index(str(cell)), len(cells))
+            axes.plot(group["level"], group["coverage"], "--", color=colour, linewidth=1.0)
 
 
 def _finite(value: float) -> float:
@@ -319,24 +342,25 @@ def _truth_handle(label: str, vertical: bool = False) -> Any:
     return _line(color=_GREY, linewidth=1.0, label=label, **style)
 
 
-def _cell_legend(figure: Figure, cells: list[str], others: list[Any]) -> None:
+def _cell_legend(figure: Figure, cells: list[str], others: list[Any], note: str = "") -> None:
+    """Legend of the cells, if there are several, and of ``others``, under a line of explanation."""
     n = len(cells)
     if n == 1:
-        _legend(figure, others, title="")
+        _legend(figure, others, title=note)
         return
     shown = cells if n <= _LEGEND_CELLS else [cells[0], cells[-1]]
     handles = [_handle(cells.index(c), n, c.replace("$", r"\$")) for c in shown]
     title = "cell" if n <= _LEGEND_CELLS else f"first and last of {n} cells, colours in between"
-    _legend(figure, [*handles, *others], title=title)
+    _legend(figure, [*handles, *others], title=f"{note}\n{title}" if note else title)
 
 
 def _legend(figure: Figure, handles: list[Any], title: str) -> None:
     """Legend below the panels, where it covers nothing."""
     longest = max((len(str(handle.get_label())) for handle in handles), default=1)
     columns = max(1, min(len(handles), int(figure.get_figwidth() * 13 / (longest + 7))))
-    lines = math.ceil(len(handles) / columns) + bool(title)
+    lines = math.ceil(len(handles) / columns) + len(title.splitlines())
     figure.set_figheight(figure.get_figheight() + 0.19 * lines)
-    figure.legend(
+    legend = figure.legend(
         handles=handles,
         loc="outside lower center",
         ncols=columns,
@@ -345,3 +369,4 @@ def _legend(figure: Figure, handles: list[Any], title: str) -> None:
         fontsize=8.5,
         title_fontsize=8.5,
     )
+    legend.get_title().set_multialignment("center")

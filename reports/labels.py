@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Final
 
 from haloassay.estimate import QUANTITIES, Quantity
@@ -24,6 +25,10 @@ PLAIN: Final = {
 }
 
 DASH: Final = "–"
+_SYMBOLS: Final = {
+    **{r"\langle ": "⟨", r"\rangle": "⟩", r"\sigma": "σ", r"\theta": "θ", r"\phi": "φ"},
+    **{r"\beta": "β", r"\gamma": "γ", r"\alpha": "α", r"\rho": "ρ", r"\mu": "μ"},
+}
 _UNITS: Final = {"Msun": r"$\mathrm{M}_\odot$", "km/s": r"km s$^{-1}$"}
 
 
@@ -33,8 +38,13 @@ def quantity_of(name: str, unit: str = "") -> Quantity:
 
 
 def plain(name: str) -> str:
-    """Name of a quantity as plain text."""
-    return PLAIN.get(name, name)
+    """Name of a quantity as plain text: its symbol, or what a third party calls it."""
+    if name in PLAIN or name not in QUANTITIES:
+        return PLAIN.get(name, name)
+    text = QUANTITIES[name].label
+    for symbol, letter in _SYMBOLS.items():
+        text = text.replace(symbol, letter)
+    return re.sub(r"\\[a-z]+|[${}]", "", text).replace(" ⟩", "⟩")
 
 
 def tex_unit(unit: str) -> str:

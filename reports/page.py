@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Rows of one table on the page; the files beside it hold all.
 _PAGE_ROWS: Final = 400
+#: Width of the text on the page [px]; wider figures would be scaled down or scrolled.
+_WIDEST: Final = 1120.0
 _EXTENSIONS: Final = {"csv": "csv", "ecsv": "ecsv", "latex": "tex", "markdown": "md"}
 _REFERENCES: Final = (
     "Morris T. P., White I. R., Crowther M. J. 2019, Statistics in Medicine 38, 2074: bias, "
@@ -103,7 +105,7 @@ def write_page(data: ReportData, folder: Path) -> Path:
     for name, caption, figure in draw(data):
         _, png = figures.save(figure, folder / "figures" / name)
         image = base64.b64encode(png.read_bytes()).decode("ascii")
-        width = f"{100.0 * figure.get_figwidth():.0f}"
+        width = f"{min(_WIDEST, 125.0 * figure.get_figwidth()):.0f}"
         shown.append({"name": name, "caption": caption, "image": image, "width": width})
     page = folder / "index.html"
     page.write_text(render(data, shown), encoding="utf-8")
@@ -129,9 +131,11 @@ def draw(data: ReportData) -> list[tuple[str, str, Figure]]:
     )
     drawn.append(("bias-scalars", caption, figures.scalar_bias_figure(data.scores)))
     caption = (
-        "Coverage against nominal level. Marks: the stated 68 and 95 per cent intervals, averaged "
-        "over radial bins; curves: all levels, from posterior draws. Below the grey band intervals "
-        "are too narrow, above it too wide; the band holds 95 per cent of honest methods."
+        "Coverage against nominal level. Marks: the stated 68 and 95 per cent intervals, joined "
+        "for each radial bin, a colour and marker per cell; dashed: all levels, from posterior draws, bins "
+        "pooled. Below the grey band intervals are too narrow, above it too wide; the band holds "
+        "95 per cent of honest methods with the n estimates of one bin (light: the bin with the "
+        "fewest)."
     )
     drawn.append(("coverage", caption, figures.coverage_figure(data.scores, data.curve)))
     for quantity in quantities:
@@ -220,7 +224,7 @@ def _verdict_groups(scores: pd.DataFrame) -> list[dict[str, Any]]:
     for verdict in verdicts(scores):
         entry = {
             "quantity": labels.plain(verdict.quantity) or "no result",
-            "fault": verdict.fault,
+            "state": verdict.state,
             "text": f"{verdict.bias} {verdict.intervals}".strip(),
         }
         groups.setdefault((verdict.cell, verdict.estimator), []).append(entry)

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from haloassay.errors import InputError
+from haloassay.estimate import QUANTITIES
 from haloassay.reports import labels
 
 if TYPE_CHECKING:
@@ -17,25 +18,19 @@ Format = Literal["csv", "ecsv", "latex", "markdown", "parquet"]
 FORMATS: Final[tuple[str, ...]] = get_args(Format)
 
 #: Columns that only machine-readable formats carry: they would make a printed table too wide.
-_MACHINE: Final = (
-    *("bin", "r_lo", "r_hi", "n_attempted", "median_bias_mcse", "robust_scatter"),
-    *("robust_scatter_mcse", "error_ratio_mcse", "pull_mean_mcse", "pull_sd_mcse"),
-)
+_MACHINE: Final = ("bin", "r_lo", "r_hi", "n_attempted", "robust_scatter")
 _TERMINAL: Final = (
-    "quantity",
-    "r",
-    "n",
-    "failed",
-    "bias",
-    "scatter",
-    "ratio",
-    "in 68 %",
-    "in 95 %",
+    *("quantity", "r [kpc]", "n", "failed", "bias", "scatter", "ratio", "in 68 %", "in 95 %"),
 )
+#: Columns of text from which a terminal shows all Monte Carlo errors.
+_WIDE: Final = 110
 _RADII: Final = ("r", "r_lo", "r_hi")
-_DESCRIPTION: Final = "fractional, or in the row's unit for beta, means and angles"
+_DESCRIPTION: Final = "in the unit that column error_unit names"
 #: Columns whose unit is that of the row's errors.
-_IN_ERROR_UNIT: Final = ("bias", "median_bias", "scatter", "robust_scatter", "rmse", "change")
+_IN_ERROR_UNIT: Final = (
+    *("bias", "median_bias", "scatter", "robust_scatter", "rmse"),
+    *("change", "truth_change", "error_change"),
+)
 _LATEX: Final = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -58,8 +53,10 @@ def format_table(frame: pd.DataFrame, fmt: str) -> str | bytes:
         What :func:`haloassay.score.score` or :func:`haloassay.score.paired` return.
     fmt
         ``csv``, ``ecsv`` (astropy, radii with units), ``parquet`` (bytes): all columns, full
-        precision. ``latex`` (a booktabs ``tabular``) and ``markdown``: the main columns, rounded to
-        the digits that the Monte Carlo errors allow.
+        precision, and last ``error_unit``, the unit of the row's errors: ``fraction`` (of the
+        truth) or that of the quantity. ``latex`` (a booktabs ``tabular``) and ``markdown``: the
+        main columns, each score with its Monte Carlo error, with the digits that this allows; here
+        ``unit`` is that of the errors and fractions are per cent.
 
     Raises
     ------
@@ -67,6 +64,10 @@ def format_table(frame: pd.DataFrame, fmt: str) -> str | bytes:
         If the format is unknown.
     """
     frame = _plain_columns(frame)
+    if fmt in ("csv", "ecsv", "parquet"):
+        pairs = zip(frame["quantity"], frame["unit"], strict=True)
+        units = (labels.error_unit(quantity, unit) for quantity, unit in pairs)
+        frame["error_unit"] = ["fraction" if unit == "%" else unit for unit in units]
     if fmt == "csv":
         return str(frame.to_csv(index=False, lineterminator="\n"))
     if fmt == "ecsv":
@@ -96,7 +97,11 @@ def compact(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def compact_pairs(frame: pd.DataFrame) -> pd.DataFrame:
-    """Paired differences as text: labels, r, number of pairs, change with its Monte Carlo error."""
+    """Paired differences as text, each with its Monte Carlo error.
+
+    Columns: labels, ``r [kpc]``, number of pairs, change of the estimate, change of the truth, and
+    of the first minus the second.
+    """
     import pandas as pd
 
     rows = [
@@ -106,12 +111,14 @@ def compact_pairs(frame: pd.DataFrame) -> pd.DataFrame:
             "quantity": labels.plain(row["quantity"]),
             "r [kpc]": _radius(row["r"]),
             "pairs": str(row["n"]),
-            "change": _in_error_unit(row, "change"),
-            "change of the truth": _truth_change(row),
+            "change of the estimate": _in_error_unit(row, "change"),
+            "change of the truth": _change(row, "truth_change"),
+            "estimate − truth": _change(row, "error_change"),
         }
         for row in frame.to_dict("records")
     ]
-    names = ["cell", "estimator", "quantity", "r [kpc]", "pairs", "change", "change of the truth"]
+    names = ["cell", "estimator", "quantity", "r [kpc]", "pairs"]
+    names += ["change of the estimate", "change of the truth", "estimate − truth"]
     return pd.DataFrame(rows, columns=names, dtype=object)
 
 
@@ -125,7 +132,7 @@ def print_table(frame: pd.DataFrame, console: Console | None = None, title: str 
     if console is None:
         console = Console()
         if not console.is_terminal:  # a file or a pipe has room for every digit
-            console.width = max(console.width, 110)
+            console.width = max(console.width, _WIDE)
     if title:
         console.print(f"[bold]{escape(title)}[/bold]", highlight=False)
     if not len(frame):
@@ -139,16 +146,17 @@ def print_table(frame: pd.DataFrame, console: Console | None = None, title: str 
         table = Table(title=heading, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
         table.padding, table.pad_edge = (0, 1, 0, 0), False
         table.show_edge = False
-        for k, name in enumerate(_TERMINAL):
-            if with_failures or name != "failed":
-                table.add_column(name, justify="left" if k == 0 else "right", overflow="fold")
+        names = [name for name in _TERMINAL if with_failures or name != "failed"]
+        for k, name in enumerate(names):
+            justify: Literal["left", "right"] = "left" if k == 0 else "right"
+            table.add_column(escape(name), justify=justify, overflow="fold")
         for row in group.to_dict("records"):
-            cells = _terminal_row(row)
-            table.add_row(*(cells[str(column.header)] for column in table.columns))
+            cells = _terminal_row(row, console.width >= _WIDE)
+            table.add_row(*(cells[name] for name in names))
         console.print(table)
 
 
-def _terminal_row(row: dict[Any, Any]) -> dict[str, str]:
+def _terminal_row(row: dict[Any, Any], wide: bool) -> dict[str, str]:
     from rich.markup import escape
 
     unit = labels.error_unit(row["quantity"], row["unit"])
@@ -157,9 +165,11 @@ def _terminal_row(row: dict[Any, Any]) -> dict[str, str]:
     bias, scatter, ratio = (
         text[key].removesuffix(f" {unit}").strip() for key in ("bias", "scatter", "error ratio")
     )
+    if not wide:
+        scatter, ratio = (cell.split(" ±")[0] for cell in (scatter, ratio))
     values = (
         *(escape(f"{name} [{unit}]" if unit else name), text["r [kpc]"], text["n"], text["failed"]),
-        *(bias, scatter.split(" ±")[0], ratio.split(" ±")[0], text["cover 68"], text["cover 95"]),
+        *(bias, scatter, ratio, text["cover 68"], text["cover 95"]),
     )
     return dict(zip(_TERMINAL, values, strict=True))
 
@@ -195,14 +205,9 @@ def _in_error_unit(row: dict[Any, Any], name: str) -> str:
     return text if text == labels.DASH or not unit else f"{text} {unit}"
 
 
-def _truth_change(row: dict[Any, Any]) -> str:
-    change = row["truth_change"]
-    if not math.isfinite(change):
-        return labels.DASH
-    if change == 0.0:
-        return "none"
-    unit = labels.error_unit(row["quantity"], row["unit"])
-    return f"{change * labels.error_factor(row['quantity']):.3g} {unit}".rstrip()
+def _change(row: dict[Any, Any], name: str) -> str:
+    """Write a change, a dash where there is none at all."""
+    return labels.DASH if row[name] == 0.0 else _in_error_unit(row, name)
 
 
 def _radius(r: float) -> str:
@@ -238,68 +243,76 @@ def _ecsv(frame: pd.DataFrame) -> str:
     return text.getvalue()
 
 
-def _rounded(frame: pd.DataFrame) -> list[list[str]]:
-    """Cells of the printed tables: numbers with the digits that their Monte Carlo errors allow."""
-    kept = [name for name in frame.columns if name not in _MACHINE]
-    return [[_digits(row, name) for name in kept] for row in frame.to_dict("records")]
+def _printed(frame: pd.DataFrame) -> list[str]:
+    """Columns of the tables for readers; Monte Carlo errors stand with their scores."""
+    names = [str(name) for name in frame.columns if name not in _MACHINE]
+    return [name for name in names if name.removesuffix("_mcse") not in (set(frame) - {name})]
 
 
-def _digits(row: dict[Any, Any], name: str) -> str:
-    value = row[name]
+def _header(names: list[str]) -> list[str]:
+    shown = {"r": "r [kpc]", "n_failed": "failed", "coverage68": "coverage 68 %"}
+    shown |= {"coverage95": "coverage 95 %"}
+    # factors are paths of the scenario, written as they are
+    return [shown.get(name, name if "." in name else name.replace("_", " ")) for name in names]
+
+
+def _cell_text(row: dict[Any, Any], name: str) -> str:
+    """One cell for readers: numbers with the digits that their Monte Carlo errors allow."""
+    value, quantity = row[name], str(row["quantity"])
+    if name == "quantity":
+        return labels.plain(quantity) or labels.DASH
+    if name == "unit":
+        return labels.error_unit(quantity, str(value)) if quantity else ""
     if not isinstance(value, float):
         return str(value)
     if not math.isfinite(value):
         return labels.DASH
-    mcse = value if name.endswith("_mcse") else row.get(f"{name}_mcse", math.nan)
-    if not math.isfinite(mcse) or mcse <= 0.0:
+    if f"{name}_mcse" not in row:
         return f"{value:.4g}"
-    return f"{value:.{labels.decimals(mcse)}f}" if mcse < 1e6 else f"{value:.3g}"
-
-
-def _header(frame: pd.DataFrame) -> list[str]:
-    return [
-        f"{name} [kpc]" if name in _RADII else str(name)
-        for name in frame.columns
-        if name not in _MACHINE
-    ]
+    if name.startswith("coverage"):
+        return labels.coverage_text(value, row[f"{name}_mcse"], row["n"])
+    factor = labels.error_factor(row["quantity"]) if name in _IN_ERROR_UNIT else 1.0
+    return labels.with_error(value, row[f"{name}_mcse"], factor)
 
 
 def _latex(frame: pd.DataFrame) -> str:
-    header = [name.translate(_LATEX) for name in _header(frame)]
-    rows = _rounded(frame)
-    numeric = [name for name in frame.columns if name not in _MACHINE]
-    align = "".join("r" if frame[name].dtype.kind in "if" else "l" for name in numeric)
+    names = _printed(frame)
+    align = "".join("r" if frame[name].dtype.kind in "if" else "l" for name in names)
+    rows = frame.to_dict("records")
     lines = [
-        "% needs \\usepackage{booktabs}",
+        "% needs \\usepackage{booktabs}; unit: that of bias, scatter and other errors",
         f"\\begin{{tabular}}{{{align}}}",
         "\\toprule",
-        " & ".join(header) + r" \\",
+        " & ".join(name.translate(_LATEX) for name in _header(names)) + r" \\",
         "\\midrule",
-        *(" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in rows),
+        *(" & ".join(_latex_cell(row, name) for name in names) + r" \\" for row in rows),
         "\\bottomrule",
         "\\end{tabular}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _latex_cell(text: str) -> str:
+def _latex_cell(row: dict[Any, Any], name: str) -> str:
+    if name == "quantity" and row[name] in QUANTITIES:
+        return QUANTITIES[row[name]].label
+    text = _cell_text(row, name)
     if text == labels.DASH:
         return "--"
-    try:
-        float(text)
-    except ValueError:
-        return text.translate(_LATEX)
-    return f"${text}$" if text.startswith("-") else text
+    if " ± " in text and isinstance(row[name], float):
+        return "$" + text.replace("±", r"\pm") + "$"
+    if isinstance(row[name], float) and text.startswith("-"):
+        return f"${text}$"
+    return text.translate(_LATEX)
 
 
 def _markdown(frame: pd.DataFrame) -> str:
-    header, rows = _header(frame), _rounded(frame)
-    names = [name for name in frame.columns if name not in _MACHINE]
+    names = _printed(frame)
     rule = ["---:" if frame[name].dtype.kind in "if" else ":---" for name in names]
+    rows = frame.to_dict("records")
     lines = [
-        _markdown_row(header),
+        _markdown_row(_header(names)),
         "| " + " | ".join(rule) + " |",
-        *(_markdown_row(row) for row in rows),
+        *(_markdown_row([_cell_text(row, name) for name in names]) for row in rows),
     ]
     return "\n".join(lines) + "\n"
 

@@ -24,8 +24,8 @@ ENOUGH: Final = 10
 class Verdict:
     """What the scores of one quantity by one estimator in one cell say.
 
-    ``fault`` is whether something speaks against the method; ``bias`` and ``intervals`` are
-    sentences.
+    ``fault`` is whether something speaks against the method, ``determined`` whether there were
+    enough estimates to say; ``bias`` and ``intervals`` are sentences.
     """
 
     cell: str
@@ -34,6 +34,14 @@ class Verdict:
     fault: bool
     bias: str
     intervals: str
+    determined: bool = True
+
+    @property
+    def state(self) -> str:
+        """``fault``, ``none`` (none found) or ``open`` (cannot be determined)."""
+        if not self.determined:
+            return "open"
+        return "fault" if self.fault else "none"
 
 
 def verdicts(scores: pd.DataFrame) -> list[Verdict]:
@@ -49,7 +57,7 @@ def verdicts(scores: pd.DataFrame) -> list[Verdict]:
 def _judge(cell: str, estimator: str, quantity: str, group: pd.DataFrame) -> Verdict:
     enough = group[group["n"] >= ENOUGH]
     if not len(enough):
-        return Verdict(cell, estimator, quantity, False, _why_not(group), "")
+        return Verdict(cell, estimator, quantity, False, _why_not(group), "", False)
     biased, bias = _bias_sentence(quantity, enough)
     wrong, intervals = _interval_sentence(enough)
     left_out = len(group) - len(enough)

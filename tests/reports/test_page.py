@@ -2,6 +2,7 @@
 
 import base64
 import re
+import warnings
 from html.parser import HTMLParser
 
 import numpy as np
@@ -177,3 +178,92 @@ def test_the_legend_does_not_cover_the_panels(report):
     box = legend.get_window_extent()
     for axes in figure.axes:
         assert axes.get_tightbbox().y0 >= box.y1
+
+
+def test_what_cannot_be_judged_is_not_marked_as_sound(tmp_path):
+    frame = synthetic.rows(np.random.default_rng(1), 1, offset=5.0)
+    results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
+    (verdict,) = verdicts(score.score(results))
+    assert verdict.state == "open"
+    text = write_report(results).read_text(encoding="utf-8")
+    assert re.search(r'<tr class="open"><td>[^/]*</td><td class="mark">\? open', text)
+    assert ".verdict .open .mark { color: var(--soft); }" in text
+
+
+def test_coverage_shows_every_bin_of_every_cell(tmp_path):
+    rng = np.random.default_rng(6)
+    frame = pd.concat(
+        synthetic.rows(rng, n, cell, bin=k, r=r, offset=offset, n_draws=0)
+        for cell in ("base", "far")
+        # far too high in one bin, far too low in the other: their mean says nothing
+        for k, (r, n, offset) in enumerate(((10.0, 60, 0.0), (30.0, 20, 0.9)))
+    )
+    cells = pd.DataFrame({"cell": ["base", "far"]})
+    scores = score.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame), cells))
+    figure = figures.coverage_figure(scores)
+    (axes,) = figure.axes
+    marked = [line for line in axes.lines if line.get_marker() not in ("None", "", None)]
+    shown = sorted(tuple(line.get_ydata()) for line in marked)
+    assert shown == sorted(zip(scores["coverage68"], scores["coverage95"], strict=True))
+    assert {tuple(line.get_xdata()) for line in marked} == {(0.68, 0.95)}
+    assert len({line.get_color() for line in marked}) == 2
+    assert len({line.get_marker() for line in marked}) == 2
+    assert [text.get_text() for text in axes.texts] == ["n = 20 to 60"]
+    texts = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert {"base", "far"} <= texts
+
+
+def test_bias_figures_say_what_bars_and_bands_are(report):
+    scores = score.score(report[0])
+    drawn = figures.bias_figure(scores, "enclosed_mass"), figures.scalar_bias_figure(scores)
+    titles = [figure.legends[0].get_title().get_text() for figure in drawn]
+    assert titles[0].startswith("bars: 2, band: 1 Monte Carlo standard error")
+    assert titles[1].startswith("bars: 2 Monte Carlo standard errors")
+
+
+def test_clouds_have_labelled_ticks_over_their_whole_range(tmp_path):
+    rng = np.random.default_rng(9)
+    radii = (9.0, 15.0, 24.0, 34.0, 44.0)
+    frame = pd.concat(synthetic.rows(rng, 5, bin=k, r=r) for k, r in enumerate(radii))
+    results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
+    figure = figures.cloud_figure(score.sample(results), "enclosed_mass", "base")
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    low, high = axes.get_xlim()
+    shown = [
+        text.get_text()
+        for tick, text in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
+        if low <= tick <= high
+    ]
+    assert {"10", "20", "30"} <= set(shown)
+
+
+@pytest.mark.parametrize("truth", [3e11, 5e12])
+def test_the_true_halo_stands_well_inside_the_frame(tmp_path, truth):
+    rng = np.random.default_rng(10)
+    frame = pd.concat(
+        synthetic.rows(rng, 20, quantity=q, r=np.nan, truth=value).assign(truth=t)
+        for q, value, t in (("m200", 1e12, truth), ("c200", 12.0, 30.0))
+    )
+    results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
+    figure = figures.halo_figure(score.sample(results))
+    figure.canvas.draw()
+    (axes,) = figure.axes
+    x, y = axes.transAxes.inverted().transform(axes.transData.transform((truth / 1e12, 30.0)))
+    assert 0.05 < x < 0.95
+    assert 0.05 < y < 0.95
+
+
+def test_labels_in_any_script_and_single_bins_draw_without_warnings(tmp_path):
+    rng = np.random.default_rng(12)
+    frame = pd.concat(
+        [
+            synthetic.rows(rng, 1, "銀河", "恒星", n_draws=0),
+            synthetic.rows(rng, 12, "base", "恒星", quantity="beta", truth=0.5),
+        ]
+    )
+    cells = pd.DataFrame({"cell": ["base", "銀河"]})
+    results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame), cells)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        write_report(results)

@@ -10,6 +10,7 @@ import synthetic_results as synthetic
 
 from haloassay import score
 from haloassay.errors import InputError
+from haloassay.estimate import QUANTITIES
 from haloassay.reports import labels, tables
 
 NASTY = r"a|b & 50% <i>x</i> [red]#1_{$\beta$}"
@@ -45,7 +46,9 @@ def test_csv_parquet_and_ecsv_give_the_numbers_back(scores):
     ecsv = Table.read(tables.format_table(scores, "ecsv"), format="ascii.ecsv")
     assert ecsv["r"].unit == u.kpc
     for back in (csv, parquet, ecsv.to_pandas()):
-        assert list(back.columns) == list(scores.columns)
+        assert list(back.columns) == [*scores.columns, "error_unit"]
+        assert set(back["error_unit"][back["quantity"] == "m200"]) == {"fraction"}
+        assert set(back["error_unit"].fillna("")[back["quantity"] == "beta"]) == {""}
         assert list(back["cell"]) == list(scores["cell"])
         for name in ("n", "bias", "bias_mcse", "r", "coverage68"):
             np.testing.assert_allclose(back[name].astype(float), scores[name], rtol=1e-12)
@@ -60,9 +63,8 @@ def test_latex_is_a_whole_table_with_escaped_text(scores):
     assert len(body) == 1 + len(scores)
     for line in body:
         assert len(re.findall(r"(?<!\\)&", line)) == len(align) - 1
-        plain = re.sub(
-            r"\\(textbackslash|textless|textgreater)\{\}|\\[&%$#_{}]|\$-[\d.e]+\$", "", line[:-2]
-        )
+        plain = re.sub(r"\\(textbackslash|textless|textgreater)\{\}|\\[&%$#_{}]", "", line[:-2])
+        plain = re.sub(r"\$[^$]+\$", "", plain)
         assert not re.search(r"[\\%$#_{}<>^~]", plain)
     assert lines[2:4][0] == r"\toprule"
     assert lines[-2:] == [r"\bottomrule", r"\end{tabular}"]
@@ -73,7 +75,85 @@ def test_markdown_rows_have_as_many_columns_as_the_header(scores):
     columns = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
     assert len(columns) == 1
     assert len(lines) == 2 + len(scores)
-    assert "| bias | bias_mcse |" in lines[0]
+    assert "| bias | median bias |" in lines[0]
+
+
+@pytest.mark.parametrize(("fmt", "sign"), [("latex", r"\pm"), ("markdown", "±")])
+def test_printed_units_are_those_of_the_errors(tmp_path, fmt, sign):
+    rng = np.random.default_rng(2)
+    frame = pd.concat(
+        [
+            synthetic.rows(rng, 40, offset=-0.184, sigma=0.006, n_draws=0),
+            synthetic.rows(rng, 40, quantity="mean_v_r", truth=3.0, offset=20.0, sigma=1.0),
+            synthetic.rows(rng, 40, quantity="beta", truth=0.5),
+        ]
+    )
+    scores = score.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame)))
+    text = tables.format_table(scores, fmt)
+    split = r" \| " if fmt == "markdown" else " & "
+    lines = [re.split(split, line.strip("| ")) for line in text.splitlines()]
+    header, *body = (line for line in lines if len(line) > 10)
+    body = [dict(zip(header, line, strict=True)) for line in body if line[0] == "base"]
+    assert [row["unit"].strip("\\") for row in body] == ["%", "", "km/s"]
+    mass, beta, velocity = body
+    names = ("$M(<r)$", r"$\beta$") if fmt == "latex" else ("M(<r)", "β")
+    assert (mass["quantity"], beta["quantity"]) == names
+    row = scores[scores["quantity"] == "enclosed_mass"].iloc[0]
+    for name in ("bias", "scatter"):
+        value, error = map(float, mass[name].strip("$").split(sign))
+        assert value == pytest.approx(100.0 * row[name], abs=0.5 * error)
+        assert error == pytest.approx(100.0 * row[f"{name}_mcse"], rel=0.4)
+    row = scores[scores["quantity"] == "mean_v_r"].iloc[0]
+    assert float(velocity["bias"].strip("$").split(sign)[0]) == pytest.approx(row["bias"], abs=0.2)
+    coverage = next(name for name in header if name.startswith("coverage 68"))
+    assert mass[coverage] == "0 of 40"
+    assert not any("mcse" in name or name.startswith("bin") for name in header)
+
+
+def test_every_quantity_has_a_readable_name():
+    for name in QUANTITIES:
+        assert not re.search(r"[\\${}]|sigma|langle|mathrm", labels.plain(name)), name
+    assert labels.plain("sigma_los") == "σ_los"
+    assert labels.plain("somebodys_own") == "somebodys_own"
+
+
+def test_pairs_tell_the_method_from_the_moving_truth(tmp_path):
+    rng = np.random.default_rng(8)
+    z, noise = rng.standard_normal((2, 50))
+    moved = 2e11 * (1.1 + 0.01 * noise)  # the truth where the stars went
+    frame = pd.concat(
+        [
+            synthetic.rows(rng, 50, "base", z=z, sigma=0.01),
+            synthetic.rows(rng, 50, "far", z=z, sigma=0.01).assign(truth=moved),
+            synthetic.rows(rng, 50, "same", z=z, sigma=0.01),
+        ]
+    )
+    cells = pd.DataFrame({"cell": ["base", "far", "same"]})
+    pairs = score.paired(synthetic.write(tmp_path, frame, synthetic.runs_of(frame), cells), "base")
+    far, same = (pairs[pairs["cell"] == cell].iloc[0] for cell in ("far", "same"))
+    change = moved / 2e11 - 1.0
+    assert far["truth_change"] == pytest.approx(change.mean())
+    assert far["truth_change_mcse"] == pytest.approx(change.std(ddof=1) / np.sqrt(50))
+    assert far["error_change"] == pytest.approx(-change.mean())
+    assert far["error_change_mcse"] == pytest.approx(change.std(ddof=1) / np.sqrt(50))
+    text = tables.compact_pairs(pairs).set_index("cell")
+    assert text.loc["far", "change of the truth"].endswith(" %")
+    assert "±" in text.loc["far", "estimate − truth"]
+    assert text.loc["same", "change of the truth"] == labels.DASH
+    assert same["error_change"] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize(("width", "errors"), [(110, 5), (100, 3)])
+def test_a_wide_terminal_shows_the_errors_of_scatter_and_ratio(tmp_path, width, errors):
+    from rich.console import Console
+
+    frame = synthetic.rows(np.random.default_rng(4), 40)
+    scores = score.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame)))
+    stream = io.StringIO()
+    tables.print_table(scores, Console(file=stream, width=width))
+    (line,) = (line for line in stream.getvalue().splitlines() if line.startswith("M(<r)"))
+    assert line.count("±") == errors
+    assert "r [kpc]" in stream.getvalue()
 
 
 def test_the_terminal_shows_errors_failures_and_labels_as_they_are(scores):
