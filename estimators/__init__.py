@@ -21,6 +21,14 @@ BUILTIN: Final[dict[str, str]] = {
     "tracer-mass": "haloassay.estimators.tracer_mass:TracerMass",
     "los-jeans": "haloassay.estimators.los_jeans:LosJeans",
     "los-jeans-derivative": "haloassay.estimators.los_jeans_derivative:LosJeansDerivative",
+    "sky-map": "haloassay.estimators.sky_map:SkyMap",
+    "dipole": "haloassay.estimators.dipole:Dipole",
+    "reflex-6d": "haloassay.estimators.reflex:Reflex6D",
+    "gaussian-single": "haloassay.estimators.gaussian_single:GaussianSingle",
+    "gaussian-mixture": "haloassay.estimators.gaussian_mixture:GaussianMixture",
+    "spline-jeans": "haloassay.estimators.spline_jeans:SplineJeans",
+    "power-law-df": "haloassay.estimators.power_law_df:PowerLawDF",
+    "nfw-tracer": "haloassay.estimators.nfw_tracer:NFWTracer",
 }
 
 

@@ -8,10 +8,14 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import logsumexp
 
 from haloassay.errors import EstimationError
 
 FloatArray = NDArray[np.float64]
+
+#: Natural logarithm of a density, up to a constant, of (m, d) points: (m,); -inf outside the prior.
+LogDensity = Callable[[FloatArray], FloatArray]
 
 #: Value, gradient (d,) and Hessian (d, d) of a log density at one point (d,).
 Derivatives = Callable[[FloatArray], tuple[float, FloatArray, FloatArray]]
@@ -23,7 +27,10 @@ _FREEDOM: Final = 7.0
 K_MAX: Final = 0.7
 
 #: Share of the draws that must be effective.
-_ENOUGH: Final = 0.1
+_ENOUGH: Final = 0.05
+
+#: Proposals that are tried.
+_ROUNDS: Final = 8
 
 #: Step of finite differences in units of the width of the posterior.
 _STEP: Final = 0.3
@@ -51,6 +58,14 @@ class Laplace:
     def covariance(self) -> FloatArray:
         """(d, d) covariance, the inverse of minus the Hessian."""
         return self.axes @ self.axes.T
+
+    def log_student(self, points: FloatArray) -> FloatArray:
+        """Log density (m,) of the Student t with this place and these axes, but for a constant."""
+        u = np.linalg.solve(self.axes, (points - self.mode).T)
+        d = len(self.mode)
+        log_volume = np.linalg.slogdet(self.axes)[1]
+        tail = np.log1p(np.sum(u * u, axis=0) / _FREEDOM)
+        return np.asarray(-log_volume - 0.5 * (_FREEDOM + d) * tail)
 
 
 @dataclass(frozen=True)
@@ -93,7 +108,24 @@ class UniformPrior:
         size = np.abs(y)
         return np.asarray(-np.sum(size + 2.0 * np.log1p(np.exp(-size)), axis=-1))
 
-    def derivatives(self, of_x: Derivatives) -> Derivatives:
+    def target(
+        self,
+        log_likelihood: LogDensity,
+        start: FloatArray,
+        scale: FloatArray,
+        derivatives: Derivatives | None = None,
+    ) -> tuple[LogDensity, FloatArray, FloatArray, Derivatives | None]:
+        """Log density of y, with its start, scale and derivatives, from what is known of x."""
+        y = self.free(start)
+        u = self.share(y)
+        width = scale / ((self.hi - self.lo) * u * (1.0 - u))
+
+        def log_density(y: FloatArray) -> FloatArray:
+            return log_likelihood(self.bound(y)) + self.log_jacobian(y)
+
+        return log_density, y, width, None if derivatives is None else self._chain(derivatives)
+
+    def _chain(self, of_x: Derivatives) -> Derivatives:
         """Turn the derivatives in x of a log likelihood into those in y, with the prior."""
 
         def of_y(y: FloatArray) -> tuple[float, FloatArray, FloatArray]:
@@ -112,7 +144,7 @@ class UniformPrior:
 
 
 def laplace(
-    log_density: Callable[[FloatArray], FloatArray],
+    log_density: LogDensity,
     start: ArrayLike,
     scale: ArrayLike,
     derivatives: Derivatives | None = None,
@@ -146,21 +178,23 @@ def laplace(
     for _ in range(200):
         value, gradient, curvature, axes = _whitened(log_density, mode, axes, derivatives)
         size, turn = np.linalg.eigh(-curvature)
-        settled = size[0] > 0.5 and size[-1] < 2.0
+        peaked, settled = size[0] > 0.1, size[0] > 0.5 and size[-1] < 2.0
         size = np.clip(np.abs(size), 1e-6, 1e6)
         step = (turn.T @ gradient) / np.sqrt(size)
         axes = axes @ (turn / np.sqrt(size))
         length = float(np.linalg.norm(step))
         if settled and length < 0.01:
             return Laplace(mode + axes @ step, axes)
-        step *= min(1.0, 5.0 * np.sqrt(len(step)) / length)
+        step *= min(1.0, 1e3 / max(length, 1e-3))
         trials = mode + _LENGTHS[:, None] * (axes @ step)
         values = _finite(log_density(trials))
         best = int(np.argmax(values))
         if values[best] > value:
             mode = trials[best]
-        elif length < 0.1:  # rounding
+        elif length < 0.1 and peaked:  # as near as rounding allows
             return Laplace(mode, axes)
+        elif length == 0.0:
+            break
     raise EstimationError(
         "the maximum of the posterior was not found: it is flat, or greatest at the prior's edge"
     )
@@ -172,7 +206,7 @@ def _finite(values: FloatArray) -> FloatArray:
 
 
 def _whitened(
-    log_density: Callable[[FloatArray], FloatArray],
+    log_density: LogDensity,
     mode: FloatArray,
     axes: FloatArray,
     derivatives: Derivatives | None,
@@ -180,6 +214,8 @@ def _whitened(
     """Value, gradient and Hessian along the columns of ``axes``, and the axes, shortened at need."""
     if derivatives is not None:
         value, gradient, hessian = derivatives(mode)
+        if not (np.isfinite(gradient).all() and np.isfinite(hessian).all()):
+            raise EstimationError("the posterior has no finite curvature on the way to its maximum")
         return value, axes.T @ gradient, axes.T @ hessian @ axes, axes
     d = len(mode)
     row, column = np.triu_indices(d, 1)
@@ -230,7 +266,7 @@ class WeightedDraws:
 
     @property
     def trusted(self) -> bool:
-        """Whether k_hat is below 0.7, and a tenth of the draws effective."""
+        """Whether k_hat is below 0.7, and one in twenty of the draws effective."""
         return self.k_hat < K_MAX and self.effective >= _ENOUGH * len(self.weights)
 
     @property
@@ -252,66 +288,75 @@ class WeightedDraws:
         d = self.points - mean
         n, few = self.effective, 2.0 * len(mean)
         covariance = (n * (self.weights * d.T) @ d + few * last.covariance) / (n + few)
-        return Laplace(mean, np.linalg.cholesky(covariance))
+        try:
+            return Laplace(mean, np.asarray(np.linalg.cholesky(covariance), dtype=float))
+        except np.linalg.LinAlgError:  # rounding
+            return last
 
 
 def importance_sample(
-    log_density: Callable[[FloatArray], FloatArray],
+    log_density: LogDensity,
     proposal: Laplace,
     n: int,
     rng: np.random.Generator,
-    rounds: int = 4,
+    goal: float = 0.0,
 ) -> WeightedDraws:
-    """Draws from a multivariate Student t of 7 degrees of freedom, weighted by a density.
+    """Draws from multivariate Student t's of 7 degrees of freedom, weighted by a density.
 
     The weights are smoothed by a generalised Pareto distribution fitted to the largest of them
-    (Vehtari et al. 2024; arviz-stats does it). Where its shape k_hat is 0.7 or more, or fewer than a
-    tenth of the draws are effective, they cannot be trusted, and the proposal takes on the weighted
-    mean and covariance and is drawn from anew, at most ``rounds`` times in all; the best draws are
-    returned, trusted or not.
+    (Vehtari et al. 2024; arviz-stats does it). Where its shape k_hat is 0.7 or more, or fewer than
+    one in twenty of the draws are effective, they cannot be trusted. Then, or with fewer than
+    ``goal`` effective, a proposal with the weighted mean and covariance joins the others, up to
+    seven times, and all draws are weighted by the density over the mean of all proposals (Cornuet
+    et al. 2012). They are returned trusted or not.
 
     Parameters
     ----------
     log_density
         Log density of (m, d) points, (m,); -inf where the prior excludes.
     proposal
-        Place and covariance of the proposal.
+        Place and covariance of the first proposal.
     n
-        Number of draws, 100 or more.
+        Number of draws of each proposal, 100 or more.
     rng
         Source of randomness.
-    rounds
-        Number of proposals that are tried.
+    goal
+        Number of effective draws that is wished for.
     """
-    best: WeightedDraws | None = None
-    for _ in range(rounds):
+    proposals = [proposal]
+    points, values = np.empty((0, len(proposal.mode))), np.empty(0)
+    while True:
         u = rng.standard_normal((n, len(proposal.mode)))
         u *= np.sqrt(_FREEDOM / rng.chisquare(_FREEDOM, n))[:, None]
-        points = proposal.mode + u @ proposal.axes.T
-        log_q = -0.5 * (_FREEDOM + u.shape[1]) * np.log1p(np.sum(u * u, axis=1) / _FREEDOM)
-        draws = WeightedDraws(points, *smoothed(_finite(log_density(points)) - log_q))
-        if draws.trusted:
+        fresh = proposals[-1].mode + u @ proposals[-1].axes.T
+        points, values = np.concatenate([points, fresh]), np.append(values, log_density(fresh))
+        log_q = logsumexp([one.log_student(points) for one in proposals], axis=0)
+        draws = WeightedDraws(points, *smoothed(_finite(values) - log_q))
+        enough = draws.trusted and draws.effective >= goal
+        if enough or len(proposals) == _ROUNDS:
             return draws
-        if best is None or draws.k_hat < best.k_hat:
-            best = draws
-        proposal = draws.refined(proposal)
-    assert best is not None
-    return best
+        proposals.append(draws.refined(proposals[-1]))
 
 
 def smoothed(log_weights: FloatArray) -> tuple[FloatArray, float]:
     """Pareto-smoothed weights (m,) that sum to one, and k_hat; -inf is no weight.
 
-    With fewer than 25 finite weights k_hat is infinite.
+    Where the largest weights have no shape, as with fewer than 25 that are not zero, k_hat is infinite.
     """
     from arviz_stats.base import array_stats  # loads scipy.stats
 
     finite = np.isfinite(log_weights)
-    weights = np.zeros(len(log_weights))
+    if not finite.any():
+        return np.full(len(log_weights), 1.0 / len(log_weights)), np.inf
+    raw = np.exp(log_weights - np.max(log_weights[finite]), where=finite, out=0.0 * finite)
+    raw /= raw.sum()
     if finite.sum() < 25:
-        weights[finite] = np.exp(log_weights[finite] - np.max(log_weights))
-        total = weights.sum()
-        return (weights / total if total > 0.0 else weights + 1.0 / len(weights)), np.inf
-    log_smooth, k_hat = array_stats.psislw(-log_weights[finite])  # takes minus the logarithms
-    weights[finite] = np.exp(log_smooth)
+        return raw, np.inf
+    weights = np.zeros(len(log_weights))
+    with np.errstate(all="ignore"):
+        # takes minus the logarithms
+        log_smooth, k_hat = array_stats.psislw(-log_weights[finite])
+        weights[finite] = np.exp(log_smooth)
+    if not (np.isfinite(k_hat) and np.isfinite(weights).all()):
+        return raw, np.inf
     return weights / weights.sum(), float(k_hat)

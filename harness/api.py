@@ -34,7 +34,8 @@ def report(out: str | Path, folder: str | Path | None = None) -> Path:
     from haloassay.reports.page import write_report
     from haloassay.store import Results
 
-    return write_report(Results(out), None if folder is None else Path(folder))
+    results = Results(out)
+    return results.steadily(lambda: write_report(results, None if folder is None else Path(folder)))
 
 
 def mock(

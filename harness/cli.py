@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from haloassay.store import Results
 
 EXIT_INPUT, EXIT_NOTHING, EXIT_BUG, EXIT_INTERRUPTED = 2, 3, 70, 130
+EXIT_TERMINATED = 143
 
 TABLE_FORMATS = ("terminal", "csv", "ecsv", "latex", "markdown", "parquet")
 KINDS = (
@@ -85,8 +86,9 @@ def run(
 
     try:
         results = api.run(scenario, out, realizations, workers, seed, mode, timeout, dry_run)
-    except KeyboardInterrupt:
-        _fail("interrupted; finished work is kept, run again to go on", EXIT_INTERRUPTED)
+    except KeyboardInterrupt as stop:
+        ended = EXIT_TERMINATED if stop.args == ("SIGTERM",) else EXIT_INTERRUPTED
+        _fail("interrupted; finished work is kept, run again to go on", ended)
     if dry_run:
         return
     scores = results.table()
@@ -285,6 +287,8 @@ def _print_scores(results: Results, scores: pd.DataFrame) -> None:
     counts = ", ".join(f"{n} {status}" for status, n in sorted(results.counts().items()))
     print_table(scores, title=str(results.scenario.get("title") or results.scenario["name"]))
     click.echo(f"estimator runs: {counts or 'none'}")
+    for reason in results.reasons():
+        click.echo(f"  without a value: {reason}")
 
 
 def _require_scores(scores: pd.DataFrame, folder: Path) -> None:

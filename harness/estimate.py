@@ -97,6 +97,8 @@ BIN_AVERAGES: Final = frozenset(
     [
         *("sigma_r", "sigma_theta", "sigma_phi", "beta", "mean_v_r", "mean_v_theta", "mean_v_phi"),
         "sigma_los",
+        *("feh_mean", "feh_sigma", "p_mr"),
+        *(name for name in QUANTITIES if name.partition(".")[2] in POPULATIONS),
     ]
 )
 

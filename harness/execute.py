@@ -34,6 +34,8 @@ _IN_FLIGHT: Final = 2
 _LOOK: Final = 0.2
 #: Pools that may break in a row before the run gives up.
 _BREAKS: Final = 3
+#: Signals that wait until the workers are stopped.
+_HELD: Final = 2
 
 
 def available_workers() -> int:
@@ -76,27 +78,46 @@ def execute(
             crew.dismiss()
 
 
-@contextlib.contextmanager
-def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Hold back the first Ctrl-C: the function given says whether there was one.
+@dataclass
+class Interrupt:
+    """Whether a run was asked to end: true when called, once a signal has come."""
 
-    A second one is not held. Outside the main thread, where signals do not arrive, the function is
-    always false.
+    signals: list[int] = field(default_factory=list)
+
+    def __call__(self) -> bool:
+        """Tell whether there was a signal."""
+        return bool(self.signals)
+
+    def error(self) -> KeyboardInterrupt:
+        """Make what ends the run; its only argument is ``"SIGTERM"`` if that came first."""
+        terminated = self.signals[:1] == [signal.SIGTERM]
+        return KeyboardInterrupt("SIGTERM") if terminated else KeyboardInterrupt()
+
+
+@contextlib.contextmanager
+def deferred_interrupt() -> Iterator[Interrupt]:
+    """Hold back Ctrl-C and SIGTERM: what is given tells whether there was one.
+
+    A second one, as of an impatient user while workers are stopped, is held back too; from the
+    third on they raise ``KeyboardInterrupt`` at once. Outside the main thread, where signals do not
+    arrive, nothing is ever told.
     """
-    asked = threading.Event()
+    interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
+        yield interrupt
         return
 
     def note(number: int, frame: types.FrameType | None) -> None:
-        asked.set()
-        signal.signal(signal.SIGINT, before)
+        interrupt.signals.append(number)
+        if len(interrupt.signals) > _HELD:
+            raise interrupt.error()
 
-    before = signal.signal(signal.SIGINT, note)
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked.is_set
+        yield interrupt
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,8 @@ from haloassay.scenario import Scenario
 
 Spec = dict[str, Any]
 _ABSENT: Final = object()
+#: Cells that a scenario may have.
+MOST_CELLS: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -66,15 +69,19 @@ def cells(scenario: Scenario) -> tuple[Cell, ...]:
     Raises
     ------
     InputError
-        If a component of a cell does not accept its settings, or a factor's path leads nowhere.
+        If a component of a cell does not accept its settings, a factor's path leads nowhere, or
+        there are more than :data:`MOST_CELLS`.
     """
+    _require_countable(scenario)
     spec = {
         "mock": scenario.mock,
         "survey": scenario.survey,
         "clean": scenario.clean,
         "estimators": {entry.label: entry.spec for entry in scenario.estimators},
     }
-    base, resolved = _build(scenario, spec, {}, "base", scenario.origin)
+    components = _Components()
+    base = _build(scenario, spec, {}, "base", scenario.origin, components)
+    resolved = _without_class(components.contents(spec, scenario.origin))
     factors = scenario.matrix.factors
     paths = {path: _split(path, spec, scenario.origin) for path in factors}
     levels = {path: _look_up(paths[path], spec, resolved) for path in factors}
@@ -82,12 +89,13 @@ def cells(scenario: Scenario) -> tuple[Cell, ...]:
     around_base = scenario.matrix.design == "one-at-a-time" or not factors
     found = {base.label: base} if around_base else {}
     for changes in _combinations(scenario):
-        changed = copy.deepcopy(spec)
+        touched = {paths[path][0] for path in changes}
+        changed = {k: copy.deepcopy(table) if k in touched else table for k, table in spec.items()}
         for path, level in changes.items():
             _assign(changed, resolved, paths[path], level, f"{scenario.origin}: factor {path!r}")
         label = ", ".join(f"{path}={_short(level)}" for path, level in changes.items())
         where = f"{scenario.origin}: cell {label!r}"
-        cell, _ = _build(scenario, changed, {**levels, **changes}, label, where)
+        cell = _build(scenario, changed, {**levels, **changes}, label, where, components)
         if around_base and cell.content == base.content:
             cell = dataclasses.replace(cell, label="base")
         found.setdefault(cell.label, cell)
@@ -106,33 +114,67 @@ def _combinations(scenario: Scenario) -> Iterator[Spec]:
             yield dict(zip(factors, combination, strict=True))
 
 
-def _build(
-    scenario: Scenario, spec: Spec, factors: Spec, label: str, where: str
-) -> tuple[Cell, Spec]:
-    """Cell of plain tables, and the settings of its components with defaults filled in."""
-    from haloassay.estimators import make_estimator
-    from haloassay.estimators.clean import make_step
-    from haloassay.mocks import make_mock
-    from haloassay.mocks.surveys import make_survey
+def _require_countable(scenario: Scenario) -> None:
+    """Count the cells before any is built: a product of levels soon takes days to write down."""
+    factors = scenario.matrix.factors
+    sizes = [len(levels) for levels in factors.values()]
+    full = scenario.matrix.design == "full"
+    n = math.prod(sizes) if full else 1 + sum(sizes)
+    if n > MOST_CELLS:
+        how = " x ".join(map(str, sizes)) if full else " + ".join(map(str, [1, *sizes]))
+        raise InputError(
+            f"{scenario.origin}: matrix: {how} levels make {n} cells (allowed: {MOST_CELLS})"
+        )
 
-    mock = _contents(make_mock, spec["mock"], f"{where}: mock")
-    survey = _contents(make_survey, spec["survey"], f"{where}: survey")
-    clean = [
-        _contents(make_step, step, f"{where}: clean[{k}]") for k, step in enumerate(spec["clean"])
-    ]
-    estimators = {
-        name: _contents(make_estimator, table, f"{where}: estimators.{name}")
-        for name, table in spec["estimators"].items()
-    }
+
+def _build(
+    scenario: Scenario, spec: Spec, factors: Spec, label: str, where: str, components: _Components
+) -> Cell:
+    """Cell of plain tables."""
+    made = components.contents(spec, where)
+    estimators = made.pop("estimators")
     methods = tuple(
         Method(name, table, content_key([name, table["kind"], estimators[name]]))
         for name, table in spec["estimators"].items()
     )
-    made = {"mock": mock, "survey": survey, "clean": clean}
     key = content_key([*made.values(), scenario.seed])
-    resolved = _without_class({**made, "estimators": estimators})
-    cell = Cell(label, factors, spec["mock"], spec["survey"], spec["clean"], methods, key)
-    return cell, resolved
+    return Cell(label, factors, spec["mock"], spec["survey"], spec["clean"], methods, key)
+
+
+class _Components:
+    """Contents of components; equal tables, which most cells share, are built only once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], Any] = {}
+
+    def contents(self, spec: Spec, where: str) -> Spec:
+        """List the settings of all components of a cell, with defaults filled in."""
+        from haloassay.estimators import make_estimator
+        from haloassay.estimators.clean import make_step
+        from haloassay.mocks import make_mock
+        from haloassay.mocks.surveys import make_survey
+
+        return {
+            "mock": self._of(make_mock, spec["mock"], f"{where}: mock"),
+            "survey": self._of(make_survey, spec["survey"], f"{where}: survey"),
+            "clean": [
+                self._of(make_step, step, f"{where}: clean[{k}]")
+                for k, step in enumerate(spec["clean"])
+            ],
+            "estimators": {
+                name: self._of(make_estimator, table, f"{where}: estimators.{name}")
+                for name, table in spec["estimators"].items()
+            },
+        }
+
+    def _of(self, make: Callable[[Any, str], Any], spec: Any, where: str) -> Any:
+        try:
+            key = (make.__name__, json.dumps(spec))
+        except TypeError:  # something that is not plain, such as a Python function
+            return _contents(make, spec, where)
+        if key not in self._known:
+            self._known[key] = _contents(make, spec, where)
+        return self._known[key]
 
 
 def _contents(make: Callable[[Any, str], Any], spec: Any, where: str) -> Any:

@@ -3,7 +3,8 @@
 A part is a pair of files of one name, ``estimates/NAME.parquet`` and ``runs/NAME.parquet``, written
 in this order: it exists once its runs file does. The metadata of a runs file carries size and
 digest of the estimates file beside it, and the names of the parts that it replaces; readers leave
-those out, so at no instant is a row missing or counted twice.
+those out, so at no instant is a row missing or counted twice. A file that the system does not let
+us read is not damaged: that is an :class:`InputError`, and nothing is touched.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,7 +22,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from haloassay.errors import InputError
+from haloassay.errors import HaloassayError, InputError
 
 _KEYS: Final = [
     ("cell", pa.string()),
@@ -57,6 +58,8 @@ SCHEMAS: Final = {
     ),
 }
 _META: Final = b"haloassay"
+#: File that is locked while a run writes into the folder.
+LOCK: Final = ".lock"
 
 
 @dataclass(frozen=True)
@@ -123,25 +126,76 @@ def digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
+class DamagedError(HaloassayError):
+    """A file is not what was written."""
+
+
+@contextlib.contextmanager
+def reading(place: Path) -> Iterator[None]:
+    """Turn what the system has against reading files into :class:`InputError`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or place}: cannot be read: {error.strerror or error}"
+        ) from None
+
+
+def _parse(place: Path, data: Any, read: Callable[[Any], Any]) -> Any:
+    """Let pyarrow read bytes or an open file; it has nothing but the content to stumble over.
+
+    Errors of the system carry a number, those of a wrong checksum do not.
+    """
+    try:
+        return read(data)
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DamagedError(f"{place}: is damaged: {error}") from error
+
+
 def read_part(out: Path, kind: str, name: str) -> pa.Table:
-    """Read one table of a part; raises ``OSError`` where a page does not have its checksum."""
-    return pq.ParquetFile(part_file(out, kind, name), page_checksum_verification=True).read()
+    """Read one table of a part; raises :class:`DamagedError` unless every page has its checksum."""
+    path = part_file(out, kind, name)
+    with reading(path):
+        data = pa.BufferReader(path.read_bytes())
+    return _parse(
+        path, data, lambda buffer: pq.ParquetFile(buffer, page_checksum_verification=True).read()
+    )
+
+
+def _read_meta(path: Path) -> Part:
+    """Read what a runs file says of its part."""
+
+    def read(file: Any) -> Part:
+        meta = json.loads(pq.read_schema(file).metadata[_META])
+        return Part(path.stem, tuple(meta["replaces"]), meta["size"], meta["digest"])
+
+    with open(path, "rb") as file:
+        part: Part = _parse(path, file, read)
+    return part
 
 
 def scan(out: Path, whole: Callable[[Path, Part], bool]) -> tuple[dict[str, Part], list[str]]:
-    """Parts in use, by name, and names of those that are not ``whole``."""
+    """Parts in use, by name, and names of those that are not ``whole``.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read at all.
+    """
     parts: dict[str, Part] = {}
     broken = []
-    for path in sorted((out / "runs").glob("*.parquet")):
-        try:
-            meta = json.loads(pq.read_schema(path).metadata[_META])
-            part = Part(path.stem, tuple(meta["replaces"]), meta["size"], meta["digest"])
-            if whole(out, part):
-                parts[path.stem] = part
-            else:
+    with reading(out):
+        for path in sorted((out / "runs").glob("*.parquet")):
+            try:
+                part = _read_meta(path)
+                if whole(out, part):
+                    parts[path.stem] = part
+                else:
+                    broken.append(path.stem)
+            except (DamagedError, FileNotFoundError):
                 broken.append(path.stem)
-        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
-            broken.append(path.stem)
     replaced = {name for part in parts.values() for name in part.replaces}
     live = {name: part for name, part in parts.items() if name not in replaced}
     return live, [name for name in broken if name not in replaced]
@@ -156,6 +210,29 @@ def is_whole(out: Path, part: Part) -> bool:
     """Tell whether every byte of both files is as it was written."""
     read_part(out, "runs", part.name)
     return digest(part_file(out, "estimates", part.name).read_bytes()) == part.digest
+
+
+@contextlib.contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Keep other runs out of a folder; the lock goes with the process, however it ends."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = open(out / LOCK, "wb")  # noqa: SIM115
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror}") from None
+    with handle:
+        try:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # not on Windows
+            pass
+        except OSError:
+            raise InputError(f"{out}: another run is writing into this folder") from None
+        try:
+            yield
+        finally:
+            (out / LOCK).unlink(missing_ok=True)
 
 
 def set_aside(out: Path, name: str) -> None:

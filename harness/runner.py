@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from haloassay.description import describe
 from haloassay.errors import InputError
 from haloassay.execute import available_workers, deferred_interrupt, execute
 from haloassay.matrix import Plan, make_plan
 from haloassay.mocks import make_mock
 from haloassay.progress import Progress, make_progress
 from haloassay.scenario import Scenario, as_scenario
-from haloassay.store import Mode, Results, Store, check_folder, describe
+from haloassay.store import Mode, Results, Store, check_folder
 from haloassay.task import Task
 
 
@@ -55,7 +56,7 @@ def run(
         If scenario or folder are unusable, before anything is written; or if the disk is full:
         finished work is kept then.
     KeyboardInterrupt
-        After Ctrl-C; all finished work is kept.
+        After Ctrl-C, or SIGTERM (its argument is ``"SIGTERM"`` then); all finished work is kept.
     """
     revised = as_scenario(scenario).revise(realizations=realizations, seed=seed, timeout=timeout)
     plan = make_plan(revised)
@@ -82,7 +83,7 @@ def run(
                 store.checkpoint(result)
                 report.advance(result)
         if stop():
-            raise KeyboardInterrupt
+            raise stop.error()
         store.compact()
     return Results(folder)
 

@@ -6,27 +6,39 @@ import contextlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
+from haloassay.description import (
+    DESCRIPTION,
+    describe,
+    differences,
+    is_lost,
+    read_description,
+    require_own,
+    require_same,
+)
 from haloassay.errors import InputError
 from haloassay.matrix import Cell, Method, Plan, Spec
 from haloassay.parts import (
+    LOCK,
     SCHEMAS,
     Part,
     clean,
     digest,
     encode,
     is_whole,
+    locked,
     looks_whole,
     part_file,
     read_part,
+    reading,
     scan,
     set_aside,
     write_file,
@@ -37,20 +49,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Mode = Literal["resume", "restart", "refuse"]
+_T = TypeVar("_T")
 
 #: Order of rows in tables that are read: the same whatever the order in which tasks ended.
 _ORDER: Final = {
     "estimates": "cell, realization, estimator, quantity, bin, r",
     "runs": "cell, realization, estimator",
 }
+#: Where reasons for missing values stand: table, what to show, which rows.
+_REASONS: Final[tuple[tuple[Literal["estimates", "runs"], str, str], ...]] = (
+    ("runs", "concat_ws(': ', nullif(error_type, ''), nullif(message, ''))", "status <> 'ok'"),
+    ("estimates", "note", "note <> '' AND coalesce(NOT isfinite(value), true)"),
+)
 #: Statuses that stand; what timed out or was lost is tried again by the next run.
 _FINAL: Final = ("ok", "failed")
+#: How often a reader looks again for parts that a run has replaced meanwhile.
+_LOOKS: Final = 3
 #: Finished parts that are joined into one.
 SEGMENT: Final = 500
-_DESCRIPTION: Final = "run.json"
-_LOCK: Final = ".lock"
-#: Keys of a scenario that may change between runs into one folder.
-_FREE: Final = ("name", "title", "description", "reference", "realizations", "timeout")
 
 
 def _tables(result: TaskResult) -> dict[str, pa.Table]:
@@ -83,6 +99,9 @@ class Store:
 
     def __init__(self, out: Path, plan: Plan, say: Callable[[str], None]) -> None:
         self.out = out
+        self._say = say
+        self._realizations = 0  # that the folder has seen
+        self._replaced: list[str] = []  # parts left to those who are reading them
         self._done = {
             (cell.label, method.label): np.zeros(plan.scenario.realizations, dtype=bool)
             for cell in plan.cells
@@ -92,14 +111,16 @@ class Store:
         self._again: dict[tuple[str, int], str] = {}  # parts with something to try again
         self._replaces: dict[str, tuple[str, ...]] = {}
         live, broken = scan(out, is_whole)
+        description = read_description(out)
+        for part in live.values():
+            self._take_stock(part)
+        self._describe(plan, description, adopted=bool(live) and description is None)
         for name in broken:
             set_aside(out, name)
             say(
                 f"{out}: part {name} is damaged: set aside as *.corrupt, its realisations run again"
             )
         clean(out, live)
-        for part in live.values():
-            self._take_stock(part)
 
     @classmethod
     @contextlib.contextmanager
@@ -127,12 +148,14 @@ class Store:
             cannot be written, or another run is writing into it. Nothing is touched then.
         """
         check_folder(out, plan, mode)
-        description = json.dumps(describe(plan), indent=1).encode()
-        with _locked(out):
+        with locked(out):
             if mode == "restart":
                 _clear(out)
-            write_file(out / _DESCRIPTION, description)
-            yield cls(out, plan, say)
+            store = cls(out, plan, say)
+            try:
+                yield store
+            finally:
+                store._keep_description()
 
     def missing(self, cell: Cell, realization: int) -> tuple[Method, ...]:
         """Estimators of a cell that have no final result in this realisation."""
@@ -140,6 +163,7 @@ class Store:
 
     def checkpoint(self, result: TaskResult) -> None:
         """Write the results of one task; once this returns they outlast anything but the disk."""
+        self._sign()
         tables = _tables(result)
         place = (result.cell.label, result.realization)
         replaces: tuple[str, ...] = ()
@@ -152,10 +176,54 @@ class Store:
         self._write(name, tables, replaces)
         self._register(name, tables["runs"], replaces)
         if len(self._loose) >= SEGMENT:
-            self.compact()
+            earlier, self._replaced = self._replaced, []
+            self._join_loose()
+            self._delete(earlier)
+
+    def _describe(self, plan: Plan, old: Spec | None, adopted: bool) -> None:
+        """Write run.json: what it knew of the folder stays, and the count never falls."""
+        self._description = new = describe(plan)
+        self._versions = new["versions"]
+        known = [self._realizations, new["scenario"]["realizations"]]
+        if adopted:
+            new["also_versions"] = [{"haloassay": "unknown"}]
+            self._say(
+                f"{self.out}: {DESCRIPTION} was lost: written anew from the scenario; which "
+                "versions computed the results so far is not known"
+            )
+        elif old is not None:
+            known.append(old["scenario"].get("realizations", 0))
+            new |= {k: old[k] for k in ("versions", "also_versions", "platform") if k in old}
+        new["scenario"]["realizations"] = max(known)
+        self._write_description()
+
+    def _sign(self) -> None:
+        """Note the versions that are about to add results, unless they have added some before."""
+        new = self._description
+        if self._versions not in (new["versions"], *new.get("also_versions", ())):
+            changed = differences(new["versions"], self._versions)
+            self._say(f"{self.out}: other versions than before add results: {'; '.join(changed)}")
+            new["also_versions"] = [*new.get("also_versions", ()), self._versions]
+            self._write_description()
+        self._keep_description()
+
+    def _write_description(self) -> None:
+        self._encoded = json.dumps(self._description, indent=1).encode()
+        write_file(self.out / DESCRIPTION, self._encoded)
+
+    def _keep_description(self) -> None:
+        """Write run.json again if somebody took it away or cut it."""
+        path = self.out / DESCRIPTION
+        if not path.is_file() or path.stat().st_size != len(self._encoded):
+            write_file(path, self._encoded)
 
     def compact(self) -> None:
-        """Join all finished parts of single tasks into one."""
+        """Join all finished parts of single tasks into one, and delete those that were replaced."""
+        self._join_loose()
+        replaced, self._replaced = self._replaced, []
+        self._delete(replaced)
+
+    def _join_loose(self) -> None:
         names, self._loose = self._loose, []
         if len(names) < 2:
             self._loose = names
@@ -168,16 +236,19 @@ class Store:
         self._write(f"segment-{os.urandom(8).hex()}", tables, (*names, *earlier))
 
     def _write(self, name: str, tables: Mapping[str, pa.Table], replaces: Iterable[str]) -> None:
-        """Write a part, then delete those that it replaces."""
+        """Write a part; those that it replaces do not count from then on."""
         replaces = tuple(replaces)
         estimates = encode(tables["estimates"], {})
         write_file(part_file(self.out, "estimates", name), estimates)
         meta = {"replaces": replaces, "size": len(estimates), "digest": digest(estimates)}
         write_file(part_file(self.out, "runs", name), encode(tables["runs"], meta))
-        for old in replaces:
+        self._replaced += replaces
+
+    def _delete(self, names: Iterable[str]) -> None:
+        for name in names:
             for kind in SCHEMAS:
                 with contextlib.suppress(OSError):
-                    part_file(self.out, kind, old).unlink(missing_ok=True)
+                    part_file(self.out, kind, name).unlink(missing_ok=True)
 
     def _join(self, old: str, new: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
         """Put new rows and those of an old part that stand together."""
@@ -209,6 +280,8 @@ class Store:
             self._again[first["cell"], first["realization"]] = name
 
     def _mark(self, runs: pa.Table) -> None:
+        highest = max(runs.column("realization").to_pylist(), default=-1)
+        self._realizations = max(self._realizations, highest + 1)
         columns = (
             runs.column(c).to_pylist() for c in ("cell", "estimator", "realization", "status")
         )
@@ -218,123 +291,31 @@ class Store:
                 done[realization] = True
 
 
-def describe(plan: Plan) -> Spec:
-    """Content of ``run.json``: the scenario, its cells and estimators, and what computed them."""
-    import platform
-    from importlib.metadata import version
-
-    packages = ("haloassay", "numpy", "scipy", "astropy", "numba", "galpy", "pandas", "pyarrow")
-    return {
-        "scenario": plan.scenario.to_dict(),
-        "cells": [
-            {
-                "cell": cell.label,
-                "cell_key": cell.key,
-                "factors": cell.factors,
-                "estimator_keys": {method.label: method.key for method in cell.methods},
-            }
-            for cell in plan.cells
-        ],
-        "estimators": [
-            {"estimator": entry.label, "kind": entry.kind} for entry in plan.scenario.estimators
-        ],
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
-        "platform": platform.platform(),
-    }
-
-
 def check_folder(out: Path, plan: Plan, mode: Mode) -> None:
     """Raise :class:`InputError` unless the folder can take the results of ``plan``."""
-    if not out.exists():
-        return
-    if not out.is_dir():
-        raise InputError(f"{out}: is a file, expected a folder for the results")
-    used = [p.name for p in out.iterdir() if p.name not in (_LOCK, f".{_DESCRIPTION}.tmp")]
+    with reading(out):
+        if not out.exists():
+            return
+        if not out.is_dir():
+            raise InputError(f"{out}: is a file, expected a folder for the results")
+        used = [p.name for p in out.iterdir() if p.name not in (LOCK, f".{DESCRIPTION}.tmp")]
     if not used:
         return
-    description = _read_description(out)
-    if description is None:
+    description = read_description(out)
+    parts = scan(out, looks_whole)[0] if description is None and is_lost(out) else {}
+    if description is None and not parts:
         raise InputError(f"{out}: is neither empty nor a results folder; nothing was touched")
     if mode == "refuse":
         raise InputError(f"{out}: holds results already; nothing was touched")
-    if mode == "resume":
-        _require_same(out, description, describe(plan))
-
-
-def _read_description(out: Path) -> Spec | None:
-    """Content of run.json, or None where there is none of ours."""
-    try:
-        description = json.loads((out / _DESCRIPTION).read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    ours = isinstance(description, dict) and {"scenario", "cells", "estimators"} <= set(description)
-    return description if ours else None
-
-
-def _require_same(out: Path, old: Spec, new: Spec) -> None:
-    """Allow more realisations, cells and estimators, and nothing that changes what is there."""
-    cells = {cell["cell"]: cell for cell in new["cells"]}
-    same = all(
-        cell["cell_key"] == cells.get(cell["cell"], {}).get("cell_key")
-        and cell["estimator_keys"].items() <= cells[cell["cell"]]["estimator_keys"].items()
-        for cell in old["cells"]
-    )
-    if same:
-        return
-    before, after = ({k: v for k, v in d["scenario"].items() if k not in _FREE} for d in (old, new))
-    for scenario in (before, after):
-        scenario["estimators"] = {entry["label"]: entry for entry in scenario["estimators"]}
-    found = list(_differences(json.loads(json.dumps(before)), json.loads(json.dumps(after))))
-    shown = "; ".join(found[:4]) + (f"; and {len(found) - 4} more" if len(found) > 4 else "")
-    version = old.get("versions", {}).get("haloassay", "?")
-    reason = shown or f"equal settings, but defaults of haloassay {version}"
-    raise InputError(
-        f"{out}: holds results of another scenario ({reason}); choose another folder or restart"
-    )
-
-
-def _differences(old: Any, new: Any, path: str = "") -> Iterable[str]:
-    """Paths at which two plain values differ, with both values."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        for key in [*old, *(key for key in new if key not in old)]:
-            place = f"{path}.{key}" if path else key
-            if key not in new:
-                yield f"{place} is gone"
-            elif key not in old:
-                yield f"{place} is new"
-            else:
-                yield from _differences(old[key], new[key], place)
-    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for i, (a, b) in enumerate(zip(old, new, strict=True)):
-            yield from _differences(a, b, f"{path}.{i}")
-    elif old != new:
-        yield f"{path}: {old!r} there, {new!r} now"
-
-
-@contextlib.contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    """Keep other runs out of a folder; the lock goes with the process, however it ends."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        handle = open(out / _LOCK, "wb")  # noqa: SIM115
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written: {error.strerror}") from None
-    with handle:
-        try:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # not on Windows
-            pass
-        except OSError:
-            raise InputError(f"{out}: another run is writing into this folder") from None
-        yield
-        (out / _LOCK).unlink(missing_ok=True)
+    if mode == "resume" and description is not None:
+        require_same(out, description, describe(plan))
+    elif mode == "resume":
+        require_own(out, parts, plan)
 
 
 def _clear(out: Path) -> None:
     """Delete what earlier runs wrote, and nothing else."""
-    (out / _DESCRIPTION).unlink(missing_ok=True)
+    (out / DESCRIPTION).unlink(missing_ok=True)
     for kind in SCHEMAS:
         for pattern in ("*.parquet", "*.corrupt", ".*.tmp"):
             for path in (out / kind).glob(pattern):
@@ -360,27 +341,57 @@ class Results:
 
     def __init__(self, out: str | Path, description: Spec | None = None) -> None:
         self.out = Path(out)
-        found = description or _read_description(self.out)
+        found = description or read_description(self.out)
         if found is None:
             raise InputError(
-                f"{self.out}: is not a results folder (it has no usable {_DESCRIPTION})"
+                f"{self.out}: is not a results folder (it has no usable {DESCRIPTION})"
             )
         self.description: Spec = found
+        self._listed: tuple[str, ...] | None = None
 
     @property
     def scenario(self) -> Spec:
         """The scenario that was run, as plain values."""
         return dict(self.description["scenario"])
 
-    @cached_property
+    @property
     def _names(self) -> tuple[str, ...]:
-        live, broken = scan(self.out, looks_whole)
-        if broken:
-            raise InputError(
-                f"{self.out}: part {broken[0]} is damaged ({len(broken)} such); "
-                "run the scenario into this folder again to mend it"
-            )
-        return tuple(live)
+        """Parts to read; listed anew once a run that goes on has deleted some of them."""
+        if self._listed is None or not self._are_there(self._listed):
+            for _ in range(_LOOKS):
+                live, broken = scan(self.out, looks_whole)
+                if not broken:
+                    break
+            else:
+                raise InputError(
+                    f"{self.out}: part {broken[0]} is damaged ({len(broken)} such); "
+                    "run the scenario into this folder again to mend it"
+                )
+            self._listed = tuple(live)
+        return self._listed
+
+    def _are_there(self, names: Iterable[str]) -> bool:
+        return all(part_file(self.out, kind, name).exists() for name in names for kind in SCHEMAS)
+
+    def steadily(self, read: Callable[[], _T]) -> _T:
+        """Return what ``read`` does with the files; once more if a run replaced some meanwhile.
+
+        Raises
+        ------
+        InputError
+            If files cannot be read.
+        """
+        import duckdb
+
+        for _ in range(_LOOKS):
+            listed = self._names
+            try:
+                return read()
+            except (duckdb.IOException, duckdb.InvalidInputException, OSError) as error:
+                reason = error
+            if self._are_there(listed):
+                break
+        raise InputError(f"{self.out}: cannot be read: {' '.join(str(reason).split())}")
 
     @property
     def estimates_files(self) -> list[Path]:
@@ -402,16 +413,38 @@ class Results:
 
     def frame(self, kind: Literal["estimates", "runs"]) -> pd.DataFrame:
         """All rows of a table, in an order that does not depend on how they were computed."""
+        return self._query(kind, f"SELECT * FROM read_parquet($files) ORDER BY {_ORDER[kind]}")
+
+    def _query(self, kind: Literal["estimates", "runs"], query: str) -> pd.DataFrame:
+        """Query the parquet files ``$files``; the empty table where there is none."""
         import duckdb
 
-        files = [str(path) for path in getattr(self, f"{kind}_files")]
-        if not files:
-            empty: pd.DataFrame = SCHEMAS[kind].empty_table().to_pandas()
-            return empty
-        with duckdb.connect() as connection:
-            query = f"SELECT * FROM read_parquet(?) ORDER BY {_ORDER[kind]}"
-            rows: pd.DataFrame = connection.execute(query, [files]).df()
-        return rows
+        def read() -> pd.DataFrame:
+            files = [str(path) for path in getattr(self, f"{kind}_files")]
+            if not files:
+                empty: pd.DataFrame = SCHEMAS[kind].empty_table().to_pandas()
+                return empty
+            with duckdb.connect() as connection:
+                rows: pd.DataFrame = connection.execute(query, {"files": files}).df()
+            return rows
+
+        return self.steadily(read)
+
+    def reasons(self, limit: int = 3) -> list[str]:
+        """Why there are no values, the most frequent first: ``"40 x too few stars"``.
+
+        Reasons are the messages of estimator runs that were not ok, and the notes of estimates that
+        are undetermined.
+        """
+        counts: Counter[str] = Counter()
+        for kind, reason, where in _REASONS:
+            query = f"""SELECT {reason} AS reason, count(*) AS n FROM read_parquet($files)
+                WHERE {where} GROUP BY reason ORDER BY n DESC, reason LIMIT {limit:d}"""
+            rows = self._query(kind, query)
+            if "reason" in rows:
+                counts.update(dict(zip(rows["reason"], map(int, rows["n"]), strict=True)))
+        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        return [f"{n} x {reason}" for reason, n in ranked[:limit]]
 
     def counts(self) -> dict[str, int]:
         """How many estimator runs ended in each status."""
@@ -422,4 +455,4 @@ class Results:
         """Bias, scatter, coverage and the rest, each with its Monte Carlo error."""
         from haloassay.score import score
 
-        return score(self)
+        return self.steadily(lambda: score(self))

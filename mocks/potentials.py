@@ -150,9 +150,7 @@ def make_potential(spec: Any, where: str = "mock.potential") -> CompositePotenti
         raise InputError(
             f"{where}: expected a table with a key 'kind' or a list of them (got {spec!r})"
         )
-    return CompositePotential(
-        tuple(_make_component(s, f"{where}.{i}") for i, s in enumerate(spec))
-    )
+    return CompositePotential(tuple(_make_component(s, f"{where}.{i}") for i, s in enumerate(spec)))
 
 
 def _make_component(spec: Any, where: str) -> Component:

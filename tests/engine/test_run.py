@@ -217,6 +217,64 @@ def test_a_run_ended_at_any_moment_goes_on_to_the_same_results(
     assert_equal(quietly(SCENARIO, out, realizations=8, workers=2), undisturbed)
 
 
+CATCHING = """
+import sys, time
+from haloassay import execute
+from haloassay.progress import Silent
+from haloassay.runner import run
+from conftest import SCENARIO
+dismiss = execute._Crew.dismiss
+def slowly(crew):
+    print("stopping", flush=True)
+    time.sleep(0.5)
+    dismiss(crew)
+execute._Crew.dismiss = slowly
+slow = {"kind": "plugins:Good", "label": "good", "seconds": 0.05}
+try:
+    run({**SCENARIO, "estimators": [slow]}, sys.argv[1], 500, 2, progress=Silent())
+except KeyboardInterrupt as error:
+    print("interrupted", error.args, flush=True)
+    sys.exit(143 if error.args else 130)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize(
+    ("numbers", "code"),
+    [
+        ([signal.SIGTERM], 143),
+        ([signal.SIGTERM, signal.SIGINT], 143),
+        ([signal.SIGINT, signal.SIGINT], 130),
+        ([signal.SIGINT, signal.SIGINT, signal.SIGINT], 130),
+    ],
+)
+def test_signals_end_a_run_as_keyboard_interrupt(tmp_path, environment, numbers, code):
+    """The second comes while workers are stopped; finished work is kept, and nothing complains."""
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-c", CATCHING, out],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 30.0
+    while len(list(out.glob("runs/*.parquet"))) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(numbers[0])
+    assert process.stdout.readline() == "stopping\n"
+    for number in numbers[1:]:
+        process.send_signal(number)
+        time.sleep(0.1)
+    stdout, stderr = process.communicate(timeout=30.0)
+    assert process.returncode == code, stderr
+    assert stdout == ("interrupted ('SIGTERM',)\n" if code == 143 else "interrupted ()\n")
+    if len(numbers) < 3:  # a third one does not wait for the workers
+        assert stderr == ""
+    assert Results(out).counts()["ok"] >= 3
+
+
 HANGING = """
 import sys
 from haloassay.runner import run

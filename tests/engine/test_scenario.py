@@ -1,11 +1,13 @@
 import copy
+from collections import Counter
 
 import pytest
 
+from haloassay import matrix as matrix_module
 from haloassay import scenarios
 from haloassay.errors import InputError
 from haloassay.matrix import make_plan
-from haloassay.scenario import load_scenario, make_scenario, validate
+from haloassay.scenario import Matrix, load_scenario, make_scenario, validate
 
 TOML = """
 name = "small"
@@ -217,3 +219,50 @@ def test_every_packaged_scenario_is_usable(name):
     assert scenario.name == name
     assert scenario.description
     assert validate(scenario)
+
+
+@pytest.mark.parametrize(
+    ("design", "shown"),
+    [("full", "400 x 400 levels make 160000 cells"), ("one-at-a-time", "1 + 99999 + 400 levels")],
+)
+def test_too_many_cells_are_counted_and_not_built(scenario, design, shown, monkeypatch):
+    sizes = (400, 400) if design == "full" else (99999, 400)
+    factors = dict(zip(("survey.a", "mock.b"), (list(range(n)) for n in sizes), strict=True))
+    huge = scenario.model_copy(update={"matrix": Matrix(design=design, factors=factors)})
+    monkeypatch.setattr(matrix_module, "_build", None)
+    text = message(make_plan, huge)
+    assert shown in text
+    assert "allowed: 100000" in text
+
+
+def test_equal_components_of_many_cells_are_built_once(values, monkeypatch):
+    built = []
+    original = matrix_module._contents
+    monkeypatch.setattr(
+        matrix_module,
+        "_contents",
+        lambda *args: (built.append(args[0].__name__), original(*args))[1],
+    )
+    values["matrix"] = {
+        "design": "full",
+        "factors": {
+            "survey.distance_scale": [(100 + i) / 100 for i in range(40)],
+            "mock.beta.beta": [i / 100 for i in range(30)],
+        },
+    }
+    cells = make_plan(make_scenario(values)).cells
+    assert len({cell.key for cell in cells}) == len(cells) == 1200
+    # and those of the scenario as written, whose texts are others
+    assert Counter(built) == {"make_mock": 31, "make_survey": 41, "make_estimator": 1}
+    (alone,) = make_plan(
+        make_scenario(
+            {
+                **values,
+                "matrix": {
+                    "design": "full",
+                    "factors": {"survey.distance_scale": [1.39], "mock.beta.beta": [0.29]},
+                },
+            }
+        )
+    ).cells
+    assert alone == cells[-1]

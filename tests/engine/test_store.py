@@ -1,9 +1,12 @@
 """The store by itself: synthetic results, crashes at every file operation, damage, full disks."""
 
 import errno
+import io
+import json
 import os
 from pathlib import Path
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -276,3 +279,193 @@ def test_empty_results_have_all_columns(tmp_path, plan):
         frame = Results(tmp_path).frame(kind)
         assert isinstance(frame, pd.DataFrame)
         assert (len(frame), list(frame.columns)) == (0, store_module.SCHEMAS[kind].names)
+
+
+def description(out):
+    return json.loads((out / "run.json").read_text())
+
+
+def test_the_count_of_realizations_never_falls(tmp_path, plan):
+    fill(tmp_path, plan)
+    fewer = make_plan(plan.scenario.revise(realizations=2))
+    with Store.open(tmp_path, fewer) as store:
+        store.compact()
+    assert description(tmp_path)["scenario"]["realizations"] == N
+    fill(tmp_path, plan)
+    assert_complete(tmp_path)
+
+
+def test_all_versions_that_added_results_are_kept(tmp_path, plan, monkeypatch):
+    few = make_plan(plan.scenario.revise(realizations=2))
+    with Store.open(tmp_path, few) as store:
+        for realization in range(2):
+            store.checkpoint(result(few, realization))
+    before = description(tmp_path)
+    other = {**before["versions"], "numpy": "0.0"}
+    original = store_module.describe
+    monkeypatch.setattr(store_module, "describe", lambda p: {**original(p), "versions": other})
+    lines = []
+    for _ in range(2):
+        fill(tmp_path, plan, lines.append)
+    after = description(tmp_path)
+    assert after["scenario"].pop("realizations") == N
+    assert before["scenario"].pop("realizations") == 2
+    assert after == {**before, "also_versions": [other]}
+    assert len(lines) == 1
+    assert "numpy" in lines[0]
+    assert "'0.0' now" in lines[0]
+
+
+def test_versions_that_add_nothing_are_not_noted(tmp_path, plan, monkeypatch):
+    fill(tmp_path, plan)
+    before = tree(tmp_path)
+    original = store_module.describe
+    monkeypatch.setattr(
+        store_module, "describe", lambda p: {**original(p), "versions": {}, "platform": "?"}
+    )
+    lines = []
+    fill(tmp_path, plan, lines.append)
+    assert tree(tmp_path) == before
+    assert lines == []
+
+
+def test_readers_hold_on_while_parts_are_joined(tmp_path, plan, monkeypatch):
+    """What was listed is there still after one compaction, and is listed anew after two."""
+    monkeypatch.setattr(store_module, "SEGMENT", 2)
+    with Store.open(tmp_path, plan) as store:
+        store.checkpoint(result(plan, 0))
+        reader = Results(tmp_path)
+        files = reader.estimates_files
+        store.checkpoint(result(plan, 1))
+        assert all(path.exists() for path in files)
+        assert len(Results(tmp_path).frame("runs")) == 4
+        store.checkpoint(result(plan, 2))
+        store.checkpoint(result(plan, 3))
+        assert not any(path.exists() for path in files)
+        assert len(reader.frame("estimates")) == 2 * N
+    assert_complete(tmp_path)
+
+
+def test_a_part_that_goes_between_listing_and_reading_is_looked_for_again(tmp_path, plan):
+    with Store.open(tmp_path, plan) as store:
+        for realization in range(N):
+            store.checkpoint(result(plan, realization))
+        reader, calls = Results(tmp_path), []
+
+        def read():
+            files = reader.runs_files
+            if not calls:
+                store.compact()
+            calls.append(files)
+            return pd.concat(pd.read_parquet(path) for path in files)
+
+        assert len(reader.steadily(read)) == 2 * N
+    assert [len(files) for files in calls] == [N, 1]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        duckdb.IOException("Cannot open file\n: Permission denied"),
+        duckdb.InvalidInputException("cannot encode file\n: Permission denied"),
+        PermissionError("Cannot open file\n: Permission denied"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(tmp_path, plan, error):
+    fill(tmp_path, plan)
+    reader = Results(tmp_path)
+
+    def refuse():
+        raise error
+
+    with pytest.raises(InputError, match=r"cannot be read: .*file : Permission denied") as caught:
+        reader.steadily(refuse)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["estimates", "runs"])
+def test_an_unreadable_file_is_not_a_damaged_one(tmp_path, plan, kind, monkeypatch):
+    fill(tmp_path, plan)
+    before = tree(tmp_path)
+    (victim,) = (tmp_path / kind).glob("*.parquet")
+    original = io.open
+
+    def forbid(file, *args, **kwargs):
+        if Path(file) == victim:
+            raise PermissionError(errno.EACCES, "Permission denied", str(file))
+        return original(file, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(io, "open", forbid)  # pathlib's
+        patch.setattr("builtins.open", forbid)
+        with pytest.raises(InputError, match=r"cannot be read: Permission denied") as caught:
+            Store.open(tmp_path, plan).__enter__()
+    assert victim.name in str(caught.value)
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, lambda path: path.write_text("{")])
+def test_run_json_lost_in_mid_run_is_written_again(tmp_path, plan, lose):
+    with Store.open(tmp_path, plan) as store:
+        lose(tmp_path / "run.json")
+        store.checkpoint(result(plan, 0))
+        assert len(Results(tmp_path).frame("runs")) == 2
+        lose(tmp_path / "run.json")
+    assert description(tmp_path)["scenario"]["realizations"] == N
+    fill(tmp_path, plan)
+    assert_complete(tmp_path)
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, lambda path: path.write_text("{")])
+def test_a_folder_that_lost_run_json_is_taken_over_by_its_own_scenario_only(
+    tmp_path, plan, values, lose
+):
+    fill(tmp_path, plan)
+    lose(tmp_path / "run.json")
+    before = tree(tmp_path)
+    other = make_plan(make_scenario({**values, "seed": 8}))
+    with pytest.raises(InputError, match=r"run\.json is lost, and its results .* another scenario"):
+        Store.open(tmp_path, other).__enter__()
+    with pytest.raises(InputError, match="holds results already"):
+        Store.open(tmp_path, plan, "refuse").__enter__()
+    assert tree(tmp_path) == before
+    lines = []
+    fewer = make_plan(plan.scenario.revise(realizations=2))
+    with Store.open(tmp_path, fewer, "resume", lines.append) as store:
+        assert store.missing(plan.cells[0], 0) == ()
+    assert len(lines) == 1
+    assert "run.json was lost" in lines[0]
+    assert description(tmp_path)["scenario"]["realizations"] == N
+    assert description(tmp_path)["also_versions"] == [{"haloassay": "unknown"}]
+    assert_complete(tmp_path)
+
+
+def test_reasons_are_counted_over_runs_and_rows(tmp_path, plan):
+    def outcome(method, i):
+        if method.label == "other" or i == 3:
+            note = "too few stars" if i < 3 else "no convergence"
+            row = {"quantity": "sigma_r", "bin": 0, "unit": "km/s", "note": note, "rank": -1}
+            return Outcome(method, "ok", rows=({**row, "value": float("nan")},))
+        return Outcome(method, "failed", "MemoryError", "no room" if i else "")
+
+    cell = plan.cells[0]
+    assert Results(tmp_path, {"cells": []}).reasons() == []
+    with Store.open(tmp_path, plan) as store:
+        for i in range(N):
+            outcomes = tuple(outcome(method, i) for method in cell.methods)
+            store.checkpoint(TaskResult(cell, i, outcomes))
+    results = Results(tmp_path)
+    assert results.reasons() == [
+        "3 x too few stars",
+        "2 x MemoryError: no room",
+        "2 x no convergence",
+    ]
+    assert results.reasons(limit=9)[3:] == ["1 x MemoryError"]
+
+
+def test_values_with_a_remark_are_no_reason(tmp_path, plan):
+    whole = result(plan, 0)
+    whole.outcomes[0].rows[0]["note"] = "few stars"
+    with Store.open(tmp_path, plan) as store:
+        store.checkpoint(whole)
+    assert Results(tmp_path).reasons() == []

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from haloassay.catalogue import Catalogue
 from haloassay.errors import InputError
 from haloassay.estimate import QUANTITIES, Estimator
 from haloassay.estimators import BUILTIN, estimator_class, make_estimator
@@ -20,12 +21,23 @@ SPECS = {
     "sky-map": {"map": "quadrants"},
     "dipole": {},
     "reflex-6d": {},
+    "spline-jeans": {"alpha": "measured"},
+    "power-law-df": {"alpha": -3.5},
+    "nfw-tracer": {"alpha": -3.5},
+    "gaussian-single": {"bins": BINS},
+    "gaussian-mixture": {"bins": BINS},
 }
+
+
+def with_metallicity(catalogue):
+    """The same stars with a column feh, which some methods need."""
+    feh = np.random.default_rng(3).normal(-1.4, 0.4, len(catalogue))
+    return Catalogue.from_arrays(**catalogue.columns, feh=feh)
 
 
 @pytest.mark.parametrize("kind", BUILTIN)
 def test_every_estimator_keeps_the_contract(kind, scale_free):
-    catalogue = scale_free(2000, np.random.default_rng(1), edges=(5.0, 60.0))
+    catalogue = with_metallicity(scale_free(2000, np.random.default_rng(1), edges=(5.0, 60.0)))
     before = {name: values.copy() for name, values in catalogue.columns.items()}
     estimator = make_estimator({"kind": kind, **SPECS[kind]})
     assert estimator.name == kind
@@ -43,7 +55,7 @@ def test_every_estimator_keeps_the_contract(kind, scale_free):
 
 @pytest.mark.parametrize("kind", BUILTIN)
 def test_every_estimator_survives_one_star_and_none(kind, scale_free):
-    catalogue = scale_free(5, np.random.default_rng(1), edges=(5.0, 60.0))
+    catalogue = with_metallicity(scale_free(5, np.random.default_rng(1), edges=(5.0, 60.0)))
     estimator = make_estimator({"kind": kind, **SPECS[kind]})
     for rows in (np.array([0]), np.array([], dtype=int)):
         for row in estimator.estimate(catalogue.select(rows), np.random.default_rng(0)):

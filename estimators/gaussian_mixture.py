@@ -1,0 +1,289 @@
+"""Metal-rich and metal-poor halo: two Gaussians in (v_r, v_theta, v_phi, [Fe/H]) (Li 2026)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.errors import EstimationError
+from haloassay.estimate import POPULATIONS, Estimate, Estimates, Estimator
+from haloassay.estimators.bins import Bin, Edges, check_edges, radial_bins
+from haloassay.estimators.gaussian_single import (
+    COMPONENT_YIELDS,
+    LI2026_RUN,
+    AtEdge,
+    GaussianPrior,
+    Sample,
+    check_stars,
+    component_rows,
+    undetermined_rows,
+)
+from haloassay.estimators.likelihoods import (
+    mixture_derivatives,
+    mixture_log_likelihood,
+    mixture_memberships,
+    mixture_step,
+)
+from haloassay.estimators.posterior import EmceeRun, Posterior, explore
+from haloassay.settings import require
+
+if TYPE_CHECKING:
+    from haloassay.catalogue import Catalogue
+
+FloatArray = NDArray[np.float64]
+
+COMPONENTS: Final = tuple(POPULATIONS)
+
+#: Where the two mean metallicities and the fraction stand among the 17 parameters.
+_FEH_MR, _FEH_MP, _FRACTION = 3, 11, 16
+
+#: Stars and steps of expectation maximisation that choose among starts, and steps from the best.
+_SCOUTS, _STEPS, _MORE = 4000, 60, 100
+
+#: Stars that a component must have, more than its parameters.
+_FEWEST: Final = 9
+
+_PRIOR: Final = GaussianPrior()
+
+
+@dataclass(frozen=True)
+class GaussianMixture(Estimator):
+    """Fractions, means, dispersions and anisotropies of the metal-rich and the metal-poor halo.
+
+    The likelihood of a star is p_mr N_mr + (1 - p_mr) N_mp, each N a product of four Gaussians in
+    v_r, v_theta, v_phi and [Fe/H] of variance sigma^2 + delta^2, delta the star's own error (Li et
+    al. 2026, eq. 1-3, after Medina et al. 2025; 17 parameters, uniform priors). The metal-rich component is that of the
+    higher mean [Fe/H], in every draw; where the data do not tell the two metallicities apart, what
+    is called metal-rich changes from draw to draw, and its quantities have two values.
+    :func:`memberships` says which star belongs where (eq. 4).
+
+    Of its own model's stars (Table 2, whole sample, errors of 25 km/s and 0.1 dex;
+    ``benchmarks/li2026.py``, 200 samples): with 3000 stars bias within 3 Monte Carlo errors, 68 per
+    cent intervals cover 0.62 to 0.73. With 300 stars medians of the smaller dispersions and of p_mr are
+    high by a quarter to a third of their error (beta.mr low by 0.006, p_mr high by 0.013), as the uniform
+    priors have it: over truths drawn from the prior intervals cover what they say. Biased by what is
+    not Gaussian: a third population, streams, selection in [Fe/H], which cuts a Gaussian off, and
+    stars that distance errors carry from one bin into another (Appendix A).
+
+    Parameters
+    ----------
+    bins
+        Edges [kpc], or ``"none"`` for the whole sample.
+    min_stars
+        Bins with fewer stars have no value; more than 17.
+    sampler
+        ``"auto"``: importance sampling about the maximum, and a chain of emcee of sufficient length
+        where that is not to be trusted. ``"importance"``: that alone. ``"emcee"``: as published.
+    emcee
+        Length of emcee's run; published: 100 walkers, 1000 steps, 400 burnt. That is 3 autocorrelation
+        times, and some 300 effective draws.
+    n_draws
+        Draws from each posterior.
+    prior
+        Ranges of the parameters of both components.
+    at_prior_edge
+        A parameter whose posterior the prior cuts off, as where errors hide a dispersion, is
+        ``"undetermined"``; published, ``"keep"``.
+    min_gain
+        How much a second population must raise ln L for there to be one; else nothing is determined.
+        In samples of one population of 60 to 3000 stars the rise is 5 to 8, in one of a hundred 16. The
+        paper has no such rule: 0.
+    """
+
+    name: ClassVar[str] = "gaussian-mixture"
+    reference: ClassVar[str] = "2025arXiv250402924M"
+    needs: ClassVar[tuple[str, ...]] = ("feh",)
+    assumes: ClassVar[tuple[str, ...]] = (
+        "two Gaussian populations",
+        "known Gaussian errors",
+    )
+    yields: ClassVar[tuple[str, ...]] = (
+        *(f"{quantity}.{which}" for which in COMPONENTS for quantity in COMPONENT_YIELDS),
+        "p_mr",
+    )
+
+    bins: Edges = "none"
+    min_stars: int = 50
+    sampler: Literal["auto", "importance", "emcee"] = "auto"
+    emcee: EmceeRun = LI2026_RUN
+    n_draws: int = 1000
+    prior: GaussianPrior = _PRIOR
+    at_prior_edge: AtEdge = "undetermined"
+    min_gain: float = 16.0
+
+    def __post_init__(self) -> None:
+        check_edges(self.bins)
+        require(self.min_stars >= 18, f"min_stars: more than 17 parameters (got {self.min_stars})")
+        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
+        require(self.min_gain >= 0.0, f"min_gain: not negative (got {self.min_gain})")
+        require(
+            self.emcee.walkers >= 34,
+            f"emcee: walkers: at least 34, twice the parameters (got {self.emcee.walkers})",
+        )
+
+    def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
+        """Rows of every quantity of every bin; a row says why it has no value."""
+        sample = Sample.of(catalogue)
+        rows: list[Estimate] = []
+        for bin_ in radial_bins(catalogue.r, self.bins):
+            try:
+                check_stars(bin_, self.min_stars)
+                draws = self.posterior(sample.select(bin_.rows), rng).draws
+            except EstimationError as error:
+                rows += undetermined_rows(self.yields, str(error), bin_)
+            else:
+                rows += self._rows(draws, bin_)
+        return Estimates(sorted(rows, key=lambda row: self.yields.index(row.quantity)))
+
+    def posterior(self, sample: Sample, rng: np.random.Generator) -> Posterior:
+        """Draws (n_draws, 17) from the posterior of a sample."""
+        bounds = mixture_bounds(self.prior)
+        start = mixture_start(sample, bounds, rng)
+        target = MixtureLikelihood(sample, start)
+        gain = float(target(start[None])[0]) - sample.best_log_likelihood(self.prior)
+        if gain < self.min_gain:
+            raise EstimationError(
+                f"one population describes the stars as well: a second raises ln L by {gain:.1f} only"
+            )
+        run = None if self.sampler == "auto" else self.emcee
+        found = explore(
+            target, start, target.widths(start), self.n_draws, rng,
+            sampler=self.sampler, emcee=run, bounds=bounds, derivatives=target.derivatives,
+        )  # fmt: skip
+        return replace(found, draws=ordered(found.draws))
+
+    def _rows(self, draws: FloatArray, bin_: Bin) -> list[Estimate]:
+        fraction = draws[:, _FRACTION]
+        rows = []
+        for k, which in enumerate(COMPONENTS):
+            share = fraction if k == 0 else 1.0 - fraction
+            least = len(bin_) * float(np.percentile(share, 2.5))
+            if least < _FEWEST:
+                note = (
+                    f"the {POPULATIONS[which]} component vanishes: it has {least:.1f} stars or more"
+                )
+                names = tuple(f"{quantity}.{which}" for quantity in COMPONENT_YIELDS)
+                rows += undetermined_rows(names, note, bin_)
+                continue
+            part = draws[:, 8 * k : 8 * k + 8]
+            rows += component_rows(part, self.prior, self.at_prior_edge, bin_, f".{which}")
+        return [*rows, Estimate.from_draws("p_mr", fraction, **bin_.where)]
+
+
+@dataclass(frozen=True, eq=False)
+class MixtureLikelihood:
+    """Log likelihood (m,) of parameters (m, 17) in one of two equal halves of their space.
+
+    Exchanging the components changes nothing, so the posterior has two equal halves. Which is kept
+    is decided along the line on which the components differ most, in units of their uncertainty;
+    in the other half the log likelihood is -inf. Metallicity alone would not do: where the two mean
+    metallicities are not told apart, it cuts through the middle of the posterior. Draws are named
+    by :func:`ordered` afterwards.
+
+    Parameters
+    ----------
+    sample
+        The stars.
+    side
+        (17,) parameters that are in the kept half.
+    """
+
+    sample: Sample
+    side: FloatArray
+
+    @cached_property
+    def _normal(self) -> FloatArray:
+        """(17,) vector across the plane between the halves."""
+        variance = self.widths(self.side) ** 2
+        both = variance + np.concatenate([variance[8:16], variance[:8], variance[16:]])
+        return np.asarray((self.side - exchanged(self.side)) / both)
+
+    def __call__(self, points: FloatArray) -> FloatArray:
+        """Log likelihood (m,) of points (m, 17)."""
+        values = np.full(len(points), -np.inf)
+        kept = (points - exchanged(points)) @ self._normal > 0.0
+        chosen = np.ascontiguousarray(points[kept])
+        values[kept] = mixture_log_likelihood(self.sample.x, self.sample.e2, chosen)
+        return values
+
+    def derivatives(self, point: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        """Value, gradient and Hessian at one point."""
+        return mixture_derivatives(self.sample.x, self.sample.e2, np.ascontiguousarray(point))
+
+    def widths(self, point: FloatArray) -> FloatArray:
+        """Rough widths (17,) of the posterior about a point."""
+        n = len(self.sample)
+        share = np.array([point[_FRACTION], 1.0 - point[_FRACTION]])
+        each = [point[8 * k + 4 + np.arange(8) % 4] / np.sqrt(n * share[k]) for k in range(2)]
+        return np.concatenate([*each, [np.sqrt(share[0] * share[1] / n)]])
+
+
+def mixture_bounds(prior: GaussianPrior) -> tuple[FloatArray, FloatArray]:
+    """Lower and upper edges, (17,) each, of the parameters."""
+    lo, hi = prior.bounds
+    return np.array([*lo, *lo, 0.0]), np.array([*hi, *hi, 1.0])
+
+
+def exchanged(points: FloatArray) -> FloatArray:
+    """Parameters (..., 17) with the components exchanged."""
+    parts = [points[..., 8:16], points[..., :8], 1.0 - points[..., 16:]]
+    return np.concatenate(parts, axis=-1)
+
+
+def ordered(points: FloatArray) -> FloatArray:
+    """Parameters (..., 17) with the component of the higher mean [Fe/H] first."""
+    wrong = points[..., _FEH_MR] < points[..., _FEH_MP]
+    return np.where(wrong[..., None], exchanged(points), points)
+
+
+def memberships(x: FloatArray, e2: FloatArray, point: FloatArray) -> FloatArray:
+    """Probability P_i (n,) that a star is of the metal-rich component (Li 2026, eq. 4).
+
+    Parameters
+    ----------
+    x, e2
+        (4, n) v_r, v_theta, v_phi [km/s] and [Fe/H] [dex], and the variances of their errors.
+    point
+        (17,) parameters: four means and four dispersions of the metal-rich component, the same of the
+        metal-poor one, p_mr.
+    """
+    x, e2, point = (np.ascontiguousarray(a, dtype=float) for a in (x, e2, point))
+    return mixture_memberships(x, e2, point)
+
+
+def mixture_start(
+    sample: Sample, bounds: tuple[FloatArray, FloatArray], rng: np.random.Generator
+) -> FloatArray:
+    """Parameters (17,) near the maximum of the likelihood inside the prior.
+
+    Expectation maximisation from four ways to part the stars in two: by metallicity, by tangential
+    speed, by both, and by radial speed; the best is kept.
+    """
+    few = sample
+    if len(sample) > _SCOUTS:
+        few = sample.select(np.sort(rng.choice(len(sample), _SCOUTS, replace=False)))
+    z = (few.x - np.median(few.x, axis=1)[:, None]) / np.std(few.x, axis=1)[:, None]
+    across, along = np.hypot(z[1], z[2]), np.abs(z[0])
+    found = []
+    for score in (z[3], -across, z[3] - across, along):
+        rich = score > np.median(score)
+        parts = few.x[:, rich], few.x[:, ~rich]
+        halves = [np.concatenate([part.mean(axis=1), part.std(axis=1)]) for part in parts]
+        found.append(_climbed(few, np.array([*halves[0], *halves[1], 0.5]), bounds, _STEPS))
+    values = mixture_log_likelihood(few.x, few.e2, np.array(found))
+    return ordered(_climbed(few, found[int(np.argmax(values))], bounds, _MORE))
+
+
+def _climbed(
+    sample: Sample, point: FloatArray, bounds: tuple[FloatArray, FloatArray], steps: int
+) -> FloatArray:
+    """Parameters (17,) after steps of expectation maximisation inside the prior."""
+    lo, hi = bounds
+    margin = 1e-3 * (hi - lo)
+    for _ in range(steps):
+        point = np.clip(mixture_step(sample.x, sample.e2, point), lo + margin, hi - margin)
+    return point

@@ -1,0 +1,481 @@
+"""NFW halo from radial velocities: a tracer mass for every shape, and the likeliest shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
+
+import numba
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from haloassay.constants import G
+from haloassay.errors import EstimationError
+from haloassay.estimate import INTERVALS, Estimate, Estimates, Estimator
+from haloassay.estimators.bins import (
+    Bin,
+    DensitySlope,
+    check_finite,
+    density_slope,
+)
+from haloassay.estimators.nfw import Baryons, baryons_mass
+from haloassay.estimators.tracer_mass import log_variance
+from haloassay.estimators.velocity_ellipsoid import fit_bin
+from haloassay.profiles import critical_density, nfw_shape
+from haloassay.settings import require
+
+if TYPE_CHECKING:
+    from haloassay.catalogue import Catalogue
+
+FloatArray = NDArray[np.float64]
+
+#: Radii of the table of the Jeans integral within the sample, and folds of its integrand beyond.
+_GRID: Final = 512
+_FOLDS: Final = 25.0
+
+#: Fraction of resampled catalogues with r_s at a bound of its range from which it has no value.
+_AT_BOUND: Final = 0.025
+
+#: Concentrations between which virial numbers are looked for.
+_C_RANGE: Final = (1e-2, 1e4)
+
+
+@dataclass(frozen=True)
+class NFWTracer(Estimator):
+    """Mass and concentration of an NFW halo, M(<r) = M_s mu(r / r_s) and known baryons.
+
+    For every r_s, the Jeans equation times r^4 / mu, integrated by parts over the sample, gives
+
+        G M_s = <v_r^2 (r / mu) (4 - 2 beta - dln mu/dln r)> - [r^4 rho sigma_r^2 / mu] / int rho r^2 dr
+                - <G M_baryons / mu>
+
+    with the bracket taken between the edges of the sample: without it, samples cut in radius return
+    0.6 to 0.94 of the mass. Which r_s: that of greatest likelihood of the radial velocities,
+    Gaussian with sigma_r^2(r) of the Jeans equation for that r_s and its M_s, plus the variance of
+    each star's error,
+
+        sigma_r^2 = r^(-2 beta) / rho int_r^inf s^(2 beta) rho G M(<s) / s^2 ds.
+
+    The likelihood needs Gaussian velocities for no more than its weights: its score vanishes at the
+    true variances whatever the distribution. Intervals are those of resampled stars, beta included.
+
+    Measured in an NFW halo with beta = 0.5 (40 mocks, 3000 and 10000 stars from 5 to 100 kpc): bias of
+    M(<r), m200 and c200 below 2 Monte Carlo errors, coverage 0.62 to 0.80. With baryons and beta
+    between 0.75 and 0.5, of which it knows the mean: m200 12 per cent low, c200 15 to 20 high.
+
+    Biased where the tracers' density or completeness is not what was assumed, with
+    ``normalisation = "tracer"`` more so, as its means run over the stars: where a survey's selection
+    depends on radius, use ``"likelihood"``, which is conditional on the radii. Biased by a varying
+    beta, and by a halo that is not NFW.
+
+    Parameters
+    ----------
+    alpha
+        d ln rho / d ln r of the tracers, inside the sample and beyond: one number, or a table of
+        slopes and breaks.
+    beta
+        Constant anisotropy, or ``"measured"``: that of the velocity ellipsoid of all stars.
+    r_range
+        Radii [kpc] between which stars are used and complete; from the innermost to the outermost
+        where empty.
+    r_out
+        Radii of the masses [kpc]; the median of the stars' where empty.
+    baryons
+        Mass that is not the halo's and is held fixed.
+    normalisation
+        M_s for each r_s from the ``"tracer"`` mean, or that of greatest ``"likelihood"``.
+    r_s_range
+        Scale radii that are tried [kpc], and ``n_shapes`` how many, at equal steps of ln r_s.
+    n_shapes
+        See ``r_s_range``; a parabola through the best three finds the maximum.
+    subtract_mean
+        Take <v_r> of the sample from v_r.
+    h0
+        Hubble's constant [km/s/Mpc], for the critical density.
+    n_bootstrap
+        Resampled catalogues behind the intervals.
+    min_stars
+        Fewer stars give no value.
+    """
+
+    name: ClassVar[str] = "nfw-tracer"
+    reference: ClassVar[str] = "2011MNRAS.413.1744A"
+    assumes: ClassVar[tuple[str, ...]] = (
+        "spherical",
+        "equilibrium",
+        "non-rotating",
+        "constant beta",
+        "known density slope",
+        "known baryons",
+        "NFW halo",
+    )
+    yields: ClassVar[tuple[str, ...]] = ("enclosed_mass", "m200", "r200", "c200")
+
+    alpha: float | DensitySlope
+    beta: float | Literal["measured"] = "measured"
+    r_range: tuple[float, ...] = ()
+    r_out: tuple[float, ...] = ()
+    baryons: Baryons = "none"
+    normalisation: Literal["tracer", "likelihood"] = "tracer"
+    r_s_range: tuple[float, float] = (1.0, 200.0)
+    n_shapes: int = 25
+    subtract_mean: bool = False
+    h0: float = 67.8
+    n_bootstrap: int = 200
+    min_stars: int = 30
+
+    def __post_init__(self) -> None:
+        if self.beta != "measured":
+            require(self.beta < 1.0, f"beta: below 1 (got {self.beta})")
+        if self.r_range:
+            require(len(self.r_range) == 2, f"r_range: two radii (got {list(self.r_range)})")
+            lo, hi = self.r_range
+            require(0.0 < lo < hi, f"r_range: radii ascend from above 0 (got {[lo, hi]})")
+        require(all(r > 0.0 for r in self.r_out), f"r_out: positive radii (got {list(self.r_out)})")
+        lo, hi = self.r_s_range
+        require(0.0 < lo < hi, f"r_s_range: radii ascend from above 0 (got {[lo, hi]})")
+        require(self.n_shapes >= 5, f"n_shapes: at least 5 (got {self.n_shapes})")
+        require(self.h0 > 0.0, f"h0: positive (got {self.h0})")
+        require(self.n_bootstrap >= 2, f"n_bootstrap: at least 2 (got {self.n_bootstrap})")
+        require(self.min_stars >= 10, f"min_stars: at least 10 (got {self.min_stars})")
+
+    def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
+        """Rows enclosed_mass at each radius, m200, r200 and c200; a note where no value is.
+
+        Raises
+        ------
+        InputError
+            If a position or velocity of the catalogue is not finite.
+        """
+        check_finite(catalogue)
+        places = [{"r": float(r), "bin": k} for k, r in enumerate(self.r_out)]
+        try:
+            sample = self._sample(catalogue)
+            places = places or [{"r": float(np.median(sample.r)), "bin": 0}]
+            n = len(sample.r)
+            best = sample.best(np.arange(n), self.normalisation)
+            again = [
+                sample.best(rng.integers(n, size=n), self.normalisation)
+                for _ in range(self.n_bootstrap)
+            ]
+        except EstimationError as error:
+            rows = [Estimate.undetermined("enclosed_mass", str(error), **p) for p in places or [{}]]
+            halo = [Estimate.undetermined(q, str(error)) for q in self.yields[1:]]
+            return Estimates(rows + halo)
+        return Estimates(self._rows(np.array([best, *again]), places))
+
+    def _sample(self, catalogue: Catalogue) -> RadialSample:
+        """Stars within range, and the range.
+
+        Raises
+        ------
+        EstimationError
+            If there are fewer than ``min_stars``, or they do not determine beta.
+        """
+        r = catalogue.r
+        lo, hi = self.r_range or (0.0, np.inf)
+        rows = np.flatnonzero((r >= lo) & (r < hi) & (r > 0.0))
+        if len(rows) < self.min_stars:
+            raise EstimationError(
+                f"too few stars: {len(rows)}, at least {self.min_stars} are needed"
+            )
+        edges = self.r_range or (float(r[rows].min()), float(r[rows].max()))
+        if not edges[1] > 1.01 * edges[0]:
+            raise EstimationError("the stars are all at one radius")
+        v = catalogue.spherical_velocity[rows]
+        noise = np.einsum("njj->nj", catalogue.spherical_covariance[rows])
+        if not np.mean(v[:, 0] ** 2) > np.mean(noise[:, 0]):
+            raise EstimationError("the velocity errors are too large to resolve sigma_r")
+        beta, spread = self._beta(catalogue, rows, edges)
+        density = density_slope(self.alpha)
+        fall = 1.0 - density.slopes[-1] - 2.0 * (beta + 4.0 * spread)
+        if fall < 0.5:
+            raise EstimationError(
+                f"the density, r^{density.slopes[-1]:g}, falls too slowly for the Jeans integral "
+                f"with beta = {beta:.3g}"
+            )
+        shapes = np.geomspace(*self.r_s_range, self.n_shapes)
+        return RadialSample(
+            r[rows], v, noise, (edges[0], edges[1]), density, (beta, spread), shapes, self.baryons,
+            self.subtract_mean, self.beta == "measured",
+        )  # fmt: skip
+
+    def _beta(
+        self, catalogue: Catalogue, rows: NDArray[np.int64], edges: tuple[float, ...]
+    ) -> tuple[float, float]:
+        """Anisotropy and its standard error."""
+        if self.beta != "measured":
+            return self.beta, 0.01
+        ellipsoid = fit_bin(catalogue, Bin(0, rows, 0.0, edges[0], edges[1]), self.min_stars)
+        if ellipsoid.hidden.any():
+            raise EstimationError(f"beta is not determined: {ellipsoid.note()}")
+        ratio = 2.0 * ellipsoid.sigma_error / ellipsoid.sigma
+        return ellipsoid.beta, float((1.0 - ellipsoid.beta) * np.sqrt(np.mean(ratio**2)) + 1e-3)
+
+    def _rows(self, found: FloatArray, places: list[dict[str, float]]) -> list[Estimate]:
+        """Rows from (ln r_s, G M_s) of the sample, first, and of the resampled ones."""
+        r_s, norm = np.exp(found[:, 0]), found[:, 1] / G
+        rows = []
+        for place in places:
+            known = baryons_mass(self.baryons, place["r"])
+            mass = norm * nfw_shape(place["r"] / r_s) + known
+            rows.append(_row("enclosed_mass", mass, **place))
+        tried = np.log(self.r_s_range)
+        reached = (found[1:, :1] <= tried[0] + 1e-9) | (found[1:, :1] >= tried[1] - 1e-9)
+        if reached.mean() > _AT_BOUND or found[0, 0] in tried:
+            lo, hi = self.r_s_range
+            note = f"the velocities do not bound r_s between {lo:g} and {hi:g} kpc"
+            return rows + [Estimate.undetermined(q, note) for q in self.yields[1:]]
+        c200 = concentration(norm / r_s**3, self.h0)
+        if not np.all(np.isfinite(c200)):
+            note = "no virial radius: the halo is not as dense as 200 times the critical density"
+            return rows + [Estimate.undetermined(q, note) for q in self.yields[1:]]
+        virial = {"m200": norm * nfw_shape(c200), "r200": c200 * r_s, "c200": c200}
+        return rows + [_row(quantity, values) for quantity, values in virial.items()]
+
+
+def _row(quantity: str, values: FloatArray, **where: float) -> Estimate:
+    """Row of the sample's own value, first of ``values``, with intervals of the others."""
+    value, draws = float(values[0]), values[1:]
+    lo95, lo68, hi68, hi95 = np.percentile(draws, INTERVALS)
+    inside = (min(lo68, value), max(hi68, value), min(lo95, value), max(hi95, value))
+    return Estimate(quantity, value, *inside, draws=draws, **where)  # type: ignore[arg-type]
+
+
+def concentration(density: ArrayLike, h0: float, overdensity: float = 200.0) -> FloatArray:
+    """Concentration of halos M(<r) = M_s mu(r / r_s) of ``density`` M_s / r_s^3 [Msun/kpc^3].
+
+    Solves M_s mu(c) = (4 pi / 3) overdensity rho_crit (c r_s)^3; NaN where there is no solution.
+    """
+    c = np.geomspace(*_C_RANGE, 4001)
+    log_ratio = np.log(nfw_shape(c)) - 3.0 * np.log(c)  # falls with c
+    wanted = 4.0 * np.pi / 3.0 * overdensity * critical_density(h0)
+    x = np.log(wanted / np.asarray(density, dtype=float))
+    found = np.interp(-x, -log_ratio, np.log(c), left=np.nan, right=np.nan)
+    return np.exp(found)
+
+
+@dataclass(frozen=True, eq=False)
+class RadialSample:
+    """Stars, what is assumed of them, and tables for every shape.
+
+    Parameters
+    ----------
+    r, v, noise
+        (n,) radii [kpc], (n, 3) spherical velocities [km/s] and variances of their errors.
+    edges
+        Radii [kpc] between which the sample is complete.
+    density
+        Of the tracers.
+    beta
+        Anisotropy, and about its standard error.
+    shapes
+        (m,) scale radii r_s [kpc], in equal steps of their logarithm.
+    baryons
+        Kind of the known mass.
+    subtract_mean
+        Whether <v_r> is taken off.
+    resample_beta
+        Whether beta is measured and so changes with the stars.
+    """
+
+    r: FloatArray
+    v: FloatArray
+    noise: FloatArray
+    edges: tuple[float, float]
+    density: DensitySlope
+    beta: tuple[float, float]
+    shapes: FloatArray
+    baryons: Baryons
+    subtract_mean: bool
+    resample_beta: bool
+
+    @cached_property
+    def _levers(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(n, m) r / mu times (4 - dln mu/dln r), and times -2; and G M_baryons / mu."""
+        x = self.r[:, None] / self.shapes
+        mu = nfw_shape(x)
+        rise = (x / (1.0 + x)) ** 2 / mu
+        ratio = self.r[:, None] / mu
+        known = G * baryons_mass(self.baryons, self.r)[:, None] / mu
+        return ratio * (4.0 - rise), -2.0 * ratio, known
+
+    @cached_property
+    def _boundary(self) -> FloatArray:
+        """(2, m) r^4 rho / mu / int rho r^2 dr at the edges."""
+        edges = np.array(self.edges)
+        x = np.linspace(float(np.log(edges[0])), float(np.log(edges[1])), 4001)
+        top = self.density.log_density(edges[0])
+        inside = np.exp(self.density.log_density(np.exp(x)) - top + 3.0 * x)
+        norm = np.sum(0.5 * (inside[1:] + inside[:-1])) * (x[1] - x[0])
+        share = edges**4 * np.exp(self.density.log_density(edges) - top) / norm
+        return np.asarray(share[:, None] / nfw_shape(edges[:, None] / self.shapes))
+
+    @cached_property
+    def _powers(self) -> tuple[FloatArray, FloatArray]:
+        """(n, 3) and (2, 3) powers 0, 1, 2 of ln r about its mean, at the stars and the edges."""
+        middle = np.mean(np.log(self.r))
+        return (
+            np.vander(np.log(self.r) - middle, 3, increasing=True),
+            np.vander(np.log(self.edges) - middle, 3, increasing=True),
+        )
+
+    @cached_property
+    def _tables(self) -> FloatArray:
+        """(3, grid, m + 1) variances of the halo over G M_s, and of the baryons, at three beta."""
+        beta, spread = self.beta
+        trial = beta + spread * np.array([-2.0, 0.0, 2.0])
+        return jeans_tables(self._grid, self.density, trial, self.shapes, self.baryons)
+
+    @cached_property
+    def _grid(self) -> FloatArray:
+        lo, hi = np.log(self.r.min()) - 1e-9, np.log(self.r.max()) + 1e-9
+        return np.linspace(lo, hi, _GRID)
+
+    @cached_property
+    def _cells(self) -> tuple[NDArray[np.int64], FloatArray]:
+        """Cell of the grid (n,) that a star is in, and how far (n,) it is across."""
+        step = self._grid[1] - self._grid[0]
+        along = (np.log(self.r) - self._grid[0]) / step
+        cell = np.minimum(along.astype(np.int64), _GRID - 2)
+        return cell, along - cell
+
+    @cached_property
+    def _moment_beta(self) -> float:
+        return self._beta_of(np.arange(len(self.r)))
+
+    def _beta_of(self, rows: NDArray[np.int64]) -> float:
+        """Anisotropy of the second central moments, errors subtracted."""
+        moments = np.var(self.v[rows], axis=0) - self.noise[rows].mean(axis=0)
+        return float(1.0 - 0.5 * (moments[1] + moments[2]) / max(moments[0], 1e-12))
+
+    def best(
+        self, rows: NDArray[np.int64], normalisation: Literal["tracer", "likelihood"]
+    ) -> tuple[float, float]:
+        """Likeliest ln r_s, and G M_s, of (resampled) stars.
+
+        Raises
+        ------
+        EstimationError
+            If no shape has a positive mass.
+        """
+        beta, spread = self.beta
+        if self.resample_beta:
+            shift = self._beta_of(rows) - self._moment_beta
+            beta = beta + float(np.clip(shift, -4.0 * spread, 4.0 * spread))
+        v_r = self.v[rows, 0]
+        square = (v_r - v_r.mean()) ** 2 if self.subtract_mean else v_r**2
+        norm = self.tracer_norm(rows, square, beta)
+        t = (beta - self.beta[0]) / (2.0 * spread)
+        table = np.tensordot(
+            [0.5 * t * (t - 1.0), 1.0 - t * t, 0.5 * t * (t + 1.0)], self._tables, 1
+        )
+        cell, across = self._cells
+        value, norm = _likelihood(
+            square, self.noise[rows, 0], cell[rows], across[rows], table, norm,
+            50 if normalisation == "likelihood" else 0,
+        )  # fmt: skip
+        if not np.isfinite(value).any():
+            raise EstimationError("no NFW halo beside the baryons: its mass is not positive")
+        return _peak(np.log(self.shapes), value, norm)
+
+    def tracer_norm(self, rows: NDArray[np.int64], square: FloatArray, beta: float) -> FloatArray:
+        """G M_s (m,) of each shape by the tracer mean of (resampled) stars with v_r^2 (n,)."""
+        at_stars, at_edges = self._powers
+        design = at_stars[rows]
+        noise = self.noise[rows, 0]
+        variance = np.exp(at_edges @ log_variance(design, square))
+        if noise.max() > 0.0:
+            variance = variance - np.exp(at_edges @ log_variance(design, noise))
+        fixed, with_beta, known = self._levers
+        counts = np.bincount(rows, minlength=len(self.r)) / len(rows)
+        total = np.bincount(rows, (square - noise) / len(rows), minlength=len(self.r))
+        mean = total @ fixed + beta * (total @ with_beta) - counts @ known
+        return np.asarray(mean - np.diff(variance[:, None] * self._boundary, axis=0)[0])
+
+
+def jeans_tables(
+    x: FloatArray, density: DensitySlope, beta: FloatArray, r_s: FloatArray, baryons: Baryons
+) -> FloatArray:
+    """Radial variance of tracers at radii exp(x) (k,), from the Jeans integral to infinity.
+
+    Returns
+    -------
+    ndarray
+        (b, k, m + 1), for each beta (b,): over G M_s, M(<r) = M_s mu(r / r_s), for each r_s (m,)
+        [1/kpc]; then that of the baryons [(km/s)^2].
+    """
+    fall = 1.0 - density.slopes[-1] - 2.0 * float(np.max(beta))
+    outermost = max(float(x[-1]), float(np.log(density.breaks[-1])) if density.breaks else -np.inf)
+    inside = np.linspace(x[0], x[-1], 2 * (len(x) - 1) + 1)
+    beyond = np.linspace(x[-1], outermost + _FOLDS / fall, 1501)[1:]
+    nodes = np.concatenate([inside, beyond])
+    s = np.exp(nodes)
+    mu = nfw_shape(s[:, None] / r_s)
+    masses = np.column_stack([mu, G * baryons_mass(baryons, s)])
+    log_density = density.log_density(s) - density.log_density(s[0])
+    step = np.diff(nodes)[:, None]
+    tables = []
+    for one in beta:
+        log_weight = log_density + (2.0 * one - 1.0) * (nodes - x[0])
+        source = np.exp(log_weight)[:, None] * masses
+        pieces = 0.5 * (source[1:] + source[:-1]) * step
+        outward = np.cumsum(pieces[::-1], axis=0)[::-1][: len(inside) : 2]
+        pressure = np.exp(log_weight[: len(inside) : 2] + x)
+        tables.append(outward / pressure[:, None])
+    return np.array(tables)
+
+
+@numba.njit(cache=True)
+def _likelihood(
+    square: FloatArray,
+    noise: FloatArray,
+    cell: NDArray[np.int64],
+    across: FloatArray,
+    table: FloatArray,
+    norm: FloatArray,
+    steps: int,
+) -> tuple[FloatArray, FloatArray]:
+    """Log likelihood (m,) of v_r for each shape, at ``norm`` or, with ``steps``, at its maximum.
+
+    Steps are Fisher's in the logarithm of the norm.
+    """
+    m = len(norm)
+    out, best = np.full(m, -np.inf), norm.copy()
+    for j in range(m):
+        if not best[j] > 0.0:
+            if steps == 0:
+                continue
+            best[j] = square.mean() / table[len(table) // 2, j]
+        for step in range(steps + 1):
+            value, score, information = 0.0, 0.0, 0.0
+            for i in range(len(square)):
+                k, f = cell[i], across[i]
+                halo = best[j] * ((1.0 - f) * table[k, j] + f * table[k + 1, j])
+                total = halo + (1.0 - f) * table[k, m] + f * table[k + 1, m] + noise[i]
+                ratio, share = square[i] / total, halo / total
+                value -= 0.5 * (np.log(total) + ratio)
+                score += 0.5 * (ratio - 1.0) * share
+                information += 0.5 * share * share
+            out[j] = value
+            change = min(1.0, max(-1.0, score / information))
+            if step == steps or abs(change) < 1e-5:
+                break
+            best[j] *= np.exp(change)
+    return out, best
+
+
+def _peak(x: FloatArray, value: FloatArray, norm: FloatArray) -> tuple[float, float]:
+    """Maximum of values at equal steps x (m,), by a parabola through the best three, and norm there."""
+    top = int(np.argmax(value))
+    if top in (0, len(x) - 1) or not np.all(np.isfinite(value[top - 1 : top + 2])):
+        return float(x[top]), float(norm[top])
+    below, at, above = value[top - 1 : top + 2]
+    curvature = below - 2.0 * at + above
+    t = 0.5 * (below - above) / curvature if curvature < 0.0 else 0.0
+    if not np.all(norm[top - 1 : top + 2] > 0.0):
+        return float(x[top]), float(norm[top])
+    a, b, c = np.log(norm[top - 1 : top + 2])
+    log_norm = b + 0.5 * t * (c - a) + 0.5 * t * t * (a - 2.0 * b + c)
+    return float(x[top] + t * (x[1] - x[0])), float(np.exp(log_norm))

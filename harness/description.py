@@ -1,0 +1,133 @@
+"""What ``run.json`` says of a results folder: the scenario, and what computed the results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from haloassay.errors import InputError
+from haloassay.matrix import Plan, Spec
+from haloassay.parts import DamagedError, read_part, reading
+
+DESCRIPTION: Final = "run.json"
+#: Keys of a scenario that may change between runs into one folder.
+_FREE: Final = ("name", "title", "description", "reference", "realizations", "timeout")
+
+
+def describe(plan: Plan) -> Spec:
+    """Content of ``run.json``: the scenario, its cells and estimators, and what computed them."""
+    import platform
+    from importlib.metadata import version
+
+    packages = ("haloassay", "numpy", "scipy", "astropy", "numba", "galpy", "pandas", "pyarrow")
+    return {
+        "scenario": plan.scenario.to_dict(),
+        "cells": [
+            {
+                "cell": cell.label,
+                "cell_key": cell.key,
+                "factors": cell.factors,
+                "estimator_keys": {method.label: method.key for method in cell.methods},
+            }
+            for cell in plan.cells
+        ],
+        "estimators": [
+            {"estimator": entry.label, "kind": entry.kind} for entry in plan.scenario.estimators
+        ],
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
+        "platform": platform.platform(),
+    }
+
+
+def read_description(out: Path) -> Spec | None:
+    """Read run.json; None where there is none of ours.
+
+    Raises
+    ------
+    InputError
+        If the file is there and cannot be read.
+    """
+    text = _read(out)
+    try:
+        description = json.loads(text or "")
+    except ValueError:
+        return None
+    ours = isinstance(description, dict) and {"scenario", "cells", "estimators"} <= set(description)
+    return description if ours else None
+
+
+def is_lost(out: Path) -> bool:
+    """Tell whether run.json is gone or cut short, rather than somebody else's."""
+    try:
+        json.loads(_read(out) or "")
+    except ValueError:
+        return True
+    return False
+
+
+def _read(out: Path) -> bytes | None:
+    with reading(out):
+        try:
+            return (out / DESCRIPTION).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+
+def require_own(out: Path, parts: Iterable[str], plan: Plan) -> None:
+    """Let a folder without run.json be taken over only by the scenario that its rows are of."""
+    columns = ["cell", "cell_key", "estimator", "estimator_key"]
+    known = {(c.label, c.key, m.label, m.key) for c in plan.cells for m in c.methods}
+    for name in parts:
+        try:
+            rows = read_part(out, "runs", name).select(columns).to_pylist()
+        except DamagedError:
+            continue  # it will be set aside
+        for row in rows:
+            if tuple(row.values()) not in known:
+                raise InputError(
+                    f"{out}: its {DESCRIPTION} is lost, and its results (cell {row['cell']!r}, "
+                    f"estimator {row['estimator']!r}) are of another scenario; choose another "
+                    "folder or restart"
+                )
+
+
+def require_same(out: Path, old: Spec, new: Spec) -> None:
+    """Allow more realisations, cells and estimators, and nothing that changes what is there."""
+    cells = {cell["cell"]: cell for cell in new["cells"]}
+    same = all(
+        cell["cell_key"] == cells.get(cell["cell"], {}).get("cell_key")
+        and cell["estimator_keys"].items() <= cells[cell["cell"]]["estimator_keys"].items()
+        for cell in old["cells"]
+    )
+    if same:
+        return
+    before, after = ({k: v for k, v in d["scenario"].items() if k not in _FREE} for d in (old, new))
+    for scenario in (before, after):
+        scenario["estimators"] = {entry["label"]: entry for entry in scenario["estimators"]}
+    found = list(differences(json.loads(json.dumps(before)), json.loads(json.dumps(after))))
+    shown = "; ".join(found[:4]) + (f"; and {len(found) - 4} more" if len(found) > 4 else "")
+    version = old.get("versions", {}).get("haloassay", "?")
+    reason = shown or f"equal settings, but defaults of haloassay {version}"
+    raise InputError(
+        f"{out}: holds results of another scenario ({reason}); choose another folder or restart"
+    )
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterable[str]:
+    """Paths at which two plain values differ, with both values."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            place = f"{path}.{key}" if path else key
+            if key not in new:
+                yield f"{place} is gone"
+            elif key not in old:
+                yield f"{place} is new"
+            else:
+                yield from differences(old[key], new[key], place)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for i, (a, b) in enumerate(zip(old, new, strict=True)):
+            yield from differences(a, b, f"{path}.{i}")
+    elif old != new:
+        yield f"{path}: {old!r} there, {new!r} now"

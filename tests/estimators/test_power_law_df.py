@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import dblquad
+
+from haloassay.catalogue import Catalogue
+from haloassay.constants import G
+from haloassay.errors import InputError
+from haloassay.estimators import make_estimator
+from haloassay.estimators.power_law_df import Tracers, error_draws, exponent
+from haloassay.frames import spherical_basis
+
+R0, V0 = 20.0, 200.0  # v_c = V0 at R0 [kpc]
+
+
+def own_model(n, rng, gamma=4.0, g=0.5, beta=0.5, edges=(10.0, 100.0)):
+    """Stars of the distribution function itself: speeds and directions are Beta distributed."""
+    p = 3.0 - gamma
+    r = (edges[0] ** p + rng.random(n) * (edges[1] ** p - edges[0] ** p)) ** (1.0 / p)
+    psi = V0**2 / g * (r / R0) ** -g
+    v = np.sqrt(2.0 * psi * rng.beta(1.5 - beta, exponent(gamma, g, beta) + 1.0, n))
+    cos2 = rng.beta(0.5, 1.0 - beta, n)
+    angle = 2.0 * np.pi * rng.random(n)
+    across = v * np.sqrt(1.0 - cos2)
+    sign = rng.choice([-1.0, 1.0], n)
+    spherical = np.stack(
+        [sign * v * np.sqrt(cos2), across * np.cos(angle), across * np.sin(angle)], axis=1
+    )
+    toward = rng.standard_normal((n, 3))
+    toward /= np.linalg.norm(toward, axis=1)[:, None]
+    velocity = np.einsum("nk,nki->ni", spherical, spherical_basis(toward))
+    return catalogue_of(r[:, None] * toward, velocity)
+
+
+def catalogue_of(x, v, **more):
+    columns = np.hstack([x, v]).T
+    return Catalogue.from_arrays(
+        **dict(zip(("x", "y", "z", "vx", "vy", "vz"), columns, strict=True)), **more
+    )
+
+
+def true_mass(r, g=0.5):
+    return V0**2 * (np.asarray(r) / R0) ** -g * np.asarray(r) / G
+
+
+def rows_of(catalogue, seed=0, **spec):
+    estimator = make_estimator({"kind": "power-law-df", "alpha": -4.0, **spec})
+    return estimator.estimate(catalogue, np.random.default_rng(seed))
+
+
+def one_star(r, v_r, v_t, pivot=1.0):
+    grid = np.atleast_2d(0.5 * (np.square(v_r) + np.square(v_t)))
+    flat = np.full_like(grid, np.log(r / pivot))
+    across = np.broadcast_to(np.log(v_t), grid.shape)
+    return Tracers(flat, grid, across, np.zeros_like(grid), pivot, (r, r))
+
+
+@pytest.mark.parametrize(
+    ("gamma", "g", "beta"),
+    [(4.0, 0.5, 0.5), (3.5, 0.3, 0.8), (4.5, 0.9, -0.5), (2.5, 1.0, 0.0), (3.0, 0.2, 0.7)],
+)
+def test_f_integrates_to_the_density_and_has_its_dispersions(gamma, g, beta):
+    r, v_c = 3.0, 1.7
+    point = np.array([[2.0 * np.log(v_c) - g * 0.0, g, beta]])
+    psi = v_c**2 / g * r**-g
+    top = np.sqrt(2.0 * psi)
+
+    def moment(weight):
+        # v_t = v sin(eta), with sin(eta) = s^k to soften the cusp of v_t^(-2 beta) at eta = 0
+        def integrand(u, s):
+            v, k = top * u, 4.0
+            sine = s**k
+            v_r, v_t = v * np.sqrt(1.0 - sine**2), v * sine
+            f = np.exp(one_star(r, v_r, v_t).log_likelihood(point, gamma)[0])
+            jacobian = 4.0 * np.pi * v**2 * sine / np.sqrt(1.0 - sine**2) * k * s ** (k - 1.0) * top
+            return f * jacobian * weight(v_r, v_t)
+
+        return dblquad(integrand, 1e-9, 1.0 - 1e-9, 1e-9, 1.0 - 1e-9, epsabs=1e-4, epsrel=1e-4)[0]
+
+    assert abs(moment(lambda v_r, v_t: 1.0) - 1.0) < 1e-3
+    radial = moment(lambda v_r, v_t: v_r**2)
+    across = moment(lambda v_r, v_t: v_t**2)
+    assert abs(1.0 - 0.5 * across / radial - beta) < 3e-3
+    # Jeans: v_c^2 = (gamma + g - 2 beta) sigma_r^2
+    np.testing.assert_allclose((gamma + g - 2.0 * beta) * radial, v_c**2 * r**-g, rtol=3e-3)
+
+
+def test_bias_and_coverage_on_its_own_model():
+    radii, runs = (15.0, 30.0, 80.0), 150
+    off, covered = [], []
+    for k in range(runs):
+        catalogue = own_model(300, np.random.default_rng([1, k]))
+        rows = rows_of(catalogue, seed=k, r_out=list(radii), n_draws=500)
+        truths = [*true_mass(radii), 0.5]
+        off.append(
+            [row.value - t for row, t in zip(rows, truths, strict=True)]
+            / np.array([*true_mass(radii), 1])
+        )
+        covered.append([row.lo68 < t < row.hi68 for row, t in zip(rows, truths, strict=True)])
+    mcse = np.std(off, axis=0, ddof=1) / np.sqrt(runs)
+    assert np.all(np.abs(np.mean(off, axis=0)) < 4.0 * mcse)
+    assert np.all(np.abs(np.mean(covered, axis=0) - 0.68) < 4.0 * np.sqrt(0.68 * 0.32 / runs))
+
+
+def test_samplers_and_fixed_parameters_agree():
+    catalogue = own_model(400, np.random.default_rng(2))
+    spec = {"r_out": [30.0], "beta": 0.5}
+    fast = rows_of(catalogue, **spec)
+    slow = rows_of(catalogue, sampler="quadrature", **spec)
+    chain = {"walkers": 20, "steps": 1200, "burn": 300}
+    emcee = rows_of(catalogue, sampler="emcee", emcee=chain, **spec)
+    width = 0.5 * (slow.rows[0].hi68 - slow.rows[0].lo68)
+    for other in (fast, emcee):
+        assert len(other) == 1  # beta is given: no row
+        # medians of 1000 draws, of both, and a chain with 30 independent ones a walker
+        assert abs(other.rows[0].value - slow.rows[0].value) < 4.0 * 1.25 * width * 0.06
+    given = rows_of(catalogue, g=0.5, **spec).rows[0]
+    assert abs(given.value - true_mass(30.0)) < 4.0 * 0.5 * (given.hi68 - given.lo68)
+    assert given.hi68 - given.lo68 < 1.05 * (fast.rows[0].hi68 - fast.rows[0].lo68)
+
+
+def test_a_wrong_alpha_is_caught():
+    # the check of coverage can fail: half a slope is many errors
+    catalogue = own_model(3000, np.random.default_rng(3))
+    right, wrong = (rows_of(catalogue, alpha=a, r_out=[30.0]).rows[0] for a in (-4.0, -4.5))
+    assert abs(right.value - true_mass(30.0)) < 4.0 * 0.5 * (right.hi68 - right.lo68)
+    assert abs(wrong.value - true_mass(30.0)) > 4.0 * 0.5 * (wrong.hi68 - wrong.lo68)
+
+
+def test_measurement_errors_are_convolved():
+    radius, runs = 30.0, 8
+    off = {"ignored": [], "convolved": []}
+    for k in range(runs):
+        rng = np.random.default_rng([4, k])
+        clean = own_model(300, rng, edges=(10.0, 60.0))
+        v = clean.velocity + 60.0 * rng.standard_normal((300, 3))
+        errors = {f"v{axis}_err": np.full(300, 60.0) for axis in "xyz"}
+        noisy = catalogue_of(clean.position, v, **errors)
+        for model, found in off.items():
+            spec = {"errors": model, "n_samples": 30, "n_draws": 200, "g": 0.5}
+            row = rows_of(noisy, seed=k, r_out=[radius], **spec).rows[0]
+            found.append(row.value / true_mass(radius) - 1.0)
+    mcse = np.std(off["convolved"], ddof=1) / np.sqrt(runs)
+    assert abs(np.mean(off["convolved"])) < 4.0 * mcse
+    assert np.mean(off["ignored"]) > 4.0 * mcse
+
+
+def test_draws_from_the_errors_of_heliocentric_stars():
+    n = 5
+    rng = np.random.default_rng(5)
+    columns = {
+        "ra": rng.uniform(0, 360, n), "dec": rng.uniform(-60, 60, n), "distance": np.full(n, 20.0),
+        "pmra": rng.normal(0, 1, n), "pmdec": rng.normal(0, 1, n), "vlos": rng.normal(0, 100, n),
+        "distance_err": np.full(n, 0.2), "pmra_err": np.full(n, 0.1), "pmdec_err": np.full(n, 0.2),
+        "vlos_err": np.full(n, 7.0), "pm_corr": np.full(n, 0.6),
+    }  # fmt: skip
+    stars = Catalogue.from_arrays(**columns)
+    x, v, weight = error_draws(stars, 20000, rng)
+    for i in range(n):
+        sample, wanted = np.cov(v[:, i].T), stars.spherical_covariance[i]
+        scale = np.sqrt(np.outer(np.diag(wanted), np.diag(wanted)))
+        assert np.all(np.abs(sample - wanted) < 0.05 * scale)
+    heliocentric = np.linalg.norm(x - stars.sun.position, axis=-1)
+    np.testing.assert_allclose(weight, 4.0 * np.log(heliocentric), rtol=1e-6)
+
+
+@pytest.mark.parametrize("frame", ["cartesian", "spherical"])
+def test_a_mean_field_is_taken_off(frame):
+    clean = own_model(500, np.random.default_rng(6))
+    table = {"r": [10.0, 50.0], "velocity": [[0.0, 0.0, 0.0], [-10.0, 25.0, 40.0]], "frame": frame}
+    field = make_estimator({"kind": "power-law-df", "alpha": -4.0, "mean_field": table}).mean_field
+    moving = clean.spherical_velocity + field.at(clean.position)
+    # by hand at 50 kpc and beyond
+    far = clean.r >= 50.0
+    added = np.einsum(
+        "nk,nki->ni", moving - clean.spherical_velocity, spherical_basis(clean.position)
+    )
+    if frame == "cartesian":
+        np.testing.assert_allclose(
+            added[far], np.tile([-10.0, 25.0, 40.0], (far.sum(), 1)), atol=1e-9
+        )
+    velocity = np.einsum("nk,nki->ni", moving, spherical_basis(clean.position))
+    shifted = catalogue_of(clean.position, velocity)
+    before = rows_of(clean, r_out=[50.0]).rows[0]
+    after = rows_of(shifted, r_out=[50.0], mean_field=table).rows[0]
+    np.testing.assert_allclose(after.value, before.value, rtol=1e-4)
+    left = rows_of(shifted, r_out=[50.0]).rows[0]
+    assert left.value != pytest.approx(before.value, rel=1e-4)
+
+
+def test_one_unbound_star_and_what_takes_its_floor_away():
+    clean = own_model(500, np.random.default_rng(7))
+    x = np.vstack([clean.position, [[0.0, 60.0, 0.0]]])
+    v = np.vstack([clean.velocity, [[700.0, 0.0, 0.0]]])
+    with_fast = catalogue_of(x, v)
+    spec = {"r_out": [30.0]}
+    before = rows_of(clean, **spec).rows[0]
+    raised = rows_of(with_fast, **spec).rows[0]
+    robust = rows_of(with_fast, outlier_fraction=0.003, **spec).rows[0]
+    cut = rows_of(with_fast, v_max=650.0, **spec).rows[0]
+    assert raised.value > before.hi95
+    assert abs(robust.value - before.value) < 0.5 * (before.hi68 - before.lo68)
+    np.testing.assert_allclose(cut.value, before.value, rtol=1e-2)
+
+
+@given(st.floats(0.2, 5.0), st.tuples(*[st.floats(0.0, 6.0)] * 3), st.randoms())
+@settings(max_examples=20, deadline=None)
+def test_likelihood_scales_turns_and_permutes(k, angles, random):
+    from scipy.spatial.transform import Rotation
+
+    from haloassay.estimators.power_law_df import PowerLawDF
+
+    stars = own_model(60, np.random.default_rng(8))
+    turn = Rotation.from_euler("zxz", angles).as_matrix()
+    order = list(range(60))
+    random.shuffle(order)
+    changed = catalogue_of(stars.position[order] @ turn.T, k * stars.velocity[order] @ turn.T)
+    estimator = PowerLawDF(alpha=-4.0, v_max=1e5)
+    rng = np.random.default_rng(0)
+    point = np.array([[2.0 * np.log(300.0), 0.4, 0.3]])
+    before = estimator._tracers(stars, rng).log_likelihood(point, 4.0)[0]
+    point[0, 0] += 2.0 * np.log(k)
+    after = estimator._tracers(changed, rng).log_likelihood(point, 4.0)[0]
+    np.testing.assert_allclose(after + 3.0 * 60 * np.log(k), before, rtol=1e-9)
+
+
+def test_what_cannot_be_determined_is_said():
+    stars = own_model(100, np.random.default_rng(9))
+    for row in rows_of(stars.select(np.arange(19))):
+        assert "too few stars: 19, at least 20" in row.note
+    for row in rows_of(stars, r_range=[200.0, 300.0]):
+        assert "too few stars: 0" in row.note
+    fast = catalogue_of(stars.position, 20.0 * stars.velocity)
+    assert "binds every star" in rows_of(fast, v_max=1e5, g=0.9).rows[0].note
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"alpha": 3.0}, "alpha: negative"),
+        ({"beta": 1.0}, "beta: below 1"),
+        ({"g": 1.2}, "g: above 0, at most 1"),
+        ({"g_range": [0.5, 0.1]}, "g_range: bounds ascend"),
+        ({"r_range": [50.0, 10.0]}, "r_range: radii ascend"),
+        ({"outlier_fraction": 0.7}, "outlier_fraction"),
+        ({"mean_field": {"r": [10.0], "velocity": []}}, "one velocity a radius"),
+        ({"mean_field": {"r": [10.0, 5.0], "velocity": [[0, 0, 0]] * 2}}, "radii ascend"),
+        ({"errors": "guessed"}, "errors"),
+    ],
+)
+def test_bad_settings(spec, message):
+    with pytest.raises(InputError, match=message):
+        make_estimator({"kind": "power-law-df", "alpha": -4.0, **spec})
