@@ -233,7 +233,7 @@ def measure(
     from haloassay import api
     from haloassay.estimators.clean import make_clean
     from haloassay.settings import parse_value
-    from haloassay.tables import read_catalogue
+    from haloassay.tables import missing_errors, read_catalogue
 
     _require_writable(out)
     chosen = _pairs(settings, "--set")
@@ -248,6 +248,8 @@ def measure(
     for reason, count in read.dropped.items():
         click.echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
     estimates = api.measure(read, {"kind": estimator, **chosen}, seed=seed)
+    if read.heliocentric and (absent := missing_errors(read)):
+        click.echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
     click.echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)
     frame = estimates.to_frame()
     if fmt == "csv":

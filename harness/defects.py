@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from itertools import combinations
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,7 @@ RADIUS_LIMIT: Final = 1.0e4
 DEFECTS: Final = (
     "nan",
     "distance",
+    "longitude",
     "latitude",
     "error",
     "correlation",
@@ -39,6 +41,30 @@ DEFECTS: Final = (
 )
 
 _NAMED_ROWS: Final = 5
+
+#: Units that make a catalogue unphysical where they are taken for the canonical ones: what to ask,
+#: the columns and the factor to the canonical unit.
+_MISTAKEN_UNITS: Final = {
+    "are distances in pc? --unit distance=pc": (("distance",), 1e-3),
+    "are positions in pc? --unit position=pc": (("x", "y", "z"), 1e-3),
+    "are line-of-sight velocities in m/s? --unit vlos=m/s": (("vlos",), 1e-3),
+    "are velocities in m/s? --unit velocity=m/s": (("vx", "vy", "vz"), 1e-3),
+    "are proper motions in uas/yr? --unit pmra=uas/yr --unit pmdec=uas/yr": (
+        ("pmra", "pmdec"),
+        1e-3,
+    ),
+    "are proper motions in uas/yr? --unit pm_l=uas/yr --unit pm_b=uas/yr": (
+        ("pm_l", "pm_b"),
+        1e-3,
+    ),
+}
+
+#: Fraction of unphysical rows above which units are suspected, and how many rows are tried.
+_SUSPICIOUS: Final = 0.9
+_TRIED_ROWS: Final = 1000
+
+#: Median distance [kpc] below which a catalogue of the Milky Way is hardly one in pc.
+_FAR: Final = 300.0
 
 
 def checked(
@@ -75,16 +101,24 @@ def sift(
     speed_limit
         Total Galactocentric speed [km/s] above which a star is ``unphysical``.
 
+    Returns
+    -------
+    Catalogue
+        With ra from 0 to 360 deg, where -180 to 0 was given.
+
     Raises
     ------
     InputError
         If rows have a defect that is not in ``drop`` (the message names columns, counts and the
-        first rows, counted from 1), or no row is left.
+        first rows, counted from 1), no row is left, or most distance errors exceed the distance.
     """
     rows = np.arange(1, len(next(iter(columns.values()))) + 1)
     if rows.size == 0:
         raise InputError(f"{origin}: there are no rows")
     names = drop_names(drop)
+    _refuse_distance_errors(columns, origin)
+    columns = _wrapped(columns)
+    hint = ""
     dropped: dict[str, int] = {}
     complaints: dict[str, str] = {}
     for defect, find in _finders(convert, speed_limit).items():
@@ -92,6 +126,8 @@ def sift(
         if not found:
             continue
         bad = np.logical_or.reduce(list(found.values()))
+        if defect == "unphysical" and bad.mean() > _SUSPICIOUS:
+            hint = f"; {_unit_hint(columns, convert, speed_limit)}"
         if defect in names or "all" in names:
             dropped[defect] = int(bad.sum())
         else:
@@ -103,13 +139,61 @@ def sift(
     if complaints:
         listed, remedy = "; ".join(complaints.values()), ",".join(complaints)
         raise InputError(
-            f"{origin}: {listed} (drop = {remedy!r} leaves these rows out and counts them)"
+            f"{origin}: {listed} (drop = {remedy!r} leaves these rows out and counts them){hint}"
         )
     if rows.size == 0:
         counts = ", ".join(f"{name} {count}" for name, count in dropped.items())
-        raise InputError(f"{origin}: no rows are left after dropping ({counts})")
+        raise InputError(f"{origin}: no rows are left after dropping ({counts}){hint}")
     clean = convert(columns)
     return Catalogue(clean.columns, clean.sun, clean.origin, dropped)
+
+
+def _wrapped(columns: Columns) -> Columns:
+    """Columns with longitudes from -180 to 0 turned to 180 to 360; others outside stay as they are."""
+    turned = {
+        name: np.where((columns[name] >= -180.0) & (columns[name] < 0.0), 360.0, 0.0)
+        for name in ("ra", "l")
+        if name in columns
+    }
+    return {**columns, **{name: columns[name] + turn for name, turn in turned.items()}}
+
+
+def _refuse_distance_errors(columns: Columns, origin: str) -> None:
+    if "distance" not in columns or "distance_err" not in columns:
+        return
+    distance, error = columns["distance"], columns["distance_err"]
+    positive = (distance > 0.0) & np.isfinite(distance) & np.isfinite(error)
+    exceeding = int((positive & (error > distance)).sum())
+    if 2 * exceeding > positive.sum():
+        raise InputError(
+            f"{origin}: distance_err exceeds distance in {exceeding} of {positive.sum()} rows: "
+            "are the errors in another unit? --unit distance_err=pc"
+        )
+
+
+def _median_size(columns: Columns, names: Iterable[str]) -> float:
+    return float(np.median(np.abs([columns[name] for name in names])))
+
+
+def _unit_hint(columns: Columns, convert: Callable[[Columns], Catalogue], limit: float) -> str:
+    """Ask for the fewest changes of units that leave few rows unphysical."""
+    step = -(-len(next(iter(columns.values()))) // _TRIED_ROWS)
+    some = {name: values[::step] for name, values in columns.items()}
+    mistakes = {
+        ask: (names, factor)
+        for ask, (names, factor) in _MISTAKEN_UNITS.items()
+        if all(name in some for name in names)
+        and ("in pc" not in ask or _median_size(some, names) > _FAR)
+    }
+    for count in (1, 2):
+        for asks in combinations(mistakes, count):
+            scaled = dict(some)
+            for names, factor in (mistakes[ask] for ask in asks):
+                scaled |= {name: factor * some[name] for name in names}
+            found = _unphysical(scaled, convert, limit)
+            if np.logical_or.reduce(list(found.values())).mean() < 1.0 - _SUSPICIOUS:
+                return " ".join(asks)
+    return "are the units those of the columns? --unit COLUMN=UNIT"
 
 
 def _finders(
@@ -120,6 +204,7 @@ def _finders(
     finders = (
         _not_finite,
         _distance,
+        _longitude,
         _latitude,
         _error,
         _correlation,
@@ -163,6 +248,14 @@ def _distance(columns: Columns) -> Found:
     return {
         f"{name} is zero or negative": columns[name] <= 0.0
         for name in ("distance",)
+        if name in columns
+    }
+
+
+def _longitude(columns: Columns) -> Found:
+    return {
+        f"{name} is outside -180 to 360 deg": (columns[name] < 0.0) | (columns[name] > 360.0)
+        for name in ("ra", "l")
         if name in columns
     }
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import os
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -32,6 +34,9 @@ FORMATS: Final = {
 
 #: Names that skip a column of a file without header.
 SKIP: Final = ("-", "_")
+
+#: What may separate the columns of a CSV file, in the order of preference.
+DELIMITERS: Final = (",", ";", "\t")
 
 #: Key under which a file keeps the Sun of its catalogue.
 SUN_KEY: Final = "SUN"
@@ -120,7 +125,7 @@ def _of_arrays(columns: Mapping[str, Array]) -> Fields:
 
 
 def _data_lines(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:  # spreadsheets begin with a byte-order mark
         yield from (line for line in file if line.strip() and not line.lstrip().startswith("#"))
 
 
@@ -131,6 +136,16 @@ def _is_numeric(words: Sequence[str]) -> bool:
             float(word)
             return True
     return False
+
+
+def _refuse_repeated(names: Sequence[str], path: Path) -> None:
+    counts = Counter(name for name in names if name and name not in SKIP)
+    repeated = [name for name, count in counts.items() if count > 1]
+    if repeated:
+        raise InputError(
+            f"{path}: more than one column is named {', '.join(repeated)}; rename them, or give "
+            f"all names in their order (columns; '-' skips one)"
+        )
 
 
 def _header(path: Path, width: int) -> list[str] | None:
@@ -154,6 +169,7 @@ def _read_text(path: Path, names: Sequence[str] | None, transpose: bool | None) 
         names = first if skip_header else _header(path, len(first))
     if names is None:
         raise InputError(f"{path}: columns have no names; give them in their order (columns)")
+    _refuse_repeated(names, path)
     n_rows = sum(1 for _ in _data_lines(path)) - skip_header
     if transpose is None:
         transpose = len(first) != len(names) and n_rows == len(names)
@@ -176,10 +192,15 @@ def _read_text(path: Path, names: Sequence[str] | None, transpose: bool | None) 
 def _read_csv(path: Path, names: Sequence[str] | None) -> Fields:
     import pandas as pd
 
-    first = next(_data_lines(path), "").strip().split(",")
+    line = next(_data_lines(path), "").strip("\r\n ")
+    splits = {mark: next(csv.reader([line], delimiter=mark), [""]) for mark in DELIMITERS}
+    delimiter = max(splits, key=lambda mark: len(splits[mark]))
+    first = [word.strip() for word in splits[delimiter]]
     has_header = not _is_numeric(first)
-    if not has_header and names is None:
-        raise InputError(f"{path}: columns have no names; give them in their order (columns)")
+    if names is None:
+        if not has_header:
+            raise InputError(f"{path}: columns have no names; give them in their order (columns)")
+        _refuse_repeated(first, path)
     if names is not None and len(names) != len(first):
         raise InputError(f"{path}: {len(names)} names for {len(first)} columns ('-' skips one)")
     with warnings.catch_warnings():  # a row too long is an error, not a loss
@@ -188,6 +209,7 @@ def _read_csv(path: Path, names: Sequence[str] | None) -> Fields:
         warnings.simplefilter("ignore", DeprecationWarning)
         table = pd.read_csv(
             path,
+            sep=delimiter,
             comment="#",
             header=0 if has_header else None,
             skipinitialspace=True,

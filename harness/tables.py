@@ -3,11 +3,13 @@
 Columns are chosen by name; others are ignored, except ``true_...``, which are refused. Where the
 file has no names (CSV, text), ``columns`` gives them in their order: ``"x,y,z,-,vx"``, with ``-``
 or ``_`` for a column to skip. Where names differ, it maps them: ``"distance=dist,feh=-"``, with
-``-`` for one to leave unread, and ``position=...``, ``velocity=...`` for (N, 3) datasets.
+``-`` for one to leave unread, and ``position=...``, ``velocity=...`` for (N, 3) datasets. A column
+takes its error along: with ``distance=dist``, ``dist_err`` is ``distance_err`` where the file has it,
+unless the map names that too.
 
 Units are those of ``units`` (a name that astropy knows, or the factor to the canonical unit; for a
-column or for ``position``, ``velocity``), else those that the file states, else canonical: kpc,
-km/s, mas/yr, deg, dex.
+column or for ``position``, ``velocity``; an error has that of its column unless it has one itself),
+else those that the file states, else canonical: kpc, km/s, mas/yr, deg, dex.
 """
 
 from __future__ import annotations
@@ -48,6 +50,9 @@ CHEMISTRY: Final = ("feh", "alpha_fe")
 
 #: (N, 3) datasets and the columns they hold.
 GROUPS: Final = {"position": GALACTOCENTRIC[:3], "velocity": GALACTOCENTRIC[3:]}
+
+#: More stars than these within the range of radians are no accident of the footprint.
+_RADIANS_MIN_STARS: Final = 20
 
 #: Samples that galpy ships, by the name under which galpy keeps them.
 GALPY_SAMPLES: Final = {
@@ -133,6 +138,12 @@ def read_catalogue(
     read = reader.columns(frame)
     catalogue = partial(_catalogue, sun=_sun(sun, fields.meta, origin), origin=origin)
     return sift(read, catalogue, origin, drop, speed_limit)
+
+
+def missing_errors(catalogue: Catalogue) -> tuple[str, ...]:
+    """Names of the ``_err`` columns that a catalogue lacks; estimators take these errors as zero."""
+    measured = HELIOCENTRIC[2:] if catalogue.heliocentric else GALACTOCENTRIC
+    return tuple(f"{name}_err" for name in measured if f"{name}_err" not in catalogue)
 
 
 def from_table(table: Table, **options: Any) -> Catalogue:
@@ -255,16 +266,32 @@ class _Reader:
             pm_errors = [f"{name}_err" for name in needed[3:5]]
             absent = [name for name in pm_errors if name not in places]
             if len(absent) == 1:
+                present = next(name for name in pm_errors if name in places)
                 raise InputError(
-                    f"{self.origin}: column {absent[0]!r} is missing beside {pm_errors[0]!r}"
+                    f"{self.origin}: column {absent[0]!r} is missing beside {present!r}"
                 )
         names = [*needed, *(name for name in optional if name in places)]
-        columns = {name: self._column(name, *places[name]) for name in names}
+        read = {name: self._column(name, *places[name]) for name in names}
+        columns = {name: values for name, (values, _) in read.items()}
         lengths = {name: values.size for name, values in columns.items()}
         if len(set(lengths.values())) > 1:
             listed = ", ".join(f"{name} {length}" for name, length in lengths.items())
             raise InputError(f"{self.origin}: columns differ in length ({listed})")
+        if all(read[name][1] is None for name in needed[:2]):
+            self._refuse_radians(columns, *needed[:2])
         return columns
+
+    def _refuse_radians(self, columns: Mapping[str, FloatArray], lon: str, lat: str) -> None:
+        """Refuse directions without a unit that are all within the range of radians."""
+        if lon not in ("ra", "l") or columns[lon].size <= _RADIANS_MIN_STARS:
+            return
+        known = np.isfinite(columns[lon]) & np.isfinite(columns[lat])
+        inside = (np.abs(columns[lon]) <= 2.0 * np.pi) & (np.abs(columns[lat]) <= np.pi / 2.0)
+        if known.sum() > _RADIANS_MIN_STARS and inside[known].all():
+            raise InputError(
+                f"{self.origin}: all {lon} are within 2 pi and all {lat} within pi/2: are they in "
+                f"radians? --unit {lon}=rad --unit {lat}=rad (if not, --unit {lon}=deg)"
+            )
 
     def _places(self) -> dict[str, tuple[str, int | None]]:
         """Where each canonical column is: name in the file and, of an (N, 3) dataset, which."""
@@ -282,10 +309,15 @@ class _Reader:
             if group in renamed:
                 places |= {member: (renamed[group], i) for i, member in enumerate(members)}
         for name, there in renamed.items():
+            error, its_error = f"{name}_err", f"{there}_err"
             if there in formats.SKIP:
                 places.pop(name, None)
+                if error not in renamed:
+                    places.pop(error, None)
             elif name not in GROUPS:
                 places[name] = (there, None)
+                if error in UNITS and error not in renamed and its_error in self.fields.names:
+                    places[error] = (its_error, None)
         return places
 
     def _frame(self, frame: str | None, places: Mapping[str, Any]) -> str:
@@ -303,7 +335,10 @@ class _Reader:
             )
         return best
 
-    def _column(self, name: str, there: str, part: int | None) -> FloatArray:
+    def _column(
+        self, name: str, there: str, part: int | None
+    ) -> tuple[FloatArray, str | float | None]:
+        """Values in the canonical unit, and the unit that the caller or the file states."""
         label = name if name == there else f"{name} ({there})"
         with formats.readable(Path(self.origin), f"column {there}"):
             values, stated = self.fields.get(there)
@@ -315,9 +350,15 @@ class _Reader:
         elif len(shape) != 1:
             raise InputError(f"{self.origin}: column {label} must be (N,) (got {shape})")
         numbers = self._numbers(label, values)
-        group = next((g for g, members in GROUPS.items() if name in members), name)
-        unit = self.units.get(name, self.units.get(group, stated))
-        return numbers if unit is None else numbers * self._factor(label, unit, UNITS[name])
+        quantity = name.removesuffix("_err")
+        group = next((g for g, members in GROUPS.items() if quantity in members), quantity)
+        unit = next((self.units[n] for n in (name, quantity, group) if n in self.units), stated)
+        if unit is None:
+            return numbers, None
+        factor = self._factor(label, unit, UNITS[name])
+        if name != quantity and name not in self.units:
+            factor = abs(factor)  # a factor that mirrors a column leaves the size of its error
+        return numbers * factor, unit
 
     def _numbers(self, label: str, values: NDArray[Any]) -> FloatArray:
         try:

@@ -1,5 +1,6 @@
 """Readers and writers: round trips, units, frames, and every kind of bad input."""
 
+import re
 from pathlib import Path
 
 import astropy.coordinates as coord
@@ -14,7 +15,13 @@ from haloassay.catalogue import GALACTOCENTRIC, HELIOCENTRIC, Catalogue
 from haloassay.defects import checked
 from haloassay.errors import InputError
 from haloassay.propagation import monte_carlo_covariance
-from haloassay.tables import from_table, read_catalogue, to_table, write_catalogue
+from haloassay.tables import (
+    from_table,
+    missing_errors,
+    read_catalogue,
+    to_table,
+    write_catalogue,
+)
 
 SUFFIXES = [".fits", ".fits.gz", ".ecsv", ".csv", ".parquet", ".hdf5", ".txt", ".dat"]
 DATA = Path(__file__).resolve().parents[2] / ".." / "shared" / "data"
@@ -467,3 +474,209 @@ def test_gaia_challenge():
     path = DATA / "gaia-challenge" / "PlumCuspOm_df_1000_0.dat"
     read = read_catalogue(path, "x,y,z,vx,vy,vz")
     np.testing.assert_array_equal(read.position, np.loadtxt(path)[:, :3])
+
+
+# ------------------------------------------------------------------ errors that go with their columns
+
+
+def renamed(columns, names):
+    return {names.get(name, name): values for name, values in columns.items()}
+
+
+DIST = {"distance": "dist", "distance_err": "dist_err", "vlos": "hrv", "vlos_err": "ehrv"}
+
+
+def test_a_mapped_column_takes_its_error_along(tmp_path):
+    path = write_csv(tmp_path / "a.csv", renamed(stars(), DIST))
+    read = read_catalogue(path, "distance=dist,vlos=hrv")
+    np.testing.assert_array_equal(read["distance_err"], stars()["distance_err"])
+    assert missing_errors(read) == ("vlos_err",)
+    read = read_catalogue(path, "distance=dist,vlos=hrv,vlos_err=ehrv")
+    np.testing.assert_array_equal(read["vlos_err"], stars()["vlos_err"])
+    assert missing_errors(read) == ()
+
+
+def test_a_mapped_error_wins_over_that_of_the_column(tmp_path):
+    path = write_csv(tmp_path / "a.csv", {**renamed(stars(), DIST), "mine": np.full(7, 0.25)})
+    read = read_catalogue(path, "vlos=hrv,distance_err=mine,distance=dist")
+    np.testing.assert_array_equal(read["distance_err"], np.full(7, 0.25))
+    read = read_catalogue(path, "vlos=hrv,distance=dist,distance_err=-")
+    assert missing_errors(read) == ("distance_err", "vlos_err")
+
+
+def test_a_column_left_unread_leaves_its_error(tmp_path):
+    columns = {**stars(), "feh_err": np.full(7, 0.1)}
+    read = read_catalogue(write_csv(tmp_path / "a.csv", columns), "feh=-")
+    assert set(read.columns) == set(stars()) - {"feh"}
+
+
+def test_the_missing_error_of_a_proper_motion_is_named_beside_the_other(tmp_path):
+    path = write_csv(tmp_path / "a.csv", stars())
+    with pytest.raises(InputError, match="'pmra_err' is missing beside 'pmdec_err'"):
+        read_catalogue(path, "pmra_err=-")
+
+
+def test_missing_errors_of_galactocentric_columns():
+    columns = phase_space()
+    assert missing_errors(Catalogue.from_arrays(**columns)) == tuple(
+        f"{name}_err" for name in GALACTOCENTRIC
+    )
+    errors = {f"{name}_err": np.ones(7) for name in GALACTOCENTRIC}
+    assert missing_errors(Catalogue.from_arrays(**columns, **errors)) == ()
+
+
+def in_pc(names):
+    return {k: v * 1e3 if k in names else v for k, v in stars().items()}
+
+
+@pytest.mark.parametrize("unit", ["pc", 1e-3])
+def test_an_error_has_the_unit_of_its_column(tmp_path, unit):
+    path = write_csv(tmp_path / "a.csv", in_pc(("distance", "distance_err")))
+    read = read_catalogue(path, units={"distance": unit})
+    for name in ("distance", "distance_err"):
+        np.testing.assert_allclose(read[name], stars()[name], rtol=1e-12)
+    path = write_csv(tmp_path / "a.csv", in_pc(("distance",)))
+    read = read_catalogue(path, units={"distance": unit, "distance_err": "kpc"})
+    np.testing.assert_array_equal(read["distance_err"], stars()["distance_err"])
+
+
+def test_errors_have_the_unit_of_their_group_and_no_sign(tmp_path):
+    errors = {"x_err": np.full(7, 100.0), "y_err": np.full(7, 2.0), "vz_err": np.full(7, 3.0)}
+    path = write_csv(tmp_path / "a.csv", {**phase_space(), **errors})
+    read = read_catalogue(path, units={"position": "pc", "y": 2.0, "vz": -1.0})
+    np.testing.assert_allclose(read["x_err"], 0.1, rtol=1e-12)
+    np.testing.assert_allclose(read["y_err"], 4.0, rtol=1e-12)
+    np.testing.assert_array_equal(read["vz"], -phase_space()["vz"])
+    np.testing.assert_array_equal(read["vz_err"], 3.0)
+
+
+def test_distance_errors_in_another_unit_are_refused(tmp_path):
+    path = write_csv(tmp_path / "a.csv", in_pc(("distance_err",)))
+    with pytest.raises(InputError, match=r"exceeds distance in 7 of 7 rows: .*distance_err=pc"):
+        read_catalogue(path)
+    read = read_catalogue(path, units={"distance_err": "pc"})
+    np.testing.assert_allclose(read["distance_err"], stars()["distance_err"], rtol=1e-12)
+    few = stars()
+    few["distance_err"][:3] = 2.0 * few["distance"][:3]
+    assert len(read_catalogue(write_csv(tmp_path / "a.csv", few))) == 7
+
+
+# ------------------------------------------------------------------------- longitudes, names and units
+
+
+@pytest.mark.parametrize("name", ["ra", "l"])
+def test_longitudes_from_minus_180_are_wrapped(tmp_path, name):
+    names = {"ra": "l", "dec": "b", "pmra": "pm_l", "pmdec": "pm_b"}
+    names |= {"pmra_err": "pm_l_err", "pmdec_err": "pm_b_err"}
+    columns = stars(50) if name == "ra" else renamed(stars(50), names)
+    wanted = from_table(Table(columns))
+    shifted = {**columns, name: (columns[name] + 180.0) % 360.0 - 180.0}
+    assert shifted[name].min() < 0.0
+    read = read_catalogue(write_csv(tmp_path / "a.csv", shifted))
+    for column in wanted.columns:
+        np.testing.assert_allclose(read[column], wanted[column], atol=1e-9, err_msg=column)
+    assert read["ra"].min() >= 0.0
+
+
+@pytest.mark.parametrize("value", [-180.1, 360.1])
+def test_other_longitudes_are_refused(tmp_path, value):
+    path = write_csv(tmp_path / "a.csv", with_entry("ra", 2, value))
+    message = r"ra is outside -180 to 360 deg in 1 row \(3\) \(drop = 'longitude'"
+    with pytest.raises(InputError, match=message):
+        read_catalogue(path)
+    assert dict(read_catalogue(path, drop="longitude").dropped) == {"longitude": 1}
+
+
+@pytest.mark.parametrize("text", ["x,y,z,vx,vy,vz,x\n1,2,3,4,5,6,7\n", "x y z x\n1 2 3 4\n"])
+def test_repeated_names_are_refused(tmp_path, text):
+    path = tmp_path / ("a.csv" if "," in text else "a.txt")
+    path.write_text(text)
+    with pytest.raises(InputError, match="more than one column is named x; rename them"):
+        read_catalogue(path)
+
+
+def test_names_in_their_order_replace_repeated_ones(tmp_path):
+    (tmp_path / "a.csv").write_text("x,y,z,vx,vy,vz,x\n1,2,3,4,5,6,7\n")
+    assert read_catalogue(tmp_path / "a.csv", "-,y,z,vx,vy,vz,x")["x"] == [7.0]
+
+
+SKY, SPACE = stars(60), phase_space(60)
+MISTAKES = [
+    (SKY, {"distance": "pc"}, 1e3, "are distances in pc"),
+    (SKY, {"vlos": "m/s"}, 1e3, "are line-of-sight velocities in m/s"),
+    (SKY, {"pmra": "uas/yr", "pmdec": "uas/yr"}, 1e3, "are proper motions in uas/yr"),
+    (SKY, {"distance": "pc", "vlos": "m/s"}, 1e3, "are distances in pc"),
+    (SPACE, {"x": "pc", "y": "pc", "z": "pc"}, 1e3, "are positions in pc"),
+    (SPACE, {"vx": "m/s", "vy": "m/s", "vz": "m/s"}, 1e3, "are velocities in m/s"),
+]
+
+
+@pytest.mark.parametrize(("columns", "units", "factor", "hint"), MISTAKES)
+def test_a_mistaken_unit_is_guessed_and_the_guess_helps(tmp_path, columns, units, factor, hint):
+    wrong = {k: v * factor if k.removesuffix("_err") in units else v for k, v in columns.items()}
+    path = write_csv(tmp_path / "a.csv", wrong)
+    with pytest.raises(InputError, match=hint) as error:
+        read_catalogue(path)
+    assert "\n" not in str(error.value)
+    asked = re.findall(r"--unit (\w+)=(\S+)", str(error.value))
+    read = read_catalogue(path, units=dict(asked))
+    for name in columns:
+        np.testing.assert_allclose(read[name], columns[name], rtol=1e-12, err_msg=name)
+    with pytest.raises(InputError, match=f"no rows are left .*{hint}"):
+        read_catalogue(write_csv(path, {k: v[:1] for k, v in wrong.items()}), drop="all")
+
+
+def test_few_unphysical_rows_say_nothing_of_units():
+    with pytest.raises(InputError, match="exceeds 1500 km/s") as error:
+        checked(Catalogue.from_arrays(**with_entry("pmra", slice(0, 6), 50.0)))
+    assert "--unit" not in str(error.value)
+
+
+def test_unphysical_rows_that_no_unit_explains():
+    with pytest.raises(InputError, match="are the units those of the columns"):
+        checked(Catalogue.from_arrays(**with_entry("vlos", slice(0, 7), np.full(7, 1e9))))
+
+
+@pytest.mark.parametrize("frame", [("ra", "dec"), ("l", "b")])
+def test_directions_in_radians_are_refused_unless_a_unit_is_stated(tmp_path, frame):
+    lon, lat = frame
+    columns = renamed(stars(21), {"ra": lon, "dec": lat})
+    if lon == "l":
+        columns = renamed(columns, {"pmra": "pm_l", "pmdec": "pm_b"})
+        columns = {k: v for k, v in columns.items() if k not in ("pmra_err", "pmdec_err")}
+    degrees = from_table(Table(columns))
+    columns |= {lon: np.radians(columns[lon]), lat: np.radians(columns[lat])}
+    path = write_csv(tmp_path / "a.csv", columns)
+    with pytest.raises(InputError, match=f"radians. --unit {lon}=rad --unit {lat}=rad"):
+        read_catalogue(path)
+    read = read_catalogue(path, units={lon: "rad", lat: "rad"})
+    np.testing.assert_allclose(read["ra"], degrees["ra"], atol=1e-9)
+    assert len(read_catalogue(path, units={lon: "deg"})) == 21  # a small field is possible
+    assert len(read_catalogue(write_csv(path, {k: v[1:] for k, v in columns.items()}))) == 20
+
+
+# ------------------------------------------------------------------------------------------ delimiters
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_delimiters_of_csv(tmp_path, delimiter, mark):
+    columns = stars()
+    path = write_csv(tmp_path / "a.csv", columns)
+    text = path.read_text().replace(",", delimiter)
+    path.write_text(mark + text, encoding="utf-8")
+    for names in (None, ",".join(columns)):
+        read = read_catalogue(path, names)
+        for name, values in columns.items():
+            np.testing.assert_array_equal(read[name], values)
+    path.write_text(mark + text.split("\n", 1)[1], encoding="utf-8")
+    np.testing.assert_array_equal(read_catalogue(path, ",".join(columns))["ra"], columns["ra"])
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_an_empty_entry_is_missing_for_any_delimiter(tmp_path, delimiter):
+    text = "x,y,z,vx,vy,vz\n1,2,3,4,5,6\n,2,3,4,5,6\n1,2,3,4,5,\n".replace(",", delimiter)
+    (tmp_path / "a.csv").write_text(text)
+    message = r"x is NaN or infinite in 1 row \(2\); vz is NaN or infinite in 1 row \(3\)"
+    with pytest.raises(InputError, match=message):
+        read_catalogue(tmp_path / "a.csv")

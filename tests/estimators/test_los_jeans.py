@@ -369,7 +369,7 @@ def test_refused_settings(kind, setting, value, words):
 
 def test_density_that_falls_too_slowly_is_refused(sample):
     with pytest.raises(InputError, match="fall faster"):
-        make_estimator({"kind": "los-jeans", "alpha": 1.0}).estimate(
+        make_estimator({"kind": "los-jeans", "alpha": -1.0, "beta": 0.9}).estimate(
             sample(9627), np.random.default_rng(15)
         )
 
