@@ -5,26 +5,11 @@ import os
 from pathlib import Path
 
 import pytest
+from small_scenario import SCENARIO
 
 from haloassay.progress import Silent
 from haloassay.runner import run
 from haloassay.scenario import make_scenario
-
-SCENARIO = {
-    "name": "small",
-    "realizations": 3,
-    "seed": 7,
-    "timeout": 60.0,
-    "mock": {
-        "kind": "local-jeans-gaussian",
-        "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
-        "density": {"kind": "power-law", "slope": -3.5},
-        "beta": {"kind": "constant", "beta": 0.3},
-    },
-    "survey": {"preset": "perfect", "n_stars": 60},
-    "estimators": [{"kind": "plugins:Good", "label": "good"}],
-    "matrix": {"factors": {"survey.distance_scale": [0.9, 1.0]}},
-}
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import SCENARIO
+from small_scenario import SCENARIO
 
 from haloassay import store as store_module
 from haloassay.errors import InputError
@@ -154,7 +154,7 @@ import sys
 from haloassay import store
 from haloassay.progress import Silent
 from haloassay.runner import run
-from conftest import SCENARIO
+from small_scenario import SCENARIO
 store.SEGMENT = 4
 run(SCENARIO, sys.argv[1], realizations=8, workers=2, progress=Silent())
 """
@@ -222,7 +222,7 @@ import sys, time
 from haloassay import execute
 from haloassay.progress import Silent
 from haloassay.runner import run
-from conftest import SCENARIO
+from small_scenario import SCENARIO
 dismiss = execute._Crew.dismiss
 def slowly(crew):
     print("stopping", flush=True)
@@ -278,7 +278,7 @@ def test_signals_end_a_run_as_keyboard_interrupt(tmp_path, environment, numbers,
 HANGING = """
 import sys
 from haloassay.runner import run
-from conftest import SCENARIO
+from small_scenario import SCENARIO
 bad = {"kind": "plugins:Bad", "label": "bad", "how": "hang", "mark": sys.argv[2]}
 run({**SCENARIO, "estimators": [bad]}, sys.argv[1], workers=2)
 """
