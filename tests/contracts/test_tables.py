@@ -680,3 +680,9 @@ def test_an_empty_entry_is_missing_for_any_delimiter(tmp_path, delimiter):
     message = r"x is NaN or infinite in 1 row \(2\); vz is NaN or infinite in 1 row \(3\)"
     with pytest.raises(InputError, match=message):
         read_catalogue(tmp_path / "a.csv")
+
+
+def test_text_with_a_byte_order_mark(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("\ufeffx y z vx vy vz\n1 2 3 4 5 6\n", encoding="utf-8")
+    assert read_catalogue(path)["x"] == [1.0]
