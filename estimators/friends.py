@@ -12,9 +12,6 @@ from haloassay.errors import EstimationError
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-#: Mean number of neighbours within one mean separation n^(-1/4) in four dimensions: pi^2 / 2.
-BALL_4D: Final = 0.5 * np.pi**2
-
 #: Weights of the 4-distance (Starkenburg et al. 2009, eq. 1; Xue et al. 2011): what counts as far in
 #: angle [rad], in distance [kpc] and in line-of-sight velocity [km/s].
 FAR: Final = (np.pi, 100.0, 500.0)
