@@ -29,12 +29,12 @@ A = 0.5  # slope of the potential in the tracer mass estimator
 def bin_averages(truth, lo: float, hi: float) -> dict[str, float]:
     """Median radius, mean squares and the weighted mean of r^a v_r^2 of the stars between ``lo`` and ``hi``."""
     r = np.geomspace(lo, hi, 2001)
-    weight = truth.density(r) * r**3
+    weight = truth.profile("density", r) * r**3
     weight /= weight.sum()
-    radial, tangential = truth.sigma_r(r) ** 2, 2.0 * truth.sigma_theta(r) ** 2
+    radial, tangential = truth.profile("sigma_r", r) ** 2, 2.0 * truth.profile("sigma_theta", r) ** 2
     return {
         "r": np.interp(0.5, np.cumsum(weight), r),
-        "share": np.trapezoid(truth.density(r) * r**3, np.log(r)),
+        "share": np.trapezoid(truth.profile("density", r) * r**3, np.log(r)),
         "radial": weight @ radial,
         "tangential": weight @ tangential,
         "lever": weight @ (r**A * radial),
@@ -57,8 +57,8 @@ def main() -> None:
     mass = truth.enclosed_mass(r)
 
     step = 1e-4
-    local = np.stack([truth.sigma_r(r), truth.sigma_theta(r), truth.sigma_phi(r)])
-    rise = truth.sigma_r(r * (1 + step)) ** 2 - truth.sigma_r(r * (1 - step)) ** 2
+    local = np.stack([truth.profile("sigma_r", r), truth.profile("sigma_theta", r), truth.profile("sigma_phi", r)])
+    rise = truth.profile("sigma_r", r * (1 + step)) ** 2 - truth.profile("sigma_r", r * (1 - step)) ** 2
     true_gradient = rise / (2.0 * step * r)
     binned = np.sqrt(np.stack([radial, 0.5 * tangential, 0.5 * tangential]))
     n = scenario.survey["n_stars"] * share / share.sum()

@@ -19,7 +19,7 @@ from haloassay.constants import G
 from haloassay.mocks.anisotropy import make_anisotropy
 from haloassay.mocks.equilibrium import OrbitSuperposition
 from haloassay.mocks.potentials import make_potential
-from haloassay.mocks.stars import orient
+from haloassay.mocks.stars import Stars, orient
 from haloassay.mocks.tracers import make_density
 
 NFW = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
@@ -125,7 +125,7 @@ def stationarity_table(n: int = 4_000) -> None:
         # wide, so that every star that can cross the shells within 3 Gyr is in the sample
         solved = OrbitSuperposition.solve(potential, density, anisotropy, 0.2, 600.0)
         rng = np.random.default_rng(7)
-        stars = orient(*solved.sample(n, rng), 0.0, rng)
+        stars = Stars.of(*orient(*solved.sample(n, rng), rng))
 
         def force(r, potential=potential):
             r = np.maximum(r, 1e-6)
@@ -180,7 +180,7 @@ def speed_table(n: int = 100_000, repeats: int = 5) -> None:
         )
         rng = np.random.default_rng(1)
         rows.append(
-            (f"haloassay, {name}", median(lambda s=solved, g=rng: orient(*s.sample(n, g), 0.0, g)))
+            (f"haloassay, {name}", median(lambda s=solved, g=rng: orient(*s.sample(n, g), g)))
         )
     start = time.perf_counter()
     om = osipkovmerrittNFWdf(NFWPotential(a=2.0, normalize=1.0), ra=2.5, rmax=40.0)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -126,6 +126,8 @@ class Estimate:
         Unit; that of :data:`QUANTITIES` where the quantity is known.
     draws
         (n_draws,) independent draws from the posterior or the bootstrap distribution, where there are any.
+    stars
+        Rows of the catalogue that the value is an average of, where that is a part of the sky and not all of a shell.
     note
         Why the value cannot be determined, for a row without a value.
     """
@@ -142,6 +144,7 @@ class Estimate:
     bin: int = 0
     unit: str = ""
     draws: NDArray[np.float64] | None = field(default=None, repr=False)
+    stars: NDArray[np.int64] | None = field(default=None, repr=False)
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -197,10 +200,10 @@ class Estimates:
         return tuple(row for row in self.rows if row.quantity == quantity)
 
     def to_frame(self) -> pd.DataFrame:
-        """Table of the rows without their draws, as pandas."""
+        """Table of the rows without their draws and stars, as pandas."""
         import pandas as pd
 
-        names = [name for name in Estimate.__dataclass_fields__ if name != "draws"]
+        names = [name for name in Estimate.__dataclass_fields__ if name not in ("draws", "stars")]
         return pd.DataFrame({name: [getattr(row, name) for row in self.rows] for name in names})
 
 
@@ -220,6 +223,8 @@ class Estimator(ABC):
     assumes: ClassVar[tuple[str, ...]] = ()
     #: Quantities that it returns.
     yields: ClassVar[tuple[str, ...]] = ()
+    #: Settings of the paper's own run, as ``as_published = true`` sets them; empty where it prints none.
+    published: ClassVar[Mapping[str, Any]] = {}
 
     @abstractmethod
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
     from haloassay.mocks import Mock
     from haloassay.mocks.surveys import Observation, Survey
+    from haloassay.mocks.truth import Truth
 
 Status = Literal["ok", "failed", "timeout", "lost"]
 
@@ -132,7 +133,7 @@ def _run_method(method: Method, task: Task, mock: Mock, observation: Observation
         rng = stream(task.seed, f"estimator:{method.label}", task.realization)
         estimates = checked(estimator.estimate(observation.catalogue, rng))
         seconds = time.perf_counter() - start
-        rows = tuple(_row(estimate, mock, observation.stars.r) for estimate in estimates)
+        rows = tuple(_row(estimate, mock.truth, observation) for estimate in estimates)
     except BaseException as error:  # even SystemExit: an estimator must not end the worker
         return _failure(method, error, time.perf_counter() - start, n_stars)
     return Outcome(method, "ok", seconds=seconds, n_stars=n_stars, rows=rows)
@@ -163,11 +164,14 @@ def checked(estimates: Any) -> Estimates:
     return estimates
 
 
-def _row(estimate: Estimate, mock: Mock, radii: Any) -> Spec:
+def _row(estimate: Estimate, truth_of: Truth, observation: Observation) -> Spec:
     """List the fields of an estimate, the truth there, and its rank among the draws."""
-    truth = float(
-        mock.truth.value(estimate.quantity, estimate.r, estimate.r_lo, estimate.r_hi, radii=radii)
-    )
+    stars, sun = observation.stars, observation.catalogue.sun
+    if estimate.stars is None:
+        where = (estimate.r, estimate.r_lo, estimate.r_hi)
+        truth = float(truth_of.value(estimate.quantity, *where, stars=stars, sun=sun))
+    else:
+        truth = float(truth_of.local_value(estimate.quantity, stars.select(estimate.stars)))
     draws = estimate.draws
     rank = -1
     if draws is not None and len(draws) and np.isfinite(truth):

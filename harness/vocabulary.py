@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import itertools
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -86,10 +87,12 @@ def _components(module: str) -> Callable[[], tuple[Entry, ...]]:
 
 def _mocks() -> tuple[Entry, ...]:
     from haloassay.mocks.halo import KINDS, Halo, Sampling
+    from haloassay.mocks.populations import Composition
 
     tables = (f"{name} (required)" for name in ("potential", "density", "beta"))
-    settings = (*tables, *_component("", Sampling).settings)
-    text = _plain(f"{inspect.getdoc(Halo)}\n\n{inspect.getdoc(Sampling)}")
+    own = (_component("", cls).settings for cls in (Sampling, Composition))
+    settings = (*tables, *itertools.chain.from_iterable(own), "populations (optional)")
+    text = "\n\n".join(_plain(inspect.getdoc(cls) or "") for cls in (Halo, Sampling, Composition))
     return tuple(Entry(name, summary, settings, text) for name, summary in KINDS.items())
 
 
@@ -134,6 +137,7 @@ def estimator_entry(name: str) -> Entry:
         f"Assumes: {', '.join(cls.assumes) or 'nothing'}",
         f"Needs: {', '.join(('positions', 'velocities', *cls.needs))}",
         f"Yields: {', '.join(cls.yields)}",
+        *((f"As published: {_toml(cls.published)}",) if cls.published else ()),
     )
     return dataclasses.replace(entry, text="\n\n".join([entry.text, "\n".join(facts)]))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from haloassay.errors import InputError
@@ -11,7 +11,7 @@ from haloassay.settings import load, unknown
 if TYPE_CHECKING:
     import numpy as np
 
-    from haloassay.mocks.stars import Stars
+    from haloassay.mocks.stars import Origin, Stars
     from haloassay.mocks.truth import Truth
 
 #: Kind of mock to the function that makes it from its table and the name of the place.
@@ -28,8 +28,15 @@ class Mock(Protocol):
     def truth(self) -> Truth:
         """What is true of it, independent of any draw."""
 
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Where its stars come from, in the order of :attr:`Stars.origin`."""
+
     def prepare(self) -> None:
         """Do what is expensive and kept for all draws; raises InputError where no such mock exists."""
+
+    def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
+        """Source of the stars of one realisation: each call with a number returns that many further ones."""
 
     def sample(self, n: int, rng: np.random.Generator) -> Stars:
         """Draw ``n`` independent stars."""

@@ -39,6 +39,8 @@ _CELLS_IN_W = 30
 _BEYOND = 4.0
 #: Orbits span this much more than the solved region.
 _ORBITS_INSIDE, _ORBITS_OUTSIDE = 4.0, 8.0
+#: Arrays of a solution by name, as they are stored.
+_OWN = ("share", "bound", "edges", "mass", "radial", "tangential", "turn")
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +57,8 @@ class OrbitSuperposition:
         (n_cells,) share of each cell in the stars between r_min and r_max, and bound on its sampling rate.
     edges
         (n_shells + 1,) edges [kpc] of the solved shells; they reach beyond ``r_max``.
-    mass, radial, tangential
-        (n_shells,) mass fraction, and mass-weighted v_r^2 and v_t^2 [(km/s)^2], as solved.
+    mass, radial, tangential, turn
+        (n_shells,) mass fraction, and mass-weighted v_r^2, v_t^2 [(km/s)^2] and v_t [km/s], as solved.
     """
 
     r_min: float
@@ -69,6 +71,7 @@ class OrbitSuperposition:
     mass: FloatArray
     radial: FloatArray
     tangential: FloatArray
+    turn: FloatArray
 
     @classmethod
     def solve(
@@ -121,6 +124,7 @@ class OrbitSuperposition:
             weights @ library.fraction,
             weights @ library.radial,
             weights @ library.tangential,
+            weights @ library.turn,
         )
         _check(solved, wanted, beta, density, tolerance)
         return solved
@@ -135,7 +139,7 @@ class OrbitSuperposition:
         """Everything that makes the solution, as arrays by name."""
         own = {
             name: getattr(self, name)
-            for name in ("share", "bound", "edges", "mass", "radial", "tangential")
+            for name in _OWN
         }
         table = np.array([self.table.ln_r0, self.table.step])
         return own | {
@@ -154,7 +158,7 @@ class OrbitSuperposition:
         ln_r0, step = (float(x) for x in arrays["table"])
         table = PotentialTable(ln_r0, step, arrays["phi"], arrays["slope"])
         grid = OrbitGrid(arrays["ln_r"], arrays["w"])
-        own = (arrays[name] for name in ("share", "bound", "edges", "mass", "radial", "tangential"))
+        own = (arrays[name] for name in _OWN)
         return cls(r_min, r_max, table, grid, *own)
 
     @property
@@ -171,6 +175,11 @@ class OrbitSuperposition:
     def beta(self) -> FloatArray:
         """(n_shells,) anisotropy."""
         return 1.0 - 0.5 * self.tangential / self.radial
+
+    @property
+    def mean_v_t(self) -> FloatArray:
+        """(n_shells,) mean size of the tangential velocity [km/s]."""
+        return self.turn / self.mass
 
 
 def _log_edges(lo: float, hi: float, step: float) -> FloatArray:

@@ -1,9 +1,9 @@
-"""A mock halo: a potential, a tracer population in it, and the truth about both. Composed, not subclassed."""
+"""A mock halo: a potential, tracer populations in it, and the truth about both. Composed, not subclassed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -11,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.cache import cached, plain_content
-from haloassay.errors import EquilibriumError
-from haloassay.mocks.anisotropy import FunctionAnisotropy, make_anisotropy
+from haloassay.errors import EquilibriumError, InputError
+from haloassay.estimate import POPULATIONS
 from haloassay.mocks.equilibrium import OrbitSuperposition
 from haloassay.mocks.local_jeans import LocalJeans
 from haloassay.mocks.mixture import Mixture
+from haloassay.mocks.moments import Moments, mixed_moments, solved_moments
+from haloassay.mocks.populations import Population, make_populations
 from haloassay.mocks.potentials import CompositePotential, make_potential
-from haloassay.mocks.stars import Stars, orient
-from haloassay.mocks.tracers import Density, make_density
+from haloassay.mocks.stars import Origin, Stars, orient
 from haloassay.mocks.truth import Truth
-from haloassay.settings import build, require, unknown
+from haloassay.settings import build, require
 
 FloatArray = NDArray[np.float64]
 
@@ -31,24 +32,7 @@ KINDS: Final = {
 }
 
 #: Raised when a solution of the same settings comes out differently, so that old ones on disk are not used.
-_SOLUTION_VERSION = 1
-
-
-@dataclass(frozen=True)
-class Metallicity:
-    """Gaussian distribution of [Fe/H] [dex], the same at all radii.
-
-    Parameters
-    ----------
-    mean, sigma
-        Of the halo K giants by default, near the whole-sample values of Li et al. (2026, Table 1).
-    """
-
-    mean: float = -1.34
-    sigma: float = 0.38
-
-    def __post_init__(self) -> None:
-        require(self.sigma >= 0.0, f"sigma must not be negative (got {self.sigma})")
+_SOLUTION_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -64,14 +48,11 @@ class Sampling:
         where it meets the tolerance and orbits elsewhere.
     tolerance
         Largest miss of the wanted density (as a fraction) and anisotropy (absolute) that passes.
-    feh
-        Distribution of [Fe/H].
     """
 
     r_range: tuple[float, float] = (1.0, 300.0)
     method: Literal["auto", "orbits", "mixture"] = "auto"
     tolerance: float = 0.005
-    feh: Metallicity = field(default_factory=Metallicity)
 
     def __post_init__(self) -> None:
         lo, hi = self.r_range
@@ -82,6 +63,9 @@ class Sampling:
         require(0.0 < self.tolerance < 1.0, f"tolerance must be in (0, 1) (got {self.tolerance})")
 
 
+Solution = OrbitSuperposition | Mixture | LocalJeans
+
+
 @dataclass(frozen=True, eq=False)
 class Halo:
     """A spherical halo and the tracers in it; solved when first drawn from or asked for the truth.
@@ -90,7 +74,7 @@ class Halo:
     ----------
     kind
         ``equilibrium`` or ``local-jeans-gaussian``.
-    potential, density, anisotropy
+    potential, populations
         What is wanted.
     sampling
         How it is drawn.
@@ -98,24 +82,31 @@ class Halo:
 
     kind: Literal["equilibrium", "local-jeans-gaussian"]
     potential: CompositePotential
-    density: Density
-    anisotropy: FunctionAnisotropy
+    populations: tuple[Population, ...]
     sampling: Sampling
 
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Names of the populations, in the order of :attr:`Stars.origin`."""
+        return tuple(Origin(p.composition.name) for p in self.populations)
+
     @cached_property
-    def solution(self) -> OrbitSuperposition | Mixture | LocalJeans:
-        """The distribution that is drawn from.
+    def solutions(self) -> tuple[Solution, ...]:
+        """The distributions that populations are drawn from.
 
         Raises
         ------
         EquilibriumError
             If no equilibrium has the wanted density and anisotropy.
         """
-        wanted = (self.potential, self.density, self.anisotropy, *self.sampling.r_range)
+        return tuple(self._solve(population) for population in self.populations)
+
+    def _solve(self, population: Population) -> Solution:
+        wanted = (self.potential, population.density, population.anisotropy)
         if self.kind == "local-jeans-gaussian":
-            return LocalJeans.solve(*wanted)
+            return LocalJeans.solve(*wanted, *self.sampling.r_range)
         if self.sampling.method != "orbits":
-            mixture = Mixture.solve(*wanted)
+            mixture = Mixture.solve(*wanted, *self.sampling.r_range)
             if mixture.qualifies(self.sampling.tolerance):
                 return mixture
             if self.sampling.method == "mixture":
@@ -125,20 +116,27 @@ class Halo:
                     " (tolerance"
                     f" {self.sampling.tolerance:g}); method = 'orbits' can have any that an equilibrium can"
                 )
-        return self._orbits()
+        try:
+            return self._orbits(population)
+        except EquilibriumError as error:
+            if len(self.populations) == 1:
+                raise
+            raise EquilibriumError(f"population {population.composition.name!r}: {error}") from None
 
-    def _orbits(self) -> OrbitSuperposition:
+    def _orbits(self, population: Population) -> OrbitSuperposition:
         def solve() -> OrbitSuperposition:
             return OrbitSuperposition.solve(
                 self.potential,
-                self.density,
-                self.anisotropy,
+                population.density,
+                population.anisotropy,
                 *self.sampling.r_range,
                 self.sampling.tolerance,
             )
 
         try:
-            content = plain_content([self.potential, self.density, self.anisotropy, self.sampling])
+            content = plain_content(
+                [self.potential, population.density, population.anisotropy, self.sampling]
+            )
         except TypeError:  # a beta that is a Python function has no content to find it by
             return solve()
         arrays = cached(
@@ -149,30 +147,54 @@ class Halo:
     @cached_property
     def truth(self) -> Truth:
         """What is true of the stars that are drawn: the solved moments, not the wished ones."""
-        return Truth.of(self.potential, self.density, self.solution, *self.sampling.r_range)
+        parts = {
+            population.composition.name: self._moments(population, solution)
+            for population, solution in zip(self.populations, self.solutions, strict=True)
+        }
+        named = {name: parts[name] for name in POPULATIONS if name in parts}
+        return Truth(
+            self.potential, mixed_moments(list(parts.values())), named if len(parts) > 1 else {}
+        )
+
+    def _moments(self, population: Population, solution: Solution) -> Moments:
+        return solved_moments(
+            solution,
+            population.density,
+            self.sampling.r_range,
+            number=population.fraction,
+            rotation=population.composition.rotation,
+            feh=population.composition.feh,
+        )
 
     def prepare(self) -> None:
-        """Solve now rather than at the first draw; see :attr:`solution` for what can go wrong."""
-        _ = self.solution
+        """Solve now rather than at the first draw; see :attr:`solutions` for what can go wrong."""
+        _ = self.solutions
+
+    def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
+        """Source of independent stars: each call with a number returns that many more."""
+        return lambda n: self.sample(n, rng)
 
     def sample(self, n: int, rng: np.random.Generator) -> Stars:
-        """Draw ``n`` stars."""
-        r, v_r, v_t = self.solution.sample(n, rng)
-        feh = rng.normal(self.sampling.feh.mean, self.sampling.feh.sigma, n)
-        return orient(r, v_r, v_t, feh, rng)
+        """Draw ``n`` stars; those of several populations come in random order."""
+        if len(self.populations) == 1:
+            return self._draw(0, n, rng)
+        counts = rng.multinomial(n, [population.fraction for population in self.populations])
+        parts = [self._draw(k, int(count), rng) for k, count in enumerate(counts)]
+        return Stars.concatenate(parts).select(rng.permutation(n))
+
+    def _draw(self, k: int, n: int, rng: np.random.Generator) -> Stars:
+        position, velocity = orient(*self.solutions[k].sample(n, rng), rng)
+        velocity, feh, alpha_fe = self.populations[k].dress(position, velocity, rng)
+        return Stars.of(position, velocity, feh, alpha_fe, k)
 
 
 def make_halo(spec: Mapping[str, Any], where: str) -> Halo:
-    """Halo of a table with keys kind, potential, density, beta and the settings of :class:`Sampling`."""
+    """Halo of a table with keys kind, potential, those of :class:`Sampling`, and of one population or several."""
     rest = dict(spec)
     kind = rest.pop("kind")
-    for key in ("potential", "density", "beta"):
-        require(key in rest, f"{where}: key {key!r} is missing")
+    if "potential" not in rest:
+        raise InputError(f"{where}: key 'potential' is missing")
     potential = make_potential(rest.pop("potential"), f"{where}.potential")
-    density = make_density(rest.pop("density"), f"{where}.density")
-    anisotropy = make_anisotropy(rest.pop("beta"), f"{where}.beta")
-    for key in rest:
-        if key not in Sampling.__dataclass_fields__:
-            allowed = ("kind", "potential", "density", "beta", *Sampling.__dataclass_fields__)
-            raise unknown("setting", key, allowed, where)
-    return Halo(kind, potential, density, anisotropy, build(Sampling, rest, where))
+    own = {key: rest.pop(key) for key in Sampling.__dataclass_fields__ if key in rest}
+    sampling = build(Sampling, own, where)
+    return Halo(kind, potential, make_populations(rest, sampling.r_range, where), sampling)

@@ -58,6 +58,11 @@ class LocalJeans:
         radius = np.exp(table.log_r)
         return cls(radius, solution.sigma_r(radius), anisotropy.beta(radius), table)
 
+    @property
+    def mean_v_t(self) -> FloatArray:
+        """(K,) mean size of the tangential velocity [km/s], of a Rayleigh distribution."""
+        return np.asarray(self.sigma_r * np.sqrt(0.5 * np.pi * (1.0 - self.beta)), dtype=float)
+
     def sample(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
         """(n,) radii [kpc], radial and tangential velocities [km/s]."""
         r = self.radii.sample(n, rng)

@@ -154,6 +154,26 @@ class Mixture:
         """(1024,) anisotropy at :attr:`radius`."""
         return self.moments(self.radius)[2]
 
+    @property
+    def mean_v_t(self) -> FloatArray:
+        """(1024,) mean size of the tangential velocity [km/s] at :attr:`radius`.
+
+        Speed and direction of a component are independent, v^2 / (2 psi) and sin^2 eta of Beta
+        distributions: the mean of a root is Gamma(a + 1/2) Gamma(a + b) / (Gamma(a) Gamma(a + b + 1/2)).
+        """
+        from scipy.special import gammaln
+
+        def mean_root(a: FloatArray, b: FloatArray | float) -> FloatArray:
+            logarithm = gammaln(a + 0.5) + gammaln(a + b) - gammaln(a) - gammaln(a + b + 0.5)
+            return np.asarray(np.exp(logarithm), dtype=float)
+
+        speed = mean_root(1.5 - self.b, self.p - 0.5 + self.b) * mean_root(1.0 - self.b, 0.5)
+        psi = _depth(self.potential, self.radius)
+        log_rho = _log_densities(self.radius, psi, self.b, self.p) + self.log_weight
+        rho = np.exp(log_rho - np.max(log_rho, axis=-1, keepdims=True))
+        mean: FloatArray = np.sqrt(2.0 * psi) * (rho @ speed) / rho.sum(axis=-1)
+        return mean
+
     @cached_property
     def _tables(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Nodes in ln r, ln psi in them, and the cumulative mass of every component, (K, nodes)."""

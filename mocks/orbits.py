@@ -127,8 +127,8 @@ def _phase(r, r_m, e):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _add_orbit(r_m, e, edges, n_in, shell_nodes, end_nodes, table, time, radial, tangential):  # type: ignore[no-untyped-def]
-    """Add one orbit's time in each shell, and its squared velocities weighted by it.
+def _add_orbit(r_m, e, edges, n_in, shell_nodes, end_nodes, table, time, radial, tangential, turn):  # type: ignore[no-untyped-def]
+    """Add one orbit's time in each shell, and its squared velocities and tangential speed weighted by it.
 
     Returns half the orbit's period, and a bound on its time per unit of a deviate that is uniform over the window of
     theta in which the orbit is in one of the first ``n_in`` shells.
@@ -156,6 +156,7 @@ def _add_orbit(r_m, e, edges, n_in, shell_nodes, end_nodes, table, time, radial,
                 time[k] += spent
                 radial[k] += spent * v2
                 tangential[k] += spent * l2 / (r * r)
+                turn[k] += spent * np.sqrt(l2) / r
                 if k < n_in:
                     peak_rate = max(peak_rate, rate)
         start = end
@@ -168,10 +169,11 @@ def _library(ln_r, w, edges, n_in, sub, shell_nodes, end_nodes, table):  # type:
     fraction = np.zeros((n_r, n_w, n))
     radial = np.zeros((n_r, n_w, n))
     tangential = np.zeros((n_r, n_w, n))
+    turn = np.zeros((n_r, n_w, n))
     bound = np.zeros((n_r, n_w))
     for i in range(n_r):
         for j in range(n_w):
-            cell = (fraction[i, j], radial[i, j], tangential[i, j])
+            cell = (fraction[i, j], radial[i, j], tangential[i, j], turn[i, j])
             total = 0.0
             for a in range(len(sub)):
                 r_m = np.exp(ln_r[i] + (ln_r[i + 1] - ln_r[i]) * sub[a])
@@ -184,7 +186,7 @@ def _library(ln_r, w, edges, n_in, sub, shell_nodes, end_nodes, table):  # type:
                     bound[i, j] = max(bound[i, j], _BOUND_MARGIN * rate)
             for part in cell:
                 part /= total
-    return fraction, radial, tangential, bound
+    return fraction, radial, tangential, turn, bound
 
 
 @numba.njit(cache=True)
@@ -239,6 +241,8 @@ class OrbitLibrary:
     radial, tangential
         (n_cells, n_shells) v_r^2 and v_t^2 = v_theta^2 + v_phi^2 [(km/s)^2], averaged over all stars of the cell
         and zero for those outside the shell.
+    turn
+        (n_cells, n_shells) the same of v_t [km/s].
     bound
         (n_cells,) bound on the sampling rate in the shells that are to be sampled [kpc/(km/s)].
     """
@@ -246,6 +250,7 @@ class OrbitLibrary:
     fraction: FloatArray
     radial: FloatArray
     tangential: FloatArray
+    turn: FloatArray
     bound: FloatArray
 
 
@@ -254,13 +259,11 @@ def orbit_library(
 ) -> OrbitLibrary:
     """Library of the cells of ``grid`` for shells between ``edges`` [kpc], the first ``n_in`` to be sampled."""
     sub = (np.arange(_SUB_ORBITS) + 0.5) / _SUB_ORBITS
-    fraction, radial, tangential, bound = _library(
+    *moments, bound = _library(
         grid.ln_r, grid.w, edges, n_in, sub, _SHELL_NODES, _END_NODES, table.arrays
     )
     shape = (bound.size, len(edges) - 1)
-    return OrbitLibrary(
-        fraction.reshape(shape), radial.reshape(shape), tangential.reshape(shape), bound.ravel()
-    )
+    return OrbitLibrary(*(part.reshape(shape) for part in moments), bound.ravel())
 
 
 def angular_momentum_squared(table: PotentialTable, r_m: FloatArray, w: FloatArray) -> FloatArray:

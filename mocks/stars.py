@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int16]
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where stars come from: the name of a population or of debris, and whether they are halo members."""
+
+    name: str
+    member: bool = True
+
+
+@runtime_checkable
 class LogDensity(Protocol):
     """Anything with ln rho as a function of radius."""
 
@@ -21,7 +32,7 @@ class LogDensity(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Stars:
-    """True phase-space coordinates of stars.
+    """True phase-space coordinates of stars, their chemistry, and where they come from.
 
     Parameters
     ----------
@@ -29,20 +40,45 @@ class Stars:
         (N, 3) Galactocentric Cartesian positions [kpc].
     velocity
         (N, 3) Galactocentric Cartesian velocities [km/s].
-    feh
-        (N,) metallicities [Fe/H] [dex].
+    feh, alpha_fe
+        (N,) abundances [Fe/H] and [alpha/Fe] [dex]; NaN in a mock that has none.
+    origin
+        (N,) index into the origins of the mock: which population or debris a star belongs to.
     """
 
     position: FloatArray
     velocity: FloatArray
     feh: FloatArray
+    alpha_fe: FloatArray
+    origin: IntArray
+
+    @classmethod
+    def of(
+        cls,
+        position: FloatArray,
+        velocity: FloatArray,
+        feh: ArrayLike = np.nan,
+        alpha_fe: ArrayLike = np.nan,
+        origin: ArrayLike = 0,
+    ) -> Stars:
+        """Stars (N, 3), (N, 3) with one abundance or origin for all, or (N,) of them."""
+        n = len(position)
+        abundances = (np.array(np.broadcast_to(x, n), dtype=float) for x in (feh, alpha_fe))
+        return cls(
+            position, velocity, *abundances, np.array(np.broadcast_to(origin, n), dtype=np.int16)
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Stars]) -> Stars:
+        """All stars of ``parts``, at least one, in their order."""
+        return cls(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(cls)))
 
     def __len__(self) -> int:
         return len(self.position)
 
-    def select(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Stars:
-        """Return some of the stars, by mask or by index."""
-        return Stars(self.position[which], self.velocity[which], self.feh[which])
+    def select(self, which: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Stars:
+        """Return some of the stars, by mask, index or slice."""
+        return Stars(*(getattr(self, f.name)[which] for f in fields(self)))
 
     @cached_property
     def r(self) -> FloatArray:
@@ -99,18 +135,21 @@ def sample_radii(
 
 
 def orient(
-    r: FloatArray, v_r: FloatArray, v_t: FloatArray, feh: ArrayLike, rng: np.random.Generator
-) -> Stars:
+    r: FloatArray, v_r: FloatArray, v_t: FloatArray, rng: np.random.Generator
+) -> tuple[FloatArray, FloatArray]:
     """Place stars isotropically: uniform directions, and tangential velocities at uniform angles.
 
     Parameters
     ----------
     r, v_r, v_t
         (N,) radii [kpc], radial velocities and sizes of the tangential velocities [km/s].
-    feh
-        (N,) metallicities, or one for all.
     rng
         Source of the three uniform deviates a star.
+
+    Returns
+    -------
+    position, velocity
+        (N, 3) Galactocentric Cartesian [kpc, km/s].
     """
     n = len(r)
     u = rng.random((3, n))
@@ -128,4 +167,4 @@ def orient(
     velocity[:, 0] = v_R * cos_lon - v_phi * sin_lon
     velocity[:, 1] = v_R * sin_lon + v_phi * cos_lon
     velocity[:, 2] = v_r * sin_lat + v_lat * cos_lat
-    return Stars(position, velocity, np.array(np.broadcast_to(feh, n), dtype=float))
+    return position, velocity

@@ -2,157 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haloassay.errors import InputError
 from haloassay.estimate import BIN_AVERAGES, QUANTITIES
-from haloassay.mocks.potentials import CompositePotential, Virial
+from haloassay.frames import Sun, spherical_velocity
+from haloassay.mocks.moments import COMPONENTS, Moments, anisotropy
+from haloassay.mocks.potentials import Virial
+from haloassay.mocks.stars import Stars
 
 FloatArray = NDArray[np.float64]
-Profile = Callable[[ArrayLike], FloatArray]
 
 #: Profiles of radius, by the names that estimates have.
 PROFILES: Final = (
     "enclosed_mass",
     "v_c",
-    "sigma_r",
-    "sigma_theta",
-    "sigma_phi",
+    *(f"sigma_{component}" for component in COMPONENTS),
     "beta",
-    "mean_v_r",
-    "mean_v_theta",
-    "mean_v_phi",
+    *(f"mean_v_{component}" for component in COMPONENTS),
+    "feh_mean",
+    "feh_sigma",
 )
-_MEANS: Final = ("mean_v_r", "mean_v_theta", "mean_v_phi")
+_MASSES: Final = ("enclosed_mass", "v_c")
 
-#: What a halo that is spherical and at rest has none of.
-ABSENT: Final = frozenset(
+#: What a mean velocity field of constant and dipole has; zero, or undefined, in a halo at rest.
+FIELD: Final = frozenset(
     [
-        "asymmetry",
-        "mean_v_r_north",
-        "mean_v_r_south",
-        "mean_v_theta_predicted",
-        "mu_compr",
-        "mu_dipole",
-        "v_travel",
+        *("mu_compr", "mu_dipole", "v_travel", "apex_l", "apex_b"),
+        *("mean_v_r_north", "mean_v_r_south", "mean_v_theta_predicted"),
     ]
 )
 
 
-@runtime_checkable
-class LogDensity(Protocol):
-    """Anything with ln rho."""
+class Mass(Protocol):
+    """Gravitating mass: a potential, or the particles of a simulation."""
 
-    def log_density(self, r: ArrayLike) -> FloatArray:
-        """Natural logarithm of rho at ``r`` [kpc]."""
+    def enclosed_mass(self, r: ArrayLike) -> FloatArray:
+        """Mass [Msun] within ``r`` [kpc]."""
 
+    def circular_velocity(self, r: ArrayLike) -> FloatArray:
+        """Speed [km/s] of circular orbits at ``r`` [kpc]."""
 
-class Solution(Protocol):
-    """Moments of a solved population, tabulated."""
+    def virial(self) -> Virial:
+        """Virial mass, radius and concentration of the dark halo."""
 
-    @property
-    def radius(self) -> FloatArray:
-        """(K,) radii [kpc], rising."""
-
-    @property
-    def sigma_r(self) -> FloatArray:
-        """(K,) radial velocity dispersions [km/s]."""
-
-    @property
-    def beta(self) -> FloatArray:
-        """(K,) anisotropies."""
+    def describe(self) -> Any:
+        """Plain values that say what it is."""
 
 
-def _zero(r: ArrayLike) -> FloatArray:
-    return np.zeros(np.shape(r))
+class VelocityField(Protocol):
+    """A mean velocity field that varies over the sky."""
+
+    def value(self, quantity: str, r: FloatArray) -> float:
+        """Value of a quantity of :data:`FIELD`, averaged over stars at the radii ``r`` [kpc]."""
+
+
+class LocalMoments(Protocol):
+    """Moments that vary over the sky."""
+
+    def raw(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(N, 3) mean and mean square of (v_r, v_theta, v_phi) at positions (N, 3) [kpc]."""
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Truth of a spherical halo and its tracers.
-
-    Profiles of the tracers are NaN outside ``r_range``: nothing is said of them there.
+    """Truth of a halo and its tracers.
 
     Parameters
     ----------
     potential
         Gives enclosed mass, circular velocity, and the virial numbers of the dark halo.
-    density
-        rho(r), arbitrarily normalised.
-    sigma_r, beta
-        Radial velocity dispersion [km/s] and anisotropy, as functions of radius [kpc].
-    r_range
-        Radii [kpc] between which the tracers' profiles are defined.
-    mean_v_r, mean_v_theta, mean_v_phi
-        Mean velocities [km/s] as functions of radius; zero by default.
+    tracers
+        Moments of all tracers together, in spherical shells. Nothing is said of them outside their range.
+    components
+        Moments of populations that estimates name (``mr`` and ``mp``), by name.
+    velocity_field
+        Mean velocity field over the sky; a halo at rest without one.
+    local
+        Moments over the sky, for estimates of a part of it; without them, those of the shell.
     """
 
-    potential: CompositePotential
-    density: Profile
-    sigma_r: Profile
-    beta: Profile
-    r_range: tuple[float, float] = (0.0, np.inf)
-    mean_v_r: Profile = _zero
-    mean_v_theta: Profile = _zero
-    mean_v_phi: Profile = _zero
+    potential: Mass
+    tracers: Moments
+    components: Mapping[str, Moments] = field(default_factory=dict)
+    velocity_field: VelocityField | None = None
+    local: LocalMoments | None = None
 
-    def __post_init__(self) -> None:
-        for name in ("density", "sigma_r", "beta", *_MEANS):
-            object.__setattr__(self, name, _within(getattr(self, name), self.r_range))
+    @property
+    def r_range(self) -> tuple[float, float]:
+        """Radii [kpc] between which the tracers' profiles are defined."""
+        return self.tracers.r_range
 
-    @classmethod
-    def of(
-        cls,
-        potential: CompositePotential,
-        density: LogDensity,
-        solution: Solution,
-        r_min: float,
-        r_max: float,
-    ) -> Truth:
-        """Truth of what was solved: cubic splines of ln sigma_r and beta against ln r.
-
-        Parameters
-        ----------
-        potential
-            In which it was solved.
-        density
-            The tracers' density; that of ``solution`` takes its place where it has one.
-        solution
-            Moments at radii that reach from ``r_min`` to ``r_max`` [kpc], up to half a step.
-        r_min, r_max
-            Range in which the truth is stated.
-        """
-        own = solution if isinstance(solution, LogDensity) else density
-        log_sigma = _spline(solution.radius, np.log(solution.sigma_r))
-        return cls(
-            potential,
-            lambda r: np.exp(own.log_density(r)),
-            lambda r: np.exp(log_sigma(r)),
-            _spline(solution.radius, solution.beta),
-            (r_min, r_max),
-        )
-
-    def enclosed_mass(self, r: ArrayLike) -> FloatArray:
-        """Mass [Msun] of everything within ``r`` [kpc]."""
-        return self.potential.enclosed_mass(r)
-
-    def v_c(self, r: ArrayLike) -> FloatArray:
-        """Circular velocity [km/s] at ``r`` [kpc]."""
-        return self.potential.circular_velocity(r)
-
-    def sigma_theta(self, r: ArrayLike) -> FloatArray:
-        """Velocity dispersion [km/s] in latitude at ``r`` [kpc]."""
-        return np.asarray(self.sigma_r(r) * np.sqrt(1.0 - self.beta(r)), dtype=float)
-
-    def sigma_phi(self, r: ArrayLike) -> FloatArray:
-        """Velocity dispersion [km/s] in azimuth at ``r`` [kpc]."""
-        return self.sigma_theta(r)
+    def profile(self, name: str, r: ArrayLike) -> FloatArray:
+        """Profile of :data:`PROFILES`, or ``density`` of the tracers, at ``r`` [kpc]."""
+        if name == "enclosed_mass":
+            return self.potential.enclosed_mass(r)
+        if name == "v_c":
+            return self.potential.circular_velocity(r)
+        if name == "density":
+            return self.tracers.density(r)
+        return _of_moments(name, self.tracers.first(r), self.tracers.second(r), self.tracers.feh(r))
 
     @cached_property
     def virial(self) -> Virial:
@@ -180,7 +135,8 @@ class Truth:
         r: float = np.nan,
         r_lo: float = np.nan,
         r_hi: float = np.nan,
-        radii: ArrayLike | None = None,
+        stars: Stars | None = None,
+        sun: Sun | None = None,
     ) -> float:
         """Return the true value that an estimate of ``quantity`` is compared with.
 
@@ -192,10 +148,12 @@ class Truth:
             Radius [kpc] of a value at one radius.
         r_lo, r_hi
             Edges [kpc] of a radial bin. Dispersions, anisotropy and means are then those of all
-            stars in the bin: root of the mean sigma^2, beta of the mean squares, mean of the means.
-        radii
-            (N,) true radii [kpc] of the surveyed stars, to average over those in the bin; without
+            stars in the bin: mean square about the mean, beta of the mean squares, mean of the means.
+        stars
+            The surveyed stars as they truly are, to average over the radii of those in the bin; without
             them, the tracers' own density is the weight.
+        sun
+            The observer, for dispersions along lines of sight.
 
         Returns
         -------
@@ -205,15 +163,28 @@ class Truth:
         """
         if quantity in Virial._fields:
             return float(getattr(self.virial, quantity))
-        if quantity in ABSENT:
-            return 0.0
-        if quantity not in PROFILES:
+        if quantity == "asymmetry":
+            return 0.0 if self.local is None else np.nan
+        binned = bool(np.isfinite(r_lo) and np.isfinite(r_hi))
+        if quantity in FIELD:
+            return self._of_field(quantity, r, r_lo, r_hi, stars)
+        if quantity in BIN_AVERAGES and binned:
+            return self._bin_average(quantity, r_lo, r_hi, stars, sun)
+        if quantity not in PROFILES or not (np.isfinite(r) and r > 0.0):
             return np.nan
-        if quantity in BIN_AVERAGES and np.isfinite(r_lo) and np.isfinite(r_hi):
-            return self._bin_average(quantity, *self._weighted_radii(r_lo, r_hi, radii))
-        if not (np.isfinite(r) and r > 0.0):
+        return float(self.profile(quantity, r))
+
+    def local_value(self, quantity: str, stars: Stars) -> float:
+        """Return the true value of a profile of all of ``stars``, which are a part of the sky."""
+        name, _, population = quantity.partition(".")
+        if population or name not in PROFILES or name in _MASSES or not len(stars):
             return np.nan
-        return float(getattr(self, quantity)(r))
+        if self.local is None or name.startswith("feh"):
+            first, second = self.tracers.first(stars.r), self.tracers.second(stars.r)
+        else:
+            first, second = self.local.raw(stars.position)
+        feh = self.tracers.feh(stars.r)
+        return float(_of_moments(name, *(np.mean(x, axis=0) for x in (first, second, feh))))
 
     def to_dict(self, r: ArrayLike) -> dict[str, Any]:
         """Plain values for a JSON file: profiles at ``r`` [kpc], virial numbers, units.
@@ -228,66 +199,106 @@ class Truth:
         r = np.atleast_1d(np.asarray(r, dtype=float))
         if not np.all((r > 0.0) & np.isfinite(r)):
             raise InputError("truth: radii must be positive and finite")
-        names = ("density", *PROFILES)
         lo, hi = self.r_range
-        return {
+        told = {
             "potential": self.potential.describe(),
             "units": {"r": "kpc", "density": "arbitrary"}
             | {name: quantity.unit for name, quantity in QUANTITIES.items()},
             "r_range": [lo, hi if np.isfinite(hi) else None],
             **{name: _plain(value) for name, value in self.virial._asdict().items()},
             "r": r.tolist(),
-            **{name: [_plain(v) for v in getattr(self, name)(r)] for name in names},
+            **{
+                name: [_plain(v) for v in self.profile(name, r)] for name in ("density", *PROFILES)
+            },
         }
+        for which, moments in self.components.items():
+            told[f"density.{which}"] = [_plain(v) for v in moments.density(r)]
+            parts = moments.first(r), moments.second(r), moments.feh(r)
+            for name in PROFILES:
+                if name not in _MASSES:
+                    told[f"{name}.{which}"] = [_plain(v) for v in _of_moments(name, *parts)]
+        if self.velocity_field is not None:
+            for name in sorted(FIELD):
+                told[name] = [_plain(self.velocity_field.value(name, np.array([x]))) for x in r]
+        return told
 
     def _weighted_radii(
-        self, r_lo: float, r_hi: float, radii: ArrayLike | None
+        self, r_lo: float, r_hi: float, stars: Stars | None
     ) -> tuple[FloatArray, FloatArray]:
-        """Radii in a bin and their weights: the given ones, or nodes weighted by r^3 rho dln r."""
-        if radii is not None:
-            radii = np.asarray(radii, dtype=float)
-            inside = radii[(radii >= r_lo) & (radii < r_hi)]
+        """Radii in a bin and their weights: those of stars, or nodes weighted by r^3 rho dln r."""
+        if stars is not None:
+            inside = stars.r[(stars.r >= r_lo) & (stars.r < r_hi)]
             return inside, np.ones(len(inside))
         lo, hi = max(r_lo, self.r_range[0]), min(r_hi, self.r_range[1])
         if not 0.0 < lo < hi:
             return np.empty(0), np.empty(0)
         t, weights = np.polynomial.legendre.leggauss(128)
         r = np.sqrt(lo * hi) * np.exp(0.5 * t * np.log(hi / lo))
-        return r, weights * r**3 * self.density(r)
+        return r, weights * r**3 * self.tracers.density(r)
 
-    def _bin_average(self, quantity: str, r: FloatArray, weights: FloatArray) -> float:
-        if len(r) == 0:
+    def _of_field(
+        self, quantity: str, r: float, r_lo: float, r_hi: float, stars: Stars | None
+    ) -> float:
+        if self.velocity_field is None:
+            return np.nan if quantity.startswith("apex") else 0.0
+        if np.isfinite(r_lo) and np.isfinite(r_hi):
+            radii = self._weighted_radii(r_lo, r_hi, stars)[0]
+        elif np.isfinite(r):
+            radii = np.array([r])
+        else:
+            radii = np.empty(0) if stars is None else stars.r
+        return self.velocity_field.value(quantity, radii) if len(radii) else np.nan
+
+    def _bin_average(
+        self, quantity: str, r_lo: float, r_hi: float, stars: Stars | None, sun: Sun | None
+    ) -> float:
+        name, _, population = quantity.partition(".")
+        if name == "sigma_los":
+            return self._sigma_los(r_lo, r_hi, stars, sun)
+        r, weights = self._weighted_radii(r_lo, r_hi, stars)
+        if len(r) == 0 or (population or name == "p_mr") and not self.components:
             return np.nan
-        if quantity in _MEANS:
-            return float(np.average(getattr(self, quantity)(r), weights=weights))
-        if quantity == "beta":
-            radial = np.average(self.sigma_r(r) ** 2, weights=weights)
-            squares = self.sigma_theta(r) ** 2 + self.sigma_phi(r) ** 2
-            tangential = np.average(squares, weights=weights)
-            return float(1.0 - 0.5 * tangential / radial)
-        return float(np.sqrt(np.average(getattr(self, quantity)(r) ** 2, weights=weights)))
+        if name == "p_mr":
+            shares = self.components["mr"].density(r) / self.tracers.density(r)
+            return float(np.average(shares, weights=weights))
+        moments = self.tracers
+        if population:
+            moments = self.components[population]
+            weights = weights * moments.density(r) / self.tracers.density(r)
+        parts = (moments.first(r), moments.second(r), moments.feh(r))
+        return float(_of_moments(name, *(np.average(x, axis=0, weights=weights) for x in parts)))
+
+    def _sigma_los(self, r_lo: float, r_hi: float, stars: Stars | None, sun: Sun | None) -> float:
+        """Dispersion along the lines of sight of the stars in a bin."""
+        if stars is None or sun is None:
+            return np.nan
+        inside = (stars.r >= r_lo) & (stars.r < r_hi)
+        if not inside.any():
+            return np.nan
+        position, r = stars.position[inside], stars.r[inside]
+        sight = position - sun.position
+        sight = spherical_velocity(position, sight / np.linalg.norm(sight, axis=1)[:, None])
+        mean = np.sum(sight * self.tracers.first(r), axis=1)
+        square = np.sum(sight**2 * self.tracers.variance(r), axis=1) + mean**2
+        return float(np.sqrt(square.mean() - mean.mean() ** 2))
+
+
+def _of_moments(
+    name: str, first: FloatArray, second: FloatArray, feh: FloatArray
+) -> FloatArray:
+    """Value of a profile of raw moments (..., 3), (..., 3) and (..., 2)."""
+    if name == "feh_mean":
+        return np.asarray(feh[..., 0])
+    if name == "feh_sigma":
+        return np.sqrt(feh[..., 1] - feh[..., 0] ** 2)
+    if name == "beta":
+        return anisotropy(second - first**2)
+    what, _, component = name.rpartition("_")
+    k = COMPONENTS.index(component)
+    if what == "mean_v":
+        return np.asarray(first[..., k])
+    return np.sqrt(second[..., k] - first[..., k] ** 2)
 
 
 def _plain(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def _within(profile: Profile, r_range: tuple[float, float]) -> Profile:
-    """Bound a profile: NaN outside the range, whose ends may be off by rounding."""
-    lo, hi = r_range[0] * (1.0 - 1e-9), r_range[1] * (1.0 + 1e-9)
-
-    def bounded(r: ArrayLike) -> FloatArray:
-        r = np.asarray(r, dtype=float)
-        inside = (r >= lo) & (r <= hi)
-        anywhere = max(r_range[0], 1e-6)
-        return np.where(inside, profile(np.where(inside, r, anywhere)), np.nan)
-
-    return bounded
-
-
-def _spline(r: FloatArray, values: FloatArray) -> Profile:
-    """Cubic spline in ln r."""
-    from scipy.interpolate import CubicSpline
-
-    spline = CubicSpline(np.log(r), values)
-    return lambda radius: np.asarray(spline(np.log(radius)), dtype=float)

@@ -112,7 +112,7 @@ def test_integral_is_the_dispersion_of_the_equilibrium(mock):
     r = np.geomspace(5.0, 120.0, 12)
     integral = JeansIntegral.of(r, DensitySlope((-4.0,)), 0.0, ZhaiHalo())
     sigma = np.sqrt(integral.variance(np.array([M200]), np.array([C200]))[0])
-    np.testing.assert_allclose(sigma, mock.truth.sigma_r(r), rtol=5e-4)
+    np.testing.assert_allclose(sigma, mock.truth.profile("sigma_r", r), rtol=5e-4)
 
 
 def test_average_within_bins_is_the_average_of_the_variances():

@@ -86,7 +86,7 @@ def test_an_equilibrium_in_a_galaxy_with_baryons():
         assert error < 0.06 * truth
         assert abs(row.value - truth) < 4.0 * error
     for row in rows.of("beta"):
-        assert abs(row.value - float(mock.truth.beta(row.r))) < 4.0 * 0.5 * (row.hi68 - row.lo68)
+        assert abs(row.value - float(mock.truth.profile("beta", row.r))) < 4.0 * 0.5 * (row.hi68 - row.lo68)
 
 
 def test_measurement_errors_are_taken_off(scale_free, scale_free_mass):

@@ -10,7 +10,7 @@ from haloassay.mocks import orbits
 from haloassay.mocks.anisotropy import make_anisotropy
 from haloassay.mocks.equilibrium import OrbitSuperposition
 from haloassay.mocks.potentials import make_potential
-from haloassay.mocks.stars import orient
+from haloassay.mocks.stars import Stars, orient
 from haloassay.mocks.tracers import make_density
 from haloassay.profiles import nfw_shape
 
@@ -85,7 +85,7 @@ def test_moments_do_not_change_along_orbits_that_galpy_integrates():
     amplitude = G * 0.8e12 / nfw_shape(15.0) / (ro * vo**2)
     solved = solve(r_min=0.5, r_max=600.0, potential=halo)
     rng = np.random.default_rng(17)
-    stars = orient(*solved.sample(2000, rng), 0.0, rng)
+    stars = Stars.of(*orient(*solved.sample(2000, rng), rng))
     (x, y, z), (vx, vy, vz) = stars.position.T / ro, stars.velocity.T / vo
     R = np.hypot(x, y)
     orbits_ = Orbit(

@@ -13,7 +13,8 @@ from haloassay.mocks import jeans
 from haloassay.mocks.anisotropy import Anisotropy, make_anisotropy
 from haloassay.mocks.mixture import Mixture
 from haloassay.mocks.potentials import CompositePotential, make_potential
-from haloassay.mocks.stars import orient
+from haloassay.mocks.moments import solved_moments
+from haloassay.mocks.stars import Stars, orient
 from haloassay.mocks.tracers import Density, make_density
 from haloassay.mocks.truth import Truth
 
@@ -155,19 +156,20 @@ def test_stars_are_bound_and_exchangeable() -> None:
 def test_truth_is_what_was_solved() -> None:
     potential, density, anisotropy = parts(FITTING["baryons"])
     mixture = Mixture.solve(potential, density, anisotropy, 2.0, 200.0)
-    truth = Truth.of(potential, density, mixture, 2.0, 200.0)
+    truth = Truth(potential, solved_moments(mixture, density, (2.0, 200.0)))
     r = np.geomspace(2.0, 200.0, 37)
     log_rho, sigma, beta = mixture.moments(r)
-    np.testing.assert_allclose(truth.density(r), np.exp(log_rho), rtol=1e-12)
-    np.testing.assert_allclose(truth.sigma_r(r), sigma, rtol=1e-7)
-    np.testing.assert_allclose(truth.beta(r), beta, atol=1e-6)
+    shape = truth.profile("density", r) / np.exp(log_rho)
+    np.testing.assert_allclose(shape, shape[0], rtol=1e-12)
+    np.testing.assert_allclose(truth.profile("sigma_r", r), sigma, rtol=1e-7)
+    np.testing.assert_allclose(truth.profile("beta", r), beta, atol=1e-6)
 
 
 def test_orientation_is_isotropic_and_keeps_the_spherical_velocities() -> None:
     rng = np.random.default_rng(4)
     n = 200_000
     r, v_r, v_t = rng.uniform(1, 9, n), rng.normal(0, 100, n), rng.uniform(0, 200, n)
-    stars = orient(r, v_r, v_t, -1.5, rng)
+    stars = Stars.of(*orient(r, v_r, v_t, rng), feh=-1.5)
     assert len(stars) == n
     np.testing.assert_allclose(stars.r, r, rtol=1e-13)
     unit = stars.position / r[:, None]

@@ -15,7 +15,10 @@ from haloassay.mocks.anisotropy import make_anisotropy
 from haloassay.mocks.local_jeans import LocalJeans
 from haloassay.mocks.potentials import Virial, make_potential
 from haloassay.mocks.tracers import make_density
-from haloassay.mocks.truth import ABSENT, PROFILES, Truth
+from haloassay.mocks.chemistry import Abundance
+from haloassay.mocks.moments import Moments, at_rest, measured_moments, mixed_moments, solved_moments
+from haloassay.mocks.stars import Stars, orient
+from haloassay.mocks.truth import FIELD, PROFILES, Truth
 
 
 def sigma_r(r: np.ndarray) -> np.ndarray:
@@ -31,7 +34,14 @@ def truth() -> Truth:
     potential = make_potential(
         [{"kind": "nfw", "m200": 0.8e12, "c": 15.0}, {"kind": "zhai2018-baryons"}]
     )
-    return Truth(potential, lambda r: np.asarray(r) ** -4.0, sigma_r, beta, (5.0, 100.0))
+    tracers = at_rest(lambda r: np.asarray(r) ** -4.0, sigma_r, beta, (5.0, 100.0))
+    return Truth(potential, tracers)
+
+
+def stars_at(radii: np.ndarray) -> Stars:
+    position = np.zeros((len(radii), 3))
+    position[:, 1] = radii
+    return Stars.of(position, np.zeros_like(position))
 
 
 def test_values_at_one_radius(truth: Truth) -> None:
@@ -52,7 +62,7 @@ def test_values_at_one_radius(truth: Truth) -> None:
 def test_bin_averages_are_those_of_the_stars_in_the_bin(truth: Truth) -> None:
     radii = np.array([9.0, 12.0, 15.0, 19.0, 20.0, 40.0])
     inside = radii[1:4]
-    where = {"r": 15.0, "r_lo": 10.0, "r_hi": 20.0, "radii": radii}
+    where = {"r": 15.0, "r_lo": 10.0, "r_hi": 20.0, "stars": stars_at(radii)}
     mean_square = np.mean(sigma_r(inside) ** 2)
     assert truth.value("sigma_r", **where) == pytest.approx(np.sqrt(mean_square), rel=1e-14)
     tangential = np.mean(sigma_r(inside) ** 2 * (1 - beta(inside)))
@@ -76,16 +86,17 @@ def test_bin_averages_without_stars_are_weighted_by_the_density(truth: Truth) ->
 
 
 def test_means_are_averaged_and_named(truth: Truth) -> None:
-    turning = Truth(
-        truth.potential,
-        truth.density,
-        sigma_r,
-        beta,
-        mean_v_phi=lambda r: -2.0 * np.asarray(r),
-    )
+    rest = truth.tracers
+
+    def first(r: np.ndarray) -> np.ndarray:
+        v_phi = -2.0 * np.asarray(r)
+        return np.stack([0.0 * v_phi, 0.0 * v_phi, v_phi], axis=-1)
+
+    turning = Truth(truth.potential, Moments(rest.density, first, rest.second, rest.feh))
     assert turning.value("mean_v_phi", 10.0) == -20.0
     radii = np.array([10.0, 14.0])
-    assert turning.value("mean_v_phi", r_lo=5.0, r_hi=15.0, radii=radii) == -24.0
+    stars = stars_at(radii)
+    assert turning.value("mean_v_phi", r_lo=5.0, r_hi=15.0, stars=stars) == -24.0
 
 
 @pytest.mark.parametrize(
@@ -97,7 +108,7 @@ def test_means_are_averaged_and_named(truth: Truth) -> None:
         ("beta", {"r": 101.0}),
         ("enclosed_mass", {}),
         ("enclosed_mass", {"r": -1.0}),
-        ("sigma_r", {"r_lo": 10.0, "r_hi": 20.0, "radii": np.array([30.0])}),
+        ("sigma_r", {"r_lo": 10.0, "r_hi": 20.0, "stars": stars_at(np.array([30.0]))}),
         ("sigma_r", {"r_lo": 1.0, "r_hi": 4.0}),
     ],
 )
@@ -106,7 +117,9 @@ def test_undefined_is_nan(truth: Truth, quantity: str, where: dict[str, object])
 
 
 def test_no_dark_halo_no_virial_mass() -> None:
-    truth = Truth(make_potential({"kind": "point-mass", "mass": 1e12}), np.ones_like, sigma_r, beta)
+    truth = Truth(
+        make_potential({"kind": "point-mass", "mass": 1e12}), at_rest(np.ones_like, sigma_r, beta)
+    )
     assert np.isnan(truth.value("m200"))
     assert truth.to_dict([10.0])["m200"] is None
 
@@ -114,8 +127,9 @@ def test_no_dark_halo_no_virial_mass() -> None:
 def test_the_vocabulary_has_a_truth_where_a_spherical_halo_at_rest_has_one(truth: Truth) -> None:
     values = {name: truth.value(name, 30.0) for name in QUANTITIES}
     known = {name for name, value in values.items() if np.isfinite(value)}
-    assert known == {*PROFILES, *Virial._fields, *ABSENT}
-    assert all(values[name] == 0.0 for name in ABSENT)
+    absent = {name for name in FIELD if not name.startswith("apex")} | {"asymmetry"}
+    assert known == {*PROFILES, *Virial._fields, *absent} - {"feh_mean", "feh_sigma"}
+    assert all(values[name] == 0.0 for name in absent)
 
 
 def test_plain_values_go_through_json(truth: Truth) -> None:
@@ -137,9 +151,14 @@ def test_truth_of_a_solution_reproduces_its_moments() -> None:
     potential = make_potential({"kind": "nfw", "m200": 1e12, "c": 10.0})
     density = make_density({"kind": "power-law", "slope": -4.0})
     solution = LocalJeans.solve(potential, density, make_anisotropy(0.5), 5.0, 100.0)
-    truth = Truth.of(potential, density, solution, 5.0, 100.0)
-    np.testing.assert_allclose(truth.sigma_r(solution.radius), solution.sigma_r, rtol=1e-12)
-    np.testing.assert_allclose(truth.beta(solution.radius), 0.5, rtol=1e-12)
-    np.testing.assert_allclose(truth.density([10.0]), [1e-4], rtol=1e-12)
+    truth = Truth(potential, solved_moments(solution, density, (5.0, 100.0)))
+    np.testing.assert_allclose(
+        truth.profile("sigma_r", solution.radius), solution.sigma_r, rtol=1e-12
+    )
+    np.testing.assert_allclose(truth.profile("beta", solution.radius), 0.5, rtol=1e-12)
+    number = quad(lambda r: 4 * np.pi * r**2 * float(truth.profile("density", r)), 5.0, 100.0)[0]
+    assert number == pytest.approx(1.0, rel=1e-5)
+    steepness = truth.profile("density", 20.0) / truth.profile("density", 10.0)
+    assert steepness == pytest.approx(2.0**-4, rel=1e-12)
     assert np.isfinite(truth.value("sigma_r", 5.0))
     assert np.isnan(truth.value("sigma_r", 4.9))

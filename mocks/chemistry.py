@@ -1,0 +1,66 @@
+"""Abundances of a population: Gaussian, the same everywhere or changing with radius."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from haloassay.settings import require
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Abundance:
+    """Gaussian distribution of [Fe/H] or [alpha/Fe] [dex].
+
+    Parameters
+    ----------
+    mean, sigma
+        One number each, or as many as ``r``: linear in ln r between the radii, constant outside.
+    r
+        Radii [kpc] of a distribution that changes; empty where it is the same everywhere.
+    """
+
+    mean: float | tuple[float, ...]
+    sigma: float | tuple[float, ...]
+    r: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "sigma"):
+            value = getattr(self, name)
+            if isinstance(value, tuple):
+                require(
+                    len(value) == len(self.r) >= 2,
+                    f"{name} and r must be of one length, at least 2 (got {len(value)} and {len(self.r)})",
+                )
+        rising = all(a < b for a, b in zip((0.0, *self.r), self.r, strict=False))
+        require(rising, f"r must be positive and rising (got {list(self.r)})")
+        require(bool(np.all(np.asarray(self.sigma) >= 0.0)), "sigma must not be negative")
+
+    def at(self, r: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Mean and dispersion [dex] at ``r`` [kpc]; the shape of ``r`` each."""
+        ln_r = np.log(np.asarray(r, dtype=float))
+
+        def profile(value: float | tuple[float, ...]) -> FloatArray:
+            if isinstance(value, tuple):
+                return np.asarray(np.interp(ln_r, np.log(self.r), value), dtype=float)
+            return np.full(np.shape(r), float(value))
+
+        return profile(self.mean), profile(self.sigma)
+
+    def moments(self, r: ArrayLike) -> FloatArray:
+        """Mean and mean square at ``r`` [kpc]; shape of ``r``, and 2."""
+        mean, sigma = self.at(r)
+        return np.stack([mean, mean**2 + sigma**2], axis=-1)
+
+    def sample(self, r: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """(N,) abundances [dex] of stars at radii ``r`` (N,) [kpc]."""
+        mean, sigma = self.at(r)
+        return mean + sigma * rng.standard_normal(len(r))
+
+
+#: [Fe/H] of the halo K giants, near the whole-sample values of Li et al. (2026, Table 1).
+HALO_FEH = Abundance(-1.34, 0.38)
