@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,15 @@ from haloassay.mocks.equilibrium import OrbitSuperposition
 from haloassay.mocks.local_jeans import LocalJeans
 from haloassay.mocks.mixture import Mixture
 from haloassay.mocks.moments import Moments, mixed_moments, solved_moments
+from haloassay.mocks.painted import PaintedField, PaintedMock
 from haloassay.mocks.populations import Population, make_populations
 from haloassay.mocks.potentials import CompositePotential, make_potential
 from haloassay.mocks.stars import Origin, Stars, orient
 from haloassay.mocks.truth import Truth
 from haloassay.settings import build, require
+
+if TYPE_CHECKING:
+    from haloassay.mocks import Mock
 
 FloatArray = NDArray[np.float64]
 
@@ -188,9 +192,22 @@ class Halo:
         return Stars.of(position, velocity, feh, alpha_fe, k)
 
 
-def make_halo(spec: Mapping[str, Any], where: str) -> Halo:
-    """Halo of a table with keys kind, potential, those of :class:`Sampling`, and of one population or several."""
+def make_halo(spec: Mapping[str, Any], where: str) -> Mock:
+    """Mock of a table with keys kind, potential, those of :class:`Sampling`, and of one population or several.
+
+    A key ``painted`` adds a mean velocity field.
+    """
     rest = dict(spec)
+    painted = rest.pop("painted", None)
+    halo = _make_halo(rest, where)
+    if painted is None:
+        return halo
+    if not isinstance(painted, Mapping):
+        raise InputError(f"{where}.painted: expected a table (got {painted!r})")
+    return PaintedMock(halo, build(PaintedField, painted, f"{where}.painted"))
+
+
+def _make_halo(rest: dict[str, Any], where: str) -> Halo:
     kind = rest.pop("kind")
     if "potential" not in rest:
         raise InputError(f"{where}: key 'potential' is missing")

@@ -217,11 +217,13 @@ def measured_moments(stars: Stars, edges: ArrayLike) -> Moments:
             continue
         first = velocity[members].mean(axis=0)
         variance = _local_variance(stars.position[members], velocity[members])
-        volume = 4.0 / 3.0 * np.pi * (edges[k + 1] ** 3 - edges[k] ** 3)
+        radius = float(np.median(stars.r[members]))
+        # a shell's number a unit of ln r, over r^3: a halo's density falls nearly as r^-3
+        volume = 4.0 * np.pi * radius**3 * np.log(edges[k + 1] / edges[k])
         feh = stars.feh[members]
         rows.append(
             [
-                np.log(np.median(stars.r[members])),
+                np.log(radius),
                 np.log(len(members) / volume),
                 *first,
                 *(variance + first**2),
@@ -278,7 +280,9 @@ def _within(profile: Profile, r_range: tuple[float, float]) -> Profile:
         r = np.asarray(r, dtype=float)
         inside = (r >= lo) & (r <= hi)
         values = np.asarray(profile(np.where(inside, r, max(r_range[0], 1e-6))), dtype=float)
-        return np.where(inside.reshape(inside.shape + (1,) * (values.ndim - r.ndim)), values, np.nan)
+        return np.where(
+            inside.reshape(inside.shape + (1,) * (values.ndim - r.ndim)), values, np.nan
+        )
 
     return bounded
 

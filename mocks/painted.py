@@ -1,0 +1,144 @@
+"""A mean velocity field painted onto a mock: what a dipole fit should find, by construction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from haloassay.frames import spherical_basis
+from haloassay.mocks.dipole_truth import DipoleTruth
+from haloassay.mocks.moments import Moments
+from haloassay.mocks.stars import Origin, Stars
+from haloassay.mocks.truth import Truth
+from haloassay.settings import require
+
+if TYPE_CHECKING:
+    from haloassay.mocks import Mock
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PaintedField:
+    """Mean velocities that are added to those of every star (Li et al. 2026, eq. 6; uniform translation).
+
+    It is no dynamics: masses stay what they are, and the field is what an estimator of it should return.
+
+    Parameters
+    ----------
+    mu_compr, mu_dipole
+        v_r += mu_compr + mu_dipole cos(angle to the apex) [km/s].
+    v_travel
+        Speed [km/s] at which the Galactic centre travels towards the apex: subtracted, as a vector, from all
+        velocities. It makes a dipole of v_r of its own, of -v_travel.
+    apex_l, apex_b
+        The apex [deg], on Galactocentric axes: l = 0 points from the Sun to the centre.
+    mean_v
+        Mean (v_r, v_theta, v_phi) [km/s] that are added everywhere.
+    """
+
+    mu_compr: float = 0.0
+    mu_dipole: float = 0.0
+    v_travel: float = 0.0
+    apex_l: float = 0.0
+    apex_b: float = -90.0
+    mean_v: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def __post_init__(self) -> None:
+        require(-90.0 <= self.apex_b <= 90.0, f"apex_b must be within -90..90 (got {self.apex_b})")
+        require(self.v_travel >= 0.0, f"v_travel must not be negative (got {self.v_travel})")
+
+    @cached_property
+    def apex(self) -> FloatArray:
+        """(3,) unit vector of the apex."""
+        lon, lat = np.radians([self.apex_l, self.apex_b])
+        return np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+
+    @property
+    def truth(self) -> DipoleTruth:
+        """The field by its names, the same at all radii; a dipole of v_r alone is no translation, and has no v_travel."""
+        travel = -self.v_travel * self.apex
+        dipole = self.mu_dipole * self.apex + travel
+        compression = self.mu_compr + self.mean_v[0]
+        return DipoleTruth(
+            r=np.ones(1),
+            mu_compr=np.array([compression]),
+            dipole=dipole[None],
+            translation=(np.full(3, np.nan) if self.mu_dipole else travel)[None],
+        )
+
+    @property
+    def mean(self) -> FloatArray:
+        """(3,) mean (v_r, v_theta, v_phi) [km/s] over the whole sky; a translation has pi/4 of its north part."""
+        north = -0.25 * np.pi * self.v_travel * self.apex[2]
+        return np.asarray(self.mean_v) + np.array([self.mu_compr, north, 0.0])
+
+    def paint(self, stars: Stars) -> Stars:
+        """Stars with the field added to their velocities."""
+        basis = spherical_basis(stars.position)
+        along = np.tile(self.mean_v, (len(stars), 1))
+        along[:, 0] += self.mu_compr + self.mu_dipole * (basis[:, 0] @ self.apex)
+        added = np.einsum("nk,nki->ni", along, basis) - self.v_travel * self.apex
+        return replace(stars, velocity=stars.velocity + added)
+
+
+@dataclass(frozen=True, eq=False)
+class PaintedMock:
+    """A mock with a painted field.
+
+    Parameters
+    ----------
+    mock
+        What is painted.
+    painted
+        The field.
+    """
+
+    mock: Mock
+    painted: PaintedField = field(default_factory=PaintedField)
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Origins of the stars."""
+        return self.mock.origins
+
+    @cached_property
+    def truth(self) -> Truth:
+        """Truth of the mock, with the field; dispersions stay those about the local mean."""
+        truth = self.mock.truth
+        return replace(
+            truth,
+            tracers=_moved(truth.tracers, self.painted.mean),
+            components={k: _moved(m, self.painted.mean) for k, m in truth.components.items()},
+            velocity_field=self.painted.truth,
+        )
+
+    def prepare(self) -> None:
+        """Prepare the mock that is painted."""
+        self.mock.prepare()
+
+    def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
+        """Source of painted stars."""
+        draw = self.mock.sampler(rng)
+        return lambda n: self.painted.paint(draw(n))
+
+    def sample(self, n: int, rng: np.random.Generator) -> Stars:
+        """Draw ``n`` painted stars."""
+        return self.sampler(rng)(n)
+
+
+def _moved(moments: Moments, mean: FloatArray) -> Moments:
+    """Moments with a mean velocity added and the variances kept."""
+
+    def first(r: ArrayLike) -> FloatArray:
+        return np.asarray(moments.first(r) + mean, dtype=float)
+
+    def second(r: ArrayLike) -> FloatArray:
+        return np.asarray(moments.variance(r) + first(r) ** 2, dtype=float)
+
+    return replace(moments, first=first, second=second)
