@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from haloassay.errors import EstimationError, HaloassayError, InputError
 from haloassay.runner import run
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from haloassay.catalogue import Catalogue
     from haloassay.estimate import Estimates
-    from haloassay.mocks.stars import Stars
+    from haloassay.mocks.stars import Origin, Stars
     from haloassay.mocks.truth import Truth
     from haloassay.scenario import Scenario
     from haloassay.vocabulary import Entry
@@ -38,48 +38,89 @@ def report(out: str | Path, folder: str | Path | None = None) -> Path:
     return results.steadily(lambda: write_report(results, None if folder is None else Path(folder)))
 
 
+class MockCatalogue(NamedTuple):
+    """What the survey saw, the same stars as they are, the truth, and the names behind ``stars.origin``."""
+
+    catalogue: Catalogue
+    stars: Stars
+    truth: Truth
+    origins: tuple[Origin, ...]
+
+    def write_true_stars(self, path: str | Path) -> None:
+        """Write the stars as they are, with ``origin`` (its names are in the file's notes) and ``member`` (0 or 1).
+
+        Raises
+        ------
+        InputError
+            If the suffix is unknown or the file cannot be written.
+        """
+        import numpy as np
+
+        from haloassay.catalogue import GALACTOCENTRIC, Catalogue
+        from haloassay.tables import write_catalogue
+
+        stars = self.stars
+        coordinates = np.concatenate([stars.position, stars.velocity], axis=1).T
+        columns = dict(zip(GALACTOCENTRIC, coordinates, strict=True))
+        for name in ("feh", "alpha_fe"):
+            if np.isfinite(getattr(stars, name)).all():
+                columns[name] = getattr(stars, name)
+        member = np.array([origin.member for origin in self.origins])[stars.origin]
+        write_catalogue(
+            Catalogue(columns, self.catalogue.sun, "true stars"),
+            path,
+            {"origin": stars.origin.astype(float), "member": member.astype(float)},
+            {"origins": ", ".join(origin.name for origin in self.origins)},
+        )
+
+
 def mock(
     scenario: str | Path | Mapping[str, Any] | Scenario,
     n: int | None = None,
     seed: int | None = None,
     realization: int = 0,
-) -> tuple[Catalogue, Stars, Truth]:
-    """One mock catalogue of a scenario: what the survey saw, the same stars as they are, and the truth.
+    cell: str | None = None,
+) -> MockCatalogue:
+    """One mock catalogue of a scenario.
 
     Parameters
     ----------
     scenario
-        As for :func:`run`; its base cell is made, without any factor.
+        As for :func:`run`.
     n
         Number of stars in place of the survey's.
     seed, realization
         The catalogue is the one that :func:`run` makes for them.
+    cell
+        Which cell of the matrix; by default the scenario as written, without any factor.
 
     Raises
     ------
     InputError
-        If the scenario is unusable, or no equilibrium has the wanted density and anisotropy.
+        If the scenario is unusable, has no such cell, or no equilibrium has the wanted density and anisotropy.
     """
-    from haloassay.mocks import make_mock
-    from haloassay.mocks.surveys import make_survey
+    from haloassay.matrix import cells
     from haloassay.scenario import as_scenario
-    from haloassay.seeds import stream
+    from haloassay.settings import unknown
+    from haloassay.task import observe
 
     if realization < 0:
         raise InputError(f"realization: counts from 0 (got {realization})")
-    scenario = as_scenario(scenario).revise(seed=seed)
-    survey = {**scenario.survey, **({} if n is None else {"n_stars": n})}
-    halo = make_mock(scenario.mock, f"{scenario.origin}: mock")
-    try:
-        halo.prepare()
-    except InputError as error:
-        raise InputError(f"{scenario.origin}: mock: {error}") from None
-    observation = make_survey(survey, f"{scenario.origin}: survey").observe(
-        halo,
-        stream(scenario.seed, "population", realization),
-        stream(scenario.seed, "survey", realization),
+    scenario = as_scenario(scenario)
+    scenario = scenario.revise(
+        seed=seed,
+        survey=None if n is None else {**scenario.survey, "n_stars": n},
+        matrix={} if cell is None else None,
     )
-    return observation.catalogue, observation.stars, halo.truth
+    known = {each.label: each for each in cells(scenario)}
+    if cell is not None and cell not in known:
+        raise unknown("cell", cell, known, scenario.origin)
+    chosen = known[cell] if cell is not None else next(iter(known.values()))
+    try:
+        halo, observation = observe(chosen, scenario.seed, realization)
+    except InputError as error:
+        raise InputError(f"{scenario.origin}: {error}") from None
+    return MockCatalogue(observation.catalogue, observation.stars, halo.truth, halo.origins)
 
 
 def measure(

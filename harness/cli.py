@@ -151,6 +151,9 @@ def table(folder: Path, fmt: str, out: Path | None) -> None:
 @click.option(
     "--realization", type=int, default=0, show_default=True, help="Which of the run's catalogues."
 )
+@click.option(
+    "--cell", help="Cell of the matrix, as a report names it; by default, no factor is changed."
+)
 def mock(
     scenario: str,
     out: Path,
@@ -159,14 +162,14 @@ def mock(
     true_stars: bool,
     seed: int | None,
     realization: int,
+    cell: str | None,
 ) -> None:
-    """Make one mock catalogue of SCENARIO as written, without its factors, and the truth behind it."""
+    """Make one mock catalogue of SCENARIO, and the truth behind it."""
     import json
 
     import numpy as np
 
     from haloassay import api
-    from haloassay.catalogue import GALACTOCENTRIC, Catalogue
     from haloassay.formats import format_of
     from haloassay.tables import write_catalogue
 
@@ -174,16 +177,15 @@ def mock(
     _require_writable(out, truth_file)
     if truth_file == out:
         raise InputError(f"--truth {out}: is the file of the catalogue")
-    catalogue, stars, truth = api.mock(scenario, n_stars, seed, realization)
+    made = api.mock(scenario, n_stars, seed, realization, cell)
     if true_stars:
-        coordinates = np.concatenate([stars.position, stars.velocity], axis=1).T
-        columns = dict(zip(GALACTOCENTRIC, coordinates, strict=True)) | {"feh": stars.feh}
-        catalogue = Catalogue(columns, catalogue.sun, catalogue.origin)
-    write_catalogue(catalogue, out)
+        made.write_true_stars(out)
+    else:
+        write_catalogue(made.catalogue, out)
     if truth_file is not None:
-        lo, hi = float(stars.r.min()), float(stars.r.max())
-        _write(json.dumps(truth.to_dict(np.geomspace(lo, hi, 65)), indent=1) + "\n", truth_file)
-    click.echo(f"{len(catalogue)} stars: {out}")
+        radii = np.geomspace(made.stars.r.min(), made.stars.r.max(), 65)
+        _write(json.dumps(made.truth.to_dict(radii), indent=1) + "\n", truth_file)
+    click.echo(f"{len(made.catalogue)} stars: {out}")
 
 
 @haloassay.command()

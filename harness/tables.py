@@ -160,10 +160,16 @@ def to_table(catalogue: Catalogue) -> Table:
     return Table(columns, units=units, meta=_meta(catalogue))
 
 
-def write_catalogue(catalogue: Catalogue, path: str | Path) -> None:
+def write_catalogue(
+    catalogue: Catalogue,
+    path: str | Path,
+    beside: Mapping[str, NDArray[np.float64]] | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> None:
     """Write a catalogue in the format of the suffix of ``path``.
 
-    FITS, ECSV, Parquet and HDF5 keep the units and the Sun; CSV and text only names and values.
+    FITS, ECSV, Parquet and HDF5 keep the units, the Sun and the ``notes``; CSV and text only names and values.
+    Columns ``beside`` those of an observer, (N,) without units, are written as they are.
 
     Raises
     ------
@@ -171,7 +177,8 @@ def write_catalogue(catalogue: Catalogue, path: str | Path) -> None:
         If the suffix is unknown or the file cannot be written.
     """
     units = {name: UNITS[name] for name in catalogue.columns if UNITS.get(name)}
-    formats.write_fields(Path(path), catalogue.columns, units, _meta(catalogue))
+    columns = {**catalogue.columns, **(beside or {})}
+    formats.write_fields(Path(path), columns, units, {**_meta(catalogue), **(notes or {})})
 
 
 def _meta(catalogue: Catalogue) -> dict[str, str]:

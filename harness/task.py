@@ -71,17 +71,22 @@ def run_task(task: Task) -> TaskResult:
     survey costs all estimators of the task.
     """
     try:
-        mock = _mock(json.dumps(task.cell.mock))
-        population = stream(task.seed, "population", task.realization)
-        errors = stream(task.seed, "survey", task.realization)
-        observation = _survey(json.dumps(task.cell.survey)).observe(mock, population, errors)
-        _require_observable(observation.catalogue)
-        observation = _cleaned(observation, task.cell.clean)
+        mock, observation = observe(task.cell, task.seed, task.realization)
     except Exception as error:
         outcomes = tuple(_failure(method, error) for method in task.methods)
         return TaskResult(task.cell, task.realization, outcomes)
     outcomes = tuple(_run_method(method, task, mock, observation) for method in task.methods)
     return TaskResult(task.cell, task.realization, outcomes)
+
+
+def observe(cell: Cell, seed: int, realization: int) -> tuple[Mock, Observation]:
+    """Mock of a cell, and what the survey made of one realisation of it, cleaned as the cell says."""
+    mock = _mock(json.dumps(cell.mock))
+    population = stream(seed, "population", realization)
+    errors = stream(seed, "survey", realization)
+    observation = _survey(json.dumps(cell.survey)).observe(mock, population, errors)
+    _require_observable(observation.catalogue)
+    return mock, _cleaned(observation, cell.clean)
 
 
 def _cleaned(observation: Observation, steps: list[Spec]) -> Observation:
@@ -172,18 +177,14 @@ def _row(estimate: Estimate, truth_of: Truth, observation: Observation) -> Spec:
         truth = float(truth_of.value(estimate.quantity, *where, stars=stars, sun=sun))
     else:
         truth = float(truth_of.local_value(estimate.quantity, stars.select(estimate.stars)))
-    draws = estimate.draws
-    rank = -1
-    if draws is not None and len(draws) and np.isfinite(truth):
-        rank = int(np.sum(draws < truth))
     fields: Spec = {
         "quantity": estimate.quantity,
         "bin": int(estimate.bin),
         "unit": estimate.unit,
         "note": estimate.note,
         "truth": truth,
-        "rank": rank,
-        "n_draws": 0 if draws is None else len(draws),
+        "rank": estimate.rank(truth),
+        "n_draws": 0 if estimate.draws is None else len(estimate.draws),
     }
     for name in ("r", "r_lo", "r_hi", "value", "lo68", "hi68", "lo95", "hi95"):
         fields[name] = float(getattr(estimate, name))

@@ -251,7 +251,9 @@ def _share_out(
     if not tables:
         total = float(sum(w for w in wanted if isinstance(w, float | int)))
         if not (total < 1.0 if rest and len(wanted) > 1 else abs(total - (1 - rest)) <= _ROUNDING):
-            raise InputError(f"{place}: fractions must sum to {'less than ' * rest}1 (got {total:g})")
+            raise InputError(
+                f"{place}: fractions must sum to {'less than ' * rest}1 (got {total:g})"
+            )
         shares = [1.0 - total if w is None else w for w in wanted]
         return densities, [float(w) / sum(shares) for w in shares]  # type: ignore[arg-type]
     if any(density != densities[0] for density in densities):

@@ -207,9 +207,7 @@ class Truth:
             "r_range": [lo, hi if np.isfinite(hi) else None],
             **{name: _plain(value) for name, value in self.virial._asdict().items()},
             "r": r.tolist(),
-            **{
-                name: [_plain(v) for v in self.profile(name, r)] for name in ("density", *PROFILES)
-            },
+            **{name: [_plain(v) for v in self.profile(name, r)] for name in ("density", *PROFILES)},
         }
         for which, moments in self.components.items():
             told[f"density.{which}"] = [_plain(v) for v in moments.density(r)]
@@ -283,9 +281,7 @@ class Truth:
         return float(np.sqrt(square.mean() - mean.mean() ** 2))
 
 
-def _of_moments(
-    name: str, first: FloatArray, second: FloatArray, feh: FloatArray
-) -> FloatArray:
+def _of_moments(name: str, first: FloatArray, second: FloatArray, feh: FloatArray) -> FloatArray:
     """Value of a profile of raw moments (..., 3), (..., 3) and (..., 2)."""
     if name == "feh_mean":
         return np.asarray(feh[..., 0])

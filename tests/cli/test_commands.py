@@ -16,6 +16,7 @@ import pytest
 from fingerprint import fingerprint
 
 import haloassay
+from haloassay.errors import InputError
 from haloassay.store import Results
 from haloassay.tables import read_catalogue
 
@@ -251,7 +252,7 @@ def test_mock_writes_each_format_without_loss(small, call, tmp_path, suffix):
     path = tmp_path / f"stars.{suffix}"
     answer = call("mock", small, "--out", path)
     assert (answer.code, answer.text) == (0, f"150 stars: {path}\n")
-    catalogue, _, _ = haloassay.mock(small)
+    catalogue = haloassay.mock(small).catalogue
     again = read_catalogue(path)
     for name, values in catalogue.columns.items():
         np.testing.assert_array_equal(again[name], values)
@@ -268,7 +269,7 @@ def test_mock_is_the_catalogue_that_run_measured(finished, small):
     measured = rows.set_index("realization")["value"]
     assert len(measured) == 12
     for realization in (0, 1, 11):
-        catalogue, _, _ = haloassay.mock(small, realization=realization)
+        catalogue = haloassay.mock(small, realization=realization).catalogue
         assert fingerprint(catalogue) == measured[realization]
     assert measured.nunique() == 12
 
@@ -306,19 +307,32 @@ def test_mock_truth_file(small, call, tmp_path):
     assert truth["m200"] == pytest.approx(1e12)
     assert truth["c200"] == pytest.approx(12.0)
     assert truth["units"]["enclosed_mass"] == "Msun"
-    _, stars, expected = haloassay.mock(small)
+    _, stars, expected, _ = haloassay.mock(small)
     r = np.array(truth["r"])
     assert (r[0], r[-1]) == pytest.approx((stars.r.min(), stars.r.max()))
-    np.testing.assert_allclose(truth["enclosed_mass"], expected.enclosed_mass(r))
+    np.testing.assert_allclose(truth["enclosed_mass"], expected.profile("enclosed_mass", r))
     np.testing.assert_allclose(truth["beta"], 0.3, atol=0.005)
 
 
 def test_mock_true_stars(call, small, tmp_path):
     call("mock", small, "--out", tmp_path / "m.parquet", "--true-stars")
     catalogue = read_catalogue(tmp_path / "m.parquet")
-    _, stars, _ = haloassay.mock(small)
+    _, stars, _, origins = haloassay.mock(small)
     np.testing.assert_array_equal(catalogue.position, stars.position)
     np.testing.assert_array_equal(catalogue.velocity, stars.velocity)
+    assert [(origin.name, origin.member) for origin in origins] == [("halo", True)]
+    written = pd.read_parquet(tmp_path / "m.parquet")
+    assert (written["origin"] == 0).all()
+    assert (written["member"] == 1).all()
+
+
+def test_mock_of_a_cell_is_the_catalogue_of_that_cell(call, small, tmp_path):
+    call("mock", small, "--out", tmp_path / "m.parquet", "--cell", "survey.distance_scale=1.1")
+    written = read_catalogue(tmp_path / "m.parquet")
+    base = haloassay.mock(small).catalogue
+    np.testing.assert_allclose(written["distance"], 1.1 * base["distance"], rtol=1e-12)
+    with pytest.raises(InputError, match="unknown cell 'n=1'"):
+        haloassay.mock(small, cell="n=1")
 
 
 # ---------------------------------------------------------------------------------------------- measure

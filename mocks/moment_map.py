@@ -1,0 +1,131 @@
+"""Moments over the sky: what a large population does in every part of every shell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from haloassay.errors import InputError
+from haloassay.frames import spherical_velocity
+from haloassay.mocks.moments import COMPONENTS, anisotropy
+from haloassay.mocks.stars import Stars
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+#: Stars that a cell of the map should rest on: dispersions are then known within 4 per cent.
+STARS_A_CELL: Final = 300
+#: Finest map, of 192 pixels: that of Han et al. (2024).
+_FINEST: Final = 4
+
+
+@dataclass(frozen=True, eq=False)
+class MomentMap:
+    """Raw moments of (v_r, v_theta, v_phi) in healpix pixels of Galactocentric shells.
+
+    Pixels are in ring order over the Galactocentric axes: longitude 0 points from the Sun to the centre. A
+    cell without two stars takes the moments of its shell.
+
+    Parameters
+    ----------
+    edges
+        (K + 1,) edges [kpc] of the shells; radii beyond count to the outermost.
+    nside
+        Of the pixels.
+    number
+        (K, 12 nside^2) stars.
+    first, second
+        (K, 12 nside^2, 3) mean velocity [km/s] and mean square velocity [(km/s)^2].
+    """
+
+    edges: FloatArray
+    nside: int
+    number: IntArray
+    first: FloatArray
+    second: FloatArray
+
+    @classmethod
+    def of(cls, stars: Stars, edges: ArrayLike) -> MomentMap:
+        """Map of a population, as fine as its number of stars allows.
+
+        Raises
+        ------
+        InputError
+            If no star lies within the edges.
+        """
+        edges = np.asarray(edges, dtype=float)
+        inside = (stars.r >= edges[0]) & (stars.r < edges[-1])
+        if not inside.any():
+            raise InputError(f"map: no star between {edges[0]:g} and {edges[-1]:g} kpc")
+        stars = stars.select(inside)
+        nside = _FINEST
+        while nside > 1 and 12 * nside**2 * (len(edges) - 1) * STARS_A_CELL > len(stars):
+            nside //= 2
+        n_pixels, n_shells = 12 * nside**2, len(edges) - 1
+        cell = _shells(stars.r, edges) * n_pixels + pixels(stars.position, nside)
+        velocity = spherical_velocity(stars.position, stars.velocity)
+
+        def summed(weights: FloatArray | None) -> FloatArray:
+            return np.bincount(cell, weights, n_shells * n_pixels).reshape(n_shells, n_pixels)
+
+        number = summed(None)
+        totals = [
+            np.stack([summed(velocity[:, k] ** power) for k in range(3)], axis=-1)
+            for power in (1, 2)
+        ]
+        moments = []
+        for total in totals:
+            of_shell = total.sum(axis=1, keepdims=True) / np.maximum(
+                number.sum(axis=1)[:, None, None], 1
+            )
+            own = total / np.maximum(number, 1)[:, :, None]
+            moments.append(np.where(number[:, :, None] >= 2, own, of_shell))
+        return cls(edges, nside, number.astype(np.int64), *moments)
+
+    def raw(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(N, 3) mean and mean square of (v_r, v_theta, v_phi) at positions (N, 3) [kpc]."""
+        r = np.linalg.norm(position, axis=1)
+        cell = (_shells(r, self.edges), pixels(position, self.nside))
+        return self.first[cell], self.second[cell]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: a list over shells of lists over pixels; null where a pixel has fewer than two stars."""
+        variance = self.second - self.first**2
+        told: dict[str, Any] = {
+            "edges": self.edges.tolist(),
+            "nside": self.nside,
+            "ordering": "ring, Galactocentric, longitude 0 from the Sun to the centre",
+            "n_stars": self.number.tolist(),
+            "beta": self._plain(anisotropy(np.where(variance > 0.0, variance, np.nan))),
+        }
+        for k, component in enumerate(COMPONENTS):
+            told[f"mean_v_{component}"] = self._plain(self.first[:, :, k])
+            told[f"sigma_{component}"] = self._plain(np.sqrt(np.maximum(variance[:, :, k], 0.0)))
+        return told
+
+    def _plain(self, values: FloatArray) -> list[list[float | None]]:
+        known = (self.number >= 2) & np.isfinite(values)
+        return [
+            [float(v) if k else None for v, k in zip(row, which, strict=True)]
+            for row, which in zip(values, known, strict=True)
+        ]
+
+
+def octants(position: FloatArray) -> IntArray:
+    """(N,) octant 0 to 7 of positions (N, 3): 4 where z > 0, 2 where y > 0, 1 where x > 0, summed."""
+    return np.asarray((position > 0.0) @ np.array([1, 2, 4]), dtype=np.int64)
+
+
+def pixels(position: FloatArray, nside: int) -> IntArray:
+    """(N,) healpix pixels, ring order, of the directions of positions (N, 3)."""
+    import healpy
+
+    return np.asarray(healpy.vec2pix(nside, *position.T), dtype=np.int64)
+
+
+def _shells(r: FloatArray, edges: FloatArray) -> IntArray:
+    """(N,) shells of radii; beyond the edges, the outermost ones."""
+    return np.clip(np.searchsorted(edges, r, side="right") - 1, 0, len(edges) - 2)

@@ -1,0 +1,72 @@
+"""Maps of moments over the sky: what was planted in a part of it is found there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from haloassay.errors import InputError
+from haloassay.frames import spherical_basis
+from haloassay.mocks.moment_map import MomentMap, octants, pixels
+from haloassay.mocks.stars import Stars
+
+EDGES = np.array([10.0, 20.0, 60.0])
+N = 60_000
+
+
+@pytest.fixture(scope="module")
+def stars() -> Stars:
+    """sigma_r 150 km/s north of the plane and 100 south of it, v_phi = -20; 50 km/s more radially far out."""
+    rng = np.random.default_rng(8)
+    direction = rng.normal(size=(N, 3))
+    direction /= np.linalg.norm(direction, axis=1)[:, None]
+    r = rng.uniform(10.0, 60.0, N)
+    position = r[:, None] * direction
+    sigma = np.where(position[:, 2] > 0.0, 150.0, 100.0) + np.where(r > 20.0, 50.0, 0.0)
+    velocity = rng.normal(size=(N, 3)) * 80.0
+    velocity[:, 0] = sigma * rng.normal(size=N)
+    velocity[:, 2] -= 20.0
+    return Stars.of(position, np.einsum("nk,nki->ni", velocity, spherical_basis(position)))
+
+
+def test_parts_of_the_sky_have_their_own_moments(stars: Stars) -> None:
+    found = MomentMap.of(stars, EDGES)
+    assert found.nside == 2
+    assert found.number.sum() == N
+    for height, sigma in ((15.0, 150.0), (-15.0, 100.0), (40.0, 200.0), (-40.0, 150.0)):
+        place = np.array([[1.0, 0.5, height]])
+        first, second = found.raw(place)
+        shell = 0 if abs(height) < 20.0 else 1
+        n = found.number[shell, pixels(place, found.nside)[0]]
+        assert np.sqrt(second[0, 0] - first[0, 0] ** 2) == pytest.approx(
+            sigma, rel=4 / np.sqrt(2 * n)
+        )
+        assert first[0, 2] == pytest.approx(-20.0, abs=4 * 80.0 / np.sqrt(n))
+
+
+def test_a_small_population_has_a_coarse_map_and_empty_cells_take_the_shell(stars: Stars) -> None:
+    few = MomentMap.of(stars.select(np.arange(40)), EDGES)
+    assert few.nside == 1
+    empty = np.argwhere(few.number < 2)[0]
+    shell = np.average(few.first[empty[0]], weights=few.number[empty[0]] + 1e-9, axis=0)
+    assert np.isfinite(few.first[tuple(empty)]).all()
+    told = few.to_dict()
+    assert told["sigma_r"][empty[0]][empty[1]] is None
+    assert np.isfinite(shell).all()
+
+
+def test_turning_the_sky_turns_the_map(stars: Stars) -> None:
+    mirrored = Stars.of(stars.position * [1, 1, -1], stars.velocity * [1, 1, -1])
+    up, down = MomentMap.of(stars, EDGES), MomentMap.of(mirrored, EDGES)
+    places = np.array([[3.0, -5.0, 12.0], [20.0, 10.0, 25.0]])
+    np.testing.assert_allclose(up.raw(places)[1], down.raw(places * [1, 1, -1])[1], rtol=1e-9)
+
+
+def test_octants_count_the_signs() -> None:
+    corners = np.array([[x, y, z] for z in (-1, 1) for y in (-1, 1) for x in (-1, 1)])
+    np.testing.assert_array_equal(octants(corners), np.arange(8))
+
+
+def test_no_star_no_map(stars: Stars) -> None:
+    with pytest.raises(InputError, match="no star between 100 and 200 kpc"):
+        MomentMap.of(stars, [100.0, 200.0])
