@@ -138,7 +138,7 @@ def solved_moments(
     number
         Stars between those radii, in the units that populations of one mock share.
     rotation
-        Net share of stars with v_phi > 0, -1 to 1: the mean v_phi is this times the mean of abs(v_phi),
+        Share of stars with v_phi > 0 minus that with v_phi < 0: the mean v_phi is this times the mean of abs(v_phi),
         which is 2 / pi of the mean tangential velocity for tangential velocities at uniform angles.
     feh
         Distribution of [Fe/H].

@@ -121,8 +121,8 @@ class Composition:
         Share of all stars; or a table {r, share}, of the density that the populations share. One population may be
         without: it has the rest.
     rotation
-        Net share of stars with v_phi > 0, from -1 to 1 (negative is prograde): velocities of the others have their
-        v_phi turned round, which keeps an equilibrium one.
+        Share of stars with v_phi > 0 minus that with v_phi < 0, from -1 to 1 (negative is prograde): the v_phi of some
+        stars is turned round, which keeps an equilibrium one.
     feh, alpha_fe
         Distributions of [Fe/H] and [alpha/Fe]; none leaves [alpha/Fe] out of the catalogue.
     """
