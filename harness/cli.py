@@ -24,7 +24,7 @@ EXIT_TERMINATED = 143
 
 TABLE_FORMATS = ("terminal", "csv", "ecsv", "latex", "markdown", "parquet")
 KINDS = (
-    *("mocks", "densities", "betas", "potentials", "surveys"),
+    *("mocks", "densities", "betas", "potentials", "debris", "surveys"),
     *("cleans", "estimators", "scenarios"),
 )
 

@@ -30,6 +30,7 @@ def describe(plan: Plan) -> Spec:
                 "cell_key": cell.key,
                 "factors": cell.factors,
                 "estimator_keys": {method.label: method.key for method in cell.methods},
+                "mock": dict(plan.facts.get(cell.label, {})),
             }
             for cell in plan.cells
         ],

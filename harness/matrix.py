@@ -268,10 +268,11 @@ def _short(level: Any) -> str:
 
 @dataclass(frozen=True)
 class Plan:
-    """A scenario and its cells: all that is to be run."""
+    """A scenario and its cells: all that is to be run, and what is worth knowing of their mocks, by cell."""
 
     scenario: Scenario
     cells: tuple[Cell, ...]
+    facts: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         """Count the tasks: cells times realisations."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from haloassay.description import describe
 from haloassay.errors import InputError
@@ -17,6 +19,9 @@ from haloassay.progress import Progress, make_progress
 from haloassay.scenario import Scenario, as_scenario
 from haloassay.store import Mode, Results, Store, check_folder
 from haloassay.task import Task
+
+#: Seconds between two lines about a mock that takes long.
+_INTERVAL: Final = 10.0
 
 
 def run(
@@ -67,8 +72,8 @@ def run(
         raise InputError(f"mode: unknown {mode!r} (allowed: resume, restart, refuse)")
     folder = Path(out)
     check_folder(folder, plan, mode)
-    _prepare_mocks(plan)
     report = progress or make_progress()
+    plan = _with_mocks(plan, report.say)
     if dry_run:
         report.say(_announce(plan))
         return Results(folder, describe(plan))
@@ -88,16 +93,34 @@ def run(
     return Results(folder)
 
 
-def _prepare_mocks(plan: Plan) -> None:
-    """Solve every mock once, before anything is written; workers find the solutions in the cache."""
-    distinct = {json.dumps(cell.mock, sort_keys=True): cell for cell in plan.cells}
-    for cell in distinct.values():
-        try:
-            make_mock(cell.mock).prepare()
-        except InputError as error:
-            raise InputError(
-                f"{plan.scenario.origin}: mock of cell {cell.label!r}: {error}"
-            ) from None
+def _with_mocks(plan: Plan, say: Callable[[str], None]) -> Plan:
+    """Make every mock once, before anything is written; workers find the expensive parts in the cache."""
+    facts: dict[str, Mapping[str, Any]] = {}
+    made: dict[str, Mapping[str, Any]] = {}
+    for cell in plan.cells:
+        content = json.dumps(cell.mock, sort_keys=True)
+        if content not in made:
+            try:
+                made[content] = make_mock(cell.mock).prepare(_Patience(cell.label, say))
+            except InputError as error:
+                raise InputError(
+                    f"{plan.scenario.origin}: mock of cell {cell.label!r}: {error}"
+                ) from None
+        facts[cell.label] = made[content]
+    return dataclasses.replace(plan, facts=facts)
+
+
+class _Patience:
+    """Says how far a mock that takes long has come, now and then."""
+
+    def __init__(self, label: str, say: Callable[[str], None]) -> None:
+        self.label, self.say = label, say
+        self.last = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() - self.last > _INTERVAL:
+            self.last = time.monotonic()
+            self.say(f"following the stars of the mock of cell {self.label!r}: {done / total:.0%}")
 
 
 def _tasks(plan: Plan, store: Store) -> Iterator[Task]:

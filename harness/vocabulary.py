@@ -87,17 +87,44 @@ def _components(module: str) -> Callable[[], tuple[Entry, ...]]:
 
 def _mocks() -> tuple[Entry, ...]:
     from haloassay.mocks.halo import KINDS, Halo, Sampling
+    from haloassay.mocks.lmc import LMC
+    from haloassay.mocks.painted import PaintedField
     from haloassay.mocks.populations import Composition
+    from haloassay.mocks.relaxation import PopulationSettings
 
-    tables = (f"{name} (required)" for name in ("potential", "density", "beta"))
+    required = (f"{name} (required)" for name in ("potential", "density", "beta"))
     own = (_component("", cls).settings for cls in (Sampling, Composition))
-    settings = (*tables, *itertools.chain.from_iterable(own), "populations (optional)")
-    text = "\n\n".join(_plain(inspect.getdoc(cls) or "") for cls in (Halo, Sampling, Composition))
-    return tuple(Entry(name, summary, settings, text) for name, summary in KINDS.items())
+    further = {"population": PopulationSettings, "lmc": LMC, "painted": PaintedField}
+    optional = (f"{key} (optional), such as {_toml(cls())}" for key, cls in further.items())
+    lists = ("populations (optional)", "debris (optional)")
+    settings = (*required, *itertools.chain.from_iterable(own), *optional, *lists)
+    classes = (Halo, Sampling, Composition, *further.values())
+    text = "\n\n".join(_plain(inspect.getdoc(cls) or "") for cls in classes)
+    halos = (Entry(name, summary, settings, text) for name, summary in KINDS.items())
+    return (
+        *halos,
+        _agama_mock(),
+        _component("snapshot", load("haloassay.mocks.snapshot:Snapshot")),
+    )
+
+
+def _agama_mock() -> Entry:
+    from haloassay.mocks.agama_distributions import DoublePowerLaw
+    from haloassay.mocks.agama_mock import AgamaMock, AgamaSampling
+
+    settings = (
+        "potential (required)",
+        *(f"{name} (optional)" for name in ("distribution", "density", "beta")),
+        *_component("", AgamaSampling).settings,
+    )
+    classes = (AgamaMock, AgamaSampling, DoublePowerLaw)
+    text = "\n\n".join(_plain(inspect.getdoc(cls) or "") for cls in classes)
+    return Entry("agama", "stars of distribution functions of agama; needs agama", settings, text)
 
 
 def _surveys() -> tuple[Entry, ...]:
-    from haloassay.mocks.surveys import PRESETS, Survey
+    from haloassay.mocks.presets import PRESETS
+    from haloassay.mocks.surveys import Survey
 
     everything = _component("", Survey)
     return tuple(
@@ -162,6 +189,7 @@ VOCABULARY: Final[Mapping[str, Callable[[], tuple[Entry, ...]]]] = {
     "densities": _components("haloassay.mocks.tracers"),
     "betas": _components("haloassay.mocks.anisotropy"),
     "potentials": _components("haloassay.mocks.potentials"),
+    "debris": _components("haloassay.mocks.debris"),
     "surveys": _surveys,
     "estimators": _estimators,
     "cleans": _components("haloassay.estimators.clean"),

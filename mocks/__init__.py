@@ -16,9 +16,15 @@ if TYPE_CHECKING:
 
 #: Kind of mock to the function that makes it from its table and the name of the place.
 KINDS: Final = {
-    "equilibrium": "haloassay.mocks.halo:make_halo",
-    "local-jeans-gaussian": "haloassay.mocks.halo:make_halo",
+    "equilibrium": "haloassay.mocks.composition:make_halo",
+    "local-jeans-gaussian": "haloassay.mocks.composition:make_halo",
+    "agama": "haloassay.mocks.agama_mock:make_agama_mock",
+    "snapshot": "haloassay.mocks.snapshot:make_snapshot",
 }
+
+
+Facts = Mapping[str, Any]
+Progress = Callable[[int, int], None]
 
 
 class Mock(Protocol):
@@ -32,8 +38,12 @@ class Mock(Protocol):
     def origins(self) -> tuple[Origin, ...]:
         """Where its stars come from, in the order of :attr:`Stars.origin`."""
 
-    def prepare(self) -> None:
-        """Do what is expensive and kept for all draws; raises InputError where no such mock exists."""
+    def prepare(self, progress: Progress | None = None) -> Facts:
+        """Do what is expensive and kept for all draws; raises InputError where no such mock exists.
+
+        ``progress`` is called now and then with work done and all work. Returned is what is worth knowing
+        of a mock beside its truth, as plain values: the size of a stored population, its drift.
+        """
 
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Source of the stars of one realisation: each call with a number returns that many further ones."""

@@ -27,8 +27,8 @@ FloatArray = NDArray[np.float64]
 #: Dipoles weaker than this [km/s] have no apex.
 _NO_DIPOLE: Final = 1e-9
 
-#: Fewest stars between two nodes of the tables.
-_FEWEST: Final = 50
+#: Fewest stars of each hemisphere between two nodes of the tables.
+_FEWEST: Final = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,16 +96,17 @@ class DipoleTruth:
         r_range
             Radii [kpc] between which the nodes stand.
         step
-            Distance of nodes in ln r.
+            Distance of nodes in ln r; more where stars are few.
 
         Raises
         ------
         InputError
-            If there are fewer than 50 stars between two nodes.
+            If a hemisphere has fewer than 100 stars.
         """
-        nodes = np.geomspace(*r_range, max(2, round(np.log(r_range[1] / r_range[0]) / step) + 1))
         chosen = stars.select((stars.r >= r_range[0]) & (stars.r < r_range[1]))
         chosen = chosen.select(np.argsort(chosen.r, kind="stable"))
+        north = chosen.position[:, 2] > 0.0
+        nodes = _nodes((chosen.r[north], chosen.r[~north]), r_range, step)
         v = spherical_velocity(chosen.position, chosen.velocity)
         one = np.ones((len(chosen), 1))
         n = chosen.position / chosen.r[:, None]
@@ -113,7 +114,6 @@ class DipoleTruth:
         axes = spherical_basis(chosen.position)
         bulk = np.broadcast_to(np.eye(3), axes.shape)
         whole = _fit(chosen.r, nodes, np.concatenate([axes, bulk], axis=2), v)
-        north = chosen.position[:, 2] > 0.0
         halves = [
             _fit(chosen.r[half], nodes, one[half][:, None], v[half, :1]) for half in (north, ~north)
         ]
@@ -185,6 +185,27 @@ def named(vector: FloatArray) -> tuple[float, float, float]:
     )
 
 
+def _nodes(
+    hemispheres: tuple[FloatArray, FloatArray], r_range: tuple[float, float], step: float
+) -> FloatArray:
+    """(K,) radii about ``step`` apart in ln r, farther where either hemisphere's sorted radii are few."""
+    lo, hi = r_range
+    wanted = np.geomspace(lo, hi, max(2, round(np.log(hi / lo) / step) + 1))
+    below = np.stack([np.searchsorted(r, wanted) for r in hemispheres])
+    poorest = int(below[:, -1].min())
+    require(
+        poorest >= _FEWEST,
+        f"velocity field: a hemisphere has {poorest} stars between {lo:.3g} and {hi:.3g} kpc, at least"
+        f" {_FEWEST} are needed",
+    )
+    kept = [0]
+    for k in range(1, len(wanted) - 1):
+        inside, outside = below[:, k] - below[:, kept[-1]], below[:, -1] - below[:, k]
+        if min(inside.min(), outside.min()) >= _FEWEST:
+            kept.append(k)
+    return np.asarray(wanted[[*kept, -1]])
+
+
 def _fit(r: FloatArray, nodes: FloatArray, X: FloatArray, v: FloatArray) -> FloatArray:
     """(K, p) coefficients, linear in ln r between (K,) nodes, of v = X c by least squares.
 
@@ -196,16 +217,11 @@ def _fit(r: FloatArray, nodes: FloatArray, X: FloatArray, v: FloatArray) -> Floa
     ends = np.searchsorted(r, nodes)
     ends[-1] = len(r)
     for k, (start, end) in enumerate(itertools.pairwise(ends)):
-        if end - start < _FEWEST:
-            raise InputError(
-                f"velocity field: {end - start} stars between {nodes[k]:.3g} and {nodes[k + 1]:.3g} kpc,"
-                f" at least {_FEWEST} are needed: take a larger population or a smaller range"
-            )
         part = slice(start, end)
         t = np.log(r[part] / nodes[k]) / np.log(nodes[k + 1] / nodes[k])
         hats = np.stack([1.0 - t, t], axis=1)
         rows = (hats[:, None, :, None] * X[part][:, :, None, :]).reshape(end - start, -1, 2 * p)
-        variance = v[part].var(axis=0)
+        variance = np.maximum(v[part].var(axis=0), 1e-12)
         weighted = rows * (variance[0] / variance)[:, None]
         block = slice(k * p, (k + 2) * p)
         normal[block, block] += np.einsum("nci,ncj->ij", weighted, rows)

@@ -8,16 +8,17 @@ from itertools import starmap
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.frames import ICRS_TO_GALACTIC
+from haloassay.frames import ICRS_TO_GALACTIC, sky_basis
 from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 Box = tuple[float, float, float, float]
+Disc = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Band of declination away from the Galactic plane, and optionally boxes on the sky.
+    """Band of declination away from the Galactic plane, and optionally boxes and discs on the sky.
 
     Parameters
     ----------
@@ -28,6 +29,9 @@ class Footprint:
     boxes
         Boxes (ra_min, ra_max, dec_min, dec_max) [deg]; a star must lie in one of them too.
         No box: no such limit. ``ra_min > ra_max`` stands for a box across right ascension 0.
+    discs
+        Discs (ra, dec, radius) [deg], as the plates of a spectrograph; a star must lie in one of
+        them too. No disc: no such limit.
 
     Raises
     ------
@@ -39,6 +43,7 @@ class Footprint:
     dec_max: float = 90.0
     b_min: float = 0.0
     boxes: tuple[Box, ...] = ()
+    discs: tuple[Disc, ...] = ()
 
     def __post_init__(self) -> None:
         require(
@@ -55,6 +60,12 @@ class Footprint:
             require(
                 -90.0 <= dec_min < dec_max <= 90.0,
                 f"a box needs -90 <= dec_min < dec_max <= 90 {box}",
+            )
+        for ra, dec, radius in self.discs:
+            require(
+                0.0 <= ra <= 360.0 and -90.0 <= dec <= 90.0 and 0.0 < radius <= 180.0,
+                "a disc needs 0 <= ra <= 360, -90 <= dec <= 90, 0 < radius <= 180 "
+                f"(got {[ra, dec, radius]})",
             )
 
     @property
@@ -78,7 +89,25 @@ class Footprint:
                 return across & _between_declinations(direction, dec_min, dec_max)
 
             inside &= np.any(list(starmap(in_box, self.boxes)), axis=0)
+        if self.discs:
+            rows = np.flatnonzero(inside)
+            inside[rows] = _in_discs(direction[rows], np.array(self.discs))
         return inside
+
+
+def _in_discs(direction: FloatArray, discs: FloatArray) -> NDArray[np.bool_]:
+    """(N,) whether unit vectors lie in one of the ``discs`` (M, 3): ra, dec, radius [deg].
+
+    The nearest centre of each radius decides: thousands of plates cost no more than a few.
+    """
+    from scipy.spatial import KDTree
+
+    centres = sky_basis(discs[:, 0], discs[:, 1])[:, 0]
+    inside = np.zeros(len(direction), dtype=bool)
+    for radius in np.unique(discs[:, 2]):
+        chord, _ = KDTree(centres[discs[:, 2] == radius]).query(direction)
+        inside |= chord <= 2.0 * np.sin(np.radians(0.5 * radius))
+    return inside
 
 
 def _between_declinations(

@@ -52,7 +52,7 @@ class GalpyMonopole:
     dark: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _named_potential(self.name)
+        named_potential(self.name)
 
     def enclosed_mass(self, r: ArrayLike) -> FloatArray:
         """Mass [Msun] within ``r`` [kpc], spherically averaged."""
@@ -78,7 +78,7 @@ def _evaluate(spline: Any, r: ArrayLike) -> FloatArray:
 
 
 @functools.cache
-def _named_potential(name: str) -> Any:
+def named_potential(name: str) -> Any:
     """Potential of that name; InputError with the names there are."""
     import galpy.potential
     from galpy.potential import mwpotentials
@@ -107,7 +107,7 @@ def _table(name: str) -> _Table:
     x = np.linspace(np.log(R_MIN), np.log(R_MAX), n)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # galpy's expansions warn of their own far limits
-        mass = monopole_mass(_named_potential(name), np.exp(x))
+        mass = monopole_mass(named_potential(name), np.exp(x))
     if not np.all(mass > 0.0):
         bad = np.exp(x[~(mass > 0.0)][0])
         raise InputError(f"galpy potential {name!r} has no positive mass within {bad:g} kpc")
@@ -144,7 +144,7 @@ def monopole_mass(potential: Any, r: FloatArray) -> FloatArray:
 
 def _mean_pull(member: Any, r: FloatArray) -> FloatArray:
     """Inward force at ``r`` averaged over the sphere, in galpy's internal units."""
-    cosine, weight = _polar_nodes()
+    cosine, weight = polar_nodes()
     if _is_round(member):
         cosine, weight = np.zeros(1), np.ones(1)
     azimuths = 2.0 * np.pi * np.arange(32) / 32 if member.isNonAxi else np.zeros(1)
@@ -199,7 +199,7 @@ def _spherical_terms(expansion: Any) -> Any:
     return cut
 
 
-def _polar_nodes(n: int = 48) -> tuple[FloatArray, FloatArray]:
+def polar_nodes(n: int = 48) -> tuple[FloatArray, FloatArray]:
     """Nodes of cos theta over both hemispheres and weights that sum to 1."""
     x, w = np.polynomial.legendre.leggauss(n)
     u_max = np.arcsinh(1.0 / THIN)

@@ -5,27 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.cache import cached, plain_content
-from haloassay.errors import EquilibriumError, InputError
+from haloassay.errors import EquilibriumError
 from haloassay.estimate import POPULATIONS
 from haloassay.mocks.equilibrium import OrbitSuperposition
 from haloassay.mocks.local_jeans import LocalJeans
 from haloassay.mocks.mixture import Mixture
 from haloassay.mocks.moments import Moments, mixed_moments, solved_moments
-from haloassay.mocks.painted import PaintedField, PaintedMock
-from haloassay.mocks.populations import Population, make_populations
-from haloassay.mocks.potentials import CompositePotential, make_potential
+from haloassay.mocks.populations import Population
+from haloassay.mocks.potentials import CompositePotential
 from haloassay.mocks.stars import Origin, Stars, orient
 from haloassay.mocks.truth import Truth
-from haloassay.settings import build, require
-
-if TYPE_CHECKING:
-    from haloassay.mocks import Mock
+from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 
@@ -170,9 +166,10 @@ class Halo:
             feh=population.composition.feh,
         )
 
-    def prepare(self) -> None:
+    def prepare(self, progress: Callable[[int, int], None] | None = None) -> Mapping[str, Any]:
         """Solve now rather than at the first draw; see :attr:`solutions` for what can go wrong."""
         _ = self.solutions
+        return {}
 
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Source of independent stars: each call with a number returns that many more."""
@@ -190,28 +187,3 @@ class Halo:
         position, velocity = orient(*self.solutions[k].sample(n, rng), rng)
         velocity, feh, alpha_fe = self.populations[k].dress(position, velocity, rng)
         return Stars.of(position, velocity, feh, alpha_fe, k)
-
-
-def make_halo(spec: Mapping[str, Any], where: str) -> Mock:
-    """Mock of a table with keys kind, potential, those of :class:`Sampling`, and of one population or several.
-
-    A key ``painted`` adds a mean velocity field.
-    """
-    rest = dict(spec)
-    painted = rest.pop("painted", None)
-    halo = _make_halo(rest, where)
-    if painted is None:
-        return halo
-    if not isinstance(painted, Mapping):
-        raise InputError(f"{where}.painted: expected a table (got {painted!r})")
-    return PaintedMock(halo, build(PaintedField, painted, f"{where}.painted"))
-
-
-def _make_halo(rest: dict[str, Any], where: str) -> Halo:
-    kind = rest.pop("kind")
-    if "potential" not in rest:
-        raise InputError(f"{where}: key 'potential' is missing")
-    potential = make_potential(rest.pop("potential"), f"{where}.potential")
-    own = {key: rest.pop(key) for key in Sampling.__dataclass_fields__ if key in rest}
-    sampling = build(Sampling, own, where)
-    return Halo(kind, potential, make_populations(rest, sampling.r_range, where), sampling)

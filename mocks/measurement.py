@@ -6,11 +6,14 @@ that differ in the size of their errors, or in their cuts, share the deviates of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 
@@ -26,6 +29,15 @@ GAIA_RELEASES: Final[dict[str, tuple[str, float]]] = {
 #: Bound of the correlation between the errors of the two proper motions.
 MAX_CORRELATION: Final = 0.9
 
+#: What the size of a distance error means: a fraction of the distance, or magnitudes of modulus.
+DistanceErrorKind = Literal["fraction", "modulus"]
+
+#: d ln(distance) / d (distance modulus): 5 log10 d.
+LOG_DISTANCE_PER_MAG: Final = float(np.log(10.0)) / 5.0
+
+#: Edges of the bins of [Fe/H] [dex] whose stars share a distance error; the outer two are open.
+FEH_BINS: Final = np.arange(-4.0, 1.0, 0.5)
+
 
 @dataclass(frozen=True, eq=False)
 class Deviates:
@@ -39,6 +51,10 @@ class Deviates:
         (N,) standard normal.
     proper_motion
         (N, 2) standard normal, independent.
+    alpha_fe, distance_error
+        (N,) standard normal; the second for how good the distance of a star is.
+    fibre
+        (N,) uniform in [0, 1): a star is observed where this is below the completeness.
     """
 
     luminosity: FloatArray
@@ -47,24 +63,63 @@ class Deviates:
     feh: FloatArray
     correlation: FloatArray
     proper_motion: FloatArray
+    alpha_fe: FloatArray
+    fibre: FloatArray
+    distance_error: FloatArray
 
     @classmethod
-    def draw(cls, n: int, rng: np.random.Generator) -> Deviates:
-        """Deviates of ``n`` stars: 7 numbers a star from ``rng``, whatever the survey."""
+    def draw(cls, n: int, rng: np.random.Generator, further: np.random.Generator) -> Deviates:
+        """Deviates of ``n`` stars, whatever the survey: 7 numbers a star from ``rng``, and 3.
+
+        Those of ``further`` came later than the rest; a stream of their own leaves the others, and
+        with them all catalogues made before, as they were.
+        """
         uniform = rng.random(n)
         normal = rng.standard_normal((6, n))
-        return cls(uniform, normal[0], normal[1], normal[2], normal[3], normal[4:].T)
+        late = further.standard_normal(n), further.random(n), further.standard_normal(n)
+        return cls(uniform, normal[0], normal[1], normal[2], normal[3], normal[4:].T, *late)
 
     def select(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Deviates:
         """Deviates of some of the stars."""
-        return Deviates(
-            self.luminosity[which],
-            self.distance[which],
-            self.vlos[which],
-            self.feh[which],
-            self.correlation[which],
-            self.proper_motion[which],
+        return Deviates(*(getattr(self, f.name)[which] for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class ErrorCurve:
+    """Error that grows with magnitude: linear between the points, constant beyond them.
+
+    Parameters
+    ----------
+    magnitudes
+        Apparent magnitudes, rising, in the band of the survey's limits.
+    errors
+        Error at each of them.
+
+    Raises
+    ------
+    InputError
+        If there are no points, as many errors as magnitudes are not given, or they are out of
+        order or range.
+    """
+
+    magnitudes: tuple[float, ...]
+    errors: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        m, e = self.magnitudes, self.errors
+        require(
+            len(m) == len(e) > 0,
+            f"need as many errors as magnitudes, at least one (got {len(m)} magnitudes, {len(e)})",
         )
+        rising = all(low < high for low, high in pairwise(m))
+        require(rising and bool(np.isfinite(m).all()), f"magnitudes must rise (got {list(m)})")
+        require(
+            all(0.0 <= x < np.inf for x in e), f"errors must be finite and >= 0 (got {list(e)})"
+        )
+
+    def at(self, magnitude: FloatArray) -> FloatArray:
+        """(N,) errors at ``magnitude`` (N,)."""
+        return np.interp(magnitude, self.magnitudes, self.errors)
 
 
 def apparent_magnitude(absolute: FloatArray, distance: FloatArray) -> FloatArray:
@@ -72,8 +127,42 @@ def apparent_magnitude(absolute: FloatArray, distance: FloatArray) -> FloatArray
     return absolute + 5.0 * np.log10(distance) + 10.0
 
 
+def correlated_by_feh(
+    deviate: FloatArray, feh: FloatArray, shared: FloatArray, correlation: float
+) -> FloatArray:
+    """(N,) standard normal deviates, correlated between stars of one bin of [Fe/H].
+
+    A distance scale that is wrong for one metallicity, as isochrones may be, moves all its stars
+    together. Two stars of one bin of :data:`FEH_BINS` have correlation ``correlation``, others
+    none.
+
+    Parameters
+    ----------
+    deviate
+        (N,) standard normal, independent.
+    feh
+        (N,) true [Fe/H] [dex].
+    shared
+        (len(FEH_BINS) + 1,) standard normal, one for each bin, the same for the whole catalogue.
+    correlation
+        From 0 to 1.
+    """
+    own, common = np.sqrt(1.0 - correlation), np.sqrt(correlation)
+    bins = np.searchsorted(FEH_BINS, feh, side="right")
+    mixed: FloatArray = own * deviate + common * shared[bins]
+    return mixed
+
+
+def log_distance_errors(deviate: FloatArray, median: float, spread: float) -> FloatArray:
+    """(N,) errors of ln(distance), one a star: log-normal, ``spread`` the scatter of their logarithm.
+
+    None is above 1, where a distance says nothing.
+    """
+    return np.minimum(median * np.exp(spread * deviate), 1.0)
+
+
 def observed_distance(
-    distance: FloatArray, deviate: FloatArray, sigma: float, scale: float
+    distance: FloatArray, deviate: FloatArray, sigma: float | FloatArray, scale: float
 ) -> FloatArray:
     """(N,) observed distances [kpc]: ln d_obs ~ N(ln(scale d), sigma^2), so that none is negative.
 

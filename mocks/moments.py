@@ -188,6 +188,7 @@ def mixed_moments(parts: Sequence[Moments]) -> Moments:
 def measured_moments(stars: Stars, edges: ArrayLike) -> Moments:
     """Moments of a large population in shells, monotone cubic interpolation against ln r between their median radii.
 
+    Beyond the outermost medians, up to the edges, moments are constant and the density keeps its slope.
     Variances are about the local mean: a mean velocity that varies over the sky as a constant and a dipole in each
     component is taken out first. Shells with fewer than :data:`FEWEST_STARS` stars are left out.
 
@@ -210,7 +211,7 @@ def measured_moments(stars: Stars, edges: ArrayLike) -> Moments:
     shell = np.searchsorted(edges, stars.r, side="right") - 1
     order = np.argsort(shell, kind="stable")
     starts = np.searchsorted(shell[order], np.arange(len(edges)))
-    rows = []
+    rows, used = [], []
     for k in range(len(edges) - 1):
         members = order[starts[k] : starts[k + 1]]
         if len(members) < FEWEST_STARS:
@@ -221,6 +222,7 @@ def measured_moments(stars: Stars, edges: ArrayLike) -> Moments:
         # a shell's number a unit of ln r, over r^3: a halo's density falls nearly as r^-3
         volume = 4.0 * np.pi * radius**3 * np.log(edges[k + 1] / edges[k])
         feh = stars.feh[members]
+        used.append(k)
         rows.append(
             [
                 np.log(radius),
@@ -240,15 +242,24 @@ def measured_moments(stars: Stars, edges: ArrayLike) -> Moments:
     spline = PchipInterpolator(table[:, 0], np.where(np.isnan(table[:, 1:]), 0.0, table[:, 1:]))
     known = not np.isnan(table[:, 8]).any()
 
+    first, last = table[0, 0], table[-1, 0]
+
     def part(columns: slice) -> Profile:
-        return lambda r: np.asarray(spline(np.log(r))[..., columns], dtype=float)
+        return lambda r: np.asarray(
+            spline(np.clip(np.log(r), first, last))[..., columns], dtype=float
+        )
+
+    def density(r: ArrayLike) -> FloatArray:
+        x = np.log(r)
+        inside = np.clip(x, first, last)
+        return np.exp(spline(inside)[..., 0] + spline(inside, 1)[..., 0] * (x - inside))
 
     return Moments(
-        lambda r: np.exp(spline(np.log(r))[..., 0]),
+        density,
         part(slice(1, 4)),
         part(slice(4, 7)),
         part(slice(7, 9)) if known else unknown_feh,
-        (float(np.exp(table[0, 0])), float(np.exp(table[-1, 0]))),
+        (float(edges[used[0]]), float(edges[used[-1] + 1])),
     )
 
 

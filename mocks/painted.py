@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.frames import spherical_basis
-from haloassay.mocks.dipole_truth import DipoleTruth
+from haloassay.frames import spherical_basis, spherical_velocity
+from haloassay.mocks.dipole_truth import DipoleTruth, direction
 from haloassay.mocks.moments import Moments
 from haloassay.mocks.stars import Origin, Stars
-from haloassay.mocks.truth import Truth
+from haloassay.mocks.truth import LocalMoments, Truth
 from haloassay.settings import require
 
 if TYPE_CHECKING:
@@ -56,12 +56,11 @@ class PaintedField:
     @cached_property
     def apex(self) -> FloatArray:
         """(3,) unit vector of the apex."""
-        lon, lat = np.radians([self.apex_l, self.apex_b])
-        return np.array([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+        return direction(self.apex_l, self.apex_b)
 
     @property
     def truth(self) -> DipoleTruth:
-        """The field by its names, the same at all radii; a dipole of v_r alone is no translation, and has no v_travel."""
+        """The field by its names, the same at all radii; a dipole of v_r alone is no translation: no v_travel."""
         travel = -self.v_travel * self.apex
         dipole = self.mu_dipole * self.apex + travel
         compression = self.mu_compr + self.mean_v[0]
@@ -115,12 +114,13 @@ class PaintedMock:
             truth,
             tracers=_moved(truth.tracers, self.painted.mean),
             components={k: _moved(m, self.painted.mean) for k, m in truth.components.items()},
-            velocity_field=self.painted.truth,
+            velocity_field=_together(truth.velocity_field, self.painted.truth),
+            local=None if truth.local is None else _PaintedMap(truth.local, self.painted),
         )
 
-    def prepare(self) -> None:
+    def prepare(self, progress: Callable[[int, int], None] | None = None) -> Mapping[str, Any]:
         """Prepare the mock that is painted."""
-        self.mock.prepare()
+        return self.mock.prepare(progress)
 
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Source of painted stars."""
@@ -130,6 +130,31 @@ class PaintedMock:
     def sample(self, n: int, rng: np.random.Generator) -> Stars:
         """Draw ``n`` painted stars."""
         return self.sampler(rng)(n)
+
+
+@dataclass(frozen=True, eq=False)
+class _PaintedMap:
+    """Moments over the sky with a field on top; variances are kept."""
+
+    local: LocalMoments
+    painted: PaintedField
+
+    def raw(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(N, 3) mean and mean square of (v_r, v_theta, v_phi) at positions (N, 3) [kpc]."""
+        first, second = self.local.raw(position)
+        added = self.painted.paint(Stars.of(position, np.zeros_like(position))).velocity
+        moved = first + spherical_velocity(position, added)
+        return moved, second - first**2 + moved**2
+
+
+def _together(field: Any, painted: DipoleTruth) -> DipoleTruth:
+    """Sum of a field that may be there and of one that is the same at all radii."""
+    if field is None:
+        return painted
+    return DipoleTruth(
+        field.r,
+        *(getattr(field, f.name) + getattr(painted, f.name)[0] for f in fields(field)[1:]),
+    )
 
 
 def _moved(moments: Moments, mean: FloatArray) -> Moments:

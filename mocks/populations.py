@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from haloassay.errors import InputError
 from haloassay.mocks.anisotropy import FunctionAnisotropy, make_anisotropy
 from haloassay.mocks.chemistry import HALO_FEH, Abundance
+from haloassay.mocks.shapes import Shape
 from haloassay.mocks.stars import LogDensity, radial_table
 from haloassay.mocks.tracers import Density, make_density
 from haloassay.settings import build, require
@@ -125,6 +126,8 @@ class Composition:
         stars is turned round, which keeps an equilibrium one.
     feh, alpha_fe
         Distributions of [Fe/H] and [alpha/Fe]; none leaves [alpha/Fe] out of the catalogue.
+    shape
+        Axis ratios and tilt that the stars start from, before they mix in the true field.
     """
 
     name: str = "halo"
@@ -132,6 +135,7 @@ class Composition:
     rotation: float = 0.0
     feh: Abundance = HALO_FEH
     alpha_fe: Abundance | None = None
+    shape: Shape | None = None
 
     def __post_init__(self) -> None:
         require(bool(self.name), "name must not be empty")

@@ -28,6 +28,8 @@ KINDS: Final = {
     "point-mass": "haloassay.mocks.potentials:PointMass",
     "zhai2018-baryons": "haloassay.mocks.potentials:Zhai2018Baryons",
     "mwpotential2014-baryons": "haloassay.mocks.potentials:MWPotential2014Baryons",
+    "mass-table": "haloassay.mocks.mass_table:MassTable",
+    "triaxial-nfw": "haloassay.mocks.triaxial:TriaxialNFW",
     "galpy": "haloassay.mocks.galpy_potential:GalpyMonopole",
 }
 

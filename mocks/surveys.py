@@ -7,7 +7,7 @@ magnitude is that of the true distance.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final, Protocol
 
@@ -17,89 +17,43 @@ from numpy.typing import NDArray
 from haloassay.catalogue import Catalogue
 from haloassay.errors import InputError
 from haloassay.frames import SUNS, Sun, galactocentric_to_heliocentric
+from haloassay.mocks.columns import Columns
+from haloassay.mocks.completeness import Completeness
 from haloassay.mocks.footprints import Footprint
 from haloassay.mocks.luminosity import Luminosity, PowerLawLuminosity, make_luminosity
 from haloassay.mocks.measurement import (
+    FEH_BINS,
     GAIA_RELEASES,
+    LOG_DISTANCE_PER_MAG,
     Deviates,
+    DistanceErrorKind,
+    ErrorCurve,
     apparent_magnitude,
+    correlated_by_feh,
     correlated_noise,
     error_correlation,
+    log_distance_errors,
     observed_distance,
     proper_motion_errors,
 )
+from haloassay.mocks.presets import PRESETS
+from haloassay.mocks.selection import Tally, View, cuts, errors_within
 from haloassay.mocks.stars import Stars
 from haloassay.settings import build, require, unknown
 
 FloatArray = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-
-#: Columns of a surveyed catalogue: heliocentric, their errors, and metallicity.
-COLUMNS: Final = (
-    *("ra", "dec", "distance", "pmra", "pmdec", "vlos", "feh"),
-    *("distance_err", "pmra_err", "pmdec_err", "vlos_err", "feh_err", "pm_corr"),
-)
-
-#: Settings of known surveys. Marks: S stated in a paper, F read in a public source, M from memory,
-#: "choice" where no number is stated.
-PRESETS: Final[dict[str, dict[str, Any]]] = {
-    "perfect": {},
-    # K giants of LAMOST DR5 and SDSS/SEGUE as Bird et al. (2022) combine them.
-    "lamost-segue-kgiants": {
-        "n_stars": 10762,  # S
-        "sun": "bird2022",  # S
-        "footprint": {"dec_min": -10.0, "dec_max": 60.0},  # M
-        # M, r band
-        "luminosity": {"kind": "power-law", "slope": 0.32, "m_min": -3.0, "m_max": 2.0},
-        # choice: with the paper's density, over 60 per cent of the stars lie within 20 kpc, over
-        # half within the break at 17 kpc, and over 50 beyond 65 kpc, up to 105: all as stated
-        "magnitude_limits": [11.0, 18.5],
-        "g_offset": -0.15,  # choice: G - r of a metal-poor giant of g - r = 0.6
-        "z_min": 5.0,  # S, Zhai et al. (2018)
-        "feh_max": -1.0,  # S, Zhai et al. (2018)
-        "r_min": 3.0,  # S
-        "r_max": 105.0,  # S
-        "distance_error": 0.16,  # S
-        "pm_error": "gaia-dr2",  # S
-        "pm_correlation": 0.26,  # choice: scatter among 2830 SEGUE K giants with Gaia EDR3
-        "vlos_error": 7.0,  # S; the known offset of LAMOST, -8 km/s, is corrected in the paper
-    },
-    # Blue horizontal branch stars of SDSS as Bird et al. (2022) use them.
-    "sdss-bhb": {
-        "n_stars": 2526,  # S
-        "sun": "bird2022",  # S
-        "footprint": {
-            "dec_min": -5.0,
-            "dec_max": 65.0,
-            "b_min": 30.0,
-        },  # choice: caps of the SDSS imaging
-        "luminosity": {"kind": "horizontal-branch"},  # F, g band
-        "magnitude_limits": [14.0, 19.5],  # choice: 4.8 to 60 kpc at M_g = 0.6
-        "g_offset": 0.0,  # choice: G is within 0.1 mag of g for stars of g - r = -0.15
-        "r_min": 4.0,  # S
-        "r_max": 60.0,  # S
-        "distance_error": 0.10,  # S
-        "pm_error": "gaia-dr2",  # S
-        "pm_correlation": 0.26,  # choice, as for the K giants
-        "vlos_error": 5.0,  # choice: a few km/s for SEGUE spectra of such stars
-    },
-}
 
 #: Sizes of the batches of true stars: doubling, then constant; the same for all surveys, so that
 #: they share stars.
 _FIRST_BATCH: Final = 2**13
 _LARGEST_BATCH: Final = 2**18
 
-#: A survey that keeps fewer than this fraction of so many true stars is refused.
-_HOPELESS_FRACTION: Final = 1e-5
-_HOPELESS_DRAWN: Final = 2_000_000
-
 
 class Population(Protocol):
     """Anything that true stars can be drawn from."""
 
-    def sample(self, n: int, rng: np.random.Generator) -> Stars:
-        """Draw ``n`` independent stars."""
+    def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
+        """Return what draws a number of stars; successive calls give further ones."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +86,11 @@ class Survey:
     sun
         Where the observer is, and moves.
     footprint
-        Part of the sky.
+        Part of the sky: dec_min, dec_max, b_min [deg], boxes [[ra_min, ra_max, dec_min, dec_max]],
+        discs [[ra, dec, radius]].
+    completeness
+        Probability that a star in reach is observed: minimum and maximum over the pixels (nside,
+        seed) of the sky, b_scale [deg], per_magnitude beyond full_to.
     luminosity
         Distribution of absolute magnitudes.
     magnitude_limits
@@ -143,12 +101,24 @@ class Survey:
         Smallest observed distance from the Galactic plane [kpc].
     feh_max
         Largest observed [Fe/H].
+    z_any_feh
+        Distance from the plane [kpc] beyond which every [Fe/H] is kept: with z_min = 2, feh_max =
+        -1 and z_any_feh = 5, the halo stars of Bird et al. (2020).
     distance_min, distance_max
         Limits of the observed heliocentric distance [kpc].
     r_min, r_max
         Limits of the observed Galactocentric radius [kpc].
     distance_error
-        Scatter of ln(distance); the stated error is this fraction of the observed distance.
+        Scatter of the observed distances, which are log-normal; the stated error is its fraction of
+        the observed distance.
+    distance_error_kind
+        ``"fraction"``: ``distance_error`` is the scatter of ln(distance); ``"modulus"``: of the
+        distance modulus [mag], 2.17 times as much.
+    distance_error_spread
+        Scatter of ln(stated distance error) from star to star, ``distance_error`` being the median.
+    distance_feh_correlation
+        Correlation between the distance errors of stars within the same half dex of true [Fe/H]: a
+        distance scale that is off by another, unknown amount for each metallicity.
     distance_scale
         Factor on all observed distances that the observer does not know of.
     pm_error
@@ -156,12 +126,18 @@ class Survey:
         [mas/yr].
     pm_correlation
         Scatter, about 0, of the correlation of the two proper-motion errors; each star's is stated.
+    vlos_known
+        Whether line-of-sight velocities are measured; without them, the columns are left out.
     vlos_error
-        Stated error of line-of-sight velocities [km/s].
+        Stated error of line-of-sight velocities [km/s]; or a table of magnitudes and errors,
+        between which it is linear.
     vlos_offset
         Added to all line-of-sight velocities [km/s]; the observer does not know of it.
-    feh_error
-        Stated error of [Fe/H] [dex].
+    feh_error, alpha_fe_error
+        Stated errors of [Fe/H] and [alpha/Fe] [dex]. An abundance that the stars of the mock do not
+        have is left out of the catalogue.
+    error_max
+        Largest errors of (v_r, v_theta, v_phi) [km/s], all of a star's at once.
     distance_error_scale, pm_error_scale, vlos_error_scale
         True scatter over the stated error: 1 where the observer states the errors rightly.
 
@@ -174,22 +150,30 @@ class Survey:
     n_stars: int = 10000
     sun: Sun = field(default_factory=Sun)
     footprint: Footprint = field(default_factory=Footprint)
+    completeness: Completeness = field(default_factory=Completeness)
     luminosity: Luminosity = field(default_factory=PowerLawLuminosity)
     magnitude_limits: tuple[float, float] = (-np.inf, np.inf)
     g_offset: float = 0.0
     z_min: float = 0.0
     feh_max: float = np.inf
+    z_any_feh: float = np.inf
     distance_min: float = 0.0
     distance_max: float = np.inf
     r_min: float = 0.0
     r_max: float = np.inf
     distance_error: float = 0.0
+    distance_error_kind: DistanceErrorKind = "fraction"
+    distance_error_spread: float = 0.0
+    distance_feh_correlation: float = 0.0
     distance_scale: float = 1.0
     pm_error: float | str = "none"
     pm_correlation: float = 0.0
-    vlos_error: float = 0.0
+    vlos_known: bool = True
+    vlos_error: float | ErrorCurve = 0.0
     vlos_offset: float = 0.0
     feh_error: float = 0.0
+    alpha_fe_error: float = 0.0
+    error_max: tuple[float, float, float] = (np.inf, np.inf, np.inf)
     distance_error_scale: float = 1.0
     pm_error_scale: float = 1.0
     vlos_error_scale: float = 1.0
@@ -202,34 +186,59 @@ class Survey:
             f"magnitude_limits must be [bright, faint] in order (got {[bright, faint]})",
         )
         require(0.0 <= self.z_min < np.inf, f"z_min must be finite and >= 0 (got {self.z_min})")
+        require(self.z_any_feh >= 0.0, f"z_any_feh must be >= 0 (got {self.z_any_feh})")
         require(self.feh_max > -np.inf, f"feh_max must be a number or inf (got {self.feh_max})")
         for name in ("distance", "r"):
             low, high = getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
             order = f"need 0 <= {name}_min < {name}_max (got {low}, {high})"
             require(0.0 <= low < high, order)
         require(
-            0.0 <= self.distance_error < 1.0,
-            f"distance_error is a fraction, >= 0 and < 1, such as 0.16 (got {self.distance_error})",
-        )
-        require(
             0.0 < self.distance_scale < np.inf,
             f"distance_scale must be finite and > 0 (got {self.distance_scale})",
         )
+        self._check_errors()
+
+    def _check_errors(self) -> None:
+        example = "a fraction, >= 0 and < 1, such as 0.16"
+        if self.distance_error_kind == "modulus":
+            example = "in magnitudes, >= 0 and < 2.17, such as 0.3"
         require(
-            0.0 <= self.pm_correlation < 1.0,
-            f"pm_correlation must be >= 0 and < 1 (got {self.pm_correlation})",
+            0.0 <= self.log_distance_error < 1.0,
+            f"distance_error is {example} (got {self.distance_error})",
         )
+        for name in ("pm_correlation", "distance_feh_correlation"):
+            value = getattr(self, name)
+            require(0.0 <= value < 1.0, f"{name} must be >= 0 and < 1 (got {value})")
         if isinstance(self.pm_error, str) and self.pm_error not in ("none", *GAIA_RELEASES):
             raise unknown(
                 "proper-motion error", self.pm_error, ("none", *GAIA_RELEASES), "pm_error"
             )
-        numbers = [name for name in _NON_NEGATIVE if not isinstance(getattr(self, name), str)]
-        for name in numbers:
+        for name in _NON_NEGATIVE:
             value = getattr(self, name)
-            require(0.0 <= value < np.inf, f"{name} must be finite and >= 0 (got {value})")
+            if isinstance(value, int | float):
+                require(0.0 <= value < np.inf, f"{name} must be finite and >= 0 (got {value})")
         for name in ("g_offset", "vlos_offset"):
             value = getattr(self, name)
             require(bool(np.isfinite(value)), f"{name} must be finite (got {value})")
+        require(
+            all(limit > 0.0 for limit in self.error_max),
+            f"error_max must be > 0 (got {list(self.error_max)})",
+        )
+        require(
+            self.vlos_known or not self.limits_errors,
+            "error_max: errors of (v_r, v_theta, v_phi) need line-of-sight velocities",
+        )
+
+    @property
+    def log_distance_error(self) -> float:
+        """Stated scatter of ln(distance); the median where it differs from star to star."""
+        unit = LOG_DISTANCE_PER_MAG if self.distance_error_kind == "modulus" else 1.0
+        return self.distance_error * unit
+
+    @property
+    def limits_errors(self) -> bool:
+        """Whether stars are cut on the errors of their velocities."""
+        return min(self.error_max) < np.inf
 
     def observe(
         self,
@@ -244,41 +253,49 @@ class Survey:
         mock
             Where the true stars come from.
         population_rng, survey_rng
-            Randomness of the stars and of the observation. Surveys given equal states of both meet
-            the same stars with the same standard deviates, whatever their settings.
+            Randomness of the stars and of the observation. Surveys given equal ones meet the same
+            stars with the same standard deviates, whatever their settings.
 
         Raises
         ------
         InputError
-            If next to no star passes; the message names the cut that leaves fewest.
+            If next to no star passes; the message names the cut that leaves fewest. If the stars
+            have no [Fe/H] and a setting needs it, or only some have an abundance.
         """
         n = self.n_stars
-        surveyed = Stars(np.empty((n, 3)), np.empty((n, 3)), np.empty(n))
-        columns = {name: np.empty(n) for name in COLUMNS}
-        passing: dict[str, int] = {}
+        surveyed = Stars.of(np.empty((n, 3)), np.empty((n, 3)))
+        columns = Columns(n)
+        tally = Tally()
+        draw = mock.sampler(population_rng)
+        (further,) = survey_rng.spawn(1)
+        shared = further.standard_normal(len(FEH_BINS) + 1)
         drawn = kept = batch = 0
         while kept < n:
             batch = min(2 * batch or _FIRST_BATCH, _LARGEST_BATCH)
-            drawn += batch
-            stars = mock.sample(batch, population_rng)
-            seen = _look(self, stars, Deviates.draw(batch, survey_rng), n - kept, passing)
-            rows = slice(kept, kept + len(seen.stars))
+            stars = draw(batch)
+            drawn += len(stars)
+            deviates = _deviates(
+                self, stars, Deviates.draw(len(stars), survey_rng, further), shared
+            )
+            seen = _look(self, stars, deviates, n - kept, tally)
+            some, values = _observed(self, seen, n - kept, tally)
+            rows = slice(kept, kept + len(some))
             for f in fields(Stars):
-                getattr(surveyed, f.name)[rows] = getattr(seen.stars, f.name)
-            for name, values in _measure(self, seen).items():
-                columns[name][rows] = values
+                getattr(surveyed, f.name)[rows] = getattr(some, f.name)
+            columns.put(rows, values)
             kept = rows.stop
-            if drawn >= _HOPELESS_DRAWN and kept < min(n, _HOPELESS_FRACTION * drawn):
-                raise _hopeless(kept, drawn, passing)
-        catalogue = Catalogue(columns, self.sun, "mock catalogue")
+            tally.require_hope(kept, n, drawn)
+        catalogue = Catalogue(columns.known(), self.sun, "mock catalogue")
         return Observation(catalogue, surveyed, drawn)
 
 
 #: Settings that are sizes of errors.
 _NON_NEGATIVE: Final = (
+    "distance_error_spread",
     "pm_error",
     "vlos_error",
     "feh_error",
+    "alpha_fe_error",
     "distance_error_scale",
     "pm_error_scale",
     "vlos_error_scale",
@@ -286,103 +303,108 @@ _NON_NEGATIVE: Final = (
 
 
 @dataclass(frozen=True, eq=False)
-class _View:
-    """What the cuts look at, (N,) each: observed distance [kpc], [Fe/H], apparent magnitude."""
-
-    distance: FloatArray
-    feh: FloatArray
-    magnitude: FloatArray
-
-    def select(self, which: NDArray[np.int64]) -> _View:
-        return _View(self.distance[which], self.feh[which], self.magnitude[which])
-
-
-@dataclass(frozen=True, eq=False)
 class _Seen:
-    """Stars that passed the cuts."""
+    """Stars that passed the cuts that need no velocity, and what is known of them, (N,) each."""
 
     stars: Stars
     deviates: Deviates
-    view: _View
+    distance: FloatArray
+    log_distance_error: FloatArray
+    feh: FloatArray
+    magnitude: FloatArray
 
 
-def _look(
-    survey: Survey, stars: Stars, deviates: Deviates, most: int, passing: dict[str, int]
-) -> _Seen:
-    """First ``most`` stars of a batch to pass all cuts; ``passing`` counts who passes each one."""
+def _deviates(survey: Survey, stars: Stars, deviates: Deviates, shared: FloatArray) -> Deviates:
+    """Deviates with distance errors that stars of one [Fe/H] share, where the survey has such."""
+    correlation = survey.distance_feh_correlation
+    if survey.feh_max < np.inf or correlation > 0.0:
+        name = "feh_max" if correlation == 0.0 else "distance_feh_correlation"
+        require(
+            not np.isnan(stars.feh).any(),
+            f"survey: {name} needs [Fe/H], and stars of the mock have none",
+        )
+    if correlation == 0.0:
+        return deviates
+    mixed = correlated_by_feh(deviates.distance, stars.feh, shared, correlation)
+    return replace(deviates, distance=mixed)
+
+
+def _look(survey: Survey, stars: Stars, deviates: Deviates, most: int, tally: Tally) -> _Seen:
+    """Stars of a batch that pass all cuts that need no velocity; ``most`` if these are all cuts."""
     from_sun = stars.position - survey.sun.position
     true_distance = np.sqrt(np.einsum("ni,ni->n", from_sun, from_sun))
     absolute = survey.luminosity.absolute_magnitude(deviates.luminosity)
-    scatter = survey.distance_error * survey.distance_error_scale
-    view = _View(
+    error = log_distance_errors(
+        deviates.distance_error, survey.log_distance_error, survey.distance_error_spread
+    )
+    scatter = error * survey.distance_error_scale
+    view = View(
+        from_sun / true_distance[:, None],
         observed_distance(true_distance, deviates.distance, scatter, survey.distance_scale),
         stars.feh + survey.feh_error * deviates.feh,
         apparent_magnitude(absolute, true_distance),
+        deviates.fibre,
     )
     keep = np.ones(len(stars), dtype=bool)
-    for name, mask in _cuts(survey, from_sun / true_distance[:, None], view):
-        passing[name] = passing.get(name, 0) + int(np.count_nonzero(mask))
+    for name, mask in cuts(survey, view):
+        tally.count(name, mask)
         keep &= mask
-    rows = np.flatnonzero(keep)[:most]
-    return _Seen(stars.select(rows), deviates.select(rows), view.select(rows))
-
-
-def _cuts(survey: Survey, direction: FloatArray, view: _View) -> Iterator[tuple[str, Mask]]:
-    """Name and (N,) outcome of each cut; ``direction`` (N, 3) from the Sun, Galactocentric axes."""
-    distance = view.distance
-    bright, faint = survey.magnitude_limits
-    if np.isfinite([bright, faint]).any():
-        yield "magnitude_limits", (view.magnitude >= bright) & (view.magnitude <= faint)
-    if not survey.footprint.whole_sky:
-        yield "footprint", survey.footprint.contains(direction @ survey.sun.rotation())
-    if survey.feh_max < np.inf:
-        yield "feh_max", view.feh <= survey.feh_max
-    if survey.distance_min > 0.0 or survey.distance_max < np.inf:
-        yield (
-            "distance_min/distance_max",
-            (distance >= survey.distance_min) & (distance <= survey.distance_max),
-        )
-    if survey.z_min > 0.0:
-        z = survey.sun.z + distance * direction[:, 2]
-        yield "z_min", np.abs(z) >= survey.z_min
-    if survey.r_min > 0.0 or survey.r_max < np.inf:
-        to_sun = survey.sun.position
-        r_squared = distance**2 + 2.0 * distance * (direction @ to_sun) + to_sun @ to_sun
-        yield "r_min/r_max", (r_squared >= survey.r_min**2) & (r_squared <= survey.r_max**2)
-
-
-def _hopeless(kept: int, drawn: int, passing: Mapping[str, int]) -> InputError:
-    """Error for a survey that next to no star passes."""
-    worst = min(passing, key=lambda name: passing[name])
-    return InputError(
-        f"survey: only {kept} of {drawn} true stars pass the cuts; the one that leaves fewest is "
-        f"{worst}, which {passing[worst]} pass: widen it, or survey a mock with stars there"
+    rows = np.flatnonzero(keep)
+    if not survey.limits_errors:
+        rows = rows[:most]
+    return _Seen(
+        stars.select(rows),
+        deviates.select(rows),
+        view.distance[rows],
+        error[rows],
+        view.feh[rows],
+        view.magnitude[rows],
     )
+
+
+def _observed(
+    survey: Survey, seen: _Seen, most: int, tally: Tally
+) -> tuple[Stars, dict[str, FloatArray | float]]:
+    """First ``most`` of the stars seen whose velocities are certain enough, and their columns."""
+    columns = _measure(survey, seen)
+    if not survey.limits_errors:
+        return seen.stars, columns
+    mask = errors_within(columns, len(seen.stars), survey.sun, survey.error_max)
+    tally.count("error_max", mask)
+    rows = np.flatnonzero(mask)[:most]
+    some = {k: v[rows] if isinstance(v, np.ndarray) else v for k, v in columns.items()}
+    return seen.stars.select(rows), some
 
 
 def _measure(survey: Survey, seen: _Seen) -> dict[str, FloatArray | float]:
-    """Columns of :data:`COLUMNS` of the stars seen, with the errors of the survey."""
-    stars, deviates, view = seen.stars, seen.deviates, seen.view
+    """Columns of the stars seen, with the errors of the survey; a number where it is that of all."""
+    stars, deviates = seen.stars, seen.deviates
     true = galactocentric_to_heliocentric(stars.position, stars.velocity, survey.sun)
-    errors = proper_motion_errors(survey.pm_error, view.magnitude + survey.g_offset)
+    errors = proper_motion_errors(survey.pm_error, seen.magnitude + survey.g_offset)
     correlation = error_correlation(deviates.correlation, survey.pm_correlation)
     noise = correlated_noise(deviates.proper_motion, survey.pm_error_scale * errors, correlation)
-    vlos_scatter = survey.vlos_error * survey.vlos_error_scale
-    return {
+    columns: dict[str, FloatArray | float] = {
         "ra": true["ra"],
         "dec": true["dec"],
-        "distance": view.distance,
+        "distance": seen.distance,
         "pmra": true["pmra"] + noise[:, 0],
         "pmdec": true["pmdec"] + noise[:, 1],
-        "vlos": true["vlos"] + survey.vlos_offset + vlos_scatter * deviates.vlos,
-        "feh": view.feh,
-        "distance_err": survey.distance_error * view.distance,
+        "feh": seen.feh,
+        "alpha_fe": stars.alpha_fe + survey.alpha_fe_error * deviates.alpha_fe,
+        "distance_err": seen.log_distance_error * seen.distance,
         "pmra_err": errors[:, 0],
         "pmdec_err": errors[:, 1],
-        "vlos_err": survey.vlos_error,
         "feh_err": survey.feh_error,
+        "alpha_fe_err": survey.alpha_fe_error,
         "pm_corr": correlation,
     }
+    if survey.vlos_known:
+        error = survey.vlos_error
+        stated = error.at(seen.magnitude) if isinstance(error, ErrorCurve) else error
+        scatter = stated * survey.vlos_error_scale * deviates.vlos
+        columns["vlos"] = true["vlos"] + survey.vlos_offset + scatter
+        columns["vlos_err"] = stated
+    return columns
 
 
 def make_survey(spec: Any, where: str = "survey") -> Survey:
@@ -393,7 +415,7 @@ def make_survey(spec: Any, where: str = "survey") -> Survey:
     spec
         Settings of :class:`Survey` as plain values; ``preset`` names the entry of :data:`PRESETS`
         that they override (``"perfect"`` without it). ``sun`` is a name of ``frames.SUNS`` or a
-        table, ``luminosity`` a table with ``kind``, ``footprint`` a table.
+        table, ``luminosity`` a table with ``kind``, ``footprint`` and ``completeness`` tables.
     where
         What to call this place in an error.
 
@@ -406,7 +428,8 @@ def make_survey(spec: Any, where: str = "survey") -> Survey:
         raise InputError(f"{where}: expected a table of survey settings (got {spec!r})")
     settings = resolve(spec, where)
     parts: dict[str, Any] = {}
-    for name, kind in (("sun", Sun), ("footprint", Footprint)):
+    tables = (("sun", Sun), ("footprint", Footprint), ("completeness", Completeness))
+    for name, kind in tables:
         if name in settings:
             parts[name] = build(kind, settings.pop(name), f"{where}.{name}")
     if "luminosity" in settings:
@@ -418,7 +441,7 @@ def make_survey(spec: Any, where: str = "survey") -> Survey:
 def resolve(spec: Mapping[str, Any], where: str = "survey") -> dict[str, Any]:
     """All settings that ``spec`` stands for: those of its preset, overridden by its own.
 
-    Within a table (footprint, luminosity, sun) single settings are overridden too, unless the
+    Within a table (footprint, completeness, luminosity, sun) single settings are overridden too, unless the
     ``kind`` differs. A Sun is returned as a table.
     """
     preset = spec.get("preset", "perfect")
@@ -437,7 +460,7 @@ def resolve(spec: Mapping[str, Any], where: str = "survey") -> dict[str, Any]:
 
 
 #: Settings that are tables.
-_TABLES: Final = ("sun", "footprint", "luminosity")
+_TABLES: Final = ("sun", "footprint", "completeness", "luminosity")
 
 
 def _with_sun(spec: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -68,6 +68,14 @@ class LocalMoments(Protocol):
 
     def raw(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(N, 3) mean and mean square of (v_r, v_theta, v_phi) at positions (N, 3) [kpc]."""
+
+
+@runtime_checkable
+class Told(Protocol):
+    """Something that can be written down."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,6 +226,8 @@ class Truth:
         if self.velocity_field is not None:
             for name in sorted(FIELD):
                 told[name] = [_plain(self.velocity_field.value(name, np.array([x]))) for x in r]
+        if isinstance(self.local, Told):
+            told["map"] = self.local.to_dict()
         return told
 
     def _weighted_radii(

@@ -63,3 +63,33 @@ def test_whole_sky_leaves_out_nothing_not_even_the_poles(sky):
 def test_limits_out_of_order_or_range_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         Footprint(**settings)
+
+
+def test_discs_are_united_whatever_their_radii(sky):
+    from astropy.coordinates import SkyCoord
+    from astropy.units import deg
+
+    x, ra, dec, _ = sky
+    discs = ((10.0, 80.0, 15.0), (200.0, -30.0, 5.0), (203.0, -32.0, 5.0), (0.0, 0.0, 100.0))
+    stars = SkyCoord(ra * deg, dec * deg)
+    for some in (discs[:3], discs[1:2], discs):
+        near = [stars.separation(SkyCoord(a * deg, d * deg)).deg <= r for a, d, r in some]
+        expected = np.any(near, axis=0)
+        np.testing.assert_array_equal(Footprint(discs=some).contains(x), expected)
+        assert expected.any()
+
+
+def test_discs_lie_within_the_rest_of_the_footprint(sky):
+    x, _, dec, _ = sky
+    footprint = Footprint(dec_min=20.0, discs=((10.0, 20.0, 30.0),))
+    inside = footprint.contains(x)
+    assert dec[inside].min() >= 20.0
+    assert not footprint.whole_sky
+
+
+@pytest.mark.parametrize(
+    "disc", [(-1.0, 0.0, 1.0), (0.0, 91.0, 1.0), (0.0, 0.0, 0.0), (0.0, 0.0, 181.0)]
+)
+def test_impossible_discs_are_refused(disc):
+    with pytest.raises(InputError, match="a disc needs"):
+        Footprint(discs=(disc,))

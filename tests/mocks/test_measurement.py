@@ -18,7 +18,7 @@ P_4SIGMA = 6.3e-5
 
 @pytest.fixture(scope="module")
 def deviates():
-    return Deviates.draw(N, np.random.default_rng(21))
+    return Deviates.draw(N, np.random.default_rng(21), np.random.default_rng(22))
 
 
 def test_deviates_are_standard_and_independent(deviates):
@@ -30,12 +30,15 @@ def test_deviates_are_standard_and_independent(deviates):
             deviates.feh,
             deviates.correlation,
             *deviates.proper_motion.T,
+            deviates.alpha_fe,
+            stats.norm.ppf(deviates.fibre),
+            deviates.distance_error,
         ]
     )
     for column in columns:
         assert stats.kstest(column, "norm").pvalue > P_4SIGMA
     correlation = np.corrcoef(columns)[np.triu_indices(len(columns), 1)]
-    assert np.abs(correlation).max() < 4.5 / np.sqrt(N)  # 21 pairs
+    assert np.abs(correlation).max() < 4.5 / np.sqrt(N)  # 45 pairs
 
 
 def test_selected_deviates_keep_their_rows(deviates):

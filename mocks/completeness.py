@@ -1,0 +1,107 @@
+"""Completeness: which part of the stars in reach a survey gets round to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.frames import ICRS_TO_GALACTIC
+from haloassay.settings import require
+
+FloatArray = NDArray[np.float64]
+
+#: Finest map: pixels of a quarter of a degree, finer than any spectrograph's field.
+_LARGEST_NSIDE: Final = 256
+
+
+@dataclass(frozen=True)
+class Completeness:
+    """Probability that a star in the footprint and the magnitude limits is observed.
+
+    The product of three factors: one of the pixel of the sky (fields are not observed equally
+    often), one of Galactic latitude (fibres are shared by more stars near the plane), and one of
+    magnitude (faint spectra fail more often). The default observes every star.
+
+    Parameters
+    ----------
+    minimum, maximum
+        Range of the first factor: that of a pixel is uniform between them, and independent of all
+        other pixels.
+    nside
+        Of the healpix map (ICRS, ring order); a power of 2. Pixels are 58.6 / nside deg wide.
+    seed
+        Of the map. It is a property of the survey: the same in every realisation.
+    b_scale
+        The second factor is 1 - exp(-abs(b) / b_scale) [deg]; 0 for no loss near the plane.
+    per_magnitude
+        Fraction of the stars lost with each magnitude beyond ``full_to``: the third factor is
+        (1 - per_magnitude)^(m - full_to) there, and 1 for brighter stars.
+    full_to
+        Apparent magnitude, in the band of the survey's limits, down to which none is lost.
+
+    Raises
+    ------
+    InputError
+        If a setting is out of range, or ``per_magnitude`` is given without ``full_to``.
+    """
+
+    minimum: float = 1.0
+    maximum: float = 1.0
+    nside: int = 8
+    seed: int = 0
+    b_scale: float = 0.0
+    per_magnitude: float = 0.0
+    full_to: float = np.inf
+
+    def __post_init__(self) -> None:
+        require(
+            0.0 <= self.minimum <= self.maximum <= 1.0 and self.maximum > 0.0,
+            f"need 0 <= minimum <= maximum <= 1, maximum > 0 (got {self.minimum}, {self.maximum})",
+        )
+        require(
+            1 <= self.nside <= _LARGEST_NSIDE and self.nside & (self.nside - 1) == 0,
+            f"nside must be a power of 2 up to {_LARGEST_NSIDE} (got {self.nside})",
+        )
+        require(self.seed >= 0, f"seed must be >= 0 (got {self.seed})")
+        require(
+            self.b_scale == 0.0 or 0.01 <= self.b_scale < np.inf,
+            f"b_scale must be 0, or finite and at least 0.01 deg (got {self.b_scale})",
+        )
+        require(
+            0.0 <= self.per_magnitude < 1.0,
+            f"per_magnitude is a fraction, >= 0 and < 1 (got {self.per_magnitude})",
+        )
+        require(
+            self.per_magnitude == 0.0 or bool(np.isfinite(self.full_to)),
+            "per_magnitude needs full_to, the magnitude down to which no star is lost",
+        )
+
+    @property
+    def whole(self) -> bool:
+        """Whether every star is observed."""
+        return self.minimum == 1.0 and self.b_scale == 0.0 and self.per_magnitude == 0.0
+
+    @cached_property
+    def sky_map(self) -> FloatArray:
+        """(12 nside^2,) first factor of each pixel."""
+        uniform = np.random.default_rng(self.seed).random(12 * self.nside**2)
+        return self.minimum + (self.maximum - self.minimum) * uniform
+
+    def probability(self, direction: FloatArray, magnitude: FloatArray) -> FloatArray:
+        """(N,) probabilities at ICRS unit vectors ``direction`` (N, 3) and ``magnitude`` (N,)."""
+        chance = np.full(len(direction), self.maximum)
+        if self.minimum < self.maximum:
+            import healpy
+
+            chance = self.sky_map[healpy.vec2pix(self.nside, *direction.T)]
+        if self.b_scale > 0.0:
+            sin_b = np.clip(direction @ ICRS_TO_GALACTIC[2], -1.0, 1.0)
+            chance = chance * -np.expm1(-np.degrees(np.abs(np.arcsin(sin_b))) / self.b_scale)
+        if self.per_magnitude > 0.0:
+            beyond = np.maximum(magnitude - self.full_to, 0.0)
+            chance = chance * (1.0 - self.per_magnitude) ** beyond
+        return chance

@@ -1,0 +1,75 @@
+"""Mocks composed from a scenario's table: a halo and, where wanted, its evolution, a painted field, and debris."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from haloassay.errors import InputError
+from haloassay.mocks.contaminated import ContaminatedMock
+from haloassay.mocks.debris import make_debris
+from haloassay.mocks.evolved import EvolvedHalo
+from haloassay.mocks.halo import Halo, Sampling
+from haloassay.mocks.lmc import LMC
+from haloassay.mocks.painted import PaintedField, PaintedMock
+from haloassay.mocks.populations import make_populations
+from haloassay.mocks.potentials import make_potential
+from haloassay.mocks.relaxation import PopulationSettings
+from haloassay.settings import build, require
+
+if TYPE_CHECKING:
+    from haloassay.mocks import Mock
+
+T = TypeVar("T")
+
+
+def make_halo(spec: Mapping[str, Any], where: str) -> Mock:
+    """Mock of a table with the keys kind, potential, those of :class:`Sampling`, and of one population or several.
+
+    Further keys: ``shape`` and ``lmc`` follow the stars through a field that is not round or not static, and
+    ``population`` says how many, for how long; ``painted`` adds a mean velocity field, ``debris`` other stars.
+    """
+    rest = dict(spec)
+    painted = _table(PaintedField, rest, "painted", where)
+    debris = rest.pop("debris", None)
+    lmc = _table(LMC, rest, "lmc", where)
+    settings = _table(PopulationSettings, rest, "population", where)
+    halo = _make_halo(rest, where)
+    shapes = {
+        k: population.composition.shape
+        for k, population in enumerate(halo.populations)
+        if population.composition.shape is not None
+    }
+    mock: Mock = halo
+    if shapes or lmc or settings:
+        require(
+            halo.kind == "equilibrium",
+            f"{where}: shape, lmc and population need kind = 'equilibrium' (got {halo.kind!r})",
+        )
+        mock = EvolvedHalo(halo, shapes, lmc, settings or PopulationSettings())
+    if painted:
+        mock = PaintedMock(mock, painted)
+    if debris is not None:
+        made = make_debris(debris, f"{where}.debris")
+        mock = ContaminatedMock(mock, made, halo.potential, halo.sampling.r_range)
+    return mock
+
+
+def _table(cls: type[T], rest: dict[str, Any], key: str, where: str) -> T | None:
+    """Take a table of settings out of ``rest`` and build them; None where there is none."""
+    table = rest.pop(key, None)
+    if table is None:
+        return None
+    if not isinstance(table, Mapping):
+        raise InputError(f"{where}.{key}: expected a table (got {table!r})")
+    return build(cls, table, f"{where}.{key}")
+
+
+def _make_halo(rest: dict[str, Any], where: str) -> Halo:
+    kind = rest.pop("kind")
+    if "potential" not in rest:
+        raise InputError(f"{where}: key 'potential' is missing")
+    potential = make_potential(rest.pop("potential"), f"{where}.potential")
+    own = {key: rest.pop(key) for key in Sampling.__dataclass_fields__ if key in rest}
+    sampling = build(Sampling, own, where)
+    return Halo(kind, potential, make_populations(rest, sampling.r_range, where), sampling)

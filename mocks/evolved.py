@@ -1,0 +1,205 @@
+"""Halos that are not round or not static: a spherical equilibrium, followed through the true field."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.cache import content_key, plain_content
+from haloassay.errors import InputError
+from haloassay.estimate import POPULATIONS
+from haloassay.mocks.dipole_truth import DipoleTruth
+from haloassay.mocks.fields import make_field
+from haloassay.mocks.halo import Halo
+from haloassay.mocks.lmc import LMC
+from haloassay.mocks.lmc_population import lmc_population
+from haloassay.mocks.moment_map import MomentMap
+from haloassay.mocks.moments import Moments, measured_moments
+from haloassay.mocks.relaxation import PopulationSettings, Progress, relaxed_population
+from haloassay.mocks.shapes import Shape
+from haloassay.mocks.stars import Origin, Stars, radial_table
+from haloassay.mocks.stored_population import StoredPopulation, stored_population
+from haloassay.mocks.truth import Truth
+
+FloatArray = NDArray[np.float64]
+
+#: Raised when the same settings give other stars, so that old ones on disk are not used.
+_VERSION = 1
+#: Stars are followed that start this much nearer to the centre, and this much farther from it, than those that
+#: are kept: orbits, and the pull of the LMC, carry them across the ends of the range.
+_INSIDE, _BEYOND = 3.0, 2.5
+#: Shells of the truth's profiles at most, and stars that a shell should have.
+_MOST_SHELLS, _STARS_A_SHELL = 40, 2000
+#: Shells of the truth's map.
+_MAP_SHELLS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class EvolvedHalo:
+    """A halo whose stars were brought into shape, mixed in the true field, and then pulled by the LMC.
+
+    Parameters
+    ----------
+    base
+        The spherical halo that they start from; its ``r_range`` is the one that is kept.
+    shapes
+        By origin, the shape that stars start from.
+    lmc
+        The LMC, where there is one.
+    settings
+        Size of the population, time of mixing.
+    """
+
+    base: Halo
+    shapes: dict[int, Shape] = field(default_factory=dict)
+    lmc: LMC | None = None
+    settings: PopulationSettings = field(default_factory=PopulationSettings)
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Names of the populations."""
+        return self.base.origins
+
+    @cached_property
+    def wide(self) -> Halo:
+        """The spherical halo over a wider range, with the same shares within the range that is kept."""
+        lo, hi = self.base.sampling.r_range
+        wide = (lo / _INSIDE, hi * _BEYOND)
+        weights = np.array(
+            [
+                p.fraction * np.exp(_log_number(p.density, wide) - _log_number(p.density, (lo, hi)))
+                for p in self.base.populations
+            ]
+        )
+        shares = weights / weights.sum()
+        populations = tuple(
+            replace(p, fraction=float(share))
+            for p, share in zip(self.base.populations, shares, strict=True)
+        )
+        return replace(
+            self.base, populations=populations, sampling=replace(self.base.sampling, r_range=wide)
+        )
+
+    @cached_property
+    def population(self) -> StoredPopulation:
+        """All stars that there are, from the cache where they were made before."""
+        return self._make(None)
+
+    def _make(self, progress: Progress | None) -> StoredPopulation:
+        mixed = self._mixed(progress)
+        if self.lmc is None or self.lmc.mass == 0.0:
+            return self._kept(mixed)
+        lmc = self.lmc
+
+        def make() -> StoredPopulation:
+            moved = lmc_population(
+                mixed.stars, self.base.potential, lmc, self.settings.tolerance, progress
+            )
+            return StoredPopulation(moved, mixed.phases, mixed.stationarity)
+
+        content = ["lmc", _VERSION, self._content, plain_content(lmc)]
+        return self._kept(stored_population(content, make))
+
+    def _mixed(self, progress: Progress | None) -> StoredPopulation:
+        """Stars in equilibrium in the true field, over the wide range."""
+        lo, hi = self.base.sampling.r_range
+        settings = replace(
+            self.settings, size=int(np.ceil(self.settings.size / self._share_inside()))
+        )
+        seed = int(content_key(self._content)[:8], 16)
+        if self.shapes or not make_field(self.base.potential).spherical:
+            return relaxed_population(
+                self.wide.sampler,
+                self.base.potential,
+                self.shapes,
+                settings,
+                self._content,
+                seed,
+                (lo, hi),
+                progress,
+            )
+        return stored_population(
+            ["round", _VERSION, self._content, settings.size],
+            lambda: StoredPopulation(self.wide.sample(settings.size, np.random.default_rng(seed))),
+        )
+
+    def _share_inside(self) -> float:
+        """Share of the stars over the wide range that lie in the range that is kept, at the start."""
+        kept = [
+            p.fraction
+            * np.exp(
+                _log_number(p.density, self.base.sampling.r_range)
+                - _log_number(p.density, self.wide.sampling.r_range)
+            )
+            for p in self.wide.populations
+        ]
+        return float(sum(kept))
+
+    @cached_property
+    def _content(self) -> Any:
+        shapes = {str(k): plain_content(shape) for k, shape in sorted(self.shapes.items())}
+        return [plain_content(self.wide), shapes, plain_content(self.settings)]
+
+    def _kept(self, population: StoredPopulation) -> StoredPopulation:
+        lo, hi = self.base.sampling.r_range
+        stars = population.stars
+        return replace(population, stars=stars.select((stars.r >= lo) & (stars.r < hi)))
+
+    @cached_property
+    def truth(self) -> Truth:
+        """Masses of the potential; moments measured in the population, in shells and over the sky."""
+        stars = self.population.stars
+        r_range = self.base.sampling.r_range
+        tracers = _moments(stars, r_range)
+        names = [p.composition.name for p in self.base.populations]
+        named = {
+            name: _moments(stars.select(stars.origin == k), r_range)
+            for k, name in enumerate(names)
+            if name in POPULATIONS and len(names) > 1
+        }
+        moving = self.lmc is not None and self.lmc.mass > 0.0
+        return Truth(
+            self.base.potential,
+            tracers,
+            named,
+            DipoleTruth.of(stars, tracers.r_range) if moving else None,
+            MomentMap.of(stars, np.geomspace(*tracers.r_range, _MAP_SHELLS + 1)),
+        )
+
+    def prepare(self, progress: Progress | None = None) -> Mapping[str, Any]:
+        """Make the population now, or find it in the cache; returns its size and how stationary it is."""
+        self.__dict__["population"] = population = self._make(progress)
+        names = [origin.name for origin in self.origins]
+        drift = {
+            names[k]: {
+                "worst_in_sigma": float(np.abs(test.drift).max()),
+                "over_gyr": test.elapsed,
+                "complaint": test.complaint,
+            }
+            for k, test in population.stationarity.items()
+        }
+        return {"population": population.size, "phases": population.phases, "drift": drift}
+
+    def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
+        """Source of stars of the population, none of them twice in one realisation."""
+        return self.population.sampler(rng)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Stars:
+        """Draw ``n`` stars."""
+        return self.sampler(rng)(n)
+
+
+def _log_number(density: Any, r_range: tuple[float, float]) -> float:
+    return radial_table(density, *r_range).log_mass
+
+
+def _moments(stars: Stars, r_range: tuple[float, float]) -> Moments:
+    shells = int(np.clip(len(stars) // _STARS_A_SHELL, 4, _MOST_SHELLS))
+    if len(stars) == 0:
+        raise InputError("a population has no star in r_range")
+    return measured_moments(stars, np.geomspace(*r_range, shells + 1))

@@ -1,0 +1,192 @@
+"""Centre and axes of a simulated halo: shrinking spheres, angular momentum, inertia tensor."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.errors import InputError
+
+FloatArray = NDArray[np.float64]
+
+#: A sphere shrinks by this fraction, until this many particles or this fraction of them is left, whichever is fewer
+#: (Power et al. 2003, section 2.5: M).
+_SHRINK: Final = 0.025
+_FEWEST: Final = 1000
+_FEWEST_FRACTION: Final = 0.01
+#: Particles within so many radii of a sphere are kept, should the next ones wander.
+_REACH: Final = 3.0
+#: Of more particles than these, the first spheres look at a part only.
+_COARSE: Final = 200_000
+#: Particles below which neither a centre nor axes are looked for: choice.
+_LEAST: Final = 10
+#: Particles farther than so many radii are in no ellipsoid: axis ratios of 0.1 and 0.1 reach there.
+_FARTHEST: Final = 5.0
+#: Change of both axis ratios at which the iteration of the inertia tensor stops, and steps after which it has failed.
+_CONVERGED: Final = 1e-3
+_MOST_STEPS: Final = 200
+
+
+class Shape(NamedTuple):
+    """Axis ratios, and (3, 3) unit vectors of the long, middle and short axis as rows."""
+
+    middle: float
+    short: float
+    axes: FloatArray
+
+
+def wrapped(offset: FloatArray, box: float) -> FloatArray:
+    """Offsets (N, 3) [kpc] to the nearest periodic image in a ``box`` [kpc]; as they are without a box (0)."""
+    return offset - box * np.round(offset / box) if box > 0.0 else offset
+
+
+def first_guess(position: FloatArray, mass: FloatArray, box: float) -> FloatArray:
+    """(3,) mean position [kpc]; in a periodic box the mean angle, which no halo at the boundary pulls apart."""
+    if box <= 0.0:
+        return np.asarray(np.average(position, axis=0, weights=mass), dtype=float)
+    angle = position * (2.0 * np.pi / box)
+    sine, cosine = (np.average(f(angle), axis=0, weights=mass) for f in (np.sin, np.cos))
+    return np.asarray(np.arctan2(sine, cosine) * box / (2.0 * np.pi) % box, dtype=float)
+
+
+def shrinking_spheres(
+    position: FloatArray, mass: FloatArray, guess: FloatArray, radius: float, box: float = 0.0
+) -> FloatArray:
+    """Find the centre of a halo as the centre of mass in ever smaller spheres (Power et al. 2003, 2003MNRAS.338...14P).
+
+    Parameters
+    ----------
+    position, mass
+        (N, 3) positions [kpc] and (N,) masses.
+    guess
+        (3,) where the first sphere is [kpc].
+    radius
+        Of the first sphere [kpc]; infinite for all particles.
+    box
+        Side of the periodic box [kpc]; 0 without one.
+
+    Returns
+    -------
+    (3,) centre [kpc].
+
+    Raises
+    ------
+    InputError
+        If fewer than 10 particles are in the first sphere.
+    """
+    offset = wrapped(position - guess, box)
+    distance = np.linalg.norm(offset, axis=1)
+    inside = distance <= radius
+    offset, mass, distance = offset[inside], mass[inside], distance[inside]
+    if len(offset) < _LEAST:
+        raise InputError(
+            f"centre: {len(offset)} particles within {radius:g} kpc of the guess {np.round(guess, 3).tolist()}: "
+            "state another guess or radius"
+        )
+    fewest = max(_LEAST, min(_FEWEST, int(_FEWEST_FRACTION * len(offset))))
+    step = 1 + len(offset) // _COARSE
+    found, size = _shrunk(offset[::step], mass[::step], np.zeros(3), float(distance.max()), fewest)
+    if step > 1:  # with all particles, from a sphere that is sure to hold the centre
+        near = np.sum((offset - found) ** 2, axis=1) <= (_REACH * size) ** 2
+        found, _ = _shrunk(offset[near], mass[near], found, _REACH * size, fewest)
+    return guess + found
+
+
+def _shrunk(
+    offset: FloatArray, mass: FloatArray, centre: FloatArray, radius: float, fewest: int
+) -> tuple[FloatArray, float]:
+    """Centre and radius [kpc] of the first sphere that holds no more than ``fewest`` particles."""
+    inside = np.sum((offset - centre) ** 2, axis=1) <= radius**2
+    while np.count_nonzero(inside) > fewest:
+        centre = mass[inside] @ offset[inside] / mass[inside].sum()
+        radius *= 1.0 - _SHRINK
+        squared = np.sum((offset - centre) ** 2, axis=1)
+        near = squared <= (_REACH * radius) ** 2
+        offset, mass, inside = offset[near], mass[near], squared[near] <= radius**2
+    return centre, radius
+
+
+def mean_velocity(
+    offset: FloatArray, velocity: FloatArray, mass: FloatArray, radius: float
+) -> FloatArray:
+    """(3,) mass-weighted mean velocity [km/s] of particles within ``radius`` [kpc] of the centre.
+
+    Raises
+    ------
+    InputError
+        If fewer than 10 particles are there.
+    """
+    inside = np.linalg.norm(offset, axis=1) <= radius
+    _require_enough(inside, radius, "the velocity of the centre", "centre.velocity_radius")
+    return np.asarray(np.average(velocity[inside], axis=0, weights=mass[inside]), dtype=float)
+
+
+def disc_axes(
+    offset: FloatArray, velocity: FloatArray, mass: FloatArray, radius: float
+) -> FloatArray:
+    """(3, 3) rotation to axes in which the disc lies in the plane and turns as the Milky Way does.
+
+    The angular momentum within ``radius`` [kpc] points to the south: prograde rotation has v_phi < 0.
+
+    Raises
+    ------
+    InputError
+        If fewer than 10 particles are there, or they do not turn.
+    """
+    inside = np.linalg.norm(offset, axis=1) <= radius
+    _require_enough(inside, radius, "the angular momentum", "orientation.radius")
+    moment = mass[inside, None] * np.cross(offset[inside], velocity[inside])
+    total = moment.sum(axis=0)
+    size = float(np.linalg.norm(total))
+    if not size > 0.0:
+        raise InputError(f"orientation: no angular momentum within {radius:g} kpc")
+    south = total / size
+    return _with_north(-south)
+
+
+def principal_shape(offset: FloatArray, mass: FloatArray, radius: float) -> Shape:
+    """Axis ratios and axes of the reduced inertia tensor sum m x x^T / d^2 (Dubinski & Carlberg 1991).
+
+    d is the ellipsoidal radius with the ratios found before; particles within the ellipsoid of the volume of a sphere
+    of ``radius`` [kpc] count.
+
+    Raises
+    ------
+    InputError
+        If fewer than 10 particles are there, or the ratios do not settle.
+    """
+    near = np.sum(offset**2, axis=1) <= (_FARTHEST * radius) ** 2
+    offset, mass = offset[near], mass[near]
+    ratios, axes = np.ones(3), np.eye(3)
+    for _ in range(_MOST_STEPS):
+        along = offset @ axes.T
+        scale = ratios / np.cbrt(np.prod(ratios))
+        squared = np.sum((along / scale) ** 2, axis=1)
+        inside = (squared <= radius**2) & (squared > 0.0)
+        _require_enough(inside, radius, "the inertia tensor", "orientation.radius")
+        weight = mass[inside] / squared[inside]
+        tensor = np.einsum("n,ni,nj->ij", weight, offset[inside], offset[inside])
+        values, vectors = np.linalg.eigh(tensor)
+        found = np.sqrt(np.maximum(values[::-1], 0.0) / values[-1])
+        axes = vectors[:, ::-1].T
+        if np.max(np.abs(found - ratios)) < _CONVERGED:
+            axes[2] *= np.sign(np.linalg.det(axes))
+            return Shape(float(found[1]), float(found[2]), axes)
+        ratios = np.maximum(found, 1e-3)
+    raise InputError(f"orientation: the axis ratios within {radius:g} kpc do not settle")
+
+
+def _with_north(north: FloatArray) -> FloatArray:
+    """(3, 3) rotation whose third axis is ``north``; the first is as near to x as can be."""
+    nearest = np.eye(3)[np.argmin(np.abs(north))]
+    x = nearest - (nearest @ north) * north
+    x /= np.linalg.norm(x)
+    return np.array([x, np.cross(north, x), north])
+
+
+def _require_enough(inside: NDArray[np.bool_], radius: float, what: str, setting: str) -> None:
+    n = int(np.count_nonzero(inside))
+    if n < _LEAST:
+        raise InputError(f"{setting}: {n} particles within {radius:g} kpc, too few for {what}")

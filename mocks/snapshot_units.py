@@ -1,0 +1,148 @@
+"""Units of simulation snapshots: a plain unit times powers of the scale factor a and of h = H0 / (100 km/s/Mpc)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from haloassay.errors import InputError
+
+#: Units inside, and what is to be stated where a file does not say (GADGET's habit).
+INSIDE: Final = {"length": "kpc", "velocity": "km/s", "mass": "Msun"}
+HABIT: Final = {"length": "a kpc/h", "velocity": "sqrt(a) km/s", "mass": "1e10 Msun/h"}
+#: The same in CGS, in which codes state their units.
+_CGS: Final = {"length": "cm", "velocity": "cm/s", "mass": "g"}
+
+#: Names under which codes keep a dataset's unit in CGS and its powers of a and h: AREPO and GADGET-4, GADGET-3 as
+#: of EAGLE, SWIFT.
+_DIALECTS: Final = (
+    ("to_cgs", "a_scaling", "h_scaling"),
+    ("CGSConversionFactor", "aexp-scale-exponent", "h-scale-exponent"),
+    (
+        "Conversion factor to CGS (not including cosmological corrections)",
+        "a-scale exponent",
+        "h-scale exponent",
+    ),
+)
+
+#: A power of a or h that stands alone: after the beginning, a blank, * or /, and before one or the end.
+_COSMOLOGICAL: Final = re.compile(
+    r"(?P<before>^|[\s*/])\s*(?P<name>sqrt\(a\)|a|h)(?:(?:\^|\*\*)(?P<power>[-+]?\d+(?:\.\d+)?))?(?=$|[\s*]|/(?!\d))"
+)
+
+#: Two statements of one unit may differ by this fraction: codes round the kpc and the solar mass.
+_ROUNDING: Final = 1e-3
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit in kpc, km/s or Msun: ``factor`` times a to the power ``a`` times h to the power ``h``."""
+
+    factor: float
+    a: float = 0.0
+    h: float = 0.0
+
+    def value(self, a: float | None, h: float | None, where: str) -> float:
+        """Size of the unit for a scale factor and h; None where they are not known.
+
+        Raises
+        ------
+        InputError
+            If one is needed and not known.
+        """
+        size = self.factor
+        for name, base, power in (("a", a, self.a), ("h", h, self.h)):
+            if power == 0.0:
+                continue
+            if base is None:
+                raise InputError(
+                    f"{where}: the unit contains {name}, which the file does not state: give {name} beside units"
+                )
+            size *= base**power
+        return size
+
+    def agrees(self, other: Unit) -> bool:
+        """Whether two units are the same but for rounded constants."""
+        return (self.a, self.h) == (other.a, other.h) and bool(
+            abs(self.factor / other.factor - 1.0) < _ROUNDING
+        )
+
+
+def parse_unit(text: str, dimension: str, where: str) -> Unit:
+    """Read the unit of a text such as ``"kpc/h"``, ``"a kpc/h"``, ``"sqrt(a) km/s"`` or ``"1e10 Msun/h"``.
+
+    Here h is Hubble's constant, never the hour; a makes a unit comoving.
+
+    Parameters
+    ----------
+    text
+        The unit.
+    dimension
+        ``length``, ``velocity`` or ``mass``.
+    where
+        What to call this place in an error.
+    """
+    from astropy import units
+
+    powers = {"a": 0.0, "h": 0.0}
+
+    def take(found: re.Match[str]) -> str:
+        power = float(found["power"] or 1.0) * (0.5 if found["name"] == "sqrt(a)" else 1.0)
+        powers["h" if found["name"] == "h" else "a"] += -power if found["before"] == "/" else power
+        return " "
+
+    rest, n = text, 1
+    while n:  # neighbours share the blank between them
+        rest, n = _COSMOLOGICAL.subn(take, rest)
+    try:
+        factor = float(units.Unit(rest.strip(" *")).to(INSIDE[dimension]))
+    except (ValueError, TypeError, units.UnitsError) as error:
+        raise InputError(
+            f"{where}: {text!r} is not a unit of {dimension} (such as {INSIDE[dimension]!r} or {HABIT[dimension]!r})"
+        ) from error
+    return Unit(factor, **powers)
+
+
+def stated_unit(attributes: Mapping[str, Any], dimension: str, where: str) -> Unit | None:
+    """Read the unit that the attributes of a dataset state, in any of the codes' dialects; None where there is none."""
+    for size, a, h in _DIALECTS:
+        if size in attributes and number(attributes[size]) > 0.0:
+            cgs = parse_unit(_CGS[dimension], dimension, where)
+            powers = (number(attributes.get(name, 0.0)) for name in (a, h))
+            return Unit(number(attributes[size]) * cgs.factor, *powers)
+    for name in ("unit", "units"):
+        text = attributes.get(name)
+        if text is not None and str(text).strip():
+            return parse_unit(_decoded(text), dimension, where)
+    return None
+
+
+def system_unit(attributes: Mapping[str, Any], dimension: str, where: str) -> Unit | None:
+    """Read the unit of a dimension in the system of units that a file states for all datasets, by GADGET's habit.
+
+    Lengths are then comoving and in units of 1/h, masses in units of 1/h, velocities in units of sqrt(a).
+    """
+    names = {
+        "length": ("UnitLength_in_cm", "UnitLength_In_CGS"),
+        "velocity": ("UnitVelocity_in_cm_per_s", "UnitVelocity_In_CGS"),
+        "mass": ("UnitMass_in_g", "UnitMass_In_CGS"),
+    }
+    for name in names[dimension]:
+        if name in attributes and number(attributes[name]) > 0.0:
+            habit = parse_unit(HABIT[dimension], dimension, where)
+            cgs = parse_unit(_CGS[dimension], dimension, where)
+            return Unit(number(attributes[name]) * cgs.factor, habit.a, habit.h)
+    return None
+
+
+def number(value: Any) -> float:
+    """Return the first number of an attribute, which codes write as scalars or arrays of one."""
+    return float(np.ravel(value)[0])
+
+
+def _decoded(text: Any) -> str:
+    return text.decode() if isinstance(text, bytes) else str(text)

@@ -1,0 +1,43 @@
+"""Debris to test with, in a Milky Way, and what is measured of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.frames import spherical_velocity
+from haloassay.mocks.debris import make_debris
+from haloassay.mocks.potentials import CompositePotential, make_potential
+from haloassay.mocks.stars import Stars
+
+FloatArray = NDArray[np.float64]
+
+POTENTIAL = make_potential(
+    [{"kind": "nfw", "m200": 0.8e12, "c": 15.0}, {"kind": "mwpotential2014-baryons"}]
+)
+R_RANGE = (2.0, 250.0)
+SATELLITES = ("stream", "shells", "gse")
+
+
+def one(kind: str, fraction: float = 0.1, **spec: Any) -> Any:
+    if kind in SATELLITES:
+        spec = {"size": 1500, **spec}
+    return make_debris([{"kind": kind, "fraction": fraction, **spec}])[0]
+
+
+def drawn(kind: str, n: int = 1000, seed: int = 1, **spec: Any) -> Stars:
+    return one(kind, **spec).sampler(POTENTIAL, R_RANGE, np.random.default_rng(seed))(n)
+
+
+def energy(stars: Stars, potential: CompositePotential = POTENTIAL) -> FloatArray:
+    return 0.5 * np.sum(stars.velocity**2, axis=1) + potential.potential(stars.r)
+
+
+def angular_momentum(stars: Stars) -> FloatArray:
+    return np.cross(stars.position, stars.velocity)
+
+
+def components(stars: Stars) -> FloatArray:
+    return spherical_velocity(stars.position, stars.velocity)

@@ -1,0 +1,385 @@
+"""agama against galpy and against this package: potentials, orbits, distribution functions."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import galpy.potential as gp
+import numpy as np
+import pytest
+
+from haloassay.constants import G
+from haloassay.errors import EquilibriumError, InputError
+from haloassay.frames import spherical_velocity
+from haloassay.mocks import make_mock
+from haloassay.mocks.agama_backend import agama_orbits, library
+from haloassay.mocks.agama_mock import make_agama_mock
+from haloassay.mocks.fields import make_field
+from haloassay.mocks.integration import integrate
+from haloassay.mocks.interop import from_agama, from_galpy, to_agama, to_galpy
+from haloassay.mocks.mass_table import MassTable
+from haloassay.mocks.potentials import NFW, Hernquist, make_potential
+
+pytest.importorskip("agama", reason="agama is not installed: its tests are left out")
+pytestmark = pytest.mark.agama
+
+HALO = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
+BARYONS = {"kind": "mwpotential2014-baryons"}
+TRIAXIAL = {
+    "kind": "triaxial-nfw",
+    "m200": 1e12,
+    "c": 10.0,
+    "axis_ratios": [0.8, 0.7],
+    "tilt": [25.0, 40.0, 10.0],
+}
+CLOSED = [
+    HALO,
+    {"kind": "hernquist", "mass": 1e12, "a": 20.0},
+    {"kind": "plummer", "mass": 1e11, "a": 3.0},
+    {"kind": "point-mass", "mass": 1e10},
+    [HALO, {"kind": "hernquist", "mass": 1e10, "a": 0.6, "dark": False}],
+]
+SPLINES = [{"kind": "zhai2018-baryons"}, BARYONS, {"kind": "galpy", "name": "MWPotential2014"}]
+
+
+@pytest.fixture(scope="module")
+def agama():
+    return library()
+
+
+def points(n: int = 200, lo: float = 0.05, hi: float = 400.0) -> np.ndarray:
+    """(n, 3) points in directions of no symmetry."""
+    rng = np.random.default_rng(8)
+    direction = rng.normal(size=(n, 3))
+    direction /= np.linalg.norm(direction, axis=1)[:, None]
+    return direction * np.exp(rng.uniform(np.log(lo), np.log(hi), n))[:, None]
+
+
+def miss(got: np.ndarray, expected: np.ndarray) -> float:
+    """Largest relative difference of forces (N, 3)."""
+    size = np.linalg.norm(expected, axis=1)
+    return float(np.max(np.linalg.norm(got - expected, axis=1) / size))
+
+
+def monopole_force(potential, x: np.ndarray) -> np.ndarray:
+    r = np.linalg.norm(x, axis=1)
+    return -(G * potential.enclosed_mass(r) / r**3)[:, None] * x
+
+
+def galpy_force(pot, x: np.ndarray) -> np.ndarray:
+    """(N, 3) Cartesian forces [(km/s)^2/kpc] of a galpy potential."""
+    R, phi = np.hypot(x[:, 0], x[:, 1]), np.arctan2(x[:, 1], x[:, 0])
+    rows = []
+    for a, b, c in zip(R, phi, x[:, 2], strict=True):
+        where = {"R": a / pot._ro, "z": c / pot._ro, "phi": b, "use_physical": False}
+        radial, turning = pot.Rforce(**where), pot.phitorque(**where) / (a / pot._ro)
+        cos, sin = np.cos(b), np.sin(b)
+        along_y = radial * sin + turning * cos
+        rows.append([radial * cos - turning * sin, along_y, pot.zforce(**where)])
+    return np.array(rows, dtype=float) * pot._vo**2 / pot._ro
+
+
+class TestPotentials:
+    @pytest.mark.parametrize("spec", CLOSED, ids=str)
+    def test_closed_forms_have_the_same_forces_to_rounding(self, spec) -> None:
+        potential, x = make_potential(spec), points()
+        assert miss(to_agama(potential).force(x), monopole_force(potential, x)) < 1e-12
+
+    @pytest.mark.parametrize("spec", [*CLOSED, *SPLINES], ids=str)
+    def test_monopoles_have_the_forces_that_the_mock_moves_in(self, spec) -> None:
+        potential, x = make_potential(spec), points()
+        pot = to_agama(potential, monopole=True)
+        # galpy's potentials come as a table, whose second derivative is good to 1e-7
+        limit = 1e-7 if spec in SPLINES[2:] else 2e-9
+        assert miss(pot.force(x), monopole_force(potential, x)) < limit
+        r = np.linalg.norm(x, axis=1)
+        ours = potential.potential(r)
+        np.testing.assert_allclose(pot.potential(x), ours, rtol=1e-7)
+        np.testing.assert_allclose(pot.enclosedMass(r), potential.enclosed_mass(r), rtol=3e-4)
+
+    @pytest.mark.parametrize(
+        ("spec", "limit"), [([HALO, BARYONS], 1e-8), (TRIAXIAL, 1e-6)], ids=["disc", "triaxial"]
+    )
+    def test_three_codes_have_one_field(self, spec, limit: float) -> None:
+        """Flattened and tilted: galpy's quadrature, agama's expansion, and our own field."""
+        potential, x = make_potential(spec), points(60, 1.0, 200.0)
+        agama_force = to_agama(potential).force(x)
+        assert miss(agama_force, galpy_force(to_galpy(potential), x)) < limit
+        assert miss(make_field(potential).acceleration(x), agama_force) < 2e-6
+
+    @pytest.mark.parametrize("spec", CLOSED, ids=str)
+    def test_there_and_back(self, spec) -> None:
+        potential = make_potential(spec)
+        back = from_agama(to_agama(potential))
+        assert [type(c) for c in back.components] == [type(c) for c in potential.components]
+        r = np.geomspace(1e-3, 1e4, 30)
+        np.testing.assert_allclose(back.enclosed_mass(r), potential.enclosed_mass(r), rtol=1e-10)
+
+    def test_galpy_to_agama_and_back(self) -> None:
+        milky_way = from_galpy(gp.MWPotential2014, ro=8.0, vo=220.0)
+        around = from_agama(to_agama(milky_way))
+        r = np.geomspace(0.1, 300.0, 20)
+        np.testing.assert_allclose(around.enclosed_mass(r), milky_way.enclosed_mass(r), rtol=1e-6)
+        assert around.virial().m200 == pytest.approx(milky_way.virial().m200, rel=1e-9)
+
+    def test_all_else_is_averaged(self, agama) -> None:
+        """A flattened spheroid, an off-centre sphere, a disc: by the flux, against agama's own masses."""
+        flat = agama.Potential(type="Dehnen", gamma=1, mass=1e11, scaleRadius=5, axisRatioZ=0.6)
+        disc = agama.Potential(type="MiyamotoNagai", mass=5e10, scaleRadius=3, scaleHeight=0.3)
+        mock = from_agama(agama.Potential(flat, disc))
+        (table,) = mock.components
+        assert isinstance(table, MassTable)
+        r = np.array([1.0, 8.0, 50.0])
+        own = flat.enclosedMass(r) + disc.enclosedMass(r)
+        np.testing.assert_allclose(table.enclosed_mass(r), own, rtol=1e-3)
+        shifted = agama.Potential(type="Plummer", mass=1e11, scaleRadius=1, center=[0.1, 0.2, 0.2])
+        assert isinstance(from_agama(shifted).components[0], MassTable)
+        far = float(from_agama(shifted).enclosed_mass(1e3))
+        assert far == pytest.approx(1e11, rel=1e-5)
+
+    def test_a_cusp_that_is_no_hernquist_sphere_is_not_taken_for_one(self, agama) -> None:
+        steeper = agama.Potential(type="Dehnen", gamma=1.2, mass=1e11, scaleRadius=5)
+        assert isinstance(from_agama(steeper).components[0], MassTable)
+        hernquist = agama.Potential(type="Dehnen", gamma=1, mass=1e11, scaleRadius=5)
+        (component,) = from_agama(hernquist, dark=(True,)).components
+        assert isinstance(component, Hernquist)
+        assert component.dark
+        assert from_agama(hernquist, dark=(False,)).components[0].dark is False
+
+    def test_an_nfw_sphere_that_is_not_dark_is_a_table(self, agama) -> None:
+        halo = agama.Potential(type="NFW", mass=1e12, scaleRadius=20)
+        assert isinstance(from_agama(halo).components[0], NFW)
+        assert isinstance(from_agama(halo, dark=(False,)).components[0], MassTable)
+        with pytest.raises(InputError, match="one value for each of 1"):
+            from_agama(halo, dark=(True, True))
+
+    def test_what_cannot_be_converted_is_named(self, agama) -> None:
+        bar = {"type": "Dehnen", "mass": 1e10, "scaleRadius": 2, "axisRatioY": 0.5}
+        rotating = agama.Potential(**bar, rotation=[[0.0, 0.0], [1.0, 40.0]])
+        with pytest.raises(InputError, match="Rotating Dehnen changes with time"):
+            from_agama(rotating)
+        with pytest.raises(InputError, match=r"expected an agama potential \(got dict\)"):
+            from_agama(bar)
+        with pytest.raises(InputError, match=r"UniformAcceleration.*not positive"):
+            from_agama(agama.Potential(type="UniformAcceleration", file="0,0,1"))
+        with pytest.raises(InputError, match="monopole=True"):
+            to_agama(make_potential(SPLINES[2]))
+
+    def test_units_are_asked_for(self, agama) -> None:
+        with pytest.warns(RuntimeWarning, match="setUnits"):
+            agama.setUnits()
+        try:
+            with pytest.raises(InputError, match="agama has no units"):
+                from_agama(agama.Potential(type="NFW", mass=1, scaleRadius=1))
+            with pytest.warns(RuntimeWarning, match="setUnits"):
+                agama.setUnits(length=1, velocity=1, mass=1e10)
+            with pytest.raises(InputError, match="other units"):
+                to_agama(make_potential(HALO))
+        finally:
+            with pytest.warns(RuntimeWarning, match="setUnits"):
+                agama.setUnits(length=1, velocity=1, mass=1)
+
+
+class TestOrbits:
+    def test_two_integrators_bring_stars_to_one_place(self) -> None:
+        potential = make_potential([HALO, BARYONS])
+        rng = np.random.default_rng(2)
+        x, v = points(200, 5.0, 60.0), rng.normal(0.0, 100.0, (200, 3))
+        times = rng.uniform(0.0, 2.0, 200)
+        theirs = agama_orbits(to_agama(potential), x, v, 0.0, times, 1e-10)
+        ours = integrate(make_field(potential), x, v, 0.0, times, 1e-11)
+        assert not theirs.stuck.any()
+        distance = np.linalg.norm(theirs.position - ours.position, axis=1)
+        assert np.median(distance) < 1e-4
+        assert np.percentile(distance, 95) < 1e-2
+        assert np.median(np.linalg.norm(theirs.velocity - ours.velocity, axis=1)) < 1e-2
+
+    def test_backwards_and_nowhere(self) -> None:
+        pot = to_agama(make_potential(HALO))
+        x, v = points(20, 5.0, 60.0), np.full((20, 3), 60.0)
+        there = agama_orbits(pot, x, v, 0.0, 1.0, 1e-12)
+        back = agama_orbits(pot, there.position, there.velocity, 1.0, 0.0, 1e-12)
+        np.testing.assert_allclose(back.position, x, atol=1e-5)
+        np.testing.assert_array_equal(agama_orbits(pot, x, v, 0.5, 0.5).position, x)
+        some = agama_orbits(pot, x, v, 0.0, np.arange(20) % 2, 1e-12)
+        np.testing.assert_array_equal(some.position[::2], x[::2])
+        np.testing.assert_allclose(some.position[1::2], there.position[1::2], rtol=1e-9)
+        one = agama_orbits(pot, x[0], v[0], 0.0, 1.0, 1e-12)
+        np.testing.assert_allclose(one.position, there.position[:1], rtol=1e-9)
+        with pytest.raises(InputError, match="no finite place"):
+            agama_orbits(pot, x * np.nan, v, 0.0, 1.0)
+        with pytest.raises(InputError, match=r"\(N, 3\)"):
+            agama_orbits(pot, x[:, :2], v[:, :2], 0.0, 1.0)
+        with pytest.raises(InputError, match="tolerance"):
+            agama_orbits(pot, x, v, 0.0, 1.0, 1.0)
+
+
+RANGE = [3.0, 60.0]
+HERNQUIST_TRACERS = {"kind": "hernquist", "a": 12.0}
+
+
+def shells(stars, mock, edges=(4.0, 8.0, 16.0, 32.0, 50.0)):
+    """Dispersions, beta and mean v_phi of each shell, with their Monte Carlo errors, beside the truth."""
+    v = spherical_velocity(stars.position, stars.velocity)
+    for lo, hi in pairwise(edges):
+        members = stars.select((stars.r >= lo) & (stars.r < hi))
+        u = v[(stars.r >= lo) & (stars.r < hi)]
+        n, sigma = len(u), u.std(axis=0)
+        assert n > 1000
+        # of the fourth moment, which is not a Gaussian's
+        errors = 0.5 * np.sqrt(((u - u.mean(axis=0)) ** 4).mean(axis=0) / sigma**4 - 1) / np.sqrt(n)
+        truth = [
+            mock.truth.value(f"sigma_{c}", r_lo=lo, r_hi=hi, r=np.sqrt(lo * hi), stars=members)
+            for c in ("r", "theta", "phi")
+        ]
+        rotation = mock.truth.value(
+            "mean_v_phi", r_lo=lo, r_hi=hi, r=np.sqrt(lo * hi), stars=members
+        )
+        yield n, sigma, errors * sigma, np.array(truth), u[:, 2].mean(), rotation
+
+
+class TestMocks:
+    @pytest.mark.parametrize(
+        "beta",
+        [0.0, 0.4, -0.5, {"kind": "osipkov-merritt", "r_a": 25.0}],
+        ids=["0", "0.4", "-0.5", "osipkov"],
+    )
+    def test_quasi_spherical_stars_have_jeans_moments(self, beta) -> None:
+        """agama's inversion and draws against our Jeans solution, and against our own equilibrium's draws."""
+        spec = {"potential": HALO, "density": HERNQUIST_TRACERS, "beta": beta, "r_range": RANGE}
+        theirs = make_mock({"kind": "agama", **spec})
+        ours = make_mock({"kind": "equilibrium", **spec})
+        stars = theirs.sample(40_000, np.random.default_rng(5))
+        own = ours.sample(40_000, np.random.default_rng(6))
+        assert len(stars) == 40_000
+        assert stars.r.min() >= RANGE[0]
+        assert stars.r.max() <= RANGE[1]
+        for theirs_, ours_ in zip(shells(stars, theirs), shells(own, ours), strict=True):
+            n, sigma, error, truth, mean, rotation = theirs_
+            np.testing.assert_array_less(np.abs(sigma - truth), 4.0 * error)
+            assert abs(mean - rotation) < 4.0 * sigma[2] / np.sqrt(n)
+            n_own, own_sigma, own_error, own_truth = ours_[:4]
+            np.testing.assert_allclose(truth, own_truth, rtol=5e-3)
+            np.testing.assert_array_less(
+                np.abs(sigma - own_sigma), 4.0 * np.hypot(error, own_error) + 2e-3 * sigma
+            )
+            assert abs(n - n_own) < 4.0 * np.sqrt(n + n_own)
+
+    def test_functions_of_actions_have_the_moments_that_are_stated(self) -> None:
+        """Flattened, rotating: draws against agama's integrals over the distribution function."""
+        mock = make_mock(
+            {
+                "kind": "agama",
+                "potential": HALO,
+                "r_range": RANGE,
+                "distribution": {
+                    "kind": "double-power-law",
+                    "j0": 3000.0,
+                    "slope_in": 2.0,
+                    "slope_out": 5.0,
+                    "coef_jr_in": 1.3,
+                    "coef_jz_in": 0.6,
+                    "coef_jr_out": 1.2,
+                    "coef_jz_out": 0.7,
+                    "rot_frac": -0.5,
+                },
+            }
+        )
+        stars = mock.sample(40_000, np.random.default_rng(5))
+        for n, sigma, error, truth, mean, rotation in shells(stars, mock):
+            # a dispersion about the mean of the shell: it rotates differently at different heights
+            np.testing.assert_array_less(np.abs(sigma - truth), 4.0 * error + 4e-3 * sigma)
+            assert rotation < -5.0  # prograde
+            assert abs(mean - rotation) < 4.0 * sigma[2] / np.sqrt(n) + 0.2
+        counts, edges = np.histogram(stars.r, np.geomspace(*RANGE, 9))
+        r = np.sqrt(edges[1:] * edges[:-1])
+        shell = 4.0 * np.pi * r**3 * np.log(edges[1:] / edges[:-1])
+        expected = mock.truth.profile("density", r) * shell * len(stars)
+        np.testing.assert_allclose(counts, expected, rtol=0.06)
+
+    def test_draws_are_those_of_their_seed(self) -> None:
+        mock = make_mock(
+            {
+                "kind": "agama",
+                "potential": HALO,
+                "density": HERNQUIST_TRACERS,
+                "beta": 0.0,
+                "r_range": RANGE,
+            }
+        )
+        first, again = (mock.sample(2000, np.random.default_rng(1)) for _ in range(2))
+        np.testing.assert_array_equal(first.position, again.position)
+        np.testing.assert_array_equal(first.feh, again.feh)
+        draw = mock.sampler(np.random.default_rng(1))
+        np.testing.assert_array_equal(draw(2000).position, first.position)
+        assert not np.any(np.isin(draw(2000).position[:, 0], first.position[:, 0]))
+        assert len(draw(0)) == 0
+
+    def test_a_wish_without_a_distribution_function_is_refused(self) -> None:
+        """A core in a cusp has none that is isotropic: agama would set the negative part to zero."""
+        plummer = {"kind": "plummer", "a": 15.0}
+        mock = make_mock(
+            {
+                "kind": "agama",
+                "potential": HALO,
+                "density": plummer,
+                "beta": 0.0,
+                "r_range": [1.0, 60.0],
+            }
+        )
+        with pytest.raises(EquilibriumError, match=r"misses at 1 to .* kpc.*tolerance 0\.02"):
+            mock.prepare()
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"beta": {"kind": "table", "r": [1, 9], "beta": [0, 0.5]}}, "beta: .*osipkov-merritt"),
+            ({"density": None}, "key 'density' is missing"),
+            ({"potential": None}, "key 'potential' is missing"),
+            ({"rotation": 0.5}, "unknown setting 'rotation'"),
+            ({"r_range": [9.0, 3.0]}, "r_range must rise"),
+            ({"distribution": {"kind": "schwarzschild"}}, "unknown distribution 'schwarzschild'"),
+            (
+                {"distribution": {"kind": "quasi-spherical", "beta0": 1.0}},
+                "unknown setting 'beta0'",
+            ),
+            ({"distribution": {"j0": 1.0}}, "key 'kind'"),
+            (
+                {
+                    "distribution": {
+                        "kind": "double-power-law",
+                        "j0": 1,
+                        "slope_in": 1,
+                        "slope_out": 5,
+                    }
+                },
+                "takes no 'density'",
+            ),
+        ],
+    )
+    def test_bad_settings_are_refused_by_name(self, changes, message: str) -> None:
+        spec = {"kind": "agama", "potential": HALO, "density": HERNQUIST_TRACERS, "beta": 0.0}
+        spec = {key: value for key, value in (spec | changes).items() if value is not None}
+        with pytest.raises(InputError, match=message) as caught:
+            make_agama_mock(spec, "mock")
+        assert str(caught.value).startswith("mock")
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"j0": -1.0}, "j0 must be positive"),
+            ({"slope_in": 3.0}, "slope_in must be below 3"),
+            ({"slope_out": 2.5}, "slope_out must be above 3"),
+            ({"coef_jr_in": 2.0, "coef_jz_in": 1.5}, "coef_jr_in and coef_jz_in"),
+            ({"rot_frac": 2.0}, "rot_frac"),
+        ],
+    )
+    def test_functions_of_actions_are_checked(self, changes, message: str) -> None:
+        own = {
+            "kind": "double-power-law",
+            "j0": 3000.0,
+            "slope_in": 2.0,
+            "slope_out": 5.0,
+        } | changes
+        with pytest.raises(InputError, match=message):
+            make_agama_mock({"kind": "agama", "potential": HALO, "distribution": own}, "mock")

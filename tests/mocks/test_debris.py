@@ -1,0 +1,252 @@
+"""Debris: every kind stands at its fraction, with its flag and its chemistry, and says when it cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from debris_samples import POTENTIAL, R_RANGE, components, one
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from haloassay.errors import InputError
+from haloassay.mocks import make_mock
+from haloassay.mocks.contaminated import ContaminatedMock
+from haloassay.mocks.debris import KINDS, Debris, contaminate, make_debris
+from haloassay.mocks.potentials import make_potential
+from haloassay.mocks.stars import Stars
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("HALOASSAY_CACHE", str(folder))
+        yield folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_gives_as_many_stars_as_asked_where_the_mock_has_them(kind: str) -> None:
+    debris: Debris = one(kind)
+    debris.prepare(POTENTIAL, R_RANGE)
+    draw = debris.sampler(POTENTIAL, R_RANGE, np.random.default_rng(3))
+    first, second = draw(500), draw(400)
+    assert (len(first), len(second), len(draw(0))) == (500, 400, 0)
+    for stars in (first, second):
+        assert np.all((stars.r >= R_RANGE[0] * (1 - 1e-9)) & (stars.r <= R_RANGE[1] * (1 + 1e-9)))
+        assert np.isfinite(stars.velocity).all()
+        for abundance, wanted in ((stars.feh, debris.feh), (stars.alpha_fe, debris.alpha_fe)):
+            assert abundance.mean() == pytest.approx(
+                wanted.mean, abs=4.0 * float(wanted.sigma) / np.sqrt(len(stars))
+            )
+    again = debris.sampler(POTENTIAL, R_RANGE, np.random.default_rng(3))(500)
+    np.testing.assert_array_equal(again.velocity, first.velocity)
+    assert len(np.unique(np.concatenate([first.position, second.position]), axis=0)) == 900
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_name_and_membership_are_in_the_origin(kind: str) -> None:
+    assert (one(kind).origin.name, one(kind).origin.member) == (kind, kind in ("shells", "gse"))
+    named = one(kind, name="clump", member=True)
+    assert (named.origin.name, named.origin.member) == ("clump", True)
+
+
+# Mixing
+
+
+def smooth(n_origins: int = 1) -> Any:
+    rng = np.random.default_rng(11)
+
+    def sample(n: int) -> Stars:
+        origin = rng.integers(0, n_origins, n)
+        position = 20.0 + rng.standard_normal((n, 3))
+        return Stars.of(position, 100.0 * rng.standard_normal((n, 3)), -1.3, np.nan, origin)
+
+    return sample
+
+
+THREE: list[dict[str, Any]] = [
+    {"kind": "thick-disc", "fraction": 0.2},
+    {"kind": "unbound", "fraction": 0.01},
+    {"kind": "blunders", "fraction": 0.05, "name": "bad"},
+]
+
+
+def test_fractions_are_those_asked_for_and_counts_are_multinomial() -> None:
+    draw = contaminate(
+        smooth(2), make_debris(THREE), POTENTIAL, R_RANGE, np.random.default_rng(2), first_origin=2
+    )
+    calls, n = 200, 500
+    counts = np.array([np.bincount(draw(n).origin, minlength=5) for _ in range(calls)])
+    shares = np.array([0.37, 0.37, 0.2, 0.01, 0.05])
+    noise = np.sqrt(n * shares * (1.0 - shares))
+    assert np.all(np.abs(counts.mean(axis=0) - n * shares) < 4.0 * noise / np.sqrt(calls))
+    np.testing.assert_allclose(counts.std(axis=0), noise, rtol=4.0 / np.sqrt(2.0 * calls))
+
+
+def test_stars_come_in_no_order() -> None:
+    draw = contaminate(smooth(), make_debris(THREE), POTENTIAL, R_RANGE, np.random.default_rng(2))
+    origin = draw(20_000).origin
+    place = np.arange(len(origin)) / len(origin)
+    for k, fraction in enumerate((0.74, 0.2, 0.01, 0.05)):
+        noise = np.sqrt(1.0 / (12.0 * 20_000 * fraction))
+        assert abs(place[origin == k].mean() - 0.5) < 4.0 * noise
+    neighbours = np.mean(origin[1:] == origin[:-1])
+    expected = 0.74**2 + 0.2**2 + 0.01**2 + 0.05**2
+    assert abs(neighbours - expected) < 4.0 * np.sqrt(expected * (1.0 - expected) / 20_000)
+
+
+def test_debris_has_no_abundance_that_the_halo_has_not() -> None:
+    draw = contaminate(smooth(), make_debris(THREE), POTENTIAL, R_RANGE, np.random.default_rng(2))
+    stars = draw(1000)
+    assert np.isfinite(stars.feh).all()
+    assert np.isnan(stars.alpha_fe).all()
+    assert stars.feh[stars.origin == 1].mean() > -0.8
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.floats(0.0, 0.33, exclude_max=True), min_size=0, max_size=3),
+    st.integers(0, 60),
+    st.integers(0, 2**32),
+)
+def test_any_fractions_give_the_number_asked_for(fractions: list[float], n: int, seed: int) -> None:
+    spec = [{"kind": "blunders", "fraction": f, "name": str(k)} for k, f in enumerate(fractions)]
+    rng = np.random.default_rng(seed)
+    stars = contaminate(smooth(), make_debris(spec), POTENTIAL, R_RANGE, rng)(n)
+    assert len(stars) == n
+    assert set(stars.origin) <= {0, *(k + 1 for k, f in enumerate(fractions) if f > 0.0)}
+
+
+# The mock with debris in it
+
+
+def contaminated(spec: list[dict[str, Any]]) -> ContaminatedMock:
+    halo = make_mock(
+        {
+            "kind": "equilibrium",
+            "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
+            "density": {"kind": "nfw", "r_s": 20.0},
+            "beta": {"kind": "constant", "beta": 0.0},
+            "r_range": [4.0, 200.0],
+        }
+    )
+    potential = make_potential({"kind": "nfw", "m200": 1e12, "c": 12.0})
+    return ContaminatedMock(halo, make_debris(spec), potential, (4.0, 200.0))
+
+
+def test_truth_is_of_the_members_alone() -> None:
+    spec = [
+        {"kind": "gse", "fraction": 0.2, "size": 3000},
+        {"kind": "blunders", "fraction": 0.1},
+    ]
+    mock = contaminated(spec)
+    mock.prepare()
+    assert [(o.name, o.member) for o in mock.origins[1:]] == [("gse", True), ("blunders", False)]
+    stars = mock.sample(10_000, np.random.default_rng(1))
+    member = np.array([o.member for o in mock.origins])[stars.origin]
+    v, r = components(stars), stars.r
+    lo, hi = 15.0, 30.0
+    inside = member & (r > lo) & (r < hi)
+    for name, column in (("sigma_r", 0), ("sigma_phi", 2)):
+        measured, true = (
+            v[inside, column].std(),
+            mock.truth.value(name, np.nan, lo, hi, stars.select(inside)),
+        )
+        assert measured == pytest.approx(true, rel=4.0 / np.sqrt(2.0 * inside.sum()))
+    # the cloud is radial, the halo is not
+    assert mock.truth.value("beta", np.nan, lo, hi, stars.select(inside)) > 0.1
+    share = inside.sum() / len(stars)
+    x = np.linspace(np.log(lo), np.log(hi), 2000)
+    counted = np.sum(4.0 * np.pi * np.exp(3.0 * x) * mock.truth.tracers.density(np.exp(x)))
+    # the density of the halo's own 0.7 of the stars is normalised to one
+    assert 0.7 * counted * (x[1] - x[0]) == pytest.approx(
+        share, abs=4.0 * np.sqrt(share * (1.0 - share) / len(stars)) + 0.002
+    )
+
+
+def test_debris_without_a_share_leaves_the_stars_of_the_mock_as_they_are() -> None:
+    mock = contaminated([{"kind": "thick-disc", "fraction": 0.0}])
+    with_debris = mock.sample(1000, np.random.default_rng(3))
+    without = mock.mock.sample(1000, np.random.default_rng(3))
+    np.testing.assert_array_equal(np.sort(with_debris.r), np.sort(without.r))
+
+
+def test_truth_of_a_mock_with_contaminants_only_is_the_mocks_own() -> None:
+    mock = contaminated([{"kind": "thick-disc", "fraction": 0.2}, {"kind": "gse", "fraction": 0.0}])
+    assert mock.truth is mock.mock.truth
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ([{"kind": "strem", "fraction": 0.1}], r"mock.debris.0: .*did you mean 'stream'"),
+        ([{"kind": "stream"}], r"mock.debris.0: setting 'fraction' is missing"),
+        ([{"fraction": 0.1}], r"mock.debris.0: key 'kind' is missing"),
+        ([{"kind": "gse", "fraction": 1.0}], r"fraction must be in \[0, 1\)"),
+        ([{"kind": "gse", "fraction": -0.1}], r"fraction must be in \[0, 1\)"),
+        (
+            [{"kind": "gse", "fraction": 0.6}, {"kind": "shells", "fraction": 0.4}],
+            "sum to less than 1",
+        ),
+        ([{"kind": "gse", "fraction": 0.1}, {"kind": "gse", "fraction": 0.1}], "appears 2 times"),
+        ({"kind": "gse", "fraction": 0.1}, "mock.debris: expected a list"),
+        ([{"kind": "stream", "fraction": 0.1, "progenitor": "gd1"}], "sagittarius"),
+        ([{"kind": "stream", "fraction": 0.1, "size": 3}], "size must be 100"),
+        (
+            [{"kind": "shells", "fraction": 0.1, "pericentre": 50.0}],
+            "pericentre and apocentre must rise",
+        ),
+        ([{"kind": "gse", "fraction": 0.1, "age": 20.0}], "age must be at most 14"),
+        (
+            [{"kind": "thick-disc", "fraction": 0.1, "scale_height": 0.0}],
+            "scale_height must be positive",
+        ),
+        ([{"kind": "monoceros", "fraction": 0.1, "ring": [25.0, 15.0]}], "ring must rise"),
+        ([{"kind": "unbound", "fraction": 0.1, "speed": [0.9, 1.5]}], "speed must rise from 1"),
+        ([{"kind": "unbound", "fraction": 0.1, "slope": 2.0}], "slope must be negative"),
+        ([{"kind": "blunders", "fraction": 0.1, "v_max": 0.0}], "v_max must be"),
+        ([{"kind": "blunders", "fraction": 0.1, "name": ""}], "name must not be empty"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(spec: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        make_debris(spec)
+    assert str(caught.value).startswith("mock.debris")
+    assert "\n" not in str(caught.value)
+
+
+#: Escape speed [km/s] at 20 kpc.
+ESCAPE = np.sqrt(-2.0 * float(POTENTIAL.potential(20.0)))
+
+
+def progenitor(x: float, v: float) -> dict[str, Any]:
+    return {"position": [x, 0.0, 0.0], "velocity": [0.0, v, 0.0], "mass": 1e8, "age": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "r_range", "message"),
+    [
+        (
+            "stream",
+            {"progenitor": progenitor(20.0, 900.0)},
+            R_RANGE,
+            f"not bound: 900 km/s at 20 kpc, where the escape speed is {ESCAPE:.0f} km/s",
+        ),
+        ("stream", {"progenitor": progenitor(20.0, 180.0)}, (60.0, 90.0), "dissolves between"),
+        ("shells", {}, (150.0, 200.0), "only .* of its 1500 stars are between"),
+        ("gse", {"sigma": 3000.0}, R_RANGE, "of its 1500 stars are bound; sigma"),
+        ("monoceros", {}, (30.0, 200.0), "no stars between the radii"),
+        ("monoceros", {}, (2.0, 10.0), "no stars between the radii"),
+    ],
+)
+def test_debris_that_cannot_be_is_refused(
+    kind: str, spec: dict[str, Any], r_range: tuple[float, float], message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        one(kind, **spec).prepare(POTENTIAL, r_range)
+    assert str(caught.value).startswith(f"debris '{kind}'")

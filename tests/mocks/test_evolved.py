@@ -1,0 +1,144 @@
+"""Halos that are shaped, mixed, and pulled by the LMC: what is drawn, and what is then true."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from haloassay.errors import InputError
+from haloassay.frames import spherical_velocity
+from haloassay.mocks import make_mock
+from haloassay.mocks.evolved import EvolvedHalo
+
+ROUND: dict[str, Any] = {
+    "kind": "equilibrium",
+    "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
+    "density": {"kind": "power-law", "slope": -3.5},
+    "r_range": [10.0, 100.0],
+    "population": {"size": 6000, "time": 1.0, "drift_time": 0.5, "tolerance": 1e-6},
+}
+TWO = [
+    {
+        "name": "accreted",
+        "beta": 0.6,
+        "fraction": 0.7,
+        "shape": {"axis_ratios": [0.8, 0.6], "tilt": [0.0, 25.0, 0.0]},
+    },
+    {
+        "name": "in-situ",
+        "beta": 0.0,
+        "density": {"kind": "power-law", "slope": -4.5},
+        "rotation": -0.5,
+    },
+]
+
+
+@pytest.fixture(scope="module")
+def shaped() -> EvolvedHalo:
+    mock = make_mock({**ROUND, "populations": TWO})
+    assert isinstance(mock, EvolvedHalo)
+    mock.prepare()
+    return mock
+
+
+def test_population_has_the_size_range_and_shares_that_were_asked_for(shaped: EvolvedHalo) -> None:
+    stars = shaped.population.stars
+    n = len(stars)
+    assert n == pytest.approx(6000, rel=0.1)
+    assert stars.r.min() >= 10.0
+    assert stars.r.max() < 100.0
+    # shape changes and mixing move some stars across the ends of the range
+    assert np.mean(stars.origin == 0) == pytest.approx(0.7, abs=0.03)
+
+
+def test_populations_keep_their_shape_and_their_rotation(shaped: EvolvedHalo) -> None:
+    stars = shaped.population.stars
+    accreted, in_situ = (stars.select(stars.origin == k) for k in (0, 1))
+    spread = np.linalg.eigvalsh(np.cov((accreted.position / accreted.r[:, None]).T))
+    assert spread[0] < 0.75 * spread[2]
+    v_phi = spherical_velocity(in_situ.position, in_situ.velocity)[:, 2]
+    assert v_phi.mean() < -20.0
+    still = spherical_velocity(accreted.position, accreted.velocity)[:, 2]
+    assert abs(still.mean()) < 4 * still.std() / np.sqrt(len(still))
+
+
+def test_truth_is_measured_in_the_population_and_masses_are_exact(shaped: EvolvedHalo) -> None:
+    truth, stars = shaped.truth, shaped.population.stars
+    potential = shaped.base.potential
+    assert truth.value("enclosed_mass", 30.0) == potential.enclosed_mass(30.0)
+    inside = stars.select((stars.r >= 15.0) & (stars.r < 40.0))
+    velocity = spherical_velocity(inside.position, inside.velocity)
+    expected = truth.value("sigma_r", r_lo=15.0, r_hi=40.0, stars=stars)
+    assert velocity[:, 0].std() == pytest.approx(expected, rel=4 / np.sqrt(2 * len(inside)))
+    assert truth.local is not None
+    assert np.isnan(truth.value("asymmetry", 30.0))
+    assert np.isfinite(truth.local_value("sigma_r", inside))
+
+
+def test_a_realization_draws_no_star_twice_and_the_next_run_finds_the_population(
+    shaped: EvolvedHalo,
+) -> None:
+    draw = shaped.sampler(np.random.default_rng(1))
+    stars = np.concatenate([draw(1000).position, draw(1500).position])
+    assert len(np.unique(stars, axis=0)) == 2500
+    again = make_mock({**ROUND, "populations": TWO})
+    np.testing.assert_array_equal(again.sample(100, np.random.default_rng(1)).position, stars[:100])
+
+
+def test_an_lmc_without_mass_is_none_and_one_with_mass_makes_a_dipole() -> None:
+    spec = {**ROUND, "beta": 0.3, "r_range": [30.0, 100.0]}
+    spec["population"] = {**ROUND["population"], "size": 12000}
+    none, light = (
+        make_mock({**spec, "lmc": {"mass": mass, "time": 3.0}}) for mass in (0.0, 1.5e11)
+    )
+    assert none.truth.value("mu_dipole", 60.0) == 0.0
+    # 1.5e11 Msun: tens of km/s beyond 60 kpc, stars coming from the south
+    assert light.truth.value("mu_dipole", 80.0) < -15.0
+    assert light.truth.value("apex_b", 80.0) < -30.0
+    assert light.truth.value("mean_v_r_north", 80.0) > light.truth.value("mean_v_r_south", 80.0)
+    compressed = make_mock(
+        {**spec, "lmc": {"mass": 1.5e11, "time": 3.0}, "painted": {"mu_compr": 5.0}}
+    )
+    assert compressed.truth.value("mu_compr", 80.0) == pytest.approx(
+        light.truth.value("mu_compr", 80.0) + 5.0
+    )
+    assert light.truth.value("enclosed_mass", 60.0) == none.truth.value("enclosed_mass", 60.0)
+
+
+def test_a_field_painted_on_a_shaped_halo_adds_to_its_moments(shaped: EvolvedHalo) -> None:
+    field = {"mu_compr": -20.0, "mean_v": [0.0, 0.0, 30.0]}
+    painted = make_mock({**ROUND, "populations": TWO, "painted": field})
+    truth, bare = painted.truth, shaped.truth
+    assert truth.value("mean_v_phi", 30.0) == pytest.approx(bare.value("mean_v_phi", 30.0) + 30.0)
+    assert truth.value("sigma_phi", 30.0) == pytest.approx(bare.value("sigma_phi", 30.0))
+    assert truth.value("mu_compr", 30.0) == -20.0
+    part = shaped.population.stars.select(np.arange(50))
+    assert truth.local_value("mean_v_r", part) == pytest.approx(
+        bare.local_value("mean_v_r", part) - 20.0
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"kind": "local-jeans-gaussian"}, "need kind = 'equilibrium'"),
+        ({"shape": {"axis_ratios": [1.4, 0.5]}}, "axis ratios"),
+        ({"shape": {"axis_ratios": [0.8, 0.0]}}, "axis ratios"),
+        ({"lmc": {"mass": -1.0}}, "mass"),
+        ({"lmc": 3}, r"mock\.lmc: expected a table"),
+        ({"population": {"size": 0}}, "size"),
+        ({"debris": [{"kind": "thick-disk"}]}, "thick-disc"),
+    ],
+)
+def test_what_cannot_be_evolved_is_refused(change: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        make_mock({**ROUND, "beta": 0.0, **change})
+
+
+def test_a_survey_of_more_stars_than_there_are_is_told_so(shaped: EvolvedHalo) -> None:
+    draw = shaped.sampler(np.random.default_rng(1))
+    assert len(draw(10_000)) == shaped.population.size
+    with pytest.raises(InputError, match=r"mock\.population\.size"):
+        draw(1)
