@@ -81,15 +81,18 @@ class Catalogue:
 
     def __getitem__(self, name: str) -> FloatArray:
         if name not in self.columns:
-            raise InputError(
-                f"{self.origin}: column {name!r} is missing (has: {', '.join(self.columns)})"
-            )
+            raise self._missing(name)
         return self.columns[name]
+
+    def _missing(self, name: str) -> InputError:
+        return InputError(
+            f"{self.origin}: column {name!r} is missing (has: {', '.join(self.columns)})"
+        )
 
     def __contains__(self, name: str) -> bool:
         return name in self.columns
 
-    def select(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Catalogue:
+    def select(self, which: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Catalogue:
         """Catalogue of some of the rows."""
         return Catalogue(
             {k: v[which] for k, v in self.columns.items()}, self.sun, self.origin, self.dropped
@@ -101,16 +104,19 @@ class Catalogue:
         return HELIOCENTRIC[0] in self.columns
 
     @cached_property
-    def _cartesian(self) -> tuple[FloatArray, FloatArray]:
-        if self.heliocentric:
-            ra, dec, distance, pmra, pmdec, vlos = (self[name] for name in HELIOCENTRIC)
-            position, velocity = frames.heliocentric_to_galactocentric(
-                ra, dec, distance, pmra, pmdec, vlos, sun=self.sun
-            )
+    def _cartesian(self) -> tuple[FloatArray, FloatArray | None]:
+        """Positions, and velocities where the columns for them are there."""
+        names = HELIOCENTRIC if self.heliocentric else GALACTOCENTRIC
+        moving = all(name in self for name in names[3:])
+        columns = [self[name] for name in names[: 6 if moving else 3]]
+        if not self.heliocentric:
+            position, velocity = np.stack(columns[:3], axis=1), np.stack(columns[-3:], axis=1)
         else:
-            position = np.stack([self[name] for name in GALACTOCENTRIC[:3]], axis=1)
-            velocity = np.stack([self[name] for name in GALACTOCENTRIC[3:]], axis=1)
-        return _read_only(position), _read_only(velocity)
+            still = [np.zeros(len(self))] * (6 - len(columns))
+            position, velocity = frames.heliocentric_to_galactocentric(
+                *columns, *still, sun=self.sun
+            )
+        return _read_only(position), _read_only(velocity) if moving else None
 
     @property
     def position(self) -> FloatArray:
@@ -119,8 +125,19 @@ class Catalogue:
 
     @property
     def velocity(self) -> FloatArray:
-        """(N, 3) Galactocentric Cartesian velocities [km/s]."""
-        return self._cartesian[1]
+        """(N, 3) Galactocentric Cartesian velocities [km/s].
+
+        Raises
+        ------
+        InputError
+            If the catalogue has positions only, as a survey without line-of-sight velocities.
+        """
+        velocity = self._cartesian[1]
+        if velocity is None:
+            names = (HELIOCENTRIC if self.heliocentric else GALACTOCENTRIC)[3:]
+            missing = next(name for name in names if name not in self)
+            raise self._missing(missing)
+        return velocity
 
     @cached_property
     def r(self) -> FloatArray:

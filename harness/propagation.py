@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numba
 import numpy as np
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
 
 FloatArray = NDArray[np.float64]
+
+
+#: Stars whose observables are laid out side by side at a time: all at once would double the memory of a large survey.
+_SLICE: Final = 65536
 
 
 def spherical_covariance(catalogue: Catalogue) -> FloatArray:
@@ -38,10 +42,13 @@ def spherical_covariance(catalogue: Catalogue) -> FloatArray:
         (N, 3, 3) [(km/s)^2]; singular where fewer than three observables have errors.
     """
     out = np.empty((len(catalogue), 3, 3))
-    if catalogue.heliocentric:
-        _heliocentric_covariance(*_heliocentric(catalogue), out)
-    else:
-        _galactocentric_covariance(*_galactocentric(catalogue), out)
+    for start in range(0, len(catalogue), _SLICE):
+        rows = slice(start, start + _SLICE)
+        part = catalogue.select(rows)
+        if catalogue.heliocentric:
+            _heliocentric_covariance(*_heliocentric(part), out[rows])
+        else:
+            _galactocentric_covariance(*_galactocentric(part), out[rows])
     return out
 
 

@@ -256,3 +256,16 @@ def test_estimators_cannot_change_the_catalogue_they_share():
             array[0] = 0.0
     with pytest.raises(TypeError):
         stars.columns["x"] = np.zeros(1)
+
+
+@pytest.mark.parametrize("names", [HELIOCENTRIC, GALACTOCENTRIC])
+def test_positions_are_known_without_velocities(names: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(3)
+    columns = {name: rng.uniform(10.0, 40.0, 50) for name in names}
+    whole = Catalogue.from_arrays(**columns)
+    columns.pop(names[-1])
+    part = Catalogue.from_arrays(**columns)
+    np.testing.assert_array_equal(part.position, whole.position)
+    np.testing.assert_array_equal(part.r, whole.r)
+    with pytest.raises(InputError, match=f"column {names[-1]!r} is missing"):
+        _ = part.velocity

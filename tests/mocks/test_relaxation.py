@@ -150,7 +150,7 @@ def test_round_equilibrium_stays_as_it_is(base: Callable) -> None:
     mixed = stationarity(stars, relaxed.stars, np.eye(3), INSIDE, 1.0)
     assert mixed.complaint is None
     # drift in units of noise is a standard normal, within four sigma of its scatter
-    squares = np.concatenate([result.drift, mixed.drift]) ** 2
+    squares = np.concatenate([result.drift.ravel(), mixed.drift.ravel()]) ** 2
     assert squares.mean() == pytest.approx(1.0, abs=4 * np.sqrt(2 / (squares.size / 2)))
     _, beta, _ = moment(mixed, "beta")
     assert np.average(beta, weights=mixed.count) == pytest.approx(0.5, abs=0.03)
@@ -170,32 +170,20 @@ def test_noise_is_that_of_repeated_draws(base: Callable) -> None:
     """The influence functions against the scatter of drifts over independent populations."""
     squares = []
     for seed in range(60):
-        stars = base(np.random.default_rng(seed))(3000)
-        moved = Stars.of(*_turned(stars, seed))
+        draw = base(np.random.default_rng(seed))
+        stars, others = draw(3000), draw(1500)
+        # half of them stay, half are others: what is later depends on what was before
+        later = Stars.concatenate([stars.select(slice(1500)), others])
         squares.append(
-            np.mean(stationarity(stars, moved, np.eye(3), INSIDE, 1.0).drift ** 2, axis=1)
+            np.mean(stationarity(stars, later, np.eye(3), INSIDE, 1.0).drift ** 2, axis=1)
         )
     mean, error = np.mean(squares, axis=0), np.std(squares, axis=0) / np.sqrt(len(squares))
-    # nothing has left its shell or changed its v_r
-    unchanged = [QUANTITIES.index(q) for q in ("share", "mean_v_r", "sigma_r")]
-    np.testing.assert_array_equal(mean[unchanged], 0.0)
-    others = [q for q in range(len(QUANTITIES)) if q not in unchanged]
-    assert np.all(np.abs(mean - 1.0)[others] < 4 * error[others])
+    assert np.all(np.abs(mean - 1.0) < 4 * error)
 
 
 def cold(stars: Stars) -> Stars:
     """The same stars too slow to stay where they are."""
     return Stars.of(stars.position, 0.3 * stars.velocity)
-
-
-def _turned(stars: Stars, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Half of the stars as they are, half turned about random axes: correlated with what they were."""
-    from scipy.spatial.transform import Rotation
-
-    turn = Rotation.random(len(stars) // 2, rng=seed)
-    position, velocity = stars.position.copy(), stars.velocity.copy()
-    position[::2], velocity[::2] = turn.apply(position[::2]), turn.apply(velocity[::2])
-    return position, velocity
 
 
 def test_flattened_halo_keeps_flattened_tracers(base: Callable) -> None:
