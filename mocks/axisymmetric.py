@@ -127,12 +127,13 @@ def _tabulate(members: list[Any], ro: float, vo: float) -> FloatArray:
     r = np.exp(LN_R0 + N_CELLS * STEP / N_R * np.arange(N_R + 1))
     cosine = np.minimum(THIN * np.sinh(np.arcsinh(1.0 / THIN) * np.arange(N_W + 1) / N_W), 1.0)
     R, z = np.outer(r, np.sqrt(1.0 - cosine**2)) / ro, np.outer(r, cosine) / ro
-    phi = sum(_potential(m, R.ravel(), z.ravel()) for m in members).reshape(R.shape) * vo**2
+    parts = [_potential(member, R.ravel(), z.ravel()) for member in members]
+    phi = np.sum(parts, axis=0).reshape(R.shape) * vo**2
     if not np.all(np.isfinite(phi)):
         raise InputError("a galpy potential is not finite between 1e-3 and 1e4 kpc")
     i, j = np.arange(N_R + 1), np.arange(N_W + 1)
     # symmetric about the plane, where w = 0
-    ends = ((1, np.zeros(N_R + 1)), "not-a-knot")
+    ends: Any = ((1, np.zeros(N_R + 1)), "not-a-knot")
     by_x = CubicSpline(i, phi, axis=0)(i, 1)
     by_w = CubicSpline(j, phi, axis=1, bc_type=ends)(j, 1)
     by_both = CubicSpline(j, by_x, axis=1, bc_type=ends)(j, 1)

@@ -194,4 +194,4 @@ def _monomials_of(harmonics: Sequence[tuple[int, int]], degree: int) -> FloatArr
     u, v = directions[:, 0] ** 2, directions[:, 2] ** 2
     monomials = np.stack([u**i * v**j for i, j in _exponents(degree)], axis=1)
     values = np.stack([_harmonic(*lm, directions) for lm in harmonics], axis=1)
-    return np.linalg.lstsq(monomials, values, rcond=None)[0].T
+    return np.asarray(np.linalg.lstsq(monomials, values, rcond=None)[0].T, dtype=float)

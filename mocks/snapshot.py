@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from haloassay.cache import Arrays, cached, plain_content
 from haloassay.errors import InputError
-from haloassay.mocks.moments import Moments, Profile, measured_moments
+from haloassay.mocks.moments import Moments, measured_moments
 from haloassay.mocks.potentials import H0, OVERDENSITY, CompositePotential, make_potential
 from haloassay.mocks.snapshot_formats import (
     Content,
@@ -139,13 +139,13 @@ class Snapshot:
             json.loads(arrays["facts"].tobytes()),
         )
         edges = _shell_edges(self.stars.r, self.tracers.r_range)
-        moments = _to_the_edges(measured_moments(self.stars, edges), edges)
+        moments = measured_moments(self.stars, edges)
         return Truth(mass, _from_all_sides(moments) if self.seen_from == "random" else moments)
 
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> Mapping[str, Any]:
-        """Read the file now; raises InputError where it cannot serve. Returns the number of tracers."""
+        """Read the file now; raises InputError where it cannot serve. Returns tracers and digest."""
         _ = self.truth
-        return {"population": len(self.stars)}
+        return {"population": len(self.stars), "digest": self.digest}
 
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Source of tracers from one viewpoint, drawn without replacement.
@@ -285,22 +285,6 @@ def _shell_edges(r: FloatArray, r_range: tuple[float, float]) -> FloatArray:
     if len(edges) > 1:
         edges[-1] = len(fine) - 1
     return fine[edges] if len(edges) > 1 else fine[[0, -1]]
-
-
-def _to_the_edges(moments: Moments, edges: FloatArray) -> Moments:
-    """Moments up to the edges of the outermost shells, constant beyond the median radii of their stars."""
-    lo, hi = moments.r_range
-
-    def extended(profile: Profile) -> Profile:
-        return lambda r: profile(np.clip(r, lo, hi))
-
-    return Moments(
-        extended(moments.density),
-        extended(moments.first),
-        extended(moments.second),
-        extended(moments.feh),
-        (float(edges[0]), float(edges[-1])),
-    )
 
 
 def _from_all_sides(moments: Moments) -> Moments:

@@ -118,8 +118,9 @@ class Stationarity:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, FloatArray]) -> Stationarity:
         """Inverse of :meth:`to_arrays`."""
-        names = ("edges", "count", "before", "after", "noise")
-        return cls(*(arrays[name] for name in names), float(arrays["elapsed"]))
+        edges, count, *moments = (arrays[n] for n in ("edges", "count", "before", "after", "noise"))
+        before, after, noise = moments
+        return cls(edges, count, before, after, noise, float(arrays["elapsed"]))
 
 
 def shell_edges(r: FloatArray, r_range: tuple[float, float]) -> FloatArray:
