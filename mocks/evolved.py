@@ -29,10 +29,15 @@ from haloassay.mocks.truth import Truth
 FloatArray = NDArray[np.float64]
 
 #: Raised when the same settings give other stars, so that old ones on disk are not used.
-_VERSION = 1
+_VERSION = 2
 #: Stars are followed that start this much nearer to the centre, and this much farther from it, than those that
 #: are kept: orbits, and the pull of the LMC, carry them across the ends of the range.
 _INSIDE, _BEYOND = 3.0, 2.5
+#: Stars below the inner end are followed if their energy lets them reach this part of it: potentials that are not round
+#: let some go a little farther than their spherical average.
+_MARGIN = 0.8
+#: Stars that tell which share of those followed will be kept.
+_TRIAL = 20_000
 #: Shells of the truth's profiles at most, and stars that a shell should have.
 _MOST_SHELLS, _STARS_A_SHELL = 40, 2000
 #: Shells of the truth's map.
@@ -102,19 +107,19 @@ class EvolvedHalo:
             )
             return StoredPopulation(moved, mixed.phases, mixed.stationarity)
 
-        content = ["lmc", _VERSION, self._content, plain_content(lmc)]
+        content = ["lmc", self._content, plain_content(lmc)]
         return self._kept(stored_population(content, make))
 
     def _mixed(self, progress: Progress | None) -> StoredPopulation:
         """Stars in equilibrium in the true field, over the wide range."""
         lo, hi = self.base.sampling.r_range
-        settings = replace(
-            self.settings, size=int(np.ceil(self.settings.size / self._share_inside()))
-        )
         seed = int(content_key(self._content)[:8], 16)
+        trial = self._reaching(np.random.default_rng(seed))(_TRIAL).r
+        share = float(np.mean((trial >= lo) & (trial < hi)))
+        settings = replace(self.settings, size=int(np.ceil(self.settings.size / share)))
         if self.shapes or not make_field(self.base.potential).spherical:
             return relaxed_population(
-                self.wide.sampler,
+                self._reaching,
                 self.base.potential,
                 self.shapes,
                 settings,
@@ -124,26 +129,36 @@ class EvolvedHalo:
                 progress,
             )
         return stored_population(
-            ["round", _VERSION, self._content, settings.size],
-            lambda: StoredPopulation(self.wide.sample(settings.size, np.random.default_rng(seed))),
+            ["round", self._content, settings.size],
+            lambda: StoredPopulation(self._reaching(np.random.default_rng(seed))(settings.size)),
         )
 
-    def _share_inside(self) -> float:
-        """Share of the stars over the wide range that lie in the range that is kept, at the start."""
-        kept = [
-            p.fraction
-            * np.exp(
-                _log_number(p.density, self.base.sampling.r_range)
-                - _log_number(p.density, self.wide.sampling.r_range)
-            )
-            for p in self.wide.populations
-        ]
-        return float(sum(kept))
+    def _reaching(self, rng: np.random.Generator) -> Callable[[int], Stars]:
+        """Sampler of the wide halo without stars too bound to come out to the range that is kept.
+
+        Most stars within the inner end never do, and would be followed for nothing.
+        """
+        lo = self.base.sampling.r_range[0]
+        threshold = float(self.base.potential.potential(_MARGIN * lo))
+
+        def draw(n: int) -> Stars:
+            parts: list[Stars] = []
+            missing = n
+            while missing > 0:
+                stars = self.wide.sample(max(2 * missing, 1000), rng)
+                energy = 0.5 * np.sum(stars.velocity**2, axis=1)
+                energy += self.base.potential.potential(stars.r)
+                able = np.flatnonzero((energy > threshold) | (stars.r >= lo))[:missing]
+                parts.append(stars.select(able))
+                missing -= len(able)
+            return Stars.concatenate(parts)
+
+        return draw
 
     @cached_property
     def _content(self) -> Any:
         shapes = {str(k): plain_content(shape) for k, shape in sorted(self.shapes.items())}
-        return [plain_content(self.wide), shapes, plain_content(self.settings)]
+        return [_VERSION, plain_content(self.wide), shapes, plain_content(self.settings)]
 
     def _kept(self, population: StoredPopulation) -> StoredPopulation:
         lo, hi = self.base.sampling.r_range
