@@ -31,7 +31,10 @@ def bin_averages(truth, lo: float, hi: float) -> dict[str, float]:
     r = np.geomspace(lo, hi, 2001)
     weight = truth.profile("density", r) * r**3
     weight /= weight.sum()
-    radial, tangential = truth.profile("sigma_r", r) ** 2, 2.0 * truth.profile("sigma_theta", r) ** 2
+    radial, tangential = (
+        truth.profile("sigma_r", r) ** 2,
+        2.0 * truth.profile("sigma_theta", r) ** 2,
+    )
     return {
         "r": np.interp(0.5, np.cumsum(weight), r),
         "share": np.trapezoid(truth.profile("density", r) * r**3, np.log(r)),
@@ -54,11 +57,20 @@ def main() -> None:
         for name in ("r", "share", "radial", "tangential", "lever")
     )
     slope = power_law_slope(r, tuple(alpha["slopes"]), tuple(alpha["breaks"]), alpha["width"])
-    mass = truth.enclosed_mass(r)
+    mass = truth.profile("enclosed_mass", r)
 
     step = 1e-4
-    local = np.stack([truth.profile("sigma_r", r), truth.profile("sigma_theta", r), truth.profile("sigma_phi", r)])
-    rise = truth.profile("sigma_r", r * (1 + step)) ** 2 - truth.profile("sigma_r", r * (1 - step)) ** 2
+    local = np.stack(
+        [
+            truth.profile("sigma_r", r),
+            truth.profile("sigma_theta", r),
+            truth.profile("sigma_phi", r),
+        ]
+    )
+    rise = (
+        truth.profile("sigma_r", r * (1 + step)) ** 2
+        - truth.profile("sigma_r", r * (1 - step)) ** 2
+    )
     true_gradient = rise / (2.0 * step * r)
     binned = np.sqrt(np.stack([radial, 0.5 * tangential, 0.5 * tangential]))
     n = scenario.survey["n_stars"] * share / share.sum()

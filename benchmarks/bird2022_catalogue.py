@@ -23,7 +23,7 @@ from haloassay.estimators import make_estimator
 from haloassay.estimators.bins import radial_bins
 from haloassay.estimators.jeans_3d import exponential_draws, exponential_log_density
 from haloassay.estimators.nfw import NFWFit, nfw_rows
-from haloassay.estimators.posterior import EmceeRun, Sampler, emcee_draws
+from haloassay.estimators.posterior import EmceeRun, Sampler, explore
 from haloassay.estimators.velocity_ellipsoid import fit_bin
 from haloassay.frames import spherical_basis
 from haloassay.profiles import power_law_log_density
@@ -66,7 +66,8 @@ def sigma_r_fit(stars: Catalogue, sampler: str, n_draws: int) -> tuple[float, li
         start = np.array([187.0, 68.0])
         log_density = exponential_log_density(*profile)
         run = EmceeRun(walkers=1000, steps=1500, burn=500)
-        draws = emcee_draws(log_density, start, 0.01 * start, run, n_draws, rng)
+        way = log_density, start, 0.01 * start, n_draws, rng
+        draws = explore(*way, sampler="emcee", emcee=run).draws
     seconds = time.perf_counter() - begin
     return seconds, [
         Estimate.from_draws(name, d) for name, d in zip(("s0", "h"), draws.T, strict=True)

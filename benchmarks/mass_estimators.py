@@ -9,7 +9,9 @@ half of its 68 per cent interval, and by how many of these it is off.
 What each is told: the density slope that the sample itself shows, where it takes one (a penalised
 spline, or one slope where the method knows no more); beta measured.
 Methods that assume a constant beta, a scale-free potential or a power-law density are run on the
-Gaia Challenge too, where none of that holds: their rows show what that costs.
+Gaia Challenge too, where none of that holds: their rows show what that costs. The line of sight is that of an
+observer in the Galaxy, 8 kpc from the centre, in the oPDF mock; in the Gaia Challenge, whose stars are within
+1 kpc of theirs, it is that of a distant one, along which sigma_los is no sigma_r at all.
 """
 
 from __future__ import annotations
@@ -109,6 +111,24 @@ def specifications(
     }
     yield "nfw-tracer", nfw
     yield "nfw-tracer, likelihood", {**nfw, "normalisation": "likelihood"}
+    yield from along_the_line_of_sight(stars, profile, radii, edges)
+
+
+def along_the_line_of_sight(
+    stars: Catalogue, profile: Spec, radii: list[float], edges: list[float]
+) -> Iterator[tuple[str, Spec]]:
+    """Both methods of Zhai et al. (2018), with the anisotropy that the stars have."""
+    sigma = stars.spherical_velocity.std(axis=0)
+    beta = 1.0 - 0.5 * float(sigma[1] ** 2 + sigma[2] ** 2) / float(sigma[0] ** 2)
+    scale = {"m200_range": [1e5, 1e14], "c200_range": [0.1, 300.0], "h0": 100.0}
+    halo = {**scale, "prior": "log", "baryons": {"disc_mass": 0.0, "bulge_mass": 0.0}}
+    common = {"bins": edges, "alpha": profile, "r_out": radii, "halo": halo}
+    yield "los-jeans, isotropic", {"kind": "los-jeans", **common}
+    yield f"los-jeans, beta {beta:.2f}", {"kind": "los-jeans", "beta": beta, **common}
+    yield (
+        f"los-jeans-derivative, beta {beta:.2f}",
+        {"kind": "los-jeans-derivative", "beta": beta, **common},
+    )
 
 
 def table(name: str, stars: Catalogue, mass: Mass, radii: list[float], edges: list[float]) -> None:

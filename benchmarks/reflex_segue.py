@@ -59,7 +59,7 @@ def fit(label: str, estimator: Reflex6D, catalogue: Catalogue) -> None:
 
 def published(folder: Path) -> None:
     """Print the samples of the paper with their likelihood and with ours."""
-    theirs = Reflex6D.as_published()
+    theirs = Reflex6D(**Reflex6D.published)
     for sample, (values, errors) in PUBLISHED.items():
         path = folder / f"KGiant_YPP24sgr_{sample}.txt"
         stars = read_catalogue(path, COLUMNS, sun=SUN, speed_limit=1e5)

@@ -34,7 +34,7 @@ MOCK = {
 SURVEY = Survey(n_stars=9627, sun=SUNS["zhai2018"], r_min=5.0, r_max=120.0)
 #: As LAMOST sees it: fewer distant stars, errors of 13 per cent in distance and 7 km/s.
 LAMOST = {
-    "preset": "lamost-segue-kgiants",
+    "preset": "lamost-kgiants",
     "n_stars": 9627,
     "sun": "zhai2018",
     "r_min": 5.0,
@@ -69,7 +69,7 @@ def catalogue(mock, k: int, survey=SURVEY):
 def bias_and_coverage(mock, n: int, survey: Survey) -> None:
     """Print m200, c200 and the mass within 100 kpc of every variant over ``n`` catalogues."""
     truth = {"m200": mock.truth.m200, "c200": mock.truth.c200}
-    truth["enclosed_mass"] = float(mock.truth.enclosed_mass(100.0))
+    truth["enclosed_mass"] = float(mock.truth.profile("enclosed_mass", 100.0))
     estimators = {name: make_estimator({"r_out": [100.0], **v}) for name, v in VARIANTS.items()}
     found = {(name, q): [] for name in VARIANTS for q in truth}
     failed = dict.fromkeys(VARIANTS, 0)

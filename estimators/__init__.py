@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from haloassay.errors import InputError
 from haloassay.estimate import Estimator
-from haloassay.settings import build, unknown
+from haloassay.settings import build, require, unknown
 
 #: Entry-point group under which other distributions offer their estimators.
 GROUP: Final = "haloassay.estimators"
@@ -79,12 +79,23 @@ def _checked(target: str, where: str) -> type[Estimator]:
 def make_estimator(spec: Any, where: str = "estimators") -> Estimator:
     """Estimator of a table of plain values: its ``kind`` and its settings.
 
+    With ``as_published = true`` the settings are those of the paper's own run,
+    :attr:`~haloassay.estimate.Estimator.published`, but for those that the table gives itself.
+
     Raises
     ------
     InputError
-        If the kind or a setting is unknown, or a value has the wrong type or range.
+        If the kind or a setting is unknown, a value has the wrong type or range, or the method is
+        asked for as published and its paper prints no run.
     """
     if not isinstance(spec, Mapping) or not isinstance(spec.get("kind"), str):
         raise InputError(f"{where}: expected a table with a key 'kind' (got {spec!r})")
-    settings = {key: value for key, value in spec.items() if key != "kind"}
-    return build(estimator_class(spec["kind"], where), settings, where)
+    cls = estimator_class(spec["kind"], where)
+    settings = {key: value for key, value in spec.items() if key not in ("kind", "as_published")}
+    as_published = spec.get("as_published", False)
+    if not isinstance(as_published, bool):
+        raise InputError(f"{where}.as_published: expected true or false (got {as_published!r})")
+    if as_published:
+        require(bool(cls.published), f"{where}: no published run of {spec['kind']!r} is known")
+        settings = {**cls.published, **settings}
+    return build(cls, settings, where)

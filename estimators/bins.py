@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.errors import InputError
+from haloassay.errors import EstimationError, InputError
+from haloassay.estimate import INTERVALS, Estimate, Estimates
 from haloassay.profiles import power_law_log_density, power_law_slope
 from haloassay.settings import require
 
@@ -115,17 +116,83 @@ def check_edges(edges: Edges) -> None:
     )
 
 
+def check_range(r_range: tuple[float, ...]) -> None:
+    """Raise :class:`InputError` unless ``r_range`` [kpc] is empty or two ascending radii."""
+    if r_range:
+        require(len(r_range) == 2, f"r_range: two radii (got {list(r_range)})")
+        lo, hi = r_range
+        require(0.0 < lo < hi, f"r_range: radii ascend from above 0 (got {[lo, hi]})")
+
+
+def check_radii(name: str, radii: tuple[float, ...]) -> None:
+    """Raise :class:`InputError` unless the radii [kpc] of the setting ``name`` are positive."""
+    require(all(r > 0.0 for r in radii), f"{name}: positive radii [kpc] (got {list(radii)})")
+
+
+def check_stars(catalogue: Catalogue, good: NDArray[np.bool_], fault: str) -> None:
+    """Raise :class:`InputError` if any star is not ``good`` (N,); ``fault`` is what those have."""
+    if not good.all():
+        bad = np.flatnonzero(~good)
+        raise InputError(
+            f"{catalogue.origin}: {len(bad)} of {len(good)} stars have {fault} "
+            f"(first rows: {', '.join(map(str, bad[:3]))})"
+        )
+
+
 def check_finite(catalogue: Catalogue) -> None:
     """Raise :class:`InputError` if a position or velocity of the catalogue is not finite."""
-    finite = np.isfinite(catalogue.position).all(axis=1) & np.isfinite(catalogue.velocity).all(
-        axis=1
-    )
-    if not finite.all():
-        bad = np.flatnonzero(~finite)
-        raise InputError(
-            f"{catalogue.origin}: {len(bad)} of {len(catalogue)} stars have a position or velocity "
-            f"that is not finite (first rows: {', '.join(map(str, bad[:3]))})"
-        )
+    both = np.concatenate([catalogue.position, catalogue.velocity], axis=1)
+    good = np.isfinite(both).all(axis=1)
+    check_stars(catalogue, good, "a position or velocity that is not finite")
+
+
+def check_number(n: int, least: int) -> None:
+    """Raise :class:`EstimationError` if ``n`` stars are fewer than the ``least`` number needed."""
+    if n < least:
+        raise EstimationError(f"too few stars: {n}, at least {least} are needed")
+
+
+def check_resolved(square: FloatArray, noise: FloatArray) -> None:
+    """Raise :class:`EstimationError` if squared velocities are their errors for the most part.
+
+    Methods that leave the errors in the velocities call it.
+
+    Parameters
+    ----------
+    square, noise
+        (N, k) squares of the components, and variances of their errors [(km/s)^2].
+    """
+    if not np.mean(noise) <= 0.5 * np.mean(square):
+        raise EstimationError("the velocity errors are larger than the dispersion, and stay in it")
+
+
+def rows_within(r: FloatArray, r_range: tuple[float, ...], min_stars: int) -> NDArray[np.int64]:
+    """Row numbers of stars at ``r`` (N,) [kpc] within ``r_range``, or of all where it is empty.
+
+    Raises
+    ------
+    EstimationError
+        If there are fewer than ``min_stars``.
+    """
+    lo, hi = r_range or (0.0, np.inf)
+    rows = np.flatnonzero((r >= lo) & (r < hi) & (r > 0.0))
+    check_number(len(rows), min_stars)
+    return rows
+
+
+def resampled_row(quantity: str, value: float, draws: FloatArray, **where: float) -> Estimate:
+    """Row of the sample's own ``value``, with intervals of resampled ones that contain it."""
+    if not np.isfinite(value) or not np.all(np.isfinite(draws)):
+        note = f"the {quantity} of a resampled catalogue is not finite"
+        return Estimate.undetermined(quantity, note, **where)
+    lo95, lo68, hi68, hi95 = np.percentile(draws, INTERVALS)
+    bounds = (min(lo68, value), max(hi68, value), min(lo95, value), max(hi95, value))
+    return Estimate(quantity, float(value), *bounds, draws=draws, **where)  # type: ignore[arg-type]
+
+
+def in_order(rows: Iterable[Estimate], yields: tuple[str, ...]) -> Estimates:
+    """Estimates of rows, quantity by quantity as ``yields`` lists them, each in its own order."""
+    return Estimates(sorted(rows, key=lambda row: yields.index(row.quantity)))
 
 
 def radial_bins(r: FloatArray, edges: Edges) -> tuple[Bin, ...]:
@@ -138,6 +205,29 @@ def radial_bins(r: FloatArray, edges: Edges) -> tuple[Bin, ...]:
         lo, hi = (float(r.min()), float(np.nextafter(r.max(), np.inf))) if len(r) else (0.0, 0.0)
         edges = (lo, hi)
     return tuple(_fill(r, edges))
+
+
+def by_bins(
+    catalogue: Catalogue,
+    edges: Edges,
+    yields: tuple[str, ...],
+    rows_of: Callable[[Bin], Iterable[Estimate]],
+) -> Estimates:
+    """Estimates of the rows of every radial bin of a catalogue, ordered as :func:`in_order` does.
+
+    Raises
+    ------
+    InputError
+        If a position or velocity of the catalogue is not finite.
+    """
+    check_finite(catalogue)
+    bins = radial_bins(catalogue.r, edges)
+    return in_order((row for bin_ in bins for row in rows_of(bin_)), yields)
+
+
+def places_at(radii: tuple[float, ...]) -> list[dict[str, float]]:
+    """Radius [kpc] and number of each place, as the keywords of an estimate."""
+    return [{"r": float(r), "bin": k} for k, r in enumerate(radii)]
 
 
 def _fill(r: FloatArray, edges: tuple[float, ...]) -> Iterator[Bin]:

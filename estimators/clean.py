@@ -266,7 +266,7 @@ class FriendsOfFriends(Clean):
     which friends of friends percolate.
 
     Measured (``benchmarks/clean.py``) on equilibrium halos of 1000 and 10 000 stars with beta 0.5 and
-    0.9: no star of the smooth halo goes. Of a phase-mixed stream of one per cent of the stars 96 to
+    0.9: no star of the smooth halo goes. Of a phase-mixed stream of 30 and 100 stars in them 96 to
     100 per cent do, and at least 99 per cent of what goes is the stream. With 10 per cent errors of
     distance, 0.05 mas/yr and 5 km/s, 41 to 90 per cent of the stream is found, still with no star lost.
     With ``"median-separation"`` and the same length the same halos lose 10 to 36 per cent, nearly all at
@@ -365,7 +365,7 @@ class FourDistance(Clean):
     linking length finds more of the smooth halo where stars are dense: count what goes.
 
     Measured on smooth halos of 1000 and 10 000 stars over the whole sky: 0, 1 and 6 per cent of them go
-    at lengths 0.3, 0.4 and 0.5 of the median separation; of a clump of one per cent of the stars, 1 kpc
+    at lengths 0.3, 0.4 and 0.5 of the median separation; of a clump of 30 and 100 stars, 1 kpc
     and 8 km/s wide, 67 to 93 per cent go at 0.3. A stream that has mixed along its orbit is not found:
     that takes the integrals of motion.
 

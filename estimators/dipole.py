@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.apex import apex_rows, dipole_vector, dispersion_row, draw_field
-from haloassay.estimators.bins import Bin, Edges, check_edges, check_finite, radial_bins
+from haloassay.estimators.bins import (
+    Bin,
+    Edges,
+    by_bins,
+    check_edges,
+    check_number,
+)
 from haloassay.estimators.linear_field import Channel, LinearField
 from haloassay.estimators.posterior import EmceeRun, explore
 from haloassay.settings import require
@@ -88,6 +94,11 @@ class Dipole(Estimator):
     reference: ClassVar[str] = "2025MNRAS.542..560B"
     assumes: ClassVar[tuple[str, ...]] = ("known Gaussian errors", "Gaussian velocities")
     yields: ClassVar[tuple[str, ...]] = (*_FIELD, *_MEANS)
+    published: ClassVar[dict[str, Any]] = {
+        "bins": [50.0, 60.0, 80.0, 120.0],
+        "max_error": 50.0,
+        "sampler": "emcee",
+    }
 
     bins: Edges = "none"
     min_stars: int = 20
@@ -105,19 +116,14 @@ class Dipole(Estimator):
         require(0.0 < lo < hi < math.inf, f"sigma_range: bounds ascend from 0 (got {[lo, hi]})")
         require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
 
-    @classmethod
-    def as_published(cls) -> Dipole:
-        """Take the settings of Li et al. (2026), section 4.4: their bins, cut and sampler."""
-        return cls(bins=(50.0, 60.0, 80.0, 120.0), max_error=50.0, sampler="emcee")
-
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows of every quantity of every bin; a row says why it has no value."""
-        check_finite(catalogue)
-        rows: list[Estimate] = []
-        for bin_ in radial_bins(catalogue.r, self.bins):
-            rows += self._field_rows(catalogue, bin_, rng)
-            rows += self._mean_rows(catalogue, bin_, rng)
-        return Estimates(sorted(rows, key=lambda row: self.yields.index(row.quantity)))
+
+        def rows_of(bin_: Bin) -> list[Estimate]:
+            field = self._field_rows(catalogue, bin_, rng)
+            return field + self._mean_rows(catalogue, bin_, rng)
+
+        return by_bins(catalogue, self.bins, self.yields, rows_of)
 
     def _field_rows(
         self, catalogue: Catalogue, bin_: Bin, rng: np.random.Generator
@@ -196,10 +202,7 @@ class Dipole(Estimator):
         kept = rows
         if math.isfinite(self.max_error):
             kept = rows[catalogue.spherical_covariance[rows, 0, 0] <= self.max_error**2]
-        if len(kept) < self.min_stars:
-            raise EstimationError(
-                f"too few stars: {len(kept)}, at least {self.min_stars} are needed"
-            )
+        check_number(len(kept), self.min_stars)
         return kept
 
 

@@ -13,7 +13,8 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 #: Weights of the 4-distance (Starkenburg et al. 2009, eq. 1; Xue et al. 2011): what counts as far in
-#: angle [rad], in distance [kpc] and in line-of-sight velocity [km/s].
+#: angle [rad], in distance [kpc] and in line-of-sight velocity [km/s]. From memory; Zhai et al. (2018)
+#: name the method without its numbers.
 FAR: Final = (np.pi, 100.0, 500.0)
 
 #: Pairs beyond which a linking length is said to be hopeless, rather than memory exhausted.

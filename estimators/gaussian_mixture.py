@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.errors import EstimationError
-from haloassay.estimate import POPULATIONS, Estimate, Estimates, Estimator
-from haloassay.estimators.bins import Bin, Edges, check_edges, radial_bins
+from haloassay.estimate import POPULATIONS, Estimate
+from haloassay.estimators.bins import Bin
 from haloassay.estimators.gaussian_single import (
     COMPONENT_YIELDS,
-    LI2026_RUN,
-    AtEdge,
+    GaussianModel,
     GaussianPrior,
     Sample,
-    check_stars,
     component_rows,
     undetermined_rows,
 )
@@ -28,11 +26,8 @@ from haloassay.estimators.likelihoods import (
     mixture_memberships,
     mixture_step,
 )
-from haloassay.estimators.posterior import EmceeRun, Posterior, explore
+from haloassay.estimators.posterior import Posterior, explore
 from haloassay.settings import require
-
-if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
 
 FloatArray = NDArray[np.float64]
 
@@ -47,11 +42,9 @@ _SCOUTS, _STEPS, _MORE = 4000, 60, 100
 #: Stars that a component must have, more than its parameters.
 _FEWEST: Final = 9
 
-_PRIOR: Final = GaussianPrior()
-
 
 @dataclass(frozen=True)
-class GaussianMixture(Estimator):
+class GaussianMixture(GaussianModel):
     """Fractions, means, dispersions and anisotropies of the metal-rich and the metal-poor halo.
 
     The likelihood of a star is p_mr N_mr + (1 - p_mr) N_mp, each N a product of four Gaussians in
@@ -95,8 +88,6 @@ class GaussianMixture(Estimator):
     """
 
     name: ClassVar[str] = "gaussian-mixture"
-    reference: ClassVar[str] = "2025arXiv250402924M"
-    needs: ClassVar[tuple[str, ...]] = ("feh",)
     assumes: ClassVar[tuple[str, ...]] = (
         "two Gaussian populations",
         "known Gaussian errors",
@@ -106,38 +97,24 @@ class GaussianMixture(Estimator):
         "p_mr",
     )
 
-    bins: Edges = "none"
+    published: ClassVar[dict[str, Any]] = {
+        "sampler": "emcee",
+        "at_prior_edge": "keep",
+        "min_gain": 0.0,
+    }
+    n_parameters: ClassVar[int] = 17
+
     min_stars: int = 50
     sampler: Literal["auto", "importance", "emcee"] = "auto"
-    emcee: EmceeRun = LI2026_RUN
-    n_draws: int = 1000
-    prior: GaussianPrior = _PRIOR
-    at_prior_edge: AtEdge = "undetermined"
     min_gain: float = 16.0
 
     def __post_init__(self) -> None:
-        check_edges(self.bins)
-        require(self.min_stars >= 18, f"min_stars: more than 17 parameters (got {self.min_stars})")
-        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
+        super().__post_init__()
         require(self.min_gain >= 0.0, f"min_gain: not negative (got {self.min_gain})")
-        require(
-            self.emcee.walkers >= 34,
-            f"emcee: walkers: at least 34, twice the parameters (got {self.emcee.walkers})",
-        )
 
-    def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
-        """Rows of every quantity of every bin; a row says why it has no value."""
-        sample = Sample.of(catalogue)
-        rows: list[Estimate] = []
-        for bin_ in radial_bins(catalogue.r, self.bins):
-            try:
-                check_stars(bin_, self.min_stars)
-                draws = self.posterior(sample.select(bin_.rows), rng).draws
-            except EstimationError as error:
-                rows += undetermined_rows(self.yields, str(error), bin_)
-            else:
-                rows += self._rows(draws, bin_)
-        return Estimates(sorted(rows, key=lambda row: self.yields.index(row.quantity)))
+    def draws(self, sample: Sample, rng: np.random.Generator) -> FloatArray:
+        """(n_draws, 17) draws of the parameters."""
+        return self.posterior(sample, rng).draws
 
     def posterior(self, sample: Sample, rng: np.random.Generator) -> Posterior:
         """Draws (n_draws, 17) from the posterior of a sample."""
@@ -156,7 +133,8 @@ class GaussianMixture(Estimator):
         )  # fmt: skip
         return replace(found, draws=ordered(found.draws))
 
-    def _rows(self, draws: FloatArray, bin_: Bin) -> list[Estimate]:
+    def rows(self, draws: FloatArray, bin_: Bin) -> list[Estimate]:
+        """Rows of every quantity of a bin from the draws (n, 17) of its parameters."""
         fraction = draws[:, _FRACTION]
         rows = []
         for k, which in enumerate(COMPONENTS):

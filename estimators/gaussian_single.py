@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.errors import EstimationError, InputError
+from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
-from haloassay.estimators.bins import Bin, Edges, check_edges, check_finite, radial_bins
+from haloassay.estimators.bins import (
+    Bin,
+    Edges,
+    check_edges,
+    check_finite,
+    check_number,
+    check_stars,
+    in_order,
+    radial_bins,
+)
 from haloassay.estimators.laplace import UniformPrior, laplace
 from haloassay.estimators.likelihoods import gaussian_derivatives, gaussian_log_likelihood
 from haloassay.estimators.posterior import EmceeRun, explore
@@ -94,7 +104,58 @@ _PRIOR: Final = GaussianPrior()
 
 
 @dataclass(frozen=True)
-class GaussianSingle(Estimator):
+class GaussianModel(Estimator):
+    """Settings of one and of two components, which their docstrings describe, bin by bin."""
+
+    reference: ClassVar[str] = "2025arXiv250402924M"
+    needs: ClassVar[tuple[str, ...]] = ("feh",)
+
+    #: Number of parameters.
+    n_parameters: ClassVar[int]
+
+    bins: Edges = "none"
+    min_stars: int = 10
+    emcee: EmceeRun = LI2026_RUN
+    n_draws: int = 1000
+    prior: GaussianPrior = _PRIOR
+    at_prior_edge: AtEdge = "undetermined"
+
+    def __post_init__(self) -> None:
+        check_edges(self.bins)
+        n = self.n_parameters
+        require(self.min_stars > n, f"min_stars: more than {n} parameters (got {self.min_stars})")
+        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
+        walkers = self.emcee.walkers
+        require(
+            walkers >= 2 * n,
+            f"emcee: walkers: at least {2 * n}, twice the parameters (got {walkers})",
+        )
+
+    def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
+        """Rows of every quantity of every bin; a row says why it has no value."""
+        sample = Sample.of(catalogue)
+        rows: list[Estimate] = []
+        for bin_ in radial_bins(catalogue.r, self.bins):
+            try:
+                check_number(len(bin_), self.min_stars)
+                draws = self.draws(sample.select(bin_.rows), rng)
+            except EstimationError as error:
+                rows += undetermined_rows(self.yields, str(error), bin_)
+            else:
+                rows += self.rows(draws, bin_)
+        return in_order(rows, self.yields)
+
+    @abstractmethod
+    def draws(self, sample: Sample, rng: np.random.Generator) -> FloatArray:
+        """(n_draws, n_parameters) draws of the parameters from the posterior of a sample."""
+
+    @abstractmethod
+    def rows(self, draws: FloatArray, bin_: Bin) -> list[Estimate]:
+        """Rows of every quantity of a bin from the draws of its parameters."""
+
+
+@dataclass(frozen=True)
+class GaussianSingle(GaussianModel):
     """Means and dispersions of velocities and metallicity, from one Gaussian in radial bins.
 
     The likelihood of a star is the product of four one-dimensional Gaussians in v_r, v_theta, v_phi
@@ -131,41 +192,16 @@ class GaussianSingle(Estimator):
     """
 
     name: ClassVar[str] = "gaussian-single"
-    reference: ClassVar[str] = "2025arXiv250402924M"
-    needs: ClassVar[tuple[str, ...]] = ("feh",)
     assumes: ClassVar[tuple[str, ...]] = ("Gaussian velocities", "known Gaussian errors")
     yields: ClassVar[tuple[str, ...]] = COMPONENT_YIELDS
+    published: ClassVar[dict[str, Any]] = {"sampler": "emcee", "at_prior_edge": "keep"}
+    n_parameters: ClassVar[int] = 8
 
-    bins: Edges = "none"
-    min_stars: int = 10
     sampler: Literal["auto", "quadrature", "emcee"] = "auto"
-    emcee: EmceeRun = LI2026_RUN
-    n_draws: int = 1000
-    prior: GaussianPrior = _PRIOR
-    at_prior_edge: AtEdge = "undetermined"
 
-    def __post_init__(self) -> None:
-        check_edges(self.bins)
-        require(self.min_stars >= 9, f"min_stars: more than 8 parameters (got {self.min_stars})")
-        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
-        require(
-            self.emcee.walkers >= 16,
-            f"emcee: walkers: at least 16, twice the parameters (got {self.emcee.walkers})",
-        )
-
-    def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
-        """Rows of every quantity of every bin; a row says why it has no value."""
-        sample = Sample.of(catalogue)
-        rows: list[Estimate] = []
-        for bin_ in radial_bins(catalogue.r, self.bins):
-            try:
-                check_stars(bin_, self.min_stars)
-                draws = self.draws(sample.select(bin_.rows), rng)
-            except EstimationError as error:
-                rows += undetermined_rows(self.yields, str(error), bin_)
-            else:
-                rows += component_rows(draws, self.prior, self.at_prior_edge, bin_)
-        return Estimates(sorted(rows, key=lambda row: self.yields.index(row.quantity)))
+    def rows(self, draws: FloatArray, bin_: Bin) -> list[Estimate]:
+        """Rows of every quantity of a bin from the draws (n, 8) of its parameters."""
+        return component_rows(draws, self.prior, self.at_prior_edge, bin_)
 
     def draws(self, sample: Sample, rng: np.random.Generator) -> FloatArray:
         """(n_draws, 8) draws of the parameters."""
@@ -247,12 +283,8 @@ class Sample:
         """
         check_finite(catalogue)
         feh, feh_err = catalogue["feh"], catalogue.error("feh")
-        bad = np.flatnonzero(~(np.isfinite(feh) & np.isfinite(feh_err) & (feh_err >= 0.0)))
-        if len(bad):
-            raise InputError(
-                f"{catalogue.origin}: {len(bad)} of {len(feh)} stars have a feh or feh_err that is "
-                f"not finite, or a negative error (first rows: {', '.join(map(str, bad[:3]))})"
-            )
+        good = np.isfinite(feh) & np.isfinite(feh_err) & (feh_err >= 0.0)
+        check_stars(catalogue, good, "a feh or feh_err that is not finite, or a negative error")
         variances = np.diagonal(catalogue.spherical_covariance, axis1=1, axis2=2)
         x = np.vstack([catalogue.spherical_velocity.T, feh])
         return cls(x, np.vstack([variances.T, feh_err**2]))
@@ -293,12 +325,6 @@ class Sample:
         width = np.sqrt(variance / len(self))
         scale = np.concatenate([width, width / np.sqrt(2.0)])
         return start, np.clip(scale, 1e-6 * (hi - lo), 0.1 * (hi - lo))
-
-
-def check_stars(bin_: Bin, min_stars: int) -> None:
-    """Raise :class:`EstimationError` if a bin has fewer than ``min_stars`` stars."""
-    if len(bin_) < min_stars:
-        raise EstimationError(f"too few stars: {len(bin_)}, at least {min_stars} are needed")
 
 
 def undetermined_rows(yields: tuple[str, ...], note: str, bin_: Bin) -> list[Estimate]:

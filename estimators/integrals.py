@@ -37,8 +37,9 @@ class AssumedPotential:
     Parameters
     ----------
     m200, c
-        Mass [Msun] and concentration of the halo. The default is that of MWPotential2014 (Bovy
-        2015): 0.8e12 Msun within 200 times the critical density of ``h0`` = 70, c = 15.3 there.
+        Mass [Msun] and concentration of the halo. The default is that of MWPotential2014 (r_s = 16
+        kpc): the 0.8e12 Msun and c = 15.3 that Bovy (2015) quotes are of an overdensity of 97, which
+        is 0.7e12 and 11.45 within 200 times the critical density of ``h0`` = 70 (galpy).
     h0
         Hubble's constant [km/s/Mpc] of the critical density.
     baryons
@@ -47,8 +48,8 @@ class AssumedPotential:
         it. ``"none"``.
     """
 
-    m200: float = 0.8e12
-    c: float = 15.3
+    m200: float = 0.7e12
+    c: float = 11.45
     h0: float = 70.0
     baryons: Literal["mwpotential2014", "mwpotential2014-spherical", "none"] = "mwpotential2014"
 

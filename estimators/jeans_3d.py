@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +21,7 @@ from haloassay.estimators.bins import (
     radial_bins,
 )
 from haloassay.estimators.nfw import NFWFit, nfw_rows
-from haloassay.estimators.posterior import EmceeRun, LogDensity, Sampler, emcee_draws
+from haloassay.estimators.posterior import EmceeRun, LogDensity, Sampler, explore
 from haloassay.estimators.velocity_ellipsoid import Ellipsoid, ErrorModel, fit_bin
 from haloassay.settings import require
 
@@ -87,6 +87,7 @@ class Jeans3D(Estimator):
         "known density slope",
     )
     yields: ClassVar[tuple[str, ...]] = ("enclosed_mass", "v_c", "m200", "r200", "c200")
+    published: ClassVar[dict[str, Any]] = {"sampler": "emcee", "n_draws": 100}
 
     bins: tuple[float, ...]
     alpha: float | DensitySlope
@@ -139,7 +140,8 @@ class Jeans3D(Estimator):
             return exponential_draws(r, sigma, error, 20000, rng)
         start = _start(r, sigma, error)
         log_density = exponential_log_density(r, sigma, error)
-        return emcee_draws(log_density, start, 0.01 * start, self.emcee, 20000, rng)
+        way = log_density, start, 0.01 * start, 20000, rng
+        return explore(*way, sampler="emcee", emcee=self.emcee).draws
 
     def _mass_draws(
         self,

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay import frames
-from haloassay.errors import EstimationError, InputError
-from haloassay.estimators.bins import Bin, radial_bins
+from haloassay.errors import EstimationError
+from haloassay.estimators.bins import Bin, check_number, check_stars, radial_bins
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
@@ -87,19 +87,12 @@ def sightlines(catalogue: Catalogue) -> Sightlines:
         errors = np.stack([catalogue.error(name) for name in ("vx", "vy", "vz")], axis=1)
         error = np.linalg.norm(errors * direction, axis=1)
     r = np.linalg.norm(position, axis=1)
-    _check(catalogue, r, v, error)
-    return Sightlines(r, v, error)
-
-
-def _check(catalogue: Catalogue, r: FloatArray, v: FloatArray, error: FloatArray) -> None:
     good = np.isfinite(r) & np.isfinite(v) & np.isfinite(error) & (error >= 0.0)
-    if not good.all():
-        bad = np.flatnonzero(~good)
-        raise InputError(
-            f"{catalogue.origin}: {len(bad)} of {len(catalogue)} stars have a position, "
-            "line-of-sight velocity or error of it that is not finite, or a negative error "
-            f"(first rows: {', '.join(map(str, bad[:3]))})"
-        )
+    fault = (
+        "a position, line-of-sight velocity or error of it that is not finite, or a negative error"
+    )
+    check_stars(catalogue, good, fault)
+    return Sightlines(r, v, error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,11 +165,8 @@ def los_profile(
     for bin_ in radial_bins(stars.r, edges):
         radii, v = stars.r[bin_.rows], stars.v[bin_.rows]
         error = stars.error[bin_.rows] if deconvolve else np.zeros(len(v))
-        if len(v) < min_stars:
-            note = f"too few stars: {len(v)}, {min_stars} are needed"
-            profile.append(LosBin(bin_, radii, None, note))
-            continue
         try:
+            check_number(len(v), min_stars)
             fit = fit_dispersion(v, error, n_draws, rng, mean=mean, errors=errors)
         except EstimationError as failure:
             profile.append(LosBin(bin_, radii, None, str(failure)))

@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate, Estimates, Estimator
-from haloassay.estimators.bins import DensitySlope, check_edges, density_slope
-from haloassay.estimators.halo_potential import (
-    HaloLikelihood,
-    HaloSampler,
-    JeansIntegral,
-    ZhaiHalo,
-    halo_draws,
-    halo_rows,
-    no_halo_rows,
-)
-from haloassay.estimators.los_dispersion import (
-    ZHAI2018_BINS,
-    Dispersion,
-    Errors,
-    LosBin,
-    Mean,
-    los_profile,
-)
-from haloassay.settings import require
-
-if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
+from haloassay.estimate import Estimate
+from haloassay.estimators.bins import density_slope
+from haloassay.estimators.halo_potential import JeansIntegral
+from haloassay.estimators.los_dispersion import Dispersion, LosBin
+from haloassay.estimators.los_halo import ASSUMES, LosHalo, Profiled
 
 FloatArray = NDArray[np.float64]
 
@@ -40,7 +22,7 @@ _PER_BIN = 8
 
 
 @dataclass(frozen=True)
-class LosJeans(Estimator):
+class LosJeans(LosHalo):
     """NFW halo from the dispersion of line-of-sight velocities, without proper motions.
 
     The dispersion of the Galactocentric line-of-sight velocities of each bin, about a mean of zero,
@@ -100,60 +82,23 @@ class LosJeans(Estimator):
     """
 
     name: ClassVar[str] = "los-jeans"
-    reference: ClassVar[str] = "2018RAA....18..113Z"
-    assumes: ClassVar[tuple[str, ...]] = (
-        "spherical",
-        "equilibrium",
-        "non-rotating",
-        "isotropic",
-        "known density slope",
-        "known baryons",
-        "NFW halo",
-    )
+    assumes: ClassVar[tuple[str, ...]] = (*ASSUMES, "isotropic")
     yields: ClassVar[tuple[str, ...]] = ("sigma_los", "enclosed_mass", "m200", "r200", "c200")
 
-    bins: tuple[float, ...] = ZHAI2018_BINS
-    alpha: float | DensitySlope = -4.0
-    beta: float = 0.0
-    mean: Mean = "zero"
-    deconvolve: bool = False
-    errors: Errors = "gaussian"
     likelihood: Literal["sigma", "variance"] = "sigma"
     within_bins: Literal["median", "average"] = "median"
-    r_out: tuple[float, ...] = ()
-    min_stars: int = 10
-    sampler: HaloSampler = "quadrature"
-    n_draws: int = 1000
-    halo: ZhaiHalo = field(default_factory=ZhaiHalo)
 
-    def __post_init__(self) -> None:
-        check_los_settings(self.bins, self.beta, self.r_out, self.min_stars, self.n_draws)
-
-    def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
-        """Rows sigma_los of each bin, enclosed masses, and the halo; a note where no value is."""
-        profile = los_profile(
-            catalogue,
-            self.bins,
-            self.n_draws,
-            rng,
-            min_stars=self.min_stars,
-            mean=self.mean,
-            deconvolve=self.deconvolve,
-            errors=self.errors,
-        )
-        where = mass_places(profile, self.r_out)
-        try:
-            m200, c200 = halo_draws(
-                self._log_likelihood(profile), self.halo, self.sampler, self.n_draws, rng
-            )
-        except EstimationError as failure:
-            return Estimates(sigma_rows(profile) + no_halo_rows(where, str(failure)))
-        return Estimates(sigma_rows(profile) + halo_rows(m200, c200, self.halo, where))
-
-    def _log_likelihood(self, profile: tuple[LosBin, ...]) -> HaloLikelihood:
+    def profiled(self, profile: tuple[LosBin, ...]) -> Profiled:
+        """Rows sigma_los of each bin, and the likelihood of a halo, or why there is none."""
+        rows = [
+            Estimate.undetermined("sigma_los", los_bin.note, **los_bin.bin.where)
+            if los_bin.dispersion is None
+            else Estimate.from_draws("sigma_los", los_bin.dispersion.draws, **los_bin.bin.where)
+            for los_bin in profile
+        ]
         usable = [(b, b.dispersion) for b in profile if b.dispersion is not None]
         if len(usable) < 2:
-            raise EstimationError(
+            return rows, EstimationError(
                 f"an NFW halo needs the dispersions of two bins or more (got {len(usable)})"
             )
         radii = np.array([b.bin.r for b, _ in usable])
@@ -167,19 +112,7 @@ class LosJeans(Estimator):
         def log_likelihood(m200: FloatArray, c200: FloatArray) -> FloatArray:
             return compare(integral.variance(m200, c200), fits)
 
-        return log_likelihood
-
-
-def check_los_settings(
-    bins: tuple[float, ...], beta: float, r_out: tuple[float, ...], min_stars: int, n_draws: int
-) -> None:
-    """Raise :class:`InputError` unless the settings that both estimators share make sense."""
-    check_edges(bins)
-    require(len(bins) >= 3, f"bins: at least two bins, three edges [kpc] (got {list(bins)})")
-    require(beta < 1.0, f"beta: below 1 (got {beta})")
-    require(all(r > 0.0 for r in r_out), f"r_out: positive radii [kpc] (got {list(r_out)})")
-    require(min_stars >= 5, f"min_stars: at least 5 (got {min_stars})")
-    require(n_draws >= 2, f"n_draws: at least 2 (got {n_draws})")
+        return rows, log_likelihood
 
 
 def compare_sigma(variance: FloatArray, fits: list[Dispersion]) -> FloatArray:
@@ -196,20 +129,3 @@ def compare_variance(variance: FloatArray, fits: list[Dispersion]) -> FloatArray
     found = np.array([fit.sigma**2 for fit in fits]) + noise
     total = variance + noise
     return np.asarray(-0.5 * np.sum(freedom * (np.log(total) + found / total), axis=1))
-
-
-def mass_places(profile: tuple[LosBin, ...], r_out: tuple[float, ...]) -> list[dict[str, float]]:
-    """Where enclosed masses are given: at ``r_out``, or at the bins' radii, r, r_lo, r_hi, bin."""
-    if r_out:
-        return [{"r": float(r), "bin": k} for k, r in enumerate(r_out)]
-    return [los_bin.bin.where for los_bin in profile]
-
-
-def sigma_rows(profile: tuple[LosBin, ...]) -> list[Estimate]:
-    """Rows sigma_los of all bins."""
-    return [
-        Estimate.undetermined("sigma_los", los_bin.note, **los_bin.bin.where)
-        if los_bin.dispersion is None
-        else Estimate.from_draws("sigma_los", los_bin.dispersion.draws, **los_bin.bin.where)
-        for los_bin in profile
-    ]

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate
-from haloassay.estimators.posterior import EmceeRun, LogDensity, Sampler, emcee_draws, quadrature
+from haloassay.estimators.halo_potential import SphericalBaryons
+from haloassay.estimators.posterior import EmceeRun, LogDensity, Sampler, explore, quadrature
 from haloassay.profiles import (
     mwpotential2014_baryons_mass,
     mwpotential2014_baryons_vc2,
@@ -27,9 +28,6 @@ Baryons = Literal["mwpotential2014", "zhai2018", "none"]
 #: Bounds of the flat priors; a posterior that gets there is said to be unbounded.
 R200_MAX: Final = 1000.0
 C200_MAX: Final = 200.0
-
-#: Zhai et al. (2018): disc mass [Msun] and scale [kpc], bulge mass and scale, both spherical.
-ZHAI2018: Final = (6.8e10, 2.5, 0.5e10, 0.6)
 
 #: Run of emcee as published.
 _PUBLISHED: Final = EmceeRun(500, 400, 250)
@@ -78,9 +76,7 @@ def baryons_mass(kind: Baryons, r: ArrayLike) -> FloatArray:
     if kind == "mwpotential2014":
         return mwpotential2014_baryons_mass(r)
     if kind == "zhai2018":
-        # M = r^2 dPhi/dr / G of Phi = -G M (1 - exp(-r/b)) / r and Phi = -G M / (r + c0)
-        disc, b, bulge, c0 = ZHAI2018
-        return disc * (1.0 - (1.0 + r / b) * np.exp(-r / b)) + bulge * (r / (r + c0)) ** 2
+        return SphericalBaryons().mass(r)
     return np.zeros_like(r)
 
 
@@ -147,7 +143,8 @@ def nfw_draws(
     log_density = nfw_log_density(r, mass, error, settings)
     start = _start(log_density, settings)
     if sampler == "emcee":
-        return emcee_draws(log_density, start, 0.01 * start, settings.emcee, n_draws, rng)
+        way = log_density, start, 0.01 * start, n_draws, rng
+        return explore(*way, sampler="emcee", emcee=settings.emcee).draws
 
     def in_logarithms(points: FloatArray) -> FloatArray:
         # the Jacobian: the prior is flat in r200 and c, not in their logarithms

@@ -12,12 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from haloassay.constants import G
 from haloassay.errors import EstimationError
-from haloassay.estimate import INTERVALS, Estimate, Estimates, Estimator
+from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     Bin,
     DensitySlope,
     check_finite,
+    check_radii,
+    check_range,
     density_slope,
+    places_at,
+    resampled_row,
+    rows_within,
 )
 from haloassay.estimators.nfw import Baryons, baryons_mass
 from haloassay.estimators.tracer_mass import log_variance
@@ -128,11 +133,8 @@ class NFWTracer(Estimator):
     def __post_init__(self) -> None:
         if self.beta != "measured":
             require(self.beta < 1.0, f"beta: below 1 (got {self.beta})")
-        if self.r_range:
-            require(len(self.r_range) == 2, f"r_range: two radii (got {list(self.r_range)})")
-            lo, hi = self.r_range
-            require(0.0 < lo < hi, f"r_range: radii ascend from above 0 (got {[lo, hi]})")
-        require(all(r > 0.0 for r in self.r_out), f"r_out: positive radii (got {list(self.r_out)})")
+        check_range(self.r_range)
+        check_radii("r_out", self.r_out)
         lo, hi = self.r_s_range
         require(0.0 < lo < hi, f"r_s_range: radii ascend from above 0 (got {[lo, hi]})")
         require(self.n_shapes >= 5, f"n_shapes: at least 5 (got {self.n_shapes})")
@@ -149,7 +151,7 @@ class NFWTracer(Estimator):
             If a position or velocity of the catalogue is not finite.
         """
         check_finite(catalogue)
-        places = [{"r": float(r), "bin": k} for k, r in enumerate(self.r_out)]
+        places = places_at(self.r_out)
         try:
             sample = self._sample(catalogue)
             places = places or [{"r": float(np.median(sample.r)), "bin": 0}]
@@ -174,12 +176,7 @@ class NFWTracer(Estimator):
             If there are fewer than ``min_stars``, or they do not determine beta.
         """
         r = catalogue.r
-        lo, hi = self.r_range or (0.0, np.inf)
-        rows = np.flatnonzero((r >= lo) & (r < hi) & (r > 0.0))
-        if len(rows) < self.min_stars:
-            raise EstimationError(
-                f"too few stars: {len(rows)}, at least {self.min_stars} are needed"
-            )
+        rows = rows_within(r, self.r_range, self.min_stars)
         edges = self.r_range or (float(r[rows].min()), float(r[rows].max()))
         if not edges[1] > 1.01 * edges[0]:
             raise EstimationError("the stars are all at one radius")
@@ -220,7 +217,7 @@ class NFWTracer(Estimator):
         for place in places:
             known = baryons_mass(self.baryons, place["r"])
             mass = norm * nfw_shape(place["r"] / r_s) + known
-            rows.append(_row("enclosed_mass", mass, **place))
+            rows.append(resampled_row("enclosed_mass", mass[0], mass[1:], **place))
         tried = np.log(self.r_s_range)
         reached = (found[1:, :1] <= tried[0] + 1e-9) | (found[1:, :1] >= tried[1] - 1e-9)
         if reached.mean() > _AT_BOUND or found[0, 0] in tried:
@@ -232,15 +229,7 @@ class NFWTracer(Estimator):
             note = "no virial radius: the halo is not as dense as 200 times the critical density"
             return rows + [Estimate.undetermined(q, note) for q in self.yields[1:]]
         virial = {"m200": norm * nfw_shape(c200), "r200": c200 * r_s, "c200": c200}
-        return rows + [_row(quantity, values) for quantity, values in virial.items()]
-
-
-def _row(quantity: str, values: FloatArray, **where: float) -> Estimate:
-    """Row of the sample's own value, first of ``values``, with intervals of the others."""
-    value, draws = float(values[0]), values[1:]
-    lo95, lo68, hi68, hi95 = np.percentile(draws, INTERVALS)
-    inside = (min(lo68, value), max(hi68, value), min(lo95, value), max(hi95, value))
-    return Estimate(quantity, value, *inside, draws=draws, **where)  # type: ignore[arg-type]
+        return rows + [resampled_row(q, each[0], each[1:]) for q, each in virial.items()]
 
 
 def concentration(density: ArrayLike, h0: float, overdensity: float = 200.0) -> FloatArray:

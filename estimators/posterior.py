@@ -229,20 +229,6 @@ def emcee_chain(
     return np.asarray(sampler.get_chain(discard=run.burn))
 
 
-def emcee_draws(
-    log_density: LogDensity,
-    start: ArrayLike,
-    scale: ArrayLike,
-    run: EmceeRun,
-    n_draws: int,
-    rng: np.random.Generator,
-) -> FloatArray:
-    """(n_draws, d) points taken at random from the chain of :func:`emcee_chain`."""
-    chain = emcee_chain(log_density, start, scale, run, rng)
-    flat = chain.reshape(-1, chain.shape[-1])
-    return flat[rng.choice(len(flat), size=n_draws, replace=len(flat) < n_draws)]
-
-
 @dataclass(frozen=True, eq=False)
 class Posterior:
     """Draws from a posterior, and how far they can be trusted.

@@ -13,7 +13,13 @@ from numpy.typing import ArrayLike, NDArray
 from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
-from haloassay.estimators.bins import check_finite
+from haloassay.estimators.bins import (
+    check_finite,
+    check_number,
+    check_radii,
+    check_resolved,
+    places_at,
+)
 from haloassay.estimators.posterior import EmceeRun, explore
 from haloassay.frames import (
     heliocentric_to_galactocentric,
@@ -182,7 +188,7 @@ class PowerLawDF(Estimator):
         require(0.0 < lo < hi <= 1.0, f"g_range: bounds ascend between 0 and 1 (got {[lo, hi]})")
         lo, hi = self.beta_range
         require(lo < hi < 1.0, f"beta_range: bounds ascend and are below 1 (got {[lo, hi]})")
-        require(all(r > 0.0 for r in self.r_out), f"r_out: positive radii (got {list(self.r_out)})")
+        check_radii("r_out", self.r_out)
         require(self.n_samples >= 1, f"n_samples: at least 1 (got {self.n_samples})")
         require(self.v_max > 0.0, f"v_max: positive (got {self.v_max})")
         require(
@@ -201,19 +207,17 @@ class PowerLawDF(Estimator):
             If a position or velocity of the catalogue is not finite.
         """
         check_finite(catalogue)
-        places = [{"r": float(r), "bin": k} for k, r in enumerate(self.r_out)] or [{}]
+        places = places_at(self.r_out)
         try:
             tracers = self._tracers(catalogue, rng)
             points = self._draws(tracers, rng)
         except EstimationError as error:
-            rows = [Estimate.undetermined("enclosed_mass", str(error), **p) for p in places]
+            rows = [Estimate.undetermined("enclosed_mass", str(error), **p) for p in places or [{}]]
             if self.beta == "fitted":
                 rows.append(Estimate.undetermined("beta", str(error)))
             return Estimates(rows)
-        if not self.r_out:
-            places = [{"r": tracers.pivot, "bin": 0}]
         rows = []
-        for place in places:
+        for place in places or places_at((tracers.pivot,)):
             mass = power_law_mass(place["r"], points[:, 0], points[:, 1], tracers.pivot)
             rows.append(Estimate.from_draws("enclosed_mass", mass, **place))
         if self.beta == "fitted":
@@ -232,12 +236,11 @@ class PowerLawDF(Estimator):
         )
         kept = (catalogue.r >= lo) & (catalogue.r < hi) & (catalogue.r > 0.0)
         kept &= (speed > 0.0) & (speed < self.v_max)
-        if kept.sum() < self.min_stars:
-            raise EstimationError(
-                f"too few stars: {kept.sum()}, at least {self.min_stars} are needed"
-            )
+        check_number(int(kept.sum()), self.min_stars)
         stars = catalogue.select(kept)
         if self.errors == "ignored":
+            noise = np.einsum("njj->nj", stars.spherical_covariance)
+            check_resolved(stars.spherical_velocity**2, noise)
             x, v, weight = stars.position[None], stars.spherical_velocity[None], np.zeros((1, 1))
         else:
             x, v, weight = error_draws(stars, self.n_samples, rng)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,13 @@ from haloassay.constants import KMS_PER_MASYR_KPC
 from haloassay.errors import EstimationError, InputError
 from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.apex import apex_rows, dipole_vector, dispersion_row, draw_field
-from haloassay.estimators.bins import Bin, Edges, check_edges, check_finite, radial_bins
+from haloassay.estimators.bins import (
+    Bin,
+    Edges,
+    by_bins,
+    check_edges,
+    check_number,
+)
 from haloassay.estimators.linear_field import Channel, LinearField, LogPrior
 from haloassay.estimators.posterior import EmceeRun, explore
 from haloassay.frames import (
@@ -109,6 +115,7 @@ class Reflex6D(Estimator):
     reference: ClassVar[str] = "2024MNRAS.531.3524Y"
     assumes: ClassVar[tuple[str, ...]] = ("known Gaussian errors", "Gaussian velocities")
     yields: ClassVar[tuple[str, ...]] = ("v_travel", "apex_l", "apex_b", *_BULK, *_SIGMAS)
+    published: ClassVar[dict[str, Any]] = {"distance_term": "observed", "sigma_prior": "precision"}
 
     bins: Edges = "none"
     min_stars: int = 20
@@ -130,11 +137,6 @@ class Reflex6D(Estimator):
         require(self.bulk_max > 0.0, f"bulk_max: positive (got {self.bulk_max})")
         require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
 
-    @classmethod
-    def as_published(cls) -> Reflex6D:
-        """Likelihood and priors of Yaaqib et al. (2024); their sampler, MultiNest, is not used."""
-        return cls(distance_term="observed", sigma_prior="precision")
-
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows of every quantity of every bin; a row says why it has no value.
 
@@ -143,11 +145,9 @@ class Reflex6D(Estimator):
         InputError
             If the catalogue is Galactocentric and has errors: the model's are heliocentric.
         """
-        check_finite(catalogue)
-        rows: list[Estimate] = []
-        for bin_ in radial_bins(catalogue.r, self.bins):
-            rows += self._bin_rows(catalogue, bin_, rng)
-        return Estimates(sorted(rows, key=lambda row: self.yields.index(row.quantity)))
+        return by_bins(
+            catalogue, self.bins, self.yields, lambda bin_: self._bin_rows(catalogue, bin_, rng)
+        )
 
     def _bin_rows(
         self, catalogue: Catalogue, bin_: Bin, rng: np.random.Generator
@@ -175,10 +175,7 @@ class Reflex6D(Estimator):
         EstimationError
             If the stars are too few, do not determine the field, or scatter beyond the prior.
         """
-        if len(bin_) < self.min_stars:
-            raise EstimationError(
-                f"too few stars: {len(bin_)}, at least {self.min_stars} are needed"
-            )
+        check_number(len(bin_), self.min_stars)
         channels = reflex_channels(catalogue.select(bin_.rows), self.distance_term)
         field = LinearField(channels, self.sigma_range, self._prior())
         for k, name in enumerate(_SIGMAS):

@@ -91,7 +91,8 @@ class SagittariusMomentum(Clean):
 
     The cut of the H3 survey (Johnson et al. 2020), which Han et al. (2024) use, in axes where
     prograde orbits have L_z < 0. It removes every star of that angular momentum, of the stream or
-    not, so it cuts into the velocity distribution of the smooth halo too.
+    not, so it cuts into the velocity distribution of the smooth halo too. The slope is that of their
+    public code, whose line has -2300 kpc km/s at L_z = 0 in one version; -2500 is from memory.
 
     Parameters
     ----------

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.errors import EstimationError, InputError
+from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
-from haloassay.estimators.bins import Edges, check_edges, check_finite, radial_bins
+from haloassay.estimators.bins import (
+    Edges,
+    check_edges,
+    check_finite,
+    check_stars,
+    in_order,
+    radial_bins,
+)
 from haloassay.estimators.cells import (
     Cells,
     fractions,
@@ -39,7 +46,8 @@ class ChemicalLine:
     """Line in ([Fe/H], [alpha/Fe]) with accreted stars below and stars born in situ above it.
 
     The default is the lower edge of the high-alpha disc and the in-situ halo in the H3 survey
-    (Naidu et al. 2020): [alpha/Fe] = 0.25 - 0.5 ([Fe/H] + 0.7). Metal-poor stars all count as accreted.
+    (Naidu et al. 2020): [alpha/Fe] = 0.25 - 0.5 ([Fe/H] + 0.7), from memory; Han et al. (2024) show
+    their line without its equation. Metal-poor stars all count as accreted.
 
     Parameters
     ----------
@@ -143,6 +151,7 @@ class SkyMap(Estimator):
         "sigma_r_accreted_correlation",
         "beta_accreted_correlation",
     )
+    published: ClassVar[dict[str, Any]] = {"recipe": "as-published"}
 
     map: Literal["healpix", "quadrants", "xy", "xz"] = "healpix"
     nside: int = 4
@@ -194,7 +203,7 @@ class SkyMap(Estimator):
             if accreted is not None and self.population == "all":
                 fraction = fractions(accreted[chosen].astype(float), cells)
             rows += self._map(part, cells, bin_.index, where, fraction, rng)
-        return Estimates(sorted(rows, key=lambda row: self.yields.index(row.quantity)))
+        return in_order(rows, self.yields)
 
     def _accreted(self, catalogue: Catalogue) -> NDArray[np.bool_] | None:
         """Which stars (N,) are accreted; None where that is neither known nor asked for."""
@@ -202,12 +211,8 @@ class SkyMap(Estimator):
         if not known and self.population == "all":
             return None
         feh, alpha_fe = catalogue["feh"], catalogue["alpha_fe"]
-        bad = ~(np.isfinite(feh) & np.isfinite(alpha_fe))
-        if bad.any():
-            raise InputError(
-                f"{catalogue.origin}: feh or alpha_fe of {bad.sum()} of {len(bad)} stars is not finite "
-                f"(first rows: {', '.join(map(str, np.flatnonzero(bad)[:3]))})"
-            )
+        good = np.isfinite(feh) & np.isfinite(alpha_fe)
+        check_stars(catalogue, good, "a feh or alpha_fe that is not finite")
         return self.line.accreted(feh, alpha_fe)
 
     def _cells(self, catalogue: Catalogue) -> Cells:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,13 +12,25 @@ from numpy.typing import ArrayLike, NDArray
 from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
-from haloassay.estimators.bins import DensitySlope, check_finite, density_slope
+from haloassay.estimators.bins import (
+    DensitySlope,
+    check_finite,
+    check_radii,
+    check_range,
+    density_slope,
+    places_at,
+    rows_within,
+)
+from haloassay.estimators.laplace import LogDensity
+from haloassay.estimators.posterior import EmceeRun, explore
 from haloassay.estimators.splines import (
     Fit,
     Likelihood,
     NaturalSpline,
     density_likelihood,
     fit,
+    log_radius_density,
+    log_variance_density,
     maximise,
     variance_likelihood,
 )
@@ -32,6 +44,10 @@ FloatArray = NDArray[np.float64]
 #: Quantiles of the radii between which knots are laid, and radii of results are by default.
 _KNOTS_BETWEEN: Final = (0.01, 0.99)
 _RESULTS_BETWEEN: Final = (0.05, 0.95)
+
+#: Run of emcee: twice the 14 coefficients of the published splines, which is the fewest walkers that
+#: emcee takes, as in their code; its passes of 500 steps, until the likelihood settles, are three here.
+_RUN: Final = EmceeRun(28, 1500, 500)
 
 #: Scatter of ln sigma^2 beyond which a dispersion is not determined.
 _VAGUE: Final = 1.0
@@ -71,7 +87,7 @@ class SplineJeans(Estimator):
         over ``r_range``.
     knots
         Number of knots, at equal steps of ln r from the 1st to the 99th percentile of the radii; or
-        their radii [kpc]. Published code: 5 from 5 to 80 kpc.
+        their radii [kpc].
     r
         Radii of the results [kpc]; 8 at equal steps of ln r from the 5th to the 95th percentile
         where empty.
@@ -81,7 +97,10 @@ class SplineJeans(Estimator):
         Logarithm of the penalty on curvature, in units in which 0 is as much as the stars know;
         or ``"evidence"``.
     errors
-        ``"laplace"``, or ``"bootstrap"``, refits of resampled stars at the stiffness of the sample.
+        ``"laplace"``; ``"bootstrap"``, refits of resampled stars at the stiffness of the sample; or
+        ``"emcee"``, a chain over the coefficients of all splines, under the penalty, as published.
+    emcee
+        Length of that chain.
     n_draws
         Draws behind the intervals, or resampled catalogues.
     min_stars
@@ -97,13 +116,19 @@ class SplineJeans(Estimator):
         "complete in radius, or known density slope",
     )
     yields: ClassVar[tuple[str, ...]] = ("enclosed_mass", "v_c", "beta")
+    published: ClassVar[dict[str, Any]] = {
+        "knots": [5.0, 10.0, 20.0, 40.0, 80.0],
+        "stiffness": -20.0,
+        "errors": "emcee",
+    }
 
     alpha: float | DensitySlope | Literal["measured"]
     knots: int | tuple[float, ...] = 8
     r: tuple[float, ...] = ()
     r_range: tuple[float, ...] = ()
     stiffness: float | Literal["evidence"] = "evidence"
-    errors: Literal["laplace", "bootstrap"] = "laplace"
+    errors: Literal["laplace", "bootstrap", "emcee"] = "laplace"
+    emcee: EmceeRun = _RUN
     n_draws: int = 1000
     min_stars: int = 50
 
@@ -113,15 +138,17 @@ class SplineJeans(Estimator):
         if not isinstance(self.knots, int):
             rising = all(0.0 < a < b for a, b in zip((1e-9, *self.knots), self.knots, strict=False))
             require(rising, f"knots: radii ascend from above 0 kpc (got {list(self.knots)})")
-        require(all(r > 0.0 for r in self.r), f"r: radii are positive (got {list(self.r)})")
-        if self.r_range:
-            require(len(self.r_range) == 2, f"r_range: two radii (got {list(self.r_range)})")
-            lo, hi = self.r_range
-            require(0.0 < lo < hi, f"r_range: radii ascend from above 0 (got {[lo, hi]})")
+        check_radii("r", self.r)
+        check_range(self.r_range)
         require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
         least = 4 * number
         require(
             self.min_stars >= least, f"min_stars: at least {least}, 4 a knot (got {self.min_stars})"
+        )
+        walkers, most = self.emcee.walkers, 2 * (3 * number - 1)
+        require(
+            self.errors != "emcee" or walkers >= most,
+            f"emcee: walkers: at least {most}, twice the coefficients (got {walkers})",
         )
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
@@ -133,13 +160,13 @@ class SplineJeans(Estimator):
             If a position or velocity of the catalogue is not finite.
         """
         check_finite(catalogue)
-        places = [{"r": float(r), "bin": k} for k, r in enumerate(self.r)]
+        places = places_at(self.r)
         try:
             sample = self._sample(catalogue)
             if not places:
                 lo, hi = np.quantile(sample.x, _RESULTS_BETWEEN)
                 radii = np.exp(np.linspace(lo, hi, 8))
-                places = [{"r": float(r), "bin": k} for k, r in enumerate(radii)]
+                places = places_at(tuple(radii))
             profiles = self._profiles(sample, np.array([p["r"] for p in places]), rng)
         except EstimationError as error:
             return Estimates(
@@ -154,12 +181,7 @@ class SplineJeans(Estimator):
 
     def _sample(self, catalogue: Catalogue) -> Sample:
         r = catalogue.r
-        lo, hi = self.r_range or (0.0, np.inf)
-        rows = np.flatnonzero((r >= lo) & (r < hi) & (r > 0.0))
-        if len(rows) < self.min_stars:
-            raise EstimationError(
-                f"too few stars: {len(rows)}, at least {self.min_stars} are needed"
-            )
+        rows = rows_within(r, self.r_range, self.min_stars)
         x = np.log(r[rows])
         edges = np.log(self.r_range) if self.r_range else np.array([x.min(), x.max()])
         if isinstance(self.knots, int):
@@ -184,8 +206,10 @@ class SplineJeans(Estimator):
         fits = [fit(lk, sample.spline, first, chosen) for lk, first in sample.likelihoods(measured)]
         if self.errors == "laplace":
             draws = _laplace(fits, sample, self.n_draws, rng)
-        else:
+        elif self.errors == "bootstrap":
             draws = _bootstrap(fits, sample, measured, self.n_draws, rng)
+        else:
+            draws = _chain(fits, sample, self.emcee, self.n_draws, rng)
         x = np.log(r)
         value, slope = sample.spline.design(x), sample.spline.design(x, 1)
         radial, tangential = draws[0] @ value.T, draws[1] @ value.T
@@ -306,6 +330,15 @@ class Sample:
             wanted.append((density_likelihood(total, float(w.sum()), *self._nodes), start))
         return wanted
 
+    def log_densities(self) -> list[LogDensity]:
+        """Values of the log likelihoods of ln sigma_r^2, ln sigma_t^2 and ln rho."""
+        parts = [
+            log_variance_density(self.design, self.square[:, axes], self.noise[:, axes])
+            for axes in (slice(0, 1), slice(1, 3))
+        ]
+        total = self.design[:, 1:].sum(axis=0)
+        return [*parts, log_radius_density(total, float(len(self.x)), *self._nodes)]
+
     def scores(self, fits: list[Fit]) -> FloatArray:
         """(n, p) scores of each star, all splines side by side."""
         parts = []
@@ -361,3 +394,22 @@ def _bootstrap(
             ]
         )
     return [np.array(part) for part in zip(*found, strict=True)]
+
+
+def _chain(
+    fits: list[Fit], sample: Sample, run: EmceeRun, n_draws: int, rng: np.random.Generator
+) -> list[FloatArray]:
+    """Coefficients (n_draws, p) of each spline, from one chain over all of them."""
+    ends = np.cumsum([len(f.coefficients) for f in fits])[:-1]
+    likelihoods = sample.log_densities()[: len(fits)]
+
+    def log_density(points: FloatArray) -> FloatArray:
+        out = np.zeros(len(points))
+        for likelihood, f, c in zip(likelihoods, fits, np.split(points, ends, axis=1), strict=True):
+            out += likelihood(c) - 0.5 * np.einsum("mi,ij,mj->m", c, f.penalty, c)
+        return out
+
+    start = np.concatenate([f.coefficients for f in fits])
+    scale = np.concatenate([np.sqrt(np.diag(f.inverse)) for f in fits])
+    found = explore(log_density, start, scale, n_draws, rng, sampler="emcee", emcee=run)
+    return np.split(found.draws, ends, axis=1)

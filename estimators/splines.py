@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.errors import EstimationError
+from haloassay.estimators.laplace import LogDensity
 
 FloatArray = NDArray[np.float64]
 
@@ -71,6 +72,20 @@ def variance_likelihood(
     return likelihood
 
 
+def log_variance_density(design: FloatArray, square: FloatArray, noise: FloatArray) -> LogDensity:
+    """Value of :func:`variance_likelihood` alone, of many coefficients (m, p) at once, (m,)."""
+
+    def log_density(points: FloatArray) -> FloatArray:
+        variance = np.exp(np.clip(points @ design.T, -100.0, 100.0))
+        out = np.zeros(len(points))
+        for axis in range(square.shape[1]):
+            total = variance + noise[:, axis]
+            out -= 0.5 * np.sum(np.log(total) + square[:, axis] / total, axis=1)
+        return out
+
+    return log_density
+
+
 def density_likelihood(
     total: FloatArray, n: float, B: FloatArray, log_weight: FloatArray
 ) -> Likelihood:
@@ -87,6 +102,20 @@ def density_likelihood(
         return float(total @ c) - n * (top + np.log(norm)), total - n * mean, information
 
     return likelihood
+
+
+def log_radius_density(
+    total: FloatArray, n: float, B: FloatArray, log_weight: FloatArray
+) -> LogDensity:
+    """Value of :func:`density_likelihood` alone, of many coefficients (m, p) at once, (m,)."""
+
+    def log_density(points: FloatArray) -> FloatArray:
+        exponent = points @ B.T + log_weight
+        top = exponent.max(axis=1)
+        norm = np.exp(exponent - top[:, None]).sum(axis=1)
+        return np.asarray(points @ total - n * (top + np.log(norm)))
+
+    return log_density
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haloassay.constants import G
 from haloassay.errors import EstimationError
-from haloassay.estimate import INTERVALS, Estimate, Estimates, Estimator
+from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     Bin,
     DensitySlope,
@@ -19,8 +19,12 @@ from haloassay.estimators.bins import (
     bootstrap,
     check_edges,
     check_finite,
+    check_number,
+    check_radii,
+    check_resolved,
     density_slope,
     radial_bins,
+    resampled_row,
 )
 from haloassay.estimators.nfw import Baryons, NFWFit, baryons_mass, nfw_rows
 from haloassay.estimators.posterior import Sampler
@@ -149,6 +153,7 @@ class TracerMass(Estimator):
         "known shape of the potential",
     )
     yields: ClassVar[tuple[str, ...]] = ("enclosed_mass", "m200", "r200", "c200")
+    published: ClassVar[dict[str, Any]] = {"sampler": "emcee"}
 
     alpha: float | DensitySlope
     data: Data = "r-vr"
@@ -179,9 +184,7 @@ class TracerMass(Estimator):
         require(not known or self.data == "r-vr", f'shape: needs data = "r-vr" (got {self.data!r})')
         require(not self.r_out or known, "r_out: only with a known shape")
         require(not self.r_out or self.bins == "none", 'r_out: only with bins = "none"')
-        require(
-            all(r > 0.0 for r in self.r_out), f"r_out: radii are positive (got {list(self.r_out)})"
-        )
+        check_radii("r_out", self.r_out)
         require(self.nfw == "none" or self.bins != "none", "nfw: the fit of a halo needs bins")
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
@@ -205,19 +208,18 @@ class TracerMass(Estimator):
     ) -> list[Estimate]:
         radii = self.r_out or (bin_.r,)
         places = [{**bin_.where, "r": r, "bin": bin_.index + k} for k, r in enumerate(radii)]
-        if len(bin_) < self.min_stars:
-            note = f"too few stars: {len(bin_)}, at least {self.min_stars} are needed"
-            return [Estimate.undetermined("enclosed_mass", note, **place) for place in places]
-        if self.at == "outermost" and not self.r_out:
-            places[0]["r"] = float(catalogue.r[bin_.rows].max())
         try:
+            check_number(len(bin_), self.min_stars)
+            self._check_errors(catalogue, bin_)
+            if self.at == "outermost" and not self.r_out:
+                places[0]["r"] = float(catalogue.r[bin_.rows].max())
             statistic = self._statistic(catalogue, bin_, np.array([place["r"] for place in places]))
             values = statistic(np.arange(len(bin_)))
             resampled = bootstrap(statistic, len(bin_), self.n_bootstrap, rng)
         except EstimationError as error:
             return [Estimate.undetermined("enclosed_mass", str(error), **place) for place in places]
         return [
-            _row(value, draws, place)
+            resampled_row("enclosed_mass", value, draws, **place)
             for value, draws, place in zip(values, resampled.T, places, strict=True)
         ]
 
@@ -244,6 +246,12 @@ class TracerMass(Estimator):
             radial, rest, radius**self.a, self.subtract_mean, constant * r_out ** (1.0 - self.a) / G
         )
 
+    def _check_errors(self, catalogue: Catalogue, bin_: Bin) -> None:
+        """Raise :class:`EstimationError` if the velocities used are errors for the most part."""
+        axes = slice(0, 1) if self.data == "r-vr" else slice(0, 3)
+        noise = np.einsum("njj->nj", catalogue.spherical_covariance[bin_.rows])[:, axes]
+        check_resolved(catalogue.spherical_velocity[bin_.rows, axes] ** 2, noise)
+
     def _beta(self, catalogue: Catalogue, bin_: Bin) -> float:
         if self.beta != "measured":
             return self.beta
@@ -269,25 +277,6 @@ class TracerMass(Estimator):
         if self.data == "R-vlos":
             return projected, along
         return projected, np.sum(velocity[:, across] ** 2, axis=1)
-
-
-def _row(value: float, draws: FloatArray, where: dict[str, float]) -> Estimate:
-    """Estimate from the sample itself, with intervals of the bootstrap that contain it."""
-    if not np.isfinite(value) or not np.all(np.isfinite(draws)):
-        return Estimate.undetermined(
-            "enclosed_mass", "the mass of a resampled catalogue is not finite", **where
-        )
-    lo95, lo68, hi68, hi95 = np.percentile(draws, INTERVALS)
-    return Estimate(
-        "enclosed_mass",
-        float(value),
-        min(lo68, value),
-        max(hi68, value),
-        min(lo95, value),
-        max(hi95, value),
-        draws=draws,
-        **where,  # type: ignore[arg-type]
-    )
 
 
 def scale_free_constant(data: Data, a: float, gamma: float, beta: float) -> float:

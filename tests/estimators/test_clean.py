@@ -220,7 +220,7 @@ def test_energies_are_those_of_the_mocks_potential_and_of_galpy():
     rng = np.random.default_rng(8)
     x = rng.standard_normal((50, 3)) * np.array([20.0, 20.0, 10.0])
     r = np.linalg.norm(x, axis=1)
-    spec = [{"kind": "nfw", "m200": 0.8e12, "c": 15.3}, {"kind": "mwpotential2014-baryons"}]
+    spec = [{"kind": "nfw", "m200": 0.7e12, "c": 11.45}, {"kind": "mwpotential2014-baryons"}]
     mock = make_potential([{**spec[0], "h0": 70.0}, spec[1]])
     np.testing.assert_allclose(SPHERICAL(x), mock.potential(r), rtol=1e-6)
     # the flattened disc instead of its monopole
@@ -235,6 +235,19 @@ def test_energies_are_those_of_the_mocks_potential_and_of_galpy():
 
     want = ours + bulge_potential(r, *MWPOTENTIAL2014_BULGE) - monopole
     np.testing.assert_allclose(flat, want, rtol=1e-4, atol=0.5)
+
+
+def test_the_default_halo_is_that_of_mwpotential2014():
+    from galpy.potential import MWPotential2014, evaluatePotentials
+
+    x = np.geomspace(5.0, 150.0, 20)[:, None] * [0.6, 0.0, 0.8]
+    theirs = [
+        evaluatePotentials(MWPotential2014, 0.6 * r / 8.0, 0.8 * r / 8.0) for r in x[:, 0] / 0.6
+    ]
+    # their numbers are rounded, and v_c = 220 km/s at 8 kpc holds exactly in theirs alone
+    np.testing.assert_allclose(
+        np.diff(AssumedPotential()(x)), 220.0**2 * np.diff(theirs), rtol=0.01
+    )
 
 
 def test_errors_of_the_integrals_are_those_of_a_monte_carlo():

@@ -23,6 +23,7 @@ from haloassay.profiles import virial_radius
 KINDS = ("los-jeans", "los-jeans-derivative")
 SUN = SUNS["zhai2018"]
 M200, C200 = 1.08e12, 18.5
+RUNS = 50
 MOCK = {
     "kind": "equilibrium",
     "potential": [
@@ -162,12 +163,28 @@ def test_covariance_of_v_c2_is_that_of_repeated_dispersions():
     np.testing.assert_allclose(drawn.mean(axis=0) / square, 1.0, atol=4.0 * 0.03 / np.sqrt(4000))
 
 
+def test_points_that_scatter_low_do_not_pull_a_constant_v_c2_down():
+    """Errors at the measured dispersions would make the mean 2.7 +- 0.1 per cent low."""
+    rng = np.random.default_rng(12)
+    n, runs, one = 100, 2000, np.ones(6)
+    found = []
+    for _ in range(runs):
+        sigma = 100.0 * np.sqrt(rng.chisquare(n, 6) / n)
+        square, covariance = jeans_v_c2(
+            np.geomspace(6.0, 60.0, 6), sigma, sigma / np.sqrt(2.0 * n), np.full(6, -4.0)
+        )
+        weight = np.linalg.solve(covariance, one)
+        found.append(weight @ square / weight.sum() / 4e4 - 1.0)
+    # a parabola through six points still follows them a little
+    assert abs(np.mean(found)) < 0.015 + 4.0 * np.std(found) / np.sqrt(runs)
+
+
 # --- the methods on their own model -----------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def many(mock):
-    """Rows of both methods, and of the exact likelihood, on 100 catalogues of 9627 stars."""
+    """Rows of both methods, and of the exact likelihood, on RUNS catalogues of 9627 stars."""
     exact = {"likelihood": "variance", "errors": "sandwich", "within_bins": "average"}
     estimators = {
         "los-jeans": make_estimator({"kind": "los-jeans", "r_out": [20.0, 100.0]}),
@@ -177,7 +194,7 @@ def many(mock):
         ),
     }
     found = {name: [] for name in estimators}
-    for k in range(100):
+    for k in range(RUNS):
         stars = observe(mock, k)
         for name, estimator in estimators.items():
             found[name].append(estimator.estimate(stars, np.random.default_rng(k)))
@@ -198,20 +215,20 @@ def errors_and_coverage(results, quantity, truth, index=0):
 def test_integrated_method_is_unbiased_with_true_intervals(many, quantity):
     truth = {"m200": M200, "c200": C200, "r200": float(virial_radius(M200, 70.0))}[quantity]
     error, inside = errors_and_coverage(many["exact"], quantity, truth)
-    assert abs(error.mean()) < 4.0 * error.std(ddof=1) / 10.0
+    assert abs(error.mean()) < 4.0 * error.std(ddof=1) / np.sqrt(RUNS)
     for coverage, nominal in zip(inside, (0.68, 0.95), strict=True):
-        assert abs(coverage - nominal) < 4.0 * np.sqrt(nominal * (1.0 - nominal) / 100)
+        assert abs(coverage - nominal) < 4.0 * np.sqrt(nominal * (1.0 - nominal) / RUNS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("index", [0, 1])
 def test_enclosed_mass_as_published(many, kind, index, mock):
-    truth = float(mock.truth.enclosed_mass([20.0, 100.0][index]))
+    truth = float(mock.truth.profile("enclosed_mass", [20.0, 100.0][index]))
     error, inside = errors_and_coverage(many[kind], "enclosed_mass", truth, index)
     # chi^2 of dispersions whose stated errors grow with them, medians, a parabola: 2 per cent
-    assert abs(error.mean()) < 4.0 * error.std(ddof=1) / 10.0 + 0.02
-    assert inside[0] > 0.68 - 4.0 * np.sqrt(0.68 * 0.32 / 100) - 0.05
-    assert inside[1] > 0.95 - 4.0 * np.sqrt(0.95 * 0.05 / 100) - 0.03
+    assert abs(error.mean()) < 4.0 * error.std(ddof=1) / np.sqrt(RUNS) + 0.02
+    assert inside[0] > 0.68 - 4.0 * np.sqrt(0.68 * 0.32 / RUNS) - 0.05
+    assert inside[1] > 0.95 - 4.0 * np.sqrt(0.95 * 0.05 / RUNS) - 0.03
 
 
 def test_dispersions_are_those_of_the_stars(many, mock):
@@ -221,15 +238,15 @@ def test_dispersions_are_those_of_the_stars(many, mock):
         # isotropic: sigma_los is sigma_r in any direction
         truth = mock.truth.value("sigma_r", r_lo=edges[k], r_hi=edges[k + 1])
         error = np.array([row[k].value for row in rows]) / truth - 1.0
-        assert abs(error.mean()) < 4.0 * error.std(ddof=1) / 10.0 + 1e-3
+        assert abs(error.mean()) < 4.0 * error.std(ddof=1) / np.sqrt(RUNS) + 1e-3
 
 
 def test_points_of_the_circular_velocity(many, mock):
     rows = [rows.of("v_c") for rows in many["los-jeans-derivative"]]
     for k in range(12):
-        error = np.array([row[k].value / mock.truth.v_c(row[k].r) - 1.0 for row in rows])
+        error = np.array([row[k].value / mock.truth.profile("v_c", row[k].r) - 1.0 for row in rows])
         # lines at the ends and wide bins: 2 per cent
-        assert abs(error.mean()) < 4.0 * error.std(ddof=1) / 10.0 + 0.02
+        assert abs(error.mean()) < 4.0 * error.std(ddof=1) / np.sqrt(RUNS) + 0.02
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -273,7 +290,7 @@ def test_a_true_anisotropy_biases_unless_it_is_assumed():
     # beta 0.6, seen from far away as sigma_los ~ sigma_r only there: r from 40 kpc
     spec = {**MOCK, "beta": {"kind": "constant", "beta": 0.6}}
     halo = make_mock(spec)
-    truth = float(halo.truth.enclosed_mass(60.0))
+    truth = float(halo.truth.profile("enclosed_mass", 60.0))
     stars = observe(halo, 1, n=20000, r_min=40.0)
     bins = [40.0, 50.0, 60.0, 80.0, 120.0]
 
@@ -426,7 +443,7 @@ def test_one_hemisphere_suffices(kind, mock, sample):
         stars.select(x[:, 2] > 0.0), np.random.default_rng(19)
     )
     row = north.of("enclosed_mass")[0]
-    truth = float(mock.truth.enclosed_mass(30.0))
+    truth = float(mock.truth.profile("enclosed_mass", 30.0))
     assert abs(row.value - truth) < 4.0 * 0.5 * (row.hi68 - row.lo68)
 
 
@@ -442,10 +459,9 @@ def test_velocity_errors_beyond_the_dispersion_leave_nothing(kind, sample):
 
 
 def test_halo_that_the_data_do_not_bound_is_said(mock):
-    stars = observe(mock, 3, n=120, r_max=12.0)
-    rows = make_estimator({"kind": "los-jeans", "bins": [5.0, 7.0, 9.0, 12.0]}).estimate(
-        stars, np.random.default_rng(21)
-    )
+    stars = observe(mock, 3, n=60, r_max=9.0)
+    spec = {"kind": "los-jeans", "bins": [5.0, 6.0, 7.0, 9.0], "halo": {"m200_range": [1e9, 1e12]}}
+    rows = make_estimator(spec).estimate(stars, np.random.default_rng(21))
     assert "do not bound m200" in rows.of("m200")[0].note
     assert all(np.isfinite(values(rows)))
 

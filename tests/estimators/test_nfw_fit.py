@@ -61,7 +61,7 @@ def test_quadrature_and_emcee_agree(settings, looseness):
     density = nfw_log_density(R, total, error, settings)
     draws = nfw_draws(R, total, error, settings, "quadrature", 20000, np.random.default_rng(2))
     start = np.median(draws, axis=0)
-    run = EmceeRun(200, 2500, 500)
+    run = EmceeRun(200, 1300, 300)
     chain = emcee_chain(density, start, 0.002 * start, run, np.random.default_rng(3))
     for k in range(2):
         tau = emcee.autocorr.integrated_time(chain[:, :, k], quiet=True)[0]

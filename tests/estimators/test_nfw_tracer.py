@@ -101,7 +101,7 @@ def test_tracer_norm_is_that_of_a_known_shape(gaussian_catalogue, halo):
 @pytest.mark.parametrize("normalisation", ["tracer", "likelihood"])
 def test_bias_and_coverage(halo, gaussian_catalogue, normalisation):
     draw, baryons = halo
-    runs, radii = 60, (10.0, 25.0, 60.0)
+    runs, radii = 40, (10.0, 25.0, 60.0)
     off, covered = [], []
     for k in range(runs):
         catalogue = draw(300, np.random.default_rng([3, k]), gaussian_catalogue)

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import kstest, norm
 
 from haloassay.errors import EstimationError
-from haloassay.estimators.posterior import EmceeRun, emcee_chain, emcee_draws, quadrature
+from haloassay.estimators.posterior import EmceeRun, emcee_chain, quadrature
 
 RUN = EmceeRun(100, 2000, 500)
 
@@ -76,7 +76,7 @@ def test_quadrature_and_emcee_agree(density, start):
 def test_same_seed_same_draws():
     for method in (
         lambda rng: quadrature(banana, [0.0, 0.0], [0.1, 0.1], 50, rng),
-        lambda rng: emcee_draws(banana, [0.0, 0.0], [0.1, 0.1], EmceeRun(20, 50, 10), 50, rng),
+        lambda rng: emcee_chain(banana, [0.0, 0.0], [0.1, 0.1], EmceeRun(20, 50, 10), rng),
     ):
         first, again, other = (method(np.random.default_rng(seed)) for seed in (6, 6, 7))
         np.testing.assert_array_equal(first, again)

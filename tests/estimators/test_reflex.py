@@ -198,7 +198,7 @@ def test_interpolated_sums_are_those_of_all_stars(n):
 
 def test_intervals_hold_what_they_say_over_the_prior():
     """Truths drawn from the prior of apex, v_travel and bulk motion."""
-    n, inside68, inside95, below = 120, [], [], []
+    n, inside68, inside95, below = 80, [], [], []
     for k in range(n):
         rng = np.random.default_rng([5, k])
         toward = rng.standard_normal(3)
@@ -241,7 +241,7 @@ def test_distance_errors_bias_the_published_fit_and_not_ours():
     ours = biases(30)
     velocities = ("v_travel", "apex_l", "apex_b", "mean_v_r", "mean_v_theta", "mean_v_phi")
     assert all(abs(ours[name][0]) < 4.0 * ours[name][1] for name in velocities)
-    published = biases(30, distance_term="observed")
+    published = biases(12, distance_term="observed")
     # towards the velocity of the Sun, +y: an apex at l = 41 deg moves down in longitude
     bias, mcse = published["apex_l"]
     assert bias < -10.0
@@ -304,7 +304,7 @@ PUBLISHED = {
 def test_segue_giants_have_the_published_reflex_motion(shared_data, sample):
     path = shared_data / "segue-kgiants" / f"KGiant_YPP24sgr_{sample}.txt"
     catalogue = read_catalogue(path, COLUMNS, sun=SUN, speed_limit=1e5)
-    estimator = Reflex6D.as_published()
+    estimator = make_estimator({"kind": "reflex-6d", "as_published": True})
     rows = {row.quantity: row for row in estimator.estimate(catalogue, np.random.default_rng(0))}
     for name, (value, error) in PUBLISHED[sample].items():
         # the same data and likelihood: half an error, where 3 combined would do for another sample

@@ -36,7 +36,7 @@ def with_errors(catalogue, errors, rng):
 def test_bias_and_coverage_where_all_profiles_are_power_laws(
     alpha, errors, scale_free, scale_free_mass
 ):
-    runs = 150 if errors == "laplace" else 30
+    runs = 80 if errors == "laplace" else 20
     off, covered = [], []
     for k in range(runs):
         catalogue = scale_free(800, np.random.default_rng([1, k]), beta=0.5)
@@ -81,12 +81,14 @@ def test_an_equilibrium_in_a_galaxy_with_baryons():
     catalogue = Catalogue.from_arrays(**dict(zip(names, columns, strict=True)))
     rows = rows_of(catalogue, alpha="measured", r_range=[3.0, 150.0], knots=12)
     for row in rows.of("enclosed_mass"):
-        truth = float(mock.truth.enclosed_mass(row.r))
+        truth = float(mock.truth.profile("enclosed_mass", row.r))
         error = 0.5 * (row.hi68 - row.lo68)
         assert error < 0.06 * truth
         assert abs(row.value - truth) < 4.0 * error
     for row in rows.of("beta"):
-        assert abs(row.value - float(mock.truth.profile("beta", row.r))) < 4.0 * 0.5 * (row.hi68 - row.lo68)
+        assert abs(row.value - float(mock.truth.profile("beta", row.r))) < 4.0 * 0.5 * (
+            row.hi68 - row.lo68
+        )
 
 
 def test_measurement_errors_are_taken_off(scale_free, scale_free_mass):
@@ -203,15 +205,45 @@ def test_what_cannot_be_determined_is_said(scale_free):
     assert "no scatter" in rows_of(still, alpha=-3.5).rows[0].note
 
 
+def test_the_published_chain_agrees_with_laplace(scale_free):
+    catalogue = scale_free(600, np.random.default_rng(11), beta=0.5)
+    spec = {"alpha": "measured", "knots": [6.0, 20.0, 60.0], "n_draws": 2000, "stiffness": -20.0}
+    run = {"walkers": 20, "steps": 2000, "burn": 500}
+    fast, slow = rows_of(catalogue, **spec), rows_of(catalogue, errors="emcee", emcee=run, **spec)
+    for a, b in zip(fast, slow, strict=True):
+        widths = [0.5 * (row.hi68 - row.lo68) for row in (a, b)]
+        # 20 x 1500 steps, autocorrelation time about 60: 500 draws; laplace is Gaussian, to a fifth
+        assert abs(a.value - b.value) < (4.0 * 1.25 / np.sqrt(500.0) + 0.2) * widths[1]
+        assert abs(widths[0] / widths[1] - 1.0) < 4.0 * 1.2 / np.sqrt(500.0) + 0.1
+
+
+def test_values_alone_are_those_of_the_likelihoods(scale_free):
+    estimator = make_estimator({"kind": "spline-jeans", "alpha": "measured"})
+    sample = estimator._sample(scale_free(80, np.random.default_rng(12)))
+    values = sample.log_densities()
+    for (likelihood, start), alone in zip(sample.likelihoods(density=True), values, strict=True):
+        points = start + 0.1 * np.random.default_rng(13).standard_normal((4, len(start)))
+        np.testing.assert_allclose(alone(points), [likelihood(c)[0] for c in points], rtol=1e-12)
+
+
+def test_a_chain_that_does_not_mix_is_refused(scale_free):
+    run = {"walkers": 50, "steps": 20, "burn": 5}
+    rows = rows_of(
+        scale_free(400, np.random.default_rng(14)), alpha=-3.5, errors="emcee", emcee=run
+    )
+    assert all("chain does not mix" in row.note for row in rows)
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
+        ({"alpha": -4, "errors": "emcee"}, "walkers: at least 46, twice the coefficients"),
         ({}, "setting 'alpha' is missing"),
         ({"alpha": "guessed"}, "alpha"),
         ({"alpha": -4, "knots": 2}, "knots: from 3 to 50"),
         ({"alpha": -4, "knots": [5.0, 3.0, 9.0]}, "knots: radii ascend"),
         ({"alpha": -4, "r_range": [5.0]}, "r_range: two radii"),
-        ({"alpha": -4, "r": [-5.0]}, "r: radii are positive"),
+        ({"alpha": -4, "r": [-5.0]}, r"r: positive radii \[kpc\]"),
         ({"alpha": -4, "min_stars": 10}, "min_stars: at least 32"),
     ],
 )

@@ -1,0 +1,156 @@
+"""The cache: what it keeps, what it throws away, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from haloassay.cache import Arrays, CacheWarning, cache_folder, cache_limit, cached, content_key
+from haloassay.errors import InputError
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HALOASSAY_CACHE_SIZE", raising=False)
+    return tmp_path / "cache"
+
+
+def counting(value: float = 1.0, n: int = 1000) -> tuple[Callable[[], Arrays], list[int]]:
+    calls: list[int] = []
+
+    def make() -> Arrays:
+        calls.append(1)
+        return {"x": np.full(n, value), "n": np.array(7)}
+
+    return make, calls
+
+
+def test_made_once_and_read_ever_after(folder: Path) -> None:
+    make, calls = counting(2.5)
+    first, second = cached(["a", 1], make), cached(["a", 1], make)
+    assert len(calls) == 1
+    for arrays in (first, second):
+        np.testing.assert_array_equal(arrays["x"], np.full(1000, 2.5))
+        assert arrays["n"] == 7
+    cached(["a", 2], make)
+    assert len(calls) == 2
+    assert cache_folder() == folder
+    assert len(list(folder.iterdir())) == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 no archive", b"plain text"])
+def test_damaged_file_is_made_again_and_said_so(folder: Path, damage: bytes) -> None:
+    make, calls = counting()
+    cached("a", make)
+    path = folder / f"{content_key('a')}.npz"
+    path.write_bytes(damage)
+    with pytest.warns(CacheWarning, match=r"cannot be read .* made again"):
+        cached("a", make)
+    assert len(calls) == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cached("a", make)
+    assert len(calls) == 2
+
+
+def test_truncated_and_altered_archives_are_noticed(folder: Path) -> None:
+    make, _ = counting()
+    cached("a", make)
+    path = folder / f"{content_key('a')}.npz"
+    whole = path.read_bytes()
+    altered = bytearray(whole)
+    altered[len(whole) // 2] ^= 0xFF
+    for damage in (whole[: len(whole) // 2], bytes(altered)):
+        path.write_bytes(damage)
+        with pytest.warns(CacheWarning, match="made again"):
+            arrays = cached("a", make)
+        np.testing.assert_array_equal(arrays["x"], np.ones(1000))
+
+
+def test_folder_that_cannot_be_written_costs_only_the_saving(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path / "file" / "cache"))
+    make, calls = counting()
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("default")
+        for content in ("a", "b", "c"):
+            assert cached(content, make)["n"] == 7
+    assert len(calls) == 3
+    assert len([w for w in seen if "nothing can be kept" in str(w.message)]) == 1
+
+
+def test_full_disk_costs_only_the_saving(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", no_space)
+    make, calls = counting()
+    with pytest.warns(CacheWarning, match="No space left on device"):
+        assert cached("a", make)["n"] == 7
+    assert len(calls) == 1
+    assert list(folder.iterdir()) == []
+
+
+def test_what_was_not_used_for_longest_goes_first(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HALOASSAY_CACHE_SIZE", "28 kB")
+    make, calls = counting()
+    for age, name in ((300, "old"), (200, "used"), (100, "young")):
+        cached(name, make)
+        path = folder / f"{content_key(name)}.npz"
+        then = path.stat().st_mtime - age
+        os.utime(path, (then, then))
+    cached("used", make)
+    cached("new", make)
+    left = {path.stem for path in folder.iterdir()}
+    assert left == {content_key(name) for name in ("used", "young", "new")}
+    assert len(calls) == 4
+
+
+def test_what_is_larger_than_the_cache_is_not_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, _ = counting()
+    cached("small", make)
+    monkeypatch.setenv("HALOASSAY_CACHE_SIZE", "10 kB")
+    large, calls = counting(n=100_000)
+    cached("large", large)
+    cached("large", large)
+    assert len(calls) == 2
+    assert [path.stem for path in folder.iterdir()] == [content_key("small")]
+
+
+def test_abandoned_temporary_files_go(folder: Path) -> None:
+    make, _ = counting()
+    cached("a", make)
+    abandoned, current = folder / "x.tmp", folder / "y.tmp"
+    for path in (abandoned, current):
+        path.write_bytes(b"half")
+    os.utime(abandoned, (0.0, 0.0))
+    cached("b", make)
+    assert not abandoned.exists()
+    assert current.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("5 GB", 5e9), ("500MB", 5e8), ("2e9", 2e9), ("1.5t", 1.5e12), ("0", 0.0)]
+)
+def test_sizes_are_understood(text: str, size: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HALOASSAY_CACHE_SIZE", text)
+    assert cache_limit() == size
+
+
+@pytest.mark.parametrize("text", ["much", "-1 GB", "5 XB"])
+def test_bad_sizes_are_refused(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HALOASSAY_CACHE_SIZE", text)
+    with pytest.raises(InputError, match="HALOASSAY_CACHE_SIZE"):
+        cached("a", counting()[0])
