@@ -29,7 +29,7 @@ SUN = Sun(x=-8.3, z=0.02, vx=11.1, vy=244.24, vz=7.25)
 #: The 17th column is the correlation of the proper-motion errors.
 COLUMNS = "-,-,-,-,-,-,l,b,distance,vlos,pm_l,pm_b,distance_err,vlos_err,pm_l_err,pm_b_err,pm_corr"
 NAMES = (
-    *("apex_l", "apex_b", "v_travel", "mean_v_r", "mean_v_phi", "mean_v_theta"),
+    *("apex_l", "apex_b", "v_travel", "bulk_v_r", "bulk_v_phi", "bulk_v_theta"),
     *("sigma_los", "sigma_l", "sigma_b"),
 )
 #: Values and errors in the order of NAMES.

@@ -43,7 +43,7 @@ DistanceTerm = Literal["solar", "observed", "none"]
 _CHAIN: Final = EmceeRun(64, 4000, 1000)
 
 _SIGMAS: Final = ("sigma_los", "sigma_l", "sigma_b")
-_BULK: Final = ("mean_v_r", "mean_v_theta", "mean_v_phi")
+_BULK: Final = ("bulk_v_r", "bulk_v_theta", "bulk_v_phi")
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,10 @@ class Reflex6D(Estimator):
 
     Signs: v_travel >= 0 and the apex are theirs, equal to abs(mu_dipole) and the apex of ``dipole``.
     v_phi is theirs (prograde negative). Their v_theta is along the polar angle, positive to the
-    *south*; ours is positive to the north: mean_v_theta = -v_theta (theirs). Positions of stars
+    *south*; ours is positive to the north: bulk_v_theta = -v_theta (theirs). Positions of stars
     are taken at the observed distances.
 
-    Without distance errors 300 stars leave apex_b 1.7 +- 0.5 deg too near the plane and mean_v_theta
+    Without distance errors 300 stars leave apex_b 1.7 +- 0.5 deg too near the plane and bulk_v_theta
     1.4 +- 0.4 km/s too high (truth -42 deg, -15 km/s; both a fifth of their error); at 3000 no row
     has a bias above twice its Monte Carlo error (400 samples), and 68 per cent intervals cover 0.66
     to 0.72. A translation has a mean v_theta and v_r of its own where the sky is covered in part; the bulk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numba
@@ -202,7 +202,7 @@ class SkyMap(Estimator):
             fraction = None
             if accreted is not None and self.population == "all":
                 fraction = fractions(accreted[chosen].astype(float), cells)
-            rows += self._map(part, cells, bin_.index, where, fraction, rng)
+            rows += self._map(part, chosen, cells, bin_.index, where, fraction, rng)
         return in_order(rows, self.yields)
 
     def _accreted(self, catalogue: Catalogue) -> NDArray[np.bool_] | None:
@@ -231,13 +231,14 @@ class SkyMap(Estimator):
     def _map(
         self,
         catalogue: Catalogue,
+        chosen: IntArray,
         cells: Cells,
         index: int,
         where: dict[str, float],
         fraction: FloatArray | None,
         rng: np.random.Generator,
     ) -> list[Estimate]:
-        """Rows of one radial bin."""
+        """Rows of one radial bin, whose stars are the rows ``chosen`` of the whole catalogue."""
         sigma = self._dispersions(catalogue, cells, rng)
         r = catalogue.r
         rows, middle = [], np.full((2, len(cells)), np.nan)
@@ -253,7 +254,7 @@ class SkyMap(Estimator):
             for m, draws in enumerate(pair):
                 row = Estimate.from_draws(self.yields[m], draws, **there)
                 middle[m, k] = row.value
-                rows.append(row)
+                rows.append(replace(row, stars=chosen[members]))
         there = {**where, "r": float(np.median(r)) if len(r) else np.nan, "bin": index}
         rows += _extremes(sigma, there)
         rows.append(self._asymmetry(catalogue, cells, there, rng))

@@ -60,6 +60,9 @@ QUANTITIES: Final = _vocabulary(
     Quantity("mu_compr", "km/s", "absolute", r"$\mu_\mathrm{compr}$"),
     Quantity("mu_dipole", "km/s", "absolute", r"$\mu_\mathrm{dipole}$"),
     Quantity("v_travel", "km/s", "absolute", r"$v_\mathrm{travel}$"),
+    Quantity("bulk_v_r", "km/s", "absolute", r"$v_r$, bulk"),
+    Quantity("bulk_v_theta", "km/s", "absolute", r"$v_\theta$, bulk"),
+    Quantity("bulk_v_phi", "km/s", "absolute", r"$v_\phi$, bulk"),
     Quantity("apex_l", "deg", "angle", r"$l_\mathrm{apex}$"),
     Quantity("apex_b", "deg", "angle", r"$b_\mathrm{apex}$"),
     Quantity("mean_v_r_north", "km/s", "absolute", r"$\langle v_r \rangle$, north"),
@@ -178,6 +181,17 @@ class Estimate:
     def undetermined(cls, quantity: str, note: str, **where: float) -> Estimate:
         """Row that says why there is no value."""
         return cls(quantity, np.nan, note=note, **where)  # type: ignore[arg-type]
+
+    def rank(self, truth: float) -> int:
+        """Count the draws below ``truth``; -1 where there are no draws, or no truth.
+
+        The truth of an angle is taken on the turn of the circle next to the value.
+        """
+        if self.draws is None or not len(self.draws) or not np.isfinite(truth):
+            return -1
+        if self.quantity in QUANTITIES and QUANTITIES[self.quantity].scale == "angle":
+            truth += 360.0 * np.round((self.value - truth) / 360.0)
+        return int(np.sum(self.draws < truth))
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ def run(
     folder = Path(out)
     check_folder(folder, plan, mode)
     report = progress or make_progress()
-    plan = _with_mocks(plan, report.say)
+    plan = _with_mocks(plan, None if dry_run else report.say)
     if dry_run:
         report.say(_announce(plan))
         return Results(folder, describe(plan))
@@ -93,15 +93,21 @@ def run(
     return Results(folder)
 
 
-def _with_mocks(plan: Plan, say: Callable[[str], None]) -> Plan:
-    """Make every mock once, before anything is written; workers find the expensive parts in the cache."""
+def _with_mocks(plan: Plan, say: Callable[[str], None] | None) -> Plan:
+    """Make every mock once, before anything is written; workers find the expensive parts in the cache.
+
+    Without anybody to tell, only check them.
+    """
     facts: dict[str, Mapping[str, Any]] = {}
     made: dict[str, Mapping[str, Any]] = {}
     for cell in plan.cells:
         content = json.dumps(cell.mock, sort_keys=True)
         if content not in made:
             try:
-                made[content] = make_mock(cell.mock).prepare(_Patience(cell.label, say))
+                mock = make_mock(cell.mock)
+                made[content] = mock.prepare(_Patience(cell.label, say)) if say else {}
+                if not say:
+                    mock.check()
             except InputError as error:
                 raise InputError(
                     f"{plan.scenario.origin}: mock of cell {cell.label!r}: {error}"

@@ -38,6 +38,9 @@ class Mock(Protocol):
     def origins(self) -> tuple[Origin, ...]:
         """Where its stars come from, in the order of :attr:`Stars.origin`."""
 
+    def check(self) -> None:
+        """Raise InputError where no such mock exists, as far as that can be known in seconds."""
+
     def prepare(self, progress: Progress | None = None) -> Facts:
         """Do what is expensive and kept for all draws; raises InputError where no such mock exists.
 

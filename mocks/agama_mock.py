@@ -138,6 +138,10 @@ class AgamaMock:
             self.sampling.r_range,
         )
 
+    def check(self) -> None:
+        """Work out distribution function and moments."""
+        _ = self._table
+
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> Mapping[str, Any]:
         """Work out distribution function and moments now.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -63,6 +63,10 @@ class ContaminatedMock:
             debris_moments(d, self.potential, self.r_range, number * d.fraction) for d in members
         ]
         return replace(truth, tracers=mixed_moments([truth.tracers, *parts]))
+
+    def check(self) -> None:
+        """Check the mock."""
+        self.mock.check()
 
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> Mapping[str, Any]:
         """Prepare the mock and all debris."""

@@ -52,6 +52,9 @@ class DipoleTruth:
         (K, 3) vector [km/s] that fits all three components of the velocity beside a bulk motion
         along the spherical axes (Yaaqib et al. 2024): the model of ``reflex-6d``. NaN where a field
         is none, such as a dipole painted on v_r alone.
+    bulk
+        (K, 3) that bulk motion (v_r, v_theta, v_phi) [km/s]: what is left beside the translation, not the
+        mean over the stars. NaN like it; by default nothing is left.
     hemispheres
         (K, 2) means of v_r over z > 0 and over z < 0 [km/s]; by default those of the field above,
         mu_compr +- d_z / 2.
@@ -61,20 +64,24 @@ class DipoleTruth:
     mu_compr: FloatArray
     dipole: FloatArray
     translation: FloatArray
+    bulk: FloatArray | None = None
     hemispheres: FloatArray | None = None
 
     def __post_init__(self) -> None:
         n = len(self.r)
         rising = n > 0 and bool(np.all(self.r > 0.0) and np.all(np.diff(self.r) > 0.0))
         require(rising, "the radii of a velocity field must rise from above zero")
+        if self.bulk is None:
+            object.__setattr__(self, "bulk", np.zeros((n, 3)))
         if self.hemispheres is None:
             half = 0.5 * self.dipole[:, 2]
             both = np.stack([self.mu_compr + half, self.mu_compr - half], axis=1)
             object.__setattr__(self, "hemispheres", both)
-        shapes = {"mu_compr": (n,), "dipole": (n, 3), "translation": (n, 3), "hemispheres": (n, 2)}
+        shapes = {"mu_compr": (n,), "dipole": (n, 3), "translation": (n, 3)}
+        shapes |= {"bulk": (n, 3), "hemispheres": (n, 2)}
         for name, shape in shapes.items():
             table = np.asarray(getattr(self, name), dtype=float)
-            known = name == "translation" or bool(np.all(np.isfinite(table)))
+            known = name in ("translation", "bulk") or bool(np.all(np.isfinite(table)))
             require(
                 table.shape == shape and known,
                 f"{name} of a velocity field needs finite values of shape {shape}",
@@ -117,7 +124,9 @@ class DipoleTruth:
         halves = [
             _fit(chosen.r[half], nodes, one[half][:, None], v[half, :1]) for half in (north, ~north)
         ]
-        return cls(nodes, radial[:, 3], radial[:, :3], whole[:, :3], np.hstack(halves))
+        return cls(
+            nodes, radial[:, 3], radial[:, :3], whole[:, :3], whole[:, 3:], np.hstack(halves)
+        )
 
     def value(self, quantity: str, r: ArrayLike) -> float:
         """Value of a quantity, averaged over stars at the radii ``r`` [kpc].
@@ -127,8 +136,8 @@ class DipoleTruth:
         Parameters
         ----------
         quantity
-            One of mu_compr, mu_dipole, apex_l, apex_b, v_travel, mean_v_r_north, mean_v_r_south,
-            mean_v_theta_predicted.
+            One of mu_compr, mu_dipole, apex_l, apex_b, v_travel, bulk_v_r, bulk_v_theta, bulk_v_phi,
+            mean_v_r_north, mean_v_r_south, mean_v_theta_predicted.
         r
             (N,) true radii, at least one.
 
@@ -153,6 +162,9 @@ class DipoleTruth:
                 return np.nan if speed > -_NO_DIPOLE else (lon if quantity == "apex_l" else lat)
             case "v_travel":
                 return float(np.linalg.norm(self._mean(self.translation, r)))
+            case "bulk_v_r" | "bulk_v_theta" | "bulk_v_phi":
+                component = ("bulk_v_r", "bulk_v_theta", "bulk_v_phi").index(quantity)
+                return float(self._mean(np.asarray(self.bulk), r)[component])
             case "mean_v_r_north" | "mean_v_r_south":
                 halves = self._mean(np.asarray(self.hemispheres), r)
                 return float(halves[0 if quantity == "mean_v_r_north" else 1])

@@ -137,10 +137,7 @@ class OrbitSuperposition:
 
     def to_arrays(self) -> dict[str, FloatArray]:
         """Everything that makes the solution, as arrays by name."""
-        own = {
-            name: getattr(self, name)
-            for name in _OWN
-        }
+        own = {name: getattr(self, name) for name in _OWN}
         table = np.array([self.table.ln_r0, self.table.step])
         return own | {
             "range": np.array([self.r_min, self.r_max]),

@@ -16,7 +16,7 @@ from haloassay.estimate import POPULATIONS
 from haloassay.mocks.dipole_truth import DipoleTruth
 from haloassay.mocks.fields import make_field
 from haloassay.mocks.halo import Halo
-from haloassay.mocks.lmc import LMC
+from haloassay.mocks.lmc import LMC, rewind
 from haloassay.mocks.lmc_population import lmc_population
 from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments, measured_moments
@@ -97,8 +97,9 @@ class EvolvedHalo:
 
     def _make(self, progress: Progress | None) -> StoredPopulation:
         mixed = self._mixed(progress)
-        if self.lmc is None or self.lmc.mass == 0.0:
+        if self.lmc is None:
             return self._kept(mixed)
+        # one without mass too: its stars are then at the same phases of their orbits as with one
         lmc = self.lmc
 
         def make() -> StoredPopulation:
@@ -184,7 +185,14 @@ class EvolvedHalo:
             named,
             DipoleTruth.of(stars, tracers.r_range) if moving else None,
             MomentMap.of(stars, np.geomspace(*tracers.r_range, _MAP_SHELLS + 1)),
+            {"lmc": rewind(self.lmc, self.base.potential).enclosed_mass} if self.lmc else {},
         )
+
+    def check(self) -> None:
+        """Solve the spherical equilibrium and rewind the LMC: what can be refused before stars are followed."""
+        self.wide.prepare()
+        if self.lmc is not None:
+            rewind(self.lmc, self.base.potential)
 
     def prepare(self, progress: Progress | None = None) -> Mapping[str, Any]:
         """Make the population now, or find it in the cache; returns its size and how stationary it is."""

@@ -100,6 +100,19 @@ def _multipoles(x, y, z, r, radial, degree, work):  # type: ignore[no-untyped-de
     return fading * value, a_x, a_y, a_z
 
 
+@numba.njit(cache=True, fastmath={"contract", "reassoc", "nsz"})
+def _monopole(x, y, z, r, radial):  # type: ignore[no-untyped-def]
+    """Potential and acceleration of a sphere."""
+    i, t = _cell(r)
+    c0, c1, c2 = radial[i, 0, 0], radial[i, 1, 0], radial[i, 2, 0]
+    c3, c4, c5 = radial[i, 3, 0], radial[i, 4, 0], radial[i, 5, 0]
+    value = c0 + t * (c1 + t * (c2 + t * (c3 + t * (c4 + t * c5))))
+    slope = c1 + t * (2.0 * c2 + t * (3.0 * c3 + t * (4.0 * c4 + t * (5.0 * c5))))
+    fading = R_MAX / r if r > R_MAX else 1.0
+    scale = -fading * slope / (STEP * max(r, R_MIN) ** 2)
+    return fading * value, scale * x, scale * y, scale * z
+
+
 @numba.njit(cache=True, inline="always")
 def _disc(x, y, z, disc):  # type: ignore[no-untyped-def]
     """Potential and acceleration of a Miyamoto-Nagai (1975) disc."""
@@ -159,16 +172,19 @@ def potential_and_acceleration(x, y, z, t, arrays, work):  # type: ignore[no-unt
     """
     r = np.sqrt(x * x + y * y + z * z)
     potential, a_x, a_y, a_z = 0.0, 0.0, 0.0, 0.0
-    for f in range(len(arrays.radial)):
-        m = arrays.rotation[f]
-        b_x = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z
-        b_y = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z
-        b_z = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z
-        p, c_x, c_y, c_z = _multipoles(b_x, b_y, b_z, r, arrays.radial[f], arrays.degree, work)
-        potential += p
-        a_x += m[0, 0] * c_x + m[1, 0] * c_y + m[2, 0] * c_z
-        a_y += m[0, 1] * c_x + m[1, 1] * c_y + m[2, 1] * c_z
-        a_z += m[0, 2] * c_x + m[1, 2] * c_y + m[2, 2] * c_z
+    if arrays.degree == 0:
+        potential, a_x, a_y, a_z = _monopole(x, y, z, r, arrays.radial[0])
+    else:
+        for f in range(len(arrays.radial)):
+            m = arrays.rotation[f]
+            b_x = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z
+            b_y = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z
+            b_z = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z
+            p, c_x, c_y, c_z = _multipoles(b_x, b_y, b_z, r, arrays.radial[f], arrays.degree, work)
+            potential += p
+            a_x += m[0, 0] * c_x + m[1, 0] * c_y + m[2, 0] * c_z
+            a_y += m[0, 1] * c_x + m[1, 1] * c_y + m[2, 1] * c_z
+            a_z += m[0, 2] * c_x + m[1, 2] * c_y + m[2, 2] * c_z
     for d in range(len(arrays.discs)):
         p, c_x, c_y, c_z = _disc(x, y, z, arrays.discs[d])
         potential, a_x, a_y, a_z = potential + p, a_x + c_x, a_y + c_y, a_z + c_z
@@ -184,7 +200,7 @@ def potential_and_acceleration(x, y, z, t, arrays, work):  # type: ignore[no-unt
         d_y = y - (c[0, 1] + s * (c[1, 1] + s * (c[2, 1] + s * c[3, 1])))
         d_z = z - (c[0, 2] + s * (c[1, 2] + s * (c[2, 2] + s * c[3, 2])))
         d = np.sqrt(d_x * d_x + d_y * d_y + d_z * d_z)
-        p, c_x, c_y, c_z = _multipoles(d_x, d_y, d_z, d, arrays.body, 0, work)
+        p, c_x, c_y, c_z = _monopole(d_x, d_y, d_z, d, arrays.body)
         potential += p
         a_x += c_x - (c[0, 3] + s * (c[1, 3] + s * (c[2, 3] + s * c[3, 3])))
         a_y += c_y - (c[0, 4] + s * (c[1, 4] + s * (c[2, 4] + s * c[3, 4])))

@@ -166,6 +166,10 @@ class Halo:
             feh=population.composition.feh,
         )
 
+    def check(self) -> None:
+        """Solve."""
+        _ = self.solutions
+
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> Mapping[str, Any]:
         """Solve now rather than at the first draw; see :attr:`solutions` for what can go wrong."""
         _ = self.solutions

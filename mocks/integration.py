@@ -20,8 +20,8 @@ from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 
-#: Relative error of a step that passes, by default: 1e-6 kpc after 5 Gyr for most halo stars.
-TOLERANCE: Final = 1e-7
+#: Relative error of a step that passes, by default: some 1e-5 kpc after 5 Gyr for most halo stars.
+TOLERANCE: Final = 1e-6
 
 #: Steps after which an orbit is given up.
 _MAX_STEPS: Final = 2_000_000
@@ -117,7 +117,7 @@ def _size(a):  # type: ignore[no-untyped-def]
     return np.sqrt(a[0] * a[0] + a[1] * a[1] + a[2] * a[2])
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, fastmath={"contract", "reassoc", "nsz"})
 def _stages(x, v, t, dt, arrays, work, k):  # type: ignore[no-untyped-def]
     """Accelerations k[1] to k[8] of one step; ``k[9]`` is left with the position at its end."""
     for s in range(1, 9):

@@ -94,7 +94,7 @@ class Moments:
 
 
 def anisotropy(variance: FloatArray) -> FloatArray:
-    """beta = 1 - (sigma_theta^2 + sigma_phi^2) / (2 sigma_r^2) of variances (..., 3)."""
+    """Beta = 1 - (sigma_theta^2 + sigma_phi^2) / (2 sigma_r^2) of variances (..., 3)."""
     return np.asarray(
         1.0 - 0.5 * (variance[..., 1] + variance[..., 2]) / variance[..., 0], dtype=float
     )

@@ -64,11 +64,13 @@ class PaintedField:
         travel = -self.v_travel * self.apex
         dipole = self.mu_dipole * self.apex + travel
         compression = self.mu_compr + self.mean_v[0]
+        bulk = np.array([compression, *self.mean_v[1:]])
         return DipoleTruth(
             r=np.ones(1),
             mu_compr=np.array([compression]),
             dipole=dipole[None],
             translation=(np.full(3, np.nan) if self.mu_dipole else travel)[None],
+            bulk=(np.full(3, np.nan) if self.mu_dipole else bulk)[None],
         )
 
     @property
@@ -117,6 +119,10 @@ class PaintedMock:
             velocity_field=_together(truth.velocity_field, self.painted.truth),
             local=None if truth.local is None else _PaintedMap(truth.local, self.painted),
         )
+
+    def check(self) -> None:
+        """Check the mock that is painted."""
+        self.mock.check()
 
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> Mapping[str, Any]:
         """Prepare the mock that is painted."""

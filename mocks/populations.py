@@ -167,7 +167,7 @@ class Population:
     def dress(
         self, position: FloatArray, velocity: FloatArray, rng: np.random.Generator
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Velocities (N, 3) with the population's rotation, and [Fe/H] and [alpha/Fe] (N,), of stars at rest on average."""
+        """Velocities (N, 3) that turn as the population does, [Fe/H] and [alpha/Fe] (N,), of stars that do not."""
         r = np.linalg.norm(position, axis=1)
         feh = self.composition.feh.sample(r, rng)
         alpha_fe = np.full(len(r), np.nan)
@@ -196,7 +196,7 @@ def spin(
 def make_populations(
     spec: Mapping[str, Any], r_range: tuple[float, float], where: str
 ) -> tuple[Population, ...]:
-    """Populations of a mock's table: its list ``populations``, whose entries the table's own keys fill up, or one.
+    """Make what a mock's table has: its list ``populations``, whose entries the table's own keys fill up, or one.
 
     Raises
     ------

@@ -142,6 +142,10 @@ class Snapshot:
         moments = measured_moments(self.stars, edges)
         return Truth(mass, _from_all_sides(moments) if self.seen_from == "random" else moments)
 
+    def check(self) -> None:
+        """Read the file; raises InputError where it cannot serve."""
+        _ = self.truth
+
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> Mapping[str, Any]:
         """Read the file now; raises InputError where it cannot serve. Returns tracers and digest."""
         _ = self.truth

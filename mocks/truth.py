@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from haloassay.errors import InputError
 from haloassay.estimate import BIN_AVERAGES, QUANTITIES
 from haloassay.frames import Sun, spherical_velocity
-from haloassay.mocks.moments import COMPONENTS, Moments, anisotropy
+from haloassay.mocks.moments import COMPONENTS, Moments, Profile, anisotropy
 from haloassay.mocks.potentials import Virial
 from haloassay.mocks.stars import Stars
 
@@ -36,6 +36,7 @@ FIELD: Final = frozenset(
     [
         *("mu_compr", "mu_dipole", "v_travel", "apex_l", "apex_b"),
         *("mean_v_r_north", "mean_v_r_south", "mean_v_theta_predicted"),
+        *(f"bulk_v_{component}" for component in COMPONENTS),
     ]
 )
 
@@ -94,6 +95,8 @@ class Truth:
         Mean velocity field over the sky; a halo at rest without one.
     local
         Moments over the sky, for estimates of a part of it; without them, those of the shell.
+    others
+        Mass [Msun] of other bodies within a radius [kpc] of the halo's centre, by name; not part of the halo's.
     """
 
     potential: Mass
@@ -101,6 +104,7 @@ class Truth:
     components: Mapping[str, Moments] = field(default_factory=dict)
     velocity_field: VelocityField | None = None
     local: LocalMoments | None = None
+    others: Mapping[str, Profile] = field(default_factory=dict)
 
     @property
     def r_range(self) -> tuple[float, float]:
@@ -226,6 +230,8 @@ class Truth:
         if self.velocity_field is not None:
             for name in sorted(FIELD):
                 told[name] = [_plain(self.velocity_field.value(name, np.array([x]))) for x in r]
+        for name, mass in self.others.items():
+            told[f"enclosed_mass.{name}"] = [_plain(v) for v in mass(r)]
         if isinstance(self.local, Told):
             told["map"] = self.local.to_dict()
         return told
@@ -247,6 +253,8 @@ class Truth:
     def _of_field(
         self, quantity: str, r: float, r_lo: float, r_hi: float, stars: Stars | None
     ) -> float:
+        if self.velocity_field is None and quantity.startswith("bulk"):
+            return self.value(quantity.replace("bulk", "mean"), r, r_lo, r_hi, stars)
         if self.velocity_field is None:
             return np.nan if quantity.startswith("apex") else 0.0
         if np.isfinite(r_lo) and np.isfinite(r_hi):
@@ -264,7 +272,7 @@ class Truth:
         if name == "sigma_los":
             return self._sigma_los(r_lo, r_hi, stars, sun)
         r, weights = self._weighted_radii(r_lo, r_hi, stars)
-        if len(r) == 0 or (population or name == "p_mr") and not self.components:
+        if len(r) == 0 or ((population or name == "p_mr") and not self.components):
             return np.nan
         if name == "p_mr":
             shares = self.components["mr"].density(r) / self.tracers.density(r)

@@ -69,7 +69,7 @@ def halo(
 
 def truth_of(d=TRANSLATION, bulk=BULK, sigma=SIGMA):
     mu, lon, lat = (float(a) for a in apex(np.asarray(d)))
-    means = dict(zip(("mean_v_r", "mean_v_theta", "mean_v_phi"), bulk, strict=True))
+    means = dict(zip(("bulk_v_r", "bulk_v_theta", "bulk_v_phi"), bulk, strict=True))
     dispersions = dict.fromkeys(("sigma_los", "sigma_l", "sigma_b"), sigma)
     return {"v_travel": -mu, "apex_l": lon, "apex_b": lat, **means, **dispersions}
 
@@ -239,7 +239,7 @@ def biases(n_samples, **spec):
 
 def test_distance_errors_bias_the_published_fit_and_not_ours():
     ours = biases(30)
-    velocities = ("v_travel", "apex_l", "apex_b", "mean_v_r", "mean_v_theta", "mean_v_phi")
+    velocities = ("v_travel", "apex_l", "apex_b", "bulk_v_r", "bulk_v_theta", "bulk_v_phi")
     assert all(abs(ours[name][0]) < 4.0 * ours[name][1] for name in velocities)
     published = biases(12, distance_term="observed")
     # towards the velocity of the Sun, +y: an apex at l = 41 deg moves down in longitude
@@ -283,18 +283,18 @@ PUBLISHED = {
         "apex_l": (40, 11),
         "apex_b": (-36, 13),
         "v_travel": (40, 7),
-        "mean_v_r": (-5, 7),
-        "mean_v_phi": (-30, 6),
-        "mean_v_theta": (-19, 8),
+        "bulk_v_r": (-5, 7),
+        "bulk_v_phi": (-30, 6),
+        "bulk_v_theta": (-19, 8),
         "sigma_los": (88, 5),
     },
     "40+": {
         "apex_l": (61, 15),
         "apex_b": (-50, 12),
         "v_travel": (30, 6),
-        "mean_v_r": (-15, 5),
-        "mean_v_phi": (-23, 5),
-        "mean_v_theta": (-26, 6),
+        "bulk_v_r": (-15, 5),
+        "bulk_v_phi": (-23, 5),
+        "bulk_v_theta": (-26, 6),
         "sigma_los": (94, 3),
     },
 }
@@ -380,7 +380,7 @@ def test_errors_that_hide_a_dispersion_say_so():
     assert "errors hide it" in rows["sigma_l"].note
     assert "errors hide it" in rows["sigma_b"].note
     assert abs(rows["sigma_los"].value - 15.0) < 4.0 * half(rows["sigma_los"])
-    assert np.isfinite(rows["mean_v_r"].value)
+    assert np.isfinite(rows["bulk_v_r"].value)
 
 
 def test_too_few_stars_and_stars_in_one_direction():

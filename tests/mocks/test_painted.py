@@ -66,6 +66,7 @@ def test_translation_has_the_mean_v_theta_of_equation_7() -> None:
     assert predicted == pytest.approx(0.25 * np.pi * -40.0 * np.sin(np.radians(-50.0)), rel=1e-12)
     assert mock.truth.value("mean_v_theta", 30.0) == pytest.approx(predicted, rel=1e-12)
     assert mock.truth.value("v_travel", 30.0) == pytest.approx(40.0)
+    assert mock.truth.value("bulk_v_theta", 30.0) == 0.0
     north = mock.truth.value("mean_v_r_north", 30.0)
     assert north == -mock.truth.value("mean_v_r_south", 30.0)
     # the Galaxy travels south: northern stars recede

@@ -22,6 +22,7 @@ SPECS = [
     {"kind": "point-mass", "mass": 1e12},
     {"kind": "zhai2018-baryons"},
     {"kind": "mwpotential2014-baryons"},
+    {"kind": "triaxial-nfw", "m200": 1e12, "c": 10.0, "axis_ratios": [0.8, 0.7]},
     {"kind": "mass-table", "r": [0.1, 1.0, 10.0, 100.0], "mass": [1e8, 1e10, 1e11, 2e11]},
     {"kind": "galpy", "name": "MWPotential2014"},
 ]
