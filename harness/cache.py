@@ -7,15 +7,32 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import tempfile
+import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from haloassay.errors import InputError
+
 Arrays = dict[str, NDArray[Any]]
+
+#: What the cache may hold by default.
+DEFAULT_SIZE: Final = "5 GB"
+
+#: A temporary file this old [s] was left by a process that is no more.
+_ABANDONED: Final = 24 * 3600.0
+
+_UNITS: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+
+
+class CacheWarning(UserWarning):
+    """The cache could not be read or written; results are right, but cost their time again."""
 
 
 def cache_folder() -> Path:
@@ -23,6 +40,23 @@ def cache_folder() -> Path:
     import platformdirs
 
     return Path(os.environ.get("HALOASSAY_CACHE") or platformdirs.user_cache_dir("haloassay"))
+
+
+def cache_limit() -> float:
+    """Bytes that the cache may hold: ``$HALOASSAY_CACHE_SIZE``, such as ``500 MB``, else 5 GB.
+
+    Raises
+    ------
+    InputError
+        If the variable is no size.
+    """
+    text = os.environ.get("HALOASSAY_CACHE_SIZE") or DEFAULT_SIZE
+    match = re.fullmatch(r"\s*(\d+\.?\d*(?:e\d+)?)\s*([kmgt]?)b?\s*", text.lower())
+    if match is None:
+        raise InputError(
+            f"HALOASSAY_CACHE_SIZE: expected a size such as '5 GB' or '500 MB' (got {text!r})"
+        )
+    return float(match[1]) * _UNITS[match[2]]
 
 
 def plain_content(component: Any) -> Any:
@@ -53,24 +87,82 @@ def content_key(content: Any) -> str:
 def cached(content: Any, make: Callable[[], Arrays]) -> Arrays:
     """Arrays that ``make`` returns for ``content``, from disk where they were made before.
 
-    A file that cannot be read is made again; a folder that cannot be written costs only the saving.
+    A file that cannot be read is made again, and a :class:`CacheWarning` says so; a folder that
+    cannot be written costs only the saving, and is said once. Beyond :func:`cache_limit`, files go that
+    were not used for longest.
+
+    Raises
+    ------
+    InputError
+        If ``$HALOASSAY_CACHE_SIZE`` is no size.
     """
+    limit = cache_limit()
     path = cache_folder() / f"{content_key(content)}.npz"
-    with (
-        contextlib.suppress(
-            Exception
-        ),  # a damaged archive raises whatever its bytes happen to mean
-        np.load(path) as stored,
-    ):
-        return {name: stored[name] for name in stored.files}
+    stored = _read(path)
+    if stored is not None:
+        return stored
     arrays = make()
+    if sum(array.nbytes for array in arrays.values()) < limit:
+        _write(path, arrays)
+        _shrink(path.parent, limit)
+    return arrays
+
+
+def _read(path: Path) -> Arrays | None:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # a damaged archive raises whatever its bytes happen to mean
+        _say(f"{path} cannot be read ({_reason(error)}): what it held is made again")
+        return None
     with contextlib.suppress(OSError):
+        os.utime(path)  # used now
+    return arrays
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    temporary = None
+    try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub counts names as flags
-            os.replace(temporary, path)
-        except OSError:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub counts names as flags
+        os.replace(temporary, path)
+    except OSError as error:
+        _say(
+            f"nothing can be kept in {path.parent} ({_reason(error)}): expensive mocks are made again by every"
+            " process; HALOASSAY_CACHE names another folder"
+        )
+        if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-    return arrays
+
+
+def _shrink(folder: Path, limit: float) -> None:
+    """Remove what was not used for longest until the rest is within the limit; other processes may too."""
+    with contextlib.suppress(OSError):
+        now = time.time()
+        kept = []
+        for path in folder.iterdir():
+            with contextlib.suppress(OSError):
+                state = path.stat()
+                if path.suffix == ".npz":
+                    kept.append((state.st_mtime, state.st_size, path))
+                elif path.suffix == ".tmp" and now - state.st_mtime > _ABANDONED:
+                    path.unlink()
+        excess = sum(size for _, size, _ in kept) - limit
+        for _, size, path in sorted(kept):
+            if excess <= 0.0:
+                break
+            path.unlink(missing_ok=True)
+            excess -= size
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _say(message: str) -> None:
+    """Warn; Python's own filter lets the same words from the same line pass once a process."""
+    warnings.warn(f"cache: {message}", CacheWarning, stacklevel=4)

@@ -112,9 +112,9 @@ class Catalogue:
         if not self.heliocentric:
             position, velocity = np.stack(columns[:3], axis=1), np.stack(columns[-3:], axis=1)
         else:
-            still = [np.zeros(len(self))] * (6 - len(columns))
+            ra, dec, distance, pmra, pmdec, vlos = [*columns, *[np.zeros(len(self))] * 3][:6]
             position, velocity = frames.heliocentric_to_galactocentric(
-                *columns, *still, sun=self.sun
+                ra, dec, distance, pmra, pmdec, vlos, sun=self.sun
             )
         return _read_only(position), _read_only(velocity) if moving else None
 

@@ -170,6 +170,8 @@ EXTRA: Final = (
     *("error_ratio_mcse", "pull_mean_mcse", "pull_sd_mcse"),
 )
 KEYS: Final = ("cell", "estimator", "quantity", "bin")
+_COUNTS: Final = ("n", "n_failed", "n_attempted", "n_draws", "bin")
+_LABELS: Final = ("estimator", "quantity", "unit", "inside", "shape")
 
 #: Rows that one query aggregates: medians keep their values in memory, about 60 bytes a row.
 BATCH_ROWS: Final = 10_000_000
@@ -203,13 +205,13 @@ def score(results: ResultTables) -> pd.DataFrame:
         median over realisations, ``r_lo`` and ``r_hi`` the outermost bin edges. Rows in the order
         of cells, estimators, quantities and bins.
     """
-    with _tables(results) as tables:
+    with open_tables(results) as tables:
         attempts = tables.sql(
             "SELECT cell, estimator, count(DISTINCT realization) AS n_attempted "
             "FROM runs GROUP BY ALL"
         ).df()
         scores = _scores(tables)
-    return _arrange(_complete(scores, attempts), results.cells, (*COLUMNS, *EXTRA))
+    return arrange(_complete(scores, attempts), results.cells, (*COLUMNS, *EXTRA))
 
 
 def paired(results: ResultTables, base_cell: str) -> pd.DataFrame:
@@ -259,9 +261,9 @@ def paired(results: ResultTables, base_cell: str) -> pd.DataFrame:
         *("estimator", "quantity", "r", "unit", "n", "change", "change_mcse", "truth_change"),
         *("bin", "truth_change_mcse", "error_change", "error_change_mcse"),
     )
-    with _tables(results) as tables:
+    with open_tables(results) as tables:
         pairs = tables.execute(query, {"base": base_cell}).df()
-    return _arrange(pairs, results.cells, columns)
+    return arrange(pairs, results.cells, columns)
 
 
 def outcomes(results: ResultTables) -> pd.DataFrame:
@@ -273,7 +275,7 @@ def outcomes(results: ResultTables) -> pd.DataFrame:
             median(seconds) AS seconds
         FROM runs GROUP BY ALL) ORDER BY status = 'ok' DESC, n DESC, estimator, status, error_type
     """
-    with _tables(results) as tables:
+    with open_tables(results) as tables:
         return _frame(tables.sql(query))
 
 
@@ -284,7 +286,7 @@ def undetermined(results: ResultTables) -> pd.DataFrame:
         FROM estimates WHERE coalesce(note, '') <> '' AND NOT coalesce(isfinite(value), false)
         GROUP BY ALL ORDER BY n DESC, estimator, quantity, note
     """
-    with _tables(results) as tables:
+    with open_tables(results) as tables:
         return _frame(tables.sql(query))
 
 
@@ -292,29 +294,29 @@ def coverage_curve(results: ResultTables, steps: int = 40) -> pd.DataFrame:
     """Fraction of realisations whose central credible interval of each level contains the truth.
 
     The truth of rank k among L draws stands at the posterior quantile u = (k + 1/2) / (L + 1); the
-    central interval of level p contains it where abs(2u - 1) <= p (Talts et al. 2018). Radial bins
-    are pooled.
+    central interval of level p contains it where abs(2u - 1) <= p (Talts et al. 2018).
 
     Returns
     -------
     pandas.DataFrame
-        Columns cell, estimator, quantity, level, coverage, n (realisations behind it); levels k /
+        Columns cell, estimator, quantity, bin, n (realisations), level, coverage; levels k /
         ``steps``. Empty where no estimator gave draws.
     """
     import numpy as np
     import pandas as pd
 
+    keys = ", ".join(KEYS)
     query = f"""
-        SELECT cell, estimator, quantity, count(*) AS rows, count(DISTINCT realization) AS n,
+        SELECT {keys}, count(*) AS n,
             {", ".join(f"avg((depth <= {k / steps})::INT) AS level{k}" for k in range(steps + 1))}
         FROM (SELECT *, abs((2 * rank + 1) / (n_draws + 1.0) - 1) AS depth FROM estimates
               WHERE n_draws > 0 AND rank >= 0)
-        GROUP BY cell, estimator, quantity ORDER BY cell, estimator, quantity
+        GROUP BY {keys} ORDER BY {keys}
     """
-    with _tables(results) as tables:
+    with open_tables(results) as tables:
         wide = _frame(tables.sql(query))
     names = [f"level{k}" for k in range(steps + 1)]
-    long = wide[["cell", "estimator", "quantity", "n"]].loc[wide.index.repeat(steps + 1)]
+    long = wide[[*KEYS, "n"]].loc[wide.index.repeat(steps + 1)]
     levels = np.tile(np.arange(steps + 1) / steps, len(wide))
     coverage = wide[names].to_numpy(dtype=float).ravel()
     return pd.DataFrame(long).assign(level=levels, coverage=coverage).reset_index(drop=True)
@@ -328,13 +330,13 @@ def sample(results: ResultTables, realizations: int = 200) -> pd.DataFrame:
             (SELECT DISTINCT realization FROM estimates ORDER BY realization LIMIT $limit)
         ORDER BY cell, estimator, quantity, bin, realization
     """
-    with _tables(results) as tables:
+    with open_tables(results) as tables:
         frame: pd.DataFrame = tables.execute(query, {"limit": realizations}).df()
     return frame
 
 
 @contextmanager
-def _tables(results: ResultTables) -> Iterator[Any]:
+def open_tables(results: ResultTables) -> Iterator[Any]:
     """DuckDB connection with the views ``estimates`` and ``runs``."""
     import tempfile
 
@@ -461,7 +463,7 @@ def _complete(scores: pd.DataFrame, attempts: pd.DataFrame) -> pd.DataFrame:
     return scores
 
 
-def _arrange(frame: pd.DataFrame, cells: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+def arrange(frame: pd.DataFrame, cells: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Factors beside the cell, rows in the order of matrix and vocabulary, whole counts."""
     cell_order = {cell: i for i, cell in enumerate(cells["cell"])}
     quantity_order = {name: i for i, name in enumerate(QUANTITIES)}
@@ -471,12 +473,8 @@ def _arrange(frame: pd.DataFrame, cells: pd.DataFrame, columns: Sequence[str]) -
     )
     frame = frame.sort_values(["_cell", "cell", "estimator", "_quantity", "quantity", "bin"])
     factors = [name for name in cells.columns if name != "cell"]
-    frame = frame[["cell", *columns]].merge(cells, on="cell", how="left")
-    counts = [name for name in ("n", "n_failed", "n_attempted", "bin") if name in columns]
-    numbers = [
-        name
-        for name in columns
-        if name not in counts and name not in ("estimator", "quantity", "unit")
-    ]
+    frame = frame[["cell", *columns]].merge(cells.astype({"cell": str}), on="cell", how="left")
+    counts = [name for name in _COUNTS if name in columns]
+    numbers = [name for name in columns if name not in (*counts, *_LABELS)]
     kinds = dict.fromkeys(counts, "int64") | dict.fromkeys(numbers, "float64")
     return frame[["cell", *factors, *columns]].astype(kinds).reset_index(drop=True)

@@ -69,7 +69,8 @@ class MomentMap:
         velocity = spherical_velocity(stars.position, stars.velocity)
 
         def summed(weights: FloatArray | None) -> FloatArray:
-            return np.bincount(cell, weights, n_shells * n_pixels).reshape(n_shells, n_pixels)
+            counts = np.bincount(cell, weights, n_shells * n_pixels)
+            return np.asarray(counts, dtype=float).reshape(n_shells, n_pixels)
 
         number = summed(None)
         totals = [

@@ -263,7 +263,8 @@ def orbit_library(
         grid.ln_r, grid.w, edges, n_in, sub, _SHELL_NODES, _END_NODES, table.arrays
     )
     shape = (bound.size, len(edges) - 1)
-    return OrbitLibrary(*(part.reshape(shape) for part in moments), bound.ravel())
+    fraction, radial, tangential, turn = (part.reshape(shape) for part in moments)
+    return OrbitLibrary(fraction, radial, tangential, turn, bound.ravel())
 
 
 def angular_momentum_squared(table: PotentialTable, r_m: FloatArray, w: FloatArray) -> FloatArray:

@@ -63,9 +63,12 @@ class Stars:
     ) -> Stars:
         """Stars (N, 3), (N, 3) with one abundance or origin for all, or (N,) of them."""
         n = len(position)
-        abundances = (np.array(np.broadcast_to(x, n), dtype=float) for x in (feh, alpha_fe))
         return cls(
-            position, velocity, *abundances, np.array(np.broadcast_to(origin, n), dtype=np.int16)
+            position,
+            velocity,
+            np.array(np.broadcast_to(feh, n), dtype=float),
+            np.array(np.broadcast_to(alpha_fe, n), dtype=float),
+            np.array(np.broadcast_to(origin, n), dtype=np.int16),
         )
 
     @classmethod

@@ -232,8 +232,9 @@ class Truth:
                 told[name] = [_plain(self.velocity_field.value(name, np.array([x]))) for x in r]
         for name, mass in self.others.items():
             told[f"enclosed_mass.{name}"] = [_plain(v) for v in mass(r)]
-        if isinstance(self.local, Told):
-            told["map"] = self.local.to_dict()
+        local: Any = self.local
+        if isinstance(local, Told):
+            told["map"] = local.to_dict()
         return told
 
     def _weighted_radii(

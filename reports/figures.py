@@ -1,4 +1,4 @@
-"""Figures of a run: bias against radius, coverage against nominal, clouds of estimates.
+"""Figures of a run: bias against radius, coverage against nominal, ranks, clouds of estimates.
 
 Each function takes tables of :mod:`haloassay.score` and returns a matplotlib figure that no global
 state knows of; :func:`save` writes it as PDF and PNG, byte for byte the same for the same data.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -110,7 +110,7 @@ def coverage_figure(scores: pd.DataFrame, curve: pd.DataFrame | None = None) -> 
 
     Points show the coverage at 68 and 95 per cent of each radial bin, joined by a faint line; a
     colour and marker per cell. Dashed curves, where the method gave posterior
-    draws, show all levels with the bins pooled. The grey band is where 95 per cent of honest
+    draws, show all levels, one a bin. The grey band is where 95 per cent of honest
     methods fall with the realisations of one bin (binomial; light for the bin with the fewest, dark
     for that with the most). Above the diagonal intervals are too wide, below it too narrow.
     """
@@ -136,9 +136,92 @@ def coverage_figure(scores: pd.DataFrame, curve: pd.DataFrame | None = None) -> 
     grey = {"color": _GREY, "linewidth": 1.0}
     handles = [_line(**grey, marker="o", markersize=4.0, alpha=0.6, label="one radial bin")]
     if with_curve:
-        handles.append(_line(**grey, linestyle="--", label="from draws, bins pooled"))
+        handles.append(_line(**grey, linestyle="--", label="from draws, one radial bin"))
     _cell_legend(figure, cells, handles, "band: 95 % of honest methods with n estimates a bin")
     return figure
+
+
+def ecdf_figure(ranks: pd.DataFrame, estimator: str, cell: str) -> Figure | None:
+    """Distribution of the truth's place among the draws, less a uniform one: a panel per quantity.
+
+    ``ranks`` is what :func:`haloassay.calibrate.rank_counts` returns; one line a radial bin. The
+    band holds the whole line of a calibrated method in 95 per cent of all runs; it is that of the
+    bin with the fewest realisations (light) and with the most (dark).
+    """
+    from haloassay.calibrate import STEPS, simultaneous_band
+
+    z = np.arange(STEPS + 1) / STEPS
+
+    def draw(axes: Axes, counts: np.ndarray[Any, Any]) -> None:
+        n = counts.sum(axis=1)
+        for size, grey in dict.fromkeys([(int(n.min()), "0.93"), (int(n.max()), "0.86")]):
+            low, high = (np.concatenate([[0.0], e, [1.0]]) for e in simultaneous_band(size))
+            axes.fill_between(z, low - z, high - z, color=grey, linewidth=0.0)
+        axes.axhline(0.0, color=_GREY, linewidth=1.0)
+        for k, share in enumerate(counts.cumsum(axis=1) / n[:, None]):
+            line = np.concatenate([[0.0], share]) - z
+            axes.plot(z, line, color=_bin_colour(k, len(counts)), linewidth=1.0)
+
+    return _rank_panels(ranks, estimator, cell, draw, "ECDF − uniform")
+
+
+def rank_figure(ranks: pd.DataFrame, estimator: str, cell: str) -> Figure | None:
+    """Histogram of the truth's place among the draws, over its mean: a panel per quantity.
+
+    Lines, bins and arguments as in :func:`ecdf_figure`; the grey band holds 95 per cent of the
+    single bars of a calibrated method with the fewest (light) and the most realisations (dark).
+    """
+    from scipy.stats import binom
+
+    bars = 20
+
+    def draw(axes: Axes, counts: np.ndarray[Any, Any]) -> None:
+        n = counts.sum(axis=1)
+        for size, grey in dict.fromkeys([(int(n.min()), "0.93"), (int(n.max()), "0.86")]):
+            low, high = (float(binom.ppf(p, size, 1.0 / bars)) for p in (0.025, 0.975))
+            axes.axhspan(low * bars / size, high * bars / size, color=grey, linewidth=0.0)
+        axes.axhline(1.0, color=_GREY, linewidth=1.0)
+        heights = counts.reshape(len(counts), bars, -1).sum(axis=2) * bars / n[:, None]
+        edges = np.arange(bars + 1) / bars
+        for k, height in enumerate(heights):
+            axes.stairs(
+                height, edges, baseline=None, color=_bin_colour(k, len(counts)), linewidth=1.0
+            )
+
+    return _rank_panels(ranks, estimator, cell, draw, "realisations / expected")
+
+
+def _rank_panels(
+    ranks: pd.DataFrame,
+    estimator: str,
+    cell: str,
+    draw: Callable[[Axes, np.ndarray[Any, Any]], None],
+    label: str,
+) -> Figure | None:
+    """Panels of the quantities of an estimator; ``draw`` is given the counts (bins, 100) of one."""
+    from haloassay.calibrate import count_matrix
+
+    rows = ranks[(ranks["estimator"] == estimator) & (ranks["cell"] == cell)]
+    if not len(rows):
+        return None
+    figure, panels = _panels(list(dict.fromkeys(rows["quantity"])), sharey=True)
+    for quantity, axes in panels.items():
+        counts = count_matrix(rows[rows["quantity"] == quantity])
+        draw(axes, counts)
+        n = counts.sum(axis=1)
+        number = f"n = {n.min()}" if n.min() == n.max() else f"n = {n.min()} to {n.max()}"
+        axes.text(0.97, 0.95, number, transform=axes.transAxes, fontsize=8.0, va="top", ha="right")
+        axes.set_title(labels.quantity_of(quantity).label, loc="left", **_TITLE)
+        axes.set(xlim=(0, 1), xlabel="quantile of the truth")
+    _label_rows(panels, label)
+    return figure
+
+
+def _bin_colour(k: int, n: int) -> Any:
+    """Colour of bin k of n, dark inside and light outside; of the only one, blue."""
+    import matplotlib
+
+    return _COLOURS[0] if n == 1 else matplotlib.colormaps["viridis"](0.9 * k / (n - 1))
 
 
 def cloud_figure(estimates: pd.DataFrame, quantity: str, cell: str) -> Figure | None:
@@ -320,7 +403,8 @@ def _coverage_curves(axes: Axes, curve: pd.DataFrame, cells: list[str]) -> None:
     for cell, group in curve.groupby("cell", sort=False):
         if cell in cells:
             colour = _colour(cells.index(str(cell)), len(cells))
-            axes.plot(group["level"], group["coverage"], "--", color=colour, linewidth=1.0)
+            for _, line in group.groupby("bin"):
+                axes.plot(line["level"], line["coverage"], "--", color=colour, linewidth=0.7)
 
 
 def _finite(value: float) -> float:

@@ -22,18 +22,22 @@ if TYPE_CHECKING:
 _PAGE_ROWS: Final = 400
 #: Width of the text on the page [px]; wider figures would be scaled down or scrolled.
 _WIDEST: Final = 1120.0
+#: Columns of words.
+_TEXT: Final = ("cell", "estimator", "quantity", "95 % band")
 _EXTENSIONS: Final = {"csv": "csv", "ecsv": "ecsv", "latex": "tex", "markdown": "md"}
 _REFERENCES: Final = (
     "Morris T. P., White I. R., Crowther M. J. 2019, Statistics in Medicine 38, 2074: bias, "
     "scatter, RMSE and coverage with their Monte Carlo errors.",
     "Talts S. et al. 2018, arXiv:1804.06788: calibration by the rank of the truth among "
     "posterior draws.",
+    "Säilynoja T., Bürkner P.-C., Vehtari A. 2022, Statistics and Computing 32, 32: simultaneous "
+    "bands of the distribution of ranks.",
 )
 
 
 @dataclass(frozen=True, eq=False)
 class ReportData:
-    """Result tables that a page shows, as :mod:`haloassay.score` makes them.
+    """Result tables that a page shows, as :mod:`haloassay.score` and ``calibrate`` make them.
 
     Parameters
     ----------
@@ -42,6 +46,8 @@ class ReportData:
     scores, pairs, curve, cloud, outcomes, undetermined
         Frames of the functions ``score``, ``paired``, ``coverage_curve``, ``sample``, ``outcomes``
         and ``undetermined``; ``pairs`` is None for a run of one cell.
+    calibration, ranks
+        Frames of the functions ``calibrate`` and ``rank_counts``.
     base_cell
         Cell that ``pairs`` compare with.
     definitions
@@ -54,6 +60,8 @@ class ReportData:
     undetermined: pd.DataFrame
     curve: pd.DataFrame
     cloud: pd.DataFrame
+    calibration: pd.DataFrame
+    ranks: pd.DataFrame
     pairs: pd.DataFrame | None = None
     base_cell: str = ""
     definitions: Mapping[str, str] = field(default_factory=dict)
@@ -74,7 +82,7 @@ def write_report(results: Results, folder: Path | None = None) -> Path:
     pathlib.Path
         The page.
     """
-    from haloassay import score
+    from haloassay import calibrate, score
 
     cells = [str(cell) for cell in results.cells.get("cell", [])]
     base = "base" if "base" in cells else next(iter(cells), "")
@@ -85,6 +93,8 @@ def write_report(results: Results, folder: Path | None = None) -> Path:
         undetermined=score.undetermined(results),
         curve=score.coverage_curve(results),
         cloud=score.sample(results),
+        calibration=calibrate.calibrate(results),
+        ranks=calibrate.rank_counts(results),
         pairs=score.paired(results, base) if len(cells) > 1 else None,
         base_cell=base,
         definitions={s.name: s.definition for s in score.SCORES},
@@ -96,6 +106,7 @@ def write_page(data: ReportData, folder: Path) -> Path:
     """Write tables, figures and page of ``data`` into ``folder``; returns the page."""
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     written = {"scores": data.scores} | ({} if data.pairs is None else {"paired": data.pairs})
+    written |= {"calibration": data.calibration} if len(data.calibration) else {}
     for name, frame in written.items():
         for fmt, extension in _EXTENSIONS.items():
             text = tables.format_table(frame, fmt)
@@ -132,12 +143,13 @@ def draw(data: ReportData) -> list[tuple[str, str, Figure]]:
     drawn.append(("bias-scalars", caption, figures.scalar_bias_figure(data.scores)))
     caption = (
         "Coverage against nominal level. Marks: the stated 68 and 95 per cent intervals, joined "
-        "for each radial bin, a colour and marker per cell; dashed: all levels, from posterior draws, bins "
-        "pooled. Below the grey band intervals are too narrow, above it too wide; the band holds "
+        "for each radial bin, a colour and marker per cell; dashed: all levels, from posterior draws, "
+        "one a bin. Below the grey band intervals are too narrow, above it too wide; the band holds "
         "95 per cent of honest methods with the n estimates of one bin (light: the bin with the "
         "fewest)."
     )
     drawn.append(("coverage", caption, figures.coverage_figure(data.scores, data.curve)))
+    drawn += _rank_figures(data, cell)
     for quantity in quantities:
         caption = (
             f"Single estimates of {labels.plain(quantity)} in cell {cell}, with the truth in black."
@@ -147,6 +159,29 @@ def draw(data: ReportData) -> list[tuple[str, str, Figure]]:
     caption = "Mass and concentration of the halo, one mark a realisation; crosses: the truth."
     drawn.append(("halo", caption, figures.halo_figure(data.cloud)))
     return [(name, caption, figure) for name, caption, figure in drawn if figure is not None]
+
+
+def _rank_figures(data: ReportData, cell: str) -> list[tuple[str, str, Figure | None]]:
+    """Two figures for each estimator that gave draws."""
+    drawn: list[tuple[str, str, Figure | None]] = []
+    for estimator in dict.fromkeys(data.ranks["estimator"]):
+        file = _file_name(estimator)
+        caption = (
+            f"Calibration of {estimator} in cell {cell}: distribution (ECDF) of the truth's place among "
+            "the posterior draws, less a uniform one; a line per radial bin, dark inside, light "
+            "outside. The band holds the whole line of a calibrated method in 95 per cent of all runs. "
+            "Above it on the left and below it on the right: intervals too narrow; the reverse: too "
+            "wide; above it throughout: estimates too high; below it: too low."
+        )
+        figure = figures.ecdf_figure(data.ranks, estimator, cell)
+        drawn.append((f"ecdf-{file}", caption, figure))
+        caption = (
+            f"The same as histograms of ranks, in 20 steps. The band holds 95 per cent of single "
+            f"steps of a calibrated method: {estimator}, cell {cell}."
+        )
+        figure = figures.rank_figure(data.ranks, estimator, cell)
+        drawn.append((f"ranks-{file}", caption, figure))
+    return drawn
 
 
 def render(data: ReportData, shown: Sequence[Mapping[str, str]]) -> str:
@@ -174,6 +209,8 @@ def render(data: ReportData, shown: Sequence[Mapping[str, str]]) -> str:
         "sections": _sections(data.scores),
         "pairs": None if data.pairs is None else _limited(tables.compact_pairs(data.pairs)),
         "base_cell": data.base_cell,
+        "calibration": _limited(_without_idle(tables.compact_calibration(data.calibration))),
+        "n_inside": int(data.calibration["inside"].sum()),
         "figures": shown,
         "definitions": data.definitions,
         "references": _REFERENCES,
@@ -244,20 +281,22 @@ def _sections(scores: pd.DataFrame) -> list[dict[str, Any]]:
 def _section(quantity: str, group: pd.DataFrame) -> dict[str, Any]:
     """Table of one quantity with the unit of its errors in the heading."""
     unit = labels.error_unit(quantity, str(group["unit"].iloc[0]))
-    text = tables.compact(group).drop(columns="quantity")
-    idle = [name for name in ("r [kpc]",) if (text[name] == labels.DASH).all()]
-    if group["cell"].nunique() == 1:
-        idle.append("cell")
-    text = text.drop(columns=idle)
+    text = _without_idle(tables.compact(group).drop(columns="quantity"))
     for name in ("bias", "scatter", "rmse") if unit else ():
         text[name] = text[name].str.removesuffix(f" {unit}")
     title = labels.plain(quantity) or "No result"
     return {"title": title, "unit": unit, **_limited(text)}
 
 
+def _without_idle(text: pd.DataFrame) -> pd.DataFrame:
+    """Leave out a column of radii that has none, and that of the only cell."""
+    idle = ["r [kpc]"] if (text["r [kpc]"] == labels.DASH).all() else []
+    return text.drop(columns=idle + (["cell"] if text["cell"].nunique() == 1 else []))
+
+
 def _limited(frame: pd.DataFrame) -> dict[str, Any]:
     rows = frame.head(_PAGE_ROWS).to_numpy().tolist()
-    labelled = [name in ("cell", "estimator", "quantity") for name in frame.columns]
+    labelled = [name in _TEXT for name in frame.columns]
     return {
         "columns": list(zip(frame.columns, labelled, strict=True)),
         "rows": rows,

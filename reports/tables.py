@@ -45,12 +45,13 @@ _LATEX: Final = str.maketrans(
 
 
 def format_table(frame: pd.DataFrame, fmt: str) -> str | bytes:
-    """Write a table of scores or of paired differences.
+    """Write a table of scores, of paired differences or of calibration.
 
     Parameters
     ----------
     frame
-        What :func:`haloassay.score.score` or :func:`haloassay.score.paired` return.
+        What :func:`haloassay.score.score`, :func:`haloassay.score.paired` or
+        :func:`haloassay.calibrate.calibrate` return.
     fmt
         ``csv``, ``ecsv`` (astropy, radii with units), ``parquet`` (bytes): all columns, full
         precision, and last ``error_unit``, the unit of the row's errors: ``fraction`` (of the
@@ -64,7 +65,7 @@ def format_table(frame: pd.DataFrame, fmt: str) -> str | bytes:
         If the format is unknown.
     """
     frame = _plain_columns(frame)
-    if fmt in ("csv", "ecsv", "parquet"):
+    if fmt in ("csv", "ecsv", "parquet") and "unit" in frame:
         pairs = zip(frame["quantity"], frame["unit"], strict=True)
         units = (labels.error_unit(quantity, unit) for quantity, unit in pairs)
         frame["error_unit"] = ["fraction" if unit == "%" else unit for unit in units]
@@ -119,6 +120,33 @@ def compact_pairs(frame: pd.DataFrame) -> pd.DataFrame:
     ]
     names = ["cell", "estimator", "quantity", "r [kpc]", "pairs"]
     names += ["change of the estimate", "change of the truth", "estimate − truth"]
+    return pd.DataFrame(rows, columns=names, dtype=object)
+
+
+def compact_calibration(frame: pd.DataFrame) -> pd.DataFrame:
+    """Judgement of the ranks as text.
+
+    Columns: labels, ``r [kpc]``, ``n``, ``draws`` (fewest), ``ECDF off by`` (largest distance from
+    uniform), ``p``, ``95 % band``: inside, or outside and what ails the intervals.
+    """
+    import pandas as pd
+
+    rows = [
+        {
+            "cell": str(row["cell"]),
+            "estimator": str(row["estimator"]),
+            "quantity": labels.plain(row["quantity"]),
+            "r [kpc]": _radius(row["r"]),
+            "n": str(row["n"]),
+            "draws": str(row["n_draws"]),
+            "ECDF off by": f"{row['ecdf_distance']:.3f}",
+            "p": "< 1e-6" if row["p_value"] < 1e-6 else f"{row['p_value']:.2g}",
+            "95 % band": "inside" if row["inside"] else f"outside: {row['shape']}",
+        }
+        for row in frame.to_dict("records")
+    ]
+    names = ["cell", "estimator", "quantity", "r [kpc]", "n", "draws"]
+    names += ["ECDF off by", "p", "95 % band"]
     return pd.DataFrame(rows, columns=names, dtype=object)
 
 

@@ -432,6 +432,9 @@ class TestTruth:
                 "mean_v_r_north": 0.0,
                 "mean_v_r_south": -10.0,
                 "mean_v_theta_predicted": 2.5 * np.pi,
+                "bulk_v_r": 0.0,
+                "bulk_v_theta": 0.0,
+                "bulk_v_phi": 0.0,
             }
         )
         with pytest.raises(InputError, match="no 'beta'"):

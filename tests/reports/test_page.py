@@ -93,11 +93,14 @@ def test_the_page_shows_every_figure_and_tables_lie_beside_it(report):
         "coverage",
         "cloud-enclosed_mass",
         "halo",
+        *(f"{kind}-{name}" for kind in ("ecdf", "ranks") for name in ("right", "high", "bold")),
     }
     assert {file.stem for file in (path.parent / "figures").glob("*.pdf")} == stems
     tables = {file.name for file in (path.parent / "tables").iterdir()}
     assert tables == {
-        f"{n}.{e}" for n in ("scores", "paired") for e in ("csv", "ecsv", "tex", "md")
+        f"{n}.{e}"
+        for n in ("scores", "paired", "calibration")
+        for e in ("csv", "ecsv", "tex", "md")
     }
 
 
