@@ -112,7 +112,7 @@ def _read(path: Path) -> Arrays | None:
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:  # a damaged archive raises whatever its bytes happen to mean
         _say(f"{path} cannot be read ({_reason(error)}): what it held is made again")

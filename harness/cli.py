@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -373,6 +374,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Greek letters
+    warnings.formatwarning = lambda message, *_, **__: f"haloassay: {message}\n"
     try:
         haloassay(sys.argv[1:] or ["--help"], standalone_mode=False)
     except SystemExit as end:

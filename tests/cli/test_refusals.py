@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from made_up_stars import table_of, write_csv
 
 import haloassay
+from haloassay import task
+from haloassay.cache import CacheWarning
 
 GALACTOCENTRIC = "x,y,z,vx,vy,vz"
 HELIOCENTRIC = "ra,dec,distance,pmra,pmdec,vlos"
@@ -418,7 +420,9 @@ def test_cache_that_is_damaged_is_made_again(call, solved, tmp_path):
     whole = kept.read_bytes()
     for damaged in (b"", whole[: len(whole) // 2], b"garbage" * 999, whole[:-99] + bytes(99)):
         kept.write_bytes(damaged)
-        answer = call("mock", solved, "--out", out)
+        task._mock.cache_clear()
+        with pytest.warns(CacheWarning, match="cannot be read .*made again"):
+            answer = call("mock", solved, "--out", out)
         assert (answer.code, answer.err) == (0, "")
         assert out.read_bytes() == expected
         assert kept.read_bytes() != damaged
@@ -428,7 +432,9 @@ def test_cache_that_cannot_be_written_costs_only_the_saving(call, solved, tmp_pa
     assert call("mock", solved, "--out", tmp_path / "expected.csv").code == 0
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path / "file" / "cache"))
-    answer = call("mock", solved, "--out", tmp_path / "m.csv")
+    task._mock.cache_clear()
+    with pytest.warns(CacheWarning, match="nothing can be kept"):
+        answer = call("mock", solved, "--out", tmp_path / "m.csv")
     assert (answer.code, answer.err) == (0, "")
     assert (tmp_path / "m.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
 
