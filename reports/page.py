@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -305,7 +305,7 @@ def _limited(frame: pd.DataFrame) -> dict[str, Any]:
 
 
 def _facts(description: Mapping[str, Any]) -> dict[str, str]:
-    """Seed, versions and platform as name and text."""
+    """Seed, versions, platform and stored populations as name and text."""
     facts = {}
     scenario = description.get("scenario", {})
     for name in ("name", "seed", "realizations", "reference"):
@@ -313,8 +313,28 @@ def _facts(description: Mapping[str, Any]) -> dict[str, str]:
             facts[name] = str(scenario[name])
     for kind in ("versions", "platform"):
         content = description.get(kind, {})
-        if isinstance(content, Mapping):
-            facts[kind] = ", ".join(f"{key} {value}" for key, value in content.items())
-        else:
-            facts[kind] = str(content)
+        facts[kind] = _listed(content) if isinstance(content, Mapping) else str(content)
+    also = [_listed(other) for other in description.get("also_versions", ())]
+    if also:
+        facts["part of the results by"] = "; ".join(also)
+    return facts | _populations(description.get("cells", ()))
+
+
+def _listed(content: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in content.items())
+
+
+def _populations(cells: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """How large each stored population is that samples are drawn from, and whether it stands still."""
+    facts = {}
+    for cell in cells:
+        mock = cell.get("mock") or {}
+        if "population" not in mock:
+            continue
+        text = f"{mock['population']} stars"
+        for name, drift in mock.get("drift", {}).items():
+            worst, time = drift["worst_in_sigma"], drift["over_gyr"]
+            still = f"no drift beyond noise (at most {worst:.1f} sigma in {time:g} Gyr)"
+            text += f"; {name}: {drift['complaint'] or still}"
+        facts[f"population behind {cell['cell']}"] = text
     return facts

@@ -11,7 +11,7 @@ import pytest
 import synthetic_results as synthetic
 
 from haloassay import score
-from haloassay.reports import figures
+from haloassay.reports import figures, page
 from haloassay.reports.page import write_report
 from haloassay.reports.verdict import verdicts
 
@@ -270,3 +270,21 @@ def test_labels_in_any_script_and_single_bins_draw_without_warnings(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         write_report(results)
+
+
+def test_page_says_what_stood_behind_the_samples() -> None:
+    mock = {
+        "population": 200_000,
+        "drift": {
+            "accreted": {"worst_in_sigma": 2.1, "over_gyr": 3.0, "complaint": None},
+            "in-situ": {"worst_in_sigma": 9.0, "over_gyr": 3.0, "complaint": "beta goes"},
+        },
+    }
+    facts = page._facts({"cells": [{"cell": "base", "mock": mock}, {"cell": "other", "mock": {}}]})
+    text = facts["population behind base"]
+    assert "200000 stars" in text
+    assert "accreted: no drift beyond noise (at most 2.1 sigma in 3 Gyr)" in text
+    assert "in-situ: beta goes" in text
+    assert not any("other" in name for name in facts)
+    later = page._facts({"versions": {"haloassay": "2"}, "also_versions": [{"haloassay": "1"}]})
+    assert later["part of the results by"] == "haloassay 1"
