@@ -123,14 +123,17 @@ def timed(work):
 def galpy_orbits(stars, potential, span, method="dop853_c"):
     """Follow stars with galpy; where they end [kpc], and the two times of :func:`timed`."""
     from galpy.orbit import Orbit
+    from galpy.util.conversion import get_physical
 
-    (x, y, z), (vx, vy, vz) = stars.position.T / RO, stars.velocity.T / VO
+    units = get_physical(potential)
+    ro, vo = units["ro"], units["vo"]
+    (x, y, z), (vx, vy, vz) = stars.position.T / ro, stars.velocity.T / vo
     R, phi = np.hypot(x, y), np.arctan2(y, x)
     v_R, v_T = (x * vx + y * vy) / R, (x * vy - y * vx) / R
     orbits = Orbit(np.stack([R, v_R, v_T, z, vz, phi], axis=1))
-    t = np.linspace(0.0, span / (GYR_PER_KPC_KMS * RO / VO), 2)
+    t = np.linspace(0.0, span / (GYR_PER_KPC_KMS * ro / vo), 2)
     _, wall, cpu = timed(lambda: orbits.integrate(t, potential, method=method, progressbar=False))
-    end = np.stack([orbits.x(t)[:, -1], orbits.y(t)[:, -1], orbits.z(t)[:, -1]], axis=1) * RO
+    end = np.stack([orbits.x(t)[:, -1], orbits.y(t)[:, -1], orbits.z(t)[:, -1]], axis=1) * ro
     return end, wall, cpu
 
 
@@ -227,9 +230,11 @@ def cache_table(n=200_000):
     """Print the time of the first and the second use of a stored population."""
     settings = PopulationSettings(size=n, time=0.02, drift_time=0.01)
 
+    draw = base(NFW)
+
     def get():
         return relaxed_population(
-            base(NFW), make_potential(NFW), {}, settings, ["bird"], 1, (2.0, 150.0)
+            draw, make_potential(NFW), {}, settings, ["bird"], 1, (2.0, 150.0)
         )
 
     start = time.perf_counter()

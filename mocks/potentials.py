@@ -120,7 +120,8 @@ class CompositePotential:
             All NaN where no component is dark, or none is as dense as that; the concentration NaN
             where the dark density nowhere passes the slope -2.
         """
-        nfw = next((c for c in self.components if isinstance(c, NFW)), None)
+        # NFW components, triaxial ones too, say what they mean by virial
+        nfw: Any = next((c for c in self.components if hasattr(c, "overdensity")), None)
         h0 = h0 or (nfw.h0 if nfw else H0)
         overdensity = overdensity or (nfw.overdensity if nfw else OVERDENSITY)
         r200 = _virial_radius(self, h0, overdensity)

@@ -231,30 +231,14 @@ def relaxed_population(
         rng = np.random.default_rng(seed)
         round_stars = base(rng)(-(-settings.size // settings.phases))
         axes = {origin: rotation_matrix(shape.tilt) for origin, shape in shapes.items()}
-        relaxed = relax(
-            shaped(round_stars, shapes),
-            make_field(potential),
-            settings,
-            rng,
-            axes,
-            r_range,
-            progress,
-        )
+        stars, field = shaped(round_stars, shapes), make_field(potential)
+        relaxed = relax(stars, field, settings, rng, axes, r_range, progress)
         _warn(relaxed)
         return StoredPopulation(relaxed.stars, settings.phases, relaxed.stationarity)
 
     named = {str(origin): plain_content(shape) for origin, shape in sorted(shapes.items())}
-    everything = [
-        "relaxed",
-        _VERSION,
-        content,
-        plain_content(potential),
-        named,
-        plain_content(settings),
-        seed,
-        list(r_range),
-    ]
-    return stored_population(everything, make)
+    plain = [content, plain_content(potential), named, plain_content(settings), seed, list(r_range)]
+    return stored_population(["relaxed", _VERSION, *plain], make)
 
 
 def _warn(relaxed: Relaxed) -> None:

@@ -162,6 +162,8 @@ def test_mass_within_a_sphere_is_that_of_the_density() -> None:
     halo = make_potential(TRIAXIAL).components[0]
     r200 = make_potential(NFW_SPEC).virial().r200
     assert float(halo.enclosed_mass(r200)) == pytest.approx(0.8e12, rel=1e-12)
+    other = make_potential(TRIAXIAL | {"h0": 73.0, "overdensity": 100.0})
+    assert other.virial().m200 == pytest.approx(0.8e12, rel=1e-9)
     mass, r_s = halo.scales  # type: ignore[attr-defined]
     rng = np.random.default_rng(3)
     m = 40.0 * np.cbrt(rng.random(400_000))
