@@ -25,11 +25,11 @@ import numpy as np
 from haloassay.errors import InputError
 from haloassay.frames import spherical_velocity
 from haloassay.mocks import make_mock
-from haloassay.mocks.agama_backend import agama_orbits, library
-from haloassay.mocks.fields import make_field
-from haloassay.mocks.integration import integrate
-from haloassay.mocks.interop import to_agama, to_galpy
-from haloassay.mocks.potentials import make_potential
+from haloassay.mocks.gravity.agama_backend import agama_orbits, library
+from haloassay.mocks.gravity.fields import make_field
+from haloassay.mocks.gravity.integration import integrate
+from haloassay.mocks.gravity.interop import to_agama, to_galpy
+from haloassay.mocks.gravity.potentials import make_potential
 
 NFW = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
 BARYONS = {"kind": "mwpotential2014-baryons"}

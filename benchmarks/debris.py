@@ -21,8 +21,8 @@ from haloassay.errors import EstimationError
 from haloassay.estimators import make_estimator
 from haloassay.estimators.clean import make_clean
 from haloassay.mocks import make_mock
-from haloassay.mocks.debris import Debris, make_debris
-from haloassay.mocks.potentials import make_potential
+from haloassay.mocks.debris.debris import Debris, make_debris
+from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.stars import Stars
 
 POTENTIAL = [

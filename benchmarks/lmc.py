@@ -29,11 +29,11 @@ from haloassay.constants import GYR_PER_KPC_KMS, G
 from haloassay.estimators import make_estimator
 from haloassay.frames import spherical_velocity
 from haloassay.mocks import make_mock
-from haloassay.mocks.dipole_truth import DipoleTruth, named
-from haloassay.mocks.integration import integrate
-from haloassay.mocks.lmc import LMC, Trajectory, point_pull, rewind
-from haloassay.mocks.lmc_population import lmc_population
-from haloassay.mocks.potentials import make_potential
+from haloassay.mocks.gravity.integration import integrate
+from haloassay.mocks.gravity.potentials import make_potential
+from haloassay.mocks.lmc.dipole_truth import DipoleTruth, named
+from haloassay.mocks.lmc.population import lmc_population
+from haloassay.mocks.lmc.trajectory import LMC, Trajectory, point_pull, rewind
 from haloassay.mocks.stars import Stars
 from haloassay.profiles import bulge_enclosed_mass, nfw_shape
 

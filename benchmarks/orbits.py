@@ -18,16 +18,21 @@ import numba
 import numpy as np
 
 from haloassay.constants import GYR_PER_KPC_KMS, G
-from haloassay.mocks.anisotropy import make_anisotropy
-from haloassay.mocks.equilibrium import OrbitSuperposition
-from haloassay.mocks.fields import make_field
-from haloassay.mocks.integration import integrate
-from haloassay.mocks.potentials import make_potential
-from haloassay.mocks.relaxation import PopulationSettings, relax, relaxed_population, shaped
-from haloassay.mocks.shapes import Shape, rotation_matrix
+from haloassay.mocks.equilibria.anisotropy import make_anisotropy
+from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
+from haloassay.mocks.equilibria.relaxation import (
+    PopulationSettings,
+    relax,
+    relaxed_population,
+    shaped,
+)
+from haloassay.mocks.equilibria.stationarity import QUANTITIES
+from haloassay.mocks.equilibria.tracers import make_density
+from haloassay.mocks.gravity.fields import make_field
+from haloassay.mocks.gravity.integration import integrate
+from haloassay.mocks.gravity.potentials import make_potential
+from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
 from haloassay.mocks.stars import Stars, orient
-from haloassay.mocks.stationarity import QUANTITIES
-from haloassay.mocks.tracers import make_density
 
 NFW = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
 BARYONS = {"kind": "mwpotential2014-baryons"}

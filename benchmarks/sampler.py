@@ -16,11 +16,11 @@ import numpy as np
 from scipy.integrate import cumulative_simpson
 
 from haloassay.constants import G
-from haloassay.mocks.anisotropy import make_anisotropy
-from haloassay.mocks.equilibrium import OrbitSuperposition
-from haloassay.mocks.potentials import make_potential
+from haloassay.mocks.equilibria.anisotropy import make_anisotropy
+from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
+from haloassay.mocks.equilibria.tracers import make_density
+from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.stars import Stars, orient
-from haloassay.mocks.tracers import make_density
 
 NFW = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
 BARYONS = {"kind": "mwpotential2014-baryons"}

@@ -23,7 +23,7 @@ import numpy as np
 
 from haloassay.estimators import make_estimator
 from haloassay.mocks import make_mock
-from haloassay.mocks.surveys import make_survey
+from haloassay.mocks.surveys.survey import make_survey
 
 MOCK = {
     "kind": "equilibrium",

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from haloassay.catalogue import Catalogue
 from haloassay.mocks import make_mock
-from haloassay.mocks.surveys import Observation, make_survey
+from haloassay.mocks.surveys.survey import Observation, make_survey
 
 FloatArray = NDArray[np.float64]
 #: What is said, what the paper has (or nothing), what the catalogue has.

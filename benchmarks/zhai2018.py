@@ -19,7 +19,7 @@ import numpy as np
 from haloassay.estimators import make_estimator
 from haloassay.frames import SUNS
 from haloassay.mocks import make_mock
-from haloassay.mocks.surveys import Survey, make_survey
+from haloassay.mocks.surveys.survey import Survey, make_survey
 
 MOCK = {
     "kind": "equilibrium",

@@ -152,7 +152,7 @@ class _Components:
         from haloassay.estimators import make_estimator
         from haloassay.estimators.clean import make_step
         from haloassay.mocks import make_mock
-        from haloassay.mocks.surveys import make_survey
+        from haloassay.mocks.surveys.survey import make_survey
 
         return {
             "mock": self._of(make_mock, spec["mock"], f"{where}: mock"),

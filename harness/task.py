@@ -19,7 +19,7 @@ from haloassay.tables import UNITS
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
     from haloassay.mocks import Mock
-    from haloassay.mocks.surveys import Observation, Survey
+    from haloassay.mocks.surveys.survey import Observation, Survey
     from haloassay.mocks.truth import Truth
 
 Status = Literal["ok", "failed", "timeout", "lost"]
@@ -123,7 +123,7 @@ def _mock(spec: str) -> Mock:
 
 @functools.lru_cache(maxsize=_MOCKS_KEPT)
 def _survey(spec: str) -> Survey:
-    from haloassay.mocks.surveys import make_survey
+    from haloassay.mocks.surveys.survey import make_survey
 
     return make_survey(json.loads(spec))
 

@@ -86,11 +86,11 @@ def _components(module: str) -> Callable[[], tuple[Entry, ...]]:
 
 
 def _mocks() -> tuple[Entry, ...]:
+    from haloassay.mocks.equilibria.relaxation import PopulationSettings
     from haloassay.mocks.halo import KINDS, Halo, Sampling
-    from haloassay.mocks.lmc import LMC
+    from haloassay.mocks.lmc.trajectory import LMC
     from haloassay.mocks.painted import PaintedField
     from haloassay.mocks.populations import Composition
-    from haloassay.mocks.relaxation import PopulationSettings
 
     required = (f"{name} (required)" for name in ("potential", "density", "beta"))
     own = (_component("", cls).settings for cls in (Sampling, Composition))
@@ -104,13 +104,13 @@ def _mocks() -> tuple[Entry, ...]:
     return (
         *halos,
         _agama_mock(),
-        _component("snapshot", load("haloassay.mocks.snapshot:Snapshot")),
+        _component("snapshot", load("haloassay.mocks.snapshots.snapshot:Snapshot")),
     )
 
 
 def _agama_mock() -> Entry:
-    from haloassay.mocks.agama_distributions import DoublePowerLaw
-    from haloassay.mocks.agama_mock import AgamaMock, AgamaSampling
+    from haloassay.mocks.equilibria.agama_distributions import DoublePowerLaw
+    from haloassay.mocks.equilibria.agama_mock import AgamaMock, AgamaSampling
 
     settings = (
         "potential (required)",
@@ -123,8 +123,8 @@ def _agama_mock() -> Entry:
 
 
 def _surveys() -> tuple[Entry, ...]:
-    from haloassay.mocks.presets import PRESETS
-    from haloassay.mocks.surveys import Survey
+    from haloassay.mocks.surveys.presets import PRESETS
+    from haloassay.mocks.surveys.survey import Survey
 
     everything = _component("", Survey)
     return tuple(
@@ -186,10 +186,10 @@ def _scenarios() -> tuple[Entry, ...]:
 #: What can be listed, to the function that reads it.
 VOCABULARY: Final[Mapping[str, Callable[[], tuple[Entry, ...]]]] = {
     "mocks": _mocks,
-    "densities": _components("haloassay.mocks.tracers"),
-    "betas": _components("haloassay.mocks.anisotropy"),
-    "potentials": _components("haloassay.mocks.potentials"),
-    "debris": _components("haloassay.mocks.debris"),
+    "densities": _components("haloassay.mocks.equilibria.tracers"),
+    "betas": _components("haloassay.mocks.equilibria.anisotropy"),
+    "potentials": _components("haloassay.mocks.gravity.potentials"),
+    "debris": _components("haloassay.mocks.debris.debris"),
     "surveys": _surveys,
     "estimators": _estimators,
     "cleans": _components("haloassay.estimators.clean"),

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 KINDS: Final = {
     "equilibrium": "haloassay.mocks.composition:make_halo",
     "local-jeans-gaussian": "haloassay.mocks.composition:make_halo",
-    "agama": "haloassay.mocks.agama_mock:make_agama_mock",
-    "snapshot": "haloassay.mocks.snapshot:make_snapshot",
+    "agama": "haloassay.mocks.equilibria.agama_mock:make_agama_mock",
+    "snapshot": "haloassay.mocks.snapshots.snapshot:make_snapshot",
 }
 
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from haloassay.errors import InputError
-from haloassay.mocks.contaminated import ContaminatedMock
-from haloassay.mocks.debris import make_debris
+from haloassay.mocks.debris.contaminated import ContaminatedMock
+from haloassay.mocks.debris.debris import make_debris
+from haloassay.mocks.equilibria.relaxation import PopulationSettings
 from haloassay.mocks.evolved import EvolvedHalo
+from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.halo import Halo, Sampling
-from haloassay.mocks.lmc import LMC
+from haloassay.mocks.lmc.trajectory import LMC
 from haloassay.mocks.painted import PaintedField, PaintedMock
 from haloassay.mocks.populations import make_populations
-from haloassay.mocks.potentials import make_potential
-from haloassay.mocks.relaxation import PopulationSettings
 from haloassay.settings import build, require
 
 if TYPE_CHECKING:

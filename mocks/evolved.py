@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from haloassay.cache import content_key, plain_content
 from haloassay.errors import InputError
 from haloassay.estimate import POPULATIONS
-from haloassay.mocks.dipole_truth import DipoleTruth
-from haloassay.mocks.fields import make_field
+from haloassay.mocks.equilibria.relaxation import PopulationSettings, Progress, relaxed_population
+from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
+from haloassay.mocks.gravity.fields import make_field
+from haloassay.mocks.gravity.shapes import Shape
 from haloassay.mocks.halo import Halo
-from haloassay.mocks.lmc import LMC, rewind
-from haloassay.mocks.lmc_population import lmc_population
+from haloassay.mocks.lmc.dipole_truth import DipoleTruth
+from haloassay.mocks.lmc.population import lmc_population
+from haloassay.mocks.lmc.trajectory import LMC, rewind
 from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments, measured_moments
-from haloassay.mocks.relaxation import PopulationSettings, Progress, relaxed_population
-from haloassay.mocks.shapes import Shape
 from haloassay.mocks.stars import Origin, Stars, radial_table
-from haloassay.mocks.stored_population import StoredPopulation, stored_population
 from haloassay.mocks.truth import Truth
 
 FloatArray = NDArray[np.float64]

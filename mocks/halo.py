@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from haloassay.cache import cached, plain_content
 from haloassay.errors import EquilibriumError
 from haloassay.estimate import POPULATIONS
-from haloassay.mocks.equilibrium import OrbitSuperposition
-from haloassay.mocks.local_jeans import LocalJeans
-from haloassay.mocks.mixture import Mixture
+from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
+from haloassay.mocks.equilibria.local_jeans import LocalJeans
+from haloassay.mocks.equilibria.mixture import Mixture
+from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.moments import Moments, mixed_moments, solved_moments
 from haloassay.mocks.populations import Population
-from haloassay.mocks.potentials import CompositePotential
 from haloassay.mocks.stars import Origin, Stars, orient
 from haloassay.mocks.truth import Truth
 from haloassay.settings import require

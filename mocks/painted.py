@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haloassay.frames import spherical_basis, spherical_velocity
-from haloassay.mocks.dipole_truth import DipoleTruth, direction
+from haloassay.mocks.lmc.dipole_truth import DipoleTruth, direction
 from haloassay.mocks.moments import Moments
 from haloassay.mocks.stars import Origin, Stars
 from haloassay.mocks.truth import LocalMoments, Truth

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haloassay.errors import InputError
-from haloassay.mocks.anisotropy import FunctionAnisotropy, make_anisotropy
 from haloassay.mocks.chemistry import HALO_FEH, Abundance
-from haloassay.mocks.shapes import Shape
+from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy, make_anisotropy
+from haloassay.mocks.equilibria.tracers import Density, make_density
+from haloassay.mocks.gravity.shapes import Shape
 from haloassay.mocks.stars import LogDensity, radial_table
-from haloassay.mocks.tracers import Density, make_density
 from haloassay.settings import build, require
 
 if TYPE_CHECKING:

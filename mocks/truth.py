@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from haloassay.errors import InputError
 from haloassay.estimate import BIN_AVERAGES, QUANTITIES
 from haloassay.frames import Sun, spherical_velocity
+from haloassay.mocks.gravity.potentials import Virial
 from haloassay.mocks.moments import COMPONENTS, Moments, Profile, anisotropy
-from haloassay.mocks.potentials import Virial
 from haloassay.mocks.stars import Stars
 
 FloatArray = NDArray[np.float64]

@@ -19,7 +19,7 @@ from haloassay.estimators.integrals import (
 from haloassay.estimators.sagittarius import sagittarius_coordinates
 from haloassay.frames import ICRS_TO_GALACTIC, Sun, galactocentric_to_heliocentric, sky_basis
 from haloassay.mocks import make_mock
-from haloassay.mocks.potentials import make_potential
+from haloassay.mocks.gravity.potentials import make_potential
 
 SPHERICAL = AssumedPotential(baryons="mwpotential2014-spherical")
 NAMES = ("x", "y", "z", "vx", "vy", "vz")

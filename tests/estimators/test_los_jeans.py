@@ -17,7 +17,7 @@ from haloassay.estimators.los_jeans_derivative import differences, jeans_v_c2
 from haloassay.estimators.nfw import baryons_mass
 from haloassay.frames import SUNS, heliocentric_to_galactocentric
 from haloassay.mocks import make_mock
-from haloassay.mocks.surveys import Survey
+from haloassay.mocks.surveys.survey import Survey
 from haloassay.profiles import virial_radius
 
 KINDS = ("los-jeans", "los-jeans-derivative")

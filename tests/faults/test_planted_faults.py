@@ -12,8 +12,9 @@ from haloassay import frames
 from haloassay.catalogue import Catalogue
 from haloassay.constants import G
 from haloassay.errors import InputError
-from haloassay.mocks import make_mock, surveys
-from haloassay.mocks.equilibrium import OrbitSuperposition
+from haloassay.mocks import make_mock
+from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
+from haloassay.mocks.surveys import survey as surveys
 from haloassay.reports.verdict import verdicts
 from haloassay.tables import read_catalogue
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.frames import spherical_velocity
-from haloassay.mocks.debris import make_debris
-from haloassay.mocks.potentials import CompositePotential, make_potential
+from haloassay.mocks.debris.debris import make_debris
+from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
 from haloassay.mocks.stars import Stars
 
 FloatArray = NDArray[np.float64]

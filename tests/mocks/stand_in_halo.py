@@ -3,7 +3,7 @@
 import numpy as np
 
 from haloassay.mocks.stars import Stars
-from haloassay.mocks.surveys import make_survey
+from haloassay.mocks.surveys.survey import make_survey
 
 
 class Halo:

@@ -12,13 +12,13 @@ from haloassay.constants import G
 from haloassay.errors import EquilibriumError, InputError
 from haloassay.frames import spherical_velocity
 from haloassay.mocks import make_mock
-from haloassay.mocks.agama_backend import agama_orbits, library
-from haloassay.mocks.agama_mock import make_agama_mock
-from haloassay.mocks.fields import make_field
-from haloassay.mocks.integration import integrate
-from haloassay.mocks.interop import from_agama, from_galpy, to_agama, to_galpy
-from haloassay.mocks.mass_table import MassTable
-from haloassay.mocks.potentials import NFW, Hernquist, make_potential
+from haloassay.mocks.equilibria.agama_mock import make_agama_mock
+from haloassay.mocks.gravity.agama_backend import agama_orbits, library
+from haloassay.mocks.gravity.fields import make_field
+from haloassay.mocks.gravity.integration import integrate
+from haloassay.mocks.gravity.interop import from_agama, from_galpy, to_agama, to_galpy
+from haloassay.mocks.gravity.mass_table import MassTable
+from haloassay.mocks.gravity.potentials import NFW, Hernquist, make_potential
 
 pytest.importorskip("agama", reason="agama is not installed: its tests are left out")
 pytestmark = pytest.mark.agama

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from haloassay.errors import InputError
-from haloassay.mocks.anisotropy import KINDS, FunctionAnisotropy, make_anisotropy
+from haloassay.mocks.equilibria.anisotropy import KINDS, FunctionAnisotropy, make_anisotropy
 
 TABLE = {"kind": "table", "r": [5.0, 20.0, 40.0, 80.0], "beta": [0.6, 0.75, 0.65, 0.5]}
 SPECS = [

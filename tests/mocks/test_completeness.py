@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stand_in_halo import observe
 
 from haloassay.errors import InputError
-from haloassay.mocks.completeness import Completeness
+from haloassay.mocks.surveys.completeness import Completeness
 
 
 def sky(n, seed=17):

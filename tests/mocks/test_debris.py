@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from haloassay.errors import InputError
 from haloassay.mocks import make_mock
-from haloassay.mocks.contaminated import ContaminatedMock
-from haloassay.mocks.debris import KINDS, Debris, contaminate, make_debris
-from haloassay.mocks.potentials import make_potential
+from haloassay.mocks.debris.contaminated import ContaminatedMock
+from haloassay.mocks.debris.debris import KINDS, Debris, contaminate, make_debris
+from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.stars import Stars
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from haloassay.mocks.entropy import maximum_entropy_weights
+from haloassay.mocks.equilibria.entropy import maximum_entropy_weights
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -6,12 +6,12 @@ from scipy.integrate import cumulative_simpson
 
 from haloassay.constants import GYR_PER_KPC_KMS, G
 from haloassay.errors import EquilibriumError
-from haloassay.mocks import orbits
-from haloassay.mocks.anisotropy import make_anisotropy
-from haloassay.mocks.equilibrium import OrbitSuperposition
-from haloassay.mocks.potentials import make_potential
+from haloassay.mocks.equilibria import orbits
+from haloassay.mocks.equilibria.anisotropy import make_anisotropy
+from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
+from haloassay.mocks.equilibria.tracers import make_density
+from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.stars import Stars, orient
-from haloassay.mocks.tracers import make_density
 from haloassay.profiles import nfw_shape
 
 MILKY_WAY = make_potential(

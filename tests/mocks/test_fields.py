@@ -12,8 +12,8 @@ from scipy.spatial.transform import Rotation
 
 from haloassay.constants import G
 from haloassay.errors import InputError
-from haloassay.mocks.fields import Field, MovingBody, make_field
-from haloassay.mocks.potentials import NFW, make_potential
+from haloassay.mocks.gravity.fields import Field, MovingBody, make_field
+from haloassay.mocks.gravity.potentials import NFW, make_potential
 
 NFW_SPEC = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
 BARYONS = {"kind": "mwpotential2014-baryons"}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from haloassay.errors import InputError
-from haloassay.mocks.footprints import Footprint
+from haloassay.mocks.surveys.footprints import Footprint
 
 
 @pytest.fixture(scope="module")

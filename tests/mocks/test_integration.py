@@ -12,10 +12,10 @@ from scipy.integrate import solve_ivp
 
 from haloassay.constants import GYR_PER_KPC_KMS, G
 from haloassay.errors import InputError
-from haloassay.mocks import integration
-from haloassay.mocks.fields import Field, MovingBody, make_field
-from haloassay.mocks.integration import integrate
-from haloassay.mocks.potentials import Plummer, make_potential
+from haloassay.mocks.gravity import integration
+from haloassay.mocks.gravity.fields import Field, MovingBody, make_field
+from haloassay.mocks.gravity.integration import integrate
+from haloassay.mocks.gravity.potentials import Plummer, make_potential
 
 NFW_SPEC = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
 BARYONS = {"kind": "mwpotential2014-baryons"}

@@ -14,19 +14,19 @@ from haloassay.cli import main
 from haloassay.constants import G
 from haloassay.errors import InputError
 from haloassay.mocks import make_mock
-from haloassay.mocks.fields import make_field
-from haloassay.mocks.galpy_potential import GalpyMonopole
-from haloassay.mocks.interop import from_agama, from_galpy, to_agama, to_galpy
-from haloassay.mocks.mass_table import MassTable
-from haloassay.mocks.potentials import (
+from haloassay.mocks.gravity.fields import make_field
+from haloassay.mocks.gravity.galpy_potential import GalpyMonopole
+from haloassay.mocks.gravity.interop import from_agama, from_galpy, to_agama, to_galpy
+from haloassay.mocks.gravity.mass_table import MassTable
+from haloassay.mocks.gravity.potentials import (
     NFW,
     CompositePotential,
     Hernquist,
     MWPotential2014Baryons,
     make_potential,
 )
-from haloassay.mocks.shapes import rotation_matrix
-from haloassay.mocks.triaxial import TriaxialNFW
+from haloassay.mocks.gravity.shapes import rotation_matrix
+from haloassay.mocks.gravity.triaxial import TriaxialNFW
 from haloassay.vocabulary import entries
 
 HALO = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}

@@ -12,10 +12,10 @@ from scipy.integrate import quad
 
 from haloassay.constants import G
 from haloassay.errors import InputError
-from haloassay.mocks import jeans
-from haloassay.mocks.anisotropy import make_anisotropy
-from haloassay.mocks.potentials import make_potential
-from haloassay.mocks.tracers import make_density
+from haloassay.mocks.equilibria import jeans
+from haloassay.mocks.equilibria.anisotropy import make_anisotropy
+from haloassay.mocks.equilibria.tracers import make_density
+from haloassay.mocks.gravity.potentials import make_potential
 
 MILKY_WAY = [{"kind": "nfw", "m200": 0.8e12, "c": 15.0}, {"kind": "mwpotential2014-baryons"}]
 BIRD = {"kind": "broken-power-law", "slopes": [-2.8, -4.6], "breaks": [17.0]}

@@ -16,11 +16,11 @@ from haloassay.estimators.apex import apex
 from haloassay.estimators.dipole import predicted_mean_v_theta
 from haloassay.frames import SUNS, heliocentric_to_galactocentric, spherical_velocity
 from haloassay.mocks import make_mock
-from haloassay.mocks.dipole_truth import DipoleTruth, direction, named
-from haloassay.mocks.fields import make_field
-from haloassay.mocks.lmc import LMC, Friction, Trajectory, TruncatedNFW, rewind
-from haloassay.mocks.lmc_population import lmc_population
-from haloassay.mocks.potentials import CompositePotential, make_potential
+from haloassay.mocks.gravity.fields import make_field
+from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
+from haloassay.mocks.lmc.dipole_truth import DipoleTruth, direction, named
+from haloassay.mocks.lmc.population import lmc_population
+from haloassay.mocks.lmc.trajectory import LMC, Friction, Trajectory, TruncatedNFW, rewind
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.truth import FIELD
 

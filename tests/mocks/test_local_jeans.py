@@ -9,12 +9,12 @@ import pytest
 from scipy import stats
 
 from haloassay.errors import InputError
-from haloassay.mocks import jeans
-from haloassay.mocks.anisotropy import make_anisotropy
-from haloassay.mocks.local_jeans import LocalJeans
-from haloassay.mocks.potentials import make_potential
+from haloassay.mocks.equilibria import jeans
+from haloassay.mocks.equilibria.anisotropy import make_anisotropy
+from haloassay.mocks.equilibria.local_jeans import LocalJeans
+from haloassay.mocks.equilibria.tracers import make_density
+from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.stars import radial_table, sample_radii
-from haloassay.mocks.tracers import make_density
 
 POTENTIAL = make_potential(
     [{"kind": "nfw", "m200": 0.8e12, "c": 15.0}, {"kind": "mwpotential2014-baryons"}]

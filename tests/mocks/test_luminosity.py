@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from haloassay.errors import InputError
-from haloassay.mocks.luminosity import (
+from haloassay.mocks.surveys.luminosity import (
     GaussianLuminosity,
     HorizontalBranchLuminosity,
     PowerLawLuminosity,

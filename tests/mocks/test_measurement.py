@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from haloassay.mocks.measurement import (
+from haloassay.mocks.surveys.measurement import (
     MAX_CORRELATION,
     Deviates,
     apparent_magnitude,

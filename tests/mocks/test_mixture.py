@@ -9,13 +9,13 @@ import pytest
 from scipy import stats
 
 from haloassay.errors import InputError
-from haloassay.mocks import jeans
-from haloassay.mocks.anisotropy import Anisotropy, make_anisotropy
-from haloassay.mocks.mixture import Mixture
-from haloassay.mocks.potentials import CompositePotential, make_potential
+from haloassay.mocks.equilibria import jeans
+from haloassay.mocks.equilibria.anisotropy import Anisotropy, make_anisotropy
+from haloassay.mocks.equilibria.mixture import Mixture
+from haloassay.mocks.equilibria.tracers import Density, make_density
+from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
 from haloassay.mocks.moments import solved_moments
 from haloassay.mocks.stars import Stars, orient
-from haloassay.mocks.tracers import Density, make_density
 from haloassay.mocks.truth import Truth
 
 NFW = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}

@@ -9,8 +9,8 @@ from scipy.integrate import quad
 from haloassay import profiles
 from haloassay.constants import G
 from haloassay.errors import InputError
-from haloassay.mocks.galpy_potential import monopole_mass
-from haloassay.mocks.potentials import KINDS, CompositePotential, make_potential
+from haloassay.mocks.gravity.galpy_potential import monopole_mass
+from haloassay.mocks.gravity.potentials import KINDS, CompositePotential, make_potential
 
 BIRD_NFW = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
 

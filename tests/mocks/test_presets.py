@@ -10,7 +10,7 @@ import pytest
 from astropy.coordinates import SkyCoord
 
 from haloassay.mocks import make_mock
-from haloassay.mocks.surveys import make_survey
+from haloassay.mocks.surveys.survey import make_survey
 
 MILKY_WAY = [{"kind": "nfw", "m200": 0.8e12, "c": 15.0}, {"kind": "mwpotential2014-baryons"}]
 ZHAI = [{"kind": "nfw", "m200": 1.08e12, "c": 18.5, "h0": 70.0}, {"kind": "zhai2018-baryons"}]

@@ -12,22 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haloassay.errors import InputError
-from haloassay.mocks.anisotropy import make_anisotropy
-from haloassay.mocks.equilibrium import OrbitSuperposition
-from haloassay.mocks.fields import MovingBody, make_field
-from haloassay.mocks.potentials import Plummer, make_potential
-from haloassay.mocks.relaxation import (
+from haloassay.mocks.equilibria.anisotropy import make_anisotropy
+from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
+from haloassay.mocks.equilibria.relaxation import (
     DriftWarning,
     PopulationSettings,
     relax,
     relaxed_population,
     shaped,
 )
-from haloassay.mocks.shapes import Shape, rotation_matrix
+from haloassay.mocks.equilibria.stationarity import QUANTITIES, stationarity
+from haloassay.mocks.equilibria.stored_population import StoredPopulation
+from haloassay.mocks.equilibria.tracers import make_density
+from haloassay.mocks.gravity.fields import MovingBody, make_field
+from haloassay.mocks.gravity.potentials import Plummer, make_potential
+from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
 from haloassay.mocks.stars import Stars, orient
-from haloassay.mocks.stationarity import QUANTITIES, stationarity
-from haloassay.mocks.stored_population import StoredPopulation
-from haloassay.mocks.tracers import make_density
 from haloassay.settings import build
 
 HALO = make_potential({"kind": "nfw", "m200": 0.8e12, "c": 15.0})

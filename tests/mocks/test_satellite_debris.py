@@ -27,10 +27,10 @@ from haloassay.frames import (
     galactocentric_to_heliocentric,
     sky_basis,
 )
-from haloassay.mocks.mergers import RadialMerger, pericentre_speed
-from haloassay.mocks.potentials import make_potential
+from haloassay.mocks.debris.mergers import RadialMerger, pericentre_speed
+from haloassay.mocks.debris.streams import PROGENITORS, Stream, evolve, turning_points
+from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.stars import Stars
-from haloassay.mocks.streams import PROGENITORS, Stream, evolve, turning_points
 
 FloatArray = NDArray[np.float64]
 
@@ -283,7 +283,7 @@ def test_population_is_followed_once(monkeypatch: pytest.MonkeyPatch, cache: Pat
     before = set(cache.iterdir())
     first.prepare(POTENTIAL, R_RANGE)
     assert len(set(cache.iterdir()) - before) == 1
-    monkeypatch.setattr("haloassay.mocks.mergers.evolve", None)
+    monkeypatch.setattr("haloassay.mocks.debris.mergers.evolve", None)
     again = one("shells", fraction=0.3, name="other", size=300, feh={"mean": -2.0, "sigma": 0.1})
     np.testing.assert_array_equal(
         again.population(POTENTIAL, R_RANGE), first.population(POTENTIAL, R_RANGE)

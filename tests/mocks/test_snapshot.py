@@ -22,7 +22,7 @@ from simulated_halo import (
 import haloassay
 from haloassay.errors import InputError
 from haloassay.mocks import make_mock
-from haloassay.mocks.snapshot_units import Unit, parse_unit
+from haloassay.mocks.snapshots.units import Unit, parse_unit
 from haloassay.profiles import critical_density, nfw_enclosed_mass, virial_radius
 
 RADII = np.array([3.0, 10.0, 30.0, 100.0, 250.0])

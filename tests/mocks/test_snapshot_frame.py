@@ -12,7 +12,7 @@ from simulated_halo import Body, directions, hernquist_stars, nfw_body, spec_of,
 from haloassay.errors import InputError
 from haloassay.frames import Sun, galactocentric_to_heliocentric, spherical_velocity
 from haloassay.mocks import make_mock
-from haloassay.mocks.snapshot_centre import (
+from haloassay.mocks.snapshots.centre import (
     disc_axes,
     first_guess,
     mean_velocity,
@@ -188,7 +188,7 @@ def test_random_viewpoints_come_from_all_directions(halo):
 
 def test_the_sun_stands_at_its_place(halo):
     """The catalogue of a survey is the turned halo seen from the Sun of the survey."""
-    from haloassay.mocks.surveys import make_survey
+    from haloassay.mocks.surveys.survey import make_survey
 
     mock = make_mock(spec_of(halo, viewpoint="random"))
     survey = make_survey({"n_stars": 500})
@@ -230,7 +230,7 @@ def test_no_particle_is_drawn_twice_and_all_are_drawn(halo):
 
 
 def test_a_survey_takes_the_whole_snapshot(halo):
-    from haloassay.mocks.surveys import make_survey
+    from haloassay.mocks.surveys.survey import make_survey
 
     mock = make_mock(spec_of(halo))
     n = len(mock.stars)

@@ -7,9 +7,14 @@ from stand_in_halo import Halo, observe
 
 from haloassay.errors import InputError
 from haloassay.frames import galactocentric_to_heliocentric
-from haloassay.mocks.measurement import FEH_BINS, ErrorCurve, correlated_by_feh, log_distance_errors
 from haloassay.mocks.stars import Stars
-from haloassay.mocks.surveys import make_survey
+from haloassay.mocks.surveys.measurement import (
+    FEH_BINS,
+    ErrorCurve,
+    correlated_by_feh,
+    log_distance_errors,
+)
+from haloassay.mocks.surveys.survey import make_survey
 from haloassay.propagation import monte_carlo_covariance
 
 P_4SIGMA = 6.3e-5

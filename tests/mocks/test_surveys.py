@@ -11,9 +11,9 @@ from stand_in_halo import Halo, observe
 
 from haloassay.errors import InputError
 from haloassay.frames import SUNS, galactocentric_to_heliocentric
-from haloassay.mocks.luminosity import GaussianLuminosity, PowerLawLuminosity
-from haloassay.mocks.presets import PRESETS
-from haloassay.mocks.surveys import Survey, make_survey, resolve
+from haloassay.mocks.surveys.luminosity import GaussianLuminosity, PowerLawLuminosity
+from haloassay.mocks.surveys.presets import PRESETS
+from haloassay.mocks.surveys.survey import Survey, make_survey, resolve
 
 KMS_PER_MASYR_KPC = 4.740470463533349  # kept apart from the library's
 P_4SIGMA = 6.3e-5

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from haloassay.errors import InputError
-from haloassay.mocks.tracers import KINDS, make_density
+from haloassay.mocks.equilibria.tracers import KINDS, make_density
 
 SPECS = [
     {"kind": "power-law", "slope": -4.0},

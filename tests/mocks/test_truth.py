@@ -11,13 +11,16 @@ from scipy.integrate import quad
 from haloassay.constants import G
 from haloassay.errors import InputError
 from haloassay.estimate import QUANTITIES
-from haloassay.mocks.anisotropy import make_anisotropy
-from haloassay.mocks.local_jeans import LocalJeans
-from haloassay.mocks.potentials import Virial, make_potential
-from haloassay.mocks.tracers import make_density
-from haloassay.mocks.chemistry import Abundance
-from haloassay.mocks.moments import Moments, at_rest, measured_moments, mixed_moments, solved_moments
-from haloassay.mocks.stars import Stars, orient
+from haloassay.mocks.equilibria.anisotropy import make_anisotropy
+from haloassay.mocks.equilibria.local_jeans import LocalJeans
+from haloassay.mocks.equilibria.tracers import make_density
+from haloassay.mocks.gravity.potentials import Virial, make_potential
+from haloassay.mocks.moments import (
+    Moments,
+    at_rest,
+    solved_moments,
+)
+from haloassay.mocks.stars import Stars
 from haloassay.mocks.truth import FIELD, PROFILES, Truth
 
 

@@ -1,0 +1,1 @@
+"""Debris and contaminants: stars that are not of the smooth halo."""

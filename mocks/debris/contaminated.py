@@ -1,0 +1,144 @@
+"""A mock with debris and contaminants mixed in, and what is then true of its halo stars."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from haloassay.frames import spherical_velocity
+from haloassay.mocks.debris.debris import Debris, contaminate
+from haloassay.mocks.gravity.potentials import CompositePotential
+from haloassay.mocks.moments import Moments, mixed_moments
+from haloassay.mocks.stars import Origin, Stars
+from haloassay.mocks.truth import Truth
+
+if TYPE_CHECKING:
+    from haloassay.mocks import Mock
+
+FloatArray = NDArray[np.float64]
+
+#: Shells in which the moments of debris are constant.
+_SHELLS: Final = 40
+
+
+@dataclass(frozen=True, eq=False)
+class ContaminatedMock:
+    """A mock whose stars are in part debris.
+
+    Parameters
+    ----------
+    mock
+        What is contaminated.
+    debris
+        What is mixed in.
+    potential, r_range
+        Those of the mock; radii in kpc.
+    """
+
+    mock: Mock
+    debris: tuple[Debris, ...]
+    potential: CompositePotential
+    r_range: tuple[float, float]
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Origins of the mock's own stars, then those of the debris."""
+        return (*self.mock.origins, *(debris.origin for debris in self.debris))
+
+    @cached_property
+    def truth(self) -> Truth:
+        """Truth of the mock; that about all tracers is of its own stars and of debris that is ``member``."""
+        truth = self.mock.truth
+        members = [d for d in self.debris if d.member and d.fraction > 0.0]
+        if not members:
+            return truth
+        own = 1.0 - sum(d.fraction for d in self.debris)
+        number = _number(truth.tracers) / own
+        parts = [
+            debris_moments(d, self.potential, self.r_range, number * d.fraction) for d in members
+        ]
+        return replace(truth, tracers=mixed_moments([truth.tracers, *parts]))
+
+    def check(self) -> None:
+        """Check the mock."""
+        self.mock.check()
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None) -> Mapping[str, Any]:
+        """Prepare the mock and all debris."""
+        facts = self.mock.prepare(progress)
+        for debris in self.debris:
+            debris.prepare(self.potential, self.r_range)
+        return facts
+
+    def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
+        """Source of stars of the mock and of the debris."""
+        return contaminate(
+            self.mock.sampler(rng),
+            self.debris,
+            self.potential,
+            self.r_range,
+            rng,
+            first_origin=len(self.mock.origins),
+        )
+
+    def sample(self, n: int, rng: np.random.Generator) -> Stars:
+        """Draw ``n`` stars."""
+        return self.sampler(rng)(n)
+
+
+def debris_moments(
+    debris: Debris,
+    potential: CompositePotential,
+    r_range: tuple[float, float],
+    number: float,
+) -> Moments:
+    """Raw moments of debris in 40 shells of equal ln r, constant in each; no density where it has no stars.
+
+    Second moments are about zero: what varies over the sky is part of them.
+
+    Parameters
+    ----------
+    debris
+        The debris.
+    potential, r_range
+        Of the mock; radii in kpc.
+    number
+        Its stars, in the units of the density.
+    """
+    position, velocity = debris.typical(potential, r_range)
+    edges = np.geomspace(*r_range, _SHELLS + 1)
+    volume = 4.0 / 3.0 * np.pi * np.diff(edges**3)
+    v = spherical_velocity(position, velocity)
+
+    def shell(r: ArrayLike) -> NDArray[np.int64]:
+        found = np.searchsorted(edges, np.asarray(r, dtype=float), side="right") - 1
+        return np.clip(found, 0, _SHELLS - 1)
+
+    of_star = shell(np.linalg.norm(position, axis=1))
+    count = np.bincount(of_star, minlength=_SHELLS)
+    density = number / len(position) * count / volume
+
+    def mean(values: FloatArray) -> FloatArray:
+        sums = [np.bincount(of_star, column, minlength=_SHELLS) for column in values.T]
+        return np.asarray((sums / np.maximum(count, 1)).T, dtype=float)
+
+    first, second = mean(v), mean(v**2)
+    return Moments(
+        lambda r: density[shell(r)],
+        lambda r: first[shell(r)],
+        lambda r: second[shell(r)],
+        debris.feh.moments,
+        r_range,
+    )
+
+
+def _number(tracers: Moments) -> float:
+    """Stars within the range of a density, in its units."""
+    r = np.geomspace(*tracers.r_range, 2001)
+    stars = 4.0 * np.pi * r**3 * tracers.density(r)
+    return float(np.sum(0.5 * (stars[1:] + stars[:-1]) * np.diff(np.log(r))))

@@ -1,0 +1,307 @@
+"""Debris and contaminants of a halo: their kinds, their shares of the stars, and mixing them in."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.cache import Arrays, cached, content_key, plain_content
+from haloassay.errors import InputError
+from haloassay.mocks.chemistry import HALO_FEH, Abundance
+from haloassay.mocks.gravity.potentials import CompositePotential
+from haloassay.mocks.stars import Origin, Stars
+from haloassay.settings import choose, require
+
+FloatArray = NDArray[np.float64]
+Sampler = Callable[[int], Stars]
+
+#: Kinds of debris and contaminants: kind to where the class stands.
+KINDS: Final[dict[str, str]] = {
+    "stream": "haloassay.mocks.debris.streams:Stream",
+    "shells": "haloassay.mocks.debris.mergers:Shells",
+    "gse": "haloassay.mocks.debris.mergers:GaiaSausageEnceladus",
+    "thick-disc": "haloassay.mocks.debris.contaminants:ThickDisc",
+    "monoceros": "haloassay.mocks.debris.contaminants:Monoceros",
+    "unbound": "haloassay.mocks.debris.contaminants:Unbound",
+    "blunders": "haloassay.mocks.debris.contaminants:Blunders",
+}
+
+#: [alpha/Fe] of accreted stars (from memory, near published means).
+HALO_ALPHA_FE: Final = Abundance(0.2, 0.1)
+
+#: Stars from which the moments of debris that has no stored population are measured.
+TYPICAL: Final = 100_000
+
+#: Least share of a satellite's debris that must lie where the mock has stars.
+LEAST_WITHIN: Final = 0.1
+
+
+@dataclass(frozen=True)
+class Debris(ABC):
+    """Stars that are not part of the smooth halo: a frozen dataclass whose fields are its settings.
+
+    They move in the spherical average of the mock's potential, and stand between the radii
+    ``r_range`` of the mock, as all its stars do.
+
+    Parameters
+    ----------
+    fraction
+        Share of all stars of the mock, before any survey looks at them: 0 <= fraction < 1.
+    name
+        What to call its stars; its kind by default.
+    member
+        Whether its stars count as halo stars in the truth about the tracers.
+    feh, alpha_fe
+        Distributions of [Fe/H] and [alpha/Fe] [dex].
+    """
+
+    kind: ClassVar[str]
+
+    fraction: float
+    name: str | None = None
+    member: bool = False
+    feh: Abundance = HALO_FEH
+    alpha_fe: Abundance = HALO_ALPHA_FE
+
+    def __post_init__(self) -> None:
+        require(0.0 <= self.fraction < 1.0, f"fraction must be in [0, 1) (got {self.fraction:g})")
+        require(self.name != "", "name must not be empty")
+
+    @property
+    def origin(self) -> Origin:
+        """Name of its stars, and whether they are halo members."""
+        return Origin(self.name or self.kind, self.member)
+
+    @abstractmethod
+    def prepare(self, potential: CompositePotential, r_range: tuple[float, float]) -> None:
+        """Do what is expensive, keep it on disk, and check that there are such stars.
+
+        Raises
+        ------
+        InputError
+            If there is no such debris in this potential between these radii [kpc].
+        """
+
+    @abstractmethod
+    def phase_space(
+        self,
+        potential: CompositePotential,
+        r_range: tuple[float, float],
+        rng: np.random.Generator,
+    ) -> Callable[[int], tuple[FloatArray, FloatArray]]:
+        """Successive calls give the positions [kpc] and velocities [km/s] (n, 3) of further stars."""
+
+    def typical(
+        self, potential: CompositePotential, r_range: tuple[float, float]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Positions [kpc] and velocities [km/s] (N, 3) of many stars, the same at each call: for the truth."""
+        return self.phase_space(potential, r_range, np.random.default_rng(0))(TYPICAL)
+
+    def sampler(
+        self,
+        potential: CompositePotential,
+        r_range: tuple[float, float],
+        rng: np.random.Generator,
+    ) -> Sampler:
+        """Successive calls give further stars of one realisation, with origin 0."""
+        draw = self.phase_space(potential, r_range, rng)
+
+        def sample(n: int) -> Stars:
+            position, velocity = draw(n)
+            r = np.linalg.norm(position, axis=1)
+            return Stars.of(
+                position, velocity, self.feh.sample(r, rng), self.alpha_fe.sample(r, rng)
+            )
+
+        return sample
+
+
+@dataclass(frozen=True)
+class SatelliteDebris(Debris):
+    """Debris of a satellite whose stars have been followed from where they left it to the present.
+
+    Parameters
+    ----------
+    size
+        Stars that are followed, once for all realisations, each of which draws its own of them,
+        every star at most once.
+    """
+
+    size: int = 20_000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            100 <= self.size <= 10_000_000, f"size must be 100 to 10000000 stars (got {self.size})"
+        )
+
+    @abstractmethod
+    def follow(self, potential: CompositePotential, seed: int) -> tuple[FloatArray, FloatArray]:
+        """Present positions [kpc] and velocities [km/s] (``size`` or fewer, 3) of the satellite's stars."""
+
+    def population(
+        self, potential: CompositePotential, r_range: tuple[float, float]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Positions [kpc] and velocities [km/s] (N, 3) of its stars between the radii ``r_range`` [kpc].
+
+        Raises
+        ------
+        InputError
+            If fewer than a tenth of its stars are between these radii, or the satellite is unbound.
+        """
+        own = [f.name for f in dataclasses.fields(self)]
+        settings = [n for n in own if n not in ("fraction", "name", "member", "feh", "alpha_fe")]
+        history = [self.kind, *((n, plain_content(getattr(self, n))) for n in settings)]
+        seed = int(content_key(history)[:8], 16)
+
+        def make() -> Arrays:
+            position, velocity = self.follow(potential, seed)
+            return {"position": position, "velocity": velocity}
+
+        try:
+            content = ["debris", *history, plain_content(potential)]
+        except TypeError:  # a potential that is a Python function has no content to find it by
+            arrays = make()
+        else:
+            arrays = cached(content, make)
+        r = np.linalg.norm(arrays["position"], axis=1)
+        within = (r >= r_range[0]) & (r <= r_range[1])
+        require(
+            bool(within.sum() >= LEAST_WITHIN * self.size),
+            f"debris {self.origin.name!r}: only {within.sum()} of its {self.size} stars are between"
+            f" the radii of the mock, {r_range[0]:g} to {r_range[1]:g} kpc (allowed: at least"
+            f" {100 * LEAST_WITHIN:g} per cent)",
+        )
+        return arrays["position"][within], arrays["velocity"][within]
+
+    def prepare(self, potential: CompositePotential, r_range: tuple[float, float]) -> None:
+        """Follow its stars to the present; see :meth:`population`."""
+        self.population(potential, r_range)
+
+    def typical(
+        self, potential: CompositePotential, r_range: tuple[float, float]
+    ) -> tuple[FloatArray, FloatArray]:
+        """All stars of :meth:`population`."""
+        return self.population(potential, r_range)
+
+    def phase_space(
+        self,
+        potential: CompositePotential,
+        r_range: tuple[float, float],
+        rng: np.random.Generator,
+    ) -> Callable[[int], tuple[FloatArray, FloatArray]]:
+        """Draw from the population without replacement; an error says so when it is used up."""
+        position, velocity = self.population(potential, r_range)
+        order = rng.permutation(len(position))
+        used = 0
+
+        def draw(n: int) -> tuple[FloatArray, FloatArray]:
+            nonlocal used
+            require(
+                used + n <= len(order),
+                f"debris {self.origin.name!r}: {used + n} stars are wanted and it has {len(order)};"
+                f" raise its size (now {self.size}) or lower its fraction",
+            )
+            which = order[used : used + n]
+            used += n
+            return position[which], velocity[which]
+
+        return draw
+
+
+def make_debris(spec: Any, where: str = "mock.debris") -> tuple[Debris, ...]:
+    """Debris of a list of tables, each with keys ``kind`` and ``fraction``.
+
+    Raises
+    ------
+    InputError
+        If a kind or a setting is unknown, missing or out of range, two have one name, or the
+        fractions leave nothing to the halo; ``where`` names the place.
+    """
+    if not isinstance(spec, Sequence) or isinstance(spec, str):
+        raise InputError(f"{where}: expected a list of tables with a key 'kind' (got {spec!r})")
+    made = tuple(
+        cast("Debris", choose(KINDS, table, f"{where}.{i}", "debris"))
+        for i, table in enumerate(spec)
+    )
+    names = [debris.origin.name for debris in made]
+    for name in names:
+        require(
+            names.count(name) == 1,
+            f"{where}: the name {name!r} appears {names.count(name)} times; give each its own 'name'",
+        )
+    total = sum(debris.fraction for debris in made)
+    require(
+        total < 1.0, f"{where}: fractions must sum to less than 1, the halo's share (got {total:g})"
+    )
+    return made
+
+
+def contaminate(
+    members: Sampler,
+    debris: Sequence[Debris],
+    potential: CompositePotential,
+    r_range: tuple[float, float],
+    rng: np.random.Generator,
+    first_origin: int = 1,
+) -> Sampler:
+    """Sampler that mixes debris into the stars of another, at their fractions and in random order.
+
+    Each star is debris k with probability ``debris[k].fraction``, independently of all others, so
+    the numbers in a call of n stars are multinomial.
+
+    Parameters
+    ----------
+    members
+        Sampler of the halo, which sets the origin of its stars itself. Where its stars have no
+        [Fe/H] or no [alpha/Fe], those of the debris are left out too.
+    debris
+        What is mixed in.
+    potential, r_range
+        Of the mock; radii in kpc.
+    rng
+        Its children, one for the mixing and one for each debris, do the drawing; it is not
+        advanced itself.
+    first_origin
+        Origin of the stars of ``debris[0]``; the others follow.
+    """
+    mixing, *children = rng.spawn(1 + len(debris))
+    samplers = [
+        d.sampler(potential, r_range, child) if d.fraction > 0.0 else None
+        for d, child in zip(debris, children, strict=True)
+    ]
+    fractions = np.array([d.fraction for d in debris])
+    # rounding must not make the halo's share negative
+    shares = np.array([max(1.0 - fractions.sum(), 0.0), *fractions])
+
+    def sample(n: int) -> Stars:
+        counts = mixing.multinomial(n, shares)
+        # one star at least tells which abundances the halo has
+        halo = members(max(int(counts[0]), 1))
+        parts = [halo.select(slice(int(counts[0])))]
+        if len(parts[0]) < counts[0]:  # a stored population that ends
+            counts[1:] = counts[1:] * len(parts[0]) // counts[0]
+        for k, (draw, count) in enumerate(zip(samplers, counts[1:], strict=True)):
+            if draw is not None and count > 0:
+                parts.append(_as_debris(draw(int(count)), halo, first_origin + k))
+        together = Stars.concatenate(parts)
+        return together.select(mixing.permutation(len(together)))
+
+    return sample
+
+
+def _as_debris(stars: Stars, halo: Stars, origin: int) -> Stars:
+    """Stars with their origin, and without the abundances that the halo does not have."""
+    nothing = np.full(len(stars), np.nan)
+    return replace(
+        stars,
+        feh=nothing if np.all(np.isnan(halo.feh)) else stars.feh,
+        alpha_fe=nothing if np.all(np.isnan(halo.alpha_fe)) else stars.alpha_fe,
+        origin=np.full(len(stars), origin, dtype=np.int16),
+    )

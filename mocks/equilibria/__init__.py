@@ -1,0 +1,1 @@
+"""Equilibria: tracers whose distribution does not change, spherical and phase-mixed."""

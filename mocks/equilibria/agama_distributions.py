@@ -1,0 +1,164 @@
+"""Distribution functions of agama (Vasiliev 2019, MNRAS 482, 1525) as settings of a mock."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from haloassay.mocks.equilibria.anisotropy import Constant, FunctionAnisotropy, OsipkovMerritt
+from haloassay.mocks.equilibria.tracers import Density
+from haloassay.settings import require
+
+FloatArray = NDArray[np.float64]
+
+#: Kinds of distribution function, and a line on each.
+DISTRIBUTIONS: Final = {
+    "quasi-spherical": "of a density, and a beta that is constant or of Osipkov, Merritt and Cuddeford",
+    "double-power-law": "of actions",
+}
+
+#: A density is cut off by these factors inside and outside the range, so that its mass is finite.
+_INSIDE, _OUTSIDE = 8.0, 8.0
+
+
+@dataclass(frozen=True)
+class CutDensity:
+    """A density that is shallower far inside a range and steeper far outside it.
+
+    Parameters
+    ----------
+    density
+        The same to 1e-4 within the range.
+    r_range
+        The range [kpc].
+    centre
+        Slope -d ln rho / d ln r that it may have in the centre.
+    """
+
+    density: Density
+    r_range: tuple[float, float]
+    centre: float
+
+    def log_density(self, r: ArrayLike) -> FloatArray:
+        """Natural logarithm of rho at ``r`` [kpc]."""
+        inside, outside = self.r_range[0] / _INSIDE, _OUTSIDE * self.r_range[1]
+        steep = -self.density.slope(np.array([inside, outside]))
+        shallower, steeper = max(0.0, steep[0] - self.centre), max(0.0, 5.0 - steep[1])
+        r = np.asarray(r, dtype=float)
+        cut = shallower * np.log1p((inside / r) ** 4) + steeper * np.log1p((r / outside) ** 4)
+        return np.asarray(self.density.log_density(r) - 0.25 * cut, dtype=float)
+
+
+@dataclass(frozen=True)
+class QuasiSpherical:
+    """f(E, L) by inversion of a density, with beta(r) = (beta0 + (r / r_a)^2) / (1 + (r / r_a)^2).
+
+    Parameters
+    ----------
+    density
+        Wanted density of the tracers.
+    function
+        Their beta: a constant, or one of Osipkov, Merritt and Cuddeford.
+    """
+
+    density: Density
+    function: Constant | OsipkovMerritt
+
+    @property
+    def anisotropy(self) -> FunctionAnisotropy:
+        """Wanted beta."""
+        return FunctionAnisotropy(self.function)
+
+    @property
+    def beta0(self) -> float:
+        """Anisotropy in the centre."""
+        return float(self.function(np.zeros(1))[0])
+
+    def cut(self, r_range: tuple[float, float]) -> CutDensity:
+        """Density of finite mass; a centre shallower than 2 beta0 has no such distribution function."""
+        return CutDensity(self.density, r_range, max(1.0, 2.0 * self.beta0 + 0.2))
+
+    def distribution(self, agama: Any, pot: Any, r_range: tuple[float, float]) -> Any:
+        """Agama's distribution function in ``pot`` of stars around ``r_range`` [kpc]."""
+        cut = self.cut(r_range)
+        middle = float(cut.log_density(np.sqrt(r_range[0] * r_range[1])))
+
+        def density(x: FloatArray) -> FloatArray:
+            r = np.maximum(np.linalg.norm(x, axis=1), 1e-12)
+            return np.asarray(np.exp(cut.log_density(r) - middle), dtype=float)
+
+        settings = {"beta0": self.beta0}
+        if isinstance(self.function, OsipkovMerritt):
+            settings["r_a"] = self.function.r_a
+        return agama.DistributionFunction(
+            type="QuasiSpherical",
+            potential=pot,
+            density=agama.Density(density, symmetry="s"),
+            **settings,
+        )
+
+
+@dataclass(frozen=True)
+class DoublePowerLaw:
+    """f(J) ~ [1 + (j0 / h)^s]^(slope_in / s) [1 + (g / j0)^s]^(-slope_out / s) of actions J.
+
+    h and g are weighted sums of J_r, J_z and abs(J_phi) whose weights, below, and 3 minus them, make the
+    anisotropy and flattening within and beyond j0. Actions in kpc km/s.
+
+    Parameters
+    ----------
+    j0
+        Action of the break.
+    slope_in, slope_out
+        Below 3; above 3.
+    steepness
+        The s of the formula: how sharp the break is.
+    coef_jr_in, coef_jz_in, coef_jr_out, coef_jz_out
+        Weights of J_r and J_z; those of abs(J_phi) are 3 minus both. None may be negative.
+    j_cutoff, cutoff_strength
+        A factor exp[-(g / j_cutoff)^cutoff_strength]; none where ``j_cutoff`` is 0.
+    rot_frac
+        Share of the odd part in J_phi, -1 to 1: negative is prograde.
+    """
+
+    j0: float
+    slope_in: float
+    slope_out: float
+    steepness: float = 1.0
+    coef_jr_in: float = 1.0
+    coef_jz_in: float = 1.0
+    coef_jr_out: float = 1.0
+    coef_jz_out: float = 1.0
+    j_cutoff: float = 0.0
+    cutoff_strength: float = 2.0
+    rot_frac: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("j0", "steepness", "cutoff_strength"):
+            value = getattr(self, name)
+            require(value > 0.0, f"{name} must be positive (got {value:g})")
+        require(self.slope_in < 3.0, f"slope_in must be below 3 (got {self.slope_in:g})")
+        require(
+            self.slope_out > 3.0 or self.j_cutoff > 0.0,
+            f"slope_out must be above 3 (got {self.slope_out:g}), or j_cutoff positive",
+        )
+        require(self.j_cutoff >= 0.0, f"j_cutoff must not be negative (got {self.j_cutoff:g})")
+        require(-1.0 <= self.rot_frac <= 1.0, f"rot_frac must be in [-1, 1] (got {self.rot_frac})")
+        for where in ("in", "out"):
+            jr, jz = getattr(self, f"coef_jr_{where}"), getattr(self, f"coef_jz_{where}")
+            require(
+                min(jr, jz) >= 0.0 and jr + jz <= 3.0,
+                f"coef_jr_{where} and coef_jz_{where} must not be negative, nor sum to more than 3"
+                f" (got {jr:g} and {jz:g})",
+            )
+
+    def distribution(self, agama: Any, pot: Any, r_range: tuple[float, float]) -> Any:
+        """Agama's distribution function; the same in any potential and range."""
+        settings = {name.replace("_", ""): value for name, value in asdict(self).items()}
+        return agama.DistributionFunction(type="DoublePowerLaw", mass=1.0, **settings)
+
+
+Distribution = QuasiSpherical | DoublePowerLaw

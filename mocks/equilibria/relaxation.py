@@ -1,0 +1,254 @@
+"""Equilibria of halos that are not round: a round one, brought into shape, and followed until its phases are mixed.
+
+Each orbit is looked at after a time of its own, drawn from a window as wide as half of all the time there is:
+what is left is the average over that window, in which every oscillation that is faster has gone.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.cache import plain_content
+from haloassay.mocks.equilibria.stationarity import Stationarity, stationarity
+from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
+from haloassay.mocks.gravity.fields import Field, make_field
+from haloassay.mocks.gravity.integration import TOLERANCE, integrate
+from haloassay.mocks.gravity.potentials import CompositePotential
+from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
+from haloassay.mocks.stars import Stars
+from haloassay.settings import require
+
+Sampler = Callable[[int], Stars]
+Progress = Callable[[int, int], None]
+
+#: Raised when the same settings give other stars, so that old ones on disk are not used.
+_VERSION = 1
+
+
+class DriftWarning(UserWarning):
+    """A population is not stationary: its moments drift by more than noise."""
+
+
+@dataclass(frozen=True)
+class PopulationSettings:
+    """How a population that takes orbits is made.
+
+    Parameters
+    ----------
+    size
+        Stars that are kept; no realisation can see more.
+    time
+        Every orbit is followed for a time [Gyr] of its own between half of this and this.
+    tolerance
+        Largest error of a step of the integration, relative to radius and speed.
+    phases
+        Stars that are kept of each orbit, at different times in that window. More are cheaper, but stars of
+        one orbit are correlated.
+    drift_time
+        Further time [Gyr] over which the moments are tested for drift.
+    """
+
+    size: int = 200_000
+    time: float = 5.0
+    tolerance: float = TOLERANCE
+    phases: int = 1
+    drift_time: float = 3.0
+
+    def __post_init__(self) -> None:
+        require(0 < self.size <= 100_000_000, f"size must be in [1, 1e8] (got {self.size})")
+        require(
+            0 < self.phases <= self.size,
+            f"phases must be in [1, size] (got {self.phases}, size {self.size})",
+        )
+        for name in ("time", "drift_time"):
+            value = getattr(self, name)
+            require(0.0 < value <= 100.0, f"{name} must be in (0, 100] Gyr (got {value:g})")
+        require(
+            1e-14 <= self.tolerance <= 1e-3,
+            f"tolerance must be in [1e-14, 1e-3] (got {self.tolerance:g})",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Relaxed:
+    """Phase-mixed stars, and the test of whether they stand still.
+
+    Parameters
+    ----------
+    stars
+        ``phases`` next to each other of every orbit.
+    stationarity
+        By origin.
+    lost
+        Orbits that could not be followed, and are left out.
+    """
+
+    stars: Stars
+    stationarity: dict[int, Stationarity]
+    lost: int
+
+
+def shaped(stars: Stars, shapes: Mapping[int, Shape]) -> Stars:
+    """Round stars, each origin brought into its own shape; those without one stay round."""
+    parts = []
+    for origin in np.unique(stars.origin):
+        which = np.flatnonzero(stars.origin == origin)
+        parts.append((which, shapes.get(int(origin), Shape()).of(stars.select(which))))
+    order = np.argsort(np.concatenate([which for which, _ in parts]))
+    return Stars.concatenate([part for _, part in parts]).select(order)
+
+
+def relax(
+    stars: Stars,
+    field: Field,
+    settings: PopulationSettings,
+    rng: np.random.Generator,
+    axes: Mapping[int, NDArray[np.float64]] | None = None,
+    r_range: tuple[float, float] = (1.0, 300.0),
+    progress: Progress | None = None,
+) -> Relaxed:
+    """Follow stars through a static field until their phases are mixed, and then see whether they drift.
+
+    Parameters
+    ----------
+    stars
+        N orbits, in shape already.
+    field
+        The true field.
+    settings
+        ``time``, ``tolerance``, ``phases`` and ``drift_time``; N is the number of orbits, whatever ``size`` says.
+    rng
+        Source of the times at which orbits are looked at.
+    axes
+        By origin, (3, 3) axes in columns whose ratios are tested; Galactic ones by default.
+    r_range
+        Radii [kpc] in which stationarity is tested.
+    progress
+        Called now and then with work done and all work, in stars.
+
+    Raises
+    ------
+    InputError
+        If the field is not static, or there are too few stars in the range.
+    """
+    require(field.static, "stars can only relax in a field in which nothing moves")
+    n, phases = len(stars), settings.phases
+    slots = (np.arange(phases) + rng.random((n, phases))) / phases
+    times = settings.time * (0.5 + 0.5 * slots)
+    position, velocity = np.empty((n, phases, 3)), np.empty((n, phases, 3))
+    alive = np.ones(n, dtype=bool)
+    now, state = np.zeros(n), (stars.position, stars.velocity)
+    for k in range(phases + 1):
+        goal = times[:, k] if k < phases else times[:, -1] + settings.drift_time
+        orbits = integrate(
+            field, *state, now, goal, settings.tolerance, _share(progress, k, phases + 1)
+        )
+        alive &= ~orbits.stuck
+        now, state = goal, (orbits.position, orbits.velocity)
+        if k < phases:
+            position[:, k], velocity[:, k] = state
+    kept = stars.select(np.repeat(np.flatnonzero(alive), phases))
+    mixed = replace(
+        kept, position=position[alive].reshape(-1, 3), velocity=velocity[alive].reshape(-1, 3)
+    )
+    last = mixed.select(slice(phases - 1, None, phases))
+    later = replace(last, position=state[0][alive], velocity=state[1][alive])
+    tests = _tests(last, later, axes or {}, r_range, settings.drift_time)
+    return Relaxed(mixed, tests, int(np.count_nonzero(~alive)))
+
+
+def _share(progress: Progress | None, part: int, parts: int) -> Progress | None:
+    """Progress of one of several equal parts of a job as that of the whole."""
+    if progress is None:
+        return None
+    return lambda done, total: progress(part * total + done, parts * total)
+
+
+def _tests(
+    before: Stars,
+    after: Stars,
+    axes: Mapping[int, NDArray[np.float64]],
+    r_range: tuple[float, float],
+    elapsed: float,
+) -> dict[int, Stationarity]:
+    tests = {}
+    for origin in np.unique(before.origin):
+        which = before.origin == origin
+        own = axes.get(int(origin), np.eye(3))
+        tests[int(origin)] = stationarity(
+            before.select(which), after.select(which), own, r_range, elapsed
+        )
+    return tests
+
+
+def relaxed_population(
+    base: Callable[[np.random.Generator], Sampler],
+    potential: CompositePotential,
+    shapes: Mapping[int, Shape],
+    settings: PopulationSettings,
+    content: Any,
+    seed: int,
+    r_range: tuple[float, float] = (1.0, 300.0),
+    progress: Progress | None = None,
+) -> StoredPopulation:
+    """Phase-mixed population in the true field of a potential, from the cache where it was made before.
+
+    Parameters
+    ----------
+    base
+        Gives a sampler of the round equilibrium in the monopole of ``potential``, all origins mixed, when
+        called with a generator. It should reach well beyond ``r_range``, so that stars that come in from
+        outside are not missed.
+    potential
+        The true one.
+    shapes
+        By origin, the shape that its stars start from.
+    settings
+        Size, time, tolerance, phases.
+    content
+        Plain values that say everything about ``base``.
+    seed
+        Of everything that is random here.
+    r_range
+        Radii [kpc] in which stationarity is tested.
+    progress
+        Called now and then with work done and all work.
+
+    Warns
+    -----
+    DriftWarning
+        If moments drift by more than noise, or orbits were lost, when the population is made. What
+        was found is stored with it.
+    """
+
+    def make() -> StoredPopulation:
+        rng = np.random.default_rng(seed)
+        round_stars = base(rng)(-(-settings.size // settings.phases))
+        axes = {origin: rotation_matrix(shape.tilt) for origin, shape in shapes.items()}
+        stars, field = shaped(round_stars, shapes), make_field(potential)
+        relaxed = relax(stars, field, settings, rng, axes, r_range, progress)
+        _warn(relaxed)
+        return StoredPopulation(relaxed.stars, settings.phases, relaxed.stationarity)
+
+    named = {str(origin): plain_content(shape) for origin, shape in sorted(shapes.items())}
+    plain = [content, plain_content(potential), named, plain_content(settings), seed, list(r_range)]
+    return stored_population(["relaxed", _VERSION, *plain], make)
+
+
+def _warn(relaxed: Relaxed) -> None:
+    if relaxed.lost:
+        warnings.warn(f"{relaxed.lost} orbits could not be followed", DriftWarning, stacklevel=5)
+    for origin, test in relaxed.stationarity.items():
+        if test.complaint is not None:
+            warnings.warn(
+                f"population {origin} is not stationary: {test.complaint};"
+                " a longer mock.population.time mixes it further",
+                DriftWarning,
+                stacklevel=5,
+            )

@@ -1,0 +1,86 @@
+"""Populations that are expensive to make: made once, kept on disk by content, drawn from without replacement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.cache import cached
+from haloassay.errors import InputError
+from haloassay.mocks.equilibria.stationarity import Stationarity
+from haloassay.mocks.stars import Stars
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPopulation:
+    """Stars that were made once, for all realisations.
+
+    Parameters
+    ----------
+    stars
+        All of them. Realisations that draw a large part of them share stars, and are not independent.
+    phases
+        How many of the stars, next to each other, are one orbit at different times: stars of one orbit
+        are correlated.
+    stationarity
+        By origin: how much its moments drift over a further time.
+    """
+
+    stars: Stars
+    phases: int = 1
+    stationarity: Mapping[int, Stationarity] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Number of stars."""
+        return len(self.stars)
+
+    def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
+        """One realisation: successive calls give further stars, none of them twice.
+
+        The last call may return fewer than asked for; the next one raises InputError.
+        """
+        order = rng.permutation(self.size)
+        taken = 0
+
+        def draw(n: int) -> Stars:
+            nonlocal taken
+            if taken >= self.size:
+                raise InputError(
+                    f"the stored population of {self.size} stars is used up: one realisation asks for more"
+                    " (set mock.population.size higher, or observe fewer stars)"
+                )
+            which = order[taken : taken + n]
+            taken += len(which)
+            return self.stars.select(which)
+
+        return draw
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything, as arrays by name."""
+        arrays = {f.name: getattr(self.stars, f.name) for f in fields(self.stars)}
+        arrays["phases"] = np.array(self.phases)
+        for origin, result in self.stationarity.items():
+            arrays |= {f"{name}.{origin}": array for name, array in result.to_arrays().items()}
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> StoredPopulation:
+        """Inverse of :meth:`to_arrays`."""
+        stars = Stars(*(arrays[f.name] for f in fields(Stars)))
+        results: dict[int, dict[str, NDArray[Any]]] = {}
+        for key, array in arrays.items():
+            name, _, origin = key.partition(".")
+            if origin:
+                results.setdefault(int(origin), {})[name] = array
+        tests = {origin: Stationarity.from_arrays(parts) for origin, parts in results.items()}
+        return cls(stars, int(arrays["phases"]), tests)
+
+
+def stored_population(content: Any, make: Callable[[], StoredPopulation]) -> StoredPopulation:
+    """Return what ``make`` gives for plain ``content``, from the cache where it was made before."""
+    return StoredPopulation.from_arrays(cached(content, lambda: make().to_arrays()))

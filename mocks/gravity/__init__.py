@@ -1,0 +1,1 @@
+"""Gravity: potentials, fields in three dimensions, orbits, and the same in galpy and agama."""

@@ -1,0 +1,233 @@
+"""Gravitational fields in three dimensions: acceleration and potential at any place and time, compiled.
+
+A :class:`Field` is the sum of
+
+- multipoles on a grid in ln r, each in the axes of its body, the first with the monopole of everything
+  that is spherical (:mod:`haloassay.mocks.gravity.multipole`);
+- Miyamoto-Nagai discs in closed form;
+- a table of what else is axisymmetric (:mod:`haloassay.mocks.gravity.axisymmetric`);
+- where wanted, a :class:`MovingBody` and the acceleration of the frame that goes with it.
+
+Positions in kpc, velocities in km/s, accelerations in (km/s)^2/kpc, time in Gyr.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from haloassay.constants import GYR_PER_KPC_KMS, G
+from haloassay.mocks.gravity.axisymmetric import THIN, galpy_parts
+from haloassay.mocks.gravity.field_kernels import FieldArrays, accelerations
+from haloassay.mocks.gravity.galpy_potential import GalpyMonopole
+from haloassay.mocks.gravity.multipole import (
+    Multipoles,
+    hermite_cells,
+    monopole_nodes,
+    no_multipoles,
+)
+from haloassay.mocks.gravity.potentials import CompositePotential, MWPotential2014Baryons
+from haloassay.mocks.gravity.triaxial import TriaxialNFW
+from haloassay.profiles import MWPOTENTIAL2014_BULGE, MWPOTENTIAL2014_DISC, bulge_enclosed_mass
+from haloassay.settings import require
+
+FloatArray = NDArray[np.float64]
+
+
+class Profile(Protocol):
+    """A spherical body."""
+
+    def enclosed_mass(self, r: ArrayLike) -> FloatArray:
+        """Mass [Msun] within ``r`` [kpc]."""
+
+    def potential(self, r: ArrayLike) -> FloatArray:
+        """Potential [(km/s)^2] at ``r`` [kpc], zero at infinity."""
+
+
+@dataclass(frozen=True, eq=False)
+class MovingBody:
+    """A rigid spherical body on a given path, and the acceleration of the frame.
+
+    A star at x has the acceleration a_static(x) + a_body(x - position(t)) - frame_acceleration(t).
+    In the non-inertial frame of a Milky Way that the body pulls, ``frame_acceleration`` is what the
+    body does to the Milky Way's centre; in an inertial frame it is zero.
+
+    Parameters
+    ----------
+    time
+        (K,) times [Gyr], rising in equal steps, K >= 4. Between them path and acceleration are cubic
+        splines; no orbit may be integrated outside them.
+    position
+        (K, 3) of the body [kpc].
+    frame_acceleration
+        (K, 3) of the frame's origin [(km/s)^2/kpc].
+    profile
+        The body's own enclosed mass and potential about its centre.
+    """
+
+    time: FloatArray
+    position: FloatArray
+    frame_acceleration: FloatArray
+    profile: Profile
+
+    def __post_init__(self) -> None:
+        n = len(self.time)
+        steps = np.diff(self.time)
+        require(
+            n >= 4 and bool(np.all(steps > 0.0)) and bool(np.ptp(steps) < 1e-6 * steps[0]),
+            "times of a moving body must rise in equal steps, four or more of them",
+        )
+        for name in ("position", "frame_acceleration"):
+            table = getattr(self, name)
+            require(
+                table.shape == (n, 3) and bool(np.all(np.isfinite(table))),
+                f"{name} of a moving body must have three finite numbers a time",
+            )
+
+
+class _Parts(NamedTuple):
+    """What one component adds to a field."""
+
+    spherical: tuple[Callable[[FloatArray], FloatArray], ...] = ()  # mass within a radius
+    discs: tuple[tuple[float, float, float], ...] = ()  # G M, a, b
+    multipoles: tuple[Multipoles, ...] = ()
+    table: FloatArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Field:
+    """A compiled gravitational field; made by :func:`make_field`.
+
+    Parameters
+    ----------
+    arrays
+        What the kernels take.
+    span
+        Times [Gyr] between which the field is known.
+    """
+
+    arrays: FieldArrays
+    span: tuple[float, float] = (-np.inf, np.inf)
+
+    def acceleration(self, position: ArrayLike, time: float = 0.0) -> FloatArray:
+        """(N, 3) accelerations [(km/s)^2/kpc] at (N, 3) positions [kpc] and a time [Gyr]."""
+        return self._evaluate(position, time)[:, 1:]
+
+    def potential(self, position: ArrayLike, time: float = 0.0) -> FloatArray:
+        """(N,) potentials [(km/s)^2] at (N, 3) positions [kpc], without that of the frame's acceleration."""
+        return self._evaluate(position, time)[:, 0]
+
+    def energy(self, position: ArrayLike, velocity: ArrayLike, time: float = 0.0) -> FloatArray:
+        """(N,) energies [(km/s)^2] of stars; conserved where nothing moves."""
+        speed2 = np.sum(np.asarray(velocity, dtype=float) ** 2, axis=1)
+        return np.asarray(0.5 * speed2 + self.potential(position, time), dtype=float)
+
+    @property
+    def static(self) -> bool:
+        """Whether nothing moves."""
+        return len(self.arrays.path) == 0
+
+    @property
+    def spherical(self) -> bool:
+        """Whether it is the same in all directions, and static."""
+        round_ = (
+            self.arrays.degree == 0 and not len(self.arrays.discs) and not self.arrays.table.size
+        )
+        return round_ and self.static
+
+    def require_times(self, *times: float) -> None:
+        """Raise :class:`InputError` unless the field is known at the times [Gyr]."""
+        lo, hi = self.span
+        require(
+            lo <= min(times) and max(times) <= hi,
+            f"times {min(times):g} to {max(times):g} Gyr leave those that the path of the moving body is known"
+            f" for, {lo:g} to {hi:g} Gyr",
+        )
+
+    def _evaluate(self, position: ArrayLike, time: float) -> FloatArray:
+        self.require_times(time)
+        x = np.ascontiguousarray(np.atleast_2d(np.asarray(position, dtype=float)))
+        return accelerations(x, time / GYR_PER_KPC_KMS, self.arrays)
+
+
+def make_field(potential: CompositePotential, moving: MovingBody | None = None) -> Field:
+    """Field of all components of a potential about one centre, and of a body that moves through it.
+
+    Spherical components enter by their enclosed mass, ``mwpotential2014-baryons`` with its disc in
+    closed form, triaxial ones by multipoles, ``galpy`` potentials as galpy has them rather than by
+    their monopole.
+
+    Raises
+    ------
+    InputError
+        If a component has no three-dimensional form here.
+    """
+    parts = [_parts(component) for component in potential.components]
+    bodies = [m for p in parts for m in p.multipoles] or [no_multipoles()]
+    degree = max(m.degree for m in bodies)
+    radial = np.stack([m.cells(degree) for m in bodies])
+    for mass in (mass for p in parts for mass in p.spherical):
+        radial[0, :, :, :1] += hermite_cells(monopole_nodes(mass))
+    tables = [p.table for p in parts if p.table is not None]
+    discs = [disc for p in parts for disc in p.discs]
+    arrays = FieldArrays(
+        rotation=np.stack([np.ascontiguousarray(m.rotation.T) for m in bodies]),
+        radial=radial,
+        degree=degree,
+        discs=np.array(discs, dtype=float).reshape(-1, 3),
+        table=np.sum(tables, axis=0) if tables else np.empty((0, 0, 4)),
+        thin=THIN,
+        **_moving_arrays(moving),
+    )
+    span = (-np.inf, np.inf) if moving is None else (moving.time[0], moving.time[-1])
+    return Field(arrays, (float(span[0]), float(span[1])))
+
+
+def _moving_arrays(moving: MovingBody | None) -> dict[str, Any]:
+    """Cubics of path and frame acceleration in each time step, and the body's potential."""
+    if moving is None:
+        nothing = np.empty((0, 4, 6)), np.empty((0, 6, 1))
+        return {"t0": 0.0, "per_dt": 0.0, "path": nothing[0], "body": nothing[1]}
+    from scipy.interpolate import CubicSpline
+
+    steps = np.arange(len(moving.time))
+    spline = CubicSpline(steps, np.hstack([moving.position, moving.frame_acceleration]))
+    return {
+        "t0": float(moving.time[0]) / GYR_PER_KPC_KMS,
+        "per_dt": (len(steps) - 1) / float(np.ptp(moving.time)) * GYR_PER_KPC_KMS,
+        "path": np.ascontiguousarray(spline.c[::-1].transpose(1, 0, 2)),
+        "body": hermite_cells(monopole_nodes(moving.profile.enclosed_mass)),
+    }
+
+
+@singledispatch
+def _parts(component: Any) -> _Parts:
+    """Take a component apart; one that nobody says more about is spherical."""
+    return _Parts(spherical=(component.enclosed_mass,))
+
+
+@_parts.register
+def _(component: TriaxialNFW) -> _Parts:
+    return _Parts(spherical=(component.enclosed_mass,), multipoles=(component.multipoles(),))
+
+
+@_parts.register
+def _(component: MWPotential2014Baryons) -> _Parts:
+    mass, a, b = MWPOTENTIAL2014_DISC
+    factor = component.factor
+
+    def bulge(r: FloatArray) -> FloatArray:
+        return factor * bulge_enclosed_mass(r, *MWPOTENTIAL2014_BULGE)
+
+    return _Parts(spherical=(bulge,), discs=((factor * G * mass, a, b),))
+
+
+@_parts.register
+def _(component: GalpyMonopole) -> _Parts:
+    parts = galpy_parts(component.name)
+    return _Parts(parts.spherical, parts.discs, (), parts.table)

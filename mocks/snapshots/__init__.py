@@ -1,0 +1,1 @@
+"""Snapshots of N-body and hydrodynamical simulations as mocks."""

@@ -1,0 +1,357 @@
+"""Readers of simulation snapshots: plain tables of any format, and what every reader returns.
+
+Positions, velocities and masses come out in kpc, km/s and Msun, physical, about whatever origin the file has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.cache import cached
+from haloassay.errors import InputError
+from haloassay.formats import Fields, format_of, read_fields, readable
+from haloassay.mocks.snapshots.units import HABIT, INSIDE, Unit, parse_unit
+from haloassay.settings import require, unknown
+
+FloatArray = NDArray[np.float64]
+Kind = Literal["gas", "dark", "stars", "black_holes"]
+Selection = tuple[tuple[str, float, float], ...]
+
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+#: Rows that an error names.
+_NAMED_ROWS: Final = 3
+
+
+@dataclass(frozen=True)
+class Units:
+    """Units of a snapshot whose file does not state them, such as "a kpc/h", "sqrt(a) km/s", "1e10 Msun/h".
+
+    Parameters
+    ----------
+    length, velocity, mass
+        Plain units times powers of the scale factor a and of h.
+    """
+
+    length: str | None = None
+    velocity: str | None = None
+    mass: str | None = None
+
+
+@dataclass(frozen=True)
+class Types:
+    """Numbers of the particle types (PartType0 to PartType5) that are of each kind.
+
+    Parameters
+    ----------
+    gas, dark, stars, black_holes
+        All of these gravitate. Types 2 and 3 are left to be named: discs and bulges in some simulations, dark
+        matter of low resolution in others.
+    ignored
+        Types that are no matter, such as tracer particles.
+    """
+
+    gas: tuple[int, ...] = (0,)
+    dark: tuple[int, ...] = (1,)
+    stars: tuple[int, ...] = (4,)
+    black_holes: tuple[int, ...] = (5,)
+    ignored: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        numbers = [n for name in (*KINDS, "ignored") for n in getattr(self, name)]
+        twice = sorted({n for n in numbers if numbers.count(n) > 1})
+        require(not twice, f"a type is of one kind only (several: {twice})")
+        require(all(n >= 0 for n in numbers), f"types are numbers from 0 (got {sorted(numbers)})")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of a plain table (HDF5 datasets by their path, Parquet, FITS, CSV, text) that hold particles of a kind.
+
+    Parameters
+    ----------
+    position, velocity
+        One column of shape (N, 3), or three columns.
+    kind
+        ``gas``, ``dark``, ``stars`` or ``black_holes``.
+    mass
+        A column, or the mass of every particle; massless tracers without it.
+    select
+        [column, lowest, highest] of what is taken, such as ["type", 4, 4]; all must hold.
+    """
+
+    position: str | tuple[str, str, str]
+    velocity: str | tuple[str, str, str] | None = None
+    kind: Kind = "stars"
+    mass: str | float | None = None
+    select: Selection = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where particles are, and what the file does not say of them."""
+
+    file: str
+    tables: tuple[Table, ...] = ()
+    types: Types = field(default_factory=Types)
+    units: Units = field(default_factory=Units)
+    h: float | None = None
+    a: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Particles:
+    """Particles of one kind.
+
+    Parameters
+    ----------
+    position
+        (N, 3) positions [kpc].
+    velocity
+        (N, 3) velocities [km/s], peculiar where the simulation is cosmological; None where not asked for.
+    mass
+        (N,) masses [Msun]; None where they have none.
+    columns
+        (N,) or (N, K) values of other datasets by name, as the file has them.
+    """
+
+    position: FloatArray
+    velocity: FloatArray | None
+    mass: FloatArray | None
+    columns: Mapping[str, FloatArray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    def select(self, which: NDArray[np.bool_]) -> Particles:
+        """Return some of the particles."""
+        return Particles(
+            self.position[which],
+            None if self.velocity is None else self.velocity[which],
+            None if self.mass is None else self.mass[which],
+            {name: values[which] for name, values in self.columns.items()},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """All that was read of a snapshot.
+
+    Parameters
+    ----------
+    particles
+        By kind; kinds without particles are absent.
+    box
+        Side of the periodic box [kpc]; 0 without one.
+    hubble
+        Hubble's parameter [km/s/Mpc] of the expansion that velocities leave out; 0 where they leave out none.
+    length
+        The file's unit of length [kpc].
+    """
+
+    particles: Mapping[Kind, Particles]
+    box: float = 0.0
+    hubble: float = 0.0
+    length: float = 1.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be read beside positions and masses: kinds with velocities, and other datasets by kind."""
+
+    velocity: frozenset[Kind]
+    columns: Mapping[Kind, tuple[str, ...]]
+
+
+def concatenate(parts: Sequence[Particles]) -> Particles:
+    """All particles of ``parts``, at least one, in their order."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    velocities = [p.velocity for p in parts if p.velocity is not None]
+    masses = [p.mass for p in parts if p.mass is not None]
+    return Particles(
+        np.concatenate([p.position for p in parts]),
+        np.concatenate(velocities) if len(velocities) == len(parts) else None,
+        np.concatenate(masses) if len(masses) == len(parts) else None,
+        {name: np.concatenate([p.columns[name] for p in parts]) for name in first.columns},
+    )
+
+
+def require_file(path: Path) -> None:
+    """Raise InputError unless there is such a file; paths are relative to the working directory."""
+    if path.is_file():
+        return
+    what = "is a folder, expected a file" if path.is_dir() else "no such file"
+    relative = (
+        ""
+        if path.is_absolute()
+        else f" (paths are relative to the working directory, {Path.cwd()})"
+    )
+    raise InputError(f"{path}: {what}{relative}")
+
+
+def digest_of(paths: Iterable[Path]) -> str:
+    """Hash of the bytes of all files, in their order; remembered for files of unchanged size and times."""
+    total = hashlib.blake2b(digest_size=16)
+    for path in paths:
+        total.update(bytes(_file_digest(path)))
+    return total.hexdigest()
+
+
+def _file_digest(path: Path) -> NDArray[np.uint8]:
+    def read() -> dict[str, NDArray[Any]]:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
+        return {"digest": np.frombuffer(digest, dtype=np.uint8)}
+
+    try:
+        state = path.stat()
+        # the second changes even where the first is set back
+        times = (state.st_mtime_ns, state.st_ctime_ns)
+        known = ["file-digest", str(path.resolve()), state.st_ino, state.st_size, *times]
+        return cached(known, read)["digest"]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def checked(values: Any, what: str, width: int | None = None) -> FloatArray:
+    """(N,) or (N, width) finite numbers of a dataset or column.
+
+    Raises
+    ------
+    InputError
+        If they are no numbers, of another shape, or not all finite; the message counts the rows and names the first.
+    """
+    try:
+        array = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{what}: is not numeric") from None
+    if width is not None and array.shape[1:] != (() if width == 1 else (width,)):
+        shape = "(N,)" if width == 1 else f"(N, {width})"
+        raise InputError(f"{what}: has the shape {array.shape}, expected {shape}")
+    bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
+    if len(bad):
+        rows = ", ".join(str(row + 1) for row in bad[:_NAMED_ROWS])
+        more = ", ..." if len(bad) > _NAMED_ROWS else ""
+        raise InputError(
+            f"{what}: NaN or infinite in {len(bad)} of {len(array)} rows ({rows}{more})"
+        )
+    return array
+
+
+def require_masses(mass: FloatArray, what: str) -> FloatArray:
+    """Return masses, none of which is negative."""
+    negative = np.count_nonzero(mass < 0.0)
+    require(not negative, f"{what}: negative in {negative} of {len(mass)} rows")
+    return mass
+
+
+def resolved_unit(stated: Unit | None, units: Units, dimension: str, what: str) -> Unit:
+    """Find the unit of a dataset: that of the file, or that of the scenario where the file has none.
+
+    Raises
+    ------
+    InputError
+        If neither states it, or they differ.
+    """
+    told = getattr(units, dimension)
+    own = None if told is None else parse_unit(told, dimension, f"units.{dimension}")
+    if stated is not None and own is not None and not stated.agrees(own):
+        raise InputError(
+            f"units.{dimension}: {told!r} is not what the file states for {what} ({stated}); leave it out"
+        )
+    unit = stated or own
+    if unit is None:
+        raise InputError(
+            f"{what}: the unit is not known: state units.{dimension}, such as {INSIDE[dimension]!r}, or "
+            f"{HABIT[dimension]!r} by GADGET's habit"
+        )
+    return unit
+
+
+def read_tables(source: Source, wanted: Wanted) -> Content:
+    """Read the particles of plain tables (errors as in :func:`haloassay.formats.read_fields`)."""
+    path = Path(source.file)
+    columns = _Columns(path, read_fields(path, None, None), source)
+    parts: dict[Kind, list[Particles]] = {}
+    for table in source.tables:
+        parts.setdefault(table.kind, []).append(_read_table(columns, table, wanted))
+    particles = {kind: concatenate(some) for kind, some in parts.items()}
+    position = source.tables[0].position
+    length = columns.unit(position if isinstance(position, str) else position[0], "length")
+    return Content({kind: some for kind, some in particles.items() if len(some)}, length=length)
+
+
+@dataclass(frozen=True, eq=False)
+class _Columns:
+    """Columns of a file, checked and in the units inside."""
+
+    path: Path
+    fields: Fields
+    source: Source
+
+    def _get(self, name: str) -> tuple[NDArray[Any], str | None]:
+        if name not in self.fields.names:
+            raise unknown("column", name, self.fields.names, str(self.path))
+        return self.fields.get(name)
+
+    def raw(self, name: str, width: int | None = 1) -> FloatArray:
+        with readable(self.path, format_of(self.path)):
+            return checked(self._get(name)[0], f"{self.path}: {name}", width)
+
+    def unit(self, name: str, dimension: str) -> float:
+        what, text = f"{self.path}: {name}", self._get(name)[1]
+        stated = parse_unit(text, dimension, what) if text else None
+        unit = resolved_unit(stated, self.source.units, dimension, what)
+        return unit.value(self.source.a, self.source.h, what)
+
+    def vector(self, names: str | tuple[str, str, str], dimension: str) -> FloatArray:
+        if isinstance(names, str):
+            return self.raw(names, 3) * self.unit(names, dimension)
+        parts = [self.raw(name) * self.unit(name, dimension) for name in names]
+        self.require_one_length(parts, ", ".join(names))
+        return np.stack(parts, axis=1)
+
+    def mass(self, table: Table) -> FloatArray | float | None:
+        """(N,) masses of particles, one for all, or none."""
+        if isinstance(table.mass, str):
+            what = f"{self.path}: {table.mass}"
+            return require_masses(self.raw(table.mass), what) * self.unit(table.mass, "mass")
+        if table.mass is None:
+            return None
+        what = f"mass of the table of {table.kind}"
+        unit = resolved_unit(None, self.source.units, "mass", what)
+        return table.mass * unit.value(self.source.a, self.source.h, what)
+
+    def require_one_length(self, columns: Iterable[FloatArray], what: str) -> None:
+        lengths = sorted({len(column) for column in columns})
+        require(len(lengths) == 1, f"{self.path}: {what} differ in length: {lengths}")
+
+
+def _read_table(columns: _Columns, table: Table, wanted: Wanted) -> Particles:
+    position = columns.vector(table.position, "length")
+    velocity = None
+    if table.kind in wanted.velocity:
+        if table.velocity is None:
+            raise InputError(
+                f"{columns.path}: the table of {table.kind} names no velocity, which is needed"
+            )
+        velocity = columns.vector(table.velocity, "velocity")
+    mass = columns.mass(table)
+    if isinstance(mass, float):
+        mass = np.full(len(position), mass)
+    others = {name: columns.raw(name, None) for name in wanted.columns.get(table.kind, ())}
+    selectors = [columns.raw(name) for name, _, _ in table.select]
+    arrays = (x for x in (position, velocity, mass, *others.values(), *selectors) if x is not None)
+    columns.require_one_length(arrays, f"columns of {table.kind}")
+    keep = np.ones(len(position), dtype=bool)
+    for values, (_, lowest, highest) in zip(selectors, table.select, strict=True):
+        keep &= (values >= lowest) & (values <= highest)
+    return Particles(position, velocity, mass, others).select(keep)

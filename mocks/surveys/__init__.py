@@ -1,0 +1,1 @@
+"""Surveys: from true stars to the catalogue that an observer would have."""

@@ -1,0 +1,120 @@
+"""Selection: the cuts of a survey, on what its observer has, and how many stars pass each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from haloassay.catalogue import Catalogue
+from haloassay.errors import InputError
+
+if TYPE_CHECKING:
+    from haloassay.frames import Sun
+    from haloassay.mocks.surveys.survey import Survey
+
+FloatArray = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+#: A survey that keeps fewer than this fraction of so many true stars is refused.
+_HOPELESS_FRACTION = 1e-5
+_HOPELESS_DRAWN = 2_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What the cuts look at.
+
+    Parameters
+    ----------
+    direction
+        (N, 3) unit vectors from the Sun, Galactocentric axes.
+    distance, feh
+        (N,) as observed [kpc, dex].
+    magnitude
+        (N,) apparent magnitude.
+    fibre
+        (N,) uniform deviates: a star is observed where its completeness is larger.
+    """
+
+    direction: FloatArray
+    distance: FloatArray
+    feh: FloatArray
+    magnitude: FloatArray
+    fibre: FloatArray
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many stars each cut was offered, and how many passed it."""
+
+    passed: dict[str, int] = field(default_factory=dict)
+    offered: dict[str, int] = field(default_factory=dict)
+
+    def count(self, cut: str, mask: Mask) -> None:
+        """Add the (N,) outcome of a cut."""
+        self.passed[cut] = self.passed.get(cut, 0) + int(np.count_nonzero(mask))
+        self.offered[cut] = self.offered.get(cut, 0) + len(mask)
+
+    def require_hope(self, kept: int, wanted: int, drawn: int) -> None:
+        """Raise :class:`InputError`, naming the cut that most fail, where next to none are kept."""
+        if drawn < _HOPELESS_DRAWN or kept >= min(wanted, _HOPELESS_FRACTION * drawn):
+            return
+        worst = min(self.passed, key=lambda cut: self.passed[cut] / max(self.offered[cut], 1))
+        raise InputError(
+            f"survey: only {kept} of {drawn} true stars pass the cuts; the one that leaves fewest "
+            f"is {worst}, which {self.passed[worst]} of {self.offered[worst]} pass: widen it, or "
+            "survey a mock with stars there"
+        )
+
+
+def cuts(survey: Survey, view: View) -> Iterator[tuple[str, Mask]]:
+    """Name and (N,) outcome of each cut that needs no velocity."""
+    distance, direction = view.distance, view.direction
+    bright, faint = survey.magnitude_limits
+    if np.isfinite([bright, faint]).any():
+        yield "magnitude_limits", (view.magnitude >= bright) & (view.magnitude <= faint)
+    if not (survey.footprint.whole_sky and survey.completeness.whole):
+        icrs = direction @ survey.sun.rotation()
+        if not survey.footprint.whole_sky:
+            yield "footprint", survey.footprint.contains(icrs)
+        if not survey.completeness.whole:
+            chance = survey.completeness.probability(icrs, view.magnitude)
+            yield "completeness", view.fibre < chance
+    height = np.abs(survey.sun.z + distance * direction[:, 2])
+    if survey.feh_max < np.inf:
+        yield "feh_max", (view.feh <= survey.feh_max) | (height >= survey.z_any_feh)
+    if survey.z_min > 0.0:
+        yield "z_min", height >= survey.z_min
+    if survey.distance_min > 0.0 or survey.distance_max < np.inf:
+        inside = (distance >= survey.distance_min) & (distance <= survey.distance_max)
+        yield "distance_min/distance_max", inside
+    if survey.r_min > 0.0 or survey.r_max < np.inf:
+        to_sun = survey.sun.position
+        r_squared = distance**2 + 2.0 * distance * (direction @ to_sun) + to_sun @ to_sun
+        yield "r_min/r_max", (r_squared >= survey.r_min**2) & (r_squared <= survey.r_max**2)
+
+
+def errors_within(
+    columns: Mapping[str, ArrayLike], n: int, sun: Sun, error_max: tuple[float, float, float]
+) -> Mask:
+    """(n,) whether the errors of (v_r, v_theta, v_phi), to first order, are below ``error_max``.
+
+    Parameters
+    ----------
+    columns
+        Heliocentric columns (n,) of a catalogue and their errors, or one number for all stars.
+    n
+        Number of stars.
+    sun
+        Where the observer is, and moves.
+    error_max
+        [km/s].
+    """
+    whole = {name: np.broadcast_to(values, n) for name, values in columns.items()}
+    covariance = Catalogue(whole, sun).spherical_covariance
+    variance = np.einsum("nii->ni", covariance)
+    return np.asarray(np.all(variance < np.square(error_max), axis=1))

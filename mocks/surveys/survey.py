@@ -1,0 +1,483 @@
+"""Surveys: from true stars to the catalogue that an observer of known instruments would have.
+
+Presets are tables of settings, and a scenario overrides any of them. Cuts act on what an observer
+has: height, radius and distance from the observed distance, metallicity as measured; the apparent
+magnitude is that of the true distance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.catalogue import Catalogue
+from haloassay.errors import InputError
+from haloassay.frames import SUNS, Sun, galactocentric_to_heliocentric
+from haloassay.mocks.stars import Stars
+from haloassay.mocks.surveys.columns import Columns
+from haloassay.mocks.surveys.completeness import Completeness
+from haloassay.mocks.surveys.footprints import Footprint
+from haloassay.mocks.surveys.luminosity import Luminosity, PowerLawLuminosity, make_luminosity
+from haloassay.mocks.surveys.measurement import (
+    FEH_BINS,
+    GAIA_RELEASES,
+    LOG_DISTANCE_PER_MAG,
+    Deviates,
+    DistanceErrorKind,
+    ErrorCurve,
+    apparent_magnitude,
+    correlated_by_feh,
+    correlated_noise,
+    error_correlation,
+    log_distance_errors,
+    observed_distance,
+    proper_motion_errors,
+)
+from haloassay.mocks.surveys.presets import PRESETS
+from haloassay.mocks.surveys.selection import Tally, View, cuts, errors_within
+from haloassay.settings import build, require, unknown
+
+FloatArray = NDArray[np.float64]
+
+#: Sizes of the batches of true stars: doubling, then constant; the same for all surveys, so that
+#: they share stars.
+_FIRST_BATCH: Final = 2**13
+_LARGEST_BATCH: Final = 2**18
+
+
+class Population(Protocol):
+    """Anything that true stars can be drawn from."""
+
+    def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
+        """Return what draws a number of stars; successive calls give further ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What a survey made of a mock.
+
+    Parameters
+    ----------
+    catalogue
+        What the observer has, and nothing else.
+    stars
+        The same stars as they truly are, row by row.
+    n_drawn
+        How many true stars were drawn to find them.
+    """
+
+    catalogue: Catalogue
+    stars: Stars
+    n_drawn: int
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A survey: what it sees, how many stars, with what errors. The default is a perfect one.
+
+    Parameters
+    ----------
+    n_stars
+        Number of surveyed stars.
+    sun
+        Where the observer is, and moves.
+    footprint
+        Part of the sky: dec_min, dec_max, b_min [deg], boxes [[ra_min, ra_max, dec_min, dec_max]],
+        discs [[ra, dec, radius]].
+    completeness
+        Probability that a star in reach is observed: minimum and maximum over the pixels (nside,
+        seed) of the sky, b_scale [deg], per_magnitude beyond full_to.
+    luminosity
+        Distribution of absolute magnitudes.
+    magnitude_limits
+        Bright and faint limit of the apparent magnitude, without extinction.
+    g_offset
+        Gaia's G minus the magnitude of the survey's band, for Gaia's errors.
+    z_min
+        Smallest observed distance from the Galactic plane [kpc].
+    feh_max
+        Largest observed [Fe/H].
+    z_any_feh
+        Distance from the plane [kpc] beyond which every [Fe/H] is kept: with z_min = 2, feh_max =
+        -1 and z_any_feh = 5, the halo stars of Bird et al. (2020).
+    distance_min, distance_max
+        Limits of the observed heliocentric distance [kpc].
+    r_min, r_max
+        Limits of the observed Galactocentric radius [kpc].
+    distance_error
+        Scatter of the observed distances, which are log-normal; the stated error is its fraction of
+        the observed distance.
+    distance_error_kind
+        ``"fraction"``: ``distance_error`` is the scatter of ln(distance); ``"modulus"``: of the
+        distance modulus [mag], 2.17 times as much.
+    distance_error_spread
+        Scatter of ln(stated distance error) from star to star, ``distance_error`` being the median.
+    distance_feh_correlation
+        Correlation between the distance errors of stars within the same half dex of true [Fe/H]: a
+        distance scale that is off by another, unknown amount for each metallicity.
+    distance_scale
+        Factor on all observed distances that the observer does not know of.
+    pm_error
+        ``"none"``, a Gaia release such as ``"gaia-dr3"``, or the error of both proper motions
+        [mas/yr].
+    pm_correlation
+        Scatter, about 0, of the correlation of the two proper-motion errors; each star's is stated.
+    vlos_known
+        Whether line-of-sight velocities are measured; without them, the columns are left out.
+    vlos_error
+        Stated error of line-of-sight velocities [km/s]; or a table of magnitudes and errors,
+        between which it is linear.
+    vlos_offset
+        Added to all line-of-sight velocities [km/s]; the observer does not know of it.
+    feh_error, alpha_fe_error
+        Stated errors of [Fe/H] and [alpha/Fe] [dex]. An abundance that the stars of the mock do not
+        have is left out of the catalogue.
+    error_max
+        Largest errors of (v_r, v_theta, v_phi) [km/s], all of a star's at once.
+    distance_error_scale, pm_error_scale, vlos_error_scale
+        True scatter over the stated error: 1 where the observer states the errors rightly.
+
+    Raises
+    ------
+    InputError
+        If a setting is out of range.
+    """
+
+    n_stars: int = 10000
+    sun: Sun = field(default_factory=Sun)
+    footprint: Footprint = field(default_factory=Footprint)
+    completeness: Completeness = field(default_factory=Completeness)
+    luminosity: Luminosity = field(default_factory=PowerLawLuminosity)
+    magnitude_limits: tuple[float, float] = (-np.inf, np.inf)
+    g_offset: float = 0.0
+    z_min: float = 0.0
+    feh_max: float = np.inf
+    z_any_feh: float = np.inf
+    distance_min: float = 0.0
+    distance_max: float = np.inf
+    r_min: float = 0.0
+    r_max: float = np.inf
+    distance_error: float = 0.0
+    distance_error_kind: DistanceErrorKind = "fraction"
+    distance_error_spread: float = 0.0
+    distance_feh_correlation: float = 0.0
+    distance_scale: float = 1.0
+    pm_error: float | str = "none"
+    pm_correlation: float = 0.0
+    vlos_known: bool = True
+    vlos_error: float | ErrorCurve = 0.0
+    vlos_offset: float = 0.0
+    feh_error: float = 0.0
+    alpha_fe_error: float = 0.0
+    error_max: tuple[float, float, float] = (np.inf, np.inf, np.inf)
+    distance_error_scale: float = 1.0
+    pm_error_scale: float = 1.0
+    vlos_error_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(self.n_stars >= 1, f"n_stars must be at least 1 (got {self.n_stars})")
+        bright, faint = self.magnitude_limits
+        require(
+            bright < faint,
+            f"magnitude_limits must be [bright, faint] in order (got {[bright, faint]})",
+        )
+        require(0.0 <= self.z_min < np.inf, f"z_min must be finite and >= 0 (got {self.z_min})")
+        require(self.z_any_feh >= 0.0, f"z_any_feh must be >= 0 (got {self.z_any_feh})")
+        require(self.feh_max > -np.inf, f"feh_max must be a number or inf (got {self.feh_max})")
+        for name in ("distance", "r"):
+            low, high = getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
+            order = f"need 0 <= {name}_min < {name}_max (got {low}, {high})"
+            require(0.0 <= low < high, order)
+        require(
+            0.0 < self.distance_scale < np.inf,
+            f"distance_scale must be finite and > 0 (got {self.distance_scale})",
+        )
+        self._check_errors()
+
+    def _check_errors(self) -> None:
+        example = "a fraction, >= 0 and < 1, such as 0.16"
+        if self.distance_error_kind == "modulus":
+            example = "in magnitudes, >= 0 and < 2.17, such as 0.3"
+        require(
+            0.0 <= self.log_distance_error < 1.0,
+            f"distance_error is {example} (got {self.distance_error})",
+        )
+        for name in ("pm_correlation", "distance_feh_correlation"):
+            value = getattr(self, name)
+            require(0.0 <= value < 1.0, f"{name} must be >= 0 and < 1 (got {value})")
+        if isinstance(self.pm_error, str) and self.pm_error not in ("none", *GAIA_RELEASES):
+            raise unknown(
+                "proper-motion error", self.pm_error, ("none", *GAIA_RELEASES), "pm_error"
+            )
+        for name in _NON_NEGATIVE:
+            value = getattr(self, name)
+            if isinstance(value, int | float):
+                require(0.0 <= value < np.inf, f"{name} must be finite and >= 0 (got {value})")
+        for name in ("g_offset", "vlos_offset"):
+            value = getattr(self, name)
+            require(bool(np.isfinite(value)), f"{name} must be finite (got {value})")
+        require(
+            all(limit > 0.0 for limit in self.error_max),
+            f"error_max must be > 0 (got {list(self.error_max)})",
+        )
+        require(
+            self.vlos_known or not self.limits_errors,
+            "error_max: errors of (v_r, v_theta, v_phi) need line-of-sight velocities",
+        )
+
+    @property
+    def log_distance_error(self) -> float:
+        """Stated scatter of ln(distance); the median where it differs from star to star."""
+        unit = LOG_DISTANCE_PER_MAG if self.distance_error_kind == "modulus" else 1.0
+        return self.distance_error * unit
+
+    @property
+    def limits_errors(self) -> bool:
+        """Whether stars are cut on the errors of their velocities."""
+        return min(self.error_max) < np.inf
+
+    def observe(
+        self,
+        mock: Population,
+        population_rng: np.random.Generator,
+        survey_rng: np.random.Generator,
+    ) -> Observation:
+        """Observe stars of ``mock`` until ``n_stars`` have passed all cuts.
+
+        Parameters
+        ----------
+        mock
+            Where the true stars come from.
+        population_rng, survey_rng
+            Randomness of the stars and of the observation. Surveys given equal ones meet the same
+            stars with the same standard deviates, whatever their settings.
+
+        Raises
+        ------
+        InputError
+            If next to no star passes; the message names the cut that leaves fewest. If the stars
+            have no [Fe/H] and a setting needs it, or only some have an abundance.
+        """
+        n = self.n_stars
+        surveyed = Stars.of(np.empty((n, 3)), np.empty((n, 3)))
+        columns = Columns(n)
+        tally = Tally()
+        draw = mock.sampler(population_rng)
+        (further,) = survey_rng.spawn(1)
+        shared = further.standard_normal(len(FEH_BINS) + 1)
+        drawn = kept = batch = 0
+        while kept < n:
+            batch = min(2 * batch or _FIRST_BATCH, _LARGEST_BATCH)
+            stars = draw(batch)
+            drawn += len(stars)
+            deviates = _deviates(
+                self, stars, Deviates.draw(len(stars), survey_rng, further), shared
+            )
+            seen = _look(self, stars, deviates, n - kept, tally)
+            some, values = _observed(self, seen, n - kept, tally)
+            rows = slice(kept, kept + len(some))
+            for f in fields(Stars):
+                getattr(surveyed, f.name)[rows] = getattr(some, f.name)
+            columns.put(rows, values)
+            kept = rows.stop
+            tally.require_hope(kept, n, drawn)
+        catalogue = Catalogue(columns.known(), self.sun, "mock catalogue")
+        return Observation(catalogue, surveyed, drawn)
+
+
+#: Settings that are sizes of errors.
+_NON_NEGATIVE: Final = (
+    "distance_error_spread",
+    "pm_error",
+    "vlos_error",
+    "feh_error",
+    "alpha_fe_error",
+    "distance_error_scale",
+    "pm_error_scale",
+    "vlos_error_scale",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """Stars that passed the cuts that need no velocity, and what is known of them, (N,) each."""
+
+    stars: Stars
+    deviates: Deviates
+    distance: FloatArray
+    log_distance_error: FloatArray
+    feh: FloatArray
+    magnitude: FloatArray
+
+
+def _deviates(survey: Survey, stars: Stars, deviates: Deviates, shared: FloatArray) -> Deviates:
+    """Deviates with distance errors that stars of one [Fe/H] share, where the survey has such."""
+    correlation = survey.distance_feh_correlation
+    if survey.feh_max < np.inf or correlation > 0.0:
+        name = "feh_max" if correlation == 0.0 else "distance_feh_correlation"
+        require(
+            not np.isnan(stars.feh).any(),
+            f"survey: {name} needs [Fe/H], and stars of the mock have none",
+        )
+    if correlation == 0.0:
+        return deviates
+    mixed = correlated_by_feh(deviates.distance, stars.feh, shared, correlation)
+    return replace(deviates, distance=mixed)
+
+
+def _look(survey: Survey, stars: Stars, deviates: Deviates, most: int, tally: Tally) -> _Seen:
+    """Stars of a batch that pass all cuts that need no velocity; ``most`` if these are all cuts."""
+    from_sun = stars.position - survey.sun.position
+    true_distance = np.sqrt(np.einsum("ni,ni->n", from_sun, from_sun))
+    absolute = survey.luminosity.absolute_magnitude(deviates.luminosity)
+    error = log_distance_errors(
+        deviates.distance_error, survey.log_distance_error, survey.distance_error_spread
+    )
+    scatter = error * survey.distance_error_scale
+    view = View(
+        from_sun / true_distance[:, None],
+        observed_distance(true_distance, deviates.distance, scatter, survey.distance_scale),
+        stars.feh + survey.feh_error * deviates.feh,
+        apparent_magnitude(absolute, true_distance),
+        deviates.fibre,
+    )
+    keep = np.ones(len(stars), dtype=bool)
+    for name, mask in cuts(survey, view):
+        tally.count(name, mask)
+        keep &= mask
+    rows = np.flatnonzero(keep)
+    if not survey.limits_errors:
+        rows = rows[:most]
+    return _Seen(
+        stars.select(rows),
+        deviates.select(rows),
+        view.distance[rows],
+        error[rows],
+        view.feh[rows],
+        view.magnitude[rows],
+    )
+
+
+def _observed(
+    survey: Survey, seen: _Seen, most: int, tally: Tally
+) -> tuple[Stars, dict[str, FloatArray | float]]:
+    """First ``most`` of the stars seen whose velocities are certain enough, and their columns."""
+    columns = _measure(survey, seen)
+    if not survey.limits_errors:
+        return seen.stars, columns
+    mask = errors_within(columns, len(seen.stars), survey.sun, survey.error_max)
+    tally.count("error_max", mask)
+    rows = np.flatnonzero(mask)[:most]
+    some = {k: v[rows] if isinstance(v, np.ndarray) else v for k, v in columns.items()}
+    return seen.stars.select(rows), some
+
+
+def _measure(survey: Survey, seen: _Seen) -> dict[str, FloatArray | float]:
+    """Columns of the stars seen, with the errors of the survey; a number where it is that of all."""
+    stars, deviates = seen.stars, seen.deviates
+    true = galactocentric_to_heliocentric(stars.position, stars.velocity, survey.sun)
+    errors = proper_motion_errors(survey.pm_error, seen.magnitude + survey.g_offset)
+    correlation = error_correlation(deviates.correlation, survey.pm_correlation)
+    noise = correlated_noise(deviates.proper_motion, survey.pm_error_scale * errors, correlation)
+    columns: dict[str, FloatArray | float] = {
+        "ra": true["ra"],
+        "dec": true["dec"],
+        "distance": seen.distance,
+        "pmra": true["pmra"] + noise[:, 0],
+        "pmdec": true["pmdec"] + noise[:, 1],
+        "feh": seen.feh,
+        "alpha_fe": stars.alpha_fe + survey.alpha_fe_error * deviates.alpha_fe,
+        "distance_err": seen.log_distance_error * seen.distance,
+        "pmra_err": errors[:, 0],
+        "pmdec_err": errors[:, 1],
+        "feh_err": survey.feh_error,
+        "alpha_fe_err": survey.alpha_fe_error,
+        "pm_corr": correlation,
+    }
+    if survey.vlos_known:
+        error = survey.vlos_error
+        stated = error.at(seen.magnitude) if isinstance(error, ErrorCurve) else error
+        scatter = stated * survey.vlos_error_scale * deviates.vlos
+        columns["vlos"] = true["vlos"] + survey.vlos_offset + scatter
+        columns["vlos_err"] = stated
+    return columns
+
+
+def make_survey(spec: Any, where: str = "survey") -> Survey:
+    """Make the survey that the table ``spec`` describes.
+
+    Parameters
+    ----------
+    spec
+        Settings of :class:`Survey` as plain values; ``preset`` names the entry of :data:`PRESETS`
+        that they override (``"perfect"`` without it). ``sun`` is a name of ``frames.SUNS`` or a
+        table, ``luminosity`` a table with ``kind``, ``footprint`` and ``completeness`` tables.
+    where
+        What to call this place in an error.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown, or a value has the wrong type or range.
+    """
+    if not isinstance(spec, Mapping):
+        raise InputError(f"{where}: expected a table of survey settings (got {spec!r})")
+    settings = resolve(spec, where)
+    parts: dict[str, Any] = {}
+    tables = (("sun", Sun), ("footprint", Footprint), ("completeness", Completeness))
+    for name, kind in tables:
+        if name in settings:
+            parts[name] = build(kind, settings.pop(name), f"{where}.{name}")
+    if "luminosity" in settings:
+        parts["luminosity"] = make_luminosity(settings.pop("luminosity"), f"{where}.luminosity")
+    survey = build(Survey, settings, where)
+    return replace(survey, **parts)
+
+
+def resolve(spec: Mapping[str, Any], where: str = "survey") -> dict[str, Any]:
+    """All settings that ``spec`` stands for: those of its preset, overridden by its own.
+
+    Within a table (footprint, completeness, luminosity, sun) single settings are overridden too, unless the
+    ``kind`` differs. A Sun is returned as a table.
+    """
+    preset = spec.get("preset", "perfect")
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise unknown("preset", preset, PRESETS, where)
+    allowed = {"preset", *(f.name for f in fields(Survey))}
+    settings = _with_sun(PRESETS[preset], where)
+    for name, value in _with_sun(spec, where).items():
+        if name not in allowed:
+            raise unknown("setting", name, allowed, where)
+        settings[name] = _override(settings.get(name), value)
+        if name in _TABLES and not isinstance(value, Mapping):
+            raise InputError(f"{where}.{name}: expected a table (got {value!r})")
+    settings.pop("preset", None)
+    return settings
+
+
+#: Settings that are tables.
+_TABLES: Final = ("sun", "footprint", "completeness", "luminosity")
+
+
+def _with_sun(spec: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """``spec`` with a named Sun written out, so that single settings of it can be overridden."""
+    settings = dict(spec)
+    name = settings.get("sun")
+    if isinstance(name, str):
+        if name not in SUNS:
+            raise unknown("sun", name, SUNS, f"{where}.sun")
+        settings["sun"] = asdict(SUNS[name])
+    return settings
+
+
+def _override(base: Any, value: Any) -> Any:
+    """``value``, with the settings of the table ``base`` that it leaves as they are."""
+    if not (isinstance(base, Mapping) and isinstance(value, Mapping)):
+        return value
+    if value.get("kind", base.get("kind")) != base.get("kind"):
+        return value
+    return {**base, **value}
