@@ -243,7 +243,7 @@ PRIOR = "prior: abs(mu_dipole) > 0 and an isotropic apex, where the dipole is th
 WHY = {
     "velocity-ellipsoid": RATIO,
     "jeans-3d": WEIGHTS
-    + "; the innermost bins too narrow, as the covariance of gradient and dispersion is left out",
+    + "; innermost bins too narrow: a covariance left out; finite bins: 0.3 per cent of the mass",
     "tracer-mass": RESAMPLED
     + "; too wide with many, as beta takes back part of the scatter of <v_r^2> and is not resampled",
     "tracer-mass, beta known": RESAMPLED,
