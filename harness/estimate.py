@@ -99,7 +99,7 @@ QUANTITIES.update(
 BIN_AVERAGES: Final = frozenset(
     [
         *("sigma_r", "sigma_theta", "sigma_phi", "beta", "mean_v_r", "mean_v_theta", "mean_v_phi"),
-        "sigma_los",
+        *("sigma_los", "sigma_l", "sigma_b"),
         *("feh_mean", "feh_sigma", "p_mr"),
         *(name for name in QUANTITIES if name.partition(".")[2] in POPULATIONS),
     ]

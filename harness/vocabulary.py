@@ -109,17 +109,22 @@ def _mocks() -> tuple[Entry, ...]:
 
 
 def _agama_mock() -> Entry:
-    from haloassay.mocks.equilibria.agama_distributions import DoublePowerLaw
-    from haloassay.mocks.equilibria.agama_mock import AgamaMock, AgamaSampling
+    from haloassay.mocks.equilibria.agama_distributions import (
+        AgamaSampling,
+        DoublePowerLaw,
+        Schwarzschild,
+    )
+    from haloassay.mocks.equilibria.agama_mock import AgamaMock
 
     settings = (
         "potential (required)",
         *(f"{name} (optional)" for name in ("distribution", "density", "beta")),
         *_component("", AgamaSampling).settings,
     )
-    classes = (AgamaMock, AgamaSampling, DoublePowerLaw)
+    classes = (AgamaMock, AgamaSampling, DoublePowerLaw, Schwarzschild)
     text = "\n\n".join(_plain(inspect.getdoc(cls) or "") for cls in classes)
-    return Entry("agama", "stars of distribution functions of agama; needs agama", settings, text)
+    summary = "stars of distribution functions and Schwarzschild models of agama; needs agama"
+    return Entry("agama", summary, settings, text)
 
 
 def _surveys() -> tuple[Entry, ...]:

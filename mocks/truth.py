@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from haloassay.errors import InputError
 from haloassay.estimate import BIN_AVERAGES, QUANTITIES
-from haloassay.frames import Sun, spherical_velocity
+from haloassay.frames import Sun, spherical_basis, spherical_velocity
 from haloassay.mocks.gravity.potentials import Virial
 from haloassay.mocks.moments import COMPONENTS, Moments, Profile, anisotropy
 from haloassay.mocks.stars import Stars
@@ -30,6 +30,8 @@ PROFILES: Final = (
     "feh_sigma",
 )
 _MASSES: Final = ("enclosed_mass", "v_c")
+#: Dispersions along the axes that the Sun sees, in the order of :func:`~haloassay.frames.spherical_basis`.
+_ON_THE_SKY: Final = ("sigma_los", "sigma_b", "sigma_l")
 
 #: What a mean velocity field of constant and dipole has; zero, or undefined, in a halo at rest.
 FIELD: Final = frozenset(
@@ -270,8 +272,8 @@ class Truth:
         self, quantity: str, r_lo: float, r_hi: float, stars: Stars | None, sun: Sun | None
     ) -> float:
         name, _, population = quantity.partition(".")
-        if name == "sigma_los":
-            return self._sigma_los(r_lo, r_hi, stars, sun)
+        if name in _ON_THE_SKY:
+            return self._sky_dispersion(_ON_THE_SKY.index(name), r_lo, r_hi, stars, sun)
         r, weights = self._weighted_radii(r_lo, r_hi, stars)
         if len(r) == 0 or ((population or name == "p_mr") and not self.components):
             return np.nan
@@ -285,18 +287,20 @@ class Truth:
         parts = (moments.first(r), moments.second(r), moments.feh(r))
         return float(_of_moments(name, *(np.average(x, axis=0, weights=weights) for x in parts)))
 
-    def _sigma_los(self, r_lo: float, r_hi: float, stars: Stars | None, sun: Sun | None) -> float:
-        """Dispersion along the lines of sight of the stars in a bin."""
+    def _sky_dispersion(
+        self, axis: int, r_lo: float, r_hi: float, stars: Stars | None, sun: Sun | None
+    ) -> float:
+        """Dispersion along the lines of sight of the stars in a bin, or across them towards l or b."""
         if stars is None or sun is None:
             return np.nan
         inside = (stars.r >= r_lo) & (stars.r < r_hi)
         if not inside.any():
             return np.nan
         position, r = stars.position[inside], stars.r[inside]
-        sight = position - sun.position
-        sight = spherical_velocity(position, sight / np.linalg.norm(sight, axis=1)[:, None])
-        mean = np.sum(sight * self.tracers.first(r), axis=1)
-        square = np.sum(sight**2 * self.tracers.variance(r), axis=1) + mean**2
+        # axes as seen from the Sun; the tilt of the Galactic ones against them, 0.1 deg, does not matter here
+        along = spherical_velocity(position, spherical_basis(position - sun.position)[:, axis])
+        mean = np.sum(along * self.tracers.first(r), axis=1)
+        square = np.sum(along**2 * self.tracers.variance(r), axis=1) + mean**2
         return float(np.sqrt(square.mean() - mean.mean() ** 2))
 
 

@@ -8,8 +8,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from haloassay.mocks.chemistry import HALO_FEH, Abundance
 from haloassay.mocks.equilibria.anisotropy import Constant, FunctionAnisotropy, OsipkovMerritt
 from haloassay.mocks.equilibria.tracers import Density
+from haloassay.mocks.gravity.shapes import require_axis_ratios
 from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
@@ -18,6 +20,7 @@ FloatArray = NDArray[np.float64]
 DISTRIBUTIONS: Final = {
     "quasi-spherical": "of a density, and a beta that is constant or of Osipkov, Merritt and Cuddeford",
     "double-power-law": "of actions",
+    "schwarzschild": "none: an orbit library of a density, which may be triaxial, and any beta",
 }
 
 #: A density is cut off by these factors inside and outside the range, so that its mass is finite.
@@ -159,6 +162,83 @@ class DoublePowerLaw:
         """Agama's distribution function; the same in any potential and range."""
         settings = {name.replace("_", ""): value for name, value in asdict(self).items()}
         return agama.DistributionFunction(type="DoublePowerLaw", mass=1.0, **settings)
+
+
+@dataclass(frozen=True)
+class Schwarzschild:
+    """An orbit library whose weights give a density, and where wanted a beta, in shells.
+
+    Parameters
+    ----------
+    axis_ratios
+        b/a and c/a of the tracers' density, each in (0, 1].
+    tilt
+        Yaw, pitch and roll [deg] of its axes, see :func:`haloassay.mocks.gravity.shapes.rotation_matrix`; those
+        of the potential, where that is not round.
+    orbits
+        In the library.
+    periods
+        Time for which an orbit is followed, in periods of the circular orbit of its energy.
+    shells
+        In which density and beta are constraints, from a third of ``r_range`` to 2.5 times it; a shell has 3
+        cells, or 12 where the density is not round.
+    size
+        Stars of the population; no realisation can see more.
+    drift_time
+        Further time [Gyr] over which the moments are tested for drift.
+    """
+
+    axis_ratios: tuple[float, float] = (1.0, 1.0)
+    tilt: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    orbits: int = 5000
+    periods: float = 50.0
+    shells: int = 20
+    size: int = 100_000
+    drift_time: float = 3.0
+
+    def __post_init__(self) -> None:
+        require_axis_ratios(*self.axis_ratios)
+        limits = {
+            "orbits": (100, 200_000),
+            "periods": (10.0, 1e4),
+            "shells": (4, 100),
+            "size": (1000, 10_000_000),
+            "drift_time": (1e-3, 100.0),
+        }
+        for name, (lo, hi) in limits.items():
+            value = getattr(self, name)
+            require(lo <= value <= hi, f"{name} must be in [{lo:g}, {hi:g}] (got {value:g})")
+
+
+@dataclass(frozen=True)
+class AgamaSampling:
+    """Settings of a mock of kind ``agama`` beside its potential and distribution function.
+
+    Parameters
+    ----------
+    r_range
+        Radii [kpc] between which there are stars; the truth is stated there.
+    tolerance
+        Largest miss of the wanted density (as a fraction) and anisotropy (absolute) that passes; agama's
+        moments are good to 0.002.
+    name
+        What to call the population.
+    feh, alpha_fe
+        Distributions of [Fe/H] and [alpha/Fe]; none leaves [alpha/Fe] out of the catalogue.
+    """
+
+    r_range: tuple[float, float] = (1.0, 300.0)
+    tolerance: float = 0.02
+    name: str = "halo"
+    feh: Abundance = HALO_FEH
+    alpha_fe: Abundance | None = None
+
+    def __post_init__(self) -> None:
+        lo, hi = self.r_range
+        require(
+            0.0 < lo < hi < np.inf, f"r_range must rise from above zero (got {list(self.r_range)})"
+        )
+        require(0.0 < self.tolerance < 1.0, f"tolerance must be in (0, 1) (got {self.tolerance})")
 
 
 Distribution = QuasiSpherical | DoublePowerLaw

@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.cache import cached, plain_content
 from haloassay.errors import EquilibriumError, InputError
-from haloassay.mocks.chemistry import HALO_FEH, Abundance
 from haloassay.mocks.equilibria import jeans
 from haloassay.mocks.equilibria.agama_distributions import (
     DISTRIBUTIONS,
+    AgamaSampling,
     Distribution,
     DoublePowerLaw,
     QuasiSpherical,
+    Schwarzschild,
 )
-from haloassay.mocks.equilibria.anisotropy import Constant, OsipkovMerritt, make_anisotropy
-from haloassay.mocks.equilibria.tracers import make_density
+from haloassay.mocks.equilibria.agama_schwarzschild import SchwarzschildMock
+from haloassay.mocks.equilibria.anisotropy import (
+    Constant,
+    FunctionAnisotropy,
+    OsipkovMerritt,
+    make_anisotropy,
+)
+from haloassay.mocks.equilibria.tracers import Density, make_density
 from haloassay.mocks.gravity.agama_backend import library, to_agama
 from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
 from haloassay.mocks.moments import Moments, anisotropy, at_rest
@@ -37,37 +44,6 @@ _NODES: Final = 4
 
 #: Raised when the same distribution comes out differently, so that old tables are not used.
 _VERSION = 2
-
-
-@dataclass(frozen=True)
-class AgamaSampling:
-    """Settings of a mock of kind ``agama`` beside its potential and distribution function.
-
-    Parameters
-    ----------
-    r_range
-        Radii [kpc] between which there are stars; the truth is stated there.
-    tolerance
-        Largest miss of the wanted density (as a fraction) and anisotropy (absolute) that passes; agama's
-        moments are good to 0.002.
-    name
-        What to call the population.
-    feh, alpha_fe
-        Distributions of [Fe/H] and [alpha/Fe]; none leaves [alpha/Fe] out of the catalogue.
-    """
-
-    r_range: tuple[float, float] = (1.0, 300.0)
-    tolerance: float = 0.02
-    name: str = "halo"
-    feh: Abundance = HALO_FEH
-    alpha_fe: Abundance | None = None
-
-    def __post_init__(self) -> None:
-        lo, hi = self.r_range
-        require(
-            0.0 < lo < hi < np.inf, f"r_range must rise from above zero (got {list(self.r_range)})"
-        )
-        require(0.0 < self.tolerance < 1.0, f"tolerance must be in (0, 1) (got {self.tolerance})")
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,7 +246,7 @@ def _check(
         )
 
 
-def make_agama_mock(spec: Mapping[str, Any], where: str) -> AgamaMock:
+def make_agama_mock(spec: Mapping[str, Any], where: str) -> AgamaMock | SchwarzschildMock:
     """Mock of a table with keys kind, potential, those of a distribution and of :class:`AgamaSampling`.
 
     Raises
@@ -281,20 +257,30 @@ def make_agama_mock(spec: Mapping[str, Any], where: str) -> AgamaMock:
     rest = {key: value for key, value in spec.items() if key != "kind"}
     require("potential" in rest, f"{where}: key 'potential' is missing")
     potential = make_potential(rest.pop("potential"), f"{where}.potential")
-    distribution = _make_distribution(rest, where)
+    made = _make_distribution(rest, where)
     for key in rest:
         if key not in AgamaSampling.__dataclass_fields__:
             allowed = ("kind", "potential", "distribution", "density", "beta")
             raise unknown("setting", key, (*allowed, *AgamaSampling.__dataclass_fields__), where)
-    mock = AgamaMock(potential, distribution, build(AgamaSampling, rest, where))
+    sampling = build(AgamaSampling, rest, where)
     try:
         library()
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    return mock
+    if isinstance(made, _Wanted):
+        return SchwarzschildMock(potential, made.density, made.beta, made.settings, sampling)
+    return AgamaMock(potential, made, sampling)
 
 
-def _make_distribution(rest: dict[str, Any], where: str) -> Distribution:
+class _Wanted(NamedTuple):
+    """What a Schwarzschild model is to have."""
+
+    density: Density
+    beta: FunctionAnisotropy | None
+    settings: Schwarzschild
+
+
+def _make_distribution(rest: dict[str, Any], where: str) -> Distribution | _Wanted:
     """Distribution of a mock's table, whose keys are taken out of ``rest``."""
     own = rest.pop("distribution", {"kind": "quasi-spherical"})
     place = f"{where}.distribution"
@@ -302,22 +288,26 @@ def _make_distribution(rest: dict[str, Any], where: str) -> Distribution:
         raise InputError(
             f"{place}: expected a table with a key 'kind' (allowed: {', '.join(DISTRIBUTIONS)})"
         )
+    if own["kind"] not in DISTRIBUTIONS:
+        raise unknown("distribution", own["kind"], DISTRIBUTIONS, place)
     settings = {key: value for key, value in own.items() if key != "kind"}
     if own["kind"] == "double-power-law":
         for key in ("density", "beta"):
             require(key not in rest, f"{where}: a double-power-law distribution takes no {key!r}")
         return build(DoublePowerLaw, settings, place)
-    if own["kind"] != "quasi-spherical":
-        raise unknown("distribution", own["kind"], DISTRIBUTIONS, place)
-    for key in settings:
-        raise unknown("setting", key, ("kind",), place)
-    for key in ("density", "beta"):
+    library_of_orbits = own["kind"] == "schwarzschild"
+    for key in ("density",) if library_of_orbits else ("density", "beta"):
         require(key in rest, f"{where}: key {key!r} is missing")
     density = make_density(rest.pop("density"), f"{where}.density")
-    function = make_anisotropy(rest.pop("beta"), f"{where}.beta").function
+    beta = make_anisotropy(rest.pop("beta"), f"{where}.beta") if "beta" in rest else None
+    if library_of_orbits:
+        return _Wanted(density, beta, build(Schwarzschild, settings, place))
+    for key in settings:
+        raise unknown("setting", key, ("kind",), place)
+    function = cast("FunctionAnisotropy", beta).function
     require(
         isinstance(function, Constant | OsipkovMerritt),
         f"{where}.beta: agama's distribution functions have a constant or an osipkov-merritt beta;"
-        " kind = 'equilibrium' has any",
+        " distribution = { kind = 'schwarzschild' } and kind = 'equilibrium' have any",
     )
     return QuasiSpherical(density, cast("Constant | OsipkovMerritt", function))

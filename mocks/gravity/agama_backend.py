@@ -120,6 +120,17 @@ def to_agama(potential: CompositePotential, *, monopole: bool = False) -> Any:
     return members[0] if len(members) == 1 else agama.Potential(*members)
 
 
+def turned(pot: Any, axes: FloatArray) -> Any:
+    """Potential of agama's as it is in other coordinates, along ``axes`` (3, 3: columns are Galactic vectors).
+
+    Raises
+    ------
+    InputError
+        If agama is not installed or has other units.
+    """
+    return library().Potential(potential=pot, orientation=_euler_angles(axes))
+
+
 def from_agama(pot: Any, *, dark: Sequence[bool] | None = None) -> CompositePotential:
     """Potential of a mock from a potential of agama.
 
@@ -295,10 +306,7 @@ def _triaxial(agama: Any, halo: TriaxialNFW, unit: float) -> Any:
         axisRatioZ=c,
     )
     upright = agama.Potential(type="Multipole", density=density, **_TRIAXIAL)
-    if not any(halo.tilt):
-        return upright
-    angles = _euler_angles(rotation_matrix(halo.tilt).T)
-    return agama.Potential(potential=upright, orientation=angles)
+    return turned(upright, rotation_matrix(halo.tilt).T) if any(halo.tilt) else upright
 
 
 def _euler_angles(rotation: FloatArray) -> list[float]:

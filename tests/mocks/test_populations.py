@@ -107,16 +107,23 @@ def test_rotation_is_prograde_where_negative_and_keeps_the_other_components(mock
     assert np.sqrt(square) == pytest.approx(at_rest.value("sigma_phi.mp", **where), rel=2e-3)
 
 
-def test_line_of_sight_dispersion_of_the_truth_is_that_of_the_stars(
+def test_dispersions_on_the_sky_of_the_truth_are_those_of_the_stars(
     mock: Any, stars: Stars
 ) -> None:
     chosen, sun = in_bin(stars), Sun()
     sight = chosen.position - sun.position
-    v_los = np.sum(chosen.velocity * sight, axis=1) / np.linalg.norm(sight, axis=1)
-    truth = mock.truth.value("sigma_los", r_lo=15.0, r_hi=25.0, stars=stars, sun=sun)
-    spread = (v_los**2).std() / (2 * v_los.std()) / np.sqrt(len(chosen))
-    assert v_los.std() == pytest.approx(truth, abs=4 * spread)
-    assert truth < 0.97 * mock.truth.value("sigma_r", r_lo=15.0, r_hi=25.0)
+    outward = sight / np.linalg.norm(sight, axis=1)[:, None]
+    east = np.cross([0.0, 0.0, 1.0], outward)
+    east /= np.linalg.norm(east, axis=1)[:, None]
+    found = {}
+    axes = {"sigma_los": outward, "sigma_l": east, "sigma_b": np.cross(outward, east)}
+    for name, axis in axes.items():
+        v = np.sum(chosen.velocity * axis, axis=1)
+        found[name] = mock.truth.value(name, r_lo=15.0, r_hi=25.0, stars=stars, sun=sun)
+        spread = (v**2).std() / (2 * v.std()) / np.sqrt(len(chosen))
+        assert v.std() == pytest.approx(found[name], abs=4 * spread)
+    assert found["sigma_los"] < 0.97 * mock.truth.value("sigma_r", r_lo=15.0, r_hi=25.0)
+    assert found["sigma_l"] < found["sigma_los"]
 
 
 def test_alpha_is_known_of_those_who_have_it(stars: Stars) -> None:

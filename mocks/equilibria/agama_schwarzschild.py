@@ -1,0 +1,358 @@
+"""Schwarzschild models made with agama: an orbit library, weights of its orbits, and the stars that are drawn from it.
+
+Schwarzschild (1979, ApJ 232, 236, M) with the targets and the solver of Vasiliev & Valluri (2020, ApJ 889, 39, M).
+Cells of the density, and where a beta is wanted the shells' velocity ellipsoid, are constraints. Between them nothing
+is known beforehand, so that the truth of the tracers is measured in a population which is made once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.cache import content_key, plain_content
+from haloassay.errors import EquilibriumError, InputError
+from haloassay.mocks.equilibria.agama_distributions import AgamaSampling, Schwarzschild
+from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy
+from haloassay.mocks.equilibria.relaxation import DriftWarning
+from haloassay.mocks.equilibria.stationarity import Stationarity, stationarity
+from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
+from haloassay.mocks.equilibria.tracers import Density
+from haloassay.mocks.gravity.agama_backend import agama_orbits, library, to_agama, turned
+from haloassay.mocks.gravity.potentials import CompositePotential
+from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
+from haloassay.mocks.moment_map import MomentMap
+from haloassay.mocks.moments import measured_moments
+from haloassay.mocks.stars import Origin, Stars
+from haloassay.mocks.truth import Truth
+from haloassay.settings import require
+
+FloatArray = NDArray[np.float64]
+Progress = Callable[[int, int], None]
+
+#: Raised when the same settings give other stars, so that old ones on disk are not used.
+_VERSION = 1
+#: The library reaches this much farther in and out than the stars that are kept, whose orbits cross the ends.
+_INSIDE, _BEYOND = 3.0, 2.5
+#: Largest weight of an orbit, and points kept of each, both in units of what an orbit has on average.
+_HEAVIEST, _POINTS = 10.0, 15.0
+#: Price of uneven weights beside that of a constraint that is missed by all of it: constraints come first.
+_SMOOTH: Final = 0.01
+#: Anisotropies that orbits of the library start with: wider than what a halo has.
+_BETAS: Final = (-1.0, 0.9)
+#: Relative error of a step, and orbits that are integrated between two calls of ``progress``.
+_TOLERANCE, _BATCH = 1e-7, 500
+#: Shells of the truth's profiles at most, stars that each should have, and shells of its map.
+_MOST_SHELLS, _STARS_A_SHELL, _MAP_SHELLS = 40, 2000, 8
+#: Difference of the potential between mirrored places that counts as none.
+_MIRRORED: Final = 1e-6
+_MIRRORS: Final = np.array([[1, 1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, -1]])
+
+
+class _Library(NamedTuple):
+    """N orbits in the axes of the tracers.
+
+    ``cells`` (N, C) and ``kinematics`` (N, 2 K) are what agama's targets recorded, ``wanted`` (C,) shares of the mass
+    in cells, ``prior`` (N,) weights that orbits would have if each kept to the radius it starts from, ``points``
+    (N, P, 6) places and velocities at equal steps of time.
+    """
+
+    cells: FloatArray
+    kinematics: FloatArray
+    wanted: FloatArray
+    prior: FloatArray
+    points: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class SchwarzschildMock:
+    """Stars of a Schwarzschild model of agama's in the true field of a potential.
+
+    Parameters
+    ----------
+    potential
+        In which orbits move; the same on both sides of every plane through two axes of the tracers.
+    density
+        Wanted density of the tracers along radii of spheres of equal volume.
+    anisotropy
+        Wanted beta of each shell, in spherical coordinates; whatever comes where it is None.
+    settings
+        Axis ratios and tilt of the density, size of the library and population.
+    sampling
+        Range, tolerance, name and chemistry.
+    """
+
+    potential: CompositePotential
+    density: Density
+    anisotropy: FunctionAnisotropy | None
+    settings: Schwarzschild
+    sampling: AgamaSampling
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Name of the population."""
+        return (Origin(self.sampling.name),)
+
+    @cached_property
+    def population(self) -> StoredPopulation:
+        """All stars that there are, from the cache where they were made before."""
+        return self._stored(None)
+
+    @cached_property
+    def truth(self) -> Truth:
+        """Masses of the potential; moments measured in the population, in shells and over the sky."""
+        stars, r_range = self.population.stars, self.sampling.r_range
+        shells = int(np.clip(len(stars) // _STARS_A_SHELL, 4, _MOST_SHELLS))
+        tracers = measured_moments(stars, np.geomspace(*r_range, shells + 1))
+        sky = MomentMap.of(stars, np.geomspace(*tracers.r_range, _MAP_SHELLS + 1))
+        return Truth(self.potential, tracers, local=sky)
+
+    def check(self) -> None:
+        """Convert the potential, and see whether it has the symmetry that agama's targets take for granted.
+
+        Raises
+        ------
+        InputError
+            If a component has no counterpart in agama, or the potential is not mirrored at the tracers' planes.
+        """
+        _ = self._pot
+
+    def prepare(self, progress: Progress | None = None) -> Mapping[str, Any]:
+        """Make the population now, or find it in the cache; returns its size and how stationary it is.
+
+        Raises
+        ------
+        EquilibriumError
+            If no weights of the library's orbits give density and beta within the tolerance.
+        """
+        self.__dict__["population"] = population = self._stored(progress)
+        test = population.stationarity[0]
+        drift = {
+            "worst_in_sigma": float(np.abs(test.drift).max()),
+            "over_gyr": test.elapsed,
+            "complaint": test.complaint,
+        }
+        return {
+            "population": population.size,
+            "phases": population.phases,
+            "drift": {self.sampling.name: drift},
+        }
+
+    def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
+        """Source of stars of the population, none of them twice in one realisation."""
+        return self.population.sampler(rng)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Stars:
+        """Draw ``n`` stars."""
+        return self.sampler(rng)(n)
+
+    def _stored(self, progress: Progress | None) -> StoredPopulation:
+        _ = self._pot  # refused whether or not an older run made the stars
+        parts = [self.potential, self.density, self.anisotropy, self.settings, self.sampling]
+        content = ["schwarzschild", _VERSION, library().__version__, plain_content(parts)]
+        rng = np.random.default_rng(int(content_key(content)[:8], 16))
+        return stored_population(content, lambda: self._make(rng, progress))
+
+    def _make(self, rng: np.random.Generator, progress: Progress | None) -> StoredPopulation:
+        orbits = self._integrate(rng, progress)
+        weights = self._solve(orbits)
+        phase, share = self._draw(orbits, weights, rng)
+        turn = rotation_matrix(self.settings.tilt).T
+        stars = Stars.of(phase[:, :3] @ turn, phase[:, 3:] @ turn)
+        test = self._drift(stars, turn.T)
+        lo, hi = self.sampling.r_range
+        stars = stars.select((stars.r >= lo) & (stars.r < hi))
+        alpha_fe = self.sampling.alpha_fe.sample(stars.r, rng) if self.sampling.alpha_fe else np.nan
+        feh = self.sampling.feh.sample(stars.r, rng)
+        dressed = Stars.of(stars.position, stars.velocity, feh, alpha_fe)
+        return StoredPopulation(dressed, max(1, round(len(phase) * share)), {0: test})
+
+    @cached_property
+    def _pot(self) -> Any:
+        """Potential of agama's in the axes of the tracers."""
+        pot = turned(to_agama(self.potential), rotation_matrix(self.settings.tilt))
+        r = np.geomspace(*self.sampling.r_range, 7)
+        places = r[:, None] * np.array([0.7, 0.5, 0.4]) / np.linalg.norm([0.7, 0.5, 0.4])
+        depth = np.stack([pot.potential(places * mirror) for mirror in _MIRRORS])
+        require(
+            bool(np.all(np.ptp(depth, axis=0) <= _MIRRORED * np.abs(depth[0]))),
+            "the potential is not mirrored at the planes of the tracers' axes, as agama's Schwarzschild models"
+            " are: tilt must be that of the halo, and a disc beside it upright; kind = 'equilibrium' with a"
+            " shape follows stars in any field",
+        )
+        return pot
+
+    @property
+    def _lengths(self) -> FloatArray:
+        """(3,) lengths of the axes of the density, of product 1."""
+        return Shape(self.settings.axis_ratios).lengths(np.ones(1))[0]
+
+    @property
+    def _edges(self) -> FloatArray:
+        """(K,) edges [kpc] of the shells that are constrained."""
+        lo, hi = self.sampling.r_range
+        return np.geomspace(lo / _INSIDE, hi * _BEYOND, self.settings.shells + 1)
+
+    def _integrate(self, rng: np.random.Generator, progress: Progress | None) -> _Library:
+        """Orbits that start evenly in ln r, at places as flattened as the density, with many anisotropies."""
+        agama, n, lengths, edges = library(), self.settings.orbits, self._lengths, self._edges
+        b, c = self.settings.axis_ratios
+        middle = float(self.density.log_density(np.sqrt(edges[0] * edges[-1])))
+
+        def density(x: FloatArray) -> FloatArray:
+            s = np.maximum(np.linalg.norm(x / lengths, axis=1), 1e-3 * edges[0])
+            return np.exp(self.density.log_density(s) - middle)
+
+        cells = agama.Target(
+            type="DensityClassicTopHat",
+            gridr=edges,
+            axisratioy=b,
+            axisratioz=c,
+            stripsPerPane=1 if b == c == 1.0 else 2,
+        )
+        shells = agama.Target(type="KinemShell", degree=1, gridr=edges)
+        s, starts = self._starts(rng)
+        prior = np.exp(self.density.log_density(s)) * s**3
+        lo, hi = self.sampling.r_range
+        inside = prior[(s >= lo) & (s < hi)].sum() / prior.sum()
+        points = int(np.ceil(_POINTS * self.settings.size / inside / n))
+        parts = []
+        for first in range(0, n, _BATCH):
+            some = starts[first : first + _BATCH]
+            in_cells, in_shells, _, paths = agama.orbit(
+                ic=some,
+                potential=self._pot,
+                time=self.settings.periods * self._pot.Tcirc(some),
+                targets=[cells, shells],
+                trajsize=max(points, 2),
+                accuracy=_TOLERANCE,
+                separateTime=True,
+                verbose=False,
+            )
+            parts.append((in_cells, in_shells, paths))
+            if progress is not None:
+                progress(first + len(some), n)
+        recorded = [np.concatenate(part) for part in zip(*parts, strict=True)]
+        finite = np.logical_and.reduce([np.isfinite(x.reshape(n, -1)).all(axis=1) for x in recorded])
+        recorded = [np.asarray(x[finite], dtype=float) for x in recorded[:2]] + [recorded[2][finite]]
+        wanted = np.asarray(cells(agama.Density(density, symmetry="t")), dtype=float)
+        prior = prior[finite] / prior[finite].sum()
+        return _Library(recorded[0], recorded[1], wanted / wanted.sum(), prior, recorded[2])
+
+    def _starts(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        """(N,) radii of spheres of equal volume [kpc], and (N, 6) where orbits start."""
+        n, edges = self.settings.orbits, self._edges
+        s = np.exp(rng.uniform(*np.log(edges[[0, -1]]), n))
+        direction, deviate = rng.normal(size=(2, n, 3))
+        direction /= np.linalg.norm(direction, axis=1)[:, None]
+        beta = rng.uniform(*_BETAS, n)
+        # of a population in a flat rotation curve, whose density falls as r^-4
+        sigma = self.potential.circular_velocity(s) / np.sqrt(4.0 - 2.0 * beta)
+        radial = np.sum(deviate * direction, axis=1)[:, None] * direction
+        velocity = sigma[:, None] * (radial + np.sqrt(1.0 - beta)[:, None] * (deviate - radial))
+        position = s[:, None] * direction * self._lengths
+        speed = np.linalg.norm(velocity, axis=1)
+        most = 0.95 * np.sqrt(-2.0 * self._pot.potential(position))
+        velocity *= np.minimum(1.0, most / speed)[:, None]
+        return s, np.hstack([position, velocity])
+
+    def _solve(self, orbits: _Library) -> FloatArray:
+        """(N,) weights of the orbits, the most even ones of those that meet the constraints."""
+        n, edges = len(orbits.prior), self._edges
+        matrix, wish = [(orbits.cells / orbits.wanted).T], [np.ones(len(orbits.wanted))]
+        radial, tangential = np.split(orbits.kinematics, 2, axis=1)
+        if self.anisotropy is not None:
+            ratio = 2.0 * (1.0 - self.anisotropy.beta(edges))
+            # in units of what the radial motions have before orbits are weighed: a miss is one of beta
+            unit = 2.0 * (orbits.prior @ radial)
+            matrix.append(((radial * ratio - tangential) / unit).T)
+            wish.append(np.zeros(len(edges)))
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):  # the solver tells of every step
+                weights = library().solveOpt(
+                    matrix=tuple(np.ascontiguousarray(m) for m in matrix),
+                    rhs=tuple(wish),
+                    rpenl=tuple(np.ones(len(w)) for w in wish),
+                    xpenq=_SMOOTH / orbits.prior,
+                    xmax=np.full(n, _HEAVIEST / n),
+                )
+        except (RuntimeError, ValueError) as error:
+            raise EquilibriumError(f"agama's solver: {' '.join(str(error).split())}") from None
+        weights = np.maximum(np.asarray(weights, dtype=float), 0.0)
+        self._judge(matrix[0] @ weights - 1.0, radial, tangential, weights)
+        return weights
+
+    def _judge(
+        self,
+        miss: FloatArray,
+        radial: FloatArray,
+        tangential: FloatArray,
+        weights: FloatArray,
+    ) -> None:
+        """Refuse weights that miss a cell by more than the tolerance, or the beta of a shell."""
+        limit, worst = self.sampling.tolerance, float(np.abs(miss).max())
+        beta_miss = np.zeros(1)
+        if self.anisotropy is not None:
+            found = 1.0 - (weights @ tangential) / (2.0 * (weights @ radial))
+            beta_miss = found - self.anisotropy.beta(self._edges)
+        if not (worst <= limit and np.abs(beta_miss).max() <= limit):
+            raise EquilibriumError(
+                "agama finds no weights of these orbits that give the density and beta: the mass of cells is"
+                f" missed by up to {100.0 * worst:.2g} per cent, beta by up to {np.abs(beta_miss).max():.2g}"
+                f" (tolerance {limit:g}); more orbits help where there is an equilibrium"
+            )
+
+    def _draw(
+        self, orbits: _Library, weights: FloatArray, rng: np.random.Generator
+    ) -> tuple[FloatArray, float]:
+        """(N, 6) places and velocities, ``size`` of them in the range, and stars an orbit by N.
+
+        Each orbit gives as many as its weight says, or one more, at random points of its path. Mirrored places are
+        as good: each star is put on either side of every plane at random, which leaves no net rotation.
+        """
+        n, points = orbits.points.shape[:2]
+        lo, hi = self.sampling.r_range
+        r = np.linalg.norm(orbits.points[:, :, :3], axis=2)
+        inside = float(weights @ np.mean((r >= lo) & (r < hi), axis=1) / weights.sum())
+        # a margin, that size is reached: stars that are in the range are a matter of chance
+        size = (self.settings.size + 5.0 * np.sqrt(self.settings.size)) / inside
+        expected = np.repeat(size * weights / weights.sum() / points, points)
+        if expected.max() > 1.0:
+            raise InputError(
+                f"a population of {self.settings.size} is too large for {self.settings.orbits} orbits: one of"
+                " them has more stars than points (set more orbits)"
+            )
+        steps = np.floor(np.concatenate([[0.0], np.cumsum(expected)]) + rng.random())
+        taken = np.flatnonzero(np.diff(steps) > 0.0)
+        order = rng.permuted(np.tile(np.arange(points), (n, 1)), axis=1).ravel()
+        which = taken // points
+        phase = np.asarray(orbits.points[which, order[taken]], dtype=float)
+        side = rng.choice([-1.0, 1.0], (len(phase), 3))
+        return phase * np.hstack([side, side]), 1.0 / len(np.unique(which))
+
+    def _drift(self, stars: Stars, axes: FloatArray) -> Stationarity:
+        """Follow the stars further, and see whether anything changes; warns where it does."""
+        pot = to_agama(self.potential)
+        end = agama_orbits(
+            pot, stars.position, stars.velocity, 0.0, self.settings.drift_time, _TOLERANCE
+        )
+        kept = np.flatnonzero(~end.stuck)
+        later = Stars.of(end.position, end.velocity).select(kept)
+        elapsed = self.settings.drift_time
+        test = stationarity(stars.select(kept), later, axes, self.sampling.r_range, elapsed)
+        if test.complaint is not None:
+            warnings.warn(
+                f"population {self.sampling.name!r} is not stationary: {test.complaint};"
+                " more mock.distribution.periods mix it further",
+                DriftWarning,
+                stacklevel=2,
+            )
+        return test
