@@ -47,7 +47,7 @@ def maps(realizations: int) -> None:
         if k == 0:
             local = mock.truth.local
             assert local is not None
-            variance = local.second - local.first**2
+            variance = local.pixels.second - local.pixels.first**2
             for shell, (lo, hi) in enumerate(zip(local.edges[:-1], local.edges[1:], strict=True)):
                 sigma = np.sqrt(variance[shell, :, 0])
                 print(

@@ -23,11 +23,69 @@ _FINEST: Final = 4
 
 
 @dataclass(frozen=True, eq=False)
-class MomentMap:
-    """Raw moments of (v_r, v_theta, v_phi) in healpix pixels of Galactocentric shells.
+class CellMoments:
+    """Raw moments of (v_r, v_theta, v_phi) in cells of the sky, shell by shell.
 
-    Pixels are in ring order over the Galactocentric axes: longitude 0 points from the Sun to the centre. A
-    cell without two stars takes the moments of its shell.
+    Parameters
+    ----------
+    number
+        (K, cells) stars.
+    first, second
+        (K, cells, 3) mean velocity [km/s] and mean square velocity [(km/s)^2]; those of the shell in a cell without
+        two stars.
+    """
+
+    number: IntArray
+    first: FloatArray
+    second: FloatArray
+
+    @classmethod
+    def of(
+        cls, shell: IntArray, cell: IntArray, shape: tuple[int, int], v: FloatArray
+    ) -> CellMoments:
+        """Moments of stars with shells (N,), cells (N,) and velocities (N, 3)."""
+        n_shells, n_cells = shape
+        index = shell * n_cells + cell
+
+        def summed(weights: FloatArray | None) -> FloatArray:
+            counts = np.bincount(index, weights, n_shells * n_cells)
+            return np.asarray(counts, dtype=float).reshape(shape)
+
+        number = summed(None)
+        moments = []
+        for power in (1, 2):
+            total = np.stack([summed(v[:, k] ** power) for k in range(3)], axis=-1)
+            in_shell = np.maximum(number.sum(axis=1), 1.0)[:, None, None]
+            of_shell = total.sum(axis=1, keepdims=True) / in_shell
+            own = total / np.maximum(number, 1.0)[:, :, None]
+            moments.append(np.where(number[:, :, None] >= 2, own, of_shell))
+        return cls(number.astype(np.int64), *moments)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values: a list over shells of lists over cells; null where a cell has fewer than two stars."""
+        variance = self.second - self.first**2
+        told: dict[str, Any] = {
+            "n_stars": self.number.tolist(),
+            "beta": self._plain(anisotropy(np.where(variance > 0.0, variance, np.nan))),
+        }
+        for k, component in enumerate(COMPONENTS):
+            told[f"mean_v_{component}"] = self._plain(self.first[:, :, k])
+            told[f"sigma_{component}"] = self._plain(np.sqrt(np.maximum(variance[:, :, k], 0.0)))
+        return told
+
+    def _plain(self, values: FloatArray) -> list[list[float | None]]:
+        known = (self.number >= 2) & np.isfinite(values)
+        return [
+            [float(v) if k else None for v, k in zip(row, which, strict=True)]
+            for row, which in zip(values, known, strict=True)
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class MomentMap:
+    """Moments in healpix pixels, and in octants, of Galactocentric shells.
+
+    Pixels are in ring order over the Galactocentric axes: longitude 0 points from the Sun to the centre.
 
     Parameters
     ----------
@@ -35,17 +93,16 @@ class MomentMap:
         (K + 1,) edges [kpc] of the shells; radii beyond count to the outermost.
     nside
         Of the pixels.
-    number
-        (K, 12 nside^2) stars.
-    first, second
-        (K, 12 nside^2, 3) mean velocity [km/s] and mean square velocity [(km/s)^2].
+    pixels
+        Moments of the 12 nside^2 pixels of each shell.
+    octants
+        Moments of its eight octants, in the order of :func:`octants`.
     """
 
     edges: FloatArray
     nside: int
-    number: IntArray
-    first: FloatArray
-    second: FloatArray
+    pixels: CellMoments
+    octants: CellMoments
 
     @classmethod
     def of(cls, stars: Stars, edges: ArrayLike) -> MomentMap:
@@ -61,58 +118,33 @@ class MomentMap:
         if not inside.any():
             raise InputError(f"map: no star between {edges[0]:g} and {edges[-1]:g} kpc")
         stars = stars.select(inside)
-        nside = _FINEST
-        while nside > 1 and 12 * nside**2 * (len(edges) - 1) * STARS_A_CELL > len(stars):
+        n_shells, nside = len(edges) - 1, _FINEST
+        while nside > 1 and 12 * nside**2 * n_shells * STARS_A_CELL > len(stars):
             nside //= 2
-        n_pixels, n_shells = 12 * nside**2, len(edges) - 1
-        cell = _shells(stars.r, edges) * n_pixels + pixels(stars.position, nside)
-        velocity = spherical_velocity(stars.position, stars.velocity)
-
-        def summed(weights: FloatArray | None) -> FloatArray:
-            counts = np.bincount(cell, weights, n_shells * n_pixels)
-            return np.asarray(counts, dtype=float).reshape(n_shells, n_pixels)
-
-        number = summed(None)
-        totals = [
-            np.stack([summed(velocity[:, k] ** power) for k in range(3)], axis=-1)
-            for power in (1, 2)
-        ]
-        moments = []
-        for total in totals:
-            of_shell = total.sum(axis=1, keepdims=True) / np.maximum(
-                number.sum(axis=1)[:, None, None], 1
-            )
-            own = total / np.maximum(number, 1)[:, :, None]
-            moments.append(np.where(number[:, :, None] >= 2, own, of_shell))
-        return cls(edges, nside, number.astype(np.int64), *moments)
+        shell, v = _shells(stars.r, edges), spherical_velocity(stars.position, stars.velocity)
+        pixel, octant = pixels(stars.position, nside), octants(stars.position)
+        return cls(
+            edges,
+            nside,
+            CellMoments.of(shell, pixel, (n_shells, 12 * nside**2), v),
+            CellMoments.of(shell, octant, (n_shells, 8), v),
+        )
 
     def raw(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(N, 3) mean and mean square of (v_r, v_theta, v_phi) at positions (N, 3) [kpc]."""
         r = np.linalg.norm(position, axis=1)
         cell = (_shells(r, self.edges), pixels(position, self.nside))
-        return self.first[cell], self.second[cell]
+        return self.pixels.first[cell], self.pixels.second[cell]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: a list over shells of lists over pixels; null where a pixel has fewer than two stars."""
-        variance = self.second - self.first**2
-        told: dict[str, Any] = {
+        """Plain values of both maps, with the edges of the shells."""
+        return {
             "edges": self.edges.tolist(),
             "nside": self.nside,
             "ordering": "ring, Galactocentric, longitude 0 from the Sun to the centre",
-            "n_stars": self.number.tolist(),
-            "beta": self._plain(anisotropy(np.where(variance > 0.0, variance, np.nan))),
+            "pixels": self.pixels.to_dict(),
+            "octants": self.octants.to_dict(),
         }
-        for k, component in enumerate(COMPONENTS):
-            told[f"mean_v_{component}"] = self._plain(self.first[:, :, k])
-            told[f"sigma_{component}"] = self._plain(np.sqrt(np.maximum(variance[:, :, k], 0.0)))
-        return told
-
-    def _plain(self, values: FloatArray) -> list[list[float | None]]:
-        known = (self.number >= 2) & np.isfinite(values)
-        return [
-            [float(v) if k else None for v, k in zip(row, which, strict=True)]
-            for row, which in zip(values, known, strict=True)
-        ]
 
 
 def octants(position: FloatArray) -> IntArray:

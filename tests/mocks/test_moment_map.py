@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from haloassay.errors import InputError
-from haloassay.frames import spherical_basis
+from haloassay.frames import spherical_basis, spherical_velocity
 from haloassay.mocks.moment_map import MomentMap, octants, pixels
 from haloassay.mocks.stars import Stars
 
@@ -32,12 +32,12 @@ def stars() -> Stars:
 def test_parts_of_the_sky_have_their_own_moments(stars: Stars) -> None:
     found = MomentMap.of(stars, EDGES)
     assert found.nside == 2
-    assert found.number.sum() == N
+    assert found.pixels.number.sum() == N
     for height, sigma in ((15.0, 150.0), (-15.0, 100.0), (40.0, 200.0), (-40.0, 150.0)):
         place = np.array([[1.0, 0.5, height]])
         first, second = found.raw(place)
         shell = 0 if abs(height) < 20.0 else 1
-        n = found.number[shell, pixels(place, found.nside)[0]]
+        n = found.pixels.number[shell, pixels(place, found.nside)[0]]
         assert np.sqrt(second[0, 0] - first[0, 0] ** 2) == pytest.approx(
             sigma, rel=4 / np.sqrt(2 * n)
         )
@@ -47,12 +47,14 @@ def test_parts_of_the_sky_have_their_own_moments(stars: Stars) -> None:
 def test_a_small_population_has_a_coarse_map_and_empty_cells_take_the_shell(stars: Stars) -> None:
     few = MomentMap.of(stars.select(np.arange(40)), EDGES)
     assert few.nside == 1
-    empty = np.argwhere(few.number < 2)[0]
-    shell = np.average(few.first[empty[0]], weights=few.number[empty[0]] + 1e-9, axis=0)
-    assert np.isfinite(few.first[tuple(empty)]).all()
-    told = few.to_dict()
-    assert told["sigma_r"][empty[0]][empty[1]] is None
-    assert np.isfinite(shell).all()
+    cells = few.pixels
+    empty, pixel = np.argwhere(cells.number < 2)[0]
+    filled = np.flatnonzero(cells.number[empty] >= 2)
+    assert len(filled) > 0
+    assert np.isfinite(cells.first[empty, pixel]).all()
+    told = few.to_dict()["pixels"]
+    assert told["sigma_r"][empty][pixel] is None
+    assert told["n_stars"][empty][pixel] < 2
 
 
 def test_turning_the_sky_turns_the_map(stars: Stars) -> None:
@@ -65,6 +67,16 @@ def test_turning_the_sky_turns_the_map(stars: Stars) -> None:
 def test_octants_count_the_signs() -> None:
     corners = np.array([[x, y, z] for z in (-1, 1) for y in (-1, 1) for x in (-1, 1)])
     np.testing.assert_array_equal(octants(corners), np.arange(8))
+
+
+def test_octants_have_the_moments_of_their_stars(stars: Stars) -> None:
+    told = MomentMap.of(stars, EDGES).to_dict()["octants"]
+    v = spherical_velocity(stars.position, stars.velocity)
+    for octant in (1, 6):
+        members = (octants(stars.position) == octant) & (stars.r < 20.0)
+        assert told["n_stars"][0][octant] == members.sum()
+        assert told["sigma_r"][0][octant] == pytest.approx(v[members, 0].std(), rel=1e-9)
+        assert told["mean_v_phi"][0][octant] == pytest.approx(v[members, 2].mean(), rel=1e-9)
 
 
 def test_no_star_no_map(stars: Stars) -> None:
