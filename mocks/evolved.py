@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from haloassay.cache import content_key, plain_content
 from haloassay.errors import InputError
 from haloassay.estimate import POPULATIONS
-from haloassay.mocks.equilibria.relaxation import PopulationSettings, Progress, relaxed_population
+from haloassay.mocks.equilibria.relaxation import (
+    PopulationSettings,
+    Progress,
+    agama_counterpart,
+    relaxed_population,
+)
 from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.shapes import Shape
@@ -108,7 +113,7 @@ class EvolvedHalo:
             )
             return StoredPopulation(moved, mixed.phases, mixed.stationarity)
 
-        content = ["lmc", self._content, plain_content(lmc)]
+        content = ["lmc", self._content, plain_content(lmc), self.settings.integrator]
         return self._kept(stored_population(content, make))
 
     def _mixed(self, progress: Progress | None) -> StoredPopulation:
@@ -190,6 +195,7 @@ class EvolvedHalo:
 
     def check(self) -> None:
         """Solve the spherical equilibrium and rewind the LMC: what can be refused before stars are followed."""
+        agama_counterpart(self.base.potential, self.settings)
         self.wide.prepare()
         if self.lmc is not None:
             rewind(self.lmc, self.base.potential)
@@ -197,6 +203,7 @@ class EvolvedHalo:
     def prepare(self, progress: Progress | None = None) -> Mapping[str, Any]:
         """Make the population now, or find it in the cache; returns its size and how stationary it is."""
         self.__dict__["population"] = population = self._make(progress)
+        _ = self.truth  # too few stars to state one are told now
         names = [origin.name for origin in self.origins]
         drift = {
             names[k]: {

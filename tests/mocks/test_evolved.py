@@ -137,6 +137,12 @@ def test_what_cannot_be_evolved_is_refused(change: dict[str, Any], complaint: st
         make_mock({**ROUND, "beta": 0.0, **change})
 
 
+def test_a_population_too_small_for_a_truth_is_refused_before_anything_runs() -> None:
+    few = {**ROUND, "beta": 0.0, "population": {"size": 50, "time": 0.1, "drift_time": 0.1}}
+    with pytest.raises(InputError, match="shells .* have 50 stars"):
+        make_mock(few).prepare()
+
+
 def test_a_survey_of_more_stars_than_there_are_is_told_so(shaped: EvolvedHalo) -> None:
     draw = shaped.sampler(np.random.default_rng(1))
     assert len(draw(10_000)) == shaped.population.size
