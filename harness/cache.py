@@ -62,13 +62,16 @@ def cache_limit() -> float:
 def plain_content(component: Any) -> Any:
     """Plain values that say everything about a component: its class and its settings, all the way down.
 
+    Settings that take no part in comparisons are left out.
+
     Raises
     ------
     TypeError
         If something in it, such as a Python function, has no plain content.
     """
     if dataclasses.is_dataclass(component) and not isinstance(component, type):
-        fields = {f.name: getattr(component, f.name) for f in dataclasses.fields(component)}
+        told = (f for f in dataclasses.fields(component) if f.compare)
+        fields = {f.name: getattr(component, f.name) for f in told}
         content = {name: plain_content(value) for name, value in fields.items()}
         return {"class": f"{type(component).__module__}.{type(component).__qualname__}", **content}
     if isinstance(component, list | tuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.cache import content_key, plain_content
-from haloassay.errors import EquilibriumError, InputError
+from haloassay.errors import EquilibriumError
 from haloassay.mocks.equilibria.agama_distributions import AgamaSampling, Schwarzschild
 from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy
 from haloassay.mocks.equilibria.relaxation import DriftWarning
@@ -42,8 +43,8 @@ Progress = Callable[[int, int], None]
 _VERSION = 1
 #: The library reaches this much farther in and out than the stars that are kept, whose orbits cross the ends.
 _INSIDE, _BEYOND = 3.0, 2.5
-#: Largest weight of an orbit, and points kept of each, both in units of what an orbit has on average.
-_HEAVIEST, _POINTS = 10.0, 15.0
+#: Points kept of an orbit, in units of the stars that one has on average: a heavy one has several times as many.
+_POINTS = 12.0
 #: Price of uneven weights beside that of a constraint that is missed by all of it: constraints come first.
 _SMOOTH: Final = 0.01
 #: Anisotropies that orbits of the library start with: wider than what a halo has.
@@ -54,7 +55,7 @@ _TOLERANCE, _BATCH = 1e-7, 500
 _MOST_SHELLS, _STARS_A_SHELL, _MAP_SHELLS = 40, 2000, 8
 #: Difference of the potential between mirrored places that counts as none.
 _MIRRORED: Final = 1e-6
-_MIRRORS: Final = np.array([[1, 1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, -1]])
+_SIDES: Final = np.array(list(itertools.product([1.0, -1.0], repeat=3)))
 
 
 class _Library(NamedTuple):
@@ -181,7 +182,7 @@ class SchwarzschildMock:
         pot = turned(to_agama(self.potential), rotation_matrix(self.settings.tilt))
         r = np.geomspace(*self.sampling.r_range, 7)
         places = r[:, None] * np.array([0.7, 0.5, 0.4]) / np.linalg.norm([0.7, 0.5, 0.4])
-        depth = np.stack([pot.potential(places * mirror) for mirror in _MIRRORS])
+        depth = np.stack([pot.potential(places * side) for side in _SIDES])
         require(
             bool(np.all(np.ptp(depth, axis=0) <= _MIRRORED * np.abs(depth[0]))),
             "the potential is not mirrored at the planes of the tracers' axes, as agama's Schwarzschild models"
@@ -241,8 +242,12 @@ class SchwarzschildMock:
             if progress is not None:
                 progress(first + len(some), n)
         recorded = [np.concatenate(part) for part in zip(*parts, strict=True)]
-        finite = np.logical_and.reduce([np.isfinite(x.reshape(n, -1)).all(axis=1) for x in recorded])
-        recorded = [np.asarray(x[finite], dtype=float) for x in recorded[:2]] + [recorded[2][finite]]
+        finite = np.logical_and.reduce(
+            [np.isfinite(x.reshape(n, -1)).all(axis=1) for x in recorded]
+        )
+        recorded = [np.asarray(x[finite], dtype=float) for x in recorded[:2]] + [
+            recorded[2][finite]
+        ]
         wanted = np.asarray(cells(agama.Density(density, symmetry="t")), dtype=float)
         prior = prior[finite] / prior[finite].sum()
         return _Library(recorded[0], recorded[1], wanted / wanted.sum(), prior, recorded[2])
@@ -250,7 +255,7 @@ class SchwarzschildMock:
     def _starts(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """(N,) radii of spheres of equal volume [kpc], and (N, 6) where orbits start."""
         n, edges = self.settings.orbits, self._edges
-        s = np.exp(rng.uniform(*np.log(edges[[0, -1]]), n))
+        s = edges[0] * (edges[-1] / edges[0]) ** rng.random(n)
         direction, deviate = rng.normal(size=(2, n, 3))
         direction /= np.linalg.norm(direction, axis=1)[:, None]
         beta = rng.uniform(*_BETAS, n)
@@ -266,7 +271,7 @@ class SchwarzschildMock:
 
     def _solve(self, orbits: _Library) -> FloatArray:
         """(N,) weights of the orbits, the most even ones of those that meet the constraints."""
-        n, edges = len(orbits.prior), self._edges
+        edges = self._edges
         matrix, wish = [(orbits.cells / orbits.wanted).T], [np.ones(len(orbits.wanted))]
         radial, tangential = np.split(orbits.kinematics, 2, axis=1)
         if self.anisotropy is not None:
@@ -282,7 +287,6 @@ class SchwarzschildMock:
                     rhs=tuple(wish),
                     rpenl=tuple(np.ones(len(w)) for w in wish),
                     xpenq=_SMOOTH / orbits.prior,
-                    xmax=np.full(n, _HEAVIEST / n),
                 )
         except (RuntimeError, ValueError) as error:
             raise EquilibriumError(f"agama's solver: {' '.join(str(error).split())}") from None
@@ -316,7 +320,8 @@ class SchwarzschildMock:
         """(N, 6) places and velocities, ``size`` of them in the range, and stars an orbit by N.
 
         Each orbit gives as many as its weight says, or one more, at random points of its path. Mirrored places are
-        as good: each star is put on either side of every plane at random, which leaves no net rotation.
+        as good: each star is put on either side of every plane at random, which leaves no net rotation, and a
+        point of a heavy orbit may be taken again on another side.
         """
         n, points = orbits.points.shape[:2]
         lo, hi = self.sampling.r_range
@@ -325,17 +330,18 @@ class SchwarzschildMock:
         # a margin, that size is reached: stars that are in the range are a matter of chance
         size = (self.settings.size + 5.0 * np.sqrt(self.settings.size)) / inside
         expected = np.repeat(size * weights / weights.sum() / points, points)
-        if expected.max() > 1.0:
-            raise InputError(
-                f"a population of {self.settings.size} is too large for {self.settings.orbits} orbits: one of"
-                " them has more stars than points (set more orbits)"
-            )
-        steps = np.floor(np.concatenate([[0.0], np.cumsum(expected)]) + rng.random())
-        taken = np.flatnonzero(np.diff(steps) > 0.0)
+        require(
+            bool(expected.max() <= len(_SIDES)),
+            f"a population of {self.settings.size} is too large for {self.settings.orbits} orbits: one of them has"
+            " more stars than points (set more orbits)",
+        )
+        steps = np.floor(np.concatenate([[0.0], np.cumsum(expected)]) + rng.random()).astype(int)
+        taken = np.repeat(np.arange(len(expected)), np.diff(steps))
+        again = np.arange(steps[0], steps[-1]) - steps[taken]
         order = rng.permuted(np.tile(np.arange(points), (n, 1)), axis=1).ravel()
+        side = _SIDES[(rng.integers(len(_SIDES), size=len(expected))[taken] + again) % len(_SIDES)]
         which = taken // points
         phase = np.asarray(orbits.points[which, order[taken]], dtype=float)
-        side = rng.choice([-1.0, 1.0], (len(phase), 3))
         return phase * np.hstack([side, side]), 1.0 / len(np.unique(which))
 
     def _drift(self, stars: Stars, axes: FloatArray) -> Stationarity:

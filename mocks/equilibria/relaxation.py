@@ -6,19 +6,22 @@ what is left is the average over that window, in which every oscillation that is
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.cache import plain_content
+from haloassay.errors import InputError
 from haloassay.mocks.equilibria.stationarity import Stationarity, stationarity
 from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
+from haloassay.mocks.gravity.agama_backend import agama_orbits, library, to_agama
 from haloassay.mocks.gravity.fields import Field, make_field
-from haloassay.mocks.gravity.integration import TOLERANCE, integrate
+from haloassay.mocks.gravity.integration import TOLERANCE, Orbits, integrate
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
 from haloassay.mocks.stars import Stars
@@ -26,6 +29,11 @@ from haloassay.settings import require
 
 Sampler = Callable[[int], Stars]
 Progress = Callable[[int, int], None]
+
+FloatArray = NDArray[np.float64]
+
+#: Stars that agama follows between two calls of ``progress``.
+_BATCH = 4096
 
 #: Raised when the same settings give other stars, so that old ones on disk are not used.
 _VERSION = 1
@@ -52,6 +60,9 @@ class PopulationSettings:
         one orbit are correlated.
     drift_time
         Further time [Gyr] over which the moments are tested for drift.
+    integrator
+        Whose orbits: this package's, or those of agama where it is installed. Stars start from the same places; what
+        an LMC then does to them is always followed by this package.
     """
 
     size: int = 200_000
@@ -59,6 +70,8 @@ class PopulationSettings:
     tolerance: float = TOLERANCE
     phases: int = 1
     drift_time: float = 3.0
+    # not compared: the same stars are wanted, whoever follows them
+    integrator: Literal["haloassay", "agama"] = field(default="haloassay", compare=False)
 
     def __post_init__(self) -> None:
         require(0 < self.size <= 100_000_000, f"size must be in [1, 1e8] (got {self.size})")
@@ -73,6 +86,18 @@ class PopulationSettings:
             1e-14 <= self.tolerance <= 1e-3,
             f"tolerance must be in [1e-14, 1e-3] (got {self.tolerance:g})",
         )
+        if self.integrator == "agama":
+            with _agamas():
+                library()
+
+
+@contextlib.contextmanager
+def _agamas() -> Iterator[None]:
+    """Name the setting that agama's refusals are about."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"integrator = 'agama': {error}") from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +134,10 @@ def relax(
     field: Field,
     settings: PopulationSettings,
     rng: np.random.Generator,
-    axes: Mapping[int, NDArray[np.float64]] | None = None,
+    axes: Mapping[int, FloatArray] | None = None,
     r_range: tuple[float, float] = (1.0, 300.0),
     progress: Progress | None = None,
+    pot: Any = None,
 ) -> Relaxed:
     """Follow stars through a static field until their phases are mixed, and then see whether they drift.
 
@@ -131,6 +157,8 @@ def relax(
         Radii [kpc] in which stationarity is tested.
     progress
         Called now and then with work done and all work, in stars.
+    pot
+        The field as a potential of agama's, whose integrator then follows the stars.
 
     Raises
     ------
@@ -146,9 +174,8 @@ def relax(
     now, state = np.zeros(n), (stars.position, stars.velocity)
     for k in range(phases + 1):
         goal = times[:, k] if k < phases else times[:, -1] + settings.drift_time
-        orbits = integrate(
-            field, *state, now, goal, settings.tolerance, _share(progress, k, phases + 1)
-        )
+        follow = _follower(field, pot, settings.tolerance, _share(progress, k, phases + 1))
+        orbits = follow(*state, now, goal)
         alive &= ~orbits.stuck
         now, state = goal, (orbits.position, orbits.velocity)
         if k < phases:
@@ -163,6 +190,25 @@ def relax(
     return Relaxed(mixed, tests, int(np.count_nonzero(~alive)))
 
 
+def _follower(
+    field: Field, pot: Any, tolerance: float, progress: Progress | None
+) -> Callable[..., Orbits]:
+    """Integrator of positions and velocities (N, 3) from times to times."""
+    if pot is None:
+        return lambda x, v, start, end: integrate(field, x, v, start, end, tolerance, progress)
+
+    def follow(x: FloatArray, v: FloatArray, start: FloatArray, end: FloatArray) -> Orbits:
+        parts = []
+        for first in range(0, len(x), _BATCH):
+            some = slice(first, first + _BATCH)
+            parts.append(agama_orbits(pot, x[some], v[some], start[some], end[some], tolerance))
+            if progress is not None:
+                progress(min(first + _BATCH, len(x)), len(x))
+        return Orbits(*map(np.concatenate, zip(*parts, strict=True)))
+
+    return follow
+
+
 def _share(progress: Progress | None, part: int, parts: int) -> Progress | None:
     """Progress of one of several equal parts of a job as that of the whole."""
     if progress is None:
@@ -173,7 +219,7 @@ def _share(progress: Progress | None, part: int, parts: int) -> Progress | None:
 def _tests(
     before: Stars,
     after: Stars,
-    axes: Mapping[int, NDArray[np.float64]],
+    axes: Mapping[int, FloatArray],
     r_range: tuple[float, float],
     elapsed: float,
 ) -> dict[int, Stationarity]:
@@ -185,6 +231,20 @@ def _tests(
             before.select(which), after.select(which), own, r_range, elapsed
         )
     return tests
+
+
+def agama_counterpart(potential: CompositePotential, settings: PopulationSettings) -> Any:
+    """Return the potential as agama has it where agama's integrator is wanted, else None.
+
+    Raises
+    ------
+    InputError
+        If agama is not installed, or a component has no counterpart there.
+    """
+    if settings.integrator == "haloassay":
+        return None
+    with _agamas():
+        return to_agama(potential)
 
 
 def relaxed_population(
@@ -220,24 +280,32 @@ def relaxed_population(
     progress
         Called now and then with work done and all work.
 
+    Raises
+    ------
+    InputError
+        If agama is to follow the stars, and is not installed or has no counterpart of a component.
+
     Warns
     -----
     DriftWarning
         If moments drift by more than noise, or orbits were lost, when the population is made. What
         was found is stored with it.
     """
+    pot = agama_counterpart(potential, settings)
 
     def make() -> StoredPopulation:
         rng = np.random.default_rng(seed)
         round_stars = base(rng)(-(-settings.size // settings.phases))
         axes = {origin: rotation_matrix(shape.tilt) for origin, shape in shapes.items()}
         stars, field = shaped(round_stars, shapes), make_field(potential)
-        relaxed = relax(stars, field, settings, rng, axes, r_range, progress)
+        relaxed = relax(stars, field, settings, rng, axes, r_range, progress, pot)
         _warn(relaxed)
         return StoredPopulation(relaxed.stars, settings.phases, relaxed.stationarity)
 
     named = {str(origin): plain_content(shape) for origin, shape in sorted(shapes.items())}
     plain = [content, plain_content(potential), named, plain_content(settings), seed, list(r_range)]
+    if pot is not None:
+        plain.append([settings.integrator, library().__version__])
     return stored_population(["relaxed", _VERSION, *plain], make)
 
 

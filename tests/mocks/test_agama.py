@@ -12,13 +12,20 @@ from haloassay.constants import G
 from haloassay.errors import EquilibriumError, InputError
 from haloassay.frames import spherical_velocity
 from haloassay.mocks import make_mock
+from haloassay.mocks.equilibria import jeans
 from haloassay.mocks.equilibria.agama_mock import make_agama_mock
+from haloassay.mocks.equilibria.anisotropy import make_anisotropy
+from haloassay.mocks.equilibria.relaxation import PopulationSettings, relax, relaxed_population
+from haloassay.mocks.equilibria.tracers import make_density
 from haloassay.mocks.gravity.agama_backend import agama_orbits, library
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.integration import integrate
 from haloassay.mocks.gravity.interop import from_agama, from_galpy, to_agama, to_galpy
 from haloassay.mocks.gravity.mass_table import MassTable
 from haloassay.mocks.gravity.potentials import NFW, Hernquist, make_potential
+from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
+from haloassay.mocks.stars import Stars, radial_table
+from haloassay.settings import build
 
 pytest.importorskip("agama", reason="agama is not installed: its tests are left out")
 pytestmark = pytest.mark.agama
@@ -338,7 +345,16 @@ class TestMocks:
             ({"potential": None}, "key 'potential' is missing"),
             ({"rotation": 0.5}, "unknown setting 'rotation'"),
             ({"r_range": [9.0, 3.0]}, "r_range must rise"),
-            ({"distribution": {"kind": "schwarzschild"}}, "unknown distribution 'schwarzschild'"),
+            ({"distribution": {"kind": "schwarzchild"}}, "did you mean 'schwarzschild'"),
+            (
+                {"distribution": {"kind": "schwarzschild", "axis_ratios": [0.8, 0.0]}},
+                r"distribution: axis ratios .* \(0, 1\] \(got 0\)",
+            ),
+            ({"distribution": {"kind": "schwarzschild", "orbits": 10}}, "orbits must be in"),
+            (
+                {"distribution": {"kind": "schwarzschild"}, "density": None},
+                "key 'density' is missing",
+            ),
             (
                 {"distribution": {"kind": "quasi-spherical", "beta0": 1.0}},
                 "unknown setting 'beta0'",
@@ -383,3 +399,170 @@ class TestMocks:
         } | changes
         with pytest.raises(InputError, match=message):
             make_agama_mock({"kind": "agama", "potential": HALO, "distribution": own}, "mock")
+
+
+def schwarzschild(potential, beta, **distribution):
+    """Mock of an orbit library, small enough for a test."""
+    spec = {"kind": "schwarzschild", "size": 20_000, "drift_time": 1.0} | distribution
+    table = {"kind": "agama", "potential": potential, "density": HERNQUIST_TRACERS}
+    return make_mock(table | {"beta": beta, "r_range": RANGE, "distribution": spec})
+
+
+class TestSchwarzschild:
+    @pytest.fixture(autouse=True)
+    def solver(self) -> None:
+        pytest.importorskip(
+            "cvxopt", reason="agama weighs orbits by cvxopt, which is not installed"
+        )
+
+    @pytest.mark.parametrize("beta", [0.4, {"kind": "osipkov-merritt", "r_a": 25.0}], ids=str)
+    def test_a_round_model_has_the_density_and_jeans_moments(self, beta) -> None:
+        mock = schwarzschild(HALO, beta, orbits=2000, periods=30, shells=16)
+        facts = mock.prepare()
+        assert facts["drift"]["halo"]["complaint"] is None
+        stars = mock.sample(20_000, np.random.default_rng(1))
+        assert len(stars) == 20_000
+        assert 20_000 <= facts["population"] < 20_000 + 10 * np.sqrt(20_000)
+        density, anisotropy = make_density(HERNQUIST_TRACERS), make_anisotropy(beta)
+        solution = jeans.solve(make_potential(HALO), density, anisotropy, *RANGE)
+        v = spherical_velocity(stars.position, stars.velocity)
+        whole = radial_table(density, *RANGE).log_mass
+        for lo, hi in pairwise(np.geomspace(*RANGE, 7)):
+            inside = (stars.r >= lo) & (stars.r < hi)
+            u, n = v[inside], np.count_nonzero(inside)
+            expected = len(stars) * np.exp(radial_table(density, lo, hi).log_mass - whole)
+            assert abs(n - expected) < 4.0 * np.sqrt(n)
+            radial2 = solution.sigma_r(stars.r[inside]) ** 2
+            tangential2 = radial2 * (1.0 - anisotropy.beta(stars.r[inside]))
+            for k, wanted in enumerate((radial2, tangential2, tangential2)):
+                error = np.std(u[:, k] ** 2) / np.sqrt(n)
+                assert abs(np.mean(u[:, k] ** 2) - np.mean(wanted)) < 4.0 * error
+                assert abs(np.mean(u[:, k])) < 4.0 * np.std(u[:, k]) / np.sqrt(n)
+            # and the truth is what was measured in it
+            truth = mock.truth.value("sigma_r", r_lo=lo, r_hi=hi, stars=stars)
+            assert truth == pytest.approx(np.std(u[:, 0]), rel=0.03)
+        exact = make_potential(HALO).enclosed_mass(20.0)
+        assert mock.truth.value("enclosed_mass", r=20.0) == pytest.approx(exact, rel=1e-12)
+
+    def test_a_tilted_triaxial_model_has_the_axis_ratios(self) -> None:
+        """Mean squares along the tracers' axes, in ellipsoids; planted faults: b and c swapped, the tilt undone."""
+        ratios, tilt = (0.8, 0.6), TRIAXIAL["tilt"]
+        mock = schwarzschild(
+            TRIAXIAL,
+            0.2,
+            orbits=1500,
+            periods=25,
+            shells=10,
+            axis_ratios=list(ratios),
+            tilt=tilt,
+        )
+        assert mock.prepare()["drift"]["halo"]["complaint"] is None
+        stars = mock.sample(20_000, np.random.default_rng(1))
+        lengths = Shape(ratios).lengths(np.ones(1))[0]
+        scaled = stars.position @ rotation_matrix(tilt) / lengths
+        s = np.linalg.norm(scaled, axis=1)
+        for lo, hi in ((6.0, 12.0), (12.0, 24.0), (24.0, 40.0)):
+            direction = scaled[(s >= lo) & (s < hi)] / s[(s >= lo) & (s < hi), None]
+            # the angle of a uniform direction: <mu^2> = 1/3, of variance 4/45
+            error = np.sqrt(4.0 / 45.0 / len(direction))
+            assert len(direction) > 2000
+            np.testing.assert_allclose(np.mean(direction**2, axis=0), 1 / 3, atol=4.0 * error)
+        assert mock.truth.local is not None
+        assert np.all(np.abs(mock.truth.profile("mean_v_phi", np.array([8.0, 20.0]))) < 10.0)
+
+    def test_stars_are_kept_by_content(self, tmp_path, monkeypatch) -> None:
+        monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path))
+        small = {"orbits": 400, "periods": 10, "shells": 5, "size": 2000, "drift_time": 0.1}
+        first, again = (schwarzschild(HALO, 0.0, **small) for _ in range(2))
+        first.prepare()
+        monkeypatch.setattr(type(again), "_make", None)
+        np.testing.assert_array_equal(first.population.stars.feh, again.population.stars.feh)
+        draw = again.sampler(np.random.default_rng(1))
+        drawn = Stars.concatenate([draw(500), draw(5000)])
+        assert len(np.unique(drawn.position[:, 0])) == len(drawn) == again.population.size
+        with pytest.raises(InputError, match="used up"):
+            draw(1)
+
+    def test_a_density_without_an_equilibrium_is_refused(self) -> None:
+        plummer = {"kind": "plummer", "a": 40.0}
+        mock = make_mock(
+            {
+                "kind": "agama",
+                "potential": HALO,
+                "density": plummer,
+                "beta": 0.8,
+                "r_range": RANGE,
+                "distribution": {"kind": "schwarzschild", "orbits": 500, "periods": 10},
+            }
+        )
+        with pytest.raises(EquilibriumError, match=r"no weights of these orbits.*tolerance 0\.02"):
+            mock.prepare()
+
+    def test_a_field_without_the_tracers_symmetry_is_refused(self) -> None:
+        with pytest.raises(InputError, match="not mirrored at the planes of the tracers' axes"):
+            schwarzschild(TRIAXIAL, 0.0).check()
+        schwarzschild(TRIAXIAL, 0.0, axis_ratios=[0.8, 0.6], tilt=TRIAXIAL["tilt"]).check()
+        schwarzschild(HALO, 0.0, axis_ratios=[0.8, 0.6], tilt=[10.0, 20.0, 30.0]).check()
+        with pytest.raises(InputError, match="has no counterpart in agama"):
+            schwarzschild({"kind": "galpy", "name": "MWPotential2014"}, 0.0).check()
+
+
+class TestRelaxation:
+    def test_both_integrators_leave_the_same_stars(self) -> None:
+        potential, rng = make_potential(TRIAXIAL), np.random.default_rng(3)
+        stars = Stars.of(points(600, 8.0, 40.0), rng.normal(0.0, 90.0, (600, 3)))
+        short = {"size": 1200, "phases": 2, "time": 1.0, "drift_time": 0.5, "tolerance": 1e-9}
+        made = build(PopulationSettings, short, "population")
+        told: list[tuple[int, int]] = []
+        ours, theirs = (
+            relax(
+                stars,
+                make_field(potential),
+                made,
+                np.random.default_rng(1),
+                r_range=(3.0, 60.0),
+                progress=lambda done, total: told.append((done, total)),
+                pot=pot,
+            )
+            for pot in (None, to_agama(potential))
+        )
+        assert ours.lost == theirs.lost == 0
+        assert told[-1][0] == told[-1][1]
+        distance = np.linalg.norm(ours.stars.position - theirs.stars.position, axis=1)
+        assert np.median(distance) < 1e-3
+        assert np.percentile(distance, 95) < 0.05
+        for name in ("before", "after"):
+            one, other = (getattr(t.stationarity[0], name) for t in (ours, theirs))
+            np.testing.assert_allclose(one, other, rtol=0.02, atol=1.0)
+
+    def test_a_population_says_who_followed_it(self, tmp_path, monkeypatch) -> None:
+        """Stars start from the same places and are kept apart in the cache."""
+        monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path))
+        short = {"size": 500, "time": 0.5, "drift_time": 0.1, "tolerance": 1e-8}
+        kept = []
+        for integrator in ("haloassay", "agama", "agama"):
+            settings = build(PopulationSettings, short | {"integrator": integrator}, "population")
+
+            def base(rng):
+                cloud = Stars.of(points(500, 5.0, 50.0), rng.normal(0.0, 90.0, (500, 3)))
+                return lambda n: cloud.select(slice(n))
+
+            potential = make_potential(TRIAXIAL)
+            made = relaxed_population(base, potential, {}, settings, ["test"], 1, (3.0, 60.0))
+            kept.append(made.stars.position)
+        assert len(list(tmp_path.glob("*.npz"))) == 2
+        np.testing.assert_array_equal(kept[1], kept[2])
+        assert 0.0 < np.median(np.linalg.norm(kept[0] - kept[1], axis=1)) < 1e-3
+
+    def test_what_agama_has_no_counterpart_of_is_refused(self) -> None:
+        mock = make_mock(
+            {
+                "kind": "equilibrium",
+                "potential": {"kind": "galpy", "name": "MWPotential2014"},
+                "density": HERNQUIST_TRACERS,
+                "beta": 0.0,
+                "population": {"integrator": "agama"},
+            }
+        )
+        with pytest.raises(InputError, match=r"integrator = 'agama': .*no counterpart in agama"):
+            mock.check()

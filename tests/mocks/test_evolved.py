@@ -139,7 +139,7 @@ def test_what_cannot_be_evolved_is_refused(change: dict[str, Any], complaint: st
 
 def test_a_population_too_small_for_a_truth_is_refused_before_anything_runs() -> None:
     few = {**ROUND, "beta": 0.0, "population": {"size": 50, "time": 0.1, "drift_time": 0.1}}
-    with pytest.raises(InputError, match="shells .* have 50 stars"):
+    with pytest.raises(InputError, match=r"shells .* have 50 stars"):
         make_mock(few).prepare()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -230,11 +231,21 @@ def test_too_few_stars_to_tell_are_refused() -> None:
         ({"drift_time": -1.0}, "drift_time must be in"),
         ({"tolerance": 1.0}, "tolerance must be in"),
         ({"sise": 10}, "did you mean 'size'"),
+        ({"integrator": "galpy"}, "integrator: expected 'haloassay' or 'agama'"),
     ],
 )
 def test_bad_settings_are_refused(spec: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         build(PopulationSettings, spec, "population")
+
+
+def test_agamas_integrator_needs_agama(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused when a scenario is read, by a line that says how to get it; ours needs nothing."""
+    monkeypatch.setitem(sys.modules, "agama", None)
+    assert build(PopulationSettings, {"integrator": "haloassay"}, "population").size > 0
+    wanted = "^population: integrator = 'agama': needs agama, .*pip install agama"
+    with pytest.raises(InputError, match=wanted):
+        build(PopulationSettings, {"integrator": "agama"}, "population")
 
 
 def test_population_is_made_once_and_read_ever_after(
