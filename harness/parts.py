@@ -54,6 +54,7 @@ SCHEMAS: Final = {
             ("message", pa.string()),
             ("seconds", pa.float64()),
             ("n_stars", pa.int64()),
+            ("n_drawn", pa.int64()),
         ]
     ),
 }
@@ -155,13 +156,20 @@ def _parse(place: Path, data: Any, read: Callable[[Any], Any]) -> Any:
 
 
 def read_part(out: Path, kind: str, name: str) -> pa.Table:
-    """Read one table of a part; raises :class:`DamagedError` unless every page has its checksum."""
+    """Read one table of a part; raises :class:`DamagedError` unless every page has its checksum.
+
+    Columns that an earlier version did not write are null.
+    """
     path = part_file(out, kind, name)
     with reading(path):
         data = pa.BufferReader(path.read_bytes())
-    return _parse(
+    table: pa.Table = _parse(
         path, data, lambda buffer: pq.ParquetFile(buffer, page_checksum_verification=True).read()
     )
+    for field in SCHEMAS[kind]:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(len(table), field.type))
+    return table.select(SCHEMAS[kind].names)
 
 
 def _read_meta(path: Path) -> Part:

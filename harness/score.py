@@ -183,7 +183,7 @@ _SCHEMAS: Final = {
     " lo95 DOUBLE, hi95 DOUBLE,"
     " truth DOUBLE, rank BIGINT, n_draws BIGINT, note VARCHAR",
     "runs": "cell VARCHAR, estimator VARCHAR, realization BIGINT, status VARCHAR,"
-    " error_type VARCHAR, message VARCHAR, seconds DOUBLE, n_stars BIGINT",
+    " error_type VARCHAR, message VARCHAR, seconds DOUBLE, n_stars BIGINT, n_drawn BIGINT",
 }
 
 
@@ -354,7 +354,8 @@ def open_tables(results: ResultTables) -> Iterator[Any]:
         )
         for name, schema in _SCHEMAS.items():
             if files[name]:
-                tables.read_parquet(sorted(str(path) for path in files[name])).create_view(name)
+                parts = sorted(str(path) for path in files[name])
+                tables.read_parquet(parts, union_by_name=True).create_view(name)
             else:
                 tables.execute(f"CREATE TABLE {name} ({schema})")
         yield tables

@@ -413,7 +413,10 @@ class Results:
 
     def frame(self, kind: Literal["estimates", "runs"]) -> pd.DataFrame:
         """All rows of a table, in an order that does not depend on how they were computed."""
-        return self._query(kind, f"SELECT * FROM read_parquet($files) ORDER BY {_ORDER[kind]}")
+        return self._query(
+            kind,
+            f"SELECT * FROM read_parquet($files, union_by_name = true) ORDER BY {_ORDER[kind]}",
+        )
 
     def _query(self, kind: Literal["estimates", "runs"], query: str) -> pd.DataFrame:
         """Query the parquet files ``$files``; the empty table where there is none."""
@@ -438,7 +441,7 @@ class Results:
         """
         counts: Counter[str] = Counter()
         for kind, reason, where in _REASONS:
-            query = f"""SELECT {reason} AS reason, count(*) AS n FROM read_parquet($files)
+            query = f"""SELECT {reason} AS reason, count(*) AS n FROM read_parquet($files, union_by_name = true)
                 WHERE {where} GROUP BY reason ORDER BY n DESC, reason LIMIT {limit:d}"""
             rows = self._query(kind, query)
             if "reason" in rows:

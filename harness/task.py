@@ -43,7 +43,8 @@ class Task:
 class Outcome:
     """What became of one estimator in one task.
 
-    ``rows`` are the fields of an estimate (without its draws) with truth, rank and n_draws.
+    ``n_stars`` were observed of ``n_drawn`` true stars. ``rows`` are the fields of an estimate (without its draws) with
+    truth, rank and n_draws.
     """
 
     method: Method
@@ -52,6 +53,7 @@ class Outcome:
     message: str = ""
     seconds: float = 0.0
     n_stars: int = 0
+    n_drawn: int = 0
     rows: tuple[Spec, ...] = ()
 
 
@@ -132,7 +134,7 @@ def _run_method(method: Method, task: Task, mock: Mock, observation: Observation
     from haloassay.estimators import make_estimator
 
     start = time.perf_counter()
-    n_stars = len(observation.catalogue)
+    seen = (len(observation.catalogue), observation.n_drawn)
     try:
         estimator = make_estimator(method.spec, f"estimators.{method.label}")
         rng = stream(task.seed, f"estimator:{method.label}", task.realization)
@@ -140,15 +142,20 @@ def _run_method(method: Method, task: Task, mock: Mock, observation: Observation
         seconds = time.perf_counter() - start
         rows = tuple(_row(estimate, mock.truth, observation) for estimate in estimates)
     except BaseException as error:  # even SystemExit: an estimator must not end the worker
-        return _failure(method, error, time.perf_counter() - start, n_stars)
-    return Outcome(method, "ok", seconds=seconds, n_stars=n_stars, rows=rows)
+        return _failure(method, error, time.perf_counter() - start, *seen)
+    n_stars, n_drawn = seen
+    return Outcome(method, "ok", seconds=seconds, n_stars=n_stars, n_drawn=n_drawn, rows=rows)
 
 
 def _failure(
-    method: Method, error: BaseException, seconds: float = 0.0, n_stars: int = 0
+    method: Method,
+    error: BaseException,
+    seconds: float = 0.0,
+    n_stars: int = 0,
+    n_drawn: int = 0,
 ) -> Outcome:
     message = " ".join(str(error).split())[:_MESSAGE_LENGTH]
-    return Outcome(method, "failed", type(error).__name__, message, seconds, n_stars)
+    return Outcome(method, "failed", type(error).__name__, message, seconds, n_stars, n_drawn)
 
 
 def checked(estimates: Any) -> Estimates:

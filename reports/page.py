@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from haloassay.reports import figures, labels, tables
-from haloassay.reports.verdict import ENOUGH, SIGNIFICANT, verdicts
+from haloassay.reports.verdict import ENOUGH, SIGNIFICANT, overlap_sentence, verdicts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,6 +48,8 @@ class ReportData:
         and ``undetermined``; ``pairs`` is None for a run of one cell.
     calibration, ranks
         Frames of the functions ``calibrate`` and ``rank_counts``.
+    overlaps
+        Frame of the function ``overlaps``.
     base_cell
         Cell that ``pairs`` compare with.
     definitions
@@ -62,6 +64,7 @@ class ReportData:
     cloud: pd.DataFrame
     calibration: pd.DataFrame
     ranks: pd.DataFrame
+    overlaps: pd.DataFrame
     pairs: pd.DataFrame | None = None
     base_cell: str = ""
     definitions: Mapping[str, str] = field(default_factory=dict)
@@ -83,6 +86,7 @@ def write_report(results: Results, folder: Path | None = None) -> Path:
         The page.
     """
     from haloassay import calibrate, score
+    from haloassay.overlap import overlaps
 
     cells = [str(cell) for cell in results.cells.get("cell", [])]
     base = "base" if "base" in cells else next(iter(cells), "")
@@ -95,6 +99,7 @@ def write_report(results: Results, folder: Path | None = None) -> Path:
         cloud=score.sample(results),
         calibration=calibrate.calibrate(results),
         ranks=calibrate.rank_counts(results),
+        overlaps=overlaps(results),
         pairs=score.paired(results, base) if len(cells) > 1 else None,
         base_cell=base,
         definitions={s.name: s.definition for s in score.SCORES},
@@ -204,6 +209,7 @@ def render(data: ReportData, shown: Sequence[Mapping[str, str]]) -> str:
         "problems": _problems(data),
         "verdicts": _verdict_groups(data.scores),
         "many_cells": data.scores["cell"].nunique() > 1,
+        "overlap": overlap_sentence(data.overlaps),
         "enough": ENOUGH,
         "significant": SIGNIFICANT,
         "sections": _sections(data.scores),
@@ -214,7 +220,7 @@ def render(data: ReportData, shown: Sequence[Mapping[str, str]]) -> str:
         "figures": shown,
         "definitions": data.definitions,
         "references": _REFERENCES,
-        "facts": _facts(data.description),
+        "facts": _facts(data.description, data.overlaps),
         "scenario_text": json.dumps(scenario, indent=2, ensure_ascii=False, default=str),
     }
     return environment.get_template("page.html").render(context)
@@ -304,7 +310,7 @@ def _limited(frame: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _facts(description: Mapping[str, Any]) -> dict[str, str]:
+def _facts(description: Mapping[str, Any], overlaps: pd.DataFrame) -> dict[str, str]:
     """Seed, versions, platform and stored populations as name and text."""
     facts = {}
     scenario = description.get("scenario", {})
@@ -317,21 +323,27 @@ def _facts(description: Mapping[str, Any]) -> dict[str, str]:
     also = [_listed(other) for other in description.get("also_versions", ())]
     if also:
         facts["part of the results by"] = "; ".join(also)
-    return facts | _populations(description.get("cells", ()))
+    return facts | _populations(description.get("cells", ()), overlaps)
 
 
 def _listed(content: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in content.items())
 
 
-def _populations(cells: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """How large each stored population is that samples are drawn from, and whether it stands still."""
-    facts = {}
+def _populations(cells: Iterable[Mapping[str, Any]], overlaps: pd.DataFrame) -> dict[str, str]:
+    """How large each stored population is against the samples drawn from it, and whether it stands still."""
+    facts, samples = {}, overlaps.set_index("cell")
     for cell in cells:
         mock = cell.get("mock") or {}
         if "population" not in mock:
             continue
         text = f"{mock['population']} stars"
+        if cell["cell"] in samples.index:
+            n_stars, n_drawn, share = samples.loc[cell["cell"], ["n_stars", "n_drawn", "share"]]
+            text += (
+                f", of which a realisation looks at {n_drawn:.0f} ({100.0 * share:.2g} per cent) to observe"
+                f" {n_stars:.0f}"
+            )
         for name, drift in mock.get("drift", {}).items():
             worst, time = drift["worst_in_sigma"], drift["over_gyr"]
             still = f"no drift beyond noise (at most {worst:.1f} sigma in {time:g} Gyr)"

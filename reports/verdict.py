@@ -20,6 +20,10 @@ _TAIL: Final = 0.00135
 ENOUGH: Final = 10
 
 
+#: Part of a stored population that a realisation may look at without a word: scatters are then 2.5 per cent too small.
+NOTABLE: Final = 0.05
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What the scores of one quantity by one estimator in one cell say.
@@ -52,6 +56,40 @@ def verdicts(scores: pd.DataFrame) -> list[Verdict]:
     """
     groups = scores.groupby(["cell", "estimator", "quantity"], sort=False)
     return [_judge(str(c), str(e), str(q), group) for (c, e, q), group in groups]
+
+
+def overlap_sentence(overlaps: pd.DataFrame) -> str:
+    """Say what it means that realisations are drawn from one population, in the cell where it means most.
+
+    Parameters
+    ----------
+    overlaps
+        Frame of the function ``overlaps``.
+
+    Returns
+    -------
+    str
+        Empty where no realisation looks at more than a twentieth of its population.
+    """
+    notable = overlaps[overlaps["share"] >= NOTABLE]
+    if not len(notable):
+        return ""
+    worst = notable.sort_values("share").iloc[-1]
+    where = f"in cell {worst['cell']!r}"
+    if len(notable) > 1:
+        where += f" (and, no more so, in {len(notable) - 1} others)"
+    share = float(worst["share"])
+    seen = f"a realisation looks at {worst['n_drawn']:.0f} of the {worst['population']} stars of one stored population"
+    if share > 0.999:
+        return (
+            f"{where} {seen}: what scatters are the errors of measurement alone, and no +- holds the error of the"
+            " population itself"
+        )
+    small, common = 100.0 * (1.0 - np.sqrt(1.0 - share)), np.sqrt(share / (1.0 - share))
+    return (
+        f"{where} {seen}: scatters may be up to {small:.0f} per cent too small, and biases have a common error of up to"
+        f" {common:.2g} scatters that is not in their +-; a larger population mends both"
+    )
 
 
 def _judge(cell: str, estimator: str, quantity: str, group: pd.DataFrame) -> Verdict:

@@ -10,6 +10,7 @@ import duckdb
 import pandas as pd
 import pytest
 
+from haloassay import parts
 from haloassay import store as store_module
 from haloassay.errors import InputError
 from haloassay.matrix import make_plan
@@ -115,6 +116,24 @@ def test_a_crash_at_any_operation_loses_nothing_and_doubles_nothing(
         fill(out, plan)
         assert_complete(out)
     assert crashes > 2 * N
+
+
+def test_parts_of_a_version_that_knew_less_go_on_with_the_rest(tmp_path, plan, monkeypatch):
+    """Without ``n_drawn``: read, joined with newer parts, and the column is empty where it was not written."""
+    out = tmp_path / "out"
+    now = parts.SCHEMAS["runs"]
+    earlier = now.remove(now.get_field_index("n_drawn"))
+    with Store.open(out, plan) as store, monkeypatch.context() as patch:
+        patch.setitem(parts.SCHEMAS, "runs", earlier)
+        store.checkpoint(result(plan, 0))
+    monkeypatch.setattr(store_module, "SEGMENT", 2)
+    for k in range(1, 4):
+        with Store.open(out, plan) as store:
+            store.checkpoint(result(plan, k))
+        runs = Results(out).frame("runs")
+        assert list(runs.columns) == now.names
+        assert runs.groupby("realization")["n_drawn"].count().tolist() == [0] + k * [2]
+        assert len(Results(out).table()) > 0
 
 
 def test_what_timed_out_is_tried_again_and_takes_the_place_of_the_old_row(tmp_path, plan):

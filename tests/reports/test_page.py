@@ -280,11 +280,15 @@ def test_page_says_what_stood_behind_the_samples() -> None:
             "in-situ": {"worst_in_sigma": 9.0, "over_gyr": 3.0, "complaint": "beta goes"},
         },
     }
-    facts = page._facts({"cells": [{"cell": "base", "mock": mock}, {"cell": "other", "mock": {}}]})
+    cells = {"cells": [{"cell": "base", "mock": mock}, {"cell": "other", "mock": {}}]}
+    seen = {"cell": "base", "population": 200_000, "n_stars": 5e3, "n_drawn": 3e4, "share": 0.15}
+    facts = page._facts(cells, pd.DataFrame([seen]))
     text = facts["population behind base"]
-    assert "200000 stars" in text
+    assert "200000 stars, of which a realisation looks at 30000 (15 per cent)" in text
+    assert "to observe 5000" in text
     assert "accreted: no drift beyond noise (at most 2.1 sigma in 3 Gyr)" in text
     assert "in-situ: beta goes" in text
     assert not any("other" in name for name in facts)
-    later = page._facts({"versions": {"haloassay": "2"}, "also_versions": [{"haloassay": "1"}]})
+    versions = {"versions": {"haloassay": "2"}, "also_versions": [{"haloassay": "1"}]}
+    later = page._facts(versions, pd.DataFrame([seen]))
     assert later["part of the results by"] == "haloassay 1"

@@ -35,7 +35,7 @@ RUN_COLUMNS = (
         "error_type",
         "message",
     ),
-    *("seconds", "n_stars"),
+    *("seconds", "n_stars", "n_drawn"),
 )
 
 
@@ -107,7 +107,14 @@ def runs_of(estimates: pd.DataFrame) -> pd.DataFrame:
     """One successful run for each (cell, estimator, realisation) of the estimates."""
     keys = ["cell", "cell_key", "estimator", "estimator_key", "realization"]
     runs = estimates[keys].drop_duplicates()
-    ended = {"status": "ok", "error_type": "", "message": "", "seconds": 0.1, "n_stars": 1000}
+    ended = {
+        "status": "ok",
+        "error_type": "",
+        "message": "",
+        "seconds": 0.1,
+        "n_stars": 1000,
+        "n_drawn": 4000,
+    }
     return runs.assign(**ended)[list(RUN_COLUMNS)]
 
 
@@ -125,6 +132,7 @@ def failed_runs(
         "estimator_key": f"key-{estimator}",
         "seconds": 0.1,
         "n_stars": 0,
+        "n_drawn": 0,
     }
     frame = pd.DataFrame({"realization": np.arange(first, first + n)})
     return frame.assign(cell=cell, estimator=estimator, **columns, **(values | ended))[
