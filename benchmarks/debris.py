@@ -22,6 +22,7 @@ from haloassay.estimators import make_estimator
 from haloassay.estimators.clean import make_clean
 from haloassay.mocks import make_mock
 from haloassay.mocks.debris.debris import Debris, make_debris
+from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.stars import Stars
 
@@ -90,8 +91,8 @@ def realisation(halo: Stars, debris: Debris | None, seed: int) -> dict[str, np.n
     stars = halo
     if debris is not None:
         n = round(len(halo) * debris.fraction / (1.0 - debris.fraction))
-        potential = make_potential(POTENTIAL)
-        more = debris.sampler(potential, R_RANGE, np.random.default_rng([1, seed]))(n)
+        around = Surroundings(make_potential(POTENTIAL), R_RANGE)
+        more = debris.sampler(around, np.random.default_rng([1, seed]))(n)
         stars = Stars.concatenate([halo, more])
     is_debris = np.arange(len(stars)) >= len(halo)
     catalogue = observe(stars)

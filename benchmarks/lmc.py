@@ -29,6 +29,7 @@ from haloassay.constants import GYR_PER_KPC_KMS, G
 from haloassay.estimators import make_estimator
 from haloassay.frames import spherical_velocity
 from haloassay.mocks import make_mock
+from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.integration import integrate
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.lmc.dipole_truth import DipoleTruth, named
@@ -96,7 +97,7 @@ def speed(n: int = 64_000, n_galpy: int = 300, n_reference: int = 30) -> None:
     exact = reference(few, trajectory)
     report("haloassay", ours.position[:n_reference], exact)
     tight = integrate(
-        trajectory.field(milky_way), few.position, few.velocity, -lmc.time, 0.0, 1e-12
+        make_field(milky_way, *trajectory.bodies), few.position, few.velocity, -lmc.time, 0.0, 1e-12
     )
     report("haloassay, tolerance 1e-12", tight.position, exact)
     theirs = with_galpy(base.select(slice(n_galpy)), trajectory, n_galpy / n)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from haloassay.errors import EstimationError, HaloassayError, InputError
 from haloassay.runner import run
@@ -76,7 +76,7 @@ class MockCatalogue(NamedTuple):
 
 def mock(
     scenario: str | Path | Mapping[str, Any] | Scenario,
-    n: int | None = None,
+    n: int | Literal["all"] | None = None,
     seed: int | None = None,
     realization: int = 0,
     cell: str | None = None,
@@ -88,7 +88,7 @@ def mock(
     scenario
         As for :func:`run`.
     n
-        Number of stars in place of the survey's.
+        Number of stars in place of the survey's, or ``"all"`` of a mock that has only so many.
     seed, realization
         The catalogue is the one that :func:`run` makes for them.
     cell

@@ -11,7 +11,7 @@ import re
 import tempfile
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,6 +76,8 @@ def plain_content(component: Any) -> Any:
         return {"class": f"{type(component).__module__}.{type(component).__qualname__}", **content}
     if isinstance(component, list | tuple):
         return [plain_content(item) for item in component]
+    if isinstance(component, Mapping):
+        return {str(key): plain_content(value) for key, value in component.items()}
     if component is None or isinstance(component, bool | int | float | str):
         return component
     raise TypeError(f"{component!r} has no plain content")

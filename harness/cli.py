@@ -7,7 +7,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
@@ -28,6 +28,17 @@ KINDS = (
     *("mocks", "densities", "betas", "potentials", "debris", "surveys"),
     *("cleans", "estimators", "scenarios"),
 )
+
+
+class _NumberOrAll(click.ParamType):  # type: ignore[type-arg] # of some versions
+    """A whole number, or ``all``."""
+
+    name = "number|all"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | Literal["all"]:
+        return "all" if value == "all" else click.INT.convert(value, param, ctx)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -141,7 +152,12 @@ def table(folder: Path, fmt: str, out: Path | None) -> None:
     type=click.Path(path_type=Path),
     help="Catalogue: .parquet, .fits, .ecsv, .csv, .hdf5, .txt.",
 )
-@click.option("-n", "--n-stars", type=int, help="Number of stars, instead of the survey's.")
+@click.option(
+    "-n",
+    "--n-stars",
+    type=_NumberOrAll(),
+    help="Number of stars, instead of the survey's; all, of a mock that has only so many.",
+)
 @click.option(
     "--truth", "truth_file", type=click.Path(path_type=Path), help="JSON file for the truth."
 )
@@ -158,7 +174,7 @@ def table(folder: Path, fmt: str, out: Path | None) -> None:
 def mock(
     scenario: str,
     out: Path,
-    n_stars: int | None,
+    n_stars: int | Literal["all"] | None,
     truth_file: Path | None,
     true_stars: bool,
     seed: int | None,
@@ -287,13 +303,17 @@ def describe(name: str) -> None:
 
 
 def _print_scores(results: Results, scores: pd.DataFrame) -> None:
+    from haloassay.overlap import overlaps
     from haloassay.reports.tables import print_table
+    from haloassay.reports.verdict import overlap_sentence
 
     counts = ", ".join(f"{n} {status}" for status, n in sorted(results.counts().items()))
     print_table(scores, title=str(results.scenario.get("title") or results.scenario["name"]))
     click.echo(f"estimator runs: {counts or 'none'}")
     for reason in results.reasons():
         click.echo(f"  without a value: {reason}")
+    if mind := overlap_sentence(overlaps(results)):
+        click.echo(f"mind: {mind}")
 
 
 def _require_scores(scores: pd.DataFrame, folder: Path) -> None:

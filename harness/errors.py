@@ -13,5 +13,9 @@ class EquilibriumError(InputError):
     """No collisionless equilibrium has the wanted density and anisotropy; the message says where it fails."""
 
 
+class UsedUpError(InputError):
+    """A mock with so many stars and no more has none left for one realisation."""
+
+
 class EstimationError(HaloassayError):
     """An estimator cannot determine its quantity from this catalogue; the message says why."""

@@ -14,7 +14,7 @@ from haloassay.description import describe
 from haloassay.errors import InputError
 from haloassay.execute import available_workers, deferred_interrupt, execute
 from haloassay.matrix import Plan, make_plan
-from haloassay.mocks import make_mock
+from haloassay.mocks import Mock, make_mock
 from haloassay.progress import Progress, make_progress
 from haloassay.scenario import Scenario, as_scenario
 from haloassay.store import Mode, Results, Store, check_folder
@@ -98,22 +98,32 @@ def _with_mocks(plan: Plan, say: Callable[[str], None] | None) -> Plan:
 
     Without anybody to tell, only check them.
     """
+    from haloassay.mocks.surveys.survey import make_survey
+
     facts: dict[str, Mapping[str, Any]] = {}
-    made: dict[str, Mapping[str, Any]] = {}
+    made: dict[str, tuple[int | None, Mapping[str, Any]]] = {}
     for cell in plan.cells:
         content = json.dumps(cell.mock, sort_keys=True)
-        if content not in made:
-            try:
+        try:
+            survey = make_survey(cell.survey)
+            if content not in made:
                 mock = make_mock(cell.mock)
-                made[content] = mock.prepare(_Patience(cell.label, say)) if say else {}
-                if not say:
-                    mock.check()
-            except InputError as error:
-                raise InputError(
-                    f"{plan.scenario.origin}: mock of cell {cell.label!r}: {error}"
-                ) from None
-        facts[cell.label] = made[content]
+                survey.require_stars(mock.number)
+                made[content] = mock.number, _prepared(mock, cell.label, say)
+            number, facts[cell.label] = made[content]
+            survey.require_stars(number)
+        except InputError as error:
+            raise InputError(
+                f"{plan.scenario.origin}: mock of cell {cell.label!r}: {error}"
+            ) from None
     return dataclasses.replace(plan, facts=facts)
+
+
+def _prepared(mock: Mock, label: str, say: Callable[[str], None] | None) -> Mapping[str, Any]:
+    if say is None:
+        mock.check()
+        return {}
+    return mock.prepare(_Patience(label, say))
 
 
 class _Patience:

@@ -38,6 +38,10 @@ class Mock(Protocol):
     def origins(self) -> tuple[Origin, ...]:
         """Where its stars come from, in the order of :attr:`Stars.origin`."""
 
+    @property
+    def number(self) -> int | None:
+        """Stars that there are for one realisation, about; None where there are always further ones."""
+
     def check(self) -> None:
         """Raise InputError where no such mock exists, as far as that can be known in seconds."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from haloassay.errors import InputError
 from haloassay.mocks.debris.contaminated import ContaminatedMock
 from haloassay.mocks.debris.debris import make_debris
+from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.equilibria.relaxation import PopulationSettings
 from haloassay.mocks.evolved import EvolvedHalo
 from haloassay.mocks.gravity.potentials import make_potential
@@ -41,7 +42,8 @@ def make_halo(spec: Mapping[str, Any], where: str) -> Mock:
         if population.composition.shape is not None
     }
     mock: Mock = halo
-    if shapes or lmc or settings:
+    evolved = bool(shapes or lmc or settings)
+    if evolved:
         require(
             halo.kind == "equilibrium",
             f"{where}: shape, lmc and population need kind = 'equilibrium' (got {halo.kind!r})",
@@ -50,8 +52,8 @@ def make_halo(spec: Mapping[str, Any], where: str) -> Mock:
     if painted:
         mock = PaintedMock(mock, painted)
     if debris is not None:
-        made = make_debris(debris, f"{where}.debris")
-        mock = ContaminatedMock(mock, made, halo.potential, halo.sampling.r_range)
+        around = Surroundings(halo.potential, halo.sampling.r_range, not evolved, lmc)
+        mock = ContaminatedMock(mock, make_debris(debris, f"{where}.debris"), around)
     return mock
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.cache import content_key, plain_content
-from haloassay.errors import InputError
+from haloassay.cache import Arrays, cached, content_key, plain_content
 from haloassay.estimate import POPULATIONS
 from haloassay.mocks.equilibria.relaxation import (
     PopulationSettings,
@@ -75,6 +74,11 @@ class EvolvedHalo:
         """Names of the populations."""
         return self.base.origins
 
+    @property
+    def number(self) -> int | None:
+        """About as many stars as the population has."""
+        return self.settings.size
+
     @cached_property
     def wide(self) -> Halo:
         """The spherical halo over a wider range, with the same shares within the range that is kept."""
@@ -101,13 +105,13 @@ class EvolvedHalo:
         return self._make(None)
 
     def _make(self, progress: Progress | None) -> StoredPopulation:
-        mixed = self._mixed(progress)
         if self.lmc is None:
-            return self._kept(mixed)
+            return self._kept(self._mixed(progress))
         # one without mass too: its stars are then at the same phases of their orbits as with one
         lmc = self.lmc
 
         def make() -> StoredPopulation:
+            mixed = self._mixed(progress)
             moved = lmc_population(
                 mixed.stars, self.base.potential, lmc, self.settings.tolerance, progress
             )
@@ -118,11 +122,8 @@ class EvolvedHalo:
 
     def _mixed(self, progress: Progress | None) -> StoredPopulation:
         """Stars in equilibrium in the true field, over the wide range."""
-        lo, hi = self.base.sampling.r_range
         seed = int(content_key(self._content)[:8], 16)
-        trial = self._reaching(np.random.default_rng(seed))(_TRIAL).r
-        share = float(np.mean((trial >= lo) & (trial < hi)))
-        settings = replace(self.settings, size=int(np.ceil(self.settings.size / share)))
+        settings = replace(self.settings, size=self._number_to_follow(seed))
         if self.shapes or not make_field(self.base.potential).spherical:
             return relaxed_population(
                 self._reaching,
@@ -131,13 +132,24 @@ class EvolvedHalo:
                 settings,
                 self._content,
                 seed,
-                (lo, hi),
+                self.base.sampling.r_range,
                 progress,
             )
         return stored_population(
             ["round", self._content, settings.size],
             lambda: StoredPopulation(self._reaching(np.random.default_rng(seed))(settings.size)),
         )
+
+    def _number_to_follow(self, seed: int) -> int:
+        """Stars to start with, so that about as many as were asked for end in the range that is kept."""
+
+        def count() -> Arrays:
+            lo, hi = self.base.sampling.r_range
+            r = self._reaching(np.random.default_rng(seed))(_TRIAL).r
+            share = np.mean((r >= lo) & (r < hi))
+            return {"number": np.ceil(self.settings.size / share)}
+
+        return int(cached(["number to follow", self._content], count)["number"])
 
     def _reaching(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Sampler of the wide halo without stars too bound to come out to the range that is kept.
@@ -163,8 +175,7 @@ class EvolvedHalo:
 
     @cached_property
     def _content(self) -> Any:
-        shapes = {str(k): plain_content(shape) for k, shape in sorted(self.shapes.items())}
-        return [_VERSION, plain_content(self.wide), shapes, plain_content(self.settings)]
+        return [_VERSION, *plain_content([self.wide, self.shapes, self.settings])]
 
     def _kept(self, population: StoredPopulation) -> StoredPopulation:
         lo, hi = self.base.sampling.r_range
@@ -190,7 +201,7 @@ class EvolvedHalo:
             named,
             DipoleTruth.of(stars, tracers.r_range) if moving else None,
             MomentMap.of(stars, np.geomspace(*tracers.r_range, _MAP_SHELLS + 1)),
-            {"lmc": rewind(self.lmc, self.base.potential).enclosed_mass} if self.lmc else {},
+            {"lmc": self.lmc.enclosed_mass} if self.lmc else {},
         )
 
     def check(self) -> None:
@@ -230,6 +241,4 @@ def _log_number(density: Any, r_range: tuple[float, float]) -> float:
 
 def _moments(stars: Stars, r_range: tuple[float, float]) -> Moments:
     shells = int(np.clip(len(stars) // _STARS_A_SHELL, 4, _MOST_SHELLS))
-    if len(stars) == 0:
-        raise InputError("a population has no star in r_range")
     return measured_moments(stars, np.geomspace(*r_range, shells + 1))

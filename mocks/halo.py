@@ -90,6 +90,11 @@ class Halo:
         """Names of the populations, in the order of :attr:`Stars.origin`."""
         return tuple(Origin(p.composition.name) for p in self.populations)
 
+    @property
+    def number(self) -> int | None:
+        """No limit: every draw is of new stars."""
+        return None
+
     @cached_property
     def solutions(self) -> tuple[Solution, ...]:
         """The distributions that populations are drawn from.

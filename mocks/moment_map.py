@@ -29,13 +29,13 @@ class CellMoments:
     Parameters
     ----------
     number
-        (K, cells) stars.
+        (K, cells) stars; those of a mixture are what is expected, and need not be whole.
     first, second
         (K, cells, 3) mean velocity [km/s] and mean square velocity [(km/s)^2]; those of the shell in a cell without
         two stars.
     """
 
-    number: IntArray
+    number: FloatArray
     first: FloatArray
     second: FloatArray
 
@@ -59,13 +59,24 @@ class CellMoments:
             of_shell = total.sum(axis=1, keepdims=True) / in_shell
             own = total / np.maximum(number, 1.0)[:, :, None]
             moments.append(np.where(number[:, :, None] >= 2, own, of_shell))
-        return cls(number.astype(np.int64), *moments)
+        return cls(number, *moments)
+
+    def mixed(self, other: CellMoments, weight: float) -> CellMoments:
+        """Moments of these stars and of others in the same cells, each of which counts ``weight`` times."""
+        more = weight * other.number
+        total = self.number + more
+        share = np.divide(more, total, out=np.zeros_like(total), where=total > 0.0)[:, :, None]
+        return CellMoments(
+            total,
+            (1.0 - share) * self.first + share * other.first,
+            (1.0 - share) * self.second + share * other.second,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: a list over shells of lists over cells; null where a cell has fewer than two stars."""
         variance = self.second - self.first**2
         told: dict[str, Any] = {
-            "n_stars": self.number.tolist(),
+            "n_stars": np.rint(self.number).astype(int).tolist(),
             "beta": self._plain(anisotropy(np.where(variance > 0.0, variance, np.nan))),
         }
         for k, component in enumerate(COMPONENTS):
@@ -121,14 +132,14 @@ class MomentMap:
         n_shells, nside = len(edges) - 1, _FINEST
         while nside > 1 and 12 * nside**2 * n_shells * STARS_A_CELL > len(stars):
             nside //= 2
-        shell, v = _shells(stars.r, edges), spherical_velocity(stars.position, stars.velocity)
-        pixel, octant = pixels(stars.position, nside), octants(stars.position)
-        return cls(
-            edges,
-            nside,
-            CellMoments.of(shell, pixel, (n_shells, 12 * nside**2), v),
-            CellMoments.of(shell, octant, (n_shells, 8), v),
-        )
+        return cls(edges, nside, *_cells(stars, edges, nside))
+
+    def with_more(self, stars: Stars, weight: float) -> MomentMap:
+        """Map of this population and of other stars, each of which counts ``weight`` times."""
+        inside = (stars.r >= self.edges[0]) & (stars.r < self.edges[-1])
+        more = _cells(stars.select(inside), self.edges, self.nside)
+        both = (a.mixed(b, weight) for a, b in zip((self.pixels, self.octants), more, strict=True))
+        return MomentMap(self.edges, self.nside, *both)
 
     def raw(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(N, 3) mean and mean square of (v_r, v_theta, v_phi) at positions (N, 3) [kpc]."""
@@ -145,6 +156,16 @@ class MomentMap:
             "pixels": self.pixels.to_dict(),
             "octants": self.octants.to_dict(),
         }
+
+
+def _cells(stars: Stars, edges: FloatArray, nside: int) -> tuple[CellMoments, CellMoments]:
+    """Moments of stars in pixels and in octants."""
+    shell, v = _shells(stars.r, edges), spherical_velocity(stars.position, stars.velocity)
+    n_shells = len(edges) - 1
+    return (
+        CellMoments.of(shell, pixels(stars.position, nside), (n_shells, 12 * nside**2), v),
+        CellMoments.of(shell, octants(stars.position), (n_shells, 8), v),
+    )
 
 
 def octants(position: FloatArray) -> IntArray:

@@ -79,13 +79,16 @@ class PaintedField:
         north = -0.25 * np.pi * self.v_travel * self.apex[2]
         return np.asarray(self.mean_v) + np.array([self.mu_compr, north, 0.0])
 
+    def at(self, position: FloatArray) -> FloatArray:
+        """(N, 3) Cartesian velocity [km/s] of the field at positions (N, 3) [kpc]."""
+        basis = spherical_basis(position)
+        along = np.tile(self.mean_v, (len(position), 1))
+        along[:, 0] += self.mu_compr + self.mu_dipole * (basis[:, 0] @ self.apex)
+        return np.asarray(np.einsum("nk,nki->ni", along, basis) - self.v_travel * self.apex)
+
     def paint(self, stars: Stars) -> Stars:
         """Stars with the field added to their velocities."""
-        basis = spherical_basis(stars.position)
-        along = np.tile(self.mean_v, (len(stars), 1))
-        along[:, 0] += self.mu_compr + self.mu_dipole * (basis[:, 0] @ self.apex)
-        added = np.einsum("nk,nki->ni", along, basis) - self.v_travel * self.apex
-        return replace(stars, velocity=stars.velocity + added)
+        return replace(stars, velocity=stars.velocity + self.at(stars.position))
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +110,11 @@ class PaintedMock:
     def origins(self) -> tuple[Origin, ...]:
         """Origins of the stars."""
         return self.mock.origins
+
+    @property
+    def number(self) -> int | None:
+        """As many stars as the mock has."""
+        return self.mock.number
 
     @cached_property
     def truth(self) -> Truth:
@@ -148,9 +156,13 @@ class _PaintedMap:
     def raw(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(N, 3) mean and mean square of (v_r, v_theta, v_phi) at positions (N, 3) [kpc]."""
         first, second = self.local.raw(position)
-        added = self.painted.paint(Stars.of(position, np.zeros_like(position))).velocity
-        moved = first + spherical_velocity(position, added)
+        moved = first + spherical_velocity(position, self.painted.at(position))
         return moved, second - first**2 + moved**2
+
+    def with_more(self, stars: Stars, weight: float) -> _PaintedMap:
+        """Map of the painted stars and of others that are not, each of which counts ``weight`` times."""
+        bare = replace(stars, velocity=stars.velocity - self.painted.at(stars.position))
+        return replace(self, local=self.local.with_more(bare, weight))
 
 
 def _together(field: Any, painted: DipoleTruth) -> DipoleTruth:

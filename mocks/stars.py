@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from haloassay.errors import UsedUpError
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int16]
@@ -20,6 +22,27 @@ class Origin:
 
     name: str
     member: bool = True
+
+
+def without_replacement(
+    size: int, rng: np.random.Generator, used_up: str
+) -> Callable[[int], NDArray[np.int64]]:
+    """Draw indices below ``size`` for one realisation: successive calls give further ones, none of them twice.
+
+    The last call may give fewer than asked for; the next one raises UsedUpError(``used_up``).
+    """
+    order = rng.permutation(size)
+    taken = 0
+
+    def draw(n: int) -> NDArray[np.int64]:
+        nonlocal taken
+        if taken >= size:
+            raise UsedUpError(used_up)
+        which = order[taken : taken + n]
+        taken += len(which)
+        return which
+
+    return draw
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,7 @@ from haloassay.errors import InputError
 from haloassay.estimate import BIN_AVERAGES, QUANTITIES
 from haloassay.frames import Sun, spherical_basis, spherical_velocity
 from haloassay.mocks.gravity.potentials import Virial
+from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import COMPONENTS, Moments, Profile, anisotropy
 from haloassay.mocks.stars import Stars
 
@@ -72,13 +73,16 @@ class LocalMoments(Protocol):
     def raw(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(N, 3) mean and mean square of (v_r, v_theta, v_phi) at positions (N, 3) [kpc]."""
 
+    def with_more(self, stars: Stars, weight: float) -> LocalMoments:
+        """Moments of these and of other stars together, each of which counts ``weight`` times."""
 
-@runtime_checkable
-class Told(Protocol):
-    """Something that can be written down."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+class Undetermined:
+    """A velocity field that is not known."""
+
+    def value(self, quantity: str, r: FloatArray) -> float:
+        """NaN."""
+        return np.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +98,7 @@ class Truth:
     components
         Moments of populations that estimates name (``mr`` and ``mp``), by name.
     velocity_field
-        Mean velocity field over the sky; a halo at rest without one.
+        Mean velocity field over the sky; a halo at rest without one, :class:`Undetermined` where it is not known.
     local
         Moments over the sky, for estimates of a part of it; without them, those of the shell.
     others
@@ -234,9 +238,8 @@ class Truth:
                 told[name] = [_plain(self.velocity_field.value(name, np.array([x]))) for x in r]
         for name, mass in self.others.items():
             told[f"enclosed_mass.{name}"] = [_plain(v) for v in mass(r)]
-        local: Any = self.local
-        if isinstance(local, Told):
-            told["map"] = local.to_dict()
+        if isinstance(self.local, MomentMap):
+            told["map"] = self.local.to_dict()
         return told
 
     def _weighted_radii(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from haloassay.mocks.chemistry import HALO_FEH, Abundance
 from haloassay.mocks.debris.debris import Debris
+from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.equilibria.tracers import PowerLaw
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.stars import RadialTable, radial_table
@@ -75,17 +76,13 @@ class RotatingDisc(Debris):
     def dispersions(self, R: FloatArray) -> FloatArray:
         """(3, N) dispersions of v_R, v_phi, v_z [km/s] at ``R`` (N,) [kpc]."""
 
-    def prepare(self, potential: CompositePotential, r_range: tuple[float, float]) -> None:
+    def prepare(self, around: Surroundings) -> None:
         """Check that it has stars between the radii of the mock."""
-        self._cumulative(r_range)
+        self._cumulative(around.r_range)
 
-    def phase_space(
-        self,
-        potential: CompositePotential,
-        r_range: tuple[float, float],
-        rng: np.random.Generator,
-    ) -> PhaseSpace:
+    def phase_space(self, around: Surroundings, rng: np.random.Generator) -> PhaseSpace:
         """Independent stars."""
+        potential, r_range = around.potential, around.r_range
         at, cumulative = self._cumulative(r_range)
 
         def draw(n: int) -> tuple[FloatArray, FloatArray]:
@@ -276,7 +273,7 @@ class Outliers(Debris):
         super().__post_init__()
         PowerLaw(self.slope)
 
-    def prepare(self, potential: CompositePotential, r_range: tuple[float, float]) -> None:
+    def prepare(self, around: Surroundings) -> None:
         """Nothing is expensive."""
 
     @abstractmethod
@@ -285,18 +282,13 @@ class Outliers(Debris):
     ) -> FloatArray:
         """Velocities [km/s] (N, 3) of stars at ``position`` (N, 3) [kpc]."""
 
-    def phase_space(
-        self,
-        potential: CompositePotential,
-        r_range: tuple[float, float],
-        rng: np.random.Generator,
-    ) -> PhaseSpace:
+    def phase_space(self, around: Surroundings, rng: np.random.Generator) -> PhaseSpace:
         """Independent stars."""
-        table: RadialTable = radial_table(PowerLaw(self.slope).density(), *r_range)
+        table: RadialTable = radial_table(PowerLaw(self.slope).density(), *around.r_range)
 
         def draw(n: int) -> tuple[FloatArray, FloatArray]:
             position = table.sample(n, rng)[:, None] * directions(n, rng)
-            return position, self.velocities(position, potential, rng)
+            return position, self.velocities(position, around.potential, rng)
 
         return draw
 

@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from haloassay.frames import spherical_velocity
 from haloassay.mocks.debris.debris import Debris, contaminate
-from haloassay.mocks.gravity.potentials import CompositePotential
-from haloassay.mocks.moments import Moments, mixed_moments
+from haloassay.mocks.debris.surroundings import Surroundings
+from haloassay.mocks.moments import Moments, Profile, mixed_moments
 from haloassay.mocks.stars import Origin, Stars
-from haloassay.mocks.truth import Truth
+from haloassay.mocks.truth import Truth, Undetermined
 
 if TYPE_CHECKING:
     from haloassay.mocks import Mock
@@ -36,19 +36,28 @@ class ContaminatedMock:
         What is contaminated.
     debris
         What is mixed in.
-    potential, r_range
-        Those of the mock; radii in kpc.
+    around
+        The mock's field and radii.
     """
 
     mock: Mock
     debris: tuple[Debris, ...]
-    potential: CompositePotential
-    r_range: tuple[float, float]
+    around: Surroundings
 
     @property
     def origins(self) -> tuple[Origin, ...]:
         """Origins of the mock's own stars, then those of the debris."""
         return (*self.mock.origins, *(debris.origin for debris in self.debris))
+
+    @property
+    def number(self) -> int | None:
+        """As many stars as the mock has, and the debris that goes with them."""
+        return None if self.mock.number is None else int(self.mock.number / self._own)
+
+    @property
+    def _own(self) -> float:
+        """Share of the mock's own stars."""
+        return 1.0 - sum(d.fraction for d in self.debris)
 
     @cached_property
     def truth(self) -> Truth:
@@ -57,12 +66,18 @@ class ContaminatedMock:
         members = [d for d in self.debris if d.member and d.fraction > 0.0]
         if not members:
             return truth
-        own = 1.0 - sum(d.fraction for d in self.debris)
-        number = _number(truth.tracers) / own
-        parts = [
-            debris_moments(d, self.potential, self.r_range, number * d.fraction) for d in members
-        ]
-        return replace(truth, tracers=mixed_moments([truth.tracers, *parts]))
+        number = _number(truth.tracers) / self._own
+        parts, local = [truth.tracers], truth.local
+        for debris in members:
+            stars, expected = Stars.of(*debris.typical(self.around)), number * debris.fraction
+            feh = debris.feh.moments
+            parts.append(debris_moments(stars, self.around.r_range, expected, feh))
+            if local is not None:
+                local = local.with_more(stars, expected / len(stars))
+        # debris is not all over the sky, where a dipole could be told from it
+        return replace(
+            truth, tracers=mixed_moments(parts), velocity_field=Undetermined(), local=local
+        )
 
     def check(self) -> None:
         """Check the mock."""
@@ -72,18 +87,14 @@ class ContaminatedMock:
         """Prepare the mock and all debris."""
         facts = self.mock.prepare(progress)
         for debris in self.debris:
-            debris.prepare(self.potential, self.r_range)
+            debris.prepare(self.around)
         return facts
 
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Source of stars of the mock and of the debris."""
+        first = len(self.mock.origins)
         return contaminate(
-            self.mock.sampler(rng),
-            self.debris,
-            self.potential,
-            self.r_range,
-            rng,
-            first_origin=len(self.mock.origins),
+            self.mock.sampler(rng), self.debris, self.around, rng, first_origin=first
         )
 
     def sample(self, n: int, rng: np.random.Generator) -> Stars:
@@ -92,10 +103,7 @@ class ContaminatedMock:
 
 
 def debris_moments(
-    debris: Debris,
-    potential: CompositePotential,
-    r_range: tuple[float, float],
-    number: float,
+    stars: Stars, r_range: tuple[float, float], number: float, feh: Profile
 ) -> Moments:
     """Raw moments of debris in 40 shells of equal ln r, constant in each; no density where it has no stars.
 
@@ -103,25 +111,26 @@ def debris_moments(
 
     Parameters
     ----------
-    debris
-        The debris.
-    potential, r_range
-        Of the mock; radii in kpc.
+    stars
+        Many stars of the debris.
+    r_range
+        Radii [kpc] of the mock.
     number
-        Its stars, in the units of the density.
+        Its stars in the mock, in the units of the density.
+    feh
+        Mean of [Fe/H] [dex] and of its square as functions of radius.
     """
-    position, velocity = debris.typical(potential, r_range)
     edges = np.geomspace(*r_range, _SHELLS + 1)
     volume = 4.0 / 3.0 * np.pi * np.diff(edges**3)
-    v = spherical_velocity(position, velocity)
+    v = spherical_velocity(stars.position, stars.velocity)
 
     def shell(r: ArrayLike) -> NDArray[np.int64]:
         found = np.searchsorted(edges, np.asarray(r, dtype=float), side="right") - 1
         return np.clip(found, 0, _SHELLS - 1)
 
-    of_star = shell(np.linalg.norm(position, axis=1))
+    of_star = shell(stars.r)
     count = np.bincount(of_star, minlength=_SHELLS)
-    density = number / len(position) * count / volume
+    density = number / len(stars) * count / volume
 
     def mean(values: FloatArray) -> FloatArray:
         sums = [np.bincount(of_star, column, minlength=_SHELLS) for column in values.T]
@@ -132,7 +141,7 @@ def debris_moments(
         lambda r: density[shell(r)],
         lambda r: first[shell(r)],
         lambda r: second[shell(r)],
-        debris.feh.moments,
+        feh,
         r_range,
     )
 

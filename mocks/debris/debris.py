@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from haloassay.cache import Arrays, cached, content_key, plain_content
 from haloassay.errors import InputError
 from haloassay.mocks.chemistry import HALO_FEH, Abundance
-from haloassay.mocks.gravity.potentials import CompositePotential
+from haloassay.mocks.debris.surroundings import Surroundings
+from haloassay.mocks.gravity.history import History
 from haloassay.mocks.stars import Origin, Stars
 from haloassay.settings import choose, require
 
@@ -38,16 +39,20 @@ HALO_ALPHA_FE: Final = Abundance(0.2, 0.1)
 #: Stars from which the moments of debris that has no stored population are measured.
 TYPICAL: Final = 100_000
 
-#: Least share of a satellite's debris that must lie where the mock has stars.
+#: Raised when the same satellite leaves other stars, so that old ones on disk are not used.
+_VERSION: Final = 1
+
+#: Least share of a satellite's debris that must lie where the mock has stars, and largest share of its orbits that
+#: may be lost.
 LEAST_WITHIN: Final = 0.1
+MOST_LOST: Final = 0.01
 
 
 @dataclass(frozen=True)
 class Debris(ABC):
     """Stars that are not part of the smooth halo: a frozen dataclass whose fields are its settings.
 
-    They move in the spherical average of the mock's potential, and stand between the radii
-    ``r_range`` of the mock, as all its stars do.
+    They stand between the radii of the mock, as all its stars do.
 
     Parameters
     ----------
@@ -79,38 +84,28 @@ class Debris(ABC):
         return Origin(self.name or self.kind, self.member)
 
     @abstractmethod
-    def prepare(self, potential: CompositePotential, r_range: tuple[float, float]) -> None:
+    def prepare(self, around: Surroundings) -> None:
         """Do what is expensive, keep it on disk, and check that there are such stars.
 
         Raises
         ------
         InputError
-            If there is no such debris in this potential between these radii [kpc].
+            If there is no such debris in this field between the radii of the mock.
         """
 
     @abstractmethod
     def phase_space(
-        self,
-        potential: CompositePotential,
-        r_range: tuple[float, float],
-        rng: np.random.Generator,
+        self, around: Surroundings, rng: np.random.Generator
     ) -> Callable[[int], tuple[FloatArray, FloatArray]]:
         """Successive calls give the positions [kpc] and velocities [km/s] (n, 3) of further stars."""
 
-    def typical(
-        self, potential: CompositePotential, r_range: tuple[float, float]
-    ) -> tuple[FloatArray, FloatArray]:
+    def typical(self, around: Surroundings) -> tuple[FloatArray, FloatArray]:
         """Positions [kpc] and velocities [km/s] (N, 3) of many stars, the same at each call: for the truth."""
-        return self.phase_space(potential, r_range, np.random.default_rng(0))(TYPICAL)
+        return self.phase_space(around, np.random.default_rng(0))(TYPICAL)
 
-    def sampler(
-        self,
-        potential: CompositePotential,
-        r_range: tuple[float, float],
-        rng: np.random.Generator,
-    ) -> Sampler:
+    def sampler(self, around: Surroundings, rng: np.random.Generator) -> Sampler:
         """Successive calls give further stars of one realisation, with origin 0."""
-        draw = self.phase_space(potential, r_range, rng)
+        draw = self.phase_space(around, rng)
 
         def sample(n: int) -> Stars:
             position, velocity = draw(n)
@@ -142,13 +137,11 @@ class SatelliteDebris(Debris):
         )
 
     @abstractmethod
-    def follow(self, potential: CompositePotential, seed: int) -> tuple[FloatArray, FloatArray]:
+    def follow(self, history: History, seed: int) -> tuple[FloatArray, FloatArray]:
         """Present positions [kpc] and velocities [km/s] (``size`` or fewer, 3) of the satellite's stars."""
 
-    def population(
-        self, potential: CompositePotential, r_range: tuple[float, float]
-    ) -> tuple[FloatArray, FloatArray]:
-        """Positions [kpc] and velocities [km/s] (N, 3) of its stars between the radii ``r_range`` [kpc].
+    def population(self, around: Surroundings) -> tuple[FloatArray, FloatArray]:
+        """Positions [kpc] and velocities [km/s] (N, 3) of its stars between the radii of the mock.
 
         Raises
         ------
@@ -157,47 +150,43 @@ class SatelliteDebris(Debris):
         """
         own = [f.name for f in dataclasses.fields(self)]
         settings = [n for n in own if n not in ("fraction", "name", "member", "feh", "alpha_fe")]
-        history = [self.kind, *((n, plain_content(getattr(self, n))) for n in settings)]
-        seed = int(content_key(history)[:8], 16)
+        story = [self.kind, *((n, plain_content(getattr(self, n))) for n in settings)]
+        seed = int(content_key(story)[:8], 16)
 
         def make() -> Arrays:
-            position, velocity = self.follow(potential, seed)
+            position, velocity = self.follow(around.history, seed)
             return {"position": position, "velocity": velocity}
 
         try:
-            content = ["debris", *history, plain_content(potential)]
+            content = ["debris", _VERSION, *story, around.content]
         except TypeError:  # a potential that is a Python function has no content to find it by
             arrays = make()
         else:
             arrays = cached(content, make)
         r = np.linalg.norm(arrays["position"], axis=1)
-        within = (r >= r_range[0]) & (r <= r_range[1])
+        lo, hi = around.r_range
+        within = (r >= lo) & (r <= hi)
         require(
             bool(within.sum() >= LEAST_WITHIN * self.size),
             f"debris {self.origin.name!r}: only {within.sum()} of its {self.size} stars are between"
-            f" the radii of the mock, {r_range[0]:g} to {r_range[1]:g} kpc (allowed: at least"
+            f" the radii of the mock, {lo:g} to {hi:g} kpc (allowed: at least"
             f" {100 * LEAST_WITHIN:g} per cent)",
         )
         return arrays["position"][within], arrays["velocity"][within]
 
-    def prepare(self, potential: CompositePotential, r_range: tuple[float, float]) -> None:
+    def prepare(self, around: Surroundings) -> None:
         """Follow its stars to the present; see :meth:`population`."""
-        self.population(potential, r_range)
+        self.population(around)
 
-    def typical(
-        self, potential: CompositePotential, r_range: tuple[float, float]
-    ) -> tuple[FloatArray, FloatArray]:
+    def typical(self, around: Surroundings) -> tuple[FloatArray, FloatArray]:
         """All stars of :meth:`population`."""
-        return self.population(potential, r_range)
+        return self.population(around)
 
     def phase_space(
-        self,
-        potential: CompositePotential,
-        r_range: tuple[float, float],
-        rng: np.random.Generator,
+        self, around: Surroundings, rng: np.random.Generator
     ) -> Callable[[int], tuple[FloatArray, FloatArray]]:
         """Draw from the population without replacement; an error says so when it is used up."""
-        position, velocity = self.population(potential, r_range)
+        position, velocity = self.population(around)
         order = rng.permutation(len(position))
         used = 0
 
@@ -213,6 +202,25 @@ class SatelliteDebris(Debris):
             return position[which], velocity[which]
 
         return draw
+
+
+def present(
+    history: History, position: FloatArray, velocity: FloatArray, ago: ArrayLike, name: str
+) -> tuple[FloatArray, FloatArray]:
+    """Positions [kpc] and velocities [km/s] (N, 3) now of stars that were somewhere a time ``ago`` [Gyr].
+
+    Raises
+    ------
+    InputError
+        If more than one in a hundred orbits cannot be followed; ``name`` says whose they are. Fewer are left out.
+    """
+    now = history.follow(position, velocity, -np.asarray(ago, dtype=float), 0.0)
+    lost = int(np.count_nonzero(now.stuck))
+    require(
+        lost <= MOST_LOST * len(position),
+        f"debris {name!r}: the orbits of {lost} of {len(position)} stars cannot be followed to the present",
+    )
+    return now.position[~now.stuck], now.velocity[~now.stuck]
 
 
 def make_debris(spec: Any, where: str = "mock.debris") -> tuple[Debris, ...]:
@@ -246,8 +254,7 @@ def make_debris(spec: Any, where: str = "mock.debris") -> tuple[Debris, ...]:
 def contaminate(
     members: Sampler,
     debris: Sequence[Debris],
-    potential: CompositePotential,
-    r_range: tuple[float, float],
+    around: Surroundings,
     rng: np.random.Generator,
     first_origin: int = 1,
 ) -> Sampler:
@@ -263,8 +270,8 @@ def contaminate(
         [Fe/H] or no [alpha/Fe], those of the debris are left out too.
     debris
         What is mixed in.
-    potential, r_range
-        Of the mock; radii in kpc.
+    around
+        The mock's field and radii.
     rng
         Its children, one for the mixing and one for each debris, do the drawing; it is not
         advanced itself.
@@ -273,7 +280,7 @@ def contaminate(
     """
     mixing, *children = rng.spawn(1 + len(debris))
     samplers = [
-        d.sampler(potential, r_range, child) if d.fraction > 0.0 else None
+        d.sampler(around, child) if d.fraction > 0.0 else None
         for d, child in zip(debris, children, strict=True)
     ]
     fractions = np.array([d.fraction for d in debris])

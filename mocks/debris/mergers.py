@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from haloassay.frames import sky_basis
 from haloassay.mocks.chemistry import Abundance
-from haloassay.mocks.debris.debris import LEAST_WITHIN, SatelliteDebris
-from haloassay.mocks.debris.streams import evolve
+from haloassay.mocks.debris.debris import LEAST_WITHIN, SatelliteDebris, present
+from haloassay.mocks.gravity.history import History
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.settings import require
 
@@ -30,7 +30,7 @@ class RadialMerger(SatelliteDebris):
     Parameters
     ----------
     pericentre, apocentre
-        Of the satellite's last orbit [kpc].
+        Of the satellite's last orbit [kpc], in the spherical average of the potential.
     longitude, latitude
         Galactocentric direction [deg] of the pericentre, counted as (x, y, z) are.
     heading
@@ -69,7 +69,7 @@ class RadialMerger(SatelliteDebris):
             require(value > 0.0, f"{name} must be positive (got {value:g})")
         require(self.age <= 14.0, f"age must be at most 14 Gyr (got {self.age:g})")
 
-    def follow(self, potential: CompositePotential, seed: int) -> tuple[FloatArray, FloatArray]:
+    def follow(self, history: History, seed: int) -> tuple[FloatArray, FloatArray]:
         """Present positions [kpc] and velocities [km/s] (size or fewer, 3) of those that stay bound.
 
         Raises
@@ -77,7 +77,7 @@ class RadialMerger(SatelliteDebris):
         InputError
             If hardly any star does.
         """
-        rng = np.random.default_rng(seed)
+        rng, potential = np.random.default_rng(seed), history.potential
         outward, east, north = sky_basis(np.array([self.longitude]), np.array([self.latitude]))[0]
         angle = np.radians(self.heading)
         ahead = np.cos(angle) * east + np.sin(angle) * north
@@ -91,9 +91,7 @@ class RadialMerger(SatelliteDebris):
             f"debris {self.origin.name!r}: only {bound.sum()} of its {self.size} stars are bound;"
             f" sigma ({self.sigma:g} km/s) or radius ({self.radius:g} kpc) is too large",
         )
-        return evolve(
-            position[bound], velocity[bound], np.full(int(bound.sum()), self.age), potential
-        )
+        return present(history, position[bound], velocity[bound], self.age, self.origin.name)
 
 
 def pericentre_speed(potential: CompositePotential, pericentre: float, apocentre: float) -> float:

@@ -1,4 +1,4 @@
-"""Tidal streams by particle spray, and orbits of stars that left a satellite."""
+"""Tidal streams by particle spray."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.constants import GYR_PER_KPC_KMS, G
+from haloassay.constants import G
 from haloassay.mocks.chemistry import Abundance
-from haloassay.mocks.debris.debris import SatelliteDebris
-from haloassay.mocks.gravity.potentials import CompositePotential
+from haloassay.mocks.debris.debris import SatelliteDebris, present
+from haloassay.mocks.debris.surroundings import Surroundings
+from haloassay.mocks.gravity.history import History
+from haloassay.mocks.gravity.potentials import CompositePotential, Plummer
 from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 
-#: Scales of galpy's internal units here: kpc, km/s and the time that follows from them [Gyr].
+#: Scales of galpy's internal units here: kpc and km/s.
 _RO: Final = 8.0
 _VO: Final = 220.0
-_TIME: Final = _RO / _VO * GYR_PER_KPC_KMS
 
 #: Radii [kpc] of the table of the force; potential and force are good to 1e-7 between them.
 _TABLE: Final = (1e-3, 1e4, 1001)
@@ -76,17 +77,18 @@ SAGITTARIUS_ALPHA_FE: Final = Abundance(0.1, 0.1)
 class Stream(SatelliteDebris):
     """Leading and trailing tails of a satellite on its way in the potential of the mock.
 
-    Stars leave near the two Lagrange points with the offsets of galpy's particle spray (Bovy 2015)
-    and move as test particles since; the remnant is not part of it. The potential is spherical and
-    does not move, so a Sagittarius in it precesses and wraps unlike the real one.
+    Stars leave near the two Lagrange points with the offsets of galpy's particle spray (Bovy 2015),
+    whose tidal radius is that of the spherical average of the potential, and move as test particles since, in the
+    field of the mock: with its shape and its LMC, where it has them. The remnant is not part of it.
+    In a mock that is round, a Sagittarius precesses and wraps unlike the real one.
 
     Parameters
     ----------
     progenitor
         A table, or ``"sagittarius"``.
     model
-        Offsets of Fardal et al. (2015), or of Chen et al. (2025), which need the pull of the
-        satellite itself and take six times as long.
+        Offsets of Fardal et al. (2015), or of Chen et al. (2025), which go with the pull of the
+        satellite itself.
     """
 
     kind: ClassVar[str] = "stream"
@@ -103,7 +105,7 @@ class Stream(SatelliteDebris):
             return self.progenitor
         return PROGENITORS[self.progenitor]
 
-    def prepare(self, potential: CompositePotential, r_range: tuple[float, float]) -> None:
+    def prepare(self, around: Surroundings) -> None:
         """Spray the stream; see :meth:`population`.
 
         Raises
@@ -111,37 +113,56 @@ class Stream(SatelliteDebris):
         InputError
             If the progenitor is not bound, or its orbit is nowhere between the radii of the mock.
         """
-        peri, apo = turning_points(potential, *self._start(), self.origin.name)
+        peri, apo = turning_points(around.potential, *self._now, self.origin.name)
+        lo, hi = around.r_range
         require(
-            peri <= r_range[1] and apo >= r_range[0],
+            peri <= hi and apo >= lo,
             f"debris {self.origin.name!r}: its progenitor dissolves between {peri:.3g} and {apo:.3g}"
-            f" kpc, outside the radii of the mock ({r_range[0]:g} to {r_range[1]:g} kpc)",
+            f" kpc, outside the radii of the mock ({lo:g} to {hi:g} kpc)",
         )
-        super().prepare(potential, r_range)
+        super().prepare(around)
 
-    def follow(self, potential: CompositePotential, seed: int) -> tuple[FloatArray, FloatArray]:
-        """Present positions [kpc] and velocities [km/s] (size, 3) of the stars that left."""
+    def follow(self, history: History, seed: int) -> tuple[FloatArray, FloatArray]:
+        """Present positions [kpc] and velocities [km/s] (size, 3) of the stars that left: leading ones first."""
+        name, satellite = self.origin.name, self.satellite
+        turning_points(history.potential, *self._now, name)  # an unbound one has no stream
+        ago = satellite.age * np.random.default_rng(seed).random(self.size)
+        x, v = (np.tile(now, (self.size, 1)) for now in self._now)
+        then = history.follow(x, v, 0.0, -ago)
+        require(not then.stuck.any(), f"debris {name!r}: its progenitor cannot be followed back")
+        with _numpy_seed(seed):
+            position, velocity = self._sprayed(history.potential, then.position, then.velocity)
+        if self.model == "chen24":
+            body = Plummer(satellite.mass, satellite.radius)
+            history = history.with_satellite(*self._now, body, satellite.age)
+        return present(history, position, velocity, ago, name)
+
+    def _sprayed(
+        self, potential: CompositePotential, position: FloatArray, velocity: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Positions [kpc] and velocities [km/s] (N, 3) of stars as they leave a progenitor at (N, 3)."""
         from galpy.df import chen24spraydf, fardal15spraydf
         from galpy.orbit import Orbit
-        from galpy.potential import PlummerPotential
 
-        turning_points(potential, *self._start(), self.origin.name)  # an unbound one has no stream
-        satellite = self.satellite
-        mass = satellite.mass * G / (_RO * _VO**2)
-        pull = PlummerPotential(mass, b=satellite.radius / _RO) if self.model == "chen24" else None
         spray = (chen24spraydf if self.model == "chen24" else fardal15spraydf)(
-            mass,
-            progenitor=Orbit(_to_galpy(*(x[None] for x in self._start()))[0]),
+            self.satellite.mass * G / (_RO * _VO**2),
+            progenitor=Orbit([1.0, 0.0, 1.0, 0.0, 0.0, 0.0]),  # asked for, but its orbit is ours
             pot=galpy_sphere(potential),
-            tdisrupt=satellite.age / _TIME,
-            tail="both",
-            progpot=pull,
         )
-        with _numpy_seed(seed):
-            start, ago = spray.sample(self.size, return_orbit=False, returndt=True, integrate=False)
-        return _integrate(np.asarray(start).T, np.asarray(ago), spray._pot)
+        axes = _orbital_axes(position, velocity)
+        x = np.einsum("nij,nj->ni", axes, position) / _RO
+        v = np.einsum("nij,nj->ni", axes, velocity) / _VO
+        half = len(x) // 2
+        parts = [
+            spray.spray_df(x[tail], v[tail], np.zeros(len(x[tail])), leading=leading)
+            for tail, leading in ((slice(half), True), (slice(half, None), False))
+        ]
+        left = np.concatenate([np.stack(part, axis=1) for part in parts])
+        back = np.einsum("nij,nki->nkj", axes, left.reshape(-1, 2, 3))
+        return _RO * back[:, 0], _VO * back[:, 1]
 
-    def _start(self) -> tuple[FloatArray, FloatArray]:
+    @property
+    def _now(self) -> tuple[FloatArray, FloatArray]:
         return np.array(self.satellite.position), np.array(self.satellite.velocity)
 
 
@@ -196,37 +217,12 @@ def galpy_sphere(potential: CompositePotential) -> Any:
     )
 
 
-def evolve(
-    position: FloatArray, velocity: FloatArray, age: FloatArray, potential: CompositePotential
-) -> tuple[FloatArray, FloatArray]:
-    """Positions [kpc] and velocities [km/s] (N, 3) of stars a time ``age`` (N,) [Gyr] later."""
-    return _integrate(_to_galpy(position, velocity), age / _TIME, galpy_sphere(potential))
-
-
-def _integrate(start: FloatArray, ago: FloatArray, pot: Any) -> tuple[FloatArray, FloatArray]:
-    """Present places of stars that were at ``start`` (N, 6) some time ``ago`` (N,), in galpy's units."""
-    from galpy.orbit import Orbit
-
-    orbits = Orbit(start)
-    orbits.integrate(
-        np.stack([-ago, np.zeros(len(ago))], axis=1), pot, method="dop853_c", progressbar=False
-    )
-    R, v_R, v_T, z, v_z, phi = orbits.orbit[:, -1, :].T
-    cos, sin = np.cos(phi), np.sin(phi)
-    position = np.stack([R * cos, R * sin, z], axis=1)
-    velocity = np.stack([v_R * cos - v_T * sin, v_R * sin + v_T * cos, v_z], axis=1)
-    return _RO * position, _VO * velocity
-
-
-def _to_galpy(position: FloatArray, velocity: FloatArray) -> FloatArray:
-    """(N, 6) cylindrical R, v_R, v_T, z, v_z, phi in galpy's internal units."""
-    x, y, z = position.T / _RO
-    v_x, v_y, v_z = velocity.T / _VO
-    phi = np.arctan2(y, x)
-    cos, sin = np.cos(phi), np.sin(phi)
-    return np.stack(
-        [np.hypot(x, y), v_x * cos + v_y * sin, v_y * cos - v_x * sin, z, v_z, phi], axis=1
-    )
+def _orbital_axes(position: FloatArray, velocity: FloatArray) -> FloatArray:
+    """(N, 3, 3) axes in rows, of orbits at (N, 3): outwards, ahead in the orbital plane, and across it."""
+    outward = position / np.linalg.norm(position, axis=1)[:, None]
+    across = np.cross(position, velocity)
+    across /= np.linalg.norm(across, axis=1)[:, None]
+    return np.stack([outward, np.cross(across, outward), across], axis=1)
 
 
 @contextmanager

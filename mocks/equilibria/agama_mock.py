@@ -73,6 +73,11 @@ class AgamaMock:
         """Name of the population."""
         return (Origin(self.sampling.name),)
 
+    @property
+    def number(self) -> int | None:
+        """No limit: every draw is of new stars."""
+        return None
+
     @cached_property
     def truth(self) -> Truth:
         """What is true of the distribution function, whatever stars are drawn.

@@ -102,6 +102,11 @@ class SchwarzschildMock:
         """Name of the population."""
         return (Origin(self.sampling.name),)
 
+    @property
+    def number(self) -> int | None:
+        """About as many stars as the population has."""
+        return self.settings.size
+
     @cached_property
     def population(self) -> StoredPopulation:
         """All stars that there are, from the cache where they were made before."""

@@ -302,8 +302,7 @@ def relaxed_population(
         _warn(relaxed)
         return StoredPopulation(relaxed.stars, settings.phases, relaxed.stationarity)
 
-    named = {str(origin): plain_content(shape) for origin, shape in sorted(shapes.items())}
-    plain = [content, plain_content(potential), named, plain_content(settings), seed, list(r_range)]
+    plain = [content, *plain_content([potential, shapes, settings]), seed, list(r_range)]
     if pot is not None:
         plain.append([settings.integrator, library().__version__])
     return stored_population(["relaxed", _VERSION, *plain], make)

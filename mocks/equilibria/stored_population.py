@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.cache import cached
-from haloassay.errors import InputError
 from haloassay.mocks.equilibria.stationarity import Stationarity
-from haloassay.mocks.stars import Stars
+from haloassay.mocks.stars import Stars, without_replacement
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,23 +41,15 @@ class StoredPopulation:
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """One realisation: successive calls give further stars, none of them twice.
 
-        The last call may return fewer than asked for; the next one raises InputError.
+        The last call may return fewer than asked for; the next one raises UsedUpError.
         """
-        order = rng.permutation(self.size)
-        taken = 0
-
-        def draw(n: int) -> Stars:
-            nonlocal taken
-            if taken >= self.size:
-                raise InputError(
-                    f"the stored population of {self.size} stars is used up: one realisation asks for more"
-                    " (set mock.population.size higher, or observe fewer stars)"
-                )
-            which = order[taken : taken + n]
-            taken += len(which)
-            return self.stars.select(which)
-
-        return draw
+        draw = without_replacement(
+            self.size,
+            rng,
+            f"the stored population of {self.size} stars is used up: one realisation asks for more"
+            " (set mock.population.size higher, or observe fewer stars)",
+        )
+        return lambda n: self.stars.select(draw(n))
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Everything, as arrays by name."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 #: Range [kpc] and cells of the common grid in ln r.
 R_MIN: Final = 1e-3
@@ -29,9 +30,10 @@ class FieldArrays(NamedTuple):
     ``rotation`` (F, 3, 3): rows are the axes of a body, F bodies. ``radial`` (F, N_CELLS, 6, K):
     quintics of the K functions of ln r that multiply u^i v^j, i + j <= ``degree``, with u and v the
     squared direction cosines to a body's first and third axis. ``discs`` (D, 3): G M, a, b. ``table``
-    (n_r, n_w, 4): see :mod:`haloassay.mocks.gravity.axisymmetric`; may be empty. ``path`` (T, 4, 6): cubics of
-    the position of a moving body and of the frame's acceleration, T steps from ``t0``; may be empty.
-    ``body`` (N_CELLS, 6, 1): its potential.
+    (n_r, n_w, 4): see :mod:`haloassay.mocks.gravity.axisymmetric`; may be empty. Of B moving bodies, ``clock``
+    (B, 2) has the start of the path and the steps in a unit of time, ``steps`` (B, 2) its first and its last
+    row of ``path`` (T, 4, 6), which are cubics of the position and of the frame's acceleration, and ``body``
+    (B, N_CELLS, 6, 1) the potential.
     """
 
     rotation: FloatArray
@@ -40,8 +42,8 @@ class FieldArrays(NamedTuple):
     discs: FloatArray
     table: FloatArray
     thin: float
-    t0: float
-    per_dt: float
+    clock: FloatArray
+    steps: IntArray
     path: FloatArray
     body: FloatArray
 
@@ -191,16 +193,17 @@ def potential_and_acceleration(x, y, z, t, arrays, work):  # type: ignore[no-unt
     if len(arrays.table) > 0:
         p, c_x, c_y, c_z = _table(x, y, z, r, arrays.table, arrays.thin)
         potential, a_x, a_y, a_z = potential + p, a_x + c_x, a_y + c_y, a_z + c_z
-    if len(arrays.path) > 0:
-        place = (t - arrays.t0) * arrays.per_dt
-        i = min(max(int(place), 0), len(arrays.path) - 1)
+    for b in range(len(arrays.clock)):
+        first, last = arrays.steps[b]
+        place = (t - arrays.clock[b, 0]) * arrays.clock[b, 1]
+        i = min(max(int(place), 0), last - first)
         s = place - i
-        c = arrays.path[i]
+        c = arrays.path[first + i]
         d_x = x - (c[0, 0] + s * (c[1, 0] + s * (c[2, 0] + s * c[3, 0])))
         d_y = y - (c[0, 1] + s * (c[1, 1] + s * (c[2, 1] + s * c[3, 1])))
         d_z = z - (c[0, 2] + s * (c[1, 2] + s * (c[2, 2] + s * c[3, 2])))
         d = np.sqrt(d_x * d_x + d_y * d_y + d_z * d_z)
-        p, c_x, c_y, c_z = _monopole(d_x, d_y, d_z, d, arrays.body)
+        p, c_x, c_y, c_z = _monopole(d_x, d_y, d_z, d, arrays.body[b])
         potential += p
         a_x += c_x - (c[0, 3] + s * (c[1, 3] + s * (c[2, 3] + s * c[3, 3])))
         a_y += c_y - (c[0, 4] + s * (c[1, 4] + s * (c[2, 4] + s * c[3, 4])))

@@ -6,14 +6,14 @@ A :class:`Field` is the sum of
   that is spherical (:mod:`haloassay.mocks.gravity.multipole`);
 - Miyamoto-Nagai discs in closed form;
 - a table of what else is axisymmetric (:mod:`haloassay.mocks.gravity.axisymmetric`);
-- where wanted, a :class:`MovingBody` and the acceleration of the frame that goes with it.
+- where wanted, each :class:`MovingBody` and the acceleration of the frame that goes with it.
 
 Positions in kpc, velocities in km/s, accelerations in (km/s)^2/kpc, time in Gyr.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import Any, NamedTuple, Protocol
@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from haloassay.constants import GYR_PER_KPC_KMS, G
 from haloassay.mocks.gravity.axisymmetric import THIN, galpy_parts
-from haloassay.mocks.gravity.field_kernels import FieldArrays, accelerations
+from haloassay.mocks.gravity.field_kernels import N_CELLS, FieldArrays, accelerations
 from haloassay.mocks.gravity.galpy_potential import GalpyMonopole
 from haloassay.mocks.gravity.multipole import (
     Multipoles,
@@ -130,7 +130,7 @@ class Field:
     @property
     def static(self) -> bool:
         """Whether nothing moves."""
-        return len(self.arrays.path) == 0
+        return len(self.arrays.clock) == 0
 
     @property
     def spherical(self) -> bool:
@@ -145,7 +145,7 @@ class Field:
         lo, hi = self.span
         require(
             lo <= min(times) and max(times) <= hi,
-            f"times {min(times):g} to {max(times):g} Gyr leave those that the path of the moving body is known"
+            f"times {min(times):g} to {max(times):g} Gyr leave those that the path of a moving body is known"
             f" for, {lo:g} to {hi:g} Gyr",
         )
 
@@ -155,19 +155,22 @@ class Field:
         return accelerations(x, time / GYR_PER_KPC_KMS, self.arrays)
 
 
-def make_field(potential: CompositePotential, moving: MovingBody | None = None) -> Field:
-    """Field of all components of a potential about one centre, and of a body that moves through it.
+def make_field(potential: CompositePotential, *moving: MovingBody, monopole: bool = False) -> Field:
+    """Field of all components of a potential about one centre, and of bodies that move through it.
 
     Spherical components enter by their enclosed mass, ``mwpotential2014-baryons`` with its disc in
     closed form, triaxial ones by multipoles, ``galpy`` potentials as galpy has them rather than by
-    their monopole.
+    their monopole; with ``monopole``, all of them by their spherical average.
 
     Raises
     ------
     InputError
         If a component has no three-dimensional form here.
     """
-    parts = [_parts(component) for component in potential.components]
+    parts = [
+        _Parts(spherical=(component.enclosed_mass,)) if monopole else _parts(component)
+        for component in potential.components
+    ]
     bodies = [m for p in parts for m in p.multipoles] or [no_multipoles()]
     degree = max(m.degree for m in bodies)
     radial = np.stack([m.cells(degree) for m in bodies])
@@ -184,24 +187,32 @@ def make_field(potential: CompositePotential, moving: MovingBody | None = None) 
         thin=THIN,
         **_moving_arrays(moving),
     )
-    span = (-np.inf, np.inf) if moving is None else (moving.time[0], moving.time[-1])
-    return Field(arrays, (float(span[0]), float(span[1])))
+    start = max((float(body.time[0]) for body in moving), default=-np.inf)
+    end = min((float(body.time[-1]) for body in moving), default=np.inf)
+    require(start < end, "the paths of the moving bodies have no time in common")
+    return Field(arrays, (start, end))
 
 
-def _moving_arrays(moving: MovingBody | None) -> dict[str, Any]:
-    """Cubics of path and frame acceleration in each time step, and the body's potential."""
-    if moving is None:
-        nothing = np.empty((0, 4, 6)), np.empty((0, 6, 1))
-        return {"t0": 0.0, "per_dt": 0.0, "path": nothing[0], "body": nothing[1]}
+def _moving_arrays(moving: Sequence[MovingBody]) -> dict[str, Any]:
+    """Cubics of paths and frame accelerations in each time step, and the bodies' potentials."""
     from scipy.interpolate import CubicSpline
 
-    steps = np.arange(len(moving.time))
-    spline = CubicSpline(steps, np.hstack([moving.position, moving.frame_acceleration]))
+    paths: list[FloatArray] = [np.empty((0, 4, 6))]
+    bodies: list[FloatArray] = [np.empty((0, N_CELLS, 6, 1))]
+    clock: list[tuple[float, float]] = []
+    for body in moving:
+        steps = np.arange(len(body.time))
+        spline = CubicSpline(steps, np.hstack([body.position, body.frame_acceleration]))
+        paths.append(spline.c[::-1].transpose(1, 0, 2))
+        bodies.append(hermite_cells(monopole_nodes(body.profile.enclosed_mass))[None])
+        per_dt = (len(steps) - 1) / float(np.ptp(body.time)) * GYR_PER_KPC_KMS
+        clock.append((float(body.time[0]) / GYR_PER_KPC_KMS, per_dt))
+    ends = np.cumsum([len(path) for path in paths])
     return {
-        "t0": float(moving.time[0]) / GYR_PER_KPC_KMS,
-        "per_dt": (len(steps) - 1) / float(np.ptp(moving.time)) * GYR_PER_KPC_KMS,
-        "path": np.ascontiguousarray(spline.c[::-1].transpose(1, 0, 2)),
-        "body": hermite_cells(monopole_nodes(moving.profile.enclosed_mass)),
+        "clock": np.array(clock, dtype=float).reshape(-1, 2),
+        "steps": np.stack([ends[:-1], ends[1:] - 1], axis=1).astype(np.int64),
+        "path": np.ascontiguousarray(np.concatenate(paths)),
+        "body": np.ascontiguousarray(np.concatenate(bodies)),
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from haloassay.errors import InputError
+from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.integration import TOLERANCE, integrate
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.lmc.trajectory import LMC, rewind
@@ -46,7 +47,7 @@ def lmc_population(
         If the LMC's orbit is none that one can start from (:func:`haloassay.mocks.lmc.trajectory.rewind`), or a
         star cannot be followed.
     """
-    field = rewind(lmc, milky_way).field(milky_way)
+    field = make_field(milky_way, *rewind(lmc, milky_way).bodies)
     orbits = integrate(field, base.position, base.velocity, -lmc.time, 0.0, tolerance, progress)
     if orbits.stuck.any():
         raise InputError(

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from haloassay import profiles
 from haloassay.constants import GYR_PER_KPC_KMS, G
 from haloassay.errors import InputError
-from haloassay.mocks.gravity.fields import Field, MovingBody, make_field
+from haloassay.mocks.gravity.fields import MovingBody, make_field
 from haloassay.mocks.gravity.potentials import H0, OVERDENSITY, CompositePotential
 from haloassay.settings import require
 
@@ -218,6 +218,10 @@ class LMC:
         r_s = self.r_s if self.r_s is not None else (rule or 1.0)
         return TruncatedNFW(self.mass, r_s, self.truncation)
 
+    def enclosed_mass(self, r: ArrayLike) -> FloatArray:
+        """Its own mass [Msun] that is within ``r`` [kpc] of the Milky Way's centre now."""
+        return self.profile.mass_within(r, float(np.linalg.norm(self.position)))
+
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
@@ -246,16 +250,13 @@ class Trajectory:
         """(K, 3) acceleration of the Milky Way's centre [(km/s)^2/kpc]; stars feel the opposite."""
         return -point_pull(self.lmc.profile, self.position)
 
-    def enclosed_mass(self, r: ArrayLike) -> FloatArray:
-        """Mass [Msun] of the LMC itself that is within ``r`` [kpc] of the Milky Way's centre now."""
-        return self.lmc.profile.mass_within(r, float(np.linalg.norm(self.position[-1])))
-
-    def field(self, milky_way: CompositePotential) -> Field:
-        """Field in the Milky Way's frame from the start to now; static where the LMC has no mass."""
+    @property
+    def bodies(self) -> tuple[MovingBody, ...]:
+        """The LMC as it moves through the Milky Way's frame; nothing where it has no mass."""
         if self.lmc.mass == 0.0:
-            return make_field(milky_way)
-        body = MovingBody(self.time, self.position, self.frame_acceleration, self.lmc.profile)
-        return make_field(milky_way, body)
+            return ()
+        path = (self.time, self.position, self.frame_acceleration)
+        return (MovingBody(*path, self.lmc.profile),)
 
 
 def point_pull(body: SphericalMass, offset: FloatArray) -> FloatArray:

@@ -31,7 +31,7 @@ from haloassay.mocks.snapshots.formats import (
 from haloassay.mocks.snapshots.frame import Centre, Frame, Orientation, Tracers, halo_arrays
 from haloassay.mocks.snapshots.gadget import files_of, is_gadget, read_gadget
 from haloassay.mocks.snapshots.mass import ParticleMass
-from haloassay.mocks.stars import Origin, Stars
+from haloassay.mocks.stars import Origin, Stars, without_replacement
 from haloassay.mocks.truth import Truth
 from haloassay.settings import build, require
 
@@ -111,6 +111,11 @@ class Snapshot:
         """Kinds of particles that are stars here."""
         return tuple(Origin(kind) for kind in self.tracers.kinds)
 
+    @property
+    def number(self) -> int | None:
+        """As many stars as there are tracers."""
+        return len(self.stars)
+
     @cached_property
     def _arrays(self) -> Arrays:
         """Tracers about the centre, cumulative masses, and facts; read once and cached by content."""
@@ -154,21 +159,18 @@ class Snapshot:
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Source of tracers from one viewpoint, drawn without replacement.
 
-        The last call may return fewer than asked for; the next one raises InputError.
+        The last call may return fewer than asked for; the next one raises UsedUpError.
         """
         turn = _rotation(self.seen_from, rng)
-        order = rng.permutation(len(self.stars))
-        taken = 0
+        which = without_replacement(
+            len(self.stars),
+            rng,
+            f"mock: all {len(self.stars)} tracers of {self.file} are drawn, and the survey asks for more: lower "
+            "n_stars, widen its cuts, or take more particles as tracers",
+        )
 
         def draw(n: int) -> Stars:
-            nonlocal taken
-            if taken >= len(order):
-                raise InputError(
-                    f"mock: all {len(order)} tracers of {self.file} are drawn, and the survey asks for more: lower "
-                    "n_stars, widen its cuts, or take more particles as tracers"
-                )
-            some = self.stars.select(order[taken : taken + n])
-            taken += len(some)
+            some = self.stars.select(which(n))
             return replace(some, position=some.position @ turn.T, velocity=some.velocity @ turn.T)
 
         return draw

@@ -1,9 +1,10 @@
-"""Columns of a surveyed catalogue, filled batch by batch."""
+"""Columns of surveyed stars, filled batch by batch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,22 +17,45 @@ FloatArray = NDArray[np.float64]
 _ABUNDANCES = {"feh": "[Fe/H]", "alpha_fe": "[alpha/Fe]"}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Columns:
-    """Columns of ``n`` stars; one that is the same number for all takes no memory."""
+    """Columns that grow by rows; one that is the same number for all takes no memory.
 
-    n: int
-    arrays: dict[str, FloatArray] = field(default_factory=dict)
+    Parameters
+    ----------
+    capacity
+        Rows that there is room for; the room doubles where it does not suffice.
+    """
 
-    def put(self, rows: slice, values: Mapping[str, FloatArray | float]) -> None:
-        """Write values, (K,) or one for all stars, of columns that are made when first met."""
+    capacity: int
+    n: int = 0
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    numbers: dict[str, float] = field(default_factory=dict)
+
+    def append(self, n: int, values: Mapping[str, NDArray[Any] | float]) -> None:
+        """Add ``n`` rows: values (n, ...), or one for all rows, of columns that are known from the first call."""
+        rows = slice(self.n, self.n + n)
+        while rows.stop > self.capacity:
+            self._grow(2 * max(self.capacity, 1))
         for name, value in values.items():
             if not isinstance(value, np.ndarray):
-                self.arrays[name] = np.broadcast_to(np.float64(value), self.n)
+                self.numbers[name] = float(value)
                 continue
             if name not in self.arrays:
-                self.arrays[name] = np.empty(self.n)
+                self.arrays[name] = np.empty((self.capacity, *value.shape[1:]), value.dtype)
             self.arrays[name][rows] = value
+        self.n = rows.stop
+
+    def _grow(self, capacity: int) -> None:
+        for name, values in self.arrays.items():
+            self.arrays[name] = np.empty((capacity, *values.shape[1:]), values.dtype)
+            self.arrays[name][: self.n] = values[: self.n]
+        self.capacity = capacity
+
+    def filled(self) -> dict[str, NDArray[Any]]:
+        """All columns, (n, ...)."""
+        same = {name: np.broadcast_to(value, self.n) for name, value in self.numbers.items()}
+        return same | {name: values[: self.n] for name, values in self.arrays.items()}
 
     def known(self) -> dict[str, FloatArray]:
         """All columns, without the abundances that no star has.
@@ -41,9 +65,9 @@ class Columns:
         InputError
             If some of the stars have an abundance, and others have not.
         """
-        left_out = set()
+        left_out, columns = set(), self.filled()
         for name, title in _ABUNDANCES.items():
-            n_missing = int(np.count_nonzero(np.isnan(self.arrays[name])))
+            n_missing = int(np.count_nonzero(np.isnan(columns[name])))
             require(
                 n_missing in (0, self.n),
                 f"survey: {n_missing} of {self.n} stars have no {title}: give it to every "
@@ -51,4 +75,4 @@ class Columns:
             )
             if n_missing:
                 left_out |= {name, f"{name}_err"}
-        return {name: values for name, values in self.arrays.items() if name not in left_out}
+        return {name: values for name, values in columns.items() if name not in left_out}

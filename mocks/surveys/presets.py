@@ -6,7 +6,13 @@ stated. ``benchmarks/surveys.py`` compares the catalogues of each with what its 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from typing import Any, Final
+
+from haloassay.errors import InputError
+from haloassay.frames import SUNS
+from haloassay.settings import unknown
 
 #: Stars on the giant branch, r band: M.
 _K_GIANTS: Final = {"kind": "power-law", "slope": 0.32, "m_min": -3.0, "m_max": 2.0}
@@ -19,6 +25,9 @@ _PM_CORRELATION: Final = 0.26
 
 #: Errors of SEGUE's line-of-sight velocities [km/s], g band: F.
 _SEGUE_VLOS: Final = {"magnitudes": [18.0, 20.0], "errors": [4.0, 15.0]}
+
+#: Settings that are tables.
+_TABLES: Final = ("sun", "footprint", "completeness", "luminosity")
 
 #: Settings that a preset puts in place of those of a perfect survey.
 PRESETS: Final[dict[str, dict[str, Any]]] = {
@@ -162,3 +171,51 @@ PRESETS: Final[dict[str, dict[str, Any]]] = {
         "alpha_fe_error": 0.05,  # choice
     },
 }
+
+
+def resolve(
+    spec: Mapping[str, Any], known: Collection[str], where: str = "survey"
+) -> dict[str, Any]:
+    """All settings that ``spec`` stands for: those of its preset, overridden by its own, which are ``known``.
+
+    Within a table (footprint, completeness, luminosity, sun) single settings are overridden too, unless the
+    ``kind`` differs. A Sun is returned as a table.
+
+    Raises
+    ------
+    InputError
+        If a preset, a setting or a Sun is unknown, or a table is none; ``where`` names the place.
+    """
+    preset = spec.get("preset", "perfect")
+    if not isinstance(preset, str) or preset not in PRESETS:
+        raise unknown("preset", preset, PRESETS, where)
+    allowed = {"preset", *known}
+    settings = _with_sun(PRESETS[preset], where)
+    for name, value in _with_sun(spec, where).items():
+        if name not in allowed:
+            raise unknown("setting", name, allowed, where)
+        settings[name] = _override(settings.get(name), value)
+        if name in _TABLES and not isinstance(value, Mapping):
+            raise InputError(f"{where}.{name}: expected a table (got {value!r})")
+    settings.pop("preset", None)
+    return settings
+
+
+def _with_sun(spec: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """``spec`` with a named Sun written out, so that single settings of it can be overridden."""
+    settings = dict(spec)
+    name = settings.get("sun")
+    if isinstance(name, str):
+        if name not in SUNS:
+            raise unknown("sun", name, SUNS, f"{where}.sun")
+        settings["sun"] = asdict(SUNS[name])
+    return settings
+
+
+def _override(base: Any, value: Any) -> Any:
+    """``value``, with the settings of the table ``base`` that it leaves as they are."""
+    if not (isinstance(base, Mapping) and isinstance(value, Mapping)):
+        return value
+    if value.get("kind", base.get("kind")) != base.get("kind"):
+        return value
+    return {**base, **value}

@@ -61,10 +61,15 @@ class Tally:
 
     def require_hope(self, kept: int, wanted: int, drawn: int) -> None:
         """Raise :class:`InputError`, naming the cut that most fail, where next to none are kept."""
-        if drawn < _HOPELESS_DRAWN or kept >= min(wanted, _HOPELESS_FRACTION * drawn):
-            return
+        if drawn >= _HOPELESS_DRAWN and kept < min(wanted, _HOPELESS_FRACTION * drawn):
+            raise self.too_few(kept, drawn)
+
+    def too_few(self, kept: int, drawn: int) -> InputError:
+        """Error that names the cut that most stars fail."""
+        if not self.passed:
+            return InputError(f"survey: the mock has no stars ({drawn} drawn)")
         worst = min(self.passed, key=lambda cut: self.passed[cut] / max(self.offered[cut], 1))
-        raise InputError(
+        return InputError(
             f"survey: only {kept} of {drawn} true stars pass the cuts; the one that leaves fewest "
             f"is {worst}, which {self.passed[worst]} of {self.offered[worst]} pass: widen it, or "
             "survey a mock with stars there"

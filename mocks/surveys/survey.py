@@ -7,16 +7,17 @@ magnitude is that of the true distance.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Final, Protocol
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.catalogue import Catalogue
-from haloassay.errors import InputError
-from haloassay.frames import SUNS, Sun, galactocentric_to_heliocentric
+from haloassay.errors import InputError, UsedUpError
+from haloassay.frames import Sun, galactocentric_to_heliocentric
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.surveys.columns import Columns
 from haloassay.mocks.surveys.completeness import Completeness
@@ -37,7 +38,7 @@ from haloassay.mocks.surveys.measurement import (
     observed_distance,
     proper_motion_errors,
 )
-from haloassay.mocks.surveys.presets import PRESETS
+from haloassay.mocks.surveys.presets import resolve
 from haloassay.mocks.surveys.selection import Tally, View, cuts, errors_within
 from haloassay.settings import build, require, unknown
 
@@ -52,8 +53,12 @@ _LARGEST_BATCH: Final = 2**18
 class Population(Protocol):
     """Anything that true stars can be drawn from."""
 
+    @property
+    def number(self) -> int | None:
+        """Stars that there are for one realisation, about; None where there are always further ones."""
+
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
-        """Return what draws a number of stars; successive calls give further ones."""
+        """Return what draws a number of stars; successive calls give further ones, or raise UsedUpError."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +87,8 @@ class Survey:
     Parameters
     ----------
     n_stars
-        Number of surveyed stars.
+        Number of surveyed stars; or ``"all"`` that pass the cuts, of a mock that has only so many: a simulation, or
+        a stored population.
     sun
         Where the observer is, and moves.
     footprint
@@ -147,7 +153,7 @@ class Survey:
         If a setting is out of range.
     """
 
-    n_stars: int = 10000
+    n_stars: int | Literal["all"] = 10000
     sun: Sun = field(default_factory=Sun)
     footprint: Footprint = field(default_factory=Footprint)
     completeness: Completeness = field(default_factory=Completeness)
@@ -179,7 +185,8 @@ class Survey:
     vlos_error_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        require(self.n_stars >= 1, f"n_stars must be at least 1 (got {self.n_stars})")
+        some = self.n_stars == "all" or self.n_stars >= 1
+        require(some, f"n_stars must be at least 1, or 'all' (got {self.n_stars})")
         bright, faint = self.magnitude_limits
         require(
             bright < faint,
@@ -246,7 +253,7 @@ class Survey:
         population_rng: np.random.Generator,
         survey_rng: np.random.Generator,
     ) -> Observation:
-        """Observe stars of ``mock`` until ``n_stars`` have passed all cuts.
+        """Observe stars of ``mock`` until ``n_stars`` have passed all cuts, or all stars have been looked at.
 
         Parameters
         ----------
@@ -260,33 +267,52 @@ class Survey:
         ------
         InputError
             If next to no star passes; the message names the cut that leaves fewest. If the stars
-            have no [Fe/H] and a setting needs it, or only some have an abundance.
+            have no [Fe/H] and a setting needs it, or only some have an abundance. If the mock has fewer stars.
         """
-        n = self.n_stars
-        surveyed = Stars.of(np.empty((n, 3)), np.empty((n, 3)))
-        columns = Columns(n)
-        tally = Tally()
+        self.require_stars(mock.number)
+        wanted = sys.maxsize if self.n_stars == "all" else self.n_stars
+        room = _FIRST_BATCH if self.n_stars == "all" else self.n_stars
+        surveyed, columns, tally = Columns(room), Columns(room), Tally()
         draw = mock.sampler(population_rng)
         (further,) = survey_rng.spawn(1)
         shared = further.standard_normal(len(FEH_BINS) + 1)
-        drawn = kept = batch = 0
-        while kept < n:
+        drawn = batch = 0
+        while columns.n < wanted:
             batch = min(2 * batch or _FIRST_BATCH, _LARGEST_BATCH)
-            stars = draw(batch)
+            try:
+                stars = draw(batch)
+            except UsedUpError:
+                if self.n_stars == "all":
+                    break
+                raise
             drawn += len(stars)
             deviates = _deviates(
                 self, stars, Deviates.draw(len(stars), survey_rng, further), shared
             )
-            seen = _look(self, stars, deviates, n - kept, tally)
-            some, values = _observed(self, seen, n - kept, tally)
-            rows = slice(kept, kept + len(some))
-            for f in fields(Stars):
-                getattr(surveyed, f.name)[rows] = getattr(some, f.name)
-            columns.put(rows, values)
-            kept = rows.stop
-            tally.require_hope(kept, n, drawn)
+            seen = _look(self, stars, deviates, wanted - columns.n, tally)
+            some, values = _observed(self, seen, wanted - columns.n, tally)
+            surveyed.append(len(some), {f.name: getattr(some, f.name) for f in fields(Stars)})
+            columns.append(len(some), values)
+            tally.require_hope(columns.n, wanted, drawn)
+        if columns.n == 0:
+            raise tally.too_few(0, drawn)
         catalogue = Catalogue(columns.known(), self.sun, "mock catalogue")
-        return Observation(catalogue, surveyed, drawn)
+        return Observation(catalogue, Stars(**surveyed.filled()), drawn)
+
+    def require_stars(self, number: int | None) -> None:
+        """Raise :class:`InputError` where a mock's ``number`` of stars is too low, or has no end and all are wanted."""
+        if self.n_stars == "all":
+            require(
+                number is not None,
+                "survey.n_stars = 'all' needs a mock that has only so many stars: a snapshot, or a population (with"
+                " shape, lmc or population)",
+            )
+        elif number is not None:
+            require(
+                self.n_stars <= number,
+                f"survey.n_stars: {self.n_stars} stars are asked for, and the mock has {number}: lower n_stars,"
+                " or make the mock larger (mock.population.size; more particles as tracers)",
+            )
 
 
 #: Settings that are sizes of errors.
@@ -426,7 +452,7 @@ def make_survey(spec: Any, where: str = "survey") -> Survey:
     """
     if not isinstance(spec, Mapping):
         raise InputError(f"{where}: expected a table of survey settings (got {spec!r})")
-    settings = resolve(spec, where)
+    settings = resolve(spec, {f.name for f in fields(Survey)}, where)
     parts: dict[str, Any] = {}
     tables = (("sun", Sun), ("footprint", Footprint), ("completeness", Completeness))
     for name, kind in tables:
@@ -436,48 +462,3 @@ def make_survey(spec: Any, where: str = "survey") -> Survey:
         parts["luminosity"] = make_luminosity(settings.pop("luminosity"), f"{where}.luminosity")
     survey = build(Survey, settings, where)
     return replace(survey, **parts)
-
-
-def resolve(spec: Mapping[str, Any], where: str = "survey") -> dict[str, Any]:
-    """All settings that ``spec`` stands for: those of its preset, overridden by its own.
-
-    Within a table (footprint, completeness, luminosity, sun) single settings are overridden too, unless the
-    ``kind`` differs. A Sun is returned as a table.
-    """
-    preset = spec.get("preset", "perfect")
-    if not isinstance(preset, str) or preset not in PRESETS:
-        raise unknown("preset", preset, PRESETS, where)
-    allowed = {"preset", *(f.name for f in fields(Survey))}
-    settings = _with_sun(PRESETS[preset], where)
-    for name, value in _with_sun(spec, where).items():
-        if name not in allowed:
-            raise unknown("setting", name, allowed, where)
-        settings[name] = _override(settings.get(name), value)
-        if name in _TABLES and not isinstance(value, Mapping):
-            raise InputError(f"{where}.{name}: expected a table (got {value!r})")
-    settings.pop("preset", None)
-    return settings
-
-
-#: Settings that are tables.
-_TABLES: Final = ("sun", "footprint", "completeness", "luminosity")
-
-
-def _with_sun(spec: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """``spec`` with a named Sun written out, so that single settings of it can be overridden."""
-    settings = dict(spec)
-    name = settings.get("sun")
-    if isinstance(name, str):
-        if name not in SUNS:
-            raise unknown("sun", name, SUNS, f"{where}.sun")
-        settings["sun"] = asdict(SUNS[name])
-    return settings
-
-
-def _override(base: Any, value: Any) -> Any:
-    """``value``, with the settings of the table ``base`` that it leaves as they are."""
-    if not (isinstance(base, Mapping) and isinstance(value, Mapping)):
-        return value
-    if value.get("kind", base.get("kind")) != base.get("kind"):
-        return value
-    return {**base, **value}

@@ -350,6 +350,8 @@ MOCK = {
     "truth is a folder": (["--out", "m.csv", "--truth", "."], ["is a folder"]),
     "one file for both": (["--out", "m.csv", "--truth", "m.csv"], ["m.csv"]),
     "no stars": (["--out", "m.csv", "-n", "0"], ["n_stars"]),
+    "some stars": (["--out", "m.csv", "-n", "some"], ["'some' is not a valid integer"]),
+    "all stars, without end": (["--out", "m.csv", "-n", "all"], ["n_stars = 'all'", "snapshot"]),
     "realization before the first": (["--out", "m.csv", "--realization", "-1"], ["realization"]),
     "negative seed": (["--out", "m.csv", "--seed", "-1"], ["seed"]),
 }
@@ -388,6 +390,25 @@ def test_no_equilibrium_is_found_before_anything_is_written(call, tmp_path):
     path = tmp_path / "impossible.toml"
     path.write_text(IMPOSSIBLE.replace("BETA", "0.5"))
     words = [str(path), "no equilibrium", "kpc"]
+    refused(call, tmp_path, "run", path, "--out", tmp_path / "out", words=words)
+    refused(call, tmp_path, "mock", path, "--out", tmp_path / "m.csv", words=words)
+
+
+def test_all_stars_of_a_mock_without_end(call, tmp_path):
+    path = tmp_path / "endless.toml"
+    spec = IMPOSSIBLE.replace("BETA", "-0.5").replace("n_stars = 10", "")
+    path.write_text(spec + '\n[matrix]\nfactors."survey.n_stars" = [10, "all"]\n')
+    words = [str(path), "survey.n_stars=all", "only so many stars"]
+    refused(call, tmp_path, "run", path, "--out", tmp_path / "out", words=words)
+
+
+def test_more_stars_than_a_population_has_are_refused_before_it_is_made(call, tmp_path):
+    path = tmp_path / "few.toml"
+    spec = IMPOSSIBLE.replace("BETA", "-0.5").replace("n_stars = 10", "n_stars = 2001")
+    path.write_text(
+        spec.replace("[survey]", "population = { size = 2000, time = 1.0 }\n\n[survey]")
+    )
+    words = [str(path), "2001 stars are asked for", "has 2000", "mock.population.size"]
     refused(call, tmp_path, "run", path, "--out", tmp_path / "out", words=words)
     refused(call, tmp_path, "mock", path, "--out", tmp_path / "m.csv", words=words)
 

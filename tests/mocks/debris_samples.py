@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from haloassay.frames import spherical_velocity
 from haloassay.mocks.debris.debris import make_debris
+from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
 from haloassay.mocks.stars import Stars
 
@@ -18,6 +19,8 @@ POTENTIAL = make_potential(
     [{"kind": "nfw", "m200": 0.8e12, "c": 15.0}, {"kind": "mwpotential2014-baryons"}]
 )
 R_RANGE = (2.0, 250.0)
+AROUND = Surroundings(POTENTIAL, R_RANGE)
+HISTORY = AROUND.history
 SATELLITES = ("stream", "shells", "gse")
 
 
@@ -28,7 +31,7 @@ def one(kind: str, fraction: float = 0.1, **spec: Any) -> Any:
 
 
 def drawn(kind: str, n: int = 1000, seed: int = 1, **spec: Any) -> Stars:
-    return one(kind, **spec).sampler(POTENTIAL, R_RANGE, np.random.default_rng(seed))(n)
+    return one(kind, **spec).sampler(AROUND, np.random.default_rng(seed))(n)
 
 
 def energy(stars: Stars, potential: CompositePotential = POTENTIAL) -> FloatArray:

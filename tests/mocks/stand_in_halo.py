@@ -9,6 +9,8 @@ from haloassay.mocks.surveys.survey import make_survey
 class Halo:
     """Isotropic stars of a sharply broken power-law density, 100 km/s in each direction."""
 
+    number = None
+
     def __init__(self, inner=-2.8, outer=-4.6, r_break=17.0, r_min=1.0, r_max=200.0):
         # mass inside r of r^slope r^2, piecewise
         a, b = inner + 3.0, outer + 3.0

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from debris_samples import POTENTIAL, R_RANGE, components, one
+from debris_samples import AROUND, POTENTIAL, R_RANGE, components, one
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +14,9 @@ from haloassay.errors import InputError
 from haloassay.mocks import make_mock
 from haloassay.mocks.debris.contaminated import ContaminatedMock
 from haloassay.mocks.debris.debris import KINDS, Debris, contaminate, make_debris
+from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.potentials import make_potential
+from haloassay.mocks.moment_map import octants
 from haloassay.mocks.stars import Stars
 
 
@@ -29,8 +31,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_gives_as_many_stars_as_asked_where_the_mock_has_them(kind: str) -> None:
     debris: Debris = one(kind)
-    debris.prepare(POTENTIAL, R_RANGE)
-    draw = debris.sampler(POTENTIAL, R_RANGE, np.random.default_rng(3))
+    debris.prepare(AROUND)
+    draw = debris.sampler(AROUND, np.random.default_rng(3))
     first, second = draw(500), draw(400)
     assert (len(first), len(second), len(draw(0))) == (500, 400, 0)
     for stars in (first, second):
@@ -40,7 +42,7 @@ def test_every_kind_gives_as_many_stars_as_asked_where_the_mock_has_them(kind: s
             assert abundance.mean() == pytest.approx(
                 wanted.mean, abs=4.0 * float(wanted.sigma) / np.sqrt(len(stars))
             )
-    again = debris.sampler(POTENTIAL, R_RANGE, np.random.default_rng(3))(500)
+    again = debris.sampler(AROUND, np.random.default_rng(3))(500)
     np.testing.assert_array_equal(again.velocity, first.velocity)
     assert len(np.unique(np.concatenate([first.position, second.position]), axis=0)) == 900
 
@@ -75,7 +77,7 @@ THREE: list[dict[str, Any]] = [
 
 def test_fractions_are_those_asked_for_and_counts_are_multinomial() -> None:
     draw = contaminate(
-        smooth(2), make_debris(THREE), POTENTIAL, R_RANGE, np.random.default_rng(2), first_origin=2
+        smooth(2), make_debris(THREE), AROUND, np.random.default_rng(2), first_origin=2
     )
     calls, n = 200, 500
     counts = np.array([np.bincount(draw(n).origin, minlength=5) for _ in range(calls)])
@@ -86,7 +88,7 @@ def test_fractions_are_those_asked_for_and_counts_are_multinomial() -> None:
 
 
 def test_stars_come_in_no_order() -> None:
-    draw = contaminate(smooth(), make_debris(THREE), POTENTIAL, R_RANGE, np.random.default_rng(2))
+    draw = contaminate(smooth(), make_debris(THREE), AROUND, np.random.default_rng(2))
     origin = draw(20_000).origin
     place = np.arange(len(origin)) / len(origin)
     for k, fraction in enumerate((0.74, 0.2, 0.01, 0.05)):
@@ -98,7 +100,7 @@ def test_stars_come_in_no_order() -> None:
 
 
 def test_debris_has_no_abundance_that_the_halo_has_not() -> None:
-    draw = contaminate(smooth(), make_debris(THREE), POTENTIAL, R_RANGE, np.random.default_rng(2))
+    draw = contaminate(smooth(), make_debris(THREE), AROUND, np.random.default_rng(2))
     stars = draw(1000)
     assert np.isfinite(stars.feh).all()
     assert np.isnan(stars.alpha_fe).all()
@@ -114,7 +116,7 @@ def test_debris_has_no_abundance_that_the_halo_has_not() -> None:
 def test_any_fractions_give_the_number_asked_for(fractions: list[float], n: int, seed: int) -> None:
     spec = [{"kind": "blunders", "fraction": f, "name": str(k)} for k, f in enumerate(fractions)]
     rng = np.random.default_rng(seed)
-    stars = contaminate(smooth(), make_debris(spec), POTENTIAL, R_RANGE, rng)(n)
+    stars = contaminate(smooth(), make_debris(spec), AROUND, rng)(n)
     assert len(stars) == n
     assert set(stars.origin) <= {0, *(k + 1 for k, f in enumerate(fractions) if f > 0.0)}
 
@@ -133,7 +135,7 @@ def contaminated(spec: list[dict[str, Any]]) -> ContaminatedMock:
         }
     )
     potential = make_potential({"kind": "nfw", "m200": 1e12, "c": 12.0})
-    return ContaminatedMock(halo, make_debris(spec), potential, (4.0, 200.0))
+    return ContaminatedMock(halo, make_debris(spec), Surroundings(potential, (4.0, 200.0)))
 
 
 def test_truth_is_of_the_members_alone() -> None:
@@ -176,6 +178,63 @@ def test_debris_without_a_share_leaves_the_stars_of_the_mock_as_they_are() -> No
 def test_truth_of_a_mock_with_contaminants_only_is_the_mocks_own() -> None:
     mock = contaminated([{"kind": "thick-disc", "fraction": 0.2}, {"kind": "gse", "fraction": 0.0}])
     assert mock.truth is mock.mock.truth
+
+
+TRIAXIAL = {
+    "kind": "equilibrium",
+    "potential": {"kind": "triaxial-nfw", "m200": 1e12, "c": 12.0, "axis_ratios": [0.8, 0.6]},
+    "density": {"kind": "broken-power-law", "slopes": [-2.5, -4.0], "breaks": [20.0]},
+    "beta": {"kind": "constant", "beta": 0.3},
+    "r_range": [5.0, 80.0],
+    "population": {"size": 20_000, "time": 1.0, "drift_time": 0.2},
+}
+
+
+def test_debris_moves_in_the_field_that_the_mocks_own_stars_move_in() -> None:
+    debris = [{"kind": "gse", "fraction": 0.2, "size": 500}]
+    round_ = {k: v for k, v in TRIAXIAL.items() if k != "population"}
+    for spec, monopole, lmc in (
+        (round_, True, None),
+        (TRIAXIAL, False, None),
+        ({**round_, "shape": {"axis_ratios": [0.8, 0.7]}}, False, None),
+        ({**round_, "lmc": {"mass": 1e11}}, False, 1e11),
+    ):
+        around = make_mock({**spec, "debris": debris}).around  # type: ignore[attr-defined]
+        assert around.monopole is monopole
+        assert (around.lmc.mass if around.lmc else None) == lmc
+
+
+@pytest.mark.parametrize("painted", [None, {"mu_dipole": -80.0, "apex_b": -60.0, "v_travel": 40.0}])
+def test_truth_over_the_sky_has_the_member_debris_in_it(painted: dict[str, Any] | None) -> None:
+    """Halo and debris drawn and observed in a part of the sky have the moments that are stated for it."""
+    spec = {**TRIAXIAL, "debris": [{"kind": "gse", "fraction": 0.3, "size": 20_000, "age": 1.0}]}
+    mock = make_mock(spec | ({} if painted is None else {"painted": painted}))
+    stars = mock.sample(20_000, np.random.default_rng(5))
+    bare = mock.mock.truth  # type: ignore[attr-defined]
+    seen = 0
+    for octant in range(8):
+        part = stars.select(
+            (octants(stars.position) == octant) & (stars.r > 8.0) & (stars.r < 30.0)
+        )
+        v = components(part)
+        for k, name in enumerate(("r", "theta", "phi")):
+            error = v[:, k].std() / np.sqrt(len(part))
+            true = mock.truth.local_value(f"mean_v_{name}", part)
+            # as many stars again tell the truth
+            assert v[:, k].mean() == pytest.approx(true, abs=4.0 * np.sqrt(2.0) * error)
+            seen += abs(true - bare.local_value(f"mean_v_{name}", part)) > 4.0 * error
+    assert seen > 0
+
+
+def test_member_debris_leaves_the_field_of_the_halo_undetermined() -> None:
+    """A dipole of all members is not defined by debris that is not all over the sky; not a zero, which looks fine."""
+    debris = {"kind": "gse", "fraction": 0.2, "size": 500}
+    for member in (True, False):
+        truth = contaminated([{**debris, "member": member}]).truth
+        for quantity in ("mu_dipole", "mu_compr", "v_travel"):
+            value = truth.value(quantity, 30.0)
+            assert np.isnan(value) if member else value == 0.0
+        assert truth.to_dict([30.0])["mu_dipole"] == [None] if member else True
 
 
 # Refusals
@@ -248,5 +307,5 @@ def test_debris_that_cannot_be_is_refused(
     kind: str, spec: dict[str, Any], r_range: tuple[float, float], message: str
 ) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        one(kind, **spec).prepare(POTENTIAL, r_range)
+        one(kind, **spec).prepare(Surroundings(POTENTIAL, r_range))
     assert str(caught.value).startswith(f"debris '{kind}'")

@@ -190,7 +190,7 @@ class TestOrbit:
 
     def test_a_massless_cloud_moves_nothing(self, milky_way: CompositePotential) -> None:
         orbit = rewind(LMC(0.0), milky_way)
-        assert orbit.field(milky_way).static
+        assert orbit.bodies == ()
         assert np.all(orbit.frame_velocity == 0.0)
         assert np.all(orbit.frame_acceleration == 0.0)
 
@@ -463,7 +463,7 @@ class TestTruth:
 
     def test_the_milky_ways_mass_is_its_own(self, trajectory: Trajectory) -> None:
         r = np.array([20.0, 60.0, 500.0])
-        inside = trajectory.enclosed_mass(r)
+        inside = trajectory.lmc.enclosed_mass(r)
         assert 0.0 < inside[0] < 0.03 * 1.5e11
         assert inside[1] > 0.4 * 1.5e11
         assert inside[2] == pytest.approx(1.5e11, rel=1e-6)

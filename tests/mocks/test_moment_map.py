@@ -57,6 +57,18 @@ def test_a_small_population_has_a_coarse_map_and_empty_cells_take_the_shell(star
     assert told["n_stars"][empty][pixel] < 2
 
 
+def test_more_stars_are_as_if_they_had_been_there_from_the_start(stars: Stars) -> None:
+    """Each counted three times, like a sample that holds three of it."""
+    some, more = stars.select(slice(50_000)), stars.select(slice(50_000, 60_000))
+    together = MomentMap.of(Stars.concatenate([some, more, more, more]), EDGES)
+    mixed = MomentMap.of(some, EDGES).with_more(more, 3.0)
+    assert mixed.nside == together.nside
+    for name in ("pixels", "octants"):
+        for field in ("number", "first", "second"):
+            ours, theirs = (getattr(getattr(m, name), field) for m in (mixed, together))
+            np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
 def test_turning_the_sky_turns_the_map(stars: Stars) -> None:
     mirrored = Stars.of(stars.position * [1, 1, -1], stars.velocity * [1, 1, -1])
     up, down = MomentMap.of(stars, EDGES), MomentMap.of(mirrored, EDGES)

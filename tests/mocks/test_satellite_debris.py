@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from debris_samples import (
+    AROUND,
+    HISTORY,
     POTENTIAL,
     R_RANGE,
     angular_momentum,
@@ -27,9 +29,14 @@ from haloassay.frames import (
     galactocentric_to_heliocentric,
     sky_basis,
 )
+from haloassay.mocks.debris.debris import present
 from haloassay.mocks.debris.mergers import RadialMerger, pericentre_speed
-from haloassay.mocks.debris.streams import PROGENITORS, Stream, evolve, turning_points
-from haloassay.mocks.gravity.potentials import make_potential
+from haloassay.mocks.debris.streams import PROGENITORS, Stream, turning_points
+from haloassay.mocks.debris.surroundings import Surroundings
+from haloassay.mocks.gravity.fields import make_field
+from haloassay.mocks.gravity.history import History
+from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
+from haloassay.mocks.lmc.trajectory import LMC
 from haloassay.mocks.stars import Stars
 
 FloatArray = NDArray[np.float64]
@@ -46,25 +53,35 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
 # Streams
 
 
-def own_stream_of_galpy(n: int) -> tuple[Stars, Stars]:
-    """Leading and trailing tail by galpy alone: its own NFW, units and integration of the stars."""
-    from astropy import units
-    from galpy.df import fardal15spraydf
-    from galpy.orbit import Orbit
-    from galpy.potential import NFWPotential
+HALO = make_potential({"kind": "nfw", "m200": 1.2e12, "c": 12.0})
 
-    mass, r_s = make_potential({"kind": "nfw", "m200": 1.2e12, "c": 12.0}).components[0].scales  # type: ignore[attr-defined]
+
+def own_stream_of_galpy(n: int, model: str, potential: CompositePotential) -> tuple[Stars, Stars]:
+    """Leading and trailing tail by galpy alone: its own potentials, units, and integration of the stars."""
+    from astropy import units
+    from galpy import df
+    from galpy.orbit import Orbit
+    from galpy.potential import MWPotential2014, NFWPotential, PlummerPotential
+
+    mass, r_s = potential.components[0].scales  # type: ignore[attr-defined]
+    galaxy = NFWPotential(amp=mass * units.Msun, a=r_s * units.kpc, ro=8.0, vo=220.0)
+    if potential is not HALO:
+        bulge, disc, _ = MWPotential2014
+        galaxy = bulge + disc + galaxy
     satellite = PROGENITORS["sagittarius"]
     x, y, z = np.array(satellite.position) * units.kpc
     vx, vy, vz = np.array(satellite.velocity) * units.km / units.s
     R, phi = np.hypot(x, y), np.arctan2(y, x)
     at = [R, (x * vx + y * vy) / R, (x * vy - y * vx) / R, z, vz, phi]
-    spray = fardal15spraydf(
-        satellite.mass * units.Msun,
+    mass, scale = satellite.mass * units.Msun, satellite.radius * units.kpc
+    pull = PlummerPotential(amp=mass, b=scale, ro=8.0, vo=220.0) if model == "chen24" else None
+    spray = getattr(df, f"{model}spraydf")(
+        mass,
         progenitor=Orbit(at, ro=8.0, vo=220.0),
-        pot=NFWPotential(amp=mass * units.Msun, a=r_s * units.kpc, ro=8.0, vo=220.0),
+        pot=galaxy,
         tdisrupt=satellite.age * units.Gyr,
         tail="both",
+        progpot=pull,
     )
     np.random.seed(5)  # noqa: NPY002
     orbits = spray.sample(n)
@@ -76,20 +93,26 @@ def own_stream_of_galpy(n: int) -> tuple[Stars, Stars]:
     return stars.select(slice(n // 2)), stars.select(slice(n // 2, n))
 
 
-def test_stream_is_the_one_that_galpy_makes_by_itself() -> None:
-    potential = make_potential({"kind": "nfw", "m200": 1.2e12, "c": 12.0})
-    debris: Stream = one("stream", size=2000)
-    position, velocity = debris.follow(potential, seed=2)
+@pytest.mark.parametrize(
+    ("model", "potential"), [("fardal15", HALO), ("chen24", HALO), ("fardal15", POTENTIAL)]
+)
+def test_stream_is_the_one_that_galpy_makes_by_itself(
+    model: str, potential: CompositePotential
+) -> None:
+    """In a sphere, with and without the satellite's own pull, and in a disc, which turns the orbital plane."""
+    debris: Stream = one("stream", size=2000, model=model)
+    position, velocity = debris.follow(History(potential), seed=2)
     halves = (slice(1000), slice(1000, 2000))
     tails = [Stars.of(position[half], velocity[half]) for half in halves]
-    n = 240
-    for tail, galpy_tail in zip(tails, own_stream_of_galpy(n), strict=True):
+    n, field = 240, make_field(potential)
+    for tail, galpy_tail in zip(tails, own_stream_of_galpy(n, model, potential), strict=True):
         for quantity in (
-            energy,
-            lambda s, _: s.r,
-            lambda s, _: np.linalg.norm(angular_momentum(s), axis=1),
+            lambda s: field.energy(s.position, s.velocity),
+            lambda s: s.r,
+            lambda s: np.linalg.norm(angular_momentum(s), axis=1),
+            *(lambda s, k=k: angular_momentum(s)[:, k] for k in range(3)),
         ):
-            ours, theirs = quantity(tail, potential), quantity(galpy_tail, potential)
+            ours, theirs = quantity(tail), quantity(galpy_tail)
             noise = np.sqrt(theirs.var() * (2.0 / n + 1.0 / 1000.0))
             assert abs(ours.mean() - theirs.mean()) < 4.0 * noise
             assert ours.std() == pytest.approx(theirs.std(), rel=4.0 * np.sqrt(3.0 / n))
@@ -97,14 +120,14 @@ def test_stream_is_the_one_that_galpy_makes_by_itself() -> None:
 
 def test_stream_lies_about_its_progenitor_in_energy_and_angular_momentum() -> None:
     debris: Stream = one("stream", size=2000)
-    progenitor = Stars.of(*(x[None] for x in debris._start()))
-    position, velocity = debris.follow(POTENTIAL, seed=2)
+    progenitor = Stars.of(*(x[None] for x in debris._now))
+    position, velocity = debris.follow(HISTORY, seed=2)
     stars = Stars.of(position, velocity)
     offset = energy(stars) - energy(progenitor)
     # leading stars are more bound, trailing ones less; the scale is that of the tidal radius
     assert np.mean(offset[:1000] < 0.0) > 0.97
     assert np.mean(offset[1000:] > 0.0) > 0.97
-    peri, _ = turning_points(POTENTIAL, *debris._start(), "stream")
+    peri, _ = turning_points(POTENTIAL, *debris._now, "stream")
     enclosed = float(POTENTIAL.enclosed_mass(peri))
     r_tide = peri * (debris.satellite.mass / (2.0 * enclosed)) ** (1.0 / 3.0)
     scale = r_tide * G * enclosed / peri**2
@@ -148,7 +171,7 @@ def test_sagittarius_stream_lies_in_its_plane_on_the_sky() -> None:
 
 def test_models_of_the_spray_agree_on_the_scale() -> None:
     fardal, chen = (
-        energy(Stars.of(*one("stream", size=200, model=m).follow(POTENTIAL, seed=1)))
+        energy(Stars.of(*one("stream", size=200, model=m).follow(HISTORY, seed=1)))
         for m in ("fardal15", "chen24")
     )
     assert not np.array_equal(fardal, chen)
@@ -157,7 +180,7 @@ def test_models_of_the_spray_agree_on_the_scale() -> None:
 
 def test_stream_leaves_the_global_numbers_of_numpy_alone() -> None:
     before = np.random.get_state()[1].tolist()  # type: ignore[index, union-attr]  # noqa: NPY002
-    one("stream", size=100).follow(POTENTIAL, seed=1)
+    one("stream", size=100).follow(HISTORY, seed=1)
     assert np.random.get_state()[1].tolist() == before  # type: ignore[index, union-attr]  # noqa: NPY002
 
 
@@ -167,7 +190,7 @@ def test_orbits_come_back_after_a_period_of_kepler() -> None:
     orbital_energy = 0.5 * float(v[0] @ v[0]) + float(point.potential(np.linalg.norm(x)))
     a = -G * 1e11 / (2.0 * orbital_energy)
     period = 2.0 * np.pi * np.sqrt(a**3 / (G * 1e11)) * GYR_PER_KPC_KMS
-    back_x, back_v = evolve(x, v, np.array([period]), point)
+    back_x, back_v = present(History(point), x, v, period, "planet")
     np.testing.assert_allclose(back_x, x, atol=1e-4)
     np.testing.assert_allclose(back_v, v, atol=1e-3)
     e = np.sqrt(1.0 - np.sum(np.cross(x, v) ** 2) / (G * 1e11 * a))
@@ -183,7 +206,7 @@ def test_orbits_come_back_after_a_period_of_kepler() -> None:
 def test_merger_debris_keeps_the_energies_it_left_with(kind: str) -> None:
     """To first order energies spread by v_peri sigma and by g radius, about that of the satellite."""
     debris: RadialMerger = one(kind)
-    position, velocity = debris.follow(POTENTIAL, seed=1)
+    position, velocity = debris.follow(HISTORY, seed=1)
     stars = Stars.of(position, velocity)
     assert len(stars) > 0.99 * debris.size
     speed = pericentre_speed(POTENTIAL, debris.pericentre, debris.apocentre)
@@ -256,18 +279,71 @@ def test_merger_debris_is_radial_and_has_wrapped_as_its_periods_say(kind: str) -
 
 def test_young_debris_moves_together_and_old_debris_does_not() -> None:
     young, old = (
-        Stars.of(*one("shells", age=age, size=400).follow(POTENTIAL, seed=1)) for age in (0.1, 8.0)
+        Stars.of(*one("shells", age=age, size=400).follow(HISTORY, seed=1)) for age in (0.1, 8.0)
     )
     imbalance = [abs(np.mean(np.sign(components(stars)[:, 0]))) for stars in (young, old)]
     assert imbalance[0] > 0.9
     assert imbalance[1] < 0.3
 
 
+TRIAXIAL = make_potential(
+    {
+        "kind": "triaxial-nfw",
+        "m200": 1e12,
+        "c": 12.0,
+        "axis_ratios": [0.8, 0.6],
+        "tilt": [10, 30, 0],
+    }
+)
+
+
+@pytest.mark.parametrize("kind", ["stream", "gse"])
+def test_debris_feels_the_shape_of_the_halo(kind: str) -> None:
+    """Energies in the true field are those that the same stars leave with, which is not so in its monopole."""
+    field = make_field(TRIAXIAL)
+    progenitor = {"position": [20.0, 5.0, 9.0], "velocity": [-80.0, 150.0, 60.0], "mass": 1e8}
+    miss = []
+    for monopole in (False, True):
+        history = History(TRIAXIAL, monopole=monopole)
+        energies = []
+        for age in (1e-9, 3.0):
+            spec = {"progenitor": {**progenitor, "age": age}} if kind == "stream" else {"age": age}
+            position, velocity = one(kind, size=400, **spec).follow(history, seed=1)
+            energies.append(field.energy(position, velocity))
+        # stars of a stream leave one after another, each with an energy of its own, so ranks are compared
+        miss.append(np.abs(np.sort(energies[1]) - np.sort(energies[0])).mean() / energies[0].std())
+    assert miss[0] < (1e-3 if kind == "gse" else 0.5)
+    assert miss[1] > 3.0 * miss[0]
+    assert miss[1] > 0.1
+
+
+def test_the_lmc_pulls_debris_and_does_not_move_the_progenitor() -> None:
+    """The progenitor is where it is seen; its tails are pulled, the older the more."""
+    debris: Stream = one("stream", size=1000)
+    mass = LMC(1.5e11)
+    position, velocity = debris.follow(
+        Surroundings(POTENTIAL, R_RANGE, monopole=False, lmc=mass).history, seed=2
+    )
+    without, _ = debris.follow(Surroundings(POTENTIAL, R_RANGE, monopole=False).history, seed=2)
+    light, _ = debris.follow(
+        Surroundings(POTENTIAL, R_RANGE, monopole=False, lmc=LMC(0.0)).history, seed=2
+    )
+    np.testing.assert_array_equal(light, without)
+    moved = np.linalg.norm(position - without, axis=1)
+    ago = 3.0 * np.random.default_rng(2).random(1000)
+    assert np.median(moved[ago > 2.0]) > 5.0
+    assert np.median(moved[ago < 0.3]) < 2.0
+    # to the last: a star that left just now is beside the progenitor, which is where it was put
+    latest = np.argmin(ago)
+    assert np.linalg.norm(position[latest] - debris._now[0]) < 5.0
+    assert np.linalg.norm(velocity[latest] - debris._now[1]) < 80.0
+
+
 # Stored populations
 
 
 def test_no_star_of_a_population_is_drawn_twice_and_an_error_says_when_it_is_used_up() -> None:
-    draw = one("stream").sampler(POTENTIAL, R_RANGE, np.random.default_rng(1))
+    draw = one("stream").sampler(AROUND, np.random.default_rng(1))
     with pytest.raises(
         InputError, match=r"debris 'stream': 1600 stars are wanted .* raise its size"
     ):
@@ -281,12 +357,10 @@ def test_no_star_of_a_population_is_drawn_twice_and_an_error_says_when_it_is_use
 def test_population_is_followed_once(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     first = one("shells", size=300)
     before = set(cache.iterdir())
-    first.prepare(POTENTIAL, R_RANGE)
+    first.prepare(AROUND)
     assert len(set(cache.iterdir()) - before) == 1
-    monkeypatch.setattr("haloassay.mocks.debris.mergers.evolve", None)
+    monkeypatch.setattr("haloassay.mocks.debris.mergers.present", None)
     again = one("shells", fraction=0.3, name="other", size=300, feh={"mean": -2.0, "sigma": 0.1})
-    np.testing.assert_array_equal(
-        again.population(POTENTIAL, R_RANGE), first.population(POTENTIAL, R_RANGE)
-    )
+    np.testing.assert_array_equal(again.population(AROUND), first.population(AROUND))
     with pytest.raises(TypeError):
-        one("shells", size=300, age=3.1).prepare(POTENTIAL, R_RANGE)
+        one("shells", size=300, age=3.1).prepare(AROUND)

@@ -239,3 +239,25 @@ def test_a_survey_takes_the_whole_snapshot(halo):
     assert len(np.unique(seen.stars.position, axis=0)) == n
     with pytest.raises(InputError, match="lower n_stars"):
         make_survey({"n_stars": n + 1}).observe(mock, *rngs)
+
+
+def test_all_particles_that_pass_the_cuts_are_observed_once(halo):
+    """Without knowing how many: more than one batch, and the same ones as a number of them gives."""
+    from haloassay.mocks.surveys.survey import make_survey
+
+    mock = make_mock(spec_of(halo))
+    n = len(mock.stars)
+
+    def seen(**spec):
+        return make_survey(spec).observe(mock, *(np.random.default_rng(k) for k in (1, 2)))
+
+    everyone = seen(n_stars="all")
+    assert len(everyone.catalogue) == everyone.n_drawn == n
+    assert len(np.unique(everyone.stars.position, axis=0)) == n
+    numbered = seen(n_stars=n)
+    assert np.array_equal(numbered.catalogue["vlos"], everyone.catalogue["vlos"])
+    assert np.array_equal(numbered.stars.velocity, everyone.stars.velocity)
+    far = seen(n_stars="all", r_min=30.0)
+    assert np.array_equal(np.sort(far.stars.r), np.sort(mock.stars.r[mock.stars.r > 30.0]))
+    with pytest.raises(InputError, match=rf"only 0 of {n} true stars pass .* r_min/r_max"):
+        seen(n_stars="all", r_min=1e4)

@@ -12,8 +12,8 @@ from stand_in_halo import Halo, observe
 from haloassay.errors import InputError
 from haloassay.frames import SUNS, galactocentric_to_heliocentric
 from haloassay.mocks.surveys.luminosity import GaussianLuminosity, PowerLawLuminosity
-from haloassay.mocks.surveys.presets import PRESETS
-from haloassay.mocks.surveys.survey import Survey, make_survey, resolve
+from haloassay.mocks.surveys.presets import PRESETS, resolve
+from haloassay.mocks.surveys.survey import Survey, make_survey
 
 KMS_PER_MASYR_KPC = 4.740470463533349  # kept apart from the library's
 P_4SIGMA = 6.3e-5
@@ -302,7 +302,7 @@ def test_resolved_settings_are_plain_complete_and_make_the_same_survey():
     import json
 
     spec = {"preset": "sdss-bhb", "vlos_error": 3.0}
-    resolved = resolve(spec)
+    resolved = resolve(spec, {f.name for f in fields(Survey)})
     assert make_survey(json.loads(json.dumps(resolved))) == make_survey(spec)
     assert "preset" not in resolved
     assert make_survey({}) == Survey()
