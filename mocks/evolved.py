@@ -111,6 +111,9 @@ class EvolvedHalo:
         lmc = self.lmc
 
         def make() -> StoredPopulation:
+            _ = rewind(
+                lmc, self.base.potential
+            )  # an orbit that cannot be is told before stars are followed
             mixed = self._mixed(progress)
             moved = lmc_population(
                 mixed.stars, self.base.potential, lmc, self.settings.tolerance, progress

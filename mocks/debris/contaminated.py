@@ -84,10 +84,12 @@ class ContaminatedMock:
         self.mock.check()
 
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> Mapping[str, Any]:
-        """Prepare the mock and all debris."""
+        """Prepare the mock and all debris; a population is counted with the debris that goes with it."""
         facts = self.mock.prepare(progress)
         for debris in self.debris:
             debris.prepare(self.around)
+        if "population" in facts:
+            facts = {**facts, "population": int(facts["population"] / self._own)}
         return facts
 
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:

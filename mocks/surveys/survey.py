@@ -72,7 +72,7 @@ class Observation:
     stars
         The same stars as they truly are, row by row.
     n_drawn
-        How many true stars were drawn to find them.
+        How many true stars were looked at to find them.
     """
 
     catalogue: Catalogue
@@ -285,14 +285,14 @@ class Survey:
                 if self.n_stars == "all":
                     break
                 raise
-            drawn += len(stars)
             deviates = _deviates(
                 self, stars, Deviates.draw(len(stars), survey_rng, further), shared
             )
             seen = _look(self, stars, deviates, wanted - columns.n, tally)
-            some, values = _observed(self, seen, wanted - columns.n, tally)
+            rows, some, values = _observed(self, seen, wanted - columns.n, tally)
             surveyed.append(len(some), {f.name: getattr(some, f.name) for f in fields(Stars)})
             columns.append(len(some), values)
+            drawn += len(stars) if columns.n < wanted else int(rows[-1]) + 1
             tally.require_hope(columns.n, wanted, drawn)
         if columns.n == 0:
             raise tally.too_few(0, drawn)
@@ -330,8 +330,9 @@ _NON_NEGATIVE: Final = (
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """Stars that passed the cuts that need no velocity, and what is known of them, (N,) each."""
+    """Stars that passed the cuts that need no velocity: which of a batch, and what is known of them, (N,) each."""
 
+    rows: NDArray[np.int64]
     stars: Stars
     deviates: Deviates
     distance: FloatArray
@@ -379,6 +380,7 @@ def _look(survey: Survey, stars: Stars, deviates: Deviates, most: int, tally: Ta
     if not survey.limits_errors:
         rows = rows[:most]
     return _Seen(
+        rows,
         stars.select(rows),
         deviates.select(rows),
         view.distance[rows],
@@ -390,16 +392,16 @@ def _look(survey: Survey, stars: Stars, deviates: Deviates, most: int, tally: Ta
 
 def _observed(
     survey: Survey, seen: _Seen, most: int, tally: Tally
-) -> tuple[Stars, dict[str, FloatArray | float]]:
-    """First ``most`` of the stars seen whose velocities are certain enough, and their columns."""
+) -> tuple[NDArray[np.int64], Stars, dict[str, FloatArray | float]]:
+    """First ``most`` of the stars seen whose velocities are certain enough: which of a batch, and their columns."""
     columns = _measure(survey, seen)
     if not survey.limits_errors:
-        return seen.stars, columns
+        return seen.rows, seen.stars, columns
     mask = errors_within(columns, len(seen.stars), survey.sun, survey.error_max)
     tally.count("error_max", mask)
-    rows = np.flatnonzero(mask)[:most]
+    rows = np.flatnonzero(mask)[:most]  # of those seen
     some = {k: v[rows] if isinstance(v, np.ndarray) else v for k, v in columns.items()}
-    return seen.stars.select(rows), some
+    return seen.rows[rows], seen.stars.select(rows), some
 
 
 def _measure(survey: Survey, seen: _Seen) -> dict[str, FloatArray | float]:

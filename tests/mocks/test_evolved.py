@@ -107,6 +107,16 @@ def test_an_lmc_without_mass_is_none_and_one_with_mass_makes_a_dipole() -> None:
     assert light.truth.value("enclosed_mass", 60.0) == none.truth.value("enclosed_mass", 60.0)
 
 
+def test_an_impossible_lmc_is_refused_before_any_star_is_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("haloassay.mocks.evolved.relaxed_population", None)
+    heavy = {**ROUND, "potential": {"kind": "nfw", "m200": 4e12, "c": 12.0}, "beta": 0.3}
+    mock = make_mock({**heavy, "shape": {"axis_ratios": [0.9, 0.8]}, "lmc": {"mass": 1e11}})
+    with pytest.raises(InputError, match="the LMC never was outside the Milky Way's virial radius"):
+        mock.prepare()
+
+
 def test_a_field_painted_on_a_shaped_halo_adds_to_its_moments(shaped: EvolvedHalo) -> None:
     field = {"mu_compr": -20.0, "mean_v": [0.0, 0.0, 30.0]}
     painted = make_mock({**ROUND, "populations": TWO, "painted": field})

@@ -72,6 +72,18 @@ def test_every_preset_makes_a_catalogue_of_its_size_with_the_columns_of_an_obser
     assert observation.n_drawn >= n
 
 
+@pytest.mark.parametrize("n", [5, 9000])
+@pytest.mark.parametrize("cut", [{}, {"z_min": 5.0}, {"preset": "desi-kgiants"}])
+def test_stars_are_looked_at_until_the_last_one_is_found(cut, n):
+    """Not to the end of a batch: how much of a stored population a realisation sees hangs on that."""
+    observation = observe({**cut, "n_stars": n})
+    draw = Halo().sampler(np.random.default_rng((5, 1)))
+    sizes = [2**13 * 2**k for k in range(6)]
+    drawn = np.concatenate([draw(size).position for size in sizes])
+    np.testing.assert_array_equal(drawn[observation.n_drawn - 1], observation.stars.position[-1])
+    assert (observation.n_drawn == n) == (not cut)
+
+
 @settings(max_examples=15, deadline=None)
 @given(n=st.integers(1, 30_000))
 def test_number_of_stars_is_exact(n):
