@@ -1,10 +1,11 @@
 """How much the realisations have in common that are drawn from one stored population.
 
-Stars are drawn without replacement from N that are stored, so a realisation which looks at n of them shares a
-fraction f = n / N with any other. What scatters from realisation to realisation is then too small by up to
-sqrt(1 - f) (the correction for finite populations, Cochran 1977, Sampling Techniques, ch. 2), and all of them share
-the error of the population itself, sqrt(f / (1 - f)) of the scatter that is seen, which no number of realisations
-makes smaller. Errors of measurement are drawn anew each time, which is why both are upper limits.
+Stars are drawn without replacement from those that are stored, so two realisations have a share f of their observed
+stars in common. What scatters from realisation to realisation is then too small by up to sqrt(1 - f) (the correction
+for finite populations; Cochran 1977, Sampling Techniques, ch. 2), and all realisations have a common error, that of the
+population itself, of up to sqrt(f / (1 - f)) of the scatter that is seen, which no number of realisations makes
+smaller. Both are upper limits: errors of measurement are drawn anew each time, and moments are compared with those of
+the population itself.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ if TYPE_CHECKING:
 
 
 def overlaps(results: DescribedResults) -> pd.DataFrame:
-    """List stored populations, and how many stars a realisation looks at to find those that are observed.
+    """List stored populations, and what two realisations of a cell have in common.
 
     Returns
     -------
     pandas.DataFrame
-        One row a cell that has a stored population and results: ``cell``, ``population`` (N), ``n_stars`` and
-        ``n_drawn`` (medians over realisations), ``share`` (f).
+        One row a cell that has a stored population and results: ``cell``, ``population`` (stars), ``n_stars``
+        (observed, median over realisations) and ``share`` (f, mean over realisations).
     """
     import pandas as pd
 
@@ -50,9 +51,8 @@ def overlaps(results: DescribedResults) -> pd.DataFrame:
         dtype=object,
     ).astype({"population": int})
     with open_tables(results) as tables:
-        drawn = tables.sql(
-            "SELECT cell, median(n_stars) AS n_stars, median(n_drawn) AS n_drawn FROM runs"
-            " WHERE n_drawn > 0 GROUP BY cell"
+        shares = tables.sql(
+            "SELECT cell, median(n_stars) AS n_stars, avg(overlap) AS share FROM runs"
+            " WHERE overlap IS NOT NULL GROUP BY cell"
         ).df()
-    found = stored.merge(drawn, on="cell")
-    return found.assign(share=(found["n_drawn"] / found["population"]).clip(upper=1.0))
+    return stored.merge(shares, on="cell")

@@ -54,7 +54,7 @@ SCHEMAS: Final = {
             ("message", pa.string()),
             ("seconds", pa.float64()),
             ("n_stars", pa.int64()),
-            ("n_drawn", pa.int64()),
+            ("overlap", pa.float64()),
         ]
     ),
 }

@@ -183,7 +183,7 @@ _SCHEMAS: Final = {
     " lo95 DOUBLE, hi95 DOUBLE,"
     " truth DOUBLE, rank BIGINT, n_draws BIGINT, note VARCHAR",
     "runs": "cell VARCHAR, estimator VARCHAR, realization BIGINT, status VARCHAR,"
-    " error_type VARCHAR, message VARCHAR, seconds DOUBLE, n_stars BIGINT, n_drawn BIGINT",
+    " error_type VARCHAR, message VARCHAR, seconds DOUBLE, n_stars BIGINT, overlap DOUBLE",
 }
 
 

@@ -43,8 +43,8 @@ class Task:
 class Outcome:
     """What became of one estimator in one task.
 
-    ``n_stars`` were observed of ``n_drawn`` true stars. ``rows`` are the fields of an estimate (without its draws) with
-    truth, rank and n_draws.
+    ``n_stars`` were observed, and a share ``overlap`` of them in any other realisation too. ``rows`` are the fields of
+    an estimate (without its draws) with truth, rank and n_draws.
     """
 
     method: Method
@@ -53,7 +53,7 @@ class Outcome:
     message: str = ""
     seconds: float = 0.0
     n_stars: int = 0
-    n_drawn: int = 0
+    overlap: float | None = None
     rows: tuple[Spec, ...] = ()
 
 
@@ -134,7 +134,7 @@ def _run_method(method: Method, task: Task, mock: Mock, observation: Observation
     from haloassay.estimators import make_estimator
 
     start = time.perf_counter()
-    seen = (len(observation.catalogue), observation.n_drawn)
+    seen = (len(observation.catalogue), observation.overlap)
     try:
         estimator = make_estimator(method.spec, f"estimators.{method.label}")
         rng = stream(task.seed, f"estimator:{method.label}", task.realization)
@@ -143,8 +143,7 @@ def _run_method(method: Method, task: Task, mock: Mock, observation: Observation
         rows = tuple(_row(estimate, mock.truth, observation) for estimate in estimates)
     except BaseException as error:  # even SystemExit: an estimator must not end the worker
         return _failure(method, error, time.perf_counter() - start, *seen)
-    n_stars, n_drawn = seen
-    return Outcome(method, "ok", seconds=seconds, n_stars=n_stars, n_drawn=n_drawn, rows=rows)
+    return Outcome(method, "ok", "", "", seconds, *seen, rows)
 
 
 def _failure(
@@ -152,10 +151,10 @@ def _failure(
     error: BaseException,
     seconds: float = 0.0,
     n_stars: int = 0,
-    n_drawn: int = 0,
+    overlap: float | None = None,
 ) -> Outcome:
     message = " ".join(str(error).split())[:_MESSAGE_LENGTH]
-    return Outcome(method, "failed", type(error).__name__, message, seconds, n_stars, n_drawn)
+    return Outcome(method, "failed", type(error).__name__, message, seconds, n_stars, overlap)
 
 
 def checked(estimates: Any) -> Estimates:

@@ -339,10 +339,10 @@ def _populations(cells: Iterable[Mapping[str, Any]], overlaps: pd.DataFrame) -> 
             continue
         text = f"{mock['population']} stars"
         if cell["cell"] in samples.index:
-            n_stars, n_drawn, share = samples.loc[cell["cell"], ["n_stars", "n_drawn", "share"]]
+            n_stars, share = samples.loc[cell["cell"], ["n_stars", "share"]]
             text += (
-                f", of which a realisation looks at {n_drawn:.0f} ({100.0 * share:.2g} per cent) to observe"
-                f" {n_stars:.0f}"
+                f", of which a realisation observes {n_stars:.0f}; {100.0 * share:.2g} per cent of these are"
+                " the same in any two"
             )
         for name, drift in mock.get("drift", {}).items():
             worst, time = drift["worst_in_sigma"], drift["over_gyr"]

@@ -20,7 +20,7 @@ _TAIL: Final = 0.00135
 ENOUGH: Final = 10
 
 
-#: Part of a stored population that a realisation may look at without a word: scatters are then 2.5 per cent too small.
+#: Share of its stars that two realisations may have in common without a word: scatters are then 2.5 per cent too small.
 NOTABLE: Final = 0.05
 
 
@@ -69,7 +69,7 @@ def overlap_sentence(overlaps: pd.DataFrame) -> str:
     Returns
     -------
     str
-        Empty where no realisation looks at more than a twentieth of its population.
+        Empty where no two realisations have more than a twentieth of their stars in common.
     """
     notable = overlaps[overlaps["share"] >= NOTABLE]
     if not len(notable):
@@ -78,17 +78,20 @@ def overlap_sentence(overlaps: pd.DataFrame) -> str:
     where = f"in cell {worst['cell']!r}"
     if len(notable) > 1:
         where += f" (and, no more so, in {len(notable) - 1} others)"
-    share = float(worst["share"])
-    seen = f"a realisation looks at {worst['n_drawn']:.0f} of the {worst['population']} stars of one stored population"
+    share, population = (
+        float(worst["share"]),
+        f"one stored population of {worst['population']} stars",
+    )
     if share > 0.999:
         return (
-            f"{where} {seen}: what scatters are the errors of measurement alone, and no +- holds the error of the"
-            " population itself"
+            f"{where} all realisations observe the same stars of {population}: what scatters are the errors of"
+            " measurement alone, and no +- holds the error of the population itself"
         )
     small, common = 100.0 * (1.0 - np.sqrt(1.0 - share)), np.sqrt(share / (1.0 - share))
     return (
-        f"{where} {seen}: scatters may be up to {small:.0f} per cent too small, and biases have a common error of up to"
-        f" {common:.2g} scatters that is not in their +-; a larger population mends both"
+        f"{where} {100.0 * share:.2g} per cent of the observed stars are the same in any two realisations, which are"
+        f" drawn from {population}: scatters may be up to {small:.0f} per cent too small, and biases have a common"
+        f" error of up to {common:.2g} scatters that is not in their +-; a larger population mends both"
     )
 
 

@@ -73,11 +73,14 @@ class Observation:
         The same stars as they truly are, row by row.
     n_drawn
         How many true stars were looked at to find them.
+    overlap
+        Share of them that any other realisation is expected to have too; None where the mock always has further stars.
     """
 
     catalogue: Catalogue
     stars: Stars
     n_drawn: int
+    overlap: float | None = None
 
 
 @dataclass(frozen=True)
@@ -297,7 +300,11 @@ class Survey:
         if columns.n == 0:
             raise tally.too_few(0, drawn)
         catalogue = Catalogue(columns.known(), self.sun, "mock catalogue")
-        return Observation(catalogue, Stars(**surveyed.filled()), drawn)
+        observed = Stars(**surveyed.filled())
+        overlap = None
+        if mock.number is not None:
+            overlap = min(1.0, drawn / mock.number) * _seen_again(self, observed, survey_rng)
+        return Observation(catalogue, observed, drawn, overlap)
 
     def require_stars(self, number: int | None) -> None:
         """Raise :class:`InputError` where a mock's ``number`` of stars is too low, or has no end and all are wanted."""
@@ -339,6 +346,16 @@ class _Seen:
     log_distance_error: FloatArray
     feh: FloatArray
     magnitude: FloatArray
+
+
+def _seen_again(survey: Survey, stars: Stars, survey_rng: np.random.Generator) -> float:
+    """Share of observed stars that another observation of the same stars would see too."""
+    first, further = survey_rng.spawn(2)
+    shared = further.standard_normal(len(FEH_BINS) + 1)
+    deviates = _deviates(survey, stars, Deviates.draw(len(stars), first, further), shared)
+    tally = Tally()
+    seen = _look(survey, stars, deviates, len(stars), tally)
+    return len(_observed(survey, seen, len(stars), tally)[0]) / len(stars)
 
 
 def _deviates(survey: Survey, stars: Stars, deviates: Deviates, shared: FloatArray) -> Deviates:

@@ -47,7 +47,7 @@ def result(plan, realization, statuses=("ok", "ok")):
         }
         row["value"] = realization + 100.0 * (method.label == "other")
         rows = (row,) if status == "ok" else ()
-        outcomes.append(Outcome(method, status, rows=rows))
+        outcomes.append(Outcome(method, status, overlap=0.1, rows=rows))
     return TaskResult(cell, realization, tuple(outcomes))
 
 
@@ -119,10 +119,10 @@ def test_a_crash_at_any_operation_loses_nothing_and_doubles_nothing(
 
 
 def test_parts_of_a_version_that_knew_less_go_on_with_the_rest(tmp_path, plan, monkeypatch):
-    """Without ``n_drawn``: read, joined with newer parts, and the column is empty where it was not written."""
+    """Without ``overlap``: read, joined with newer parts, and the column is empty where it was not written."""
     out = tmp_path / "out"
     now = parts.SCHEMAS["runs"]
-    earlier = now.remove(now.get_field_index("n_drawn"))
+    earlier = now.remove(now.get_field_index("overlap"))
     with Store.open(out, plan) as store, monkeypatch.context() as patch:
         patch.setitem(parts.SCHEMAS, "runs", earlier)
         store.checkpoint(result(plan, 0))
@@ -132,7 +132,7 @@ def test_parts_of_a_version_that_knew_less_go_on_with_the_rest(tmp_path, plan, m
             store.checkpoint(result(plan, k))
         runs = Results(out).frame("runs")
         assert list(runs.columns) == now.names
-        assert runs.groupby("realization")["n_drawn"].count().tolist() == [0] + k * [2]
+        assert runs.groupby("realization")["overlap"].count().tolist() == [0] + k * [2]
         assert len(Results(out).table()) > 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from haloassay.errors import InputError
 from haloassay.frames import spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.evolved import EvolvedHalo
+from haloassay.mocks.surveys.survey import make_survey
 
 ROUND: dict[str, Any] = {
     "kind": "equilibrium",
@@ -105,6 +107,33 @@ def test_an_lmc_without_mass_is_none_and_one_with_mass_makes_a_dipole() -> None:
         light.truth.value("mu_compr", 80.0) + 5.0
     )
     assert light.truth.value("enclosed_mass", 60.0) == none.truth.value("enclosed_mass", 60.0)
+
+
+@pytest.mark.parametrize(
+    "survey",
+    [
+        {"n_stars": 1500},
+        {"n_stars": 800, "z_min": 20.0},
+        {"n_stars": 300, "completeness": {"minimum": 0.1, "maximum": 0.3}, "r_min": 15.0},
+        {"n_stars": 300, "distance_error": 0.3, "error_max": [1e3, 60.0, 60.0], "pm_error": 0.3},
+        {"n_stars": "all", "z_min": 20.0},
+    ],
+)
+def test_the_overlap_is_the_share_of_stars_that_two_realisations_have_in_common(
+    shaped: EvolvedHalo, survey: dict[str, Any]
+) -> None:
+    """Counted in pairs of realisations. Luck of a survey lets other stars of the same population be seen next time."""
+    made, seen, expected = make_survey(survey), [], []
+    for k in range(16):
+        got = made.observe(shaped, *(np.random.default_rng([k, j]) for j in (1, 2)))
+        seen.append(set(got.stars.position[:, 0].tolist()))
+        expected.append(got.overlap)
+    common = [len(a & b) / len(a) for a, b in itertools.combinations(seen, 2)]
+    # 16 independent expectations, and pairs of which eight are independent
+    error = np.hypot(np.std(common) / np.sqrt(8), np.std(expected) / np.sqrt(16))
+    actual = np.mean(expected) * shaped.number / shaped.population.size
+    assert actual == pytest.approx(np.mean(common), abs=4.0 * error)
+    assert np.mean(common) > 0.01
 
 
 def test_an_impossible_lmc_is_refused_before_any_star_is_followed(

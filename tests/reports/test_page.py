@@ -281,11 +281,11 @@ def test_page_says_what_stood_behind_the_samples() -> None:
         },
     }
     cells = {"cells": [{"cell": "base", "mock": mock}, {"cell": "other", "mock": {}}]}
-    seen = {"cell": "base", "population": 200_000, "n_stars": 5e3, "n_drawn": 3e4, "share": 0.15}
+    seen = {"cell": "base", "population": 200_000, "n_stars": 5e3, "share": 0.15}
     facts = page._facts(cells, pd.DataFrame([seen]))
     text = facts["population behind base"]
-    assert "200000 stars, of which a realisation looks at 30000 (15 per cent)" in text
-    assert "to observe 5000" in text
+    assert "200000 stars, of which a realisation observes 5000" in text
+    assert "15 per cent of these are the same in any two" in text
     assert "accreted: no drift beyond noise (at most 2.1 sigma in 3 Gyr)" in text
     assert "in-situ: beta goes" in text
     assert not any("other" in name for name in facts)

@@ -35,7 +35,7 @@ RUN_COLUMNS = (
         "error_type",
         "message",
     ),
-    *("seconds", "n_stars", "n_drawn"),
+    *("seconds", "n_stars", "overlap"),
 )
 
 
@@ -113,7 +113,7 @@ def runs_of(estimates: pd.DataFrame) -> pd.DataFrame:
         "message": "",
         "seconds": 0.1,
         "n_stars": 1000,
-        "n_drawn": 4000,
+        "overlap": 0.0,
     }
     return runs.assign(**ended)[list(RUN_COLUMNS)]
 
@@ -132,7 +132,7 @@ def failed_runs(
         "estimator_key": f"key-{estimator}",
         "seconds": 0.1,
         "n_stars": 0,
-        "n_drawn": 0,
+        "overlap": None,
     }
     frame = pd.DataFrame({"realization": np.arange(first, first + n)})
     return frame.assign(cell=cell, estimator=estimator, **columns, **(values | ended))[

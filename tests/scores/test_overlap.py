@@ -32,26 +32,29 @@ def results(tmp_path):
     names = ["stored", "half", "endless"]
     frame = pd.concat(synthetic.rows(rng, 12, cell) for cell in names)
     runs = synthetic.runs_of(frame)
-    drawn = runs["cell"].map({"stored": 500, "half": 5000, "endless": 9000})
+    overlap = runs["cell"].map({"stored": 0.02, "half": 0.5, "endless": np.nan})
+    overlap = overlap + 0.01 * (runs["realization"] % 2)
     made = synthetic.write(
-        tmp_path, frame, runs.assign(n_drawn=drawn), pd.DataFrame({"cell": names})
+        tmp_path,
+        frame,
+        runs.assign(overlap=overlap.replace(np.nan, None)),
+        pd.DataFrame({"cell": names}),
     )
     return Described(**vars(made))
 
 
-def test_the_share_of_a_population_is_that_of_the_stars_that_are_looked_at(results):
+def test_the_share_is_the_mean_over_realisations_and_none_without_a_population(results):
     found = overlaps(results).set_index("cell")
     assert list(found.index) == ["stored", "half"]
     assert found.loc["stored"].to_dict() == {
         "population": 20_000,
         "n_stars": 1000,
-        "n_drawn": 500,
-        "share": 0.025,
+        "share": pytest.approx(0.025),
     }
-    assert found.loc["half", "share"] == 0.5
+    assert found.loc["half", "share"] == pytest.approx(0.505)
 
 
-def test_failed_runs_looked_at_nothing(results):
+def test_failed_runs_have_nothing_in_common(results):
     empty = pd.DataFrame({"cell": ["stored"]})
     failed = synthetic.failed_runs(3, "stored", "right")
     made = synthetic.write(results.out / "failed", None, failed, empty)
@@ -66,7 +69,7 @@ def test_what_is_said_is_what_happens_to_means_of_samples_of_one_population():
     means = populations[:, :n].mean(axis=1)
     scatter = np.std(means - populations.mean(axis=1))  # between the samples of one population
     common = np.std(populations.mean(axis=1))
-    row = {"cell": "base", "population": size, "n_stars": n, "n_drawn": n, "share": n / size}
+    row = {"cell": "base", "population": size, "n_stars": n, "share": n / size}
     said = overlap_sentence(pd.DataFrame([row]))
     small = re.search(r"up to (\d+) per cent too small", said)[1]
     shared = re.search(r"common error of up to ([\d.]+)", said)[1]
@@ -79,11 +82,12 @@ def test_the_worst_cell_is_named_and_little_overlap_is_not_mentioned(results, tm
     found = overlaps(results)
     assert overlap_sentence(found[found["cell"] == "stored"]) == ""
     said = overlap_sentence(found)
-    assert "in cell 'half' a realisation looks at 5000 of the 10000 stars" in said
+    assert "in cell 'half' 50 per cent of the observed stars are the same" in said
+    assert "one stored population of 10000 stars" in said
     again = pd.concat([found, found.assign(cell="other", share=0.2)])
     assert "(and, no more so, in 2 others)" in overlap_sentence(again)
     all_ = overlap_sentence(found.assign(share=1.0))
     assert "errors of measurement alone" in all_
     text = write_report(results, tmp_path / "report").read_text()
     assert "Mind that in cell" in text
-    assert "of which a realisation looks at 500 (2.5 per cent) to observe 1000" in text
+    assert "of which a realisation observes 1000; 2.5 per cent of these are the same" in text
