@@ -138,11 +138,16 @@ class Composition:
     shape: Shape | None = None
 
     def __post_init__(self) -> None:
-        require(bool(self.name), "name must not be empty")
+        require_label(self.name, self.fraction)
         require(-1.0 <= self.rotation <= 1.0, f"rotation must be in [-1, 1] (got {self.rotation})")
-        if isinstance(self.fraction, float | int):
-            inside = 0.0 < self.fraction <= 1.0
-            require(inside, f"fraction must be above 0 and at most 1 (got {self.fraction})")
+
+
+def require_label(name: str, fraction: object) -> None:
+    """Raise :class:`InputError` for an empty name, or a number that is no share of stars."""
+    require(bool(name), "name must not be empty")
+    if isinstance(fraction, float | int):
+        inside = 0.0 < fraction <= 1.0
+        require(inside, f"fraction must be above 0 and at most 1 (got {fraction})")
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +198,61 @@ def spin(
     return turned
 
 
+def population_entries(rest: dict[str, Any], where: str) -> list[tuple[Mapping[str, Any], str]]:
+    """Tables of the populations of a mock, and what to call their places.
+
+    They are the entries of its list ``populations``, which is taken out of ``rest``; without one, ``rest`` itself.
+
+    Raises
+    ------
+    InputError
+        If that is no list of tables that have a name.
+    """
+    listed = rest.pop("populations", None)
+    if listed is None:
+        return [(rest, where)]
+    if not isinstance(listed, Sequence) or isinstance(listed, str) or not listed:
+        raise InputError(f"{where}.populations: expected a list of tables (got {listed!r})")
+    places = [f"{where}.populations.{k}" for k in range(len(listed))]
+    for table, place in zip(listed, places, strict=True):
+        if not isinstance(table, Mapping):
+            raise InputError(f"{place}: expected a table (got {table!r})")
+        require("name" in table, f"{place}: key 'name' is missing")
+    return list(zip(listed, places, strict=True))
+
+
+def require_distinct(names: Sequence[str], where: str) -> None:
+    """Raise :class:`InputError` if two populations of a mock have one name."""
+    require(
+        len(set(names)) == len(names),
+        f"{where}.populations: names must differ (got {list(names)})",
+    )
+
+
+def shares(fractions: Sequence[float | None], where: str) -> list[float]:
+    """Shares of all stars, of sum 1, of the populations of a mock; the one without a fraction has the rest.
+
+    Raises
+    ------
+    InputError
+        If the fractions do not sum to one, or several populations have none.
+    """
+    place = f"{where}.populations"
+    rest = _without_fraction(fractions, place)
+    total = float(sum(w for w in fractions if w is not None))
+    if not (total < 1.0 if rest and len(fractions) > 1 else abs(total - (1 - rest)) <= _ROUNDING):
+        raise InputError(f"{place}: fractions must sum to {'less than ' * rest}1 (got {total:g})")
+    made = [1.0 - total if w is None else float(w) for w in fractions]
+    return [w / sum(made) for w in made]
+
+
+def _without_fraction(fractions: Sequence[object], place: str) -> int:
+    """Count the populations that have the rest, at most one."""
+    rest = list(fractions).count(None)
+    require(rest <= 1, f"{place}: {rest} populations have no fraction (allowed: 1)")
+    return rest
+
+
 def make_populations(
     spec: Mapping[str, Any], r_range: tuple[float, float], where: str
 ) -> tuple[Population, ...]:
@@ -204,20 +264,9 @@ def make_populations(
         If a setting is unknown, missing or out of range, or the fractions do not sum to one.
     """
     rest = dict(spec)
-    listed = rest.pop("populations", None)
-    if listed is None:
-        tables, places = [rest], [where]
-    else:
-        if not isinstance(listed, Sequence) or isinstance(listed, str) or not listed:
-            raise InputError(f"{where}.populations: expected a list of tables (got {listed!r})")
-        places = [f"{where}.populations.{k}" for k in range(len(listed))]
-        for table, place in zip(listed, places, strict=True):
-            if not isinstance(table, Mapping):
-                raise InputError(f"{place}: expected a table (got {table!r})")
-            require("name" in table, f"{place}: key 'name' is missing")
-        tables = [{**rest, **table} for table in listed]
     made = []
-    for table, place in zip(tables, places, strict=True):
+    for entry, place in population_entries(rest, where):
+        table = {**rest, **entry}
         for key in ("density", "beta"):
             require(key in table, f"{place}: key {key!r} is missing")
         others = {k: v for k, v in table.items() if k not in ("density", "beta")}
@@ -228,8 +277,7 @@ def make_populations(
                 build(Composition, others, place),
             )
         )
-    names = [composition.name for _, _, composition in made]
-    require(len(set(names)) == len(names), f"{where}.populations: names must differ (got {names})")
+    require_distinct([composition.name for _, _, composition in made], where)
     densities, fractions = _share_out(
         [density for density, _, _ in made], [c.fraction for _, _, c in made], r_range, where
     )
@@ -248,18 +296,11 @@ def _share_out(
     where: str,
 ) -> tuple[list[Density], list[float]]:
     """Densities of the populations and their shares of all stars, which sum to one."""
-    place = f"{where}.populations"
-    rest = wanted.count(None)
-    require(rest <= 1, f"{place}: {rest} populations have no fraction (allowed: 1)")
-    tables = tuple(w for w in wanted if isinstance(w, ShareTable))
-    if not tables:
-        total = float(sum(w for w in wanted if isinstance(w, float | int)))
-        if not (total < 1.0 if rest and len(wanted) > 1 else abs(total - (1 - rest)) <= _ROUNDING):
-            raise InputError(
-                f"{place}: fractions must sum to {'less than ' * rest}1 (got {total:g})"
-            )
-        shares = [1.0 - total if w is None else w for w in wanted]
-        return densities, [float(w) / sum(shares) for w in shares]  # type: ignore[arg-type]
+    numbers = [w for w in wanted if not isinstance(w, ShareTable)]
+    if len(numbers) == len(wanted):
+        return densities, shares(numbers, where)
+    place, tables = f"{where}.populations", tuple(w for w in wanted if isinstance(w, ShareTable))
+    rest = _without_fraction(wanted, place)
     if any(density != densities[0] for density in densities):
         raise InputError(f"{place}: with a table as fraction, all populations share one density")
     if not all(w is None or isinstance(w, ShareTable) for w in wanted):
@@ -278,9 +319,8 @@ def _share_out(
         else ShareOfDensity(densities[0], tables, 1.0, -1.0)
         for w in wanted
     ]
-    numbers = np.array([_log_number(part, r_range) for part in parts])
-    shares = np.exp(numbers - np.logaddexp.reduce(numbers)).tolist()
-    return parts, shares
+    log_numbers = np.array([_log_number(part, r_range) for part in parts])
+    return parts, np.exp(log_numbers - np.logaddexp.reduce(log_numbers)).tolist()
 
 
 def _log_number(density: LogDensity, r_range: tuple[float, float]) -> float:
