@@ -114,14 +114,16 @@ def _agama_mock() -> Entry:
         DoublePowerLaw,
         Schwarzschild,
     )
+    from haloassay.mocks.equilibria.agama_halo import AgamaHalo
     from haloassay.mocks.equilibria.agama_mock import AgamaMock
 
     settings = (
         "potential (required)",
         *(f"{name} (optional)" for name in ("distribution", "density", "beta")),
         *_component("", AgamaSampling).settings,
+        "populations (optional)",
     )
-    classes = (AgamaMock, AgamaSampling, DoublePowerLaw, Schwarzschild)
+    classes = (AgamaMock, AgamaSampling, DoublePowerLaw, Schwarzschild, AgamaHalo)
     text = "\n\n".join(_plain(inspect.getdoc(cls) or "") for cls in classes)
     summary = "stars of distribution functions and Schwarzschild models of agama; needs agama"
     return Entry("agama", summary, settings, text)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 KINDS: Final = {
     "equilibrium": "haloassay.mocks.composition:make_halo",
     "local-jeans-gaussian": "haloassay.mocks.composition:make_halo",
-    "agama": "haloassay.mocks.equilibria.agama_mock:make_agama_mock",
+    "agama": "haloassay.mocks.equilibria.agama_halo:make_agama_mock",
     "snapshot": "haloassay.mocks.snapshots.snapshot:make_snapshot",
 }
 

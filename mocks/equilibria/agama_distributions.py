@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +12,7 @@ from haloassay.mocks.chemistry import HALO_FEH, Abundance
 from haloassay.mocks.equilibria.anisotropy import Constant, FunctionAnisotropy, OsipkovMerritt
 from haloassay.mocks.equilibria.tracers import Density
 from haloassay.mocks.gravity.shapes import require_axis_ratios
+from haloassay.mocks.populations import require_label
 from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
@@ -212,7 +213,7 @@ class Schwarzschild:
 
 @dataclass(frozen=True)
 class AgamaSampling:
-    """Settings of a mock of kind ``agama`` beside its potential and distribution function.
+    """Settings of a population of a mock of kind ``agama`` beside its potential and distribution function.
 
     Parameters
     ----------
@@ -222,9 +223,11 @@ class AgamaSampling:
         Largest miss of the wanted density (as a fraction) and anisotropy (absolute) that passes; agama's
         moments are good to 0.002.
     name
-        What to call the population.
+        What to call the population; estimates of components are compared with those called ``mr`` and ``mp``.
     feh, alpha_fe
         Distributions of [Fe/H] and [alpha/Fe]; none leaves [alpha/Fe] out of the catalogue.
+    fraction
+        Share of all stars. One population may be without: it has the rest.
     """
 
     r_range: tuple[float, float] = (1.0, 300.0)
@@ -232,8 +235,11 @@ class AgamaSampling:
     name: str = "halo"
     feh: Abundance = HALO_FEH
     alpha_fe: Abundance | None = None
+    # how many there are of them does not change the stars of a population: they stay in the cache
+    fraction: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
+        require_label(self.name, self.fraction)
         lo, hi = self.r_range
         require(
             0.0 < lo < hi < np.inf, f"r_range must rise from above zero (got {list(self.r_range)})"

@@ -1,40 +1,28 @@
-"""Mocks drawn from distribution functions of agama (Vasiliev 2019, MNRAS 482, 1525)."""
+"""Stars drawn from distribution functions of agama (Vasiliev 2019, MNRAS 482, 1525)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.cache import cached, plain_content
-from haloassay.errors import EquilibriumError, InputError
+from haloassay.errors import EquilibriumError
 from haloassay.mocks.equilibria import jeans
 from haloassay.mocks.equilibria.agama_distributions import (
-    DISTRIBUTIONS,
     AgamaSampling,
     Distribution,
-    DoublePowerLaw,
     QuasiSpherical,
-    Schwarzschild,
 )
-from haloassay.mocks.equilibria.agama_schwarzschild import SchwarzschildMock
-from haloassay.mocks.equilibria.anisotropy import (
-    Constant,
-    FunctionAnisotropy,
-    OsipkovMerritt,
-    make_anisotropy,
-)
-from haloassay.mocks.equilibria.tracers import Density, make_density
 from haloassay.mocks.gravity.agama_backend import library, to_agama
-from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
+from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.moments import Moments, anisotropy, at_rest
 from haloassay.mocks.stars import Origin, Stars, radial_table
 from haloassay.mocks.truth import Truth
-from haloassay.settings import build, require, unknown
 
 FloatArray = NDArray[np.float64]
 
@@ -249,70 +237,3 @@ def _check(
             f" {100.0 * miss[worst]:.2g} per cent and beta by {beta_miss[worst]:.2g}"
             f" (tolerance {sampling.tolerance:g}); kind = 'equilibrium' may have one"
         )
-
-
-def make_agama_mock(spec: Mapping[str, Any], where: str) -> AgamaMock | SchwarzschildMock:
-    """Mock of a table with keys kind, potential, those of a distribution and of :class:`AgamaSampling`.
-
-    Raises
-    ------
-    InputError
-        If agama is not installed, or a setting is unknown, missing or out of range.
-    """
-    rest = {key: value for key, value in spec.items() if key != "kind"}
-    require("potential" in rest, f"{where}: key 'potential' is missing")
-    potential = make_potential(rest.pop("potential"), f"{where}.potential")
-    made = _make_distribution(rest, where)
-    for key in rest:
-        if key not in AgamaSampling.__dataclass_fields__:
-            allowed = ("kind", "potential", "distribution", "density", "beta")
-            raise unknown("setting", key, (*allowed, *AgamaSampling.__dataclass_fields__), where)
-    sampling = build(AgamaSampling, rest, where)
-    try:
-        library()
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
-    if isinstance(made, _Wanted):
-        return SchwarzschildMock(potential, made.density, made.beta, made.settings, sampling)
-    return AgamaMock(potential, made, sampling)
-
-
-class _Wanted(NamedTuple):
-    """What a Schwarzschild model is to have."""
-
-    density: Density
-    beta: FunctionAnisotropy | None
-    settings: Schwarzschild
-
-
-def _make_distribution(rest: dict[str, Any], where: str) -> Distribution | _Wanted:
-    """Distribution of a mock's table, whose keys are taken out of ``rest``."""
-    own = rest.pop("distribution", {"kind": "quasi-spherical"})
-    place = f"{where}.distribution"
-    if not isinstance(own, Mapping) or "kind" not in own:
-        raise InputError(
-            f"{place}: expected a table with a key 'kind' (allowed: {', '.join(DISTRIBUTIONS)})"
-        )
-    if own["kind"] not in DISTRIBUTIONS:
-        raise unknown("distribution", own["kind"], DISTRIBUTIONS, place)
-    settings = {key: value for key, value in own.items() if key != "kind"}
-    if own["kind"] == "double-power-law":
-        for key in ("density", "beta"):
-            require(key not in rest, f"{where}: a double-power-law distribution takes no {key!r}")
-        return build(DoublePowerLaw, settings, place)
-    library_of_orbits = own["kind"] == "schwarzschild"
-    for key in ("density",) if library_of_orbits else ("density", "beta"):
-        require(key in rest, f"{where}: key {key!r} is missing")
-    density = make_density(rest.pop("density"), f"{where}.density")
-    beta = make_anisotropy(rest.pop("beta"), f"{where}.beta") if "beta" in rest else None
-    if library_of_orbits:
-        return _Wanted(density, beta, build(Schwarzschild, settings, place))
-    for key in settings:
-        raise unknown("setting", key, ("kind",), place)
-    function = cast("FunctionAnisotropy", beta).function
-    require(
-        isinstance(function, Constant | OsipkovMerritt),
-        f"{where}.beta: agama's distribution functions have a constant or an osipkov-merritt beta;"
-        " distribution = { kind = 'schwarzschild' } and kind = 'equilibrium' have any",
-    )
-    return QuasiSpherical(density, cast("Constant | OsipkovMerritt", function))

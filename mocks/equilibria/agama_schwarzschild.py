@@ -52,7 +52,7 @@ _BETAS: Final = (-1.0, 0.9)
 #: Relative error of a step, and orbits that are integrated between two calls of ``progress``.
 _TOLERANCE, _BATCH = 1e-7, 500
 #: Shells of the truth's profiles at most, stars that each should have, and shells of its map.
-_MOST_SHELLS, _STARS_A_SHELL, _MAP_SHELLS = 40, 2000, 8
+_MOST_SHELLS, _STARS_A_SHELL, MAP_SHELLS = 40, 2000, 8
 #: Difference of the potential between mirrored places that counts as none.
 _MIRRORED: Final = 1e-6
 _SIDES: Final = np.array(list(itertools.product([1.0, -1.0], repeat=3)))
@@ -118,7 +118,7 @@ class SchwarzschildMock:
         stars, r_range = self.population.stars, self.sampling.r_range
         shells = int(np.clip(len(stars) // _STARS_A_SHELL, 4, _MOST_SHELLS))
         tracers = measured_moments(stars, np.geomspace(*r_range, shells + 1))
-        sky = MomentMap.of(stars, np.geomspace(*tracers.r_range, _MAP_SHELLS + 1))
+        sky = MomentMap.of(stars, np.geomspace(*tracers.r_range, MAP_SHELLS + 1))
         return Truth(self.potential, tracers, local=sky)
 
     def check(self) -> None:

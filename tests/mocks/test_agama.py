@@ -1,44 +1,29 @@
-"""agama against galpy and against this package: potentials, orbits, distribution functions."""
+"""agama against galpy and against this package: potentials and orbits."""
 
 from __future__ import annotations
-
-from itertools import pairwise
 
 import galpy.potential as gp
 import numpy as np
 import pytest
+from agama_halos import HALO, HERNQUIST_TRACERS, TRIAXIAL
 
 from haloassay.constants import G
-from haloassay.errors import EquilibriumError, InputError
-from haloassay.frames import spherical_velocity
+from haloassay.errors import InputError
 from haloassay.mocks import make_mock
-from haloassay.mocks.equilibria import jeans
-from haloassay.mocks.equilibria.agama_mock import make_agama_mock
-from haloassay.mocks.equilibria.anisotropy import make_anisotropy
 from haloassay.mocks.equilibria.relaxation import PopulationSettings, relax, relaxed_population
-from haloassay.mocks.equilibria.tracers import make_density
 from haloassay.mocks.gravity.agama_backend import agama_orbits, library
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.integration import integrate
 from haloassay.mocks.gravity.interop import from_agama, from_galpy, to_agama, to_galpy
 from haloassay.mocks.gravity.mass_table import MassTable
 from haloassay.mocks.gravity.potentials import NFW, Hernquist, make_potential
-from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
-from haloassay.mocks.stars import Stars, radial_table
+from haloassay.mocks.stars import Stars
 from haloassay.settings import build
 
 pytest.importorskip("agama", reason="agama is not installed: its tests are left out")
 pytestmark = pytest.mark.agama
 
-HALO = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
 BARYONS = {"kind": "mwpotential2014-baryons"}
-TRIAXIAL = {
-    "kind": "triaxial-nfw",
-    "m200": 1e12,
-    "c": 10.0,
-    "axis_ratios": [0.8, 0.7],
-    "tilt": [25.0, 40.0, 10.0],
-}
 CLOSED = [
     HALO,
     {"kind": "hernquist", "mass": 1e12, "a": 20.0},
@@ -219,292 +204,6 @@ class TestOrbits:
             agama_orbits(pot, x[:, :2], v[:, :2], 0.0, 1.0)
         with pytest.raises(InputError, match="tolerance"):
             agama_orbits(pot, x, v, 0.0, 1.0, 1.0)
-
-
-RANGE = [3.0, 60.0]
-HERNQUIST_TRACERS = {"kind": "hernquist", "a": 12.0}
-
-
-def shells(stars, mock, edges=(4.0, 8.0, 16.0, 32.0, 50.0)):
-    """Dispersions, beta and mean v_phi of each shell, with their Monte Carlo errors, beside the truth."""
-    v = spherical_velocity(stars.position, stars.velocity)
-    for lo, hi in pairwise(edges):
-        members = stars.select((stars.r >= lo) & (stars.r < hi))
-        u = v[(stars.r >= lo) & (stars.r < hi)]
-        n, sigma = len(u), u.std(axis=0)
-        assert n > 1000
-        # of the fourth moment, which is not a Gaussian's
-        errors = 0.5 * np.sqrt(((u - u.mean(axis=0)) ** 4).mean(axis=0) / sigma**4 - 1) / np.sqrt(n)
-        truth = [
-            mock.truth.value(f"sigma_{c}", r_lo=lo, r_hi=hi, r=np.sqrt(lo * hi), stars=members)
-            for c in ("r", "theta", "phi")
-        ]
-        rotation = mock.truth.value(
-            "mean_v_phi", r_lo=lo, r_hi=hi, r=np.sqrt(lo * hi), stars=members
-        )
-        yield n, sigma, errors * sigma, np.array(truth), u[:, 2].mean(), rotation
-
-
-class TestMocks:
-    @pytest.mark.parametrize(
-        "beta",
-        [0.0, 0.4, -0.5, {"kind": "osipkov-merritt", "r_a": 25.0}],
-        ids=["0", "0.4", "-0.5", "osipkov"],
-    )
-    def test_quasi_spherical_stars_have_jeans_moments(self, beta) -> None:
-        """agama's inversion and draws against our Jeans solution, and against our own equilibrium's draws."""
-        spec = {"potential": HALO, "density": HERNQUIST_TRACERS, "beta": beta, "r_range": RANGE}
-        theirs = make_mock({"kind": "agama", **spec})
-        ours = make_mock({"kind": "equilibrium", **spec})
-        stars = theirs.sample(40_000, np.random.default_rng(5))
-        own = ours.sample(40_000, np.random.default_rng(6))
-        assert len(stars) == 40_000
-        assert stars.r.min() >= RANGE[0]
-        assert stars.r.max() <= RANGE[1]
-        for theirs_, ours_ in zip(shells(stars, theirs), shells(own, ours), strict=True):
-            n, sigma, error, truth, mean, rotation = theirs_
-            np.testing.assert_array_less(np.abs(sigma - truth), 4.0 * error)
-            assert abs(mean - rotation) < 4.0 * sigma[2] / np.sqrt(n)
-            n_own, own_sigma, own_error, own_truth = ours_[:4]
-            np.testing.assert_allclose(truth, own_truth, rtol=5e-3)
-            np.testing.assert_array_less(
-                np.abs(sigma - own_sigma), 4.0 * np.hypot(error, own_error) + 2e-3 * sigma
-            )
-            assert abs(n - n_own) < 4.0 * np.sqrt(n + n_own)
-
-    def test_functions_of_actions_have_the_moments_that_are_stated(self) -> None:
-        """Flattened, rotating: draws against agama's integrals over the distribution function."""
-        mock = make_mock(
-            {
-                "kind": "agama",
-                "potential": HALO,
-                "r_range": RANGE,
-                "distribution": {
-                    "kind": "double-power-law",
-                    "j0": 3000.0,
-                    "slope_in": 2.0,
-                    "slope_out": 5.0,
-                    "coef_jr_in": 1.3,
-                    "coef_jz_in": 0.6,
-                    "coef_jr_out": 1.2,
-                    "coef_jz_out": 0.7,
-                    "rot_frac": -0.5,
-                },
-            }
-        )
-        stars = mock.sample(40_000, np.random.default_rng(5))
-        for n, sigma, error, truth, mean, rotation in shells(stars, mock):
-            # a dispersion about the mean of the shell: it rotates differently at different heights
-            np.testing.assert_array_less(np.abs(sigma - truth), 4.0 * error + 4e-3 * sigma)
-            assert rotation < -5.0  # prograde
-            assert abs(mean - rotation) < 4.0 * sigma[2] / np.sqrt(n) + 0.2
-        counts, edges = np.histogram(stars.r, np.geomspace(*RANGE, 9))
-        r = np.sqrt(edges[1:] * edges[:-1])
-        shell = 4.0 * np.pi * r**3 * np.log(edges[1:] / edges[:-1])
-        expected = mock.truth.profile("density", r) * shell * len(stars)
-        np.testing.assert_allclose(counts, expected, rtol=0.06)
-
-    def test_draws_are_those_of_their_seed(self) -> None:
-        mock = make_mock(
-            {
-                "kind": "agama",
-                "potential": HALO,
-                "density": HERNQUIST_TRACERS,
-                "beta": 0.0,
-                "r_range": RANGE,
-            }
-        )
-        first, again = (mock.sample(2000, np.random.default_rng(1)) for _ in range(2))
-        np.testing.assert_array_equal(first.position, again.position)
-        np.testing.assert_array_equal(first.feh, again.feh)
-        draw = mock.sampler(np.random.default_rng(1))
-        np.testing.assert_array_equal(draw(2000).position, first.position)
-        assert not np.any(np.isin(draw(2000).position[:, 0], first.position[:, 0]))
-        assert len(draw(0)) == 0
-
-    def test_a_wish_without_a_distribution_function_is_refused(self) -> None:
-        """A core in a cusp has none that is isotropic: agama would set the negative part to zero."""
-        plummer = {"kind": "plummer", "a": 15.0}
-        mock = make_mock(
-            {
-                "kind": "agama",
-                "potential": HALO,
-                "density": plummer,
-                "beta": 0.0,
-                "r_range": [1.0, 60.0],
-            }
-        )
-        with pytest.raises(EquilibriumError, match=r"misses at 1 to .* kpc.*tolerance 0\.02"):
-            mock.prepare()
-
-    @pytest.mark.parametrize(
-        ("changes", "message"),
-        [
-            ({"beta": {"kind": "table", "r": [1, 9], "beta": [0, 0.5]}}, "beta: .*osipkov-merritt"),
-            ({"density": None}, "key 'density' is missing"),
-            ({"potential": None}, "key 'potential' is missing"),
-            ({"rotation": 0.5}, "unknown setting 'rotation'"),
-            ({"r_range": [9.0, 3.0]}, "r_range must rise"),
-            ({"distribution": {"kind": "schwarzchild"}}, "did you mean 'schwarzschild'"),
-            (
-                {"distribution": {"kind": "schwarzschild", "axis_ratios": [0.8, 0.0]}},
-                r"distribution: axis ratios .* \(0, 1\] \(got 0\)",
-            ),
-            ({"distribution": {"kind": "schwarzschild", "orbits": 10}}, "orbits must be in"),
-            (
-                {"distribution": {"kind": "schwarzschild"}, "density": None},
-                "key 'density' is missing",
-            ),
-            (
-                {"distribution": {"kind": "quasi-spherical", "beta0": 1.0}},
-                "unknown setting 'beta0'",
-            ),
-            ({"distribution": {"j0": 1.0}}, "key 'kind'"),
-            (
-                {
-                    "distribution": {
-                        "kind": "double-power-law",
-                        "j0": 1,
-                        "slope_in": 1,
-                        "slope_out": 5,
-                    }
-                },
-                "takes no 'density'",
-            ),
-        ],
-    )
-    def test_bad_settings_are_refused_by_name(self, changes, message: str) -> None:
-        spec = {"kind": "agama", "potential": HALO, "density": HERNQUIST_TRACERS, "beta": 0.0}
-        spec = {key: value for key, value in (spec | changes).items() if value is not None}
-        with pytest.raises(InputError, match=message) as caught:
-            make_agama_mock(spec, "mock")
-        assert str(caught.value).startswith("mock")
-
-    @pytest.mark.parametrize(
-        ("changes", "message"),
-        [
-            ({"j0": -1.0}, "j0 must be positive"),
-            ({"slope_in": 3.0}, "slope_in must be below 3"),
-            ({"slope_out": 2.5}, "slope_out must be above 3"),
-            ({"coef_jr_in": 2.0, "coef_jz_in": 1.5}, "coef_jr_in and coef_jz_in"),
-            ({"rot_frac": 2.0}, "rot_frac"),
-        ],
-    )
-    def test_functions_of_actions_are_checked(self, changes, message: str) -> None:
-        own = {
-            "kind": "double-power-law",
-            "j0": 3000.0,
-            "slope_in": 2.0,
-            "slope_out": 5.0,
-        } | changes
-        with pytest.raises(InputError, match=message):
-            make_agama_mock({"kind": "agama", "potential": HALO, "distribution": own}, "mock")
-
-
-def schwarzschild(potential, beta, **distribution):
-    """Mock of an orbit library, small enough for a test."""
-    spec = {"kind": "schwarzschild", "size": 20_000, "drift_time": 1.0} | distribution
-    table = {"kind": "agama", "potential": potential, "density": HERNQUIST_TRACERS}
-    return make_mock(table | {"beta": beta, "r_range": RANGE, "distribution": spec})
-
-
-class TestSchwarzschild:
-    @pytest.fixture(autouse=True)
-    def solver(self) -> None:
-        pytest.importorskip(
-            "cvxopt", reason="agama weighs orbits by cvxopt, which is not installed"
-        )
-
-    @pytest.mark.parametrize("beta", [0.4, {"kind": "osipkov-merritt", "r_a": 25.0}], ids=str)
-    def test_a_round_model_has_the_density_and_jeans_moments(self, beta) -> None:
-        mock = schwarzschild(HALO, beta, orbits=2000, periods=30, shells=16)
-        facts = mock.prepare()
-        assert facts["drift"]["halo"]["complaint"] is None
-        stars = mock.sample(20_000, np.random.default_rng(1))
-        assert len(stars) == 20_000
-        assert 20_000 <= facts["population"] < 20_000 + 10 * np.sqrt(20_000)
-        density, anisotropy = make_density(HERNQUIST_TRACERS), make_anisotropy(beta)
-        solution = jeans.solve(make_potential(HALO), density, anisotropy, *RANGE)
-        v = spherical_velocity(stars.position, stars.velocity)
-        whole = radial_table(density, *RANGE).log_mass
-        for lo, hi in pairwise(np.geomspace(*RANGE, 7)):
-            inside = (stars.r >= lo) & (stars.r < hi)
-            u, n = v[inside], np.count_nonzero(inside)
-            expected = len(stars) * np.exp(radial_table(density, lo, hi).log_mass - whole)
-            assert abs(n - expected) < 4.0 * np.sqrt(n)
-            radial2 = solution.sigma_r(stars.r[inside]) ** 2
-            tangential2 = radial2 * (1.0 - anisotropy.beta(stars.r[inside]))
-            for k, wanted in enumerate((radial2, tangential2, tangential2)):
-                error = np.std(u[:, k] ** 2) / np.sqrt(n)
-                assert abs(np.mean(u[:, k] ** 2) - np.mean(wanted)) < 4.0 * error
-                assert abs(np.mean(u[:, k])) < 4.0 * np.std(u[:, k]) / np.sqrt(n)
-            # and the truth is what was measured in it
-            truth = mock.truth.value("sigma_r", r_lo=lo, r_hi=hi, stars=stars)
-            assert truth == pytest.approx(np.std(u[:, 0]), rel=0.03)
-        exact = make_potential(HALO).enclosed_mass(20.0)
-        assert mock.truth.value("enclosed_mass", r=20.0) == pytest.approx(exact, rel=1e-12)
-
-    def test_a_tilted_triaxial_model_has_the_axis_ratios(self) -> None:
-        """Mean squares along the tracers' axes, in ellipsoids; planted faults: b and c swapped, the tilt undone."""
-        ratios, tilt = (0.8, 0.6), TRIAXIAL["tilt"]
-        mock = schwarzschild(
-            TRIAXIAL,
-            0.2,
-            orbits=1500,
-            periods=25,
-            shells=10,
-            axis_ratios=list(ratios),
-            tilt=tilt,
-        )
-        assert mock.prepare()["drift"]["halo"]["complaint"] is None
-        stars = mock.sample(20_000, np.random.default_rng(1))
-        lengths = Shape(ratios).lengths(np.ones(1))[0]
-        scaled = stars.position @ rotation_matrix(tilt) / lengths
-        s = np.linalg.norm(scaled, axis=1)
-        for lo, hi in ((6.0, 12.0), (12.0, 24.0), (24.0, 40.0)):
-            direction = scaled[(s >= lo) & (s < hi)] / s[(s >= lo) & (s < hi), None]
-            # the angle of a uniform direction: <mu^2> = 1/3, of variance 4/45
-            error = np.sqrt(4.0 / 45.0 / len(direction))
-            assert len(direction) > 2000
-            np.testing.assert_allclose(np.mean(direction**2, axis=0), 1 / 3, atol=4.0 * error)
-        assert mock.truth.local is not None
-        assert np.all(np.abs(mock.truth.profile("mean_v_phi", np.array([8.0, 20.0]))) < 10.0)
-
-    def test_stars_are_kept_by_content(self, tmp_path, monkeypatch) -> None:
-        monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path))
-        small = {"orbits": 400, "periods": 10, "shells": 5, "size": 2000, "drift_time": 0.1}
-        first, again = (schwarzschild(HALO, 0.0, **small) for _ in range(2))
-        first.prepare()
-        monkeypatch.setattr(type(again), "_make", None)
-        np.testing.assert_array_equal(first.population.stars.feh, again.population.stars.feh)
-        draw = again.sampler(np.random.default_rng(1))
-        drawn = Stars.concatenate([draw(500), draw(5000)])
-        assert len(np.unique(drawn.position[:, 0])) == len(drawn) == again.population.size
-        with pytest.raises(InputError, match="used up"):
-            draw(1)
-
-    def test_a_density_without_an_equilibrium_is_refused(self) -> None:
-        plummer = {"kind": "plummer", "a": 40.0}
-        mock = make_mock(
-            {
-                "kind": "agama",
-                "potential": HALO,
-                "density": plummer,
-                "beta": 0.8,
-                "r_range": RANGE,
-                "distribution": {"kind": "schwarzschild", "orbits": 500, "periods": 10},
-            }
-        )
-        with pytest.raises(EquilibriumError, match=r"no weights of these orbits.*tolerance 0\.02"):
-            mock.prepare()
-
-    def test_a_field_without_the_tracers_symmetry_is_refused(self) -> None:
-        with pytest.raises(InputError, match="not mirrored at the planes of the tracers' axes"):
-            schwarzschild(TRIAXIAL, 0.0).check()
-        schwarzschild(TRIAXIAL, 0.0, axis_ratios=[0.8, 0.6], tilt=TRIAXIAL["tilt"]).check()
-        schwarzschild(HALO, 0.0, axis_ratios=[0.8, 0.6], tilt=[10.0, 20.0, 30.0]).check()
-        with pytest.raises(InputError, match="has no counterpart in agama"):
-            schwarzschild({"kind": "galpy", "name": "MWPotential2014"}, 0.0).check()
 
 
 class TestRelaxation:
