@@ -278,7 +278,8 @@ class Truth:
         if name in _ON_THE_SKY:
             return self._sky_dispersion(_ON_THE_SKY.index(name), r_lo, r_hi, stars, sun)
         r, weights = self._weighted_radii(r_lo, r_hi, stars)
-        if len(r) == 0 or ((population or name == "p_mr") and not self.components):
+        part = "mr" if name == "p_mr" else population
+        if len(r) == 0 or (part and part not in self.components):
             return np.nan
         if name == "p_mr":
             shares = self.components["mr"].density(r) / self.tracers.density(r)

@@ -168,6 +168,14 @@ def test_numbers_as_fractions_mix_densities() -> None:
     assert -4.5 < slope < -3.6
 
 
+def test_nothing_is_true_of_a_population_that_is_not_there() -> None:
+    populations = [{"name": "mp", "beta": 0.2, "fraction": 0.5}, {"name": "rest", "beta": 0.0}]
+    truth = make_mock({**TWO, "populations": populations}).truth
+    for name in ("p_mr", "beta.mr"):
+        assert np.isnan(truth.value(name, r_lo=15.0, r_hi=25.0))
+    assert truth.value("beta.mp", r_lo=15.0, r_hi=25.0) == pytest.approx(0.2, abs=0.005)
+
+
 def test_populations_come_in_no_order(stars: Stars) -> None:
     half = N // 2
     first, second = np.mean(stars.origin[:half] == 0), np.mean(stars.origin[half:] == 0)
