@@ -154,7 +154,7 @@ class SchwarzschildMock:
 
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Source of stars of the population, none of them twice in one realisation."""
-        return self.population.sampler(rng)
+        return self.population.sampler(rng, "mock.distribution.size")
 
     def sample(self, n: int, rng: np.random.Generator) -> Stars:
         """Draw ``n`` stars."""

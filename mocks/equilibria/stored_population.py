@@ -38,16 +38,19 @@ class StoredPopulation:
         """Number of stars."""
         return len(self.stars)
 
-    def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
+    def sampler(
+        self, rng: np.random.Generator, setting: str = "mock.population.size"
+    ) -> Callable[[int], Stars]:
         """One realisation: successive calls give further stars, none of them twice.
 
-        The last call may return fewer than asked for; the next one raises UsedUpError.
+        The last call may return fewer than asked for; the next one raises UsedUpError, which says to set ``setting``
+        higher.
         """
         draw = without_replacement(
             self.size,
             rng,
             f"the stored population of {self.size} stars is used up: one realisation asks for more"
-            " (set mock.population.size higher, or observe fewer stars)",
+            f" (set {setting} higher, or observe fewer stars)",
         )
         return lambda n: self.stars.select(draw(n))
 
