@@ -318,7 +318,7 @@ class Survey:
             require(
                 self.n_stars <= number,
                 f"survey.n_stars: {self.n_stars} stars are asked for, and the mock has {number}: lower n_stars,"
-                " or make the mock larger (mock.population.size; more particles as tracers)",
+                " or make the mock larger (the size of its population; more particles as tracers)",
             )
 
 

@@ -408,7 +408,7 @@ def test_more_stars_than_a_population_has_are_refused_before_it_is_made(call, tm
     path.write_text(
         spec.replace("[survey]", "population = { size = 2000, time = 1.0 }\n\n[survey]")
     )
-    words = [str(path), "2001 stars are asked for", "has 2000", "mock.population.size"]
+    words = [str(path), "2001 stars are asked for", "has 2000", "size of its population"]
     refused(call, tmp_path, "run", path, "--out", tmp_path / "out", words=words)
     refused(call, tmp_path, "mock", path, "--out", tmp_path / "m.csv", words=words)
 
