@@ -338,6 +338,8 @@ def _populations(cells: Iterable[Mapping[str, Any]], overlaps: pd.DataFrame) -> 
         if "population" not in mock:
             continue
         text = f"{mock['population']} stars"
+        if mock.get("phases", 1) > 1:
+            text += f", {mock['phases']} of each orbit"
         if cell["cell"] in samples.index:
             n_stars, share = samples.loc[cell["cell"], ["n_stars", "share"]]
             text += (
