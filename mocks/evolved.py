@@ -205,6 +205,7 @@ class EvolvedHalo:
             DipoleTruth.of(stars, tracers.r_range) if moving else None,
             MomentMap.of(stars, np.geomspace(*tracers.r_range, _MAP_SHELLS + 1)),
             {"lmc": self.lmc.enclosed_mass} if self.lmc else {},
+            {self.origins[k].name: test for k, test in self.population.stationarity.items()},
         )
 
     def check(self) -> None:
@@ -217,16 +218,8 @@ class EvolvedHalo:
     def prepare(self, progress: Progress | None = None) -> Mapping[str, Any]:
         """Make the population now, or find it in the cache; returns its size and how stationary it is."""
         self.__dict__["population"] = population = self._make(progress)
-        _ = self.truth  # too few stars to state one are told now
-        names = [origin.name for origin in self.origins]
-        drift = {
-            names[k]: {
-                "worst_in_sigma": float(np.abs(test.drift).max()),
-                "over_gyr": test.elapsed,
-                "complaint": test.complaint,
-            }
-            for k, test in population.stationarity.items()
-        }
+        tests = self.truth.stationarity  # too few stars to state a truth are told now
+        drift = {name: test.summary() for name, test in tests.items()}
         return {"population": population.size, "phases": population.phases, "drift": drift}
 
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from haloassay.errors import InputError
 from haloassay.estimate import BIN_AVERAGES, QUANTITIES
 from haloassay.frames import Sun, spherical_basis, spherical_velocity
+from haloassay.mocks.equilibria.stationarity import Stationarity
 from haloassay.mocks.gravity.potentials import Virial
 from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import COMPONENTS, Moments, Profile, anisotropy
@@ -103,6 +104,8 @@ class Truth:
         Moments over the sky, for estimates of a part of it; without them, those of the shell.
     others
         Mass [Msun] of other bodies within a radius [kpc] of the halo's centre, by name; not part of the halo's.
+    stationarity
+        By population, the test of whether it stands still in the static field, where stars were followed.
     """
 
     potential: Mass
@@ -111,6 +114,7 @@ class Truth:
     velocity_field: VelocityField | None = None
     local: LocalMoments | None = None
     others: Mapping[str, Profile] = field(default_factory=dict)
+    stationarity: Mapping[str, Stationarity] = field(default_factory=dict)
 
     @property
     def r_range(self) -> tuple[float, float]:
@@ -240,6 +244,8 @@ class Truth:
             told[f"enclosed_mass.{name}"] = [_plain(v) for v in mass(r)]
         if isinstance(self.local, MomentMap):
             told["map"] = self.local.to_dict()
+        if self.stationarity:
+            told["stationarity"] = {name: t.to_dict() for name, t in self.stationarity.items()}
         return told
 
     def _weighted_radii(

@@ -94,11 +94,10 @@ class AgamaHalo:
 
         With a Schwarzschild model among them, moments over the sky are measured in stars of all at their shares.
         """
+        truths = self._each(lambda member: member.truth)
         parts = {
             member.sampling.name: _share(member, truth.tracers, fraction)
-            for member, truth, fraction in zip(
-                self.members, self._each(lambda member: member.truth), self.fractions, strict=True
-            )
+            for member, truth, fraction in zip(self.members, truths, self.fractions, strict=True)
         }
         named = {name: parts[name] for name in POPULATIONS if name in parts}
         tracers = mixed_moments(list(parts.values()))
@@ -106,7 +105,8 @@ class AgamaHalo:
         if self._stored:
             stars = self.sample(min(self._most, _MOST_MAPPED), np.random.default_rng(_SEED))
             sky = MomentMap.of(stars, np.geomspace(*tracers.r_range, MAP_SHELLS + 1))
-        return Truth(self.members[0].potential, tracers, named, local=sky)
+        tests = {name: test for truth in truths for name, test in truth.stationarity.items()}
+        return Truth(self.members[0].potential, tracers, named, local=sky, stationarity=tests)
 
     def check(self) -> None:
         """Check each population."""

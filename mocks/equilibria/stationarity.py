@@ -92,6 +92,18 @@ class Stationarity:
             f" ({bad} of {self.drift.size} moments drift by more than {limit:.1f} times theirs)"
         )
 
+    def summary(self) -> dict[str, Any]:
+        """Worst drift, over what time, and the complaint if there is one, as plain values."""
+        return {
+            "worst_in_sigma": float(np.abs(self.drift).max()),
+            "over_gyr": self.elapsed,
+            "complaint": self.complaint,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Summary and table, as plain values."""
+        return {**self.summary(), "shells": self.table()}
+
     def table(self) -> list[dict[str, Any]]:
         """One row a quantity and shell, as plain values."""
         drift = self.drift

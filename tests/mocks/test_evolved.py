@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from haloassay.errors import InputError
@@ -77,6 +79,23 @@ def test_truth_is_measured_in_the_population_and_masses_are_exact(shaped: Evolve
     assert truth.local is not None
     assert np.isnan(truth.value("asymmetry", 30.0))
     assert np.isfinite(truth.local_value("sigma_r", inside))
+
+
+def test_the_test_of_standing_still_is_told_with_the_truth(shaped: EvolvedHalo) -> None:
+    """Moments of each population before and after, their noise, and the summary that run.json has."""
+    told = json.loads(json.dumps(shaped.truth.to_dict([20.0])["stationarity"]))
+    facts = shaped.prepare()["drift"]
+    assert list(told) == list(facts) == ["accreted", "in-situ"]
+    for name, test in told.items():
+        shells = pd.DataFrame(test.pop("shells"))
+        assert test == facts[name]
+        assert test["over_gyr"] == 0.5
+        beta = shells[shells["quantity"] == "beta"]
+        assert len(beta) > 1
+        change = (beta["after"] - beta["before"]) / beta["noise"]
+        np.testing.assert_allclose(change, beta["drift"])
+        assert test["worst_in_sigma"] == shells["drift"].abs().max()
+    assert "stationarity" not in make_mock({**ROUND, "beta": 0.3}).truth.to_dict([20.0])
 
 
 def test_a_realization_draws_no_star_twice_and_the_next_run_finds_the_population(
