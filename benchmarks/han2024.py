@@ -28,7 +28,7 @@ QUADRANTS = ("l < 180, b > 0", "l > 180, b > 0", "l < 180, b < 0", "l > 180, b <
 def surveys(
     populations: int, realizations: int
 ) -> Iterator[tuple[int, haloassay.api.MockCatalogue]]:
-    """Number of a population, and a catalogue of it."""
+    """Yield the number of a population, and a catalogue of it."""
     scenario = load_scenario(SCENARIO).to_dict()
     settings = scenario["mock"]["population"]
     for p in range(populations):
