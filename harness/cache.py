@@ -18,12 +18,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.errors import InputError
+from haloassay.errors import HaloassayWarning, InputError
 
 Arrays = dict[str, NDArray[Any]]
 
 #: What the cache may hold by default.
 DEFAULT_SIZE: Final = "5 GB"
+
+#: Array of a file that has the file's own name, so that another one in its place is noticed.
+_NAME: Final = "content_key"
 
 #: A temporary file this old [s] was left by a process that is no more.
 _ABANDONED: Final = 24 * 3600.0
@@ -31,7 +34,7 @@ _ABANDONED: Final = 24 * 3600.0
 _UNITS: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 
 
-class CacheWarning(UserWarning):
+class CacheWarning(HaloassayWarning):
     """The cache could not be read or written; results are right, but cost their time again."""
 
 
@@ -92,9 +95,9 @@ def content_key(content: Any) -> str:
 def cached(content: Any, make: Callable[[], Arrays]) -> Arrays:
     """Arrays that ``make`` returns for ``content``, from disk where they were made before.
 
-    A file that cannot be read is made again, and a :class:`CacheWarning` says so; a folder that
-    cannot be written costs only the saving, and is said once. Beyond :func:`cache_limit`, files go that
-    were not used for longest.
+    A file that cannot be read, or holds something else, is made again, and a :class:`CacheWarning` says so; a folder
+    that cannot be written, or arrays that are larger than the whole cache, cost only the saving, and are said once.
+    Beyond :func:`cache_limit`, files go that were not used for longest.
 
     Raises
     ------
@@ -107,9 +110,15 @@ def cached(content: Any, make: Callable[[], Arrays]) -> Arrays:
     if stored is not None:
         return stored
     arrays = make()
-    if sum(array.nbytes for array in arrays.values()) < limit:
+    size = sum(array.nbytes for array in arrays.values())
+    if size < limit:
         _write(path, arrays)
         _shrink(path.parent, limit)
+    elif limit > 0.0:  # who allows nothing knows
+        _say(
+            f"{size / 1e9:.3g} GB are not kept, the cache may hold {limit / 1e9:.3g} (HALOASSAY_CACHE_SIZE): they are"
+            " made again by every process"
+        )
     return arrays
 
 
@@ -122,6 +131,9 @@ def _read(path: Path) -> Arrays | None:
     except Exception as error:  # a damaged archive raises whatever its bytes happen to mean
         _say(f"{path} cannot be read ({_reason(error)}): what it held is made again")
         return None
+    if str(arrays.pop(_NAME, "")) != path.stem:
+        _say(f"{path} holds something else: what it held is made again")
+        return None
     with contextlib.suppress(OSError):
         os.utime(path)  # used now
     return arrays
@@ -133,7 +145,7 @@ def _write(path: Path, arrays: Arrays) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]  # its stub counts names as flags
+            np.savez(file, **arrays, **{_NAME: np.array(path.stem)})  # type: ignore[arg-type]  # its stub counts names as flags
         os.replace(temporary, path)
     except OSError as error:
         _say(
@@ -169,5 +181,5 @@ def _reason(error: Exception) -> str:
 
 
 def _say(message: str) -> None:
-    """Warn; Python's own filter lets the same words from the same line pass once a process."""
-    warnings.warn(f"cache: {message}", CacheWarning, stacklevel=4)
+    """Warn; Python's own filter lets the same words from this line pass once a process."""
+    warnings.warn(f"cache: {message}", CacheWarning, stacklevel=1)

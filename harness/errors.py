@@ -5,6 +5,10 @@ class HaloassayError(Exception):
     """Base of all errors that a user can act on; the command line prints them without a traceback."""
 
 
+class HaloassayWarning(UserWarning):
+    """Base of all that a user should know of although nothing failed; said once, by the main process."""
+
+
 class InputError(HaloassayError, ValueError):
     """Unusable input: a scenario, a catalogue, a setting. The message says what, where, and what is allowed."""
 

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import types
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, Final
 
-from haloassay.errors import HaloassayError
+from haloassay.errors import HaloassayError, HaloassayWarning
 from haloassay.task import Outcome, Task, TaskResult, missing, run_task
 
 #: Variables that keep each worker to one thread: sums keep their order on any number of workers.
@@ -170,7 +171,12 @@ class _Context(SpawnContext):
 
 
 def _prepare_worker() -> None:
-    """End this worker as soon as the main process is gone, whatever an estimator is doing."""
+    """End this worker as soon as the main process is gone, whatever an estimator is doing.
+
+    The main process has made all mocks before, and has said what there was to say of them.
+    """
+    warnings.simplefilter("ignore", HaloassayWarning)
+    warnings.formatwarning = lambda message, *_, **__: f"haloassay: {message}\n"
     parent = multiprocessing.parent_process()
 
     def follow() -> None:

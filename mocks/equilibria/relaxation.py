@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.cache import plain_content
-from haloassay.errors import InputError
+from haloassay.errors import HaloassayWarning, InputError
 from haloassay.mocks.equilibria.stationarity import Stationarity, stationarity
 from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
 from haloassay.mocks.gravity.agama_backend import agama_orbits, library, to_agama
@@ -39,7 +39,7 @@ _BATCH = 4096
 _VERSION = 1
 
 
-class DriftWarning(UserWarning):
+class DriftWarning(HaloassayWarning):
     """A population is not stationary: its moments drift by more than noise."""
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -458,6 +460,25 @@ def test_cache_that_cannot_be_written_costs_only_the_saving(call, solved, tmp_pa
         answer = call("mock", solved, "--out", tmp_path / "m.csv")
     assert (answer.code, answer.err) == (0, "")
     assert (tmp_path / "m.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
+
+
+def test_workers_do_not_say_again_what_the_main_process_has_said(solved, tmp_path, environment):
+    """One line on standard error however many processes meet the fault, and none of Python's."""
+    (tmp_path / "file").write_text("")
+    cache = {"HALOASSAY_CACHE": str(tmp_path / "file" / "cache")}
+    words = ["run", solved, "--out", tmp_path / "out", "-j", "2", "-n", "4", "--no-report"]
+    run = subprocess.run(
+        [sys.executable, "-m", "haloassay", *map(str, words)],
+        env={**environment, **cache},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr
+    lines = [line for line in run.stderr.splitlines() if "cache" in line]
+    assert len(lines) == 1, run.stderr
+    assert lines[0].startswith("haloassay: cache: nothing can be kept in")
+    assert "Warning" not in run.stderr
 
 
 # ---------------------------------------------------------------------------------------------- anything

@@ -73,6 +73,22 @@ def test_truncated_and_altered_archives_are_noticed(folder: Path) -> None:
         np.testing.assert_array_equal(arrays["x"], np.ones(1000))
 
 
+def test_another_sound_file_in_its_place_is_noticed(folder: Path) -> None:
+    """What a hand that tidies up, or a copy of a cache gone wrong, leaves."""
+    make, calls = counting()
+    other, _ = counting(9.0)
+    cached("a", make)
+    cached("b", other)
+    path, place = (folder / f"{content_key(name)}.npz" for name in ("b", "a"))
+    path.replace(place)
+    with pytest.warns(CacheWarning, match="holds something else: what it held is made again"):
+        assert cached("a", make)["x"][0] == 1.0
+    np.savez(place, x=np.zeros(3))
+    with pytest.warns(CacheWarning, match="holds something else"):
+        assert cached("a", make)["x"][0] == 1.0
+    assert len(calls) == 3
+
+
 def test_folder_that_cannot_be_written_costs_only_the_saving(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,10 +139,17 @@ def test_what_is_larger_than_the_cache_is_not_kept(
     cached("small", make)
     monkeypatch.setenv("HALOASSAY_CACHE_SIZE", "10 kB")
     large, calls = counting(n=100_000)
-    cached("large", large)
-    cached("large", large)
+    for _ in range(2):
+        with pytest.warns(
+            CacheWarning, match=r"0.0008 GB are not kept, .*\(HALOASSAY_CACHE_SIZE\)"
+        ):
+            cached("large", large)
     assert len(calls) == 2
     assert [path.stem for path in folder.iterdir()] == [content_key("small")]
+    monkeypatch.setenv("HALOASSAY_CACHE_SIZE", "0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cached("large", large)
 
 
 def test_abandoned_temporary_files_go(folder: Path) -> None:
