@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.cache import Arrays, cached, content_key, plain_content
-from haloassay.estimate import POPULATIONS
+from haloassay.errors import InputError
 from haloassay.mocks.equilibria.relaxation import (
     PopulationSettings,
     Progress,
@@ -26,7 +26,7 @@ from haloassay.mocks.lmc.dipole_truth import DipoleTruth
 from haloassay.mocks.lmc.population import lmc_population
 from haloassay.mocks.lmc.trajectory import LMC, rewind
 from haloassay.mocks.moment_map import MomentMap
-from haloassay.mocks.moments import Moments, measured_moments
+from haloassay.mocks.moments import Moments, anisotropy, measured_moments, undefined_moments
 from haloassay.mocks.stars import Origin, Stars, radial_table
 from haloassay.mocks.truth import Truth
 
@@ -44,6 +44,8 @@ _MARGIN = 0.8
 _TRIAL = 20_000
 #: Shells of the truth's profiles at most, and stars that a shell should have.
 _MOST_SHELLS, _STARS_A_SHELL = 40, 2000
+#: Radii at which the anisotropy is compared with the wish.
+_WISHES = 8
 #: Shells of the truth's map.
 _MAP_SHELLS = 8
 
@@ -191,17 +193,17 @@ class EvolvedHalo:
         stars = self.population.stars
         r_range = self.base.sampling.r_range
         tracers = _moments(stars, r_range)
-        names = [p.composition.name for p in self.base.populations]
-        named = {
-            name: _moments(stars.select(stars.origin == k), r_range)
+        names = [origin.name for origin in self.origins]
+        parts = {
+            name: _moments_of_part(stars.select(stars.origin == k), r_range)
             for k, name in enumerate(names)
-            if name in POPULATIONS and len(names) > 1
+            if len(names) > 1
         }
         moving = self.lmc is not None and self.lmc.mass > 0.0
         return Truth(
             self.base.potential,
             tracers,
-            named,
+            parts,
             DipoleTruth.of(stars, tracers.r_range) if moving else None,
             MomentMap.of(stars, np.geomspace(*tracers.r_range, _MAP_SHELLS + 1)),
             {"lmc": self.lmc.enclosed_mass} if self.lmc else {},
@@ -220,7 +222,26 @@ class EvolvedHalo:
         self.__dict__["population"] = population = self._make(progress)
         tests = self.truth.stationarity  # too few stars to state a truth are told now
         drift = {name: test.summary() for name, test in tests.items()}
-        return {"population": population.size, "phases": population.phases, "drift": drift}
+        return {
+            "population": population.size,
+            "phases": population.phases,
+            "drift": drift,
+            "beta_wish": self._beta_misses(),
+        }
+
+    def _beta_misses(self) -> dict[str, dict[str, float]]:
+        """By population, how far beta in the true field is from that of the spherical start, and where [kpc]."""
+        found = {}
+        for population in self.base.populations:
+            name = population.composition.name
+            moments = self.truth.components.get(name, self.truth.tracers)
+            r = np.geomspace(*moments.r_range, _WISHES + 2)[1:-1]
+            # rotation, which turns stars round, keeps mean squares
+            miss = anisotropy(moments.second(r)) - population.anisotropy.beta(r)
+            if np.isfinite(miss).all():
+                worst = int(np.argmax(np.abs(miss)))
+                found[name] = {"miss": float(miss[worst]), "r": float(r[worst])}
+        return found
 
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Source of stars of the population, none of them twice in one realisation."""
@@ -233,6 +254,14 @@ class EvolvedHalo:
 
 def _log_number(density: Any, r_range: tuple[float, float]) -> float:
     return radial_table(density, *r_range).log_mass
+
+
+def _moments_of_part(stars: Stars, r_range: tuple[float, float]) -> Moments:
+    """Moments of a population among others; undefined where it has too few stars, which does not stop the rest."""
+    try:
+        return _moments(stars, r_range)
+    except InputError:
+        return undefined_moments(r_range)
 
 
 def _moments(stars: Stars, r_range: tuple[float, float]) -> Moments:

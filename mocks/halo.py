@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from haloassay.cache import cached, plain_content
 from haloassay.errors import EquilibriumError
-from haloassay.estimate import POPULATIONS
 from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.equilibria.local_jeans import LocalJeans
 from haloassay.mocks.equilibria.mixture import Mixture
@@ -156,10 +155,8 @@ class Halo:
             population.composition.name: self._moments(population, solution)
             for population, solution in zip(self.populations, self.solutions, strict=True)
         }
-        named = {name: parts[name] for name in POPULATIONS if name in parts}
-        return Truth(
-            self.potential, mixed_moments(list(parts.values())), named if len(parts) > 1 else {}
-        )
+        tracers = mixed_moments(list(parts.values()))
+        return Truth(self.potential, tracers, parts if len(parts) > 1 else {})
 
     def _moments(self, population: Population, solution: Solution) -> Moments:
         return solved_moments(

@@ -165,6 +165,15 @@ def solved_moments(
     )
 
 
+def undefined_moments(r_range: tuple[float, float]) -> Moments:
+    """Moments of a population that has too few stars to measure any: NaN."""
+
+    def nothing(r: ArrayLike) -> FloatArray:
+        return np.full((*np.shape(r), 3), np.nan)
+
+    return Moments(lambda r: np.full(np.shape(r), np.nan), nothing, nothing, unknown_feh, r_range)
+
+
 def mixed_moments(parts: Sequence[Moments]) -> Moments:
     """Moments of all stars of ``parts`` together, where they all have stars."""
     if len(parts) == 1:

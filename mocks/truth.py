@@ -97,7 +97,7 @@ class Truth:
     tracers
         Moments of all tracers together, in spherical shells. Nothing is said of them outside their range.
     components
-        Moments of populations that estimates name (``mr`` and ``mp``), by name.
+        Moments of each population, by name, where there are several. Estimates name ``mr`` and ``mp``.
     velocity_field
         Mean velocity field over the sky; a halo at rest without one, :class:`Undetermined` where it is not known.
     local
@@ -233,6 +233,9 @@ class Truth:
         }
         for which, moments in self.components.items():
             told[f"density.{which}"] = [_plain(v) for v in moments.density(r)]
+            told[f"share.{which}"] = [
+                _plain(v) for v in moments.density(r) / self.tracers.density(r)
+            ]
             parts = moments.first(r), moments.second(r), moments.feh(r)
             for name in PROFILES:
                 if name not in _MASSES:

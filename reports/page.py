@@ -350,5 +350,7 @@ def _populations(cells: Iterable[Mapping[str, Any]], overlaps: pd.DataFrame) -> 
             worst, time = drift["worst_in_sigma"], drift["over_gyr"]
             still = f"no drift beyond noise (at most {worst:.1f} sigma in {time:g} Gyr)"
             text += f"; {name}: {drift['complaint'] or still}"
+        for name, wish in mock.get("beta_wish", {}).items():
+            text += f"; {name}: beta misses that of its start by up to {wish['miss']:+.2f}, at {wish['r']:.0f} kpc"
         facts[f"population behind {cell['cell']}"] = text
     return facts

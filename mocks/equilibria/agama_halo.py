@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.errors import InputError, UsedUpError
-from haloassay.estimate import POPULATIONS
 from haloassay.mocks.equilibria.agama_distributions import (
     DISTRIBUTIONS,
     AgamaSampling,
@@ -90,7 +89,7 @@ class AgamaHalo:
 
     @cached_property
     def truth(self) -> Truth:
-        """What is true of each population called ``mr`` or ``mp``, and of all stars together.
+        """What is true of each population, and of all stars together.
 
         With a Schwarzschild model among them, moments over the sky are measured in stars of all at their shares.
         """
@@ -99,14 +98,13 @@ class AgamaHalo:
             member.sampling.name: _share(member, truth.tracers, fraction)
             for member, truth, fraction in zip(self.members, truths, self.fractions, strict=True)
         }
-        named = {name: parts[name] for name in POPULATIONS if name in parts}
         tracers = mixed_moments(list(parts.values()))
         sky = None
         if self._stored:
             stars = self.sample(min(self._most, _MOST_MAPPED), np.random.default_rng(_SEED))
             sky = MomentMap.of(stars, np.geomspace(*tracers.r_range, MAP_SHELLS + 1))
         tests = {name: test for truth in truths for name, test in truth.stationarity.items()}
-        return Truth(self.members[0].potential, tracers, named, local=sky, stationarity=tests)
+        return Truth(self.members[0].potential, tracers, parts, local=sky, stationarity=tests)
 
     def check(self) -> None:
         """Check each population."""

@@ -98,6 +98,49 @@ def test_the_test_of_standing_still_is_told_with_the_truth(shaped: EvolvedHalo) 
     assert "stationarity" not in make_mock({**ROUND, "beta": 0.3}).truth.to_dict([20.0])
 
 
+def test_every_population_has_its_own_truth(shaped: EvolvedHalo) -> None:
+    """Whatever its name: moments and share of the stars, as counted in the population."""
+    stars = shaped.population.stars
+    told = shaped.truth.to_dict([20.0])
+    near = (stars.r > 18.0) & (stars.r < 22.0)
+    for k, name in enumerate(("accreted", "in-situ")):
+        own = stars.select(near & (stars.origin == k))
+        v = spherical_velocity(own.position, own.velocity)
+        noise = 4.0 / np.sqrt(2.0 * len(own))
+        assert told[f"sigma_r.{name}"][0] == pytest.approx(v[:, 0].std(), rel=noise)
+        share = np.mean(stars.origin[near] == k)
+        error = 4.0 * np.sqrt(share * (1.0 - share) / near.sum())
+        assert told[f"share.{name}"][0] == pytest.approx(share, abs=error)
+    total = sum(told[f"share.{name}"][0] for name in ("accreted", "in-situ"))
+    # each is interpolated by itself
+    assert total == pytest.approx(1.0, abs=0.05)
+
+
+def test_how_far_beta_misses_the_wish_is_told() -> None:
+    """The spherical start has it, a flat shape changes it; rotation, which turns stars round, does not."""
+    size = {"population": {**ROUND["population"], "size": 20_000}}
+    flat = {"shape": {"axis_ratios": [1.0, 0.4]}}
+    for change, least in (({}, 0.0), ({"rotation": 0.8}, 0.0), (flat, 0.1)):
+        mock = make_mock({**ROUND, **size, "beta": 0.0, **change})
+        wish = mock.prepare()["beta_wish"]["halo"]
+        stars = mock.population.stars  # type: ignore[attr-defined]
+        near = stars.select(np.abs(np.log(stars.r / wish["r"])) < 0.15)
+        square = np.mean(spherical_velocity(near.position, near.velocity) ** 2, axis=0)
+        found = 1.0 - (square[1] + square[2]) / (2.0 * square[0])
+        # worst of eight shells of some 2000 stars
+        noise = 4.0 * np.sqrt(3.0 / 2000.0)
+        assert wish["miss"] == pytest.approx(found, abs=noise)
+        assert least <= abs(wish["miss"]) < (0.4 if least else noise)
+
+
+def test_a_population_of_few_stars_has_no_truth_and_does_not_stop_the_rest() -> None:
+    few = {"name": "few", "beta": 0.0, "fraction": 0.01}
+    truth = make_mock({**ROUND, "populations": [few, {"name": "rest", "beta": 0.0}]}).truth
+    told = truth.to_dict([20.0])
+    assert told["sigma_r.few"] == [None]
+    assert told["sigma_r.rest"][0] == pytest.approx(told["sigma_r"][0], rel=0.05)
+
+
 def test_a_realization_draws_no_star_twice_and_the_next_run_finds_the_population(
     shaped: EvolvedHalo,
 ) -> None:
