@@ -11,6 +11,7 @@ from haloassay.runner import run
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import ArrayLike
 
     from haloassay.catalogue import Catalogue
     from haloassay.estimate import Estimates
@@ -72,6 +73,20 @@ class MockCatalogue(NamedTuple):
             {"origin": stars.origin.astype(float), "member": member.astype(float)},
             {"origins": ", ".join(origin.name for origin in self.origins)},
         )
+
+    def truth_at(self, r: ArrayLike) -> dict[str, Any]:
+        """Return the truth as plain values at radii ``r`` [kpc], and where the observed stars come from.
+
+        Each of ``origins`` has a name, whether its stars are members of the halo, and how many were observed.
+        """
+        import numpy as np
+
+        counts = np.bincount(self.stars.origin, minlength=len(self.origins))
+        origins = [
+            {"name": origin.name, "member": origin.member, "n_stars": int(n)}
+            for origin, n in zip(self.origins, counts, strict=True)
+        ]
+        return {**self.truth.to_dict(r), "origins": origins}
 
 
 def mock(

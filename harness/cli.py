@@ -201,7 +201,7 @@ def mock(
         write_catalogue(made.catalogue, out)
     if truth_file is not None:
         radii = np.geomspace(made.stars.r.min(), made.stars.r.max(), 65)
-        _write(json.dumps(made.truth.to_dict(radii), indent=1) + "\n", truth_file)
+        _write(json.dumps(made.truth_at(radii), indent=1) + "\n", truth_file)
     click.echo(f"{len(made.catalogue)} stars: {out}")
 
 

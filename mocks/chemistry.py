@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
+
+
+#: Largest abundance [dex] that is no slip of the pen (choice).
+_LARGEST: Final = 20.0
 
 
 @dataclass(frozen=True)
@@ -36,9 +41,19 @@ class Abundance:
                     len(value) == len(self.r) >= 2,
                     f"{name} and r must be of one length, at least 2 (got {len(value)} and {len(self.r)})",
                 )
+        changes = isinstance(self.mean, tuple) or isinstance(self.sigma, tuple)
+        require(
+            changes or not self.r,
+            "r needs mean or sigma as a list of as many values (got one number each)",
+        )
         rising = all(a < b for a, b in zip((0.0, *self.r), self.r, strict=False))
         require(rising, f"r must be positive and rising (got {list(self.r)})")
-        require(bool(np.all(np.asarray(self.sigma) >= 0.0)), "sigma must not be negative")
+        for name, least in (("mean", -_LARGEST), ("sigma", 0.0)):
+            values = np.asarray(getattr(self, name))
+            require(
+                bool(np.all((values >= least) & (values <= _LARGEST))),
+                f"{name} must be {least:g} to {_LARGEST:g} dex (got {getattr(self, name)})",
+            )
 
     def at(self, r: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Mean and dispersion [dex] at ``r`` [kpc]; the shape of ``r`` each."""

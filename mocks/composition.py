@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from haloassay.errors import InputError
 from haloassay.mocks.debris.contaminated import ContaminatedMock
@@ -15,13 +15,23 @@ from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.halo import Halo, Sampling
 from haloassay.mocks.lmc.trajectory import LMC
 from haloassay.mocks.painted import PaintedField, PaintedMock
-from haloassay.mocks.populations import make_populations
-from haloassay.settings import build, require
+from haloassay.mocks.populations import Composition, make_populations
+from haloassay.settings import build, require, unknown
 
 if TYPE_CHECKING:
     from haloassay.mocks import Mock
 
 T = TypeVar("T")
+
+#: Keys of a mock's table: its own, and those that all its populations share.
+_KNOWN: Final = frozenset(
+    [
+        *("kind", "potential", "density", "beta", "populations"),
+        *("lmc", "population", "painted", "debris"),
+        *Sampling.__dataclass_fields__,
+        *Composition.__dataclass_fields__,
+    ]
+)
 
 
 def make_halo(spec: Mapping[str, Any], where: str) -> Mock:
@@ -30,6 +40,9 @@ def make_halo(spec: Mapping[str, Any], where: str) -> Mock:
     Further keys: ``shape`` and ``lmc`` follow the stars through a field that is not round or not static, and
     ``population`` says how many, for how long; ``painted`` adds a mean velocity field, ``debris`` other stars.
     """
+    for key in spec:
+        if key not in _KNOWN:
+            raise unknown("setting", key, _KNOWN, where)
     rest = dict(spec)
     painted = _table(PaintedField, rest, "painted", where)
     debris = rest.pop("debris", None)
@@ -52,8 +65,15 @@ def make_halo(spec: Mapping[str, Any], where: str) -> Mock:
     if painted:
         mock = PaintedMock(mock, painted)
     if debris is not None:
+        made = make_debris(debris, f"{where}.debris")
+        own = {origin.name for origin in mock.origins}
+        for each in made:
+            require(
+                each.origin.name not in own,
+                f"{where}.debris: the name {each.origin.name!r} is that of a population (give it another 'name')",
+            )
         around = Surroundings(halo.potential, halo.sampling.r_range, not evolved, lmc)
-        mock = ContaminatedMock(mock, make_debris(debris, f"{where}.debris"), around)
+        mock = ContaminatedMock(mock, made, around)
     return mock
 
 

@@ -21,7 +21,7 @@ from haloassay.mocks.equilibria.relaxation import (
 from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.shapes import Shape
-from haloassay.mocks.halo import Halo
+from haloassay.mocks.halo import WIDEST, Halo
 from haloassay.mocks.lmc.dipole_truth import DipoleTruth
 from haloassay.mocks.lmc.population import lmc_population
 from haloassay.mocks.lmc.trajectory import LMC, rewind
@@ -29,6 +29,7 @@ from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments, anisotropy, measured_moments, undefined_moments
 from haloassay.mocks.stars import Origin, Stars, radial_table
 from haloassay.mocks.truth import Truth
+from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 
@@ -40,8 +41,8 @@ _INSIDE, _BEYOND = 3.0, 2.5
 #: Stars below the inner end are followed if their energy lets them reach this part of it: potentials that are not round
 #: let some go a little farther than their spherical average.
 _MARGIN = 0.8
-#: Stars that tell which share of those followed will be kept.
-_TRIAL = 20_000
+#: Stars that tell which share of those followed will be kept, and how many of them must be, or all the work is lost.
+_TRIAL, _LEAST_KEPT = 20_000, 100
 #: Shells of the truth's profiles at most, and stars that a shell should have.
 _MOST_SHELLS, _STARS_A_SHELL = 40, 2000
 #: Radii at which the anisotropy is compared with the wish.
@@ -70,6 +71,14 @@ class EvolvedHalo:
     shapes: dict[int, Shape] = field(default_factory=dict)
     lmc: LMC | None = None
     settings: PopulationSettings = field(default_factory=PopulationSettings)
+
+    def __post_init__(self) -> None:
+        lo, hi = self.base.sampling.r_range
+        widest = WIDEST / (_INSIDE * _BEYOND)
+        require(
+            hi / lo <= widest,
+            f"r_range of a stored population may span a factor of {widest:.3g} (got {[lo, hi]})",
+        )
 
     @property
     def origins(self) -> tuple[Origin, ...]:
@@ -139,6 +148,7 @@ class EvolvedHalo:
                 seed,
                 self.base.sampling.r_range,
                 progress,
+                [origin.name for origin in self.origins],
             )
         return stored_population(
             ["round", self._content, settings.size],
@@ -151,8 +161,13 @@ class EvolvedHalo:
         def count() -> Arrays:
             lo, hi = self.base.sampling.r_range
             r = self._reaching(np.random.default_rng(seed))(_TRIAL).r
-            share = np.mean((r >= lo) & (r < hi))
-            return {"number": np.ceil(self.settings.size / share)}
+            kept = int(np.count_nonzero((r >= lo) & (r < hi)))
+            require(
+                kept >= _LEAST_KEPT,
+                f"r_range, {lo:g} to {hi:g} kpc, is too narrow: {kept} of {_TRIAL} stars that reach it are in it now"
+                f" (allowed: at least {_LEAST_KEPT})",
+            )
+            return {"number": np.ceil(self.settings.size * _TRIAL / kept)}
 
         return int(cached(["number to follow", self._content], count)["number"])
 

@@ -30,6 +30,9 @@ KINDS: Final = {
     "local-jeans-gaussian": "Gaussian velocities with Jeans dispersions; not an equilibrium, for comparison",
 }
 
+#: Largest ratio of the ends of a range of radii.
+WIDEST: Final = 1e6
+
 #: Raised when a solution of the same settings comes out differently, so that old ones on disk are not used.
 _SOLUTION_VERSION = 2
 
@@ -58,7 +61,9 @@ class Sampling:
         require(
             0.0 < lo < hi < np.inf, f"r_range must rise from above zero (got {list(self.r_range)})"
         )
-        require(hi / lo <= 1e6, f"r_range may span a factor of 1e6 (got {list(self.r_range)})")
+        require(
+            hi / lo <= WIDEST, f"r_range may span a factor of {WIDEST:g} (got {list(self.r_range)})"
+        )
         require(0.0 < self.tolerance < 1.0, f"tolerance must be in (0, 1) (got {self.tolerance})")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ IntArray = NDArray[np.int64]
 STARS_A_CELL: Final = 300
 #: Finest map, of 192 pixels: that of Han et al. (2024).
 _FINEST: Final = 4
+#: Pixels over which a field is averaged.
+_FINE: Final = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +74,11 @@ class CellMoments:
             (1.0 - share) * self.first + share * other.first,
             (1.0 - share) * self.second + share * other.second,
         )
+
+    def moved(self, velocity: FloatArray) -> CellMoments:
+        """Moments with a mean velocity (cells, 3) added, and the variances kept."""
+        first = self.first + velocity
+        return CellMoments(self.number, first, self.second - self.first**2 + first**2)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values: a list over shells of lists over cells; null where a cell has fewer than two stars."""
@@ -146,6 +154,31 @@ class MomentMap:
         r = np.linalg.norm(position, axis=1)
         cell = (_shells(r, self.edges), pixels(position, self.nside))
         return self.pixels.first[cell], self.pixels.second[cell]
+
+    def moved(self, field: Callable[[FloatArray], FloatArray]) -> MomentMap:
+        """Map with the mean over each cell of a velocity field that depends on direction alone.
+
+        Parameters
+        ----------
+        field
+            (N, 3) Cartesian velocities [km/s] at (N, 3) positions [kpc].
+        """
+        import healpy
+
+        sky = np.stack(healpy.pix2vec(_FINE, np.arange(12 * _FINE**2)), axis=1)
+        v = spherical_velocity(sky, field(sky))
+
+        def mean(cell: IntArray) -> FloatArray:
+            return (
+                np.stack([np.bincount(cell, c) for c in v.T], axis=1) / np.bincount(cell)[:, None]
+            )
+
+        return MomentMap(
+            self.edges,
+            self.nside,
+            self.pixels.moved(mean(pixels(sky, self.nside))),
+            self.octants.moved(mean(octants(sky))),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values of both maps, with the edges of the shells."""

@@ -5,22 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haloassay.frames import spherical_basis, spherical_velocity
 from haloassay.mocks.lmc.dipole_truth import DipoleTruth, direction
+from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments
 from haloassay.mocks.stars import Origin, Stars
-from haloassay.mocks.truth import LocalMoments, Truth
+from haloassay.mocks.truth import Truth
 from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.mocks import Mock
 
 FloatArray = NDArray[np.float64]
+
+
+#: Fastest motion [km/s] that can be painted (choice).
+_FASTEST: Final = 1e4
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,12 @@ class PaintedField:
     def __post_init__(self) -> None:
         require(-90.0 <= self.apex_b <= 90.0, f"apex_b must be within -90..90 (got {self.apex_b})")
         require(self.v_travel >= 0.0, f"v_travel must not be negative (got {self.v_travel})")
+        for name in ("mu_compr", "mu_dipole", "v_travel", "mean_v"):
+            value = getattr(self, name)
+            require(
+                bool(np.all(np.abs(value) <= _FASTEST)),
+                f"{name} must be within +-{_FASTEST:g} km/s (got {value})",
+            )
 
     @cached_property
     def apex(self) -> FloatArray:
@@ -125,7 +136,9 @@ class PaintedMock:
             tracers=_moved(truth.tracers, self.painted.mean),
             components={k: _moved(m, self.painted.mean) for k, m in truth.components.items()},
             velocity_field=_together(truth.velocity_field, self.painted.truth),
-            local=None if truth.local is None else _PaintedMap(truth.local, self.painted),
+            local=_PaintedMap(truth.local, self.painted)
+            if isinstance(truth.local, MomentMap)
+            else None,
         )
 
     def check(self) -> None:
@@ -150,7 +163,7 @@ class PaintedMock:
 class _PaintedMap:
     """Moments over the sky with a field on top; variances are kept."""
 
-    local: LocalMoments
+    local: MomentMap
     painted: PaintedField
 
     def raw(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -163,6 +176,10 @@ class _PaintedMap:
         """Map of the painted stars and of others that are not, each of which counts ``weight`` times."""
         bare = replace(stars, velocity=stars.velocity - self.painted.at(stars.position))
         return replace(self, local=self.local.with_more(bare, weight))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values of the map, with the mean of the field over each cell."""
+        return self.local.moved(self.painted.at).to_dict()
 
 
 def _together(field: Any, painted: DipoleTruth) -> DipoleTruth:

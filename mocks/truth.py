@@ -15,7 +15,6 @@ from haloassay.estimate import BIN_AVERAGES, QUANTITIES
 from haloassay.frames import Sun, spherical_basis, spherical_velocity
 from haloassay.mocks.equilibria.stationarity import Stationarity
 from haloassay.mocks.gravity.potentials import Virial
-from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import COMPONENTS, Moments, Profile, anisotropy
 from haloassay.mocks.stars import Stars
 
@@ -76,6 +75,9 @@ class LocalMoments(Protocol):
 
     def with_more(self, stars: Stars, weight: float) -> LocalMoments:
         """Moments of these and of other stars together, each of which counts ``weight`` times."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
 
 
 class Undetermined:
@@ -245,7 +247,7 @@ class Truth:
                 told[name] = [_plain(self.velocity_field.value(name, np.array([x]))) for x in r]
         for name, mass in self.others.items():
             told[f"enclosed_mass.{name}"] = [_plain(v) for v in mass(r)]
-        if isinstance(self.local, MomentMap):
+        if self.local is not None:
             told["map"] = self.local.to_dict()
         if self.stationarity:
             told["stationarity"] = {name: t.to_dict() for name, t in self.stationarity.items()}

@@ -21,6 +21,10 @@ from haloassay.settings import require
 FloatArray = NDArray[np.float64]
 PhaseSpace = Callable[[int], tuple[FloatArray, FloatArray]]
 
+#: Lengths [kpc] and speeds [km/s] that a disc may have (choice).
+LENGTHS: Final = (0.01, 1000.0)
+FASTEST: Final = 1000.0
+
 #: Radius [kpc] at which the dispersions of the thick disc are stated.
 R_SUN: Final = 8.1
 
@@ -51,9 +55,7 @@ class RotatingDisc(Debris):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(
-            self.scale_height > 0.0, f"scale_height must be positive (got {self.scale_height:g})"
-        )
+        _require_length("scale_height", self.scale_height)
 
     @abstractmethod
     def radii(self, r_range: tuple[float, float]) -> tuple[float, float]:
@@ -76,7 +78,7 @@ class RotatingDisc(Debris):
     def dispersions(self, R: FloatArray) -> FloatArray:
         """(3, N) dispersions of v_R, v_phi, v_z [km/s] at ``R`` (N,) [kpc]."""
 
-    def prepare(self, around: Surroundings) -> None:
+    def check(self, around: Surroundings) -> None:
         """Check that it has stars between the radii of the mock."""
         self._cumulative(around.r_range)
 
@@ -163,13 +165,9 @@ class ThickDisc(RotatingDisc):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(
-            self.scale_length > 0.0, f"scale_length must be positive (got {self.scale_length:g})"
-        )
-        require(
-            self.sigma_length > 0.0, f"sigma_length must be positive (got {self.sigma_length:g})"
-        )
-        require(min(self.sigma) > 0.0, f"sigma must be positive (got {list(self.sigma)})")
+        _require_length("scale_length", self.scale_length)
+        _require_length("sigma_length", self.sigma_length)
+        _require_speeds("sigma", self.sigma)
 
     def radii(self, r_range: tuple[float, float]) -> tuple[float, float]:
         """Out to the sphere, or to where 1e-17 of the disc is left beyond."""
@@ -229,9 +227,12 @@ class Monoceros(RotatingDisc):
         super().__post_init__()
         lo, hi = self.ring
         require(0.0 <= lo < hi, f"ring must rise from zero or more (got {list(self.ring)})")
-        require(self.height > 0.0, f"height must be positive (got {self.height:g})")
-        require(self.v_rot >= 0.0, f"v_rot must not be negative (got {self.v_rot:g})")
-        require(self.sigma > 0.0, f"sigma must be positive (got {self.sigma:g})")
+        _require_length("height", self.height)
+        require(
+            0.0 <= self.v_rot <= FASTEST,
+            f"v_rot must be 0 to {FASTEST:g} km/s (got {self.v_rot:g})",
+        )
+        _require_speeds("sigma", (self.sigma,))
 
     def radii(self, r_range: tuple[float, float]) -> tuple[float, float]:
         """Those of the ring, up to the outer sphere and out of the inner one's reach."""
@@ -272,9 +273,6 @@ class Outliers(Debris):
     def __post_init__(self) -> None:
         super().__post_init__()
         PowerLaw(self.slope)
-
-    def prepare(self, around: Surroundings) -> None:
-        """Nothing is expensive."""
 
     @abstractmethod
     def velocities(
@@ -354,6 +352,18 @@ class Blunders(Outliers):
     ) -> FloatArray:
         """Even in a cube."""
         return rng.uniform(-self.v_max, self.v_max, position.shape)
+
+
+def _require_length(name: str, value: float) -> None:
+    lo, hi = LENGTHS
+    require(lo <= value <= hi, f"{name} must be {lo:g} to {hi:g} kpc (got {value:g})")
+
+
+def _require_speeds(name: str, values: tuple[float, ...]) -> None:
+    require(
+        all(0.0 < value <= FASTEST for value in values),
+        f"{name} must be above 0 and at most {FASTEST:g} km/s (got {', '.join(f'{v:g}' for v in values)})",
+    )
 
 
 def directions(n: int, rng: np.random.Generator) -> FloatArray:

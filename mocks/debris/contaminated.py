@@ -80,16 +80,23 @@ class ContaminatedMock:
         )
 
     def check(self) -> None:
-        """Check the mock."""
+        """Check the mock, and each debris."""
         self.mock.check()
+        for debris in self.debris:
+            debris.check(self.around)
 
     def prepare(self, progress: Callable[[int, int], None] | None = None) -> Mapping[str, Any]:
         """Prepare the mock and all debris; a population is counted with the debris that goes with it."""
-        facts = self.mock.prepare(progress)
+        for debris in self.debris:
+            debris.check(self.around)
+        facts = dict(self.mock.prepare(progress))
         for debris in self.debris:
             debris.prepare(self.around)
         if "population" in facts:
-            facts = {**facts, "population": int(facts["population"] / self._own)}
+            facts["population"] = int(facts["population"] / self._own)
+        facts["debris"] = {
+            d.origin.name: {"fraction": d.fraction, "member": d.member} for d in self.debris
+        }
         return facts
 
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:

@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haloassay.cache import Arrays, cached, content_key, plain_content
-from haloassay.errors import InputError
+from haloassay.errors import InputError, UsedUpError
 from haloassay.mocks.chemistry import HALO_FEH, Abundance
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.history import History
-from haloassay.mocks.stars import Origin, Stars
+from haloassay.mocks.stars import Origin, Stars, without_replacement
 from haloassay.settings import choose, require
 
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 Sampler = Callable[[int], Stars]
 
 #: Kinds of debris and contaminants: kind to where the class stands.
@@ -83,7 +84,9 @@ class Debris(ABC):
         """Name of its stars, and whether they are halo members."""
         return Origin(self.name or self.kind, self.member)
 
-    @abstractmethod
+    def check(self, around: Surroundings) -> None:  # noqa: B027  # most have nothing to check
+        """Raise InputError where there is no such debris, as far as that can be known at once."""
+
     def prepare(self, around: Surroundings) -> None:
         """Do what is expensive, keep it on disk, and check that there are such stars.
 
@@ -92,12 +95,16 @@ class Debris(ABC):
         InputError
             If there is no such debris in this field between the radii of the mock.
         """
+        self.check(around)
 
     @abstractmethod
     def phase_space(
         self, around: Surroundings, rng: np.random.Generator
     ) -> Callable[[int], tuple[FloatArray, FloatArray]]:
-        """Successive calls give the positions [kpc] and velocities [km/s] (n, 3) of further stars."""
+        """Successive calls give the positions [kpc] and velocities [km/s] (n, 3) of further stars.
+
+        A call may return fewer where there are no more; the next one raises InputError.
+        """
 
     def typical(self, around: Surroundings) -> tuple[FloatArray, FloatArray]:
         """Positions [kpc] and velocities [km/s] (N, 3) of many stars, the same at each call: for the truth."""
@@ -176,6 +183,7 @@ class SatelliteDebris(Debris):
 
     def prepare(self, around: Surroundings) -> None:
         """Follow its stars to the present; see :meth:`population`."""
+        super().prepare(around)
         self.population(around)
 
     def typical(self, around: Surroundings) -> tuple[FloatArray, FloatArray]:
@@ -187,18 +195,18 @@ class SatelliteDebris(Debris):
     ) -> Callable[[int], tuple[FloatArray, FloatArray]]:
         """Draw from the population without replacement; an error says so when it is used up."""
         position, velocity = self.population(around)
-        order = rng.permutation(len(position))
-        used = 0
+        further = without_replacement(
+            len(position),
+            rng,
+            f"debris {self.origin.name!r}: all its {len(position)} stars are used up; raise its size (now {self.size})"
+            " or lower its fraction",
+        )
 
         def draw(n: int) -> tuple[FloatArray, FloatArray]:
-            nonlocal used
-            require(
-                used + n <= len(order),
-                f"debris {self.origin.name!r}: {used + n} stars are wanted and it has {len(order)};"
-                f" raise its size (now {self.size}) or lower its fraction",
-            )
-            which = order[used : used + n]
-            used += n
+            try:
+                which = further(n)
+            except UsedUpError as error:  # the mock itself still has stars
+                raise InputError(str(error)) from None
             return position[which], velocity[which]
 
         return draw
@@ -260,8 +268,8 @@ def contaminate(
 ) -> Sampler:
     """Sampler that mixes debris into the stars of another, at their fractions and in random order.
 
-    Each star is debris k with probability ``debris[k].fraction``, independently of all others, so
-    the numbers in a call of n stars are multinomial.
+    Each star is debris k with probability ``debris[k].fraction``, independently of all others. Where one of the
+    samplers runs out, a call returns the stars before the first that is missing; the next one raises its error.
 
     Parameters
     ----------
@@ -288,19 +296,31 @@ def contaminate(
     shares = np.array([max(1.0 - fractions.sum(), 0.0), *fractions])
 
     def sample(n: int) -> Stars:
-        counts = mixing.multinomial(n, shares)
+        which = mixing.choice(len(shares), n, p=shares / shares.sum())
+        counts = np.bincount(which, minlength=len(shares))
         # one star at least tells which abundances the halo has
         halo = members(max(int(counts[0]), 1))
         parts = [halo.select(slice(int(counts[0])))]
-        if len(parts[0]) < counts[0]:  # a stored population that ends
-            counts[1:] = counts[1:] * len(parts[0]) // counts[0]
         for k, (draw, count) in enumerate(zip(samplers, counts[1:], strict=True)):
-            if draw is not None and count > 0:
-                parts.append(_as_debris(draw(int(count)), halo, first_origin + k))
-        together = Stars.concatenate(parts)
-        return together.select(mixing.permutation(len(together)))
+            more = draw(int(count)) if draw is not None and count > 0 else halo.select(slice(0))
+            parts.append(_as_debris(more, halo, first_origin + k))
+        return _in_order(which, parts)
 
     return sample
+
+
+def _in_order(which: IntArray, parts: Sequence[Stars]) -> Stars:
+    """Stars of the parts in the order of ``which`` (N,), up to the first that its part does not have."""
+    end = len(which)
+    for k, part in enumerate(parts):
+        missing = np.flatnonzero(which == k)[len(part) :]
+        end = min([end, *missing[:1]])
+    kept = which[:end]
+    counts = np.bincount(kept, minlength=len(parts))
+    together = Stars.concatenate(
+        [part.select(slice(int(count))) for part, count in zip(parts, counts, strict=True)]
+    )
+    return together.select(np.argsort(np.argsort(kept, kind="stable")))
 
 
 def _as_debris(stars: Stars, halo: Stars, origin: int) -> Stars:

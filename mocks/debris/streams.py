@@ -105,14 +105,8 @@ class Stream(SatelliteDebris):
             return self.progenitor
         return PROGENITORS[self.progenitor]
 
-    def prepare(self, around: Surroundings) -> None:
-        """Spray the stream; see :meth:`population`.
-
-        Raises
-        ------
-        InputError
-            If the progenitor is not bound, or its orbit is nowhere between the radii of the mock.
-        """
+    def check(self, around: Surroundings) -> None:
+        """Check that the progenitor is bound, and its orbit somewhere between the radii of the mock."""
         peri, apo = turning_points(around.potential, *self._now, self.origin.name)
         lo, hi = around.r_range
         require(
@@ -120,7 +114,6 @@ class Stream(SatelliteDebris):
             f"debris {self.origin.name!r}: its progenitor dissolves between {peri:.3g} and {apo:.3g}"
             f" kpc, outside the radii of the mock ({lo:g} to {hi:g} kpc)",
         )
-        super().prepare(around)
 
     def follow(self, history: History, seed: int) -> tuple[FloatArray, FloatArray]:
         """Present positions [kpc] and velocities [km/s] (size, 3) of the stars that left: leading ones first."""

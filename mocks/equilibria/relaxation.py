@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -256,6 +256,7 @@ def relaxed_population(
     seed: int,
     r_range: tuple[float, float] = (1.0, 300.0),
     progress: Progress | None = None,
+    names: Sequence[str] = (),
 ) -> StoredPopulation:
     """Phase-mixed population in the true field of a potential, from the cache where it was made before.
 
@@ -279,6 +280,8 @@ def relaxed_population(
         Radii [kpc] in which stationarity is tested.
     progress
         Called now and then with work done and all work.
+    names
+        What warnings call the origins; their numbers by default.
 
     Raises
     ------
@@ -299,7 +302,7 @@ def relaxed_population(
         axes = {origin: rotation_matrix(shape.tilt) for origin, shape in shapes.items()}
         stars, field = shaped(round_stars, shapes), make_field(potential)
         relaxed = relax(stars, field, settings, rng, axes, r_range, progress, pot)
-        _warn(relaxed)
+        _warn(relaxed, dict(enumerate(names)))
         return StoredPopulation(relaxed.stars, settings.phases, relaxed.stationarity)
 
     plain = [content, *plain_content([potential, shapes, settings]), seed, list(r_range)]
@@ -308,13 +311,13 @@ def relaxed_population(
     return stored_population(["relaxed", _VERSION, *plain], make)
 
 
-def _warn(relaxed: Relaxed) -> None:
+def _warn(relaxed: Relaxed, names: Mapping[int, str]) -> None:
     if relaxed.lost:
         warnings.warn(f"{relaxed.lost} orbits could not be followed", DriftWarning, stacklevel=5)
     for origin, test in relaxed.stationarity.items():
         if test.complaint is not None:
             warnings.warn(
-                f"population {origin} is not stationary: {test.complaint};"
+                f"population {names.get(origin, origin)!r} is not stationary: {test.complaint};"
                 " a longer mock.population.time mixes it further",
                 DriftWarning,
                 stacklevel=5,

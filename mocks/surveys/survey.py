@@ -203,8 +203,8 @@ class Survey:
             order = f"need 0 <= {name}_min < {name}_max (got {low}, {high})"
             require(0.0 <= low < high, order)
         require(
-            0.0 < self.distance_scale < np.inf,
-            f"distance_scale must be finite and > 0 (got {self.distance_scale})",
+            0.01 <= self.distance_scale <= 100.0,
+            f"distance_scale must be 0.01 to 100 (got {self.distance_scale:g})",
         )
         self._check_errors()
 
@@ -226,10 +226,14 @@ class Survey:
         for name in _NON_NEGATIVE:
             value = getattr(self, name)
             if isinstance(value, int | float):
-                require(0.0 <= value < np.inf, f"{name} must be finite and >= 0 (got {value})")
+                most = _LARGEST.get(name, _LARGEST_ERROR)
+                require(0.0 <= value <= most, f"{name} must be 0 to {most:g} (got {value:g})")
         for name in ("g_offset", "vlos_offset"):
             value = getattr(self, name)
-            require(bool(np.isfinite(value)), f"{name} must be finite (got {value})")
+            require(
+                abs(value) <= _LARGEST_ERROR,
+                f"{name} must be within +-{_LARGEST_ERROR:g} (got {value:g})",
+            )
         require(
             all(limit > 0.0 for limit in self.error_max),
             f"error_max must be > 0 (got {list(self.error_max)})",
@@ -333,6 +337,9 @@ _NON_NEGATIVE: Final = (
     "pm_error_scale",
     "vlos_error_scale",
 )
+#: Largest of them in their own units, which is no slip of the pen (choice).
+_LARGEST_ERROR: Final = 1e4
+_LARGEST: Final = {"distance_error_spread": 3.0, "feh_error": 20.0, "alpha_fe_error": 20.0}
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,14 +10,14 @@ from debris_samples import AROUND, POTENTIAL, R_RANGE, components, one
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haloassay.errors import InputError
+from haloassay.errors import InputError, UsedUpError
 from haloassay.mocks import make_mock
 from haloassay.mocks.debris.contaminated import ContaminatedMock
 from haloassay.mocks.debris.debris import KINDS, Debris, contaminate, make_debris
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.moment_map import octants
-from haloassay.mocks.stars import Stars
+from haloassay.mocks.stars import Stars, without_replacement
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -119,6 +119,34 @@ def test_any_fractions_give_the_number_asked_for(fractions: list[float], n: int,
     stars = contaminate(smooth(), make_debris(spec), AROUND, rng)(n)
     assert len(stars) == n
     assert set(stars.origin) <= {0, *(k + 1 for k, f in enumerate(fractions) if f > 0.0)}
+
+
+def test_stars_come_until_one_is_missing() -> None:
+    """A survey of few stars needs as much debris as it sees, though it is offered more; the mix does not tilt."""
+    debris = make_debris([{"kind": "gse", "fraction": 0.2, "size": 300}])
+    draw = contaminate(smooth(), debris, AROUND, np.random.default_rng(2))
+    stars = draw(8192)
+    # 300 of the debris stand among 1500 stars, and the next one is missing
+    n = np.count_nonzero(stars.origin == 1)
+    assert n == len(debris[0].population(AROUND)[0]) <= 300
+    assert len(stars) == pytest.approx(n / 0.2, abs=4.0 * np.sqrt(n * 0.8) / 0.2)
+    halves = np.array_split(stars.origin == 1, 2)
+    assert abs(halves[0].mean() - halves[1].mean()) < 4.0 * np.sqrt(2.0 * 0.16 / len(halves[0]))
+    assert len(np.unique(stars.position[:, 0])) == len(stars)
+    with pytest.raises(InputError, match=r"debris 'gse': all its .* used up; raise its size"):
+        draw(100)
+
+
+def test_a_halo_that_ends_ends_the_mix() -> None:
+    left = without_replacement(700, np.random.default_rng(1), "the halo is used up")
+    halo = smooth()(700)
+    debris = make_debris([{"kind": "blunders", "fraction": 0.5}])
+    draw = contaminate(lambda n: halo.select(left(n)), debris, AROUND, np.random.default_rng(2))
+    stars = draw(5000)
+    assert np.count_nonzero(stars.origin == 0) == 700
+    assert len(stars) == pytest.approx(1400, abs=4.0 * np.sqrt(1400))
+    with pytest.raises(UsedUpError, match="the halo is used up"):
+        draw(100)
 
 
 # The mock with debris in it
@@ -263,12 +291,19 @@ def test_member_debris_leaves_the_field_of_the_halo_undetermined() -> None:
         ([{"kind": "gse", "fraction": 0.1, "age": 20.0}], "age must be at most 14"),
         (
             [{"kind": "thick-disc", "fraction": 0.1, "scale_height": 0.0}],
-            "scale_height must be positive",
+            "scale_height must be 0.01 to 1000 kpc",
         ),
         ([{"kind": "monoceros", "fraction": 0.1, "ring": [25.0, 15.0]}], "ring must rise"),
         ([{"kind": "unbound", "fraction": 0.1, "speed": [0.9, 1.5]}], "speed must rise from 1"),
         ([{"kind": "unbound", "fraction": 0.1, "slope": 2.0}], "slope must be negative"),
         ([{"kind": "blunders", "fraction": 0.1, "v_max": 0.0}], "v_max must be"),
+        ([{"kind": "thick-disc", "fraction": 0.1, "scale_length": 1e-9}], "scale_length must be"),
+        ([{"kind": "thick-disc", "fraction": 0.1, "sigma": [60.0, 1e5, 40.0]}], "sigma must be"),
+        ([{"kind": "monoceros", "fraction": 0.1, "v_rot": 1e300}], "v_rot must be 0 to 1000 km/s"),
+        (
+            [{"kind": "gse", "fraction": 0.1, "feh": {"mean": 1e300, "sigma": 0.1}}],
+            "mean must be -20",
+        ),
         ([{"kind": "blunders", "fraction": 0.1, "name": ""}], "name must not be empty"),
     ],
 )
@@ -309,3 +344,17 @@ def test_debris_that_cannot_be_is_refused(
     with pytest.raises(InputError, match=message) as caught:
         one(kind, **spec).prepare(Surroundings(POTENTIAL, r_range))
     assert str(caught.value).startswith(f"debris '{kind}'")
+    if kind in ("stream", "monoceros"):  # known without following stars, as in a dry run
+        mock = {
+            **TRIAXIAL,
+            "r_range": list(r_range),
+            "debris": [{"kind": kind, "fraction": 0.1, **spec}],
+        }
+        with pytest.raises(InputError, match=message.partition(":")[0]):
+            ContaminatedMock.check(make_mock({k: v for k, v in mock.items() if k != "population"}))  # type: ignore[arg-type]
+
+
+def test_debris_has_another_name_than_a_population() -> None:
+    spec = {**TRIAXIAL, "debris": [{"kind": "gse", "fraction": 0.1, "name": "halo"}]}
+    with pytest.raises(InputError, match=r"mock\.debris: the name 'halo' is that of a population"):
+        make_mock(spec)

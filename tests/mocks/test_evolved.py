@@ -13,7 +13,9 @@ import pytest
 from haloassay.errors import InputError
 from haloassay.frames import spherical_velocity
 from haloassay.mocks import make_mock
+from haloassay.mocks.equilibria.relaxation import DriftWarning
 from haloassay.mocks.evolved import EvolvedHalo
+from haloassay.mocks.moment_map import octants, pixels
 from haloassay.mocks.surveys.survey import make_survey
 
 ROUND: dict[str, Any] = {
@@ -116,6 +118,7 @@ def test_every_population_has_its_own_truth(shaped: EvolvedHalo) -> None:
     assert total == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.filterwarnings("ignore::haloassay.mocks.equilibria.relaxation.DriftWarning")
 def test_how_far_beta_misses_the_wish_is_told() -> None:
     """The spherical start has it, a flat shape changes it; rotation, which turns stars round, does not."""
     size = {"population": {**ROUND["population"], "size": 20_000}}
@@ -221,6 +224,34 @@ def test_a_field_painted_on_a_shaped_halo_adds_to_its_moments(shaped: EvolvedHal
     )
 
 
+def test_the_map_of_a_painted_halo_is_told_with_the_field_in_it(shaped: EvolvedHalo) -> None:
+    """As it would be measured in the painted stars, octant by octant and pixel by pixel."""
+    field = {
+        "mu_compr": 10.0,
+        "mu_dipole": -60.0,
+        "apex_l": 30.0,
+        "apex_b": -60.0,
+        "v_travel": 40.0,
+    }
+    mock = make_mock({**ROUND, "populations": TWO, "painted": field})
+    told = mock.truth.to_dict([20.0])["map"]
+    stars = shaped.population.stars
+    painted = mock.painted.paint(stars)  # type: ignore[attr-defined]
+    v, bare = (spherical_velocity(s.position, s.velocity) for s in (painted, stars))
+    shell = np.searchsorted(told["edges"], stars.r, side="right") - 1
+    cells = {"octants": octants(stars.position), "pixels": pixels(stars.position, told["nside"])}
+    for name, of_star in cells.items():
+        for k, column in enumerate(("mean_v_r", "mean_v_theta", "mean_v_phi")):
+            for cell in range(of_star.max() + 1):
+                inside = (shell == 2) & (of_star == cell)
+                # stars are not everywhere in a cell, and the field changes over it
+                error = 4.0 * np.std((v - bare)[inside, k]) / np.sqrt(inside.sum()) + 1e-6
+                assert told[name][column][2][cell] == pytest.approx(v[inside, k].mean(), abs=error)
+        bare_map = shaped.truth.to_dict([20.0])["map"][name]
+        for ours, theirs in zip(told[name]["sigma_r"], bare_map["sigma_r"], strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -236,6 +267,25 @@ def test_a_field_painted_on_a_shaped_halo_adds_to_its_moments(shaped: EvolvedHal
 def test_what_cannot_be_evolved_is_refused(change: dict[str, Any], complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         make_mock({**ROUND, "beta": 0.0, **change})
+
+
+@pytest.mark.parametrize(
+    ("r_range", "message"),
+    [
+        ([20.0, 20.001], r"r_range, 20 to 20.001 kpc, is too narrow: \d+ of 20000 stars"),
+        ([1e-5, 5.0], r"r_range of a stored population may span .* \(got \[1e-05, 5.0\]\)"),
+    ],
+)
+def test_ranges_that_cannot_be_stored_are_refused(r_range: list[float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        make_mock({**ROUND, "beta": 0.0, "r_range": r_range}).prepare()
+
+
+def test_a_population_that_drifts_is_named() -> None:
+    spec = {**ROUND, "name": "cigar", "beta": 0.0, "shape": {"axis_ratios": [1.0, 0.4]}}
+    spec["population"] = {"size": 20_000, "time": 0.3, "drift_time": 0.5}
+    with pytest.warns(DriftWarning, match="population 'cigar' is not stationary"):
+        make_mock(spec).prepare()
 
 
 def test_a_population_too_small_for_a_truth_is_refused_before_anything_runs() -> None:
