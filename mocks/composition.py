@@ -10,7 +10,7 @@ from haloassay.mocks.debris.contaminated import ContaminatedMock
 from haloassay.mocks.debris.debris import make_debris
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.equilibria.relaxation import PopulationSettings
-from haloassay.mocks.evolved import EvolvedHalo
+from haloassay.mocks.evolved import WIDEST_KEPT, EvolvedHalo
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.halo import Halo, Sampling
 from haloassay.mocks.lmc.trajectory import LMC
@@ -60,6 +60,11 @@ def make_halo(spec: Mapping[str, Any], where: str) -> Mock:
         require(
             halo.kind == "equilibrium",
             f"{where}: shape, lmc and population need kind = 'equilibrium' (got {halo.kind!r})",
+        )
+        lo, hi = halo.sampling.r_range
+        require(
+            hi / lo <= WIDEST_KEPT,
+            f"{where}.r_range: that of a stored population may span a factor of {WIDEST_KEPT:.3g} (got {[lo, hi]})",
         )
         mock = EvolvedHalo(halo, shapes, lmc, settings or PopulationSettings())
     if painted:

@@ -38,6 +38,8 @@ _VERSION = 2
 #: Stars are followed that start this much nearer to the centre, and this much farther from it, than those that
 #: are kept: orbits, and the pull of the LMC, carry them across the ends of the range.
 _INSIDE, _BEYOND = 3.0, 2.5
+#: Largest ratio of the ends of the range that is kept.
+WIDEST_KEPT = WIDEST / (_INSIDE * _BEYOND)
 #: Stars below the inner end are followed if their energy lets them reach this part of it: potentials that are not round
 #: let some go a little farther than their spherical average.
 _MARGIN = 0.8
@@ -71,14 +73,6 @@ class EvolvedHalo:
     shapes: dict[int, Shape] = field(default_factory=dict)
     lmc: LMC | None = None
     settings: PopulationSettings = field(default_factory=PopulationSettings)
-
-    def __post_init__(self) -> None:
-        lo, hi = self.base.sampling.r_range
-        widest = WIDEST / (_INSIDE * _BEYOND)
-        require(
-            hi / lo <= widest,
-            f"r_range of a stored population may span a factor of {widest:.3g} (got {[lo, hi]})",
-        )
 
     @property
     def origins(self) -> tuple[Origin, ...]:
@@ -157,19 +151,19 @@ class EvolvedHalo:
 
     def _number_to_follow(self, seed: int) -> int:
         """Stars to start with, so that about as many as were asked for end in the range that is kept."""
+        lo, hi = self.base.sampling.r_range
 
         def count() -> Arrays:
-            lo, hi = self.base.sampling.r_range
             r = self._reaching(np.random.default_rng(seed))(_TRIAL).r
-            kept = int(np.count_nonzero((r >= lo) & (r < hi)))
-            require(
-                kept >= _LEAST_KEPT,
-                f"r_range, {lo:g} to {hi:g} kpc, is too narrow: {kept} of {_TRIAL} stars that reach it are in it now"
-                f" (allowed: at least {_LEAST_KEPT})",
-            )
-            return {"number": np.ceil(self.settings.size * _TRIAL / kept)}
+            return {"kept": np.array(np.count_nonzero((r >= lo) & (r < hi)))}
 
-        return int(cached(["number to follow", self._content], count)["number"])
+        kept = int(cached(["trial", _TRIAL, self._content], count)["kept"])
+        require(
+            kept >= _LEAST_KEPT,
+            f"r_range, {lo:g} to {hi:g} kpc, is too narrow: {kept} of {_TRIAL} stars that reach it are in it now"
+            f" (allowed: at least {_LEAST_KEPT})",
+        )
+        return int(np.ceil(self.settings.size * _TRIAL / kept))
 
     def _reaching(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Sampler of the wide halo without stars too bound to come out to the range that is kept.

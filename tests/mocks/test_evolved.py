@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -273,7 +274,10 @@ def test_what_cannot_be_evolved_is_refused(change: dict[str, Any], complaint: st
     ("r_range", "message"),
     [
         ([20.0, 20.001], r"r_range, 20 to 20.001 kpc, is too narrow: \d+ of 20000 stars"),
-        ([1e-5, 5.0], r"r_range of a stored population may span .* \(got \[1e-05, 5.0\]\)"),
+        (
+            [1e-5, 5.0],
+            r"mock\.r_range: that of a stored population may span .* \(got \[1e-05, 5.0\]\)",
+        ),
     ],
 )
 def test_ranges_that_cannot_be_stored_are_refused(r_range: list[float], message: str) -> None:
@@ -281,7 +285,8 @@ def test_ranges_that_cannot_be_stored_are_refused(r_range: list[float], message:
         make_mock({**ROUND, "beta": 0.0, "r_range": r_range}).prepare()
 
 
-def test_a_population_that_drifts_is_named() -> None:
+def test_a_population_that_drifts_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path))  # it is said when it is made
     spec = {**ROUND, "name": "cigar", "beta": 0.0, "shape": {"axis_ratios": [1.0, 0.4]}}
     spec["population"] = {"size": 20_000, "time": 0.3, "drift_time": 0.5}
     with pytest.warns(DriftWarning, match="population 'cigar' is not stationary"):
