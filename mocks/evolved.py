@@ -116,9 +116,8 @@ class EvolvedHalo:
         lmc = self.lmc
 
         def make() -> StoredPopulation:
-            _ = rewind(
-                lmc, self.base.potential
-            )  # an orbit that cannot be is told before stars are followed
+            # an orbit that cannot be is told before stars are followed
+            _ = rewind(lmc, self.base.potential)
             mixed = self._mixed(progress)
             moved = lmc_population(
                 mixed.stars, self.base.potential, lmc, self.settings.tolerance, progress
@@ -130,8 +129,7 @@ class EvolvedHalo:
 
     def _mixed(self, progress: Progress | None) -> StoredPopulation:
         """Stars in equilibrium in the true field, over the wide range."""
-        seed = int(content_key(self._content)[:8], 16)
-        settings = replace(self.settings, size=self._number_to_follow(seed))
+        settings = replace(self.settings, size=self._number_to_follow)
         if self.shapes or not make_field(self.base.potential).spherical:
             return relaxed_population(
                 self._reaching,
@@ -139,22 +137,29 @@ class EvolvedHalo:
                 self.shapes,
                 settings,
                 self._content,
-                seed,
+                self._seed,
                 self.base.sampling.r_range,
                 progress,
                 [origin.name for origin in self.origins],
             )
         return stored_population(
             ["round", self._content, settings.size],
-            lambda: StoredPopulation(self._reaching(np.random.default_rng(seed))(settings.size)),
+            lambda: StoredPopulation(
+                self._reaching(np.random.default_rng(self._seed))(settings.size)
+            ),
         )
 
-    def _number_to_follow(self, seed: int) -> int:
+    @property
+    def _seed(self) -> int:
+        return int(content_key(self._content)[:8], 16)
+
+    @cached_property
+    def _number_to_follow(self) -> int:
         """Stars to start with, so that about as many as were asked for end in the range that is kept."""
         lo, hi = self.base.sampling.r_range
 
         def count() -> Arrays:
-            r = self._reaching(np.random.default_rng(seed))(_TRIAL).r
+            r = self._reaching(np.random.default_rng(self._seed))(_TRIAL).r
             return {"kept": np.array(np.count_nonzero((r >= lo) & (r < hi)))}
 
         kept = int(cached(["trial", _TRIAL, self._content], count)["kept"])
@@ -223,6 +228,7 @@ class EvolvedHalo:
         """Solve the spherical equilibrium and rewind the LMC: what can be refused before stars are followed."""
         agama_counterpart(self.base.potential, self.settings)
         self.wide.prepare()
+        _ = self._number_to_follow
         if self.lmc is not None:
             rewind(self.lmc, self.base.potential)
 
