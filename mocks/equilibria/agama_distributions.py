@@ -105,6 +105,11 @@ class QuasiSpherical:
         )
 
 
+#: Largest action [kpc km/s] and steepest slope that are no slip of the pen (choice).
+_LARGEST_ACTION: Final = 1e7
+_STEEPEST: Final = 100.0
+
+
 @dataclass(frozen=True)
 class DoublePowerLaw:
     """f(J) ~ [1 + (j0 / h)^s]^(slope_in / s) [1 + (g / j0)^s]^(-slope_out / s) of actions J.
@@ -141,15 +146,29 @@ class DoublePowerLaw:
     rot_frac: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("j0", "steepness", "cutoff_strength"):
+        for name, most in (
+            ("j0", _LARGEST_ACTION),
+            ("steepness", 100.0),
+            ("cutoff_strength", 100.0),
+        ):
             value = getattr(self, name)
-            require(value > 0.0, f"{name} must be positive (got {value:g})")
+            require(
+                0.0 < value <= most, f"{name} must be above 0 and at most {most:g} (got {value:g})"
+            )
+        for name in ("slope_in", "slope_out"):
+            value = getattr(self, name)
+            require(
+                abs(value) <= _STEEPEST, f"{name} must be within +-{_STEEPEST:g} (got {value:g})"
+            )
         require(self.slope_in < 3.0, f"slope_in must be below 3 (got {self.slope_in:g})")
         require(
             self.slope_out > 3.0 or self.j_cutoff > 0.0,
             f"slope_out must be above 3 (got {self.slope_out:g}), or j_cutoff positive",
         )
-        require(self.j_cutoff >= 0.0, f"j_cutoff must not be negative (got {self.j_cutoff:g})")
+        require(
+            0.0 <= self.j_cutoff <= _LARGEST_ACTION,
+            f"j_cutoff must be 0 to {_LARGEST_ACTION:g} (got {self.j_cutoff:g})",
+        )
         require(-1.0 <= self.rot_frac <= 1.0, f"rot_frac must be in [-1, 1] (got {self.rot_frac})")
         for where in ("in", "out"):
             jr, jz = getattr(self, f"coef_jr_{where}"), getattr(self, f"coef_jz_{where}")

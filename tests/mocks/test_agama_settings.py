@@ -58,7 +58,10 @@ def test_bad_settings_are_refused_by_name(changes, message: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"j0": -1.0}, "j0 must be positive"),
+        ({"j0": -1.0}, "j0 must be above 0"),
+        ({"j0": 1e300}, "j0 must be above 0 and at most"),
+        ({"slope_out": 1e300}, "slope_out must be within"),
+        ({"j_cutoff": -1.0}, "j_cutoff must be 0 to"),
         ({"slope_in": 3.0}, "slope_in must be below 3"),
         ({"slope_out": 2.5}, "slope_out must be above 3"),
         ({"coef_jr_in": 2.0, "coef_jz_in": 1.5}, "coef_jr_in and coef_jz_in"),
