@@ -107,6 +107,7 @@ def test_no_field_changes_nothing_and_has_no_apex() -> None:
     [
         ({"apex_b": 100.0}, "apex_b"),
         ({"v_travel": -3.0}, "v_travel"),
+        ({"mu_dipole": 1e300}, "mu_dipole must be within"),
         ({"speed": 3.0}, "unknown setting 'speed'"),
         ({"mean_v": [1.0]}, "mean_v"),
     ],

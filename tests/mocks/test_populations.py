@@ -176,6 +176,23 @@ def test_nothing_is_true_of_a_population_that_is_not_there() -> None:
     assert truth.value("beta.mp", r_lo=15.0, r_hi=25.0) == pytest.approx(0.2, abs=0.005)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"populations": None, "beta": 0.2, "method": "mixture"},
+        {"populations": None, "beta": 0.2, "kind": "local-jeans-gaussian"},
+    ],
+    ids=["orbits", "mixture", "local-jeans-gaussian"],
+)
+def test_no_star_of_a_realisation_is_drawn_twice(change: dict[str, Any]) -> None:
+    """Planted fault: a sampler that starts anew with every call, or gives each star twice."""
+    spec = {key: value for key, value in {**TWO, **change}.items() if value is not None}
+    draw = make_mock(spec).sampler(np.random.default_rng(7))
+    stars = np.concatenate([draw(2000).position for _ in range(3)])
+    assert len(np.unique(stars, axis=0)) == 6000
+
+
 def test_populations_come_in_no_order(stars: Stars) -> None:
     half = N // 2
     first, second = np.mean(stars.origin[:half] == 0), np.mean(stars.origin[half:] == 0)
@@ -232,6 +249,29 @@ def test_what_cannot_be_mixed_is_refused(populations: list[Any], complaint: str)
     spec = {**TWO, "beta": 0.3, "populations": populations}
     with pytest.raises(InputError, match=complaint):
         make_mock(spec)
+
+
+def test_abundances_are_no_slips_of_the_pen() -> None:
+    for change, complaint in (
+        ({"r": (5.0, 50.0)}, "r needs mean or sigma as a list"),
+        ({"mean": 1e300}, "mean must be -20 to 20 dex"),
+        ({"sigma": 21.0}, "sigma must be 0 to 20 dex"),
+    ):
+        with pytest.raises(InputError, match=complaint):
+            Abundance(**{"mean": -1.0, "sigma": 0.1, **change})
+
+
+def test_unknown_settings_are_those_of_the_place_where_they_stand() -> None:
+    for change, complaint in (
+        ({"lcm": {"mass": 1e11}}, r"mock: unknown setting 'lcm'; did you mean 'lmc'"),
+        ({"debri": []}, r"mock: unknown setting 'debri'; did you mean 'debris'"),
+        (
+            {"populations": [{**TWO["populations"][0], "bta": 0.1}]},
+            r"mock\.populations\.0: unknown setting 'bta'",
+        ),
+    ):
+        with pytest.raises(InputError, match=complaint):
+            make_mock({**TWO, **change})
 
 
 def test_abundances_say_what_is_wrong() -> None:
