@@ -30,7 +30,7 @@ from haloassay.estimators import make_estimator
 from haloassay.frames import spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.gravity.fields import make_field
-from haloassay.mocks.gravity.integration import integrate
+from haloassay.mocks.gravity.integration import TOLERANCE, integrate
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.lmc.dipole_truth import DipoleTruth, named
 from haloassay.mocks.lmc.population import lmc_population
@@ -90,7 +90,7 @@ def speed(n: int = 64_000, n_galpy: int = 300, n_reference: int = 30) -> None:
     lmc_population(base.select(slice(8)), milky_way, lmc)  # compiles
     before = memory()
     print(f"{n} stars, {lmc.time:g} Gyr, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    with timed("haloassay, tolerance 1e-8"):
+    with timed(f"haloassay, tolerance {TOLERANCE:g}"):
         ours = lmc_population(base, milky_way, lmc)
     print(f"peak memory {memory():.0f} MB, {memory() - before:.0f} of it for this")
     few = base.select(slice(n_reference))
