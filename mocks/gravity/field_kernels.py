@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 #: Range [kpc] and cells of the common grid in ln r.
 R_MIN: Final = 1e-3
@@ -31,9 +30,9 @@ class FieldArrays(NamedTuple):
     quintics of the K functions of ln r that multiply u^i v^j, i + j <= ``degree``, with u and v the
     squared direction cosines to a body's first and third axis. ``discs`` (D, 3): G M, a, b. ``table``
     (n_r, n_w, 4): see :mod:`haloassay.mocks.gravity.axisymmetric`; may be empty. Of B moving bodies, ``clock``
-    (B, 2) has the start of the path and the steps in a unit of time, ``steps`` (B, 2) its first and its last
-    row of ``path`` (T, 4, 6), which are cubics of the position and of the frame's acceleration, and ``body``
-    (B, N_CELLS, 6, 1) the potential.
+    (B, 4) has the start of the path, the steps in a unit of time, and the first and last row of ``path``
+    (T, 4, 6), which are cubics of the position and of the frame's acceleration; ``body`` (B N_CELLS, 6, 1)
+    has the potentials, one below the other. Few arrays of few dimensions, because each call hands them on.
     """
 
     rotation: FloatArray
@@ -43,7 +42,6 @@ class FieldArrays(NamedTuple):
     table: FloatArray
     thin: float
     clock: FloatArray
-    steps: IntArray
     path: FloatArray
     body: FloatArray
 
@@ -194,7 +192,7 @@ def potential_and_acceleration(x, y, z, t, arrays, work):  # type: ignore[no-unt
         p, c_x, c_y, c_z = _table(x, y, z, r, arrays.table, arrays.thin)
         potential, a_x, a_y, a_z = potential + p, a_x + c_x, a_y + c_y, a_z + c_z
     for b in range(len(arrays.clock)):
-        first, last = arrays.steps[b]
+        first, last = int(arrays.clock[b, 2]), int(arrays.clock[b, 3])
         place = (t - arrays.clock[b, 0]) * arrays.clock[b, 1]
         i = min(max(int(place), 0), last - first)
         s = place - i
@@ -203,7 +201,7 @@ def potential_and_acceleration(x, y, z, t, arrays, work):  # type: ignore[no-unt
         d_y = y - (c[0, 1] + s * (c[1, 1] + s * (c[2, 1] + s * c[3, 1])))
         d_z = z - (c[0, 2] + s * (c[1, 2] + s * (c[2, 2] + s * c[3, 2])))
         d = np.sqrt(d_x * d_x + d_y * d_y + d_z * d_z)
-        p, c_x, c_y, c_z = _monopole(d_x, d_y, d_z, d, arrays.body[b])
+        p, c_x, c_y, c_z = _monopole(d_x, d_y, d_z, d, arrays.body[b * N_CELLS : (b + 1) * N_CELLS])
         potential += p
         a_x += c_x - (c[0, 3] + s * (c[1, 3] + s * (c[2, 3] + s * c[3, 3])))
         a_y += c_y - (c[0, 4] + s * (c[1, 4] + s * (c[2, 4] + s * c[3, 4])))

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from haloassay.constants import GYR_PER_KPC_KMS, G
 from haloassay.mocks.gravity.axisymmetric import THIN, galpy_parts
-from haloassay.mocks.gravity.field_kernels import N_CELLS, FieldArrays, accelerations
+from haloassay.mocks.gravity.field_kernels import FieldArrays, accelerations
 from haloassay.mocks.gravity.galpy_potential import GalpyMonopole
 from haloassay.mocks.gravity.multipole import (
     Multipoles,
@@ -198,19 +198,19 @@ def _moving_arrays(moving: Sequence[MovingBody]) -> dict[str, Any]:
     from scipy.interpolate import CubicSpline
 
     paths: list[FloatArray] = [np.empty((0, 4, 6))]
-    bodies: list[FloatArray] = [np.empty((0, N_CELLS, 6, 1))]
-    clock: list[tuple[float, float]] = []
+    bodies: list[FloatArray] = [np.empty((0, 6, 1))]
+    clock: list[tuple[float, ...]] = []
     for body in moving:
         steps = np.arange(len(body.time))
         spline = CubicSpline(steps, np.hstack([body.position, body.frame_acceleration]))
+        first = sum(map(len, paths))
         paths.append(spline.c[::-1].transpose(1, 0, 2))
-        bodies.append(hermite_cells(monopole_nodes(body.profile.enclosed_mass))[None])
+        bodies.append(hermite_cells(monopole_nodes(body.profile.enclosed_mass)))
         per_dt = (len(steps) - 1) / float(np.ptp(body.time)) * GYR_PER_KPC_KMS
-        clock.append((float(body.time[0]) / GYR_PER_KPC_KMS, per_dt))
-    ends = np.cumsum([len(path) for path in paths])
+        start = float(body.time[0]) / GYR_PER_KPC_KMS
+        clock.append((start, per_dt, first, first + len(paths[-1]) - 1))
     return {
-        "clock": np.array(clock, dtype=float).reshape(-1, 2),
-        "steps": np.stack([ends[:-1], ends[1:] - 1], axis=1).astype(np.int64),
+        "clock": np.array(clock, dtype=float).reshape(-1, 4),
         "path": np.ascontiguousarray(np.concatenate(paths)),
         "body": np.ascontiguousarray(np.concatenate(bodies)),
     }
