@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from haloassay.errors import InputError
 
@@ -20,6 +20,8 @@ _FEWEST_FRACTION: Final = 0.01
 _REACH: Final = 3.0
 #: Of more particles than these, the first spheres look at a part only.
 _COARSE: Final = 200_000
+#: Positions that differ by less than this fraction of their coordinates are one place: rounding.
+_RESOLUTION: Final = 1e-13
 #: Particles below which neither a centre nor axes are looked for: choice.
 _LEAST: Final = 10
 #: Particles farther than so many radii are in no ellipsoid: axis ratios of 0.1 and 0.1 reach there.
@@ -37,22 +39,28 @@ class Shape(NamedTuple):
     axes: FloatArray
 
 
-def wrapped(offset: FloatArray, box: float) -> FloatArray:
-    """Offsets (N, 3) [kpc] to the nearest periodic image in a ``box`` [kpc]; as they are without a box (0)."""
-    return offset - box * np.round(offset / box) if box > 0.0 else offset
+def wrapped(offset: FloatArray, box: ArrayLike) -> FloatArray:
+    """Offsets (N, 3) [kpc] to the nearest periodic image in a ``box`` of one or three sides [kpc]; 0 has no period."""
+    sides = _sides(box)
+    if not np.any(sides > 0.0):
+        return offset
+    return offset - sides * np.round(offset / np.where(sides > 0.0, sides, np.inf))
 
 
-def first_guess(position: FloatArray, mass: FloatArray, box: float) -> FloatArray:
+def first_guess(position: FloatArray, mass: FloatArray, box: ArrayLike) -> FloatArray:
     """(3,) mean position [kpc]; in a periodic box the mean angle, which no halo at the boundary pulls apart."""
-    if box <= 0.0:
-        return np.asarray(np.average(position, axis=0, weights=mass), dtype=float)
-    angle = position * (2.0 * np.pi / box)
+    sides = _sides(box)
+    mean = np.asarray(np.average(position, axis=0, weights=mass), dtype=float)
+    along = np.flatnonzero(sides > 0.0)
+    side = sides[along]
+    angle = position[:, along] * (2.0 * np.pi / side)
     sine, cosine = (np.average(f(angle), axis=0, weights=mass) for f in (np.sin, np.cos))
-    return np.asarray(np.arctan2(sine, cosine) * box / (2.0 * np.pi) % box, dtype=float)
+    mean[along] = np.arctan2(sine, cosine) * side / (2.0 * np.pi) % side
+    return mean
 
 
 def shrinking_spheres(
-    position: FloatArray, mass: FloatArray, guess: FloatArray, radius: float, box: float = 0.0
+    position: FloatArray, mass: FloatArray, guess: FloatArray, radius: float, box: ArrayLike = 0.0
 ) -> FloatArray:
     """Find the centre of a halo as the centre of mass in ever smaller spheres (Power et al. 2003, 2003MNRAS.338...14P).
 
@@ -65,7 +73,7 @@ def shrinking_spheres(
     radius
         Of the first sphere [kpc]; infinite for all particles.
     box
-        Side of the periodic box [kpc]; 0 without one.
+        Side of the periodic box [kpc], or (3,) sides; 0 along axes that are not periodic.
 
     Returns
     -------
@@ -74,33 +82,51 @@ def shrinking_spheres(
     Raises
     ------
     InputError
-        If fewer than 10 particles are in the first sphere.
+        If fewer than 10 particles with a mass are in the first sphere, or more than may be left are at one place.
     """
     offset = wrapped(position - guess, box)
     distance = np.linalg.norm(offset, axis=1)
-    inside = distance <= radius
+    inside = (distance <= radius) & (mass > 0.0)
     offset, mass, distance = offset[inside], mass[inside], distance[inside]
     if len(offset) < _LEAST:
         raise InputError(
-            f"centre: {len(offset)} particles within {radius:g} kpc of the guess {np.round(guess, 3).tolist()}: "
-            "state another guess or radius"
+            f"centre: {len(offset)} particles within {radius:g} kpc of the guess {np.round(guess, 3).tolist()} have a "
+            "mass: state another guess or radius"
         )
     fewest = max(_LEAST, min(_FEWEST, int(_FEWEST_FRACTION * len(offset))))
     step = 1 + len(offset) // _COARSE
-    found, size = _shrunk(offset[::step], mass[::step], np.zeros(3), float(distance.max()), fewest)
+    largest = float(distance.max())
+    # coordinates are not finer than this, and nor is what is left of them after the guess is taken out
+    resolution = _RESOLUTION * max(largest, float(np.abs(guess).max()))
+    found, size = _shrunk(offset[::step], mass[::step], np.zeros(3), largest, fewest, resolution)
     if step > 1:  # with all particles, from a sphere that is sure to hold the centre
         near = np.sum((offset - found) ** 2, axis=1) <= (_REACH * size) ** 2
-        found, _ = _shrunk(offset[near], mass[near], found, _REACH * size, fewest)
+        found, _ = _shrunk(offset[near], mass[near], found, _REACH * size, fewest, resolution)
     return guess + found
 
 
+def _sides(box: ArrayLike) -> FloatArray:
+    return np.broadcast_to(np.asarray(box, dtype=float), 3)
+
+
 def _shrunk(
-    offset: FloatArray, mass: FloatArray, centre: FloatArray, radius: float, fewest: int
+    offset: FloatArray,
+    mass: FloatArray,
+    centre: FloatArray,
+    radius: float,
+    fewest: int,
+    resolution: float,
 ) -> tuple[FloatArray, float]:
     """Centre and radius [kpc] of the first sphere that holds no more than ``fewest`` particles."""
     inside = np.sum((offset - centre) ** 2, axis=1) <= radius**2
-    while np.count_nonzero(inside) > fewest:
-        centre = mass[inside] @ offset[inside] / mass[inside].sum()
+    while (n := np.count_nonzero(inside)) > fewest:
+        within = offset[inside]
+        # no sphere would ever part them
+        if np.ptp(within, axis=0).max() <= resolution:
+            raise InputError(
+                f"centre: {n} particles are at one place: were their positions filled in?"
+            )
+        centre = mass[inside] @ within / mass[inside].sum()
         radius *= 1.0 - _SHRINK
         squared = np.sum((offset - centre) ** 2, axis=1)
         near = squared <= (_REACH * radius) ** 2
@@ -118,7 +144,7 @@ def mean_velocity(
     InputError
         If fewer than 10 particles are there.
     """
-    inside = np.linalg.norm(offset, axis=1) <= radius
+    inside = (np.linalg.norm(offset, axis=1) <= radius) & (mass > 0.0)
     _require_enough(inside, radius, "the velocity of the centre", "centre.velocity_radius")
     return np.asarray(np.average(velocity[inside], axis=0, weights=mass[inside]), dtype=float)
 
@@ -135,7 +161,7 @@ def disc_axes(
     InputError
         If fewer than 10 particles are there, or they do not turn.
     """
-    inside = np.linalg.norm(offset, axis=1) <= radius
+    inside = (np.linalg.norm(offset, axis=1) <= radius) & (mass > 0.0)
     _require_enough(inside, radius, "the angular momentum", "orientation.radius")
     moment = mass[inside, None] * np.cross(offset[inside], velocity[inside])
     total = moment.sum(axis=0)
@@ -157,7 +183,7 @@ def principal_shape(offset: FloatArray, mass: FloatArray, radius: float) -> Shap
     InputError
         If fewer than 10 particles are there, or the ratios do not settle.
     """
-    near = np.sum(offset**2, axis=1) <= (_FARTHEST * radius) ** 2
+    near = (np.sum(offset**2, axis=1) <= (_FARTHEST * radius) ** 2) & (mass > 0.0)
     offset, mass = offset[near], mass[near]
     ratios, axes = np.ones(3), np.eye(3)
     for _ in range(_MOST_STEPS):
@@ -189,4 +215,6 @@ def _with_north(north: FloatArray) -> FloatArray:
 def _require_enough(inside: NDArray[np.bool_], radius: float, what: str, setting: str) -> None:
     n = int(np.count_nonzero(inside))
     if n < _LEAST:
-        raise InputError(f"{setting}: {n} particles within {radius:g} kpc, too few for {what}")
+        raise InputError(
+            f"{setting}: {n} particles within {radius:g} kpc have a mass, too few for {what}"
+        )

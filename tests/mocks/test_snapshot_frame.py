@@ -18,6 +18,7 @@ from haloassay.mocks.snapshots.centre import (
     mean_velocity,
     principal_shape,
     shrinking_spheres,
+    wrapped,
 )
 
 
@@ -64,6 +65,58 @@ def test_a_guess_leads_to_the_smaller_halo():
     assert np.linalg.norm(found - [700.0, 0.0, 0.0]) < 3.0
     with pytest.raises(InputError, match="centre: 0 particles within 5 kpc of the guess"):
         shrinking_spheres(position, mass, np.array([5000.0, 0.0, 0.0]), 5.0)
+
+
+@pytest.mark.parametrize("place", [0.0, 1.0 / 3.0, 1e-200])
+def test_spheres_do_not_shrink_for_ever_about_particles_at_one_place(place):
+    """Half of the positions were never filled in; without the refusal this does not end."""
+    position = nfw_body(2000, np.random.default_rng(3)).position + 400.0
+    position[:1000] = place
+    mass = np.ones(len(position))
+    with pytest.raises(InputError, match="centre: 1000 particles are at one place"):
+        shrinking_spheres(position, mass, position.mean(axis=0), np.inf)
+
+
+def test_opposite_faces_of_a_box_are_one_place():
+    """Folded about a guess, positions at 0 and at the side differ by rounding only."""
+    position = nfw_body(2000, np.random.default_rng(3)).position
+    position[:1000] = 0.0
+    position[:500, 0] = 700.3
+    with pytest.raises(InputError, match="centre: 1000 particles are at one place"):
+        shrinking_spheres(position, np.ones(2000), np.full(3, 123.456), np.inf, 700.3)
+
+
+def test_few_particles_at_one_place_do_not_matter():
+    halo = nfw_body(2000, np.random.default_rng(3)).position
+    position = np.concatenate([halo, np.full((8, 3), 1e-3)])
+    centre = shrinking_spheres(position, np.ones(len(position)), np.zeros(3), np.inf)
+    assert np.linalg.norm(centre) < 10.0
+
+
+def test_particles_without_mass_say_nothing_of_the_centre_and_the_axes():
+    stars = hernquist_stars(1000, np.random.default_rng(3))
+    nothing = np.zeros(len(stars))
+    with pytest.raises(InputError, match=r"centre: 0 particles within inf kpc .* have a mass"):
+        shrinking_spheres(stars.position, nothing, np.zeros(3), np.inf)
+    for axes in (
+        lambda: disc_axes(stars.position, stars.velocity, nothing, 50.0),
+        lambda: principal_shape(stars.position, nothing, 50.0),
+    ):
+        with pytest.raises(InputError, match="0 particles within 50 kpc have a mass, too few"):
+            axes()
+
+
+def test_one_side_is_that_of_all_three():
+    rng = np.random.default_rng(3)
+    position, mass = rng.uniform(-900.0, 900.0, (50, 3)), rng.uniform(0.5, 1.0, 50)
+    for box, sides in [(700.0, [700.0, 700.0, 700.0]), (0.0, [0.0, 0.0, 0.0])]:
+        assert np.array_equal(wrapped(position, box), wrapped(position, np.array(sides)))
+        assert np.array_equal(
+            first_guess(position, mass, box), first_guess(position, mass, np.array(sides))
+        )
+    folded = wrapped(position, [700.0, 0.0, 500.0])
+    assert np.all(np.abs(folded) <= [350.0, 900.0, 250.0])
+    assert np.array_equal(folded[:, 1], position[:, 1])
 
 
 @settings(max_examples=20, deadline=None)
