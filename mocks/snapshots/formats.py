@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from haloassay.cache import cached
 from haloassay.errors import InputError
 from haloassay.formats import Fields, format_of, read_fields, readable
+from haloassay.mocks.snapshots.rows import checked, physical, require_spread
 from haloassay.mocks.snapshots.units import HABIT, INSIDE, Unit, parse_unit
 from haloassay.settings import require, unknown
 
@@ -25,8 +26,6 @@ Kind = Literal["gas", "dark", "stars", "black_holes"]
 Selection = tuple[tuple[str, float, float], ...]
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-#: Rows that an error names.
-_NAMED_ROWS: Final = 3
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Types:
     def __post_init__(self) -> None:
         numbers = [n for name in (*KINDS, "ignored") for n in getattr(self, name)]
         twice = sorted({n for n in numbers if numbers.count(n) > 1})
-        require(not twice, f"a type is of one kind only (several: {twice})")
+        require(not twice, f"a type is named once, of one kind (more often: {twice})")
         require(all(n >= 0 for n in numbers), f"types are numbers from 0 (got {sorted(numbers)})")
 
 
@@ -91,6 +90,11 @@ class Table:
     kind: Kind = "stars"
     mass: str | float | None = None
     select: Selection = ()
+
+    def __post_init__(self) -> None:
+        if self.mass is not None and not isinstance(self.mass, str):
+            require(0.0 <= self.mass < np.inf, f"mass must not be negative (got {self.mass})")
+        require_ordered(self.select)
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ class Content:
     particles
         By kind; kinds without particles are absent.
     box
-        Side of the periodic box [kpc]; 0 without one.
+        (3,) sides of the periodic box [kpc]; 0 along axes that are not periodic.
     hubble
         Hubble's parameter [km/s/Mpc] of the expansion that velocities leave out; 0 where they leave out none.
     length
@@ -156,7 +160,7 @@ class Content:
     """
 
     particles: Mapping[Kind, Particles]
-    box: float = 0.0
+    box: FloatArray = field(default_factory=lambda: np.zeros(3))
     hubble: float = 0.0
     length: float = 1.0
 
@@ -167,6 +171,12 @@ class Wanted:
 
     velocity: frozenset[Kind]
     columns: Mapping[Kind, tuple[str, ...]]
+
+
+def require_ordered(select: Selection) -> None:
+    """Raise InputError where the lowest value of a selection is above the highest."""
+    for name, lowest, highest in select:
+        require(lowest <= highest, f"select: {name} from {lowest:g} to {highest:g} leaves nothing")
 
 
 def concatenate(parts: Sequence[Particles]) -> Particles:
@@ -221,38 +231,6 @@ def _file_digest(path: Path) -> NDArray[np.uint8]:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def checked(values: Any, what: str, width: int | None = None) -> FloatArray:
-    """(N,) or (N, width) finite numbers of a dataset or column.
-
-    Raises
-    ------
-    InputError
-        If they are no numbers, of another shape, or not all finite; the message counts the rows and names the first.
-    """
-    try:
-        array = np.asarray(values, dtype=float)
-    except (TypeError, ValueError):
-        raise InputError(f"{what}: is not numeric") from None
-    if width is not None and array.shape[1:] != (() if width == 1 else (width,)):
-        shape = "(N,)" if width == 1 else f"(N, {width})"
-        raise InputError(f"{what}: has the shape {array.shape}, expected {shape}")
-    bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
-    if len(bad):
-        rows = ", ".join(str(row + 1) for row in bad[:_NAMED_ROWS])
-        more = ", ..." if len(bad) > _NAMED_ROWS else ""
-        raise InputError(
-            f"{what}: NaN or infinite in {len(bad)} of {len(array)} rows ({rows}{more})"
-        )
-    return array
-
-
-def require_masses(mass: FloatArray, what: str) -> FloatArray:
-    """Return masses, none of which is negative."""
-    negative = np.count_nonzero(mass < 0.0)
-    require(not negative, f"{what}: negative in {negative} of {len(mass)} rows")
-    return mass
-
-
 def resolved_unit(stated: Unit | None, units: Units, dimension: str, what: str) -> Unit:
     """Find the unit of a dataset: that of the file, or that of the scenario where the file has none.
 
@@ -265,7 +243,8 @@ def resolved_unit(stated: Unit | None, units: Units, dimension: str, what: str) 
     own = None if told is None else parse_unit(told, dimension, f"units.{dimension}")
     if stated is not None and own is not None and not stated.agrees(own):
         raise InputError(
-            f"units.{dimension}: {told!r} is not what the file states for {what} ({stated}); leave it out"
+            f"units.{dimension}: {told!r} is not what the file states for {what} ({stated.written(dimension)}); "
+            "leave it out"
         )
     unit = stated or own
     if unit is None:
@@ -277,16 +256,30 @@ def resolved_unit(stated: Unit | None, units: Units, dimension: str, what: str) 
 
 
 def read_tables(source: Source, wanted: Wanted) -> Content:
-    """Read the particles of plain tables (errors as in :func:`haloassay.formats.read_fields`)."""
+    """Read the particles of plain tables.
+
+    Raises
+    ------
+    InputError
+        If a column or unit is missing, damaged or out of range; else as in
+        :func:`haloassay.formats.read_fields`.
+    """
     path = Path(source.file)
     columns = _Columns(path, read_fields(path, None, None), source)
     parts: dict[Kind, list[Particles]] = {}
+    taken = []
     for table in source.tables:
-        parts.setdefault(table.kind, []).append(_read_table(columns, table, wanted))
+        some, rows = _read_table(columns, table, wanted)
+        parts.setdefault(table.kind, []).append(some)
+        taken.append(rows)
+    require(any(map(len, taken)), f"{path}: there are no rows")
     particles = {kind: concatenate(some) for kind, some in parts.items()}
-    position = source.tables[0].position
-    length = columns.unit(position if isinstance(position, str) else position[0], "length")
+    length = columns.unit(_names(source.tables[0].position)[0], "length")
     return Content({kind: some for kind, some in particles.items() if len(some)}, length=length)
+
+
+def _names(columns: str | Sequence[str]) -> tuple[str, ...]:
+    return (columns,) if isinstance(columns, str) else tuple(columns)
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,30 +305,37 @@ class _Columns:
         unit = resolved_unit(stated, self.source.units, dimension, what)
         return unit.value(self.source.a, self.source.h, what)
 
+    def physical(self, name: str, width: int, dimension: str) -> FloatArray:
+        values, unit = self.raw(name, width), self.unit(name, dimension)
+        return physical(values, unit, dimension, f"{self.path}: {name}")
+
     def vector(self, names: str | tuple[str, str, str], dimension: str) -> FloatArray:
         if isinstance(names, str):
-            return self.raw(names, 3) * self.unit(names, dimension)
-        parts = [self.raw(name) * self.unit(name, dimension) for name in names]
+            return self.physical(names, 3, dimension)
+        parts = [self.physical(name, 1, dimension) for name in names]
         self.require_one_length(parts, ", ".join(names))
         return np.stack(parts, axis=1)
 
     def mass(self, table: Table) -> FloatArray | float | None:
         """(N,) masses of particles, one for all, or none."""
         if isinstance(table.mass, str):
-            what = f"{self.path}: {table.mass}"
-            return require_masses(self.raw(table.mass), what) * self.unit(table.mass, "mass")
+            return self.physical(table.mass, 1, "mass")
         if table.mass is None:
             return None
         what = f"mass of the table of {table.kind}"
         unit = resolved_unit(None, self.source.units, "mass", what)
-        return table.mass * unit.value(self.source.a, self.source.h, what)
+        value = unit.value(self.source.a, self.source.h, what)
+        return float(physical(np.array([table.mass]), value, "mass", what)[0])
 
     def require_one_length(self, columns: Iterable[FloatArray], what: str) -> None:
         lengths = sorted({len(column) for column in columns})
         require(len(lengths) == 1, f"{self.path}: {what} differ in length: {lengths}")
 
 
-def _read_table(columns: _Columns, table: Table, wanted: Wanted) -> Particles:
+def _read_table(
+    columns: _Columns, table: Table, wanted: Wanted
+) -> tuple[Particles, NDArray[np.bool_]]:
+    """Particles of a table, and (N,) which rows of the file they are."""
     position = columns.vector(table.position, "length")
     velocity = None
     if table.kind in wanted.velocity:
@@ -354,4 +354,6 @@ def _read_table(columns: _Columns, table: Table, wanted: Wanted) -> Particles:
     keep = np.ones(len(position), dtype=bool)
     for values, (_, lowest, highest) in zip(selectors, table.select, strict=True):
         keep &= (values >= lowest) & (values <= highest)
-    return Particles(position, velocity, mass, others).select(keep)
+    particles = Particles(position, velocity, mass, others).select(keep)
+    require_spread(particles.position, f"{columns.path}: {', '.join(_names(table.position))}")
+    return particles, keep

@@ -20,8 +20,16 @@ from haloassay.mocks.snapshots.centre import (
     shrinking_spheres,
     wrapped,
 )
-from haloassay.mocks.snapshots.formats import Content, Kind, Particles, Selection, concatenate
+from haloassay.mocks.snapshots.formats import (
+    Content,
+    Kind,
+    Particles,
+    Selection,
+    concatenate,
+    require_ordered,
+)
 from haloassay.mocks.snapshots.mass import summed
+from haloassay.mocks.snapshots.rows import FARTHEST, FASTEST, physical
 from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
@@ -29,8 +37,17 @@ FloatArray = NDArray[np.float64]
 Body = Literal["dark", "stars"]
 Vector = tuple[float, float, float]
 
+#: Radius [kpc] within which nobody looks for tracers of a halo: choice.
+_NEAREST: Final = 1e-3
+
 #: [Fe/H] of particles without metals, and the least of others: choice.
 _FEH_FLOOR: Final = -5.0
+#: Abundances [dex] and mass fractions that a dataset can hold; codes leave mass fractions a little below zero. Beyond,
+#: they are those of the other, or marks of what has none.
+_DEX: Final = (-20.0, 20.0)
+_FRACTIONS: Final = (-1e-3, 1.0)
+#: The least mass fraction of the Sun that can be meant: of an element, not of a trace of it.
+_LEAST_SOLAR: Final = 1e-15
 #: Radii [kpc] at which axis ratios are told, of at least and at most so many particles: choice.
 _SHAPE_RADII: Final = (20.0, 50.0, 100.0)
 _SHAPE_PARTICLES: Final = (1000, 200_000)
@@ -64,11 +81,15 @@ class Centre:
     velocity_radius: float = 10.0
 
     def __post_init__(self) -> None:
-        require(len(self.kinds) > 0, "kinds must name at least one (dark, stars)")
+        _require_kinds(self.kinds)
         for name in ("radius", "velocity_radius"):
             require(
                 getattr(self, name) > 0.0, f"{name} must be positive (got {getattr(self, name)})"
             )
+        speed = 0.0 if self.velocity is None else max(map(abs, self.velocity))
+        require(
+            speed <= FASTEST, f"velocity must be below that of light [km/s] (got {self.velocity})"
+        )
 
 
 @dataclass(frozen=True)
@@ -94,8 +115,12 @@ class Orientation:
     select: Selection = ()
 
     def __post_init__(self) -> None:
-        require(self.radius > 0.0, f"radius must be positive (got {self.radius})")
-        require(len(self.kinds) > 0, "kinds must name at least one (dark, stars)")
+        require(
+            0.0 < self.radius <= FARTHEST,
+            f"radius must be above 0 and up to {FARTHEST:g} kpc (got {self.radius})",
+        )
+        _require_kinds(self.kinds)
+        require_ordered(self.select)
 
 
 @dataclass(frozen=True)
@@ -119,12 +144,17 @@ class Abundance:
 
     def __post_init__(self) -> None:
         require(
-            self.solar is None or self.solar > 0.0, f"solar must be positive (got {self.solar})"
+            self.solar is None or _LEAST_SOLAR <= self.solar <= 1.0,
+            f"solar must be a mass fraction from {_LEAST_SOLAR:g} to 1 (got {self.solar})",
         )
 
     def of(self, particles: Particles) -> FloatArray:
         """(N,) abundances [dex]."""
         values = particles.columns[self.dataset]
+        if values.ndim > 2:
+            raise InputError(
+                f"{self.dataset}: has the shape {values.shape}, expected (N,) or (N, K)"
+            )
         width = 0 if values.ndim == 1 else values.shape[1]
         if (self.index is None) != (width == 0) or (self.index or 0) not in range(max(width, 1)):
             raise InputError(
@@ -133,6 +163,17 @@ class Abundance:
                 + f" (got {self.index})"
             )
         values = values if self.index is None else values[:, self.index]
+        lo, hi = _DEX if self.solar is None else _FRACTIONS
+        n = np.count_nonzero((values < lo) | (values > hi))
+        if n:
+            what, hint = (
+                ("abundance in dex", "state solar, or leave them out by select")
+                if self.solar is None
+                else ("mass fraction", "leave solar out if they are in dex")
+            )
+            raise InputError(
+                f"{self.dataset}: no {what} from {lo:g} to {hi:g} in {n} of {len(values)} tracers: {hint}"
+            )
         if self.solar is None:
             return values
         return np.log10(np.maximum(values / self.solar, 10.0**_FEH_FLOOR))
@@ -161,9 +202,13 @@ class Tracers:
     alpha_fe: Abundance | None = None
 
     def __post_init__(self) -> None:
-        require(len(self.kinds) > 0, "kinds must name at least one (dark, stars)")
+        _require_kinds(self.kinds)
+        require_ordered(self.select)
         lo, hi = self.r_range
-        require(0.0 < lo < hi < np.inf, f"r_range must rise from above zero (got {[lo, hi]})")
+        require(
+            _NEAREST <= lo < hi <= FARTHEST,
+            f"r_range must rise, from {_NEAREST:g} to {FARTHEST:g} kpc at most (got {[lo, hi]})",
+        )
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -300,17 +345,27 @@ def _tracers(content: Content, frame: Frame, tracers: Tracers) -> Arrays:
     return stars
 
 
+def _require_kinds(kinds: Sequence[Kind]) -> None:
+    """Raise InputError unless some kinds are named."""
+    require(len(kinds) > 0, "kinds must name at least one (dark, stars)")
+
+
 def _middle(content: Content, centre: Centre) -> FloatArray:
     """(3,) centre of the halo [kpc] in the file's axes."""
     if centre.position is not None:
-        return np.array(centre.position) * content.length
+        return _place(centre.position, content, "centre.position")
     some = _of(content, centre.kinds)
     mass = _weights(some)
     if centre.guess is not None:
-        guess = np.array(centre.guess) * content.length
+        guess = _place(centre.guess, content, "centre.guess")
     else:
         guess = first_guess(some.position, mass, content.box)
     return shrinking_spheres(some.position, mass, guess, centre.radius, content.box)
+
+
+def _place(vector: Vector, content: Content, what: str) -> FloatArray:
+    """(3,) place [kpc] that the scenario states in the file's unit of length."""
+    return physical(np.array([vector]), content.length, "length", what)[0]
 
 
 def _of(content: Content, kinds: Sequence[Kind]) -> Particles:
@@ -332,7 +387,8 @@ def _velocity(particles: Particles) -> FloatArray:
 
 def _weights(particles: Particles) -> FloatArray:
     """(N,) masses, or equal weights of particles without mass."""
-    return np.ones(len(particles)) if particles.mass is None else particles.mass
+    mass = particles.mass
+    return np.ones(len(particles)) if mass is None or not np.any(mass) else mass
 
 
 def _axis_ratios(offset: FloatArray) -> dict[str, list[float] | None]:

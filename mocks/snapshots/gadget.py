@@ -8,7 +8,7 @@ peculiar velocity is sqrt(a) u (Springel 2005, 2005MNRAS.364.1105S).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,12 +25,18 @@ from haloassay.mocks.snapshots.formats import (
     Particles,
     Source,
     Wanted,
-    checked,
     concatenate,
-    require_masses,
     resolved_unit,
 )
-from haloassay.mocks.snapshots.units import number, stated_unit, system_unit
+from haloassay.mocks.snapshots.rows import checked, physical, require_spread
+from haloassay.mocks.snapshots.units import (
+    number,
+    numbers,
+    require_expansion,
+    require_range,
+    stated_unit,
+    system_unit,
+)
 from haloassay.settings import require
 
 #: Where attributes stand; a later group overrides.
@@ -40,6 +46,10 @@ _DATASETS: Final = {"length": "Coordinates", "velocity": "Velocities", "mass": "
 _FORMATION: Final = "GFM_StellarFormationTime"
 #: Time and redshift that are this near to a = 1 / (1 + z) are those of a cosmological simulation.
 _ROUNDING: Final = 1e-3
+#: Particles of a type: more than of any simulation, and exact as a float.
+_MOST: Final = 1e15
+#: Particles that drift before they are folded back leave the box by no more than this fraction of it.
+_OUTSIDE: Final = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +60,14 @@ class Header:
     attributes: Mapping[str, Any]
 
     def get(self, *names: str) -> float | None:
-        """Look up the number of the first attribute that is there."""
+        """Look up the number of the first attribute that is there; InputError unless it is finite."""
         for name in names:
             if name in self.attributes:
-                return number(self.attributes[name])
+                return number(self.attributes[name], self._what(name))
         return None
+
+    def _what(self, name: str) -> str:
+        return f"{self.path}: {name} of the header"
 
     def counts(self, name: str) -> list[int]:
         """Numbers of particles by type."""
@@ -62,20 +75,44 @@ class Header:
             raise InputError(
                 f"{self.path}: the header has no {name}, so this is not GADGET's layout: name its datasets in tables"
             )
-        return [int(n) for n in np.ravel(self.attributes[name])]
+        found = numbers(self.attributes[name], self._what(name))
+        require(
+            bool(np.all((found >= 0.0) & (found <= _MOST) & (found == np.floor(found)))),
+            f"{self._what(name)} must be whole numbers from 0 to {_MOST:g} (got {found.tolist()})",
+        )
+        return [int(n) for n in found]
 
     @property
     def totals(self) -> list[int]:
         """Numbers of particles by type in all files; their upper 32 bits stand apart."""
         low, name = self.counts("NumPart_Total"), "NumPart_Total_HighWord"
         high = self.counts(name) if name in self.attributes else [0] * len(low)
+        require(
+            len(low) == len(high),
+            f"{self._what(name)} has {len(high)} types, NumPart_Total {len(low)}",
+        )
         return [n + (more << 32) for n, more in zip(low, high, strict=True)]
 
     @property
     def n_files(self) -> int:
         """Files of the snapshot; one where this holds all particles, whatever it was cut out of."""
-        n = int(self.get("NumFilesPerSnapshot", "NumFiles") or 1)
-        return 1 if n == 1 or self.totals == self.counts("NumPart_ThisFile") else n
+        n = self.get("NumFilesPerSnapshot", "NumFiles") or 1.0
+        require(
+            n >= 1.0 and n == int(n),
+            f"{self._what('NumFilesPerSnapshot')} must be a whole number from 1 (got {n})",
+        )
+        return 1 if n == 1.0 or self.totals == self.counts("NumPart_ThisFile") else int(n)
+
+    @property
+    def box(self) -> FloatArray:
+        """(3,) sides of the periodic box in the file's unit of length; 0 without one."""
+        if "BoxSize" not in self.attributes:
+            return np.zeros(3)
+        what = self._what("BoxSize")
+        sides = numbers(self.attributes["BoxSize"], what)
+        require(len(sides) in (1, 3), f"{what} must be one number or three (got {sides.tolist()})")
+        require(bool(np.all(sides >= 0.0)), f"{what} must not be negative (got {sides.tolist()})")
+        return np.broadcast_to(sides, 3)
 
     @property
     def scale_factor(self) -> float | None:
@@ -95,9 +132,8 @@ class Header:
 
     @property
     def h(self) -> float | None:
-        """Hubble's constant / (100 km/s/Mpc); None where it is not stated."""
-        h = self.get("HubbleParam", "h")
-        return h if h is not None and h > 0.0 else None
+        """Hubble's constant / (100 km/s/Mpc); None where it is not stated, or 0 as of a static box."""
+        return self.get("HubbleParam", "h") or None
 
     @property
     def hubble(self) -> float:
@@ -112,11 +148,15 @@ class Header:
                 f"{self.path}: cosmological (a = {a:g}), but the header lacks HubbleParam, Omega0 or OmegaLambda: "
                 "state hubble_flow [km/s/Mpc], the expansion that velocities leave out"
             )
-        return float(100.0 * h * np.sqrt(matter / a**3 + (1.0 - matter - vacuum) / a**2 + vacuum))
+        squared = matter / a**3 + (1.0 - matter - vacuum) / a**2 + vacuum
+        hubble = float(100.0 * h * np.sqrt(squared)) if squared >= 0.0 else float("nan")
+        told = f"the expansion of Omega0 = {matter:g} and OmegaLambda = {vacuum:g} in the header"
+        require_expansion(hubble, f"{self.path}: {told}")
+        return hubble
 
 
 def is_gadget(path: Path) -> bool:
-    """Tell whether a file has GADGET's layout.
+    """Tell whether a file has GADGET's layout; one of several files may have no particles.
 
     Raises
     ------
@@ -128,7 +168,10 @@ def is_gadget(path: Path) -> bool:
     import h5py
 
     with readable(path, "HDF5"), h5py.File(path) as file:
-        return "Header" in file and any(name.startswith("PartType") for name in file)
+        return "Header" in file and (
+            "NumPart_ThisFile" in file["Header"].attrs
+            or any(name.startswith("PartType") for name in file)
+        )
 
 
 def read_header(path: Path) -> Header:
@@ -151,16 +194,18 @@ def files_of(path: Path) -> list[Path]:
     InputError
         If one is missing, or the name has no number.
     """
-    n = read_header(path).n_files
+    header = read_header(path)
+    n = header.n_files
+    found = re.fullmatch(r"(?P<stem>.*\.)\d+(?P<end>\.\w+)", path.name)
     if n == 1:
         return [path]
-    found = re.fullmatch(r"(?P<stem>.*\.)\d+(?P<end>\.\w+)", path.name)
     if found is None:
         raise InputError(f"{path}: one of {n} files, but its name is not of the form NAME.0.hdf5")
-    files = [path.with_name(f"{found['stem']}{k}{found['end']}") for k in range(n)]
-    missing = [file for file in files if not file.is_file()]
-    if missing:
-        raise InputError(f"{missing[0]}: missing, one of the {n} files of this snapshot")
+    files = []
+    for k in range(n):  # one by one: a damaged header may promise any number
+        files.append(path.with_name(f"{found['stem']}{k}{found['end']}"))
+        if not files[-1].is_file():
+            raise InputError(f"{files[-1]}: missing, one of the {n} files of this snapshot")
     return files
 
 
@@ -190,27 +235,52 @@ def read_gadget(source: Source, wanted: Wanted, *, hubble_known: bool) -> Conten
         _Reader(path, read_header(path), source, wanted, 1.0 if a is None else a, h)
         for path in files
     ]
+    if len(files) > 1:
+        _require_one_snapshot([reader.header for reader in readers])
     for reader in readers:
         with readable(reader.path, "HDF5"):
-            for kind, particles in reader.particles():
-                parts.setdefault(kind, []).append(particles)
-    if len(files) > 1:
-        counts = (reader.header.counts("NumPart_ThisFile") for reader in readers)
-        _require_total(header, [sum(of_type) for of_type in zip(*counts, strict=True)])
+            for kind, some in reader.particles():
+                parts.setdefault(kind, []).append(some)
     length = max(reader.length() for reader in readers)
-    return Content(
-        {kind: concatenate(some) for kind, some in parts.items()},
-        (header.get("BoxSize") or 0.0) * length,
-        0.0 if hubble_known else header.hubble,
-        length,
-    )
+    box = physical(header.box[None], length, "length", f"{header.path}: BoxSize of the header")[0]
+    particles = {kind: concatenate(some) for kind, some in parts.items() if any(map(len, some))}
+    for some in particles.values():
+        _require_within(some.position, box, header)
+    return Content(particles, box, 0.0 if hubble_known else header.hubble, length)
 
 
 def _agreed(name: str, own: float | None, stated: float | None, path: Path) -> float | None:
-    """Value that the file or the scenario states; an error where they differ."""
+    """Value that the file or the scenario states; an error where they differ, or the file's cannot be."""
+    require_range(name, own, f"{path}: the header's ")
     if own is not None and stated is not None and abs(own / stated - 1.0) > _ROUNDING:
         raise InputError(f"{name}: {stated:g} is not what {path} states ({own:g}); leave it out")
     return stated if own is None else own
+
+
+def _require_one_snapshot(headers: Sequence[Header]) -> None:
+    """Refuse files that are not the parts of one snapshot."""
+    first = headers[0]
+    counts = [header.counts("NumPart_ThisFile") for header in headers]
+    if len({len(of_type) for of_type in counts}) > 1:
+        raise InputError(f"{first.path}: the files of this snapshot differ in their types")
+    for name in ("Time", "Redshift", "HubbleParam", "BoxSize"):
+        for header in headers:
+            if header.get(name) != first.get(name):
+                raise InputError(
+                    f"{header.path}: of another snapshot than {first.path.name}: {name} is {header.get(name)}, not "
+                    f"{first.get(name)}"
+                )
+    _require_total(first, [sum(of_type) for of_type in zip(*counts, strict=True)])
+
+
+def _require_within(position: FloatArray, box: FloatArray, header: Header) -> None:
+    """Refuse positions (N, 3) [kpc] that no periodic box of these sides can hold: they would be folded into it."""
+    extent = np.ptp(position, axis=0) if len(position) else np.zeros(3)
+    for axis in np.flatnonzero((box > 0.0) & (extent > (1.0 + _OUTSIDE) * box)):
+        raise InputError(
+            f"{header.path}: positions extend over {extent[axis]:.6g} kpc along {'xyz'[axis]}, the header's BoxSize is "
+            f"{box[axis]:.6g} kpc: if nothing is periodic, name the datasets in tables"
+        )
 
 
 def _require_total(header: Header, counts: list[int]) -> None:
@@ -237,7 +307,7 @@ class _Reader:
         """Return the unit of length [kpc]; 0 in a file without particles."""
         import h5py
 
-        with h5py.File(self.path) as file:
+        with readable(self.path, "HDF5"), h5py.File(self.path) as file:
             for name in file:
                 if name.startswith("PartType") and "Coordinates" in file[name]:
                     return self._unit(file[name]["Coordinates"].attrs, "length", str(self.path))
@@ -253,22 +323,28 @@ class _Reader:
                 if not count or n in self.source.types.ignored:
                     continue
                 if n not in kinds:
+                    dark = sorted({*self.source.types.dark, n})
                     raise InputError(
                         f"{self.path}: PartType{n} holds {count} particles of no known kind: state types, such as "
-                        f"types = {{ dark = [1, {n}] }}, or types = {{ ignored = [{n}] }} if they are no matter"
+                        f"types = {{ dark = {dark} }}, or types = {{ ignored = [{n}] }} if they are no matter"
                     )
                 yield from self._of_type(file, n, kinds[n], count)
 
     def _of_type(
         self, file: Any, n: int, kind: Kind, count: int
     ) -> Iterator[tuple[Kind, Particles]]:
+        import h5py
+
         name = f"PartType{n}"
         if name not in file:
             raise InputError(
                 f"{self.path}: {name} is missing, the header promises {count} particles"
             )
         group = file[name]
+        if isinstance(group, h5py.Dataset):
+            raise InputError(f"{self.path}: {name} is a dataset, expected a group of datasets")
         position = self._physical(group, "length", 3, count)
+        require_spread(position, f"{self.path}: {name}/Coordinates")
         velocity = None
         if kind in self.wanted.velocity:
             velocity = self._physical(group, "velocity", 3, count)
@@ -299,14 +375,16 @@ class _Reader:
         name = _DATASETS[dimension]
         values = self._raw(group, name, width, count)
         what = f"{self.path}: {group.name[1:]}/{name}"
-        return values * self._unit(group[name].attrs, dimension, what)
+        return physical(values, self._unit(group[name].attrs, dimension, what), dimension, what)
 
     def _mass(self, file: Any, group: Any, n: int, count: int) -> FloatArray:
         if "Masses" in group:
-            mass = self._physical(group, "mass", 1, count)
-            return require_masses(mass, f"{self.path}: PartType{n}/Masses")
-        table = np.ravel(self.header.attributes.get("MassTable", []))
-        if n >= len(table) or not table[n] > 0.0:
+            return self._physical(group, "mass", 1, count)
+        what = f"{self.path}: MassTable of the header"
+        table = numbers(self.header.attributes.get("MassTable", 0.0), what)
+        negative = n < len(table) and table[n] < 0.0
+        require(not negative, f"{what} must not be negative (got {table.tolist()})")
+        if n >= len(table) or table[n] == 0.0:
             raise InputError(f"{self.path}: PartType{n} has no Masses, and MassTable none for it")
         beside = (
             file[name]["Masses"]
@@ -314,7 +392,8 @@ class _Reader:
             if name.startswith("PartType") and "Masses" in file[name]
         )
         attributes: Mapping[str, Any] = next((dict(dataset.attrs) for dataset in beside), {})
-        return np.full(count, table[n] * self._unit(attributes, "mass", f"{self.path}: MassTable"))
+        unit = self._unit(attributes, "mass", what)
+        return np.full(count, physical(table[n : n + 1], unit, "mass", what)[0])
 
     def _unit(self, attributes: Mapping[str, Any], dimension: str, what: str) -> float:
         stated = stated_unit(attributes, dimension, what) or system_unit(

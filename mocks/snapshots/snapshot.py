@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -31,6 +32,7 @@ from haloassay.mocks.snapshots.formats import (
 from haloassay.mocks.snapshots.frame import Centre, Frame, Orientation, Tracers, halo_arrays
 from haloassay.mocks.snapshots.gadget import files_of, is_gadget, read_gadget
 from haloassay.mocks.snapshots.mass import ParticleMass
+from haloassay.mocks.snapshots.units import require_expansion, require_range
 from haloassay.mocks.stars import Origin, Stars, without_replacement
 from haloassay.mocks.truth import Truth
 from haloassay.settings import build, require
@@ -39,7 +41,10 @@ FloatArray = NDArray[np.float64]
 Viewpoint = Literal["random", "random-azimuth", "fixed"]
 
 #: Raised when a snapshot comes out differently of the same settings, so that old ones on disk are not used.
-_VERSION: Final = 1
+_VERSION: Final = 2
+#: What h0 [km/s/Mpc] and overdensity can be; r200 beyond is of no halo.
+_LEAST: Final = 1e-3
+_MOST: Final = 1e6
 #: Width of shells in ln r in which tracers' moments are measured, and stars that each has at least: choice.
 _SHELL_STEP: Final = 0.1
 _SHELL_STARS: Final = 200
@@ -97,9 +102,16 @@ class Snapshot:
 
     def __post_init__(self) -> None:
         require(bool(self.file), "file must not be empty")
-        for name in ("h", "a", "h0", "overdensity"):
+        for name in ("h", "a"):
+            require_range(name, getattr(self, name))
+        for name in ("h0", "overdensity"):
             value = getattr(self, name)
-            require(value is None or 0.0 < value < np.inf, f"{name} must be positive (got {value})")
+            require(
+                _LEAST <= value <= _MOST,
+                f"{name} must be between {_LEAST:g} and {_MOST:g} (got {value})",
+            )
+        if self.hubble_flow is not None:
+            require_expansion(self.hubble_flow, "hubble_flow")
 
     @property
     def seen_from(self) -> Viewpoint:
@@ -199,6 +211,10 @@ def make_snapshot(spec: Mapping[str, Any], where: str) -> Snapshot:
         f"{where}.tables: expected a list of tables (got {tables!r})",
     )
     potential = rest.pop("potential", None)
+    require(
+        not (tables and "types" in rest),
+        f"{where}.types: is of GADGET's layout; with tables, each of them names its kind",
+    )
     snapshot = replace(
         build(Snapshot, rest, where),
         tables=tuple(build(Table, t, f"{where}.tables.{i}") for i, t in enumerate(tables)),
@@ -228,9 +244,10 @@ def _read_halo(snapshot: Snapshot) -> Arrays:
         return halo_arrays(content, frame, snapshot.tracers)
     except InputError as error:
         path, message = Path(snapshot.file), str(error)
-        # another file of the same snapshot is named already
-        named = str(path.with_name(path.name.partition(".")[0])) in message
-        raise InputError(message if named else f"{path}: {message}") from None
+        # another file of the same snapshot may be named already
+        stem = re.sub(r"\.\d+$", "", str(path.with_suffix("")))
+        named = rf"(?<![\w./-]){re.escape(stem)}(\.\d+)?{re.escape(path.suffix)}"
+        raise InputError(message if re.search(named, message) else f"{path}: {message}") from None
 
 
 def _read(snapshot: Snapshot) -> Content:
@@ -258,6 +275,11 @@ def _read(snapshot: Snapshot) -> Content:
         content = read_gadget(Source(*own), wanted, hubble_known=known)
     if snapshot.hubble_flow is not None:
         content = replace(content, hubble=snapshot.hubble_flow)
+    if not content.particles:
+        raise InputError(
+            f"{snapshot.file}: there are no particles"
+            + (", select leaves none of the rows" if snapshot.tables else "")
+        )
     return content
 
 
@@ -271,11 +293,14 @@ def _require_truth(snapshot: Snapshot, content: Content) -> None:
             f"the {massless[0]} particles have no mass, so M(<r) is not known: name it in tables, or state potential"
         )
     dark = content.particles.get("dark")
-    if dark is None or dark.mass is None or not np.sum(dark.mass) > 0.0:
+    if dark is None:
         there = ", ".join(f"{len(p)} {kind}" for kind, p in content.particles.items())
         raise InputError(
-            f"there are no dark particles ({there or 'no particles at all'}), so M(<r) is not that of a halo: "
-            "state potential"
+            f"there are no dark particles ({there}), so M(<r) is not that of a halo: state potential"
+        )
+    if not np.any(dark.mass):
+        raise InputError(
+            f"all {len(dark)} dark particles have a mass of zero, so M(<r) is not that of a halo: state potential"
         )
 
 

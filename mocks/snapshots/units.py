@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from haloassay.errors import InputError
+from haloassay.settings import require
+
+FloatArray = NDArray[np.float64]
 
 #: Units inside, and what is to be stated where a file does not say (GADGET's habit).
 INSIDE: Final = {"length": "kpc", "velocity": "km/s", "mass": "Msun"}
@@ -34,6 +38,14 @@ _COSMOLOGICAL: Final = re.compile(
     r"(?P<before>^|[\s*/])\s*(?P<name>sqrt\(a\)|a|h)(?:(?:\^|\*\*)(?P<power>[-+]?\d+(?:\.\d+)?))?(?=$|[\s*]|/(?!\d))"
 )
 
+#: What h and a can be: farther out, another quantity is meant, such as H0 in km/s/Mpc.
+_RANGES: Final = {"h": (0.1, 10.0), "a": (0.01, 100.0)}
+#: Expansion [km/s/Mpc] above that of any universe at the least of these a.
+_FASTEST: Final = 1e5
+
+#: Sizes of a unit in kpc, km/s or Msun: cm and g are among them, and squares of what has such a unit are numbers.
+_SIZES: Final = (1e-40, 1e40)
+
 #: Two statements of one unit may differ by this fraction: codes round the kpc and the solar mass.
 _ROUNDING: Final = 1e-3
 
@@ -52,9 +64,9 @@ class Unit:
         Raises
         ------
         InputError
-            If one is needed and not known.
+            If one is needed and not known, or the size is beyond that of any unit.
         """
-        size = self.factor
+        size = np.float64(self.factor)
         for name, base, power in (("a", a, self.a), ("h", h, self.h)):
             if power == 0.0:
                 continue
@@ -62,14 +74,28 @@ class Unit:
                 raise InputError(
                     f"{where}: the unit contains {name}, which the file does not state: give {name} beside units"
                 )
-            size *= base**power
-        return size
+            with np.errstate(over="ignore", under="ignore"):
+                size *= np.float64(base) ** power
+        lo, hi = _SIZES
+        require(
+            bool(lo <= size <= hi),
+            f"{where}: the unit must be {lo:g} to {hi:g} kpc, km/s or Msun (got {size:g})",
+        )
+        return float(size)
 
     def agrees(self, other: Unit) -> bool:
         """Whether two units are the same but for rounded constants."""
         return (self.a, self.h) == (other.a, other.h) and bool(
             abs(self.factor / other.factor - 1.0) < _ROUNDING
         )
+
+    def written(self, dimension: str) -> str:
+        """Text of the unit of a ``length``, ``velocity`` or ``mass``, as :func:`parse_unit` reads it."""
+        size = "" if abs(self.factor - 1.0) < _ROUNDING else f"{self.factor:.6g}"
+        a = "sqrt(a)" if self.a == 0.5 else _power("a", self.a)
+        parts = (size.replace("e+", "e"), a, INSIDE[dimension])
+        h = "/h" if self.h == -1.0 else " " + _power("h", self.h)
+        return (" ".join(part for part in parts if part) + h).rstrip()
 
 
 def parse_unit(text: str, dimension: str, where: str) -> Unit:
@@ -85,6 +111,11 @@ def parse_unit(text: str, dimension: str, where: str) -> Unit:
         ``length``, ``velocity`` or ``mass``.
     where
         What to call this place in an error.
+
+    Raises
+    ------
+    InputError
+        If it is no such unit, or not a positive multiple of one.
     """
     from astropy import units
 
@@ -104,16 +135,21 @@ def parse_unit(text: str, dimension: str, where: str) -> Unit:
         raise InputError(
             f"{where}: {text!r} is not a unit of {dimension} (such as {INSIDE[dimension]!r} or {HABIT[dimension]!r})"
         ) from error
+    require(0.0 < factor < np.inf, f"{where}: {text!r} is not a positive, finite unit")
     return Unit(factor, **powers)
 
 
 def stated_unit(attributes: Mapping[str, Any], dimension: str, where: str) -> Unit | None:
-    """Read the unit that the attributes of a dataset state, in any of the codes' dialects; None where there is none."""
+    """Read the unit that the attributes of a dataset state, in any of the codes' dialects; None where there is none.
+
+    A size of zero, which codes write for what has no unit, states none.
+    """
     for size, a, h in _DIALECTS:
-        if size in attributes and number(attributes[size]) > 0.0:
+        factor = _size(attributes, size, where)
+        if factor is not None:
             cgs = parse_unit(_CGS[dimension], dimension, where)
-            powers = (number(attributes.get(name, 0.0)) for name in (a, h))
-            return Unit(number(attributes[size]) * cgs.factor, *powers)
+            powers = (number(attributes.get(name, 0.0), f"{where}: {name}") for name in (a, h))
+            return Unit(factor * cgs.factor, *powers)
     for name in ("unit", "units"):
         text = attributes.get(name)
         if text is not None and str(text).strip():
@@ -132,16 +168,67 @@ def system_unit(attributes: Mapping[str, Any], dimension: str, where: str) -> Un
         "mass": ("UnitMass_in_g", "UnitMass_In_CGS"),
     }
     for name in names[dimension]:
-        if name in attributes and number(attributes[name]) > 0.0:
+        factor = _size(attributes, name, where)
+        if factor is not None:
             habit = parse_unit(HABIT[dimension], dimension, where)
             cgs = parse_unit(_CGS[dimension], dimension, where)
-            return Unit(number(attributes[name]) * cgs.factor, habit.a, habit.h)
+            return Unit(factor * cgs.factor, habit.a, habit.h)
     return None
 
 
-def number(value: Any) -> float:
+def number(value: Any, what: str) -> float:
     """Return the first number of an attribute, which codes write as scalars or arrays of one."""
-    return float(np.ravel(value)[0])
+    return float(numbers(value, what)[0])
+
+
+def numbers(value: Any, what: str) -> FloatArray:
+    """(N,) numbers of an attribute, at least one.
+
+    Raises
+    ------
+    InputError
+        If they are not numeric, or not all finite.
+    """
+    try:
+        found = np.ravel(value).astype(float)
+    except (TypeError, ValueError):
+        raise InputError(f"{what} is not numeric (got {value!r})") from None
+    require(len(found) > 0, f"{what} is empty")
+    shown = found.tolist() if len(found) > 1 else found[0]
+    require(bool(np.isfinite(found).all()), f"{what} must be finite (got {shown})")
+    return found
+
+
+def require_range(name: str, value: float | None, where: str = "") -> None:
+    """Raise InputError unless ``h`` or ``a`` is one that a simulation can have; None is not known."""
+    lo, hi = _RANGES[name]
+    require(
+        value is None or lo <= value <= hi,
+        f"{where}{name} must be between {lo:g} and {hi:g} (got {value})",
+    )
+
+
+def require_expansion(hubble: float, what: str) -> None:
+    """Raise InputError unless an expansion [km/s/Mpc] is one that a universe can have."""
+    require(
+        0.0 <= hubble <= _FASTEST,
+        f"{what} must be between 0 and {_FASTEST:g} km/s/Mpc (got {hubble})",
+    )
+
+
+def _size(attributes: Mapping[str, Any], name: str, where: str) -> float | None:
+    """Size of a unit in CGS; None where it is not stated."""
+    if name not in attributes:
+        return None
+    size = number(attributes[name], f"{where}: {name}")
+    require(size >= 0.0, f"{where}: {name} must not be negative (got {size})")
+    return size or None
+
+
+def _power(name: str, power: float) -> str:
+    if power == 0.0:
+        return ""
+    return name if power == 1.0 else f"{name}^{power:g}"
 
 
 def _decoded(text: Any) -> str:
