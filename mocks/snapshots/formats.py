@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -82,7 +83,8 @@ class Table:
     mass
         A column, or the mass of every particle; massless tracers without it.
     select
-        [column, lowest, highest] of what is taken, such as ["type", 4, 4]; all must hold.
+        [column, lowest, highest] of what is taken, such as ["type", 4, 4]; all must hold. A row that two tables take is
+        an error.
     """
 
     position: str | tuple[str, str, str]
@@ -92,6 +94,12 @@ class Table:
     select: Selection = ()
 
     def __post_init__(self) -> None:
+        columns = (
+            self.position,
+            self.velocity or (),
+            self.mass if isinstance(self.mass, str) else (),
+        )
+        require_once("column", [name for names in columns for name in _names(names)])
         if self.mass is not None and not isinstance(self.mass, str):
             require(0.0 <= self.mass < np.inf, f"mass must not be negative (got {self.mass})")
         require_ordered(self.select)
@@ -171,6 +179,12 @@ class Wanted:
 
     velocity: frozenset[Kind]
     columns: Mapping[Kind, tuple[str, ...]]
+
+
+def require_once(what: str, names: Sequence[str]) -> None:
+    """Raise InputError where one of the names stands twice: what it names would be counted twice."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    require(not twice, f"each {what} is named once (more often: {', '.join(twice)})")
 
 
 def require_ordered(select: Selection) -> None:
@@ -261,7 +275,7 @@ def read_tables(source: Source, wanted: Wanted) -> Content:
     Raises
     ------
     InputError
-        If a column or unit is missing, damaged or out of range; else as in
+        If a column or unit is missing, damaged or out of range, or two tables take the same rows; else as in
         :func:`haloassay.formats.read_fields`.
     """
     path = Path(source.file)
@@ -273,6 +287,7 @@ def read_tables(source: Source, wanted: Wanted) -> Content:
         parts.setdefault(table.kind, []).append(some)
         taken.append(rows)
     require(any(map(len, taken)), f"{path}: there are no rows")
+    _require_own_rows(source.tables, taken)
     particles = {kind: concatenate(some) for kind, some in parts.items()}
     length = columns.unit(_names(source.tables[0].position)[0], "length")
     return Content({kind: some for kind, some in particles.items() if len(some)}, length=length)
@@ -280,6 +295,20 @@ def read_tables(source: Source, wanted: Wanted) -> Content:
 
 def _names(columns: str | Sequence[str]) -> tuple[str, ...]:
     return (columns,) if isinstance(columns, str) else tuple(columns)
+
+
+def _require_own_rows(tables: Sequence[Table], taken: Sequence[NDArray[np.bool_]]) -> None:
+    """Refuse two tables that take the same rows: such particles would be there twice."""
+    for i, j in combinations(range(len(tables)), 2):
+        if not set(_names(tables[i].position)) & set(_names(tables[j].position)):
+            continue
+        n = np.count_nonzero(taken[i] & taken[j])
+        require(
+            not n,
+            f"tables.{i} ({tables[i].kind}) and tables.{j} ({tables[j].kind}) both take {n} rows, whose particles "
+            "would be there twice: tell them apart by select; dark particles that stand for stars are tracers "
+            'with kinds = ["dark"]',
+        )
 
 
 @dataclass(frozen=True, eq=False)

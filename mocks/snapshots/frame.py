@@ -26,6 +26,7 @@ from haloassay.mocks.snapshots.formats import (
     Particles,
     Selection,
     concatenate,
+    require_once,
     require_ordered,
 )
 from haloassay.mocks.snapshots.mass import summed
@@ -346,8 +347,9 @@ def _tracers(content: Content, frame: Frame, tracers: Tracers) -> Arrays:
 
 
 def _require_kinds(kinds: Sequence[Kind]) -> None:
-    """Raise InputError unless some kinds are named."""
+    """Raise InputError unless some kinds are named, each once: the particles of each are put together."""
     require(len(kinds) > 0, "kinds must name at least one (dark, stars)")
+    require_once("kind", kinds)
 
 
 def _middle(content: Content, centre: Centre) -> FloatArray:

@@ -26,6 +26,7 @@ from haloassay.mocks.snapshots.formats import (
     Source,
     Wanted,
     concatenate,
+    digest_of,
     resolved_unit,
 )
 from haloassay.mocks.snapshots.rows import checked, physical, require_spread
@@ -198,6 +199,9 @@ def files_of(path: Path) -> list[Path]:
     n = header.n_files
     found = re.fullmatch(r"(?P<stem>.*\.)\d+(?P<end>\.\w+)", path.name)
     if n == 1:
+        # of a name without a number, the totals may be those of what it was cut out of
+        if found is not None and "NumPart_Total" in header.attributes:
+            _require_total(header, header.counts("NumPart_ThisFile"))
         return [path]
     if found is None:
         raise InputError(f"{path}: one of {n} files, but its name is not of the form NAME.0.hdf5")
@@ -258,7 +262,7 @@ def _agreed(name: str, own: float | None, stated: float | None, path: Path) -> f
 
 
 def _require_one_snapshot(headers: Sequence[Header]) -> None:
-    """Refuse files that are not the parts of one snapshot."""
+    """Refuse files that are not the parts of one snapshot, each of them once."""
     first = headers[0]
     counts = [header.counts("NumPart_ThisFile") for header in headers]
     if len({len(of_type) for of_type in counts}) > 1:
@@ -270,6 +274,14 @@ def _require_one_snapshot(headers: Sequence[Header]) -> None:
                     f"{header.path}: of another snapshot than {first.path.name}: {name} is {header.get(name)}, not "
                     f"{first.get(name)}"
                 )
+    content: dict[str, Path] = {}
+    for header, of_type in zip(headers, counts, strict=True):
+        digest = digest_of([header.path])
+        if any(of_type) and digest in content:
+            raise InputError(
+                f"{header.path}: a copy of {content[digest].name}, whose particles would be there twice"
+            )
+        content[digest] = header.path
     _require_total(first, [sum(of_type) for of_type in zip(*counts, strict=True)])
 
 

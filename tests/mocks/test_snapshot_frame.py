@@ -12,6 +12,7 @@ from simulated_halo import Body, directions, hernquist_stars, nfw_body, spec_of,
 from haloassay.errors import InputError
 from haloassay.frames import Sun, galactocentric_to_heliocentric, spherical_velocity
 from haloassay.mocks import make_mock
+from haloassay.mocks.snapshots import frame
 from haloassay.mocks.snapshots.centre import (
     disc_axes,
     first_guess,
@@ -280,6 +281,17 @@ def test_no_particle_is_drawn_twice_and_all_are_drawn(halo):
         draw(1)
     with pytest.raises(InputError, match=f"{n + 1} stars asked for, .* has {n} tracers"):
         mock.sample(n + 1, np.random.default_rng(3))
+
+
+def test_a_particle_drawn_twice_by_doubled_kinds_is_caught(halo, monkeypatch):
+    """Without the refusal, the population is twice itself, and a survey of all sees every star two times."""
+    spec = spec_of(halo, tracers={"kinds": ["stars", "stars"]})
+    with pytest.raises(InputError, match=r"tracers: each kind is named once \(more often: stars\)"):
+        make_mock(spec)
+    monkeypatch.setattr(frame, "require_once", lambda *_: None)
+    doubled = make_mock(spec).stars
+    once = make_mock(spec_of(halo)).stars
+    assert len(doubled) == 2 * len(np.unique(doubled.position, axis=0)) == 2 * len(once)
 
 
 def test_a_survey_takes_the_whole_snapshot(halo):

@@ -1,8 +1,9 @@
-"""Snapshots with numbers that cannot be meant: one line each."""
+"""Snapshots with numbers that cannot be meant, and particles that would count twice: one line each."""
 
 from __future__ import annotations
 
 import re
+import shutil
 
 import h5py
 import numpy as np
@@ -130,9 +131,17 @@ def in_each(paths, **attributes):
 
 
 FILES = {
+    "a copy": (
+        lambda paths: shutil.copy(paths[0], paths[1]),
+        ["snap.1.hdf5: a copy of snap.0.hdf5, whose particles would be there twice"],
+    ),
     "of another time": (
         lambda paths: in_each(paths[1:2], Time=0.5),
         ["snap.1.hdf5: of another snapshot than snap.0.hdf5: Time is 0.5, not 1.0"],
+    ),
+    "called the only one": (
+        lambda paths: in_each(paths, NumFilesPerSnapshot=1),
+        ["the files hold [0, 667, ", "the header says [0, 2000, "],
     ),
     "fewer than there are": (
         lambda paths: in_each(paths, NumFilesPerSnapshot=2),
@@ -155,6 +164,11 @@ def test_files_that_are_not_the_parts_of_one_snapshot_are_refused(bodies, tmp_pa
     first = write_gadget(tmp_path / "snap.hdf5", bodies, n_files=3)
     change([tmp_path / f"snap.{k}.hdf5" for k in range(3)])
     refusal(spec_of(first), *words)
+
+
+def test_a_cutout_may_keep_the_totals_of_what_it_was_cut_out_of(bodies, tmp_path):
+    totals = {"NumPart_Total": [0, 10**9, 0, 0, 10**8, 0]}
+    make_mock(spec_of(write_gadget(tmp_path / "cutout_7.hdf5", bodies, header=totals))).prepare()
 
 
 # ---------------------------------------------------------------------------------------------- positions
@@ -238,6 +252,18 @@ SETTINGS = {
     "select of a disc": (
         {"orientation": {"select": [["Z", 1, 0]]}},
         ["select: Z from 1 to 0 leaves nothing"],
+    ),
+    "tracers twice": (
+        {"tracers": {"kinds": ["stars", "stars"]}},
+        ["mock.tracers: each kind is named once (more often: stars)"],
+    ),
+    "centre twice": (
+        {"centre": {"kinds": ["dark", "stars", "dark"]}},
+        ["mock.centre: each kind is named once (more often: dark)"],
+    ),
+    "orientation twice": (
+        {"orientation": {"kinds": ["stars", "stars"]}},
+        ["mock.orientation: each kind is named once (more often: stars)"],
     ),
     "type of two kinds": (
         {"types": {"dark": [1, 4]}},
@@ -356,6 +382,19 @@ TABLES = {
         ["t.parquet: all 2000 dark particles have a mass of zero", "state potential"],
     ),
     "mass of all": ([{**DARK, "mass": 1e300}, STARS], ["mass of the table of dark: beyond 1e+17"]),
+    "rows of two kinds": (
+        [{**DARK, "select": []}, {**STARS, "select": []}],
+        ["t.parquet: tables.0 (dark) and tables.1 (stars) both take 3000 rows", "select"],
+    ),
+    "rows twice": ([DARK, STARS, STARS], ["tables.1 (stars) and tables.2 (stars) both take 1000"]),
+    "axis twice": (
+        [DARK, {**STARS, "position": ["x", "x", "z"]}],
+        ["tables.1: each column is named once (more often: x)"],
+    ),
+    "velocity as position": (
+        [DARK, {**STARS, "velocity": ["x", "vy", "vz"]}],
+        ["tables.1: each column is named once (more often: x)"],
+    ),
     "select": (
         [DARK, {**STARS, "select": [["type", 4, 1]]}],
         ["tables.1: select: type from 4 to 1 leaves nothing"],
