@@ -31,7 +31,7 @@ from haloassay.mocks.gravity.potentials import (
     Plummer,
     PointMass,
 )
-from haloassay.mocks.gravity.shapes import rotation_matrix
+from haloassay.mocks.gravity.shapes import AxisRatioTable, rotation_matrix
 from haloassay.mocks.gravity.triaxial import TriaxialNFW
 from haloassay.settings import require
 
@@ -47,8 +47,9 @@ _UNITS: Final = {"length": 1.0, "velocity": 1.0, "mass": 1.0}
 
 #: Grid of a spherical potential that agama has no closed form for: forces good to 1e-9.
 _SPHERE: Final = {"symmetry": "s", "lmax": 0, "gridSizeR": 800, "rmin": 1e-5, "rmax": 1e5}
-#: Grid of a triaxial one.
+#: Grid of a triaxial one, and of one whose axis ratios change: forces good to 1e-8 and 1e-5.
 _TRIAXIAL: Final = {"symmetry": "t", "lmax": 16, "gridSizeR": 120, "rmin": 1e-3, "rmax": 1e4}
+_CHANGING: Final = _TRIAXIAL | {"lmax": 20, "gridSizeR": 240}
 
 #: Radii [kpc] at which a guess of what a potential is is put to the test, and how well it must do.
 _PROBES: Final = np.geomspace(1e-2, 1e3, 26)
@@ -293,19 +294,28 @@ def _sphere(agama: Any, potential: Callable[[FloatArray], FloatArray]) -> Any:
 
 
 def _triaxial(agama: Any, halo: TriaxialNFW, unit: float) -> Any:
-    """Multipole expansion of a triaxial NFW halo; agama's own profile of rho(x^2 + (y/b)^2 + (z/c)^2)."""
-    b, c = halo.axis_ratios
-    mass, r_s = halo.scales
-    density = agama.Density(
-        type="Spheroid",
-        densityNorm=mass / (4.0 * np.pi * r_s**3) * unit,
-        gamma=1,
-        beta=3,
-        scaleRadius=r_s / np.cbrt(b * c),
-        axisRatioY=b,
-        axisRatioZ=c,
-    )
-    upright = agama.Potential(type="Multipole", density=density, **_TRIAXIAL)
+    """Multipole expansion of a triaxial NFW halo, in agama's own profile where its axis ratios are numbers."""
+    if isinstance(halo.axis_ratios, AxisRatioTable):
+
+        def density(x: FloatArray) -> FloatArray:
+            # agama asks at the centre too, where the density is infinite
+            return halo.density_at(np.where(x == 0.0, 1e-12, x)) * unit
+
+        upright = agama.Potential(type="Multipole", density=density, **_CHANGING)
+    else:
+        # rho(x^2 + (y/b)^2 + (z/c)^2)
+        b, c = halo.axis_ratios
+        mass, r_s = halo.scales
+        spheroid = agama.Density(
+            type="Spheroid",
+            densityNorm=mass / (4.0 * np.pi * r_s**3) * unit,
+            gamma=1,
+            beta=3,
+            scaleRadius=r_s / np.cbrt(b * c),
+            axisRatioY=b,
+            axisRatioZ=c,
+        )
+        upright = agama.Potential(type="Multipole", density=spheroid, **_TRIAXIAL)
     return turned(upright, rotation_matrix(halo.tilt).T) if any(halo.tilt) else upright
 
 

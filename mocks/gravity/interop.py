@@ -30,7 +30,7 @@ from haloassay.mocks.gravity.potentials import (
     Plummer,
     PointMass,
 )
-from haloassay.mocks.gravity.shapes import rotation_matrix
+from haloassay.mocks.gravity.shapes import AxisRatioTable, rotation_matrix
 from haloassay.mocks.gravity.triaxial import FLATTEST, TriaxialNFW
 from haloassay.settings import require
 
@@ -89,7 +89,8 @@ def to_galpy(potential: CompositePotential, *, monopole: bool = False) -> Any:
     Raises
     ------
     InputError
-        If components of kind ``galpy`` have different units.
+        If components of kind ``galpy`` have different units, or the axis ratios of a triaxial halo change
+        with radius, which no potential of galpy's does.
     """
     import galpy.potential as gp
 
@@ -233,6 +234,11 @@ def _triaxial(halo: TriaxialNFW, units: _Units) -> Any:
     """Galpy's triaxial NFW halo, of density rho(x^2 + (y/b)^2 + (z/c)^2) in the body's axes."""
     import galpy.potential as gp
 
+    if isinstance(halo.axis_ratios, AxisRatioTable):
+        raise InputError(
+            "galpy has no triaxial halo whose axis ratios change with radius; monopole=True converts its"
+            " spherical average"
+        )
     mass, r_s = halo.scales
     b, c = halo.axis_ratios
     shape = {

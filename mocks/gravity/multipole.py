@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,32 +104,47 @@ def multipoles_of_density(
     rotation
         From the body's axes to Galactic ones.
     """
-    from scipy.interpolate import make_interp_spline
-
     directions, weight = _octant(36)
     harmonics = _harmonics(_MAX_DEGREE)
     basis = np.stack([_harmonic(*lm, directions) for lm in harmonics])
+
+    def project(x: FloatArray) -> FloatArray:
+        return (density(np.exp(x).ravel(), directions) * weight) @ basis.T
+
     t, w = np.polynomial.legendre.leggauss(_NODES)
-    edges = LN_R0 + STEP * np.arange(-_MARGIN, N_CELLS + _MARGIN + 1)
+    edges: FloatArray = LN_R0 + STEP * np.arange(-_MARGIN, N_CELLS + _MARGIN + 1.0)
     ln_s = edges[:-1, None] + 0.5 * STEP * (t + 1.0)
-    rho = (density(np.exp(ln_s).ravel(), directions) * weight) @ basis.T
-    rho = rho.reshape(*ln_s.shape, -1)
+    rho = project(ln_s).reshape(*ln_s.shape, -1)
     own = slice(_MARGIN, _MARGIN + N_CELLS + 1)
     x = edges[own]
-    values = np.empty((N_CELLS + 1, len(harmonics)))
+    squared = 4.0 * np.pi * G * project(x) * np.exp(2.0 * x)[:, None]
+    values = np.empty((N_CELLS + 1, len(harmonics), 3))
     for k, (ell, _) in enumerate(harmonics):
         inner = 0.5 * STEP * (rho[:, :, k] * np.exp((ell + 3) * ln_s)) @ w
         outer = 0.5 * STEP * (rho[:, :, k] * np.exp((2 - ell) * ln_s)) @ w
         inside = np.concatenate([[0.0], np.cumsum(inner)])[own] * np.exp(-(ell + 1) * x)
         outside = np.concatenate([np.cumsum(outer[::-1])[::-1], [0.0]])[own] * np.exp(ell * x)
-        values[:, k] = -4.0 * np.pi * G / (2 * ell + 1) * (inside + outside)
         if ell == 0:
             v_c2 = 4.0 * np.pi * G * inside
-    degree = _enough(values, harmonics, v_c2)
+        factor = -4.0 * np.pi * G / (2 * ell + 1)
+        values[:, k, 0] = factor * (inside + outside)
+        values[:, k, 1] = factor * (ell * outside - (ell + 1) * inside)
+        # Poisson's equation: what the density adds at the radius itself
+        values[:, k, 2] = factor * (ell**2 * outside + (ell + 1) ** 2 * inside) + squared[:, k]
+    return _truncated(values, harmonics, v_c2, rotation)
+
+
+def _truncated(
+    values: FloatArray, harmonics: Sequence[tuple[int, int]], v_c2: FloatArray, rotation: FloatArray
+) -> Multipoles:
+    """Multipoles, without the monopole, up to the least degree that is accurate enough.
+
+    ``values`` (N_CELLS + 1, harmonics, 3) are those of the potential and its first and second derivative by ln r.
+    """
+    degree = _enough(values[:, :, 0], harmonics, v_c2)
     taken = [k for k, (ell, _) in enumerate(harmonics) if 0 < ell <= 2 * degree]
-    terms = values[:, taken] @ _monomials_of([harmonics[k] for k in taken], degree)
-    spline: Any = make_interp_spline(x, terms, k=5)
-    return Multipoles(rotation, degree, np.stack([spline(x, d) for d in range(3)], axis=2))
+    monomials = _monomials_of([harmonics[k] for k in taken], degree)
+    return Multipoles(rotation, degree, np.einsum("nkd,kj->njd", values[:, taken], monomials))
 
 
 def _enough(values: FloatArray, harmonics: Sequence[tuple[int, int]], v_c2: FloatArray) -> int:

@@ -43,6 +43,12 @@ def require_axis_ratios(*ratios: float) -> None:
         )
 
 
+def axis_lengths(b_a: ArrayLike, c_a: ArrayLike) -> FloatArray:
+    """(..., 3) lengths of axes of these ratios, of product 1."""
+    b, c = np.asarray(b_a, dtype=float), np.asarray(c_a, dtype=float)
+    return np.asarray(np.stack([np.ones_like(b), b, c], axis=-1) / np.cbrt(b * c)[..., None])
+
+
 @dataclass(frozen=True)
 class AxisRatioTable:
     """Axis ratios that change with radius: linear in ln r, constant beyond the ends.
@@ -50,7 +56,8 @@ class AxisRatioTable:
     Parameters
     ----------
     r
-        Radii [kpc] of spheres of equal volume, rising; two or more.
+        Radii [kpc], rising, two or more: of tracers, those of spheres of equal volume; of a halo's density,
+        those of the places themselves.
     b_a, c_a
         Ratios of the second and third axis to the first at each of them, in (0, 1].
     """
@@ -68,6 +75,11 @@ class AxisRatioTable:
         rising = self.r[0] > 0.0 and all(np.diff(self.r) > 0.0)
         require(rising, f"r must rise from above zero (got {list(self.r)})")
         require_axis_ratios(*self.b_a, *self.c_a)
+
+    def at(self, r: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """b/a and c/a at radii ``r`` [kpc]; each the shape of ``r``."""
+        x, at = np.log(np.asarray(r, dtype=float)), np.log(self.r)
+        return np.interp(x, at, self.b_a), np.interp(x, at, self.c_a)
 
 
 @dataclass(frozen=True)
@@ -93,11 +105,8 @@ class Shape:
         """(N, 3) lengths of the axes, of product 1, at (N,) radii [kpc]."""
         r = np.asarray(r, dtype=float)
         if isinstance(self.axis_ratios, AxisRatioTable):
-            table = self.axis_ratios
-            b, c = (np.interp(np.log(r), np.log(table.r), q) for q in (table.b_a, table.c_a))
-        else:
-            b, c = (np.full(r.shape, q) for q in self.axis_ratios)
-        return np.stack([np.ones_like(r), b, c], axis=-1) / np.cbrt(b * c)[..., None]
+            return axis_lengths(*self.axis_ratios.at(r))
+        return axis_lengths(*(np.full(r.shape, q) for q in self.axis_ratios))
 
     def of(self, stars: Stars) -> Stars:
         """Stars of a round population in this shape.

@@ -11,9 +11,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from haloassay import profiles
 from haloassay.constants import G
-from haloassay.mocks.gravity.multipole import Multipoles, multipoles_of_density, sphere_average
-from haloassay.mocks.gravity.potentials import H0, NFW, OVERDENSITY
-from haloassay.mocks.gravity.shapes import require_axis_ratios, rotation_matrix
+from haloassay.mocks.gravity.ellipsoids import (
+    Ellipsoids,
+    make_ellipsoids,
+    mean_density,
+    nfw_density,
+    require_falling_outward,
+    stretch,
+)
+from haloassay.mocks.gravity.multipole import Multipoles, multipoles_of_density
+from haloassay.mocks.gravity.potentials import H0, OVERDENSITY
+from haloassay.mocks.gravity.shapes import AxisRatioTable, require_axis_ratios, rotation_matrix
 from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
@@ -24,11 +32,14 @@ FLATTEST: Final = 0.3
 
 @dataclass(frozen=True)
 class TriaxialNFW:
-    """Navarro, Frenk & White halo whose density is constant on similar ellipsoids.
+    """Navarro, Frenk & White halo that is triaxial, with axis ratios that may change with radius.
 
     rho = rho0 / [(s / r_s) (1 + s / r_s)^2] with s^2 = (b c / a^2)^(2/3) (x^2 + (a y / b)^2 + (a z / c)^2)
-    in the body's axes: s is the radius of the sphere of equal volume, r_s = r200 / c. ``rho0`` is such that
-    the sphere of radius r200 holds ``m200`` exactly.
+    in the body's axes, r_s = r200 / c, and ``rho0`` such that the sphere of radius r200 holds ``m200`` exactly.
+    With two numbers for ``axis_ratios`` the density is constant on similar ellipsoids, and s is the radius of
+    the sphere of equal volume. With a table, b/a and c/a in s at any place are those at its distance r from
+    the centre: a surface of constant density has the axis ratios of the table where it has that radius, and
+    is an ellipsoid where they do not change. The density must fall outward along every ray.
 
     Parameters
     ----------
@@ -37,7 +48,8 @@ class TriaxialNFW:
     c
         Concentration r200 / r_s.
     axis_ratios
-        b/a and c/a of the density, each in (0, 1].
+        b/a and c/a of the density, each in [0.3, 1], or a table ``r`` [kpc], ``b_a``, ``c_a`` of them: linear in
+        ln r, constant beyond its ends.
     tilt
         Yaw, pitch and roll [deg] of the body, see :func:`haloassay.mocks.gravity.shapes.rotation_matrix`.
     h0
@@ -48,7 +60,7 @@ class TriaxialNFW:
 
     m200: float
     c: float
-    axis_ratios: tuple[float, float]
+    axis_ratios: tuple[float, float] | AxisRatioTable
     tilt: tuple[float, float, float] = (0.0, 0.0, 0.0)
     h0: float = H0
     overdensity: float = OVERDENSITY
@@ -59,68 +71,62 @@ class TriaxialNFW:
         for name in ("m200", "c", "h0", "overdensity"):
             value = getattr(self, name)
             require(0.0 < value < 1e25, f"{name} must be positive and below 1e25 (got {value:g})")
-        require_axis_ratios(*self.axis_ratios)
-        flattest = min(self.axis_ratios)
-        require(
-            flattest >= FLATTEST,
-            f"axis_ratios of a halo's density may not be below {FLATTEST:g} (got {flattest:g})",
+        table = self.axis_ratios
+        ratios: tuple[float, ...] = (
+            (*table.b_a, *table.c_a) if isinstance(table, AxisRatioTable) else table
         )
+        require_axis_ratios(*ratios)
+        require(
+            min(ratios) >= FLATTEST,
+            f"axis_ratios of a halo's density may not be below {FLATTEST:g} (got {min(ratios):g})",
+        )
+        if isinstance(table, AxisRatioTable):
+            require_falling_outward(table)
 
     @cached_property
     def scales(self) -> tuple[float, float]:
         """Mass scale 4 pi rho0 r_s^3 [Msun] and r_s [kpc]."""
-        r200 = float(profiles.virial_radius(self.m200, self.h0, self.overdensity))
-        return self.m200 / float(self._shape(self.c)), r200 / self.c
-
-    def _stretch(self, direction: FloatArray) -> FloatArray:
-        """(M,) s / r in (M, 3) directions of the body's axes."""
-        b, c = self.axis_ratios
-        lengths = np.array([1.0, b, c]) / np.cbrt(b * c)
-        return np.asarray(np.linalg.norm(direction / lengths, axis=1), dtype=float)
-
-    def _shape(self, x: ArrayLike) -> FloatArray:
-        """Mass within the sphere r = x r_s in units of 4 pi rho0 r_s^3.
-
-        Along each direction rho(r q) holds q^-3 times the mass of the round profile within q r.
-        """
-        x = np.asarray(x, dtype=float)
-
-        def along(direction: FloatArray) -> FloatArray:
-            q = self._stretch(direction)
-            return profiles.nfw_shape(x[..., None] * q) / q**3
-
-        return sphere_average(along)
+        return self.m200 / float(self._ellipsoids.mass(self.c)), self._r_s
 
     def enclosed_mass(self, r: ArrayLike) -> FloatArray:
         """Mass [Msun] within the sphere of radius ``r`` [kpc]."""
         mass, r_s = self.scales
-        return mass * self._shape(np.asarray(r, dtype=float) / r_s)
+        return mass * self._ellipsoids.mass(np.asarray(r, dtype=float) / r_s)
 
     def potential(self, r: ArrayLike) -> FloatArray:
         """Potential [(km/s)^2] averaged over the sphere of radius ``r`` [kpc]."""
         mass, r_s = self.scales
-        x = np.asarray(r, dtype=float) / r_s
-
-        def along(direction: FloatArray) -> FloatArray:
-            q = self._stretch(direction)
-            return np.log1p(x[..., None] * q) / (x[..., None] * q**3)
-
-        return np.asarray(-G * mass / r_s * sphere_average(along), dtype=float)
+        return G * mass / r_s * self._ellipsoids.potential(np.asarray(r, dtype=float) / r_s)
 
     def density(self, r: ArrayLike) -> FloatArray:
         """Density [Msun/kpc^3] averaged over the sphere of radius ``r`` [kpc]."""
-        r = np.asarray(r, dtype=float)
-        return sphere_average(lambda direction: self._density(r[..., None], direction))
+        mass, r_s = self.scales
+        average = mean_density(self._ellipsoids, np.asarray(r, dtype=float) / r_s)
+        return mass / (4.0 * np.pi * r_s**3) * average
+
+    def density_at(self, position: FloatArray) -> FloatArray:
+        """(N,) density [Msun/kpc^3] at (N, 3) positions [kpc] along the body's axes, not at the centre."""
+        mass, r_s = self.scales
+        x = position / r_s
+        lengths = self._ellipsoids.lengths(np.linalg.norm(x, axis=1))
+        s = np.linalg.norm(x / lengths, axis=1)
+        return mass / (4.0 * np.pi * r_s**3) * nfw_density(s)
 
     def multipoles(self) -> Multipoles:
         """All of its potential but the monopole."""
-        return multipoles_of_density(
-            lambda r, direction: self._density(r[:, None], direction),
-            rotation_matrix(self.tilt),
-        )
 
-    def _density(self, r: FloatArray, direction: FloatArray) -> FloatArray:
-        mass, r_s = self.scales
-        return NFW(rho0=mass / (4.0 * np.pi * r_s**3), r_s=r_s).density(
-            r * self._stretch(direction)
-        )
+        def density(r: FloatArray, direction: FloatArray) -> FloatArray:
+            mass, r_s = self.scales
+            s = r[:, None] / r_s * stretch(self._ellipsoids, r / r_s, direction)
+            return mass / (4.0 * np.pi * r_s**3) * nfw_density(s)
+
+        return multipoles_of_density(density, rotation_matrix(self.tilt))
+
+    @cached_property
+    def _r_s(self) -> float:
+        """Scale radius [kpc]."""
+        return float(profiles.virial_radius(self.m200, self.h0, self.overdensity)) / self.c
+
+    @cached_property
+    def _ellipsoids(self) -> Ellipsoids:
+        return make_ellipsoids(self.axis_ratios, self._r_s)
