@@ -20,14 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.cache import content_key, plain_content
-from haloassay.errors import EquilibriumError
+from haloassay.errors import EquilibriumError, InputError
 from haloassay.mocks.equilibria.agama_distributions import AgamaSampling, Schwarzschild
 from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy
 from haloassay.mocks.equilibria.relaxation import DriftWarning
 from haloassay.mocks.equilibria.stationarity import Stationarity, stationarity
 from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
 from haloassay.mocks.equilibria.tracers import Density
-from haloassay.mocks.gravity.agama_backend import agama_orbits, library, to_agama, turned
+from haloassay.mocks.gravity.agama_backend import (
+    NoCounterpartError,
+    agama_orbits,
+    library,
+    to_agama,
+    turned,
+)
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
 from haloassay.mocks.moment_map import MomentMap
@@ -179,7 +185,13 @@ class SchwarzschildMock:
     @cached_property
     def _pot(self) -> Any:
         """Potential of agama's in the axes of the tracers."""
-        pot = turned(to_agama(self.potential), rotation_matrix(self.settings.tilt))
+        try:
+            upright = to_agama(self.potential)
+        except NoCounterpartError as error:
+            raise InputError(
+                f"{error.reason}; kind = 'equilibrium' with a population follows stars in it"
+            ) from None
+        pot = turned(upright, rotation_matrix(self.settings.tilt))
         r = np.geomspace(*self.sampling.r_range, 7)
         places = r[:, None] * np.array([0.7, 0.5, 0.4]) / np.linalg.norm([0.7, 0.5, 0.4])
         depth = np.stack([pot.potential(places * side) for side in _SIDES])

@@ -19,7 +19,12 @@ from haloassay.cache import plain_content
 from haloassay.errors import HaloassayWarning, InputError
 from haloassay.mocks.equilibria.stationarity import Stationarity, stationarity
 from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
-from haloassay.mocks.gravity.agama_backend import agama_orbits, library, to_agama
+from haloassay.mocks.gravity.agama_backend import (
+    NoCounterpartError,
+    agama_orbits,
+    library,
+    to_agama,
+)
 from haloassay.mocks.gravity.fields import Field, make_field
 from haloassay.mocks.gravity.integration import TOLERANCE, Orbits, integrate
 from haloassay.mocks.gravity.potentials import CompositePotential
@@ -244,7 +249,12 @@ def agama_counterpart(potential: CompositePotential, settings: PopulationSetting
     if settings.integrator == "haloassay":
         return None
     with _agamas():
-        return to_agama(potential)
+        try:
+            return to_agama(potential)
+        except NoCounterpartError as error:
+            raise InputError(
+                f"{error.reason}; leave integrator out, and this package follows the stars in it"
+            ) from None
 
 
 def relaxed_population(

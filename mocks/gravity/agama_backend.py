@@ -19,7 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from haloassay import profiles
 from haloassay.constants import GYR_PER_KPC_KMS, G
 from haloassay.errors import InputError
-from haloassay.mocks.gravity.galpy_potential import GalpyMonopole, polar_nodes
+from haloassay.mocks.gravity.galpy_monopole import polar_nodes
+from haloassay.mocks.gravity.galpy_potential import GalpyMembers, GalpyPotential
 from haloassay.mocks.gravity.integration import TOLERANCE, Orbits
 from haloassay.mocks.gravity.mass_table import MassTable
 from haloassay.mocks.gravity.potentials import (
@@ -62,6 +63,14 @@ _COMPLETE: Final = 1e4
 #: Times [Gyr] and places [kpc] at which a force is asked whether it changes.
 _TIMES: Final = (-9.0, -0.37, 0.0, 0.11, 2.3)
 _PLACES: Final = np.array([[4.0, 2.0, 1.0], [-11.0, 6.0, -7.0], [30.0, -40.0, 20.0]])
+
+
+class NoCounterpartError(InputError):
+    """A component that agama has only as its spherical average; ``reason`` says which."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; monopole=True converts its spherical average")
+        self.reason = reason
 
 
 def library() -> Any:
@@ -276,11 +285,8 @@ def _part(agama: Any, component: Component, monopole: bool) -> list[Any]:
         return [_sphere(agama, bulge), make(type="MiyamotoNagai", **disc)]
     if not monopole and isinstance(component, TriaxialNFW):
         return [_triaxial(agama, component, unit)]
-    if not monopole and isinstance(component, GalpyMonopole):
-        raise InputError(
-            f"galpy potential {component.name!r} has no counterpart in agama; monopole=True converts its"
-            " spherical average"
-        )
+    if not monopole and isinstance(component, GalpyPotential | GalpyMembers):
+        raise NoCounterpartError(f"galpy potential {component.name!r} has no counterpart in agama")
     return [_sphere(agama, component.potential)]
 
 

@@ -1,24 +1,33 @@
 """Potentials to and from galpy.
 
 A mock knows its potential by the enclosed mass, spherically averaged. What is converted in closed
-form has the same forces to rounding; everything else is its spherical average, tabulated to 1e-7.
+form has the same forces to rounding; everything else is its spherical average, tabulated to 1e-7, with
+galpy's own objects beside it where their true field can be followed.
 Masses are converted by this package's G, so that forces agree.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+import contextlib
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 
 from haloassay import profiles
-from haloassay.constants import G
 from haloassay.errors import InputError
 from haloassay.mocks.gravity.agama_backend import from_agama, to_agama
-from haloassay.mocks.gravity.galpy_potential import GalpyMonopole, monopole_mass, named_potential
-from haloassay.mocks.gravity.mass_table import MassTable
+from haloassay.mocks.gravity.galpy_field import symmetry_axes
+from haloassay.mocks.gravity.galpy_members import (
+    SAME,
+    Units,
+    conservative_members,
+    require_static,
+    units_of,
+    with_units,
+)
+from haloassay.mocks.gravity.galpy_names import RO, VO
+from haloassay.mocks.gravity.galpy_potential import GalpyMembers, GalpyPotential
 from haloassay.mocks.gravity.potentials import (
     H0,
     NFW,
@@ -36,31 +45,8 @@ from haloassay.settings import require
 
 __all__ = ["from_agama", "from_galpy", "to_agama", "to_galpy"]
 
-#: galpy's own scales [kpc] and [km/s], so that what is made here adds up with what is made there.
-RO: Final = 8.0
-VO: Final = 220.0
-
-#: Times (in galpy's internal unit) and points (R, z, phi) at which a force is asked whether it moves.
-_TIMES: Final = (-200.0, -7.3, 0.0, 1.9, 60.0)
-_PLACES: Final = ((0.6, 0.1, 0.3), (1.7, -0.8, 2.0), (6.0, 2.0, 4.4))
-
 #: Order of galpy's integrals over a triaxial halo.
 _QUADRATURE: Final = 100
-
-#: Two numbers that describe the same body differ by rounding only.
-_SAME: Final = 1e-9
-
-
-class _Units(NamedTuple):
-    """Scales of galpy's internal units."""
-
-    ro: float
-    vo: float
-
-    @property
-    def mass(self) -> float:
-        """Msun of galpy's unit of mass, by this package's G."""
-        return self.vo**2 * self.ro / G
 
 
 def to_galpy(potential: CompositePotential, *, monopole: bool = False) -> Any:
@@ -70,7 +56,7 @@ def to_galpy(potential: CompositePotential, *, monopole: bool = False) -> Any:
     classes. Any other sphere becomes a
     :class:`~haloassay.mocks.gravity.galpy_sphere.ComponentPotential`, just as exact but without galpy's
     compiled integrators. A kind that enters a mock by its spherical average only
-    (``mwpotential2014-baryons``, ``galpy``) is by default converted with its flattening: pass
+    (``mwpotential2014-baryons``, ``galpy``, triaxial halos) is by default converted with its flattening: pass
     ``monopole=True`` for the field that the mock itself moves in.
 
     Parameters
@@ -84,12 +70,12 @@ def to_galpy(potential: CompositePotential, *, monopole: bool = False) -> Any:
     -------
     galpy.potential.CompositePotential
         Sum of galpy potentials, which can be indexed, with ``ro`` and ``vo`` set: those of a
-        component of kind ``galpy``, else 8 kpc and 220 km/s. Others of the same units may be added.
+        component that is galpy's, else 8 kpc and 220 km/s. Others of the same units may be added.
 
     Raises
     ------
     InputError
-        If components of kind ``galpy`` have different units, or the axis ratios of a triaxial halo change
+        If components that are galpy's have different units, or the axis ratios of a triaxial halo change
         with radius, which no potential of galpy's does.
     """
     import galpy.potential as gp
@@ -116,9 +102,12 @@ def from_galpy(
     In closed form: ``NFWPotential``, ``HernquistPotential``, ``PlummerPotential``,
     ``KeplerPotential``, ``TriaxialNFWPotential`` (whose long axis is its first), bulge and disc of the
     kind ``mwpotential2014-baryons``, and whatever :func:`to_galpy` made. All others enter together by
-    their spherical average, tabulated to 1e-7 where it is smooth
-    (:class:`~haloassay.mocks.gravity.mass_table.MassTable`); where that is all there is and galpy has a name
-    for it, it is the kind ``galpy``. Masses that never end are taken as complete at 1e7 kpc.
+    their spherical average, tabulated to 1e-7 where it is smooth, and keep their true field
+    (:class:`~haloassay.mocks.gravity.galpy_potential.GalpyMembers`) if each is mirrored at its plane or, where
+    it is not axisymmetric, at three planes; those that are not are a
+    :class:`~haloassay.mocks.gravity.mass_table.MassTable`, and so is everything beside them where they have no
+    sound mass of their own. Where nothing has a closed form and galpy has a name for it, it is the kind
+    ``galpy``. Masses that never end are taken as complete at 1e7 kpc.
 
     Parameters
     ----------
@@ -142,18 +131,18 @@ def from_galpy(
         If it is not a galpy potential in three dimensions, has no units, depends on time or on
         velocity, or has no positive mass.
     """
-    members = _conservative_members(pot)
+    members = conservative_members(pot)
     require(
         dark is None or len(dark) == len(members),
         f"dark needs one value for each of {len(members)} potentials",
     )
-    units = _units_of(members, ro, vo)
+    units = units_of(members, ro, vo, ", or pass ro [kpc] and vo [km/s]")
     for member in members:
-        _require_static(member)
+        require_static(member)
     wanted: list[bool | None] = [None] * len(members) if dark is None else list(dark)
     closed = _closed_forms(members, units, wanted)
     if not closed and dark is None and ro is None and (name := _name(pot)):
-        return CompositePotential((GalpyMonopole(name),))
+        return CompositePotential((GalpyPotential(name),))
     components = list(dict.fromkeys(closed.values()))
     for is_dark in (False, True):
         rest = [
@@ -161,29 +150,26 @@ def from_galpy(
             for i, member in enumerate(members)
             if i not in closed and bool(wanted[i]) == is_dark
         ]
-        if rest:
-            components.append(_table(rest, units, is_dark))
+        components += _averages(rest, units, is_dark)
     return CompositePotential(tuple(components))
 
 
-def _common_units(potential: CompositePotential) -> _Units:
-    """Units of the components of kind ``galpy``, else galpy's own."""
-    from galpy.util.conversion import get_physical
-
-    found = {}
-    for component in potential.components:
-        if isinstance(component, GalpyMonopole):
-            physical = get_physical(named_potential(component.name))
-            found[component.name] = _Units(physical["ro"], physical["vo"])
+def _common_units(potential: CompositePotential) -> Units:
+    """Units of the components that are galpy's, else galpy's own."""
+    found = {
+        component.name: component.units
+        for component in potential.components
+        if isinstance(component, GalpyPotential | GalpyMembers)
+    }
     require(
         len(set(found.values())) <= 1,
         "galpy potentials of different units do not add up: "
         + ", ".join(f"{name} has ro = {u.ro:g}, vo = {u.vo:g}" for name, u in found.items()),
     )
-    return next(iter(found.values()), _Units(RO, VO))
+    return next(iter(found.values()), Units(RO, VO))
 
 
-def _galpy_members(component: Component, units: _Units, monopole: bool) -> list[Any]:
+def _galpy_members(component: Component, units: Units, monopole: bool) -> list[Any]:
     import galpy.potential as gp
 
     from haloassay.mocks.gravity.galpy_sphere import ComponentPotential
@@ -205,12 +191,12 @@ def _galpy_members(component: Component, units: _Units, monopole: bool) -> list[
         return _bulge_and_disc(component.factor, units)
     if not monopole and isinstance(component, TriaxialNFW):
         return [_triaxial(component, units)]
-    if not monopole and isinstance(component, GalpyMonopole):
-        return _with_units(_conservative_members(named_potential(component.name)), units)
+    if not monopole and isinstance(component, GalpyPotential | GalpyMembers):
+        return with_units(component.members, units)
     return [ComponentPotential(component, **scales)]
 
 
-def _bulge_and_disc(factor: float, units: _Units) -> list[Any]:
+def _bulge_and_disc(factor: float, units: Units) -> list[Any]:
     """Galpy's bulge and disc of the kind ``mwpotential2014-baryons``."""
     import galpy.potential as gp
     from scipy.special import gamma
@@ -230,7 +216,7 @@ def _bulge_and_disc(factor: float, units: _Units) -> list[Any]:
     return [bulge, disc]
 
 
-def _triaxial(halo: TriaxialNFW, units: _Units) -> Any:
+def _triaxial(halo: TriaxialNFW, units: Units) -> Any:
     """Galpy's triaxial NFW halo, of density rho(x^2 + (y/b)^2 + (z/c)^2) in the body's axes."""
     import galpy.potential as gp
 
@@ -252,7 +238,7 @@ def _triaxial(halo: TriaxialNFW, units: _Units) -> Any:
     }
     axes = rotation_matrix(halo.tilt)
     about_z = axes.T
-    if axes[2, 2] < 1.0 - _SAME:
+    if axes[2, 2] < 1.0 - SAME:
         shape["zvec"] = axes[:, 2].copy()
         # what galpy makes of the new z axis alone leaves a turn about it
         about_z = about_z @ gp.TriaxialNFWPotential(**shape)._rot.T
@@ -260,7 +246,7 @@ def _triaxial(halo: TriaxialNFW, units: _Units) -> Any:
     return gp.TriaxialNFWPotential(**shape, pa=pa)
 
 
-def _from_triaxial(member: Any, units: _Units) -> TriaxialNFW | None:
+def _from_triaxial(member: Any, units: Units) -> TriaxialNFW | None:
     """Triaxial halo with the same density, where its long axis is the first and it is not too flat."""
     from scipy.optimize import brentq
 
@@ -287,96 +273,8 @@ def _from_triaxial(member: Any, units: _Units) -> TriaxialNFW | None:
     )
 
 
-def _conservative_members(pot: Any) -> list[Any]:
-    """Members of a galpy potential; InputError for all that is not a potential in three dimensions."""
-    from galpy.potential import Force, Potential
-    from galpy.potential.DissipativeForce import DissipativeForce
-
-    members = list(_flat(pot))
-    require(len(members) > 0, "galpy: an empty list is no potential")
-    for member in members:
-        name = type(member).__name__
-        if isinstance(member, DissipativeForce):
-            raise InputError(
-                f"galpy's {name} depends on velocity: it has no potential and cannot be converted"
-            )
-        if isinstance(member, Force) and not isinstance(member, Potential):
-            raise InputError(f"galpy's {name} has no potential and cannot be converted")
-        if not isinstance(member, Potential):
-            raise InputError(f"expected a galpy potential in three dimensions (got {name})")
-    return members
-
-
-def _flat(pot: Any) -> Iterator[Any]:
-    """Members of a sum, a list, or lists in lists."""
-    from galpy.potential.baseCompositePotential import baseCompositePotential
-
-    if isinstance(pot, list | tuple | baseCompositePotential):
-        for part in pot:
-            yield from _flat(part)
-    else:
-        yield pot
-
-
-def _units_of(members: Sequence[Any], ro: float | None, vo: float | None) -> _Units:
-    """Units that the members have, or that are given for those that have none."""
-    require((ro is None) == (vo is None), "give both ro and vo, or neither")
-    for name, value in (("ro", ro), ("vo", vo)):
-        require(value is None or 0.0 < value < np.inf, f"{name} must be positive (got {value})")
-    found = []
-    for member in members:
-        if member._roSet and member._voSet:
-            found.append(_Units(member._ro, member._vo))
-        elif ro is not None and vo is not None:
-            found.append(_Units(ro, vo))
-        else:
-            raise InputError(
-                f"galpy's {type(member).__name__} has no units: set them by turn_physical_on(ro=, vo=),"
-                " or pass ro [kpc] and vo [km/s]"
-            )
-    first = found[0]
-    for member, units in zip(members, found, strict=True):
-        require(
-            bool(np.allclose(units, first, rtol=_SAME, atol=0.0)),
-            f"galpy's {type(member).__name__} has ro = {units.ro:g}, vo = {units.vo:g}; the first"
-            f" potential has ro = {first.ro:g}, vo = {first.vo:g}",
-        )
-    require(
-        ro is None or vo is None or bool(np.allclose(first, (ro, vo), rtol=_SAME, atol=0.0)),
-        f"the potentials have units of their own, ro = {first.ro:g} and vo = {first.vo:g}",
-    )
-    return first
-
-
-def _with_units(members: Sequence[Any], units: _Units) -> list[Any]:
-    """Copy the members, with these units."""
-    copies = [copy.deepcopy(member) for member in members]
-    for member in copies:
-        member.turn_physical_on(ro=units.ro, vo=units.vo)
-    return copies
-
-
-def _require_static(member: Any) -> None:
-    """Refuse a potential that rotates, grows or moves: asked at a few times and places."""
-    for R, z, phi in _PLACES:
-        forces = np.array(
-            [
-                [
-                    float(force(R, z, phi=phi, t=t, use_physical=False))
-                    for force in (member.Rforce, member.zforce, member.phitorque)
-                ]
-                for t in _TIMES
-            ]
-        )
-        require(
-            bool(np.all(np.abs(np.ptp(forces, axis=0)) <= _SAME * np.abs(forces).max())),
-            f"galpy's {type(member).__name__} changes with time (it rotates, grows or moves) and"
-            " cannot be converted",
-        )
-
-
 def _closed_forms(
-    members: Sequence[Any], units: _Units, dark: Sequence[bool | None]
+    members: Sequence[Any], units: Units, dark: Sequence[bool | None]
 ) -> dict[int, Component]:
     """Components with the same forces, by the places of the members that they stand for."""
     found = _bulges_with_discs(members, units, dark)
@@ -387,7 +285,7 @@ def _closed_forms(
     return found
 
 
-def _sphere(member: Any, units: _Units, dark: bool | None) -> Component | None:
+def _sphere(member: Any, units: Units, dark: bool | None) -> Component | None:
     """Component with the same forces as one member, where there is one that is as dark."""
     import galpy.potential as gp
 
@@ -412,7 +310,7 @@ def _sphere(member: Any, units: _Units, dark: bool | None) -> Component | None:
 
 
 def _bulges_with_discs(
-    members: Sequence[Any], units: _Units, dark: Sequence[bool | None]
+    members: Sequence[Any], units: Units, dark: Sequence[bool | None]
 ) -> dict[int, Component]:
     """Bulge and disc among the members that are those of the kind ``mwpotential2014-baryons``."""
     import galpy.potential as gp
@@ -426,7 +324,7 @@ def _bulges_with_discs(
                 factor = float(one._amp / bulge._amp)
                 have = (one.alpha, one.rc, other._amp, other._a, other._b)
                 want = (bulge.alpha, bulge.rc, factor * disc._amp, disc._a, disc._b)
-                if np.allclose(have, want, rtol=_SAME, atol=0.0):
+                if np.allclose(have, want, rtol=SAME, atol=0.0):
                     return dict.fromkeys((i, j), MWPotential2014Baryons(factor))
     return {}
 
@@ -442,11 +340,17 @@ def _name(pot: Any) -> str | None:
     return next((name for name, value in named.items() if value is pot), None)
 
 
-def _table(members: list[Any], units: _Units, dark: bool) -> MassTable:
-    """Spherical average of the members together."""
-    physical = _with_units(members, units)
-    names = ", ".join(type(member).__name__ for member in members)
-    try:
-        return MassTable.of(lambda r: monopole_mass(physical, r), dark)
-    except InputError as error:
-        raise InputError(f"galpy's {names}: {error}") from None
+def _averages(members: list[Any], units: Units, dark: bool) -> list[Component]:
+    """Spherical averages of members that have no closed form, with those members whose true field can be followed."""
+    if not members:
+        return []
+    followed = [member for member in members if symmetry_axes(member, units) is not None]
+    others = [member for member in members if member not in followed]
+    if not others:
+        return [GalpyMembers.averaged(members, units, dark)]
+    if followed:
+        # what is not symmetric may be a perturbation, without a mass of its own
+        with contextlib.suppress(InputError):
+            rest = GalpyMembers.averaged(others, units, dark)
+            return [GalpyMembers.averaged(followed, units, dark), rest.sphere]
+    return [GalpyMembers.averaged(members, units, dark).sphere]

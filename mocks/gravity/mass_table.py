@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,8 +24,10 @@ _POINTS_PER_DECADE: Final = 40
 _CENTRE: Final = 0.1
 #: Slope d ln M / d ln r that no density has: 3 is that of a constant one.
 _STEEPEST: Final = 4.0
-#: Part of the mass that may be missing again further out: expansions have negative densities.
-_MAY_FALL: Final = 0.01
+#: Beyond this radius [kpc] a function may fail to be a mass, as quadratures do far outside a body: from where it
+#: falls by this much, the mass is taken as complete.
+_OUTSKIRTS: Final = 1e3
+_FAILS: Final = 1e-4
 
 #: Largest step in ln r of the nodes of the potential, which keep its derivative to 1e-7.
 _STEP: Final = 0.0144
@@ -52,6 +54,9 @@ class MassTable:
     mass: tuple[float, ...]
     dark: bool = False
 
+    #: Part of the mass that may be missing again further out: expansions have negative densities.
+    may_fall: ClassVar[float] = 0.01
+
     def __post_init__(self) -> None:
         r, mass = np.array(self.r, dtype=float), np.array(self.mass, dtype=float)
         require(len(r) >= 4, f"r needs 4 radii or more (got {len(r)})")
@@ -60,10 +65,10 @@ class MassTable:
         require(finite, "r and mass must be finite")
         require(bool(r[0] > 0.0 and np.all(np.diff(r) > 0.0)), "r must rise from above zero")
         require(bool(mass[0] > 0.0), f"mass must be positive (got {mass[0]:g})")
-        falls = mass < (1.0 - _MAY_FALL) * np.maximum.accumulate(mass)
+        falls = mass < (1.0 - self.may_fall) * np.maximum.accumulate(mass)
         require(not falls.any(), f"mass must not fall (it does before {r[falls.argmax()]:g} kpc)")
         between = 0.5 * np.log(r[1:] * r[:-1])
-        wiggles = self._log_mass(between, 1) < -_MAY_FALL / np.diff(np.log(r))
+        wiggles = self._log_mass(between, 1) < -self.may_fall / np.diff(np.log(r))
         place = f"{np.exp(between[wiggles.argmax()]):g} kpc"
         require(not wiggles.any(), f"the spline through mass falls near {place}: add radii")
 
@@ -73,12 +78,12 @@ class MassTable:
         enclosed_mass: Callable[[FloatArray], FloatArray],
         dark: bool = False,
         r_max: float = _R_MAX,
-    ) -> MassTable:
+    ) -> Self:
         """Tabulate a function of radius [kpc] at 40 radii a decade from 1e-6 kpc to ``r_max``.
 
         Where the mass is smooth, interpolation is good to 1e-7. The table begins further out where
         a function (an expansion that is cut off) has no positive mass, or one that rises faster
-        than any density makes it, in the innermost 0.1 kpc.
+        than any density makes it, in the innermost 0.1 kpc, and ends where it fails beyond 1000 kpc.
 
         Raises
         ------
@@ -88,6 +93,9 @@ class MassTable:
         n = round(np.log10(r_max / _R_MIN) * _POINTS_PER_DECADE) + 1
         r = np.geomspace(_R_MIN, r_max, n)
         mass = np.asarray(enclosed_mass(r), dtype=float)
+        fails = ~(mass >= (1.0 - _FAILS) * np.fmax.accumulate(mass)) & (r > _OUTSKIRTS)
+        n = int(fails.argmax()) if fails.any() else n
+        r, mass = r[:n], mass[:n]
         positive = np.isfinite(mass) & (mass > 0.0)
         power = np.diff(np.log(np.where(positive, mass, 1.0))) / np.diff(np.log(r))
         sound = positive & (np.append(power, 0.0) < _STEEPEST)

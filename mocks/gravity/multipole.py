@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.constants import G
 from haloassay.mocks.gravity.field_kernels import LN_R0, N_CELLS, STEP
+from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 
@@ -132,6 +134,40 @@ def multipoles_of_density(
         # Poisson's equation: what the density adds at the radius itself
         values[:, k, 2] = factor * (ell**2 * outside + (ell + 1) ** 2 * inside) + squared[:, k]
     return _truncated(values, harmonics, v_c2, rotation)
+
+
+def multipoles_of_potential(
+    potential: Callable[[FloatArray], FloatArray], rotation: FloatArray
+) -> Multipoles:
+    """Multipoles, without the monopole, of a potential with three planes of symmetry.
+
+    Projected onto spheres at the nodes of ln r, between which derivatives are those of a spline. The series
+    ends as that of a density does.
+
+    Parameters
+    ----------
+    potential
+        Potential [(km/s)^2] at (N, 3) positions [kpc] along the body's axes.
+    rotation
+        From the body's axes to Galactic ones.
+
+    Raises
+    ------
+    InputError
+        If the potential is not finite everywhere.
+    """
+    from scipy.interpolate import make_interp_spline
+
+    directions, weight = _octant(36)
+    harmonics = _harmonics(_MAX_DEGREE)
+    basis = np.stack([_harmonic(*lm, directions) for lm in harmonics]) * weight
+    x = LN_R0 + STEP * np.arange(N_CELLS + 1)
+    values = np.stack([basis @ potential(r * directions) for r in np.exp(x)])
+    require(bool(np.isfinite(values).all()), "a potential is not finite between 1e-3 and 1e4 kpc")
+    spline: Any = make_interp_spline(x, values, k=5)
+    derivatives = np.stack([spline(x, d) for d in range(3)], axis=2)
+    v_c2 = derivatives[:, 0, 1]
+    return _truncated(derivatives, harmonics, v_c2, rotation)
 
 
 def _truncated(

@@ -7,7 +7,7 @@ dataclass whose fields are its settings; d potential / d r = G M(<r) / r^2.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Final, NamedTuple, Protocol, cast, runtime_checkable
 
@@ -30,7 +30,7 @@ KINDS: Final = {
     "mwpotential2014-baryons": "haloassay.mocks.gravity.potentials:MWPotential2014Baryons",
     "mass-table": "haloassay.mocks.gravity.mass_table:MassTable",
     "triaxial-nfw": "haloassay.mocks.gravity.triaxial:TriaxialNFW",
-    "galpy": "haloassay.mocks.gravity.galpy_potential:GalpyMonopole",
+    "galpy": "haloassay.mocks.gravity.galpy_potential:GalpyPotential",
 }
 
 #: Hubble's constant [km/s/Mpc] and overdensity of virial numbers by default (Bird et al. 2022).
@@ -130,13 +130,7 @@ class CompositePotential:
 
     def describe(self) -> list[dict[str, Any]]:
         """Kind and settings of every component, as plain values."""
-        names = {target: kind for kind, target in KINDS.items()}
-        described = []
-        for c in self.components:
-            target = f"{type(c).__module__}:{type(c).__name__}"
-            settings = {k: v for k, v in asdict(c).items() if v is not None}  # type: ignore[call-overload]
-            described.append({"kind": names.get(target, target), **settings})
-        return described
+        return [_description(component) for component in self.components]
 
 
 def make_potential(spec: Any, where: str = "mock.potential") -> CompositePotential:
@@ -154,6 +148,17 @@ def make_potential(spec: Any, where: str = "mock.potential") -> CompositePotenti
             f"{where}: expected a table with a key 'kind' or a list of them (got {spec!r})"
         )
     return CompositePotential(tuple(_make_component(s, f"{where}.{i}") for i, s in enumerate(spec)))
+
+
+def _description(component: Component) -> dict[str, Any]:
+    """Kind and settings; of what no scenario can name, those of the nearest kind that it belongs to."""
+    names = {target: kind for kind, target in KINDS.items()}
+    targets = {cls: f"{cls.__module__}:{cls.__name__}" for cls in type(component).__mro__}
+    cls: Any = next((c for c, target in targets.items() if target in names), type(component))
+    told = {f.name: getattr(component, f.name) for f in fields(cls) if f.init}
+    plain = {k: asdict(v) if is_dataclass(v) else v for k, v in told.items()}  # type: ignore[arg-type]
+    kind = names.get(targets[cls], targets[cls])
+    return {"kind": kind, **{k: v for k, v in plain.items() if v is not None}}
 
 
 def _make_component(spec: Any, where: str) -> Component:

@@ -116,5 +116,5 @@ def test_a_field_without_the_tracers_symmetry_is_refused() -> None:
         schwarzschild(TRIAXIAL, 0.0).check()
     schwarzschild(TRIAXIAL, 0.0, axis_ratios=[0.8, 0.6], tilt=TRIAXIAL["tilt"]).check()
     schwarzschild(HALO, 0.0, axis_ratios=[0.8, 0.6], tilt=[10.0, 20.0, 30.0]).check()
-    with pytest.raises(InputError, match="has no counterpart in agama"):
+    with pytest.raises(InputError, match="has no counterpart in agama; kind = 'equilibrium'"):
         schwarzschild({"kind": "galpy", "name": "MWPotential2014"}, 0.0).check()

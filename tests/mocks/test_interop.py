@@ -15,7 +15,7 @@ from haloassay.constants import G
 from haloassay.errors import InputError
 from haloassay.mocks import make_mock
 from haloassay.mocks.gravity.fields import make_field
-from haloassay.mocks.gravity.galpy_potential import GalpyMonopole
+from haloassay.mocks.gravity.galpy_potential import GalpyMembers, GalpyPotential
 from haloassay.mocks.gravity.interop import from_agama, from_galpy, to_agama, to_galpy
 from haloassay.mocks.gravity.mass_table import MassTable
 from haloassay.mocks.gravity.potentials import (
@@ -168,8 +168,8 @@ def test_scales_do_not_depend_on_galpys_units(mass: float, a: float, ro: float, 
 def test_milky_way_of_galpy_keeps_its_halo() -> None:
     """The NFW sphere is recognised and dark; bulge and disc are averaged and are not."""
     milky_way = from_galpy(gp.MWPotential2014, **UNITS)
-    assert [type(c) for c in milky_way.components] == [NFW, MassTable]
-    named = GalpyMonopole("MWPotential2014")
+    assert [type(c) for c in milky_way.components] == [NFW, GalpyMembers]
+    named = GalpyPotential("MWPotential2014")
     r = np.geomspace(0.1, 500.0, 40)
     np.testing.assert_allclose(milky_way.enclosed_mass(r), named.enclosed_mass(r), rtol=2e-7)
     # Bovy (2015, Table 1): 0.8e12 Msun, of another overdensity
@@ -200,7 +200,7 @@ def test_dark_members_are_the_users_to_name() -> None:
 def test_a_name_is_kept_where_nothing_else_is_known(monkeypatch) -> None:
     disc = gp.MiyamotoNagaiPotential(amp=0.5, a=0.4, b=0.03, **UNITS)
     monkeypatch.setattr(gp, "NamedDisc", disc, raising=False)
-    assert from_galpy(disc).components == (GalpyMonopole("NamedDisc"),)
+    assert from_galpy(disc).components == (GalpyPotential("NamedDisc"),)
     assert isinstance(from_galpy([disc]).components[0], MassTable)
 
 

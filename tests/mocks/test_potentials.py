@@ -9,7 +9,7 @@ from scipy.integrate import quad
 from haloassay import profiles
 from haloassay.constants import G
 from haloassay.errors import InputError
-from haloassay.mocks.gravity.galpy_potential import monopole_mass
+from haloassay.mocks.gravity.galpy_monopole import monopole_mass
 from haloassay.mocks.gravity.potentials import KINDS, CompositePotential, make_potential
 
 BIRD_NFW = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
@@ -256,7 +256,7 @@ def test_components_add_up_and_describe_themselves() -> None:
         ({"kind": "zhai2018-baryons", "b": 0.0}, "b must be positive"),
         ({"kind": "mwpotential2014-baryons", "factor": -1.0}, "factor must be positive"),
         ({"kind": "galpy", "name": "McMilan17"}, "did you mean 'McMillan17'"),
-        ({"kind": "galpy", "name": "NFWPotential"}, "unknown galpy potential"),
+        ({"kind": "galpy", "name": "NFWPotentail"}, "did you mean 'NFWPotential'"),
         ({"kind": "nwf", "m200": 1e12, "c": 9.0}, "did you mean 'nfw'"),
         ({"m200": 1e12}, "key 'kind' is missing"),
         ([], "expected a table"),

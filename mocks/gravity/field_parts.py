@@ -1,0 +1,34 @@
+"""What bodies add to a gravitational field, before it is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.mocks.gravity.multipole import Multipoles
+
+FloatArray = NDArray[np.float64]
+
+
+class FieldParts(NamedTuple):
+    """What one component adds to a field.
+
+    Parameters
+    ----------
+    spherical
+        Functions of radius [kpc]: mass [Msun] within it.
+    discs
+        G M [kpc (km/s)^2], a and b [kpc] of Miyamoto-Nagai discs.
+    multipoles
+        Of triaxial bodies, without their monopoles.
+    table
+        Of what else is axisymmetric, see :mod:`haloassay.mocks.gravity.axisymmetric`; None without any.
+    """
+
+    spherical: tuple[Callable[[FloatArray], FloatArray], ...] = ()
+    discs: tuple[tuple[float, float, float], ...] = ()
+    multipoles: tuple[Multipoles, ...] = ()
+    table: FloatArray | None = None

@@ -1,0 +1,143 @@
+"""galpy's potentials in three dimensions: spheres, discs in closed form, a table, and multipoles.
+
+What is triaxial is projected onto the harmonics that :mod:`haloassay.mocks.gravity.multipole` keeps, in the axes
+that it has: Galactic ones where it is mirrored at their planes, else those of its quadrupole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.cache import cached
+from haloassay.constants import G
+from haloassay.mocks.gravity.axisymmetric import axisymmetric_table, potential_at
+from haloassay.mocks.gravity.field_parts import FieldParts
+from haloassay.mocks.gravity.galpy_members import Units, at_places, fingerprint
+from haloassay.mocks.gravity.galpy_monopole import mass_table
+from haloassay.mocks.gravity.multipole import Multipoles, multipoles_of_potential
+
+FloatArray = NDArray[np.float64]
+
+#: Places, in units of a radius, that are looked at for symmetry, and radii [kpc].
+_PLACES: Final = np.array([[0.8, 0.5, 0.3], [0.3, 0.8, 0.5], [0.5, 0.3, 0.8]])
+_RADII: Final = np.array([1.0, 10.0, 100.0])
+#: Difference between mirrored places, in units of that between a radius and twice that radius.
+_MIRRORED: Final = 1e-6
+
+#: Raised when the same multipoles come out differently, so that old ones on disk are not used.
+_VERSION = 1
+
+
+def galpy_parts(members: Sequence[Any], units: Units) -> FieldParts | None:
+    """Take members apart, each of which has :func:`symmetry_axes`; None where one has not."""
+    from galpy.potential import MiyamotoNagaiPotential
+
+    ro, vo = units
+    spherical: list[Callable[[FloatArray], FloatArray]] = []
+    discs, multipoles, rest = [], [], []
+    for member in members:
+        axes = symmetry_axes(member, units)
+        if axes is None:
+            return None
+        if isinstance(member, MiyamotoNagaiPotential):
+            discs.append((member._amp * vo**2 * ro, member._a * ro, member._b * ro))
+        elif member.isNonAxi:
+            spherical.append(mass_table([member], units, False).enclosed_mass)
+            multipoles.append(_multipoles(member, units, axes))
+        elif _is_spherical(member):
+            spherical.append(_mass(member, units))
+        else:
+            rest.append(member)
+    table = axisymmetric_table(rest, units) if rest else None
+    return FieldParts(tuple(spherical), tuple(discs), tuple(multipoles), table)
+
+
+def symmetry_axes(member: Any, units: Units) -> FloatArray | None:
+    """(3, 3) axes in columns at whose planes a potential is mirrored; None without such ones.
+
+    An axisymmetric one is mirrored at its own plane or not at all.
+    """
+    if _is_mirrored(member, units, np.eye(3)):
+        return np.eye(3)
+    if not member.isNonAxi:
+        return None
+    for radius in _RADII:
+        axes = _quadrupole_axes(member, units, radius)
+        if _is_mirrored(member, units, axes):
+            return axes
+    return None
+
+
+def _potential(member: Any, units: Units, position: FloatArray) -> FloatArray:
+    """(N,) potential [(km/s)^2] at (N, 3) positions [kpc]."""
+    x, y, z = position.T / units.ro
+    return potential_at(member, np.hypot(x, y), z, np.arctan2(y, x)) * units.vo**2
+
+
+def _is_mirrored(member: Any, units: Units, axes: FloatArray) -> bool:
+    """Whether places on all sides of three planes are equally deep, at several radii."""
+    signs = np.array([[a, b, c] for a in (1, -1) for b in (1, -1) for c in (1, -1)])
+    for radius in _RADII:
+        inner, outer = (
+            np.array([_potential(member, units, r * (signs * place) @ axes.T) for place in _PLACES])
+            for r in (radius, 2.0 * radius)
+        )
+        if not np.all(np.ptp(inner, axis=1) <= _MIRRORED * np.abs(outer - inner).max()):
+            return False
+    return True
+
+
+def _quadrupole_axes(member: Any, units: Units, radius: float) -> FloatArray:
+    """(3, 3) principal axes, right-handed, of the quadrupole of the potential on a sphere."""
+    cosine, weight = np.polynomial.legendre.leggauss(24)
+    azimuth = 2.0 * np.pi * np.arange(48) / 48
+    sine = np.sqrt(1.0 - cosine**2)
+    direction = np.stack(
+        [
+            np.outer(sine, np.cos(azimuth)),
+            np.outer(sine, np.sin(azimuth)),
+            np.outer(cosine, np.ones(48)),
+        ],
+        axis=-1,
+    ).reshape(-1, 3)
+    values = _potential(member, units, radius * direction) * np.repeat(weight / 96, 48)
+    _, axes = np.linalg.eigh(3.0 * (direction.T * values) @ direction)
+    return axes * np.sign(np.linalg.det(axes))
+
+
+def _multipoles(member: Any, units: Units, axes: FloatArray) -> Multipoles:
+    """Multipoles of one member, from the cache where they were made before."""
+    import galpy
+
+    def project() -> dict[str, FloatArray]:
+        made = multipoles_of_potential(lambda x: _potential(member, units, x @ axes.T), axes)
+        return {"nodes": made.nodes, "degree": np.array(made.degree)}
+
+    mark = fingerprint([member], units)
+    content = ["galpy-multipoles", _VERSION, galpy.__version__, mark]
+    arrays = cached(content, project)
+    return Multipoles(axes, int(arrays["degree"]), arrays["nodes"])
+
+
+def _mass(member: Any, units: Units) -> Callable[[FloatArray], FloatArray]:
+    """Mass [Msun] within radii [kpc] of a spherical potential, from its force in the plane."""
+
+    def enclosed_mass(r: FloatArray) -> FloatArray:
+        x = np.asarray(r, dtype=float) / units.ro
+        nowhere = np.zeros_like(x)
+        pull = -at_places(member.Rforce, x, nowhere, nowhere)
+        return np.asarray(pull * x**2 * units.ro * units.vo**2 / G, dtype=float)
+
+    return enclosed_mass
+
+
+def _is_spherical(member: Any) -> bool:
+    """Whether the potential is the same in all directions, at several radii."""
+    r, sine = np.geomspace(0.01, 10.0, 4), np.array([0.05, 0.5, 0.95])
+    R, z = np.outer(r, sine), np.outer(r, np.sqrt(1.0 - sine**2))
+    values = potential_at(member, R.ravel(), z.ravel(), np.zeros(R.size)).reshape(R.shape)
+    return bool(np.all(np.ptp(values, axis=1) < 1e-11 * np.abs(values[:, 0])))
