@@ -78,7 +78,7 @@ def misses(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
         ("TriaxialNFWPotential", {"normalize": 1.0, "b": 1.2, "c": 0.7, "pa": 0.4, "a": 2.0}, 4e-6),
         (
             "TriaxialHernquistPotential",
-            {"normalize": 1.0, "b": 0.8, "c": 0.6, "zvec": [0.2, 0.3, 0.9], "a": 2.0},
+            {"normalize": 1.0, "b": 0.8, "c": 0.6, "zvec": [0.2, 0.3, 0.9], "pa": 0.7, "a": 2.0},
             4e-6,
         ),
     ],
@@ -360,6 +360,20 @@ class TestFromGalpy:
         assert content_key(plain_content(kept)) == content_key(
             plain_content(from_galpy(pot, dark=(True,)).components[0])
         )
+
+    def test_potentials_of_one_mass_are_told_apart(self) -> None:
+        """Planted fault: no fingerprint. A turned halo has the mean mass of the upright one."""
+        turned, upright = (
+            from_galpy(gp.TriaxialNFWPotential(normalize=1.0, b=1.2, c=0.9, pa=pa, **UNITS))
+            for pa in (0.4, 0.0)
+        )
+        r = np.geomspace(0.1, 300.0, 9)
+        ours = turned.enclosed_mass(r)
+        np.testing.assert_allclose(
+            ours / ours[-1], upright.enclosed_mass(r) / upright.enclosed_mass(r)[-1]
+        )
+        marks = {c.fingerprint for p in (turned, upright) for c in p.components}
+        assert len(marks) == 2
 
     def test_a_perturbation_takes_the_flattening_with_it(self) -> None:
         """A dipole has no mean mass: with it, all that has no closed form is averaged together."""
