@@ -144,13 +144,10 @@ def from_galpy(
     if not closed and dark is None and ro is None and (name := _name(pot)):
         return CompositePotential((GalpyPotential(name),))
     components = list(dict.fromkeys(closed.values()))
+    rest = [i for i in range(len(members)) if i not in closed]
     for is_dark in (False, True):
-        rest = [
-            member
-            for i, member in enumerate(members)
-            if i not in closed and bool(wanted[i]) == is_dark
-        ]
-        components += _averages(rest, units, is_dark)
+        some = [members[i] for i in rest if bool(wanted[i]) == is_dark]
+        components += _averages(some, units, is_dark)
     return CompositePotential(tuple(components))
 
 
