@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,6 +12,10 @@ from haloassay.mocks.stars import Stars
 from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
+
+
+#: Smallest axis ratio that is no slip of the pen (choice).
+THINNEST: Final = 0.01
 
 
 def rotation_matrix(tilt: tuple[float, float, float]) -> FloatArray:
@@ -34,13 +39,14 @@ def rotation_matrix(tilt: tuple[float, float, float]) -> FloatArray:
 
 
 def require_axis_ratios(*ratios: float) -> None:
-    """Raise :class:`InputError` unless every ratio to the first axis is in (0, 1]."""
+    """Raise :class:`InputError` unless every ratio to the first axis is in (0, 1], and no slip of the pen."""
     for ratio in ratios:
         require(
             0.0 < ratio <= 1.0,
             f"axis ratios are those to the longest axis and must be in (0, 1] (got {ratio:g}); where another"
             " axis is the longest, name that one first and turn the body with tilt",
         )
+        require(ratio >= THINNEST, f"axis ratios may not be below {THINNEST:g} (got {ratio:g})")
 
 
 def axis_lengths(b_a: ArrayLike, c_a: ArrayLike) -> FloatArray:

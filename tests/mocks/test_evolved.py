@@ -259,6 +259,7 @@ def test_the_map_of_a_painted_halo_is_told_with_the_field_in_it(shaped: EvolvedH
         ({"kind": "local-jeans-gaussian"}, "need kind = 'equilibrium'"),
         ({"shape": {"axis_ratios": [1.4, 0.5]}}, "axis ratios"),
         ({"shape": {"axis_ratios": [0.8, 0.0]}}, "axis ratios"),
+        ({"shape": {"axis_ratios": [0.8, 1e-300]}}, r"axis ratios may not be below 0.01"),
         ({"lmc": {"mass": -1.0}}, "mass"),
         ({"lmc": 3}, r"mock\.lmc: expected a table"),
         ({"population": {"size": 0}}, "size"),
