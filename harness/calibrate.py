@@ -38,6 +38,8 @@ COLUMNS: Final = (
     *("estimator", "quantity", "bin", "r", "n", "n_draws"),
     *("ecdf_distance", "p_value", "inside", "shape"),
 )
+#: Least p-value that is stated.
+_LEAST_P: Final = 1e-10
 _GOLDEN: Final = (5.0**0.5 - 1.0) / 2.0
 #: p-values that are computed for one number of realisations; between them they are interpolated.
 _EXACT: Final = 100
@@ -162,6 +164,11 @@ def _p_value(n: int, gamma: float) -> float:
     """
     from scipy.special import gammaln, xlogy
 
+    if (
+        STEPS * gamma < _LEAST_P
+    ):  # the sum over all counts bounds it, and quantiles this far out are not found
+        return _LEAST_P
+
     def poisson(k: IntArray, mean: float) -> FloatArray:
         return np.asarray(np.exp(xlogy(k, mean) - mean - gammaln(k + 1.0)))
 
@@ -177,7 +184,7 @@ def _p_value(n: int, gamma: float) -> float:
         moved = np.convolve(inside, kernel)[lo - first : hi - first + 1]
         inside, first = np.pad(moved, (0, hi - lo + 1 - len(moved))), int(lo)
     last = poisson(n - np.arange(first, first + len(inside)), step)
-    return max(1.0 - float(inside @ last / poisson(np.array([n]), float(n))[0]), 1e-10)
+    return max(1.0 - float(inside @ last / poisson(np.array([n]), float(n))[0]), _LEAST_P)
 
 
 def _lowest(n: int, gamma: float) -> IntArray:
@@ -199,11 +206,15 @@ def _critical(n: int, level: float) -> float:
 
 
 def _shapes(counts: IntArray) -> NDArray[np.str_]:
-    """Name what ails ranks (groups,), by their mean or, where that strays less, by their spread."""
+    """Name what ails ranks (groups,), by their mean or, where that strays less, by their spread about it.
+
+    About zero, ranks that are all at one end would have the spread of intervals that are too narrow.
+    """
     n = counts.sum(axis=1)
     u = (np.arange(STEPS) + 0.5) / STEPS - 0.5
     mean = counts @ u / n * np.sqrt(12.0 * n)
-    spread = (counts @ u**2 / n - 1.0 / 12.0) * np.sqrt(180.0 * n)
+    variance = counts @ u**2 / n - (counts @ u / n) ** 2
+    spread = (variance - 1.0 / 12.0) * np.sqrt(180.0 * n)
     shifted = np.where(mean > 0.0, "too low", "too high")
     return np.where(
         np.abs(mean) > np.abs(spread),

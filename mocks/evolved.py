@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.cache import Arrays, cached, content_key, plain_content
+from haloassay.constants import GYR_PER_KPC_KMS
 from haloassay.errors import InputError
 from haloassay.mocks.equilibria.relaxation import (
     PopulationSettings,
@@ -241,8 +242,16 @@ class EvolvedHalo:
             "population": population.size,
             "phases": population.phases,
             "drift": drift,
+            "followed": {"gyr": self.settings.time, "turns": self._turns},
             "beta_wish": self._beta_misses(),
         }
+
+    @property
+    def _turns(self) -> float:
+        """Circular orbits at the outer end of the range that fit into the time of mixing."""
+        r = self.base.sampling.r_range[1]
+        speed = float(self.base.potential.circular_velocity(r))
+        return self.settings.time / (2.0 * np.pi * r / speed * GYR_PER_KPC_KMS)
 
     def _beta_misses(self) -> dict[str, dict[str, float]]:
         """By population, how far beta in the true field is from that of the spherical start, and where [kpc]."""

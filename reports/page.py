@@ -201,6 +201,7 @@ def render(data: ReportData, shown: Sequence[Mapping[str, str]]) -> str:
         lstrip_blocks=True,
     )
     scenario = data.description.get("scenario", {})
+    calibration = data.calibration[data.calibration["n"] >= ENOUGH]
     context = {
         "css": (here / "page.css").read_text(encoding="utf-8"),
         "scenario": scenario,
@@ -215,8 +216,8 @@ def render(data: ReportData, shown: Sequence[Mapping[str, str]]) -> str:
         "sections": _sections(data.scores),
         "pairs": None if data.pairs is None else _limited(tables.compact_pairs(data.pairs)),
         "base_cell": data.base_cell,
-        "calibration": _limited(_without_idle(tables.compact_calibration(data.calibration))),
-        "n_inside": int(data.calibration["inside"].sum()),
+        "calibration": _limited(_without_idle(tables.compact_calibration(calibration))),
+        "n_inside": int(calibration["inside"].sum()),
         "figures": shown,
         "definitions": data.definitions,
         "references": _REFERENCES,
@@ -346,6 +347,9 @@ def _populations(cells: Iterable[Mapping[str, Any]], overlaps: pd.DataFrame) -> 
                 f", of which a realisation observes {n_stars:.0f}; {100.0 * share:.2g} per cent of these are"
                 " the same in any two"
             )
+        if "followed" in mock:
+            time, turns = mock["followed"]["gyr"], mock["followed"]["turns"]
+            text += f"; each followed for up to {time:g} Gyr, {turns:.2g} circular orbits at the outer end"
         for name, drift in mock.get("drift", {}).items():
             worst, time = drift["worst_in_sigma"], drift["over_gyr"]
             still = f"no drift beyond noise (at most {worst:.1f} sigma in {time:g} Gyr)"

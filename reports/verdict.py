@@ -80,18 +80,18 @@ def overlap_sentence(overlaps: pd.DataFrame) -> str:
         where += f" (and, no more so, in {len(notable) - 1} others)"
     share, population = (
         float(worst["share"]),
-        f"one stored population of {worst['population']} stars",
+        f"the {worst['population']} stars that there are",
     )
     if share > 0.999:
         return (
-            f"{where} all realisations observe the same stars of {population}: what scatters are the errors of"
-            " measurement alone, and no +- holds the error of the population itself"
+            f"{where} all realisations observe the same of {population}: what scatters are the errors of"
+            " measurement alone, and no +- holds the error that they share"
         )
     small, common = 100.0 * (1.0 - np.sqrt(1.0 - share)), np.sqrt(share / (1.0 - share))
     return (
-        f"{where} {100.0 * share:.2g} per cent of the observed stars are the same in any two realisations, which are"
-        f" drawn from {population}: scatters may be up to {small:.0f} per cent too small, and biases have a common"
-        f" error of up to {common:.2g} scatters that is not in their +-; a larger population mends both"
+        f"{where} {100.0 * share:.2g} per cent of the observed stars are the same in any two realisations, which draw"
+        f" from {population}: scatters may be up to {small:.0f} per cent too small, and biases have a common"
+        f" error of up to {common:.2g} scatters that is not in their +-; more stars to draw from mend both"
     )
 
 

@@ -369,10 +369,12 @@ def _deviates(survey: Survey, stars: Stars, deviates: Deviates, shared: FloatArr
     """Deviates with distance errors that stars of one [Fe/H] share, where the survey has such."""
     correlation = survey.distance_feh_correlation
     if survey.feh_max < np.inf or correlation > 0.0:
-        name = "feh_max" if correlation == 0.0 else "distance_feh_correlation"
+        name, without = "distance_feh_correlation", "0"
+        if correlation == 0.0:
+            name, without = "feh_max", "inf"
         require(
             not np.isnan(stars.feh).any(),
-            f"survey: {name} needs [Fe/H], and stars of the mock have none",
+            f"survey: {name} needs [Fe/H], and stars of the mock have none: give them feh, or set {name} = {without}",
         )
     if correlation == 0.0:
         return deviates

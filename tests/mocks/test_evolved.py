@@ -88,6 +88,10 @@ def test_the_test_of_standing_still_is_told_with_the_truth(shaped: EvolvedHalo) 
     """Moments of each population before and after, their noise, and the summary that run.json has."""
     told = json.loads(json.dumps(shaped.truth.to_dict([20.0])["stationarity"]))
     facts = shaped.prepare()["drift"]
+    # 1 Gyr at 100 kpc in a halo of 1e12 Msun: a third of a turn, which a short mixing time is told by
+    v_c = shaped.base.potential.circular_velocity(100.0)
+    turns = 1.0 * v_c / (2.0 * np.pi * 100.0) * 1.0227
+    assert shaped.prepare()["followed"] == {"gyr": 1.0, "turns": pytest.approx(turns, rel=1e-3)}
     assert list(told) == list(facts) == ["accreted", "in-situ"]
     for name, test in told.items():
         shells = pd.DataFrame(test.pop("shells"))

@@ -276,6 +276,7 @@ def test_page_says_what_stood_behind_the_samples() -> None:
     mock = {
         "population": 200_000,
         "phases": 4,
+        "followed": {"gyr": 5.0, "turns": 1.26},
         "drift": {
             "accreted": {"worst_in_sigma": 2.1, "over_gyr": 3.0, "complaint": None},
             "in-situ": {"worst_in_sigma": 9.0, "over_gyr": 3.0, "complaint": "beta goes"},
@@ -286,6 +287,7 @@ def test_page_says_what_stood_behind_the_samples() -> None:
     facts = page._facts(cells, pd.DataFrame([seen]))
     text = facts["population behind base"]
     assert "200000 stars, 4 of each orbit, of which a realisation observes 5000" in text
+    assert "followed for up to 5 Gyr, 1.3 circular orbits at the outer end" in text
     assert "15 per cent of these are the same in any two" in text
     assert "accreted: no drift beyond noise (at most 2.1 sigma in 3 Gyr)" in text
     assert "in-situ: beta goes" in text

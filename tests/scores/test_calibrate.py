@@ -88,6 +88,9 @@ def test_the_rank_of_an_angle_is_that_on_the_turn_beside_the_value():
         ({"stated": 0.2}, "too wide"),
         ({"offset": 0.03}, "too high"),
         ({"offset": -0.03}, "too low"),
+        # so far off that all ranks are at one end, which is no matter of the intervals' width
+        ({"offset": 0.5}, "too high"),
+        ({"offset": -0.5, "stated": 0.15}, "too low"),
     ],
 )
 def test_planted_faults_are_caught_and_named(tmp_path, rng, fault, shape):

@@ -83,7 +83,7 @@ def test_the_worst_cell_is_named_and_little_overlap_is_not_mentioned(results, tm
     assert overlap_sentence(found[found["cell"] == "stored"]) == ""
     said = overlap_sentence(found)
     assert "in cell 'half' 50 per cent of the observed stars are the same" in said
-    assert "one stored population of 10000 stars" in said
+    assert "draw from the 10000 stars that there are" in said
     again = pd.concat([found, found.assign(cell="other", share=0.2)])
     assert "(and, no more so, in 2 others)" in overlap_sentence(again)
     all_ = overlap_sentence(found.assign(share=1.0))
