@@ -133,6 +133,8 @@ def table(folder: Path, fmt: str, out: Path | None) -> None:
     from haloassay.store import Results
 
     _require_writable(out)
+    if fmt == "parquet" and out is None and sys.stdout.isatty():
+        raise InputError("--format parquet: is no text for a terminal; name a file (--out)")
     results = Results(folder)
     scores = results.table()
     if fmt != "terminal":

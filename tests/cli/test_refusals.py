@@ -387,6 +387,14 @@ kind = "velocity-ellipsoid"
 """
 
 
+def test_no_parquet_on_a_terminal(call, finished, tmp_path, monkeypatch):
+    folder, _ = finished
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    refused(call, tmp_path, "table", folder, "--format", "parquet", words=["--out"])
+    monkeypatch.undo()
+    assert call("table", folder, "--format", "parquet").out.startswith(b"PAR1")
+
+
 def test_no_equilibrium_is_found_before_anything_is_written(call, tmp_path):
     """A core cannot hold radial orbits: beta is at most half the central slope, 0 (An & Evans 2006)."""
     path = tmp_path / "impossible.toml"
