@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
 
 from haloassay import __version__
-from haloassay.errors import HaloassayError, InputError
+from haloassay.errors import HaloassayError, InputError, warn_in_one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -396,7 +395,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Greek letters
-    warnings.formatwarning = lambda message, *_, **__: f"haloassay: {message}\n"
+    warn_in_one_line()
     try:
         haloassay(sys.argv[1:] or ["--help"], standalone_mode=False)
     except SystemExit as end:

@@ -1,5 +1,12 @@
 """What can go wrong and be the user's to mend: every message is one clear line."""
 
+import warnings
+
+
+def warn_in_one_line() -> None:
+    """Let this process print each warning as one line, as errors are."""
+    warnings.formatwarning = lambda message, *_, **__: f"haloassay: {message}\n"
+
 
 class HaloassayError(Exception):
     """Base of all errors that a user can act on; the command line prints them without a traceback."""

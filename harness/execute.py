@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, Final
 
-from haloassay.errors import HaloassayError, HaloassayWarning
+from haloassay.errors import HaloassayError, HaloassayWarning, warn_in_one_line
 from haloassay.task import Outcome, Task, TaskResult, missing, run_task
 
 #: Variables that keep each worker to one thread: sums keep their order on any number of workers.
@@ -176,7 +176,7 @@ def _prepare_worker() -> None:
     The main process has made all mocks before, and has said what there was to say of them.
     """
     warnings.simplefilter("ignore", HaloassayWarning)
-    warnings.formatwarning = lambda message, *_, **__: f"haloassay: {message}\n"
+    warn_in_one_line()
     parent = multiprocessing.parent_process()
 
     def follow() -> None:
