@@ -31,12 +31,12 @@ import pyarrow.parquet as pq
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 
-from haloassay import calibrate, score
+from haloassay import calibrate, kinds, score
 from haloassay.catalogue import Catalogue
 from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate
-from haloassay.estimators import BUILTIN, make_estimator
+from haloassay.estimators import make_estimator
 from haloassay.estimators.nfw import Baryons, baryons_mass
 from haloassay.estimators.velocity_ellipsoid import anisotropy
 from haloassay.frames import spherical_basis
@@ -296,7 +296,7 @@ def make_cases() -> Iterator[Case]:
 @functools.cache
 def cases() -> dict[str, Case]:
     found = {case.name: case for case in make_cases()}
-    missing = set(BUILTIN) - {kind_of(name) for name in found}
+    missing = set(kinds.names("estimators")) - {kind_of(name) for name in found}
     if missing:
         raise ValueError(f"no case for {', '.join(sorted(missing))}")
     return found
@@ -476,7 +476,7 @@ def main() -> None:
     """Run what is missing, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--estimators", nargs="+", default=sorted(BUILTIN))
+    parser.add_argument("--estimators", nargs="+", default=kinds.names("estimators"))
     parser.add_argument("--stars", nargs="+", type=int, default=STARS)
     parser.add_argument("--realizations", type=int, default=400)
     parser.add_argument("-j", type=int, default=2)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from haloassay import kinds
 from haloassay.catalogue import Catalogue
 from haloassay.errors import EstimationError, InputError
 from haloassay.estimators.bins import check_finite
@@ -28,23 +29,13 @@ from haloassay.estimators.integrals import (
     integrals_of_motion,
     seen_from_sun,
 )
-from haloassay.settings import choose, require
+from haloassay.settings import require
 
 if TYPE_CHECKING:
-    from haloassay.catalogue import FloatArray
+    from haloassay import kinds
+from haloassay.catalogue import FloatArray
 
 Mask = NDArray[np.bool_]
-
-#: Steps of cleaning: kind to where the class stands.
-KINDS: Final[dict[str, str]] = {
-    "energy-cut": "haloassay.estimators.clean:EnergyCut",
-    "height-cut": "haloassay.estimators.clean:HeightCut",
-    "sagittarius-band": "haloassay.estimators.sagittarius:SagittariusBand",
-    "sagittarius-momentum": "haloassay.estimators.sagittarius:SagittariusMomentum",
-    "gaussian-balls": "haloassay.estimators.clean:GaussianBalls",
-    "friends-of-friends": "haloassay.estimators.clean:FriendsOfFriends",
-    "four-distance": "haloassay.estimators.clean:FourDistance",
-}
 
 
 class Clean(ABC):
@@ -52,6 +43,8 @@ class Clean(ABC):
 
     #: Name under which scenarios call the step.
     kind: ClassVar[str]
+    #: Raised when equal settings leave other stars.
+    version: ClassVar[int] = 1
 
     @abstractmethod
     def kept(self, catalogue: Catalogue) -> Mask:
@@ -464,13 +457,13 @@ class Cleaning:
 
 
 def make_step(spec: Any, where: str) -> Clean:
-    """Make a step of a table with a ``kind`` of :data:`KINDS` and its settings."""
-    step: Clean = choose(KINDS, spec, where, "step of cleaning")
+    """Make a step of a table with a ``kind`` of the family ``cleans`` and its settings."""
+    step: Clean = kinds.make("cleans", spec, where)
     return step
 
 
 def make_clean(spec: Any, where: str = "clean") -> Cleaning:
-    """Make the cleaning of a list of tables, each with a ``kind`` of :data:`KINDS` and its settings.
+    """Make the cleaning of a list of tables, each with a ``kind`` of the family ``cleans`` and its settings.
 
     Raises
     ------

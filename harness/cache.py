@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.errors import HaloassayWarning, InputError
+from haloassay.kinds import identity
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -63,9 +64,10 @@ def cache_limit() -> float:
 
 
 def plain_content(component: Any) -> Any:
-    """Plain values that say everything about a component: its class and its settings, all the way down.
+    """Plain values that say everything about a component: kind, version and settings, all the way down.
 
-    Settings that take no part in comparisons are left out.
+    Settings that take no part in comparisons are left out. Names of classes and modules are not part of it, see
+    :mod:`haloassay.kinds`.
 
     Raises
     ------
@@ -74,9 +76,8 @@ def plain_content(component: Any) -> Any:
     """
     if dataclasses.is_dataclass(component) and not isinstance(component, type):
         told = (f for f in dataclasses.fields(component) if f.compare)
-        fields = {f.name: getattr(component, f.name) for f in told}
-        content = {name: plain_content(value) for name, value in fields.items()}
-        return {"class": f"{type(component).__module__}.{type(component).__qualname__}", **content}
+        settings = {f.name: plain_content(getattr(component, f.name)) for f in told}
+        return {**identity(type(component)), **settings}
     if isinstance(component, list | tuple):
         return [plain_content(item) for item in component]
     if isinstance(component, Mapping):

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from haloassay.errors import InputError
-from haloassay.matrix import Plan, Spec
+from haloassay.matrix import Cell, Plan, Spec
 from haloassay.parts import DamagedError, read_part, reading
 
 DESCRIPTION: Final = "run.json"
 #: Keys of a scenario that may change between runs into one folder.
 _FREE: Final = ("name", "title", "description", "reference", "realizations", "timeout")
+#: Cells of which run.json says what they are made of; others differ from these by settings of the scenario.
+_EXPLAINED: Final = 20
+#: Settings that stand for the content of something outside the scenario.
+_DIGESTS: Final = {"digest": "file", "fingerprint": "name"}
 
 
 def describe(plan: Plan) -> Spec:
@@ -31,8 +35,9 @@ def describe(plan: Plan) -> Spec:
                 "factors": cell.factors,
                 "estimator_keys": {method.label: method.key for method in cell.methods},
                 "mock": dict(plan.facts.get(cell.label, {})),
+                **({"made_of": _made_of(cell)} if number < _EXPLAINED else {}),
             }
-            for cell in plan.cells
+            for number, cell in enumerate(plan.cells)
         ],
         "estimators": [
             {"estimator": entry.label, "kind": entry.kind} for entry in plan.scenario.estimators
@@ -40,6 +45,11 @@ def describe(plan: Plan) -> Spec:
         "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
         "platform": platform.platform(),
     }
+
+
+def _made_of(cell: Cell) -> Spec:
+    """Kinds, versions, settings with defaults, and digests of files: all that the keys are made of."""
+    return {**cell.made, "estimators": {method.label: method.made for method in cell.methods}}
 
 
 def read_description(out: Path) -> Spec | None:
@@ -108,12 +118,48 @@ def require_same(out: Path, old: Spec, new: Spec) -> None:
     for scenario in (before, after):
         scenario["estimators"] = {entry["label"]: entry for entry in scenario["estimators"]}
     found = list(differences(json.loads(json.dumps(before)), json.loads(json.dumps(after))))
+    found = found or list(dict.fromkeys(_hidden_differences(old["cells"], cells)))
     shown = "; ".join(found[:4]) + (f"; and {len(found) - 4} more" if len(found) > 4 else "")
     version = old.get("versions", {}).get("haloassay", "?")
-    reason = shown or f"equal settings, but defaults of haloassay {version}"
+    reason = shown or f"equal settings, but made by haloassay {version}, which does not say of what"
     raise InputError(
         f"{out}: holds results of another scenario ({reason}); choose another folder or restart"
     )
+
+
+def _hidden_differences(old: Iterable[Spec], new: Mapping[str, Spec]) -> Iterable[str]:
+    """Say what differs although the scenario is the same: versions, defaults, contents of files."""
+    for cell in old:
+        before, after = (c.get("made_of") for c in (cell, new.get(cell["cell"], {})))
+        if not isinstance(before, dict) or not isinstance(after, dict):
+            continue
+        shared = before["estimators"].keys() & after["estimators"].keys()
+        yield from _explained(
+            *(
+                {**made, "estimators": {k: v for k, v in made["estimators"].items() if k in shared}}
+                for made in (before, after)
+            )
+        )
+
+
+def _explained(before: Any, after: Any, path: str = "") -> Iterable[str]:
+    """Differences of what components are made of, in words where it is a version or a content."""
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+            for i, (a, b) in enumerate(zip(before, after, strict=True)):
+                yield from _explained(a, b, f"{path}.{i}")
+        else:
+            yield from differences(before, after, path)
+        return
+    kind = after.get("kind", path)
+    for key in {**before, **after}:
+        a, b, place = before.get(key), after.get(key), f"{path}.{key}" if path else key
+        if a != b and key in _DIGESTS and before.get("kind") == kind:
+            yield f"{path}: the content of {after.get(_DIGESTS[key])} has changed"
+        elif a != b and key == "version" and before.get("kind") == kind:
+            yield f"{path}: numbers of {kind!r} have changed since: version {a} there, {b} now"
+        else:
+            yield from _explained(a, b, place)
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterable[str]:

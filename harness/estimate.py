@@ -229,6 +229,8 @@ class Estimator(ABC):
 
     #: Name under which scenarios and the command line call the method.
     name: ClassVar[str]
+    #: Raised when equal settings give other numbers: results of both are then not taken for the same.
+    version: ClassVar[int] = 1
     #: ADS bibcode of the paper that defines the method.
     reference: ClassVar[str]
     #: Catalogue columns that the method reads beyond positions and velocities.

@@ -23,10 +23,21 @@ MOST_CELLS: Final = 100_000
 
 @dataclass(frozen=True)
 class Method:
-    """An estimator in a cell: its label, the table that builds it, the key of its settings."""
+    """An estimator in a cell.
+
+    Parameters
+    ----------
+    label, spec
+        What to call it, and the table that builds it.
+    made
+        All that it is: kind, version, settings with defaults.
+    key
+        Content key of that.
+    """
 
     label: str
     spec: Spec
+    made: Any
     key: str
 
 
@@ -45,8 +56,10 @@ class Cell:
         Tables that build the components.
     methods
         The estimators.
+    made
+        All that mock, survey and cleaning are: kinds, versions, settings with defaults, digests of files.
     key
-        Content key of mock, survey, cleaning and seed.
+        Content key of that and of the seed.
     """
 
     label: str
@@ -55,6 +68,7 @@ class Cell:
     survey: Spec
     clean: list[Spec]
     methods: tuple[Method, ...]
+    made: Spec
     key: str
 
     @property
@@ -81,7 +95,7 @@ def cells(scenario: Scenario) -> tuple[Cell, ...]:
     }
     components = _Components()
     base = _build(scenario, spec, {}, "base", scenario.origin, components)
-    resolved = _without_class(components.contents(spec, scenario.origin))
+    resolved = components.contents(spec, scenario.origin)
     factors = scenario.matrix.factors
     paths = {path: _split(path, spec, scenario.origin) for path in factors}
     levels = {path: _look_up(paths[path], spec, resolved) for path in factors}
@@ -134,11 +148,11 @@ def _build(
     made = components.contents(spec, where)
     estimators = made.pop("estimators")
     methods = tuple(
-        Method(name, table, content_key([name, table["kind"], estimators[name]]))
+        Method(name, table, estimators[name], content_key([name, table["kind"], estimators[name]]))
         for name, table in spec["estimators"].items()
     )
     key = content_key([*made.values(), scenario.seed])
-    return Cell(label, factors, spec["mock"], spec["survey"], spec["clean"], methods, key)
+    return Cell(label, factors, spec["mock"], spec["survey"], spec["clean"], methods, made, key)
 
 
 class _Components:
@@ -191,13 +205,6 @@ def _contents(make: Callable[[Any, str], Any], spec: Any, where: str) -> Any:
         return plain_content(component)
     except TypeError:
         return spec
-
-
-def _without_class(value: Any) -> Any:
-    """Turn contents into settings: drop the names of classes that ``plain_content`` notes."""
-    if isinstance(value, Mapping):
-        return {key: _without_class(item) for key, item in value.items() if key != "class"}
-    return [_without_class(item) for item in value] if isinstance(value, list) else value
 
 
 def _split(path: str, spec: Spec, origin: str) -> tuple[str, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import functools
-import importlib
 import json
 import math
 import sys
@@ -171,25 +170,6 @@ def _expected(error: Mapping[str, Any]) -> str:
     if error["type"] == "literal_error":
         return str(error["ctx"]["expected"])
     return _EXPECTED.get(error["type"], f"something else: {error['msg']}")
-
-
-def choose(kinds: Mapping[str, str], spec: Any, where: str, what: str) -> Any:
-    """Make the component that ``spec["kind"]`` names, from a table of ``kind -> "module:Class"``."""
-    if not isinstance(spec, Mapping):
-        raise InputError(f"{where}: expected a table with a key 'kind' (got {spec!r})")
-    if "kind" not in spec:
-        raise InputError(f"{where}: key 'kind' is missing (allowed: {', '.join(sorted(kinds))})")
-    kind = spec["kind"]
-    if kind not in kinds:
-        raise unknown(what, kind, kinds, where)
-    settings = {key: value for key, value in spec.items() if key != "kind"}
-    return build(load(kinds[kind]), settings, where)
-
-
-def load(target: str) -> Any:
-    """Import ``"module:name"``."""
-    module, _, name = target.partition(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def parse_value(text: str) -> Any:

@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from haloassay import scenarios
+from haloassay import kinds, scenarios
 from haloassay.errors import InputError
-from haloassay.settings import load, unknown
+from haloassay.kinds import load
+from haloassay.settings import unknown
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,19 @@ def _toml(value: Any) -> str:
     return str(value) if isinstance(value, float) else json.dumps(value)
 
 
-def _components(module: str) -> Callable[[], tuple[Entry, ...]]:
+def _classes(family: str) -> Callable[[], tuple[Entry, ...]]:
     def read() -> tuple[Entry, ...]:
-        kinds: Mapping[str, str] = load(f"{module}:KINDS")
-        return tuple(_component(name, load(target)) for name, target in sorted(kinds.items()))
+        return tuple(_entry(family, name) for name in kinds.names(family))
 
     return read
+
+
+def _entry(family: str, name: str) -> Entry:
+    """Entry of a kind; one of a third party that is broken must not hide the others."""
+    try:
+        return _component(name, kinds.find(family, name, name))
+    except InputError as error:
+        return Entry(name, f"cannot be used: {error}", (), str(error))
 
 
 def _mocks() -> tuple[Entry, ...]:
@@ -130,42 +138,33 @@ def _agama_mock() -> Entry:
 
 
 def _surveys() -> tuple[Entry, ...]:
-    from haloassay.mocks.surveys.presets import PRESETS
     from haloassay.mocks.surveys.survey import Survey
 
     everything = _component("", Survey)
-    return tuple(
-        Entry(
-            name,
+    found = []
+    for name in kinds.names("surveys"):
+        preset = kinds.find("surveys", name, name)
+        summary = (
             "preset, with these settings in place of those of perfect"
             if preset
-            else "every star, exactly; a scenario changes any of these settings",
-            tuple(f"{key} = {_toml(value)}" for key, value in preset.items())
-            or everything.settings,
-            everything.text,
+            else "every star, exactly; a scenario changes any of these settings"
         )
-        for name, preset in PRESETS.items()
-    )
+        settings = tuple(f"{key} = {_toml(value)}" for key, value in preset.items())
+        found.append(Entry(name, summary, settings or everything.settings, everything.text))
+    return tuple(found)
 
 
 def _estimators() -> tuple[Entry, ...]:
-    from importlib.metadata import entry_points
-
-    from haloassay.estimators import BUILTIN, GROUP
-
-    names = {*BUILTIN, *(entry.name for entry in entry_points(group=GROUP))}
-    return tuple(estimator_entry(name) for name in sorted(names))
+    return tuple(estimator_entry(name) for name in kinds.names("estimators"))
 
 
 def estimator_entry(name: str) -> Entry:
     """Entry of an estimator: built in, offered by a distribution, or ``module:Class``."""
-    from haloassay.estimators import estimator_class
-
+    entry = _entry("estimators", name)
     try:
-        cls = estimator_class(name, name)
-    except InputError as error:  # a third party's that is broken must not hide the others
-        return Entry(name, f"cannot be used: {error}", (), str(error))
-    entry = _component(name, cls)
+        cls = kinds.find("estimators", name, name)
+    except InputError:
+        return entry
     facts = (
         f"Reference: {cls.reference}",
         f"Assumes: {', '.join(cls.assumes) or 'nothing'}",
@@ -193,12 +192,9 @@ def _scenarios() -> tuple[Entry, ...]:
 #: What can be listed, to the function that reads it.
 VOCABULARY: Final[Mapping[str, Callable[[], tuple[Entry, ...]]]] = {
     "mocks": _mocks,
-    "densities": _components("haloassay.mocks.equilibria.tracers"),
-    "betas": _components("haloassay.mocks.equilibria.anisotropy"),
-    "potentials": _components("haloassay.mocks.gravity.potentials"),
-    "debris": _components("haloassay.mocks.debris.debris"),
+    **{family: _classes(family) for family in ("densities", "betas", "potentials", "debris")},
     "surveys": _surveys,
     "estimators": _estimators,
-    "cleans": _components("haloassay.estimators.clean"),
+    "cleans": _classes("cleans"),
     "scenarios": _scenarios,
 }

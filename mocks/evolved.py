@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,6 @@ from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 
-#: Raised when the same settings give other stars, so that old ones on disk are not used.
-_VERSION = 2
 #: Stars are followed that start this much nearer to the centre, and this much farther from it, than those that
 #: are kept: orbits, and the pull of the LMC, carry them across the ends of the range.
 _INSIDE, _BEYOND = 3.0, 2.5
@@ -69,6 +67,8 @@ class EvolvedHalo:
     settings
         Size of the population, time of mixing.
     """
+
+    version: ClassVar[int] = 3
 
     base: Halo
     shapes: dict[int, Shape] = field(default_factory=dict)
@@ -195,7 +195,7 @@ class EvolvedHalo:
 
     @cached_property
     def _content(self) -> Any:
-        return [_VERSION, *plain_content([self.wide, self.shapes, self.settings])]
+        return [self.version, *plain_content([self.wide, self.shapes, self.settings])]
 
     def _kept(self, population: StoredPopulation) -> StoredPopulation:
         lo, hi = self.base.sampling.r_range

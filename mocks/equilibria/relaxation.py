@@ -40,9 +40,6 @@ FloatArray = NDArray[np.float64]
 #: Stars that agama follows between two calls of ``progress``.
 _BATCH = 4096
 
-#: Raised when the same settings give other stars, so that old ones on disk are not used.
-_VERSION = 1
-
 
 class DriftWarning(HaloassayWarning):
     """A population is not stationary: its moments drift by more than noise."""
@@ -318,7 +315,7 @@ def relaxed_population(
     plain = [content, *plain_content([potential, shapes, settings]), seed, list(r_range)]
     if pot is not None:
         plain.append([settings.integrator, library().__version__])
-    return stored_population(["relaxed", _VERSION, *plain], make)
+    return stored_population(["relaxed", *plain], make)
 
 
 def _warn(relaxed: Relaxed, names: Mapping[int, str]) -> None:

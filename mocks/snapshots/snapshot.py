@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,8 +40,6 @@ from haloassay.settings import build, require
 FloatArray = NDArray[np.float64]
 Viewpoint = Literal["random", "random-azimuth", "fixed"]
 
-#: Raised when a snapshot comes out differently of the same settings, so that old ones on disk are not used.
-_VERSION: Final = 2
 #: What h0 [km/s/Mpc] and overdensity can be; r200 beyond is of no halo.
 _LEAST: Final = 1e-3
 _MOST: Final = 1e6
@@ -83,6 +81,9 @@ class Snapshot:
     digest
         Hash of the content of all files: filled in when read; where it is stated, the files must have it.
     """
+
+    kind: ClassVar[str] = "snapshot"
+    version: ClassVar[int] = 2
 
     file: str
     tables: tuple[Table, ...] = ()
@@ -133,7 +134,7 @@ class Snapshot:
         """Tracers about the centre, cumulative masses, and facts; read once and cached by content."""
         names = ("tables", "types", "units", "h", "a", "hubble_flow", "centre", "orientation")
         settings = plain_content([getattr(self, name) for name in (*names, "tracers", "digest")])
-        content = ["snapshot", _VERSION, settings, self.potential is None]
+        content = ["snapshot", self.version, settings, self.potential is None]
         return cached(content, lambda: _read_halo(self))
 
     @cached_property

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from haloassay import kinds
 from haloassay.catalogue import Catalogue
 from haloassay.errors import EstimationError, InputError
-from haloassay.estimators.clean import KINDS, FourDistance, FriendsOfFriends, make_clean
+from haloassay.estimators.clean import FourDistance, FriendsOfFriends, make_clean
 from haloassay.estimators.friends import four_distance_pairs, groups, in_large_group, link
 from haloassay.estimators.integrals import (
     AssumedPotential,
@@ -285,7 +286,7 @@ def test_height_energy_and_balls_keep_what_they_say():
     assert rows({"kind": "gaussian-balls", "balls": [near], "n_sigma": 3.0}) == 2
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds.names("cleans"))
 def test_every_step_counts_what_goes_and_leaves_its_input_alone(kind, halo):
     x, v = (part[:1500] for part in halo)
     catalogue = catalogue_of(x, v)
@@ -297,7 +298,7 @@ def test_every_step_counts_what_goes_and_leaves_its_input_alone(kind, halo):
     assert set(cleaned["x"]) <= set(x[:, 0])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds.names("cleans"))
 def test_no_star_left_is_one_line(kind):
     x = np.array([[8.0, 0.0, 0.0]] * 11)
     nothing = {

@@ -6,10 +6,11 @@ import sys
 import numpy as np
 import pytest
 
+from haloassay import kinds
 from haloassay.catalogue import Catalogue
 from haloassay.errors import InputError
 from haloassay.estimate import QUANTITIES, Estimator
-from haloassay.estimators import BUILTIN, estimator_class, make_estimator
+from haloassay.estimators import estimator_class, make_estimator
 
 BINS = [5, 15, 25, 60]
 SPECS = {
@@ -65,7 +66,7 @@ def with_metallicity(catalogue):
     return Catalogue.from_arrays(**catalogue.columns, feh=feh)
 
 
-@pytest.mark.parametrize("kind", BUILTIN)
+@pytest.mark.parametrize("kind", kinds.names("estimators"))
 def test_every_estimator_keeps_the_contract(kind, scale_free):
     catalogue = with_metallicity(scale_free(2000, np.random.default_rng(1), edges=(5.0, 60.0)))
     before = {name: values.copy() for name, values in catalogue.columns.items()}
@@ -83,7 +84,7 @@ def test_every_estimator_keeps_the_contract(kind, scale_free):
         np.testing.assert_array_equal(values, before[name])
 
 
-@pytest.mark.parametrize("kind", BUILTIN)
+@pytest.mark.parametrize("kind", kinds.names("estimators"))
 def test_every_estimator_survives_one_star_and_none(kind, scale_free):
     catalogue = with_metallicity(scale_free(5, np.random.default_rng(1), edges=(5.0, 60.0)))
     estimator = make_estimator({"kind": kind, **SPECS[kind]})
@@ -92,7 +93,7 @@ def test_every_estimator_survives_one_star_and_none(kind, scale_free):
             assert row.note
 
 
-BINNED = [kind for kind in BUILTIN if hasattr(estimator_class(kind), "bins")]
+BINNED = [kind for kind in kinds.names("estimators") if hasattr(estimator_class(kind), "bins")]
 
 
 @pytest.mark.parametrize("kind", BINNED)
@@ -111,7 +112,7 @@ def test_an_empty_bin_says_so_and_the_others_stand(kind, scale_free):
 
 
 #: The mixture has a test of its own, with two populations; half of a map's cells are empty.
-HALVED = [kind for kind in BUILTIN if kind not in ("gaussian-mixture", "sky-map")]
+HALVED = [kind for kind in kinds.names("estimators") if kind not in ("gaussian-mixture", "sky-map")]
 
 
 @pytest.mark.parametrize("kind", HALVED)
@@ -128,7 +129,7 @@ def test_one_hemisphere_is_enough(kind, scale_free):
         assert abs(row.value - other.value) < 3.0 * width or row.quantity == "apex_l"
 
 
-@pytest.mark.parametrize("kind", BUILTIN)
+@pytest.mark.parametrize("kind", kinds.names("estimators"))
 def test_errors_far_larger_than_the_dispersion_leave_no_number_that_looks_fine(kind, scale_free):
     stars = with_metallicity(scale_free(1500, np.random.default_rng(8), edges=(5.0, 60.0)))
     noise = 2000.0 * np.random.default_rng(9).standard_normal((3, 1500))
@@ -160,7 +161,7 @@ def test_a_chain_that_does_not_mix_gives_no_number(kind, scale_free):
     assert all(row.note for row in rows if row.quantity in from_chain)
 
 
-@pytest.mark.parametrize("kind", BUILTIN)
+@pytest.mark.parametrize("kind", kinds.names("estimators"))
 def test_the_published_run_is_a_named_setting(kind):
     spec = {"kind": kind, **SPECS[kind], "as_published": True}
     cls = estimator_class(kind)
@@ -182,7 +183,8 @@ def test_the_published_run_is_a_named_setting(kind):
     [
         ({"kind": "dipole", "as_published": 1}, "as_published: expected true or false (got 1)"),
         ({"kind": "jeans"}, "unknown estimator 'jeans'; did you mean 'jeans-3d'"),
-        ({}, "expected a table with a key 'kind'"),
+        ({}, "key 'kind' is missing (allowed: dipole, "),
+        ("jeans-3d", "expected a table with a key 'kind' (got 'jeans-3d')"),
         ({"kind": "no.such.module:X"}, "cannot be imported"),
         ({"kind": "math:pi"}, "not a subclass"),
         ({"kind": "jeans-3d", "bins": BINS}, "setting 'alpha' is missing"),

@@ -10,10 +10,11 @@ from debris_samples import AROUND, POTENTIAL, R_RANGE, components, one
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from haloassay import kinds
 from haloassay.errors import InputError, UsedUpError
 from haloassay.mocks import make_mock
 from haloassay.mocks.debris.contaminated import ContaminatedMock
-from haloassay.mocks.debris.debris import KINDS, Debris, contaminate, make_debris
+from haloassay.mocks.debris.debris import Debris, contaminate, make_debris
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.moment_map import octants
@@ -28,7 +29,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield folder
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds.names("debris"))
 def test_every_kind_gives_as_many_stars_as_asked_where_the_mock_has_them(kind: str) -> None:
     debris: Debris = one(kind)
     debris.prepare(AROUND)
@@ -47,7 +48,7 @@ def test_every_kind_gives_as_many_stars_as_asked_where_the_mock_has_them(kind: s
     assert len(np.unique(np.concatenate([first.position, second.position]), axis=0)) == 900
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds.names("debris"))
 def test_name_and_membership_are_in_the_origin(kind: str) -> None:
     assert (one(kind).origin.name, one(kind).origin.member) == (kind, kind in ("shells", "gse"))
     named = one(kind, name="clump", member=True)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from haloassay import profiles
+from haloassay import kinds, profiles
 from haloassay.constants import G
 from haloassay.errors import InputError
 from haloassay.mocks.gravity.galpy_monopole import monopole_mass
-from haloassay.mocks.gravity.potentials import KINDS, CompositePotential, make_potential
+from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
 
 BIRD_NFW = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
 
@@ -33,7 +33,7 @@ def name(spec: object) -> str:
 
 
 def test_every_kind_is_swept() -> None:
-    assert {spec["kind"] for spec in SPECS} == set(KINDS)
+    assert {spec["kind"] for spec in SPECS} == set(kinds.names("potentials"))
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=name)

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from scipy import stats
 from stand_in_halo import Halo, observe
 
+from haloassay import kinds
 from haloassay.errors import InputError
 from haloassay.frames import SUNS, galactocentric_to_heliocentric
 from haloassay.mocks.surveys.luminosity import GaussianLuminosity, PowerLawLuminosity
-from haloassay.mocks.surveys.presets import PRESETS, resolve
+from haloassay.mocks.surveys.presets import resolve
 from haloassay.mocks.surveys.survey import Survey, make_survey
 
 KMS_PER_MASYR_KPC = 4.740470463533349  # kept apart from the library's
@@ -61,10 +62,10 @@ def test_perfect_survey_returns_the_true_phase_space():
             assert not np.any(c[name]), name
 
 
-@pytest.mark.parametrize("preset", list(PRESETS))
+@pytest.mark.parametrize("preset", kinds.names("surveys"))
 def test_every_preset_makes_a_catalogue_of_its_size_with_the_columns_of_an_observer(preset):
     observation = observe({"preset": preset})
-    n = PRESETS[preset].get("n_stars", Survey().n_stars)
+    n = kinds.find("surveys", preset, "").get("n_stars", Survey().n_stars)
     assert len(observation.catalogue) == len(observation.stars) == n
     without = {"vlos", "vlos_err"} if preset == "gaia-rrlyrae" else set()
     assert set(observation.catalogue.columns) == COLUMNS - without
@@ -323,7 +324,7 @@ def test_resolved_settings_are_plain_complete_and_make_the_same_survey():
 
 def test_presets_set_only_settings_that_exist():
     names = {f.name for f in fields(Survey)}
-    for preset in PRESETS.values():
+    for preset in (kinds.find("surveys", name, "") for name in kinds.names("surveys")):
         assert set(preset) <= names
 
 
