@@ -62,7 +62,10 @@ def haloassay() -> None:
     "-n", "--realizations", type=int, help="Catalogues of each cell, instead of the scenario's."
 )
 @click.option(
-    "-j", "--workers", type=int, help="Processes [all processors]; results do not depend on it."
+    "-j",
+    "--workers",
+    type=int,
+    help="Processes [all processors], 0 for none beside this one; results do not depend on it.",
 )
 @click.option("--seed", type=int, help="Seed, instead of the scenario's.")
 @click.option(

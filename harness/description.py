@@ -134,12 +134,11 @@ def _hidden_differences(old: Iterable[Spec], new: Mapping[str, Spec]) -> Iterabl
         if not isinstance(before, dict) or not isinstance(after, dict):
             continue
         shared = before["estimators"].keys() & after["estimators"].keys()
-        yield from _explained(
-            *(
-                {**made, "estimators": {k: v for k, v in made["estimators"].items() if k in shared}}
-                for made in (before, after)
-            )
-        )
+        sides = [
+            {**made, "estimators": {k: v for k, v in made["estimators"].items() if k in shared}}
+            for made in (before, after)
+        ]
+        yield from _explained(sides[0], sides[1])
 
 
 def _explained(before: Any, after: Any, path: str = "") -> Iterable[str]:
@@ -151,12 +150,12 @@ def _explained(before: Any, after: Any, path: str = "") -> Iterable[str]:
         else:
             yield from differences(before, after, path)
         return
-    kind = after.get("kind", path)
+    kind, same_kind = after.get("kind", path), before.get("kind") == after.get("kind")
     for key in {**before, **after}:
         a, b, place = before.get(key), after.get(key), f"{path}.{key}" if path else key
-        if a != b and key in _DIGESTS and before.get("kind") == kind:
+        if a != b and key in _DIGESTS and same_kind:
             yield f"{path}: the content of {after.get(_DIGESTS[key])} has changed"
-        elif a != b and key == "version" and before.get("kind") == kind:
+        elif a != b and key == "version" and same_kind:
             yield f"{path}: numbers of {kind!r} have changed since: version {a} there, {b} now"
         else:
             yield from _explained(a, b, place)

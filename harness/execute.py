@@ -50,14 +50,14 @@ def available_workers() -> int:
 def execute(
     tasks: Iterable[Task], workers: int, timeout: float, stop: Callable[[], bool] = lambda: False
 ) -> Generator[TaskResult, None, None]:
-    """Run tasks in ``workers`` processes and yield their results as they come.
+    """Run tasks in ``workers`` processes, or in this one, and yield their results as they come.
 
     Parameters
     ----------
     tasks
         Any number; only a few are taken at a time.
     workers
-        Number of processes, >= 1.
+        Number of processes; 0 runs all tasks in this process, for a debugger, without time limit or protection.
     timeout
         Seconds that a task may take. A task that takes longer, or whose process dies, is tried once
         more with each estimator by itself, so that only the culprit is recorded as ``timeout`` or
@@ -71,12 +71,27 @@ def execute(
     HaloassayError
         If worker processes do not even start.
     """
+    if workers == 0:
+        yield from _serially(tasks, stop)
+        return
     with _single_threaded():
         crew = _Crew(workers, timeout)
         try:
             yield from crew.run(iter(tasks), stop)
         finally:
             crew.dismiss()
+
+
+def _serially(tasks: Iterable[Task], stop: Callable[[], bool]) -> Generator[TaskResult, None, None]:
+    """Run tasks one after another in this process, in one thread as workers do."""
+    from threadpoolctl import threadpool_limits
+
+    for task in tasks:
+        if stop():
+            return
+        with threadpool_limits(1):
+            result = run_task(task)
+        yield result
 
 
 @dataclass

@@ -46,7 +46,8 @@ def run(
     realizations, seed, timeout
         Take the place of those of the scenario.
     workers
-        Number of processes, that of the processors by default; results do not depend on it.
+        Number of processes, that of the processors by default; results do not depend on it. With 0, all is done in
+        this process, where a debugger sees it.
     mode
         ``"resume"`` goes on with what the folder holds, ``"restart"`` throws that away,
         ``"refuse"`` stops if it holds anything.
@@ -66,8 +67,8 @@ def run(
     revised = as_scenario(scenario).revise(realizations=realizations, seed=seed, timeout=timeout)
     plan = make_plan(revised)
     n_workers = available_workers() if workers is None else workers
-    if n_workers < 1:
-        raise InputError(f"workers: at least 1 process is needed (got {n_workers})")
+    if n_workers < 0:
+        raise InputError(f"workers: must not be negative (got {n_workers})")
     if mode not in ("resume", "restart", "refuse"):
         raise InputError(f"mode: unknown {mode!r} (allowed: resume, restart, refuse)")
     folder = Path(out)

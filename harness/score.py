@@ -193,7 +193,8 @@ def score(results: ResultTables) -> pd.DataFrame:
     Errors are fractional for positive scales, absolute otherwise, angles wrapped to +-180 degrees
     (see :data:`haloassay.estimate.QUANTITIES`; a quantity not listed there is absolute). A
     realisation counts in ``n`` if its value and truth are finite; ``n_failed`` are the attempted
-    runs that gave no value: failed, timed out, lost, or undetermined with a note. A score that
+    runs that gave no value: failed, timed out, lost, or undetermined with a note; what had no mock was not attempted.
+    A score that
     ``n`` realisations do not determine (a scatter of fewer than two, anything of none) is NaN,
     which tables print as a dash. An estimator that never gave a value in a cell still has its rows
     there, with ``n = 0``.
@@ -207,7 +208,8 @@ def score(results: ResultTables) -> pd.DataFrame:
     """
     with open_tables(results) as tables:
         attempts = tables.sql(
-            "SELECT cell, estimator, count(DISTINCT realization) AS n_attempted "
+            "SELECT cell, estimator, "
+            "count(DISTINCT realization) FILTER (status <> 'no-mock') AS n_attempted "
             "FROM runs GROUP BY ALL"
         ).df()
         scores = _scores(tables)

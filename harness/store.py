@@ -62,7 +62,7 @@ _REASONS: Final[tuple[tuple[Literal["estimates", "runs"], str, str], ...]] = (
     ("estimates", "note", "note <> '' AND coalesce(NOT isfinite(value), true)"),
 )
 #: Statuses that stand; what timed out or was lost is tried again by the next run.
-_FINAL: Final = ("ok", "failed")
+_FINAL: Final = ("ok", "failed", "no-mock")
 #: How often a reader looks again for parts that a run has replaced meanwhile.
 _LOOKS: Final = 3
 #: Finished parts that are joined into one.

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
     from haloassay.mocks.surveys.survey import Observation, Survey
     from haloassay.mocks.truth import Truth
 
-Status = Literal["ok", "failed", "timeout", "lost"]
+#: How one estimator ended on one catalogue. ``failed`` is its own doing; ``no-mock``: there was no catalogue,
+#: or no truth to compare with; ``timeout`` and ``lost`` (the machine's doing) are tried again by the next run.
+Status = Literal["ok", "failed", "no-mock", "timeout", "lost"]
+#: What the machine does to a task, whoever it hits: another try may well succeed.
+_MACHINE: Final = (OSError, MemoryError)
 
 #: Solved mocks that one process keeps at hand; cells of one realisation take turns.
 _MOCKS_KEPT: Final = 16
@@ -69,13 +73,13 @@ class TaskResult:
 def run_task(task: Task) -> TaskResult:
     """Make the catalogue, let each estimator read it, and set the truth beside each estimate.
 
-    Whatever an estimator raises or returns, it costs that estimator only; an error of mock or
-    survey costs all estimators of the task.
+    Whatever an estimator raises or returns, it costs that estimator only. An error of mock, survey or cleaning is
+    booked on the mock in all of the task's rows.
     """
     try:
         mock, observation = observe(task.cell, task.seed, task.realization)
     except Exception as error:
-        outcomes = tuple(_failure(method, error) for method in task.methods)
+        outcomes = tuple(_failure("no-mock", method, error) for method in task.methods)
         return TaskResult(task.cell, task.realization, outcomes)
     outcomes = tuple(_run_method(method, task, mock, observation) for method in task.methods)
     return TaskResult(task.cell, task.realization, outcomes)
@@ -139,22 +143,29 @@ def _run_method(method: Method, task: Task, mock: Mock, observation: Observation
         estimator = make_estimator(method.spec, f"estimators.{method.label}")
         rng = stream(task.seed, f"estimator:{method.label}", task.realization)
         estimates = checked(estimator.estimate(observation.catalogue, rng))
-        seconds = time.perf_counter() - start
-        rows = tuple(_row(estimate, mock.truth, observation) for estimate in estimates)
     except BaseException as error:  # even SystemExit: an estimator must not end the worker
-        return _failure(method, error, time.perf_counter() - start, *seen)
+        return _failure("failed", method, error, time.perf_counter() - start, *seen)
+    seconds = time.perf_counter() - start
+    try:
+        rows = tuple(_row(estimate, mock.truth, observation) for estimate in estimates)
+    except Exception as error:
+        return _failure("no-mock", method, error, seconds, *seen)
     return Outcome(method, "ok", "", "", seconds, *seen, rows)
 
 
 def _failure(
+    status: Status,
     method: Method,
     error: BaseException,
     seconds: float = 0.0,
     n_stars: int = 0,
     overlap: float | None = None,
 ) -> Outcome:
+    """Say what came of it; ``status`` says whose doing it is, unless it is the machine's."""
     message = " ".join(str(error).split())[:_MESSAGE_LENGTH]
-    return Outcome(method, "failed", type(error).__name__, message, seconds, n_stars, overlap)
+    if isinstance(error, _MACHINE):
+        status = "lost"
+    return Outcome(method, status, type(error).__name__, message, seconds, n_stars, overlap)
 
 
 def checked(estimates: Any) -> Estimates:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final, Literal, Protocol
+from typing import Any, ClassVar, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,6 +155,8 @@ class Survey:
     InputError
         If a setting is out of range.
     """
+
+    version: ClassVar[int] = 1
 
     n_stars: int | Literal["all"] = 10000
     sun: Sun = field(default_factory=Sun)

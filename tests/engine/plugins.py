@@ -91,6 +91,12 @@ class Bad(Estimator):
         error.lock = open(os.devnull)  # noqa: SIM115
         raise error
 
+    def _disk(self):
+        raise OSError(28, "No space left on device")
+
+    def _memory(self):
+        raise MemoryError
+
     def _hang(self):
         time.sleep(1000.0)
 

@@ -103,8 +103,41 @@ def test_a_survey_that_finds_no_stars_fails_all_estimators_with_its_message(valu
     values["survey"] |= {"r_min": 1e5, "r_max": 2e5}
     cell = make_plan(make_scenario(values)).cells[0]
     (outcome,) = run_task(Task(cell, 0, 7, cell.methods)).outcomes
-    assert (outcome.status, outcome.error_type) == ("failed", "InputError")
+    assert (outcome.status, outcome.error_type) == ("no-mock", "InputError")
     assert "r_min/r_max" in outcome.message
+
+
+def test_what_the_machine_did_is_lost_and_tried_again(tmp_path, values):
+    cured = tmp_path / "cured"
+    for how in ("disk", "memory"):
+        entry = {"kind": "plugins:Bad", "label": how, "how": how, "unless": str(cured)}
+        values["estimators"].append(entry)
+    values |= {"realizations": 1, "matrix": {}}
+    runs = quietly(values, tmp_path / "out", workers=0).frame("runs").set_index("estimator")
+    assert runs["status"].to_dict() == {"good": "ok", "disk": "lost", "memory": "lost"}
+    assert runs.loc["disk", "message"] == "[Errno 28] No space left on device"
+    cured.touch()
+    assert quietly(values, tmp_path / "out", workers=0).counts() == {"ok": 3}
+
+
+def test_a_truth_that_fails_is_not_the_estimator_s_fault(tmp_path, values, monkeypatch):
+    from haloassay.mocks.truth import Truth
+
+    def broken(*_, **__):
+        raise ArithmeticError("no truth")
+
+    monkeypatch.setattr(Truth, "value", broken)
+    values |= {"realizations": 1, "matrix": {}}
+    results = quietly(values, tmp_path / "out", workers=0)
+    (row,) = results.frame("runs").to_dict("records")
+    assert (row["status"], row["error_type"]) == ("no-mock", "ArithmeticError")
+    scores = results.table()
+    assert scores["n_failed"].sum() == scores["n_attempted"].sum() == 0
+
+
+def test_a_run_in_this_process_has_the_bits_of_one_in_workers(tmp_path, values, undisturbed):
+    results = quietly(values | {"realizations": 8}, tmp_path / "out", workers=0)
+    assert_equal(results, undisturbed)
 
 
 def test_rank_and_truth_stand_beside_each_estimate(undisturbed):
@@ -128,7 +161,7 @@ def test_a_dry_run_checks_and_writes_nothing(tmp_path, values):
         run(values, tmp_path / "out", progress=progress)
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="workers"):
-        run(SCENARIO, tmp_path / "out", workers=0, progress=progress)
+        run(SCENARIO, tmp_path / "out", workers=-1, progress=progress)
 
 
 def test_a_full_disk_stops_the_run_and_the_next_one_goes_on(tmp_path, undisturbed, monkeypatch):

@@ -7,13 +7,16 @@ import os
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
+import plugins
 import pytest
 
 from haloassay import parts
 from haloassay import store as store_module
 from haloassay.errors import InputError
 from haloassay.matrix import make_plan
+from haloassay.mocks.surveys.survey import Survey
 from haloassay.scenario import make_scenario
 from haloassay.store import Results, Store
 from haloassay.task import Outcome, TaskResult
@@ -262,6 +265,54 @@ def test_results_of_another_scenario_are_named_and_kept(tmp_path, plan, values):
     ):
         assert part in text
     assert tree(tmp_path) == before
+
+
+def snapshot(path, mass):
+    """File of a halo of 4000 dark particles of one mass, and 500 stars."""
+    rng = np.random.default_rng(5)
+    toward = rng.standard_normal((4500, 3))
+    x = 100.0 * rng.random(4500)[:, None] * toward / np.linalg.norm(toward, axis=1)[:, None]
+    frame = pd.DataFrame(
+        np.hstack([x, 100.0 * rng.standard_normal((4500, 3))]), columns=list("xyzuvw")
+    )
+    frame.assign(kind=np.arange(4500) >= 4000, mass=mass).astype(float).to_csv(path, index=False)
+
+
+def test_what_the_scenario_does_not_say_is_named_where_it_has_changed(
+    tmp_path, values, monkeypatch
+):
+    """A file under its old name, a version, a default: none of them is a setting of the scenario."""
+    columns = {"position": ["x", "y", "z"], "velocity": ["u", "v", "w"], "mass": "mass"}
+    file = tmp_path / "snap.csv"
+    values["mock"] = {
+        "kind": "snapshot",
+        "file": str(file),
+        "tables": [
+            {"kind": "dark", "select": [["kind", 0.0, 0.0]], **columns},
+            {"kind": "stars", "select": [["kind", 1.0, 1.0]], **columns},
+        ],
+        "centre": {"position": [0.0, 0.0, 0.0], "velocity": [0.0, 0.0, 0.0]},
+        "tracers": {"kinds": ["stars"], "r_range": [2.0, 90.0]},
+    }
+
+    def refusal():
+        with pytest.raises(InputError) as caught:
+            Store.open(tmp_path / "out", make_plan(make_scenario(values))).__enter__()
+        return str(caught.value)
+
+    snapshot(file, 1e8)
+    with Store.open(tmp_path / "out", make_plan(make_scenario(values))):
+        pass
+    snapshot(file, 2e8)
+    assert f"(mock: the content of {file} has changed); choose another folder" in refusal()
+    snapshot(file, 1e8)
+    monkeypatch.setattr(Survey, "version", 2)
+    monkeypatch.setattr(plugins.Good, "version", 5)
+    assert (
+        "(survey: numbers of 'survey' have changed since: version 1 there, 2 now;"
+        " estimators.good: numbers of 'good' have changed since: version 1 there, 5 now)"
+    ) in refusal()
+    monkeypatch.undo()
 
 
 def test_a_scenario_may_grow(tmp_path, plan):
