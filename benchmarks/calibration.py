@@ -19,7 +19,7 @@ import functools
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 
-from haloassay import calibrate, kinds, score
+from haloassay import calibrate, kinds, scores
 from haloassay.catalogue import Catalogue
 from haloassay.constants import G
 from haloassay.errors import EstimationError
@@ -42,6 +42,8 @@ from haloassay.estimators.velocity_ellipsoid import anisotropy
 from haloassay.frames import spherical_basis
 from haloassay.parts import SCHEMAS
 from haloassay.profiles import nfw_enclosed_mass, virial_radius
+from haloassay.quantities import QUANTITIES, Quantity
+from haloassay.query import open_tables
 from haloassay.reports import labels
 from haloassay.seeds import stream
 
@@ -395,6 +397,7 @@ class Tables:
     estimates_files: list[Path]
     runs_files: list[Path]
     cells: pd.DataFrame
+    quantities: Mapping[str, Quantity]
 
     @classmethod
     def of(cls, out: Path) -> Tables:
@@ -402,14 +405,14 @@ class Tables:
         runs = sorted((out / "runs").glob("*.parquet"))
         sizes = sorted({int(path.name.split("-")[-3]) for path in runs})
         cells = pd.DataFrame({"cell": [f"{n} stars" for n in sizes], "stars": sizes})
-        return cls([out / "estimates" / path.name for path in runs], runs, cells)
+        return cls([out / "estimates" / path.name for path in runs], runs, cells, QUANTITIES)
 
 
 def scored(tables: Tables) -> pd.DataFrame:
     """Scores and calibration of every quantity and bin that has a truth."""
     keys = ["cell", "estimator", "quantity", "bin"]
     ranks = calibrate.calibrate(tables)[[*keys, "n_draws", "p_value", "inside", "shape"]]
-    rows = score.score(tables).merge(ranks, on=keys, how="left")
+    rows = scores.score(tables).merge(ranks, on=keys, how="left")
     rows = rows[rows["n"] >= np.maximum(20, rows["n_attempted"] // 2)].copy()
     rows["bias_z"] = rows["bias"] / rows["bias_mcse"]
     for level in (68, 95):
@@ -489,7 +492,7 @@ def main() -> None:
     rows = scored(tables)
     if options.rows:
         print_rows(rows)
-    with score.open_tables(tables) as opened:
+    with open_tables(tables) as opened:
         runs = opened.sql("SELECT estimator, cell, median(seconds) AS s FROM runs GROUP BY ALL")
         seconds = runs.df().set_index(["estimator", "cell"])["s"]
     print_summary(rows, seconds)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.errors import EstimationError
-from haloassay.estimate import POPULATIONS, Estimate
+from haloassay.estimate import Estimate
 from haloassay.estimators.bins import Bin
 from haloassay.estimators.gaussian_single import (
     COMPONENT_YIELDS,
@@ -27,6 +27,7 @@ from haloassay.estimators.likelihoods import (
     mixture_step,
 )
 from haloassay.estimators.posterior import Posterior, explore
+from haloassay.quantities import POPULATIONS
 from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]

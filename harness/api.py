@@ -24,7 +24,7 @@ __all__ = ["describe", "list", "measure", "mock", "report", "run", "table"]
 
 
 def table(out: str | Path) -> pd.DataFrame:
-    """Scores of the results in folder ``out``: see :func:`haloassay.score.score` for the columns."""
+    """Scores of the results in folder ``out``: see :func:`haloassay.scores.score` for the columns."""
     from haloassay.store import Results
 
     return Results(out).table()
@@ -32,11 +32,13 @@ def table(out: str | Path) -> pd.DataFrame:
 
 def report(out: str | Path, folder: str | Path | None = None) -> Path:
     """Write tables, figures and the page of the results in ``out``; return the page's path."""
-    from haloassay.reports.page import write_report
+    from haloassay.reports.page import write_page
     from haloassay.store import Results
+    from haloassay.summary import summarise
 
     results = Results(out)
-    return results.steadily(lambda: write_report(results, None if folder is None else Path(folder)))
+    data = results.steadily(lambda: summarise(results))
+    return write_page(data, results.out / "report" if folder is None else Path(folder))
 
 
 class MockCatalogue(NamedTuple):

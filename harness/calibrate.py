@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.score import KEYS, ResultTables, arrange, open_tables
+from haloassay.query import KEYS, ResultTables, arrange, open_tables
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -131,6 +131,7 @@ def report(folder: Path) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
 def table(folder: Path, fmt: str, out: Path | None) -> None:
     """Print the scores of the results in FOLDER."""
+    from haloassay.reports import labels
     from haloassay.reports.tables import format_table
     from haloassay.store import Results
 
@@ -140,7 +141,8 @@ def table(folder: Path, fmt: str, out: Path | None) -> None:
     results = Results(folder)
     scores = results.table()
     if fmt != "terminal":
-        _write(format_table(scores, fmt), out)
+        with labels.vocabulary(results.quantities):
+            _write(format_table(scores, fmt), out)
     elif out is None:
         _print_scores(results, scores)
     else:
@@ -308,11 +310,14 @@ def describe(name: str) -> None:
 
 def _print_scores(results: Results, scores: pd.DataFrame) -> None:
     from haloassay.overlap import overlaps
+    from haloassay.reports import labels
     from haloassay.reports.tables import print_table
     from haloassay.reports.verdict import overlap_sentence
 
     counts = ", ".join(f"{n} {status}" for status, n in sorted(results.counts().items()))
-    print_table(scores, title=str(results.scenario.get("title") or results.scenario["name"]))
+    title = str(results.scenario.get("title") or results.scenario["name"])
+    with labels.vocabulary(results.quantities):
+        print_table(scores, title=title)
     click.echo(f"estimator runs: {counts or 'none'}")
     for reason in results.reasons():
         click.echo(f"  without a value: {reason}")

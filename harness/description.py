@@ -42,6 +42,7 @@ def describe(plan: Plan) -> Spec:
         "estimators": [
             {"estimator": entry.label, "kind": entry.kind} for entry in plan.scenario.estimators
         ],
+        "quantities": [quantity.to_dict() for quantity in plan.quantities],
         "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
         "platform": platform.platform(),
     }

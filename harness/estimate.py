@@ -4,106 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haloassay.errors import EstimationError
+from haloassay.quantities import QUANTITIES, Quantity, Scale
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from haloassay.catalogue import Catalogue
-
-Scale = Literal["fractional", "absolute", "angle"]
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """A quantity of the field: its unit, and on which scale its errors are counted.
-
-    ``fractional`` errors are (estimate - truth) / truth, for positive scales such as masses; ``absolute`` ones
-    are estimate - truth; ``angle`` ones are absolute, wrapped to +-180 degrees.
-    """
-
-    name: str
-    unit: str
-    scale: Scale
-    label: str
-
-
-def _vocabulary(*quantities: Quantity) -> dict[str, Quantity]:
-    return {q.name: q for q in quantities}
-
-
-QUANTITIES: Final = _vocabulary(
-    Quantity("enclosed_mass", "Msun", "fractional", r"$M(<r)$"),
-    Quantity("v_c", "km/s", "fractional", r"$v_\mathrm{c}$"),
-    Quantity("m200", "Msun", "fractional", r"$M_{200}$"),
-    Quantity("r200", "kpc", "fractional", r"$r_{200}$"),
-    Quantity("c200", "", "fractional", r"$c_{200}$"),
-    Quantity("sigma_r", "km/s", "fractional", r"$\sigma_r$"),
-    Quantity("sigma_theta", "km/s", "fractional", r"$\sigma_\theta$"),
-    Quantity("sigma_phi", "km/s", "fractional", r"$\sigma_\phi$"),
-    Quantity("beta", "", "absolute", r"$\beta$"),
-    Quantity("mean_v_r", "km/s", "absolute", r"$\langle v_r \rangle$"),
-    Quantity("mean_v_theta", "km/s", "absolute", r"$\langle v_\theta \rangle$"),
-    Quantity("mean_v_phi", "km/s", "absolute", r"$\langle v_\phi \rangle$"),
-    Quantity("sigma_los", "km/s", "fractional", r"$\sigma_\mathrm{los}$"),
-    Quantity("asymmetry", "", "absolute", r"$A$"),
-    Quantity("sigma_r_lowest", "km/s", "fractional", r"$\sigma_r$, lowest"),
-    Quantity("sigma_r_highest", "km/s", "fractional", r"$\sigma_r$, highest"),
-    Quantity("sigma_r_accreted_correlation", "", "absolute", r"$\rho(\sigma_r, f_\mathrm{acc})$"),
-    Quantity("beta_accreted_correlation", "", "absolute", r"$\rho(\beta, f_\mathrm{acc})$"),
-    Quantity("mu_compr", "km/s", "absolute", r"$\mu_\mathrm{compr}$"),
-    Quantity("mu_dipole", "km/s", "absolute", r"$\mu_\mathrm{dipole}$"),
-    Quantity("v_travel", "km/s", "absolute", r"$v_\mathrm{travel}$"),
-    Quantity("bulk_v_r", "km/s", "absolute", r"$v_r$, bulk"),
-    Quantity("bulk_v_theta", "km/s", "absolute", r"$v_\theta$, bulk"),
-    Quantity("bulk_v_phi", "km/s", "absolute", r"$v_\phi$, bulk"),
-    Quantity("apex_l", "deg", "angle", r"$l_\mathrm{apex}$"),
-    Quantity("apex_b", "deg", "angle", r"$b_\mathrm{apex}$"),
-    Quantity("mean_v_r_north", "km/s", "absolute", r"$\langle v_r \rangle$, north"),
-    Quantity("mean_v_r_south", "km/s", "absolute", r"$\langle v_r \rangle$, south"),
-    Quantity(
-        "mean_v_theta_predicted", "km/s", "absolute", r"$\langle v_\theta \rangle$, predicted"
-    ),
-    Quantity("sigma_l", "km/s", "fractional", r"$\sigma_l$"),
-    Quantity("sigma_b", "km/s", "fractional", r"$\sigma_b$"),
-    Quantity("feh_mean", "dex", "absolute", r"$\langle \mathrm{[Fe/H]} \rangle$"),
-    Quantity("feh_sigma", "dex", "fractional", r"$\sigma_\mathrm{[Fe/H]}$"),
-    Quantity("p_mr", "", "absolute", r"$p_\mathrm{MR}$"),
-)
-
-#: Populations that a quantity can belong to: the end of its name, and what to call it.
-POPULATIONS: Final = {"mr": "metal-rich", "mp": "metal-poor"}
-
-QUANTITIES.update(
-    _vocabulary(
-        *(
-            replace(
-                QUANTITIES[name], name=f"{name}.{which}", label=f"{QUANTITIES[name].label}, {what}"
-            )
-            for which, what in POPULATIONS.items()
-            for name in (
-                *("mean_v_r", "mean_v_theta", "mean_v_phi", "sigma_r", "sigma_theta", "sigma_phi"),
-                *("beta", "feh_mean", "feh_sigma"),
-            )
-        )
-    )
-)
-
-#: Quantities that are averages over the stars of a radial bin, not values at one radius.
-BIN_AVERAGES: Final = frozenset(
-    [
-        *("sigma_r", "sigma_theta", "sigma_phi", "beta", "mean_v_r", "mean_v_theta", "mean_v_phi"),
-        *("sigma_los", "sigma_l", "sigma_b"),
-        *("feh_mean", "feh_sigma", "p_mr"),
-        *(name for name in QUANTITIES if name.partition(".")[2] in POPULATIONS),
-    ]
-)
 
 #: Percentiles of a Gaussian at -2, -1, 1 and 2 sigma as the field quotes them: 68 and 95 per cent.
 INTERVALS: Final = (2.5, 16.0, 84.0, 97.5)
@@ -116,7 +29,7 @@ class Estimate:
     Parameters
     ----------
     quantity
-        A name of :data:`QUANTITIES`, or a third party's own.
+        Name of a quantity of :mod:`haloassay.quantities`, or of one of the estimator's own.
     value
         The estimate, in ``unit``; NaN only together with a ``note`` that says why there is none.
     lo68, hi68, lo95, hi95
@@ -126,7 +39,7 @@ class Estimate:
     bin
         Number of the bin or radius within its quantity; rows of equal number are scored together.
     unit
-        Unit; that of :data:`QUANTITIES` where the quantity is known.
+        Unit; that of the quantity where it is left out.
     draws
         (n_draws,) independent draws from the posterior or the bootstrap distribution, where there are any.
     stars
@@ -182,14 +95,14 @@ class Estimate:
         """Row that says why there is no value."""
         return cls(quantity, np.nan, note=note, **where)  # type: ignore[arg-type]
 
-    def rank(self, truth: float) -> int:
+    def rank(self, truth: float, scale: Scale = "absolute") -> int:
         """Count the draws below ``truth``; -1 where there are no draws, or no truth.
 
         The truth of an angle is taken on the turn of the circle next to the value.
         """
         if self.draws is None or not len(self.draws) or not np.isfinite(truth):
             return -1
-        if self.quantity in QUANTITIES and QUANTITIES[self.quantity].scale == "angle":
+        if scale == "angle":
             truth += 360.0 * np.round((self.value - truth) / 360.0)
         return int(np.sum(self.draws < truth))
 
@@ -239,6 +152,8 @@ class Estimator(ABC):
     assumes: ClassVar[tuple[str, ...]] = ()
     #: Quantities that it returns.
     yields: ClassVar[tuple[str, ...]] = ()
+    #: Records of those that haloassay does not know: what a quantity of one's own is.
+    quantities: ClassVar[tuple[Quantity, ...]] = ()
     #: Settings of the paper's own run, as ``as_published = true`` sets them; empty where it prints none.
     published: ClassVar[Mapping[str, Any]] = {}
 

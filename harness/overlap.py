@@ -12,20 +12,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from haloassay.query import ResultTables, open_tables
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
     import pandas as pd
 
-    from haloassay.score import ResultTables
 
-    class DescribedResults(ResultTables, Protocol):
-        """Result tables, and what run.json says of them."""
+class DescribedResults(ResultTables, Protocol):
+    """Result tables, and what run.json says of them."""
 
-        @property
-        def description(self) -> Mapping[str, Any]:
-            """Content of run.json, whose cells say the size of a stored population."""
+    @property
+    def description(self) -> Mapping[str, Any]:
+        """Content of run.json, whose cells say the size of a stored population."""
 
 
 def overlaps(results: DescribedResults) -> pd.DataFrame:
@@ -38,8 +39,6 @@ def overlaps(results: DescribedResults) -> pd.DataFrame:
         (observed, median over realisations) and ``share`` (f, mean over realisations).
     """
     import pandas as pd
-
-    from haloassay.score import open_tables
 
     stored = pd.DataFrame(
         [

@@ -23,41 +23,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from haloassay.errors import HaloassayError, InputError
+from haloassay.schema import SCHEMAS, TableName
 
-_KEYS: Final = [
-    ("cell", pa.string()),
-    ("cell_key", pa.string()),
-    ("estimator", pa.string()),
-    ("estimator_key", pa.string()),
-    ("realization", pa.int64()),
-]
-_FLOATS: Final = ("r", "r_lo", "r_hi", "value", "lo68", "hi68", "lo95", "hi95", "truth")
-SCHEMAS: Final = {
-    "estimates": pa.schema(
-        [
-            *_KEYS,
-            ("quantity", pa.string()),
-            ("bin", pa.int64()),
-            *((name, pa.float64()) for name in _FLOATS[:3]),
-            ("unit", pa.string()),
-            *((name, pa.float64()) for name in _FLOATS[3:]),
-            ("rank", pa.int64()),
-            ("n_draws", pa.int64()),
-            ("note", pa.string()),
-        ]
-    ),
-    "runs": pa.schema(
-        [
-            *_KEYS,
-            ("status", pa.string()),
-            ("error_type", pa.string()),
-            ("message", pa.string()),
-            ("seconds", pa.float64()),
-            ("n_stars", pa.int64()),
-            ("overlap", pa.float64()),
-        ]
-    ),
-}
 _META: Final = b"haloassay"
 #: File that is locked while a run writes into the folder.
 LOCK: Final = ".lock"
@@ -109,8 +76,8 @@ def _flush_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def part_file(out: Path, kind: str, name: str) -> Path:
-    """Path of one file of a part; ``kind`` is a name of :data:`SCHEMAS`."""
+def part_file(out: Path, kind: TableName, name: str) -> Path:
+    """Path of one file of a part; ``kind`` is a name of :data:`~haloassay.schema.SCHEMAS`."""
     return out / kind / f"{name}.parquet"
 
 
@@ -155,7 +122,7 @@ def _parse(place: Path, data: Any, read: Callable[[Any], Any]) -> Any:
         raise DamagedError(f"{place}: is damaged: {error}") from error
 
 
-def read_part(out: Path, kind: str, name: str) -> pa.Table:
+def read_part(out: Path, kind: TableName, name: str) -> pa.Table:
     """Read one table of a part; raises :class:`DamagedError` unless every page has its checksum.
 
     Columns that an earlier version did not write are null.

@@ -28,7 +28,6 @@ from haloassay.errors import InputError
 from haloassay.matrix import Cell, Method, Plan, Spec
 from haloassay.parts import (
     LOCK,
-    SCHEMAS,
     Part,
     clean,
     digest,
@@ -43,6 +42,8 @@ from haloassay.parts import (
     set_aside,
     write_file,
 )
+from haloassay.quantities import Quantity, of_results
+from haloassay.schema import SCHEMAS, TableName
 from haloassay.task import TaskResult
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ _ORDER: Final = {
     "runs": "cell, realization, estimator",
 }
 #: Where reasons for missing values stand: table, what to show, which rows.
-_REASONS: Final[tuple[tuple[Literal["estimates", "runs"], str, str], ...]] = (
+_REASONS: Final[tuple[tuple[TableName, str, str], ...]] = (
     ("runs", "concat_ws(': ', nullif(error_type, ''), nullif(message, ''))", "status <> 'ok'"),
     ("estimates", "note", "note <> '' AND coalesce(NOT isfinite(value), true)"),
 )
@@ -69,9 +70,9 @@ _LOOKS: Final = 3
 SEGMENT: Final = 500
 
 
-def _tables(result: TaskResult) -> dict[str, pa.Table]:
+def _tables(result: TaskResult) -> dict[TableName, pa.Table]:
     """Rows of a task, as they stand on disk."""
-    rows: dict[str, list[Spec]] = {"estimates": [], "runs": []}
+    rows: dict[TableName, list[Spec]] = {"estimates": [], "runs": []}
     for outcome in result.outcomes:
         keys = {
             "cell": result.cell.label,
@@ -235,7 +236,9 @@ class Store:
         earlier = (name for part in names for name in self._replaces.pop(part))
         self._write(f"segment-{os.urandom(8).hex()}", tables, (*names, *earlier))
 
-    def _write(self, name: str, tables: Mapping[str, pa.Table], replaces: Iterable[str]) -> None:
+    def _write(
+        self, name: str, tables: Mapping[TableName, pa.Table], replaces: Iterable[str]
+    ) -> None:
         """Write a part; those that it replaces do not count from then on."""
         replaces = tuple(replaces)
         estimates = encode(tables["estimates"], {})
@@ -250,7 +253,7 @@ class Store:
                 with contextlib.suppress(OSError):
                     part_file(self.out, kind, name).unlink(missing_ok=True)
 
-    def _join(self, old: str, new: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    def _join(self, old: str, new: Mapping[TableName, pa.Table]) -> dict[TableName, pa.Table]:
         """Put new rows and those of an old part that stand together."""
         runs = read_part(self.out, "runs", old).to_pylist()
         again = set(new["runs"].column("estimator").to_pylist())
@@ -411,14 +414,19 @@ class Results:
         rows = [{"cell": cell["cell"], **cell["factors"]} for cell in self.description["cells"]]
         return pd.DataFrame(rows)
 
-    def frame(self, kind: Literal["estimates", "runs"]) -> pd.DataFrame:
+    @property
+    def quantities(self) -> Mapping[str, Quantity]:
+        """What the results speak of, by name."""
+        return of_results(self.description.get("quantities", ()))
+
+    def frame(self, kind: TableName) -> pd.DataFrame:
         """All rows of a table, in an order that does not depend on how they were computed."""
         return self._query(
             kind,
             f"SELECT * FROM read_parquet($files, union_by_name = true) ORDER BY {_ORDER[kind]}",
         )
 
-    def _query(self, kind: Literal["estimates", "runs"], query: str) -> pd.DataFrame:
+    def _query(self, kind: TableName, query: str) -> pd.DataFrame:
         """Query the parquet files ``$files``; the empty table where there is none."""
         import duckdb
 
@@ -456,6 +464,6 @@ class Results:
 
     def table(self) -> pd.DataFrame:
         """Bias, scatter, coverage and the rest, each with its Monte Carlo error."""
-        from haloassay.score import score
+        from haloassay.scores import score
 
         return self.steadily(lambda: score(self))

@@ -13,11 +13,15 @@ import numpy as np
 from haloassay.errors import EstimationError, InputError
 from haloassay.estimate import Estimate, Estimates
 from haloassay.matrix import Cell, Method, Spec
+from haloassay.quantities import QUANTITIES, Quantity, known_quantities
 from haloassay.seeds import stream
 from haloassay.tables import UNITS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from haloassay.catalogue import Catalogue
+    from haloassay.estimate import Estimator
     from haloassay.mocks import Mock
     from haloassay.mocks.surveys.survey import Observation, Survey
     from haloassay.mocks.truth import Truth
@@ -143,11 +147,12 @@ def _run_method(method: Method, task: Task, mock: Mock, observation: Observation
         estimator = make_estimator(method.spec, f"estimators.{method.label}")
         rng = stream(task.seed, f"estimator:{method.label}", task.realization)
         estimates = checked(estimator.estimate(observation.catalogue, rng))
+        known = _quantities(estimates, estimator)
     except BaseException as error:  # even SystemExit: an estimator must not end the worker
         return _failure("failed", method, error, time.perf_counter() - start, *seen)
     seconds = time.perf_counter() - start
     try:
-        rows = tuple(_row(estimate, mock.truth, observation) for estimate in estimates)
+        rows = tuple(_row(row, known[row.quantity], mock.truth, observation) for row in estimates)
     except Exception as error:
         return _failure("no-mock", method, error, seconds, *seen)
     return Outcome(method, "ok", "", "", seconds, *seen, rows)
@@ -186,21 +191,34 @@ def checked(estimates: Any) -> Estimates:
     return estimates
 
 
-def _row(estimate: Estimate, truth_of: Truth, observation: Observation) -> Spec:
+def _quantities(estimates: Estimates, estimator: Estimator) -> Mapping[str, Quantity]:
+    """Look up the quantities of estimates."""
+    if all(row.quantity in QUANTITIES for row in estimates):
+        return QUANTITIES
+    known = known_quantities(estimator.quantities)
+    for row in estimates:
+        if row.quantity not in known:
+            raise EstimationError(
+                f"{row.quantity!r} is no quantity that haloassay or the estimator knows"
+            )
+    return known
+
+
+def _row(estimate: Estimate, quantity: Quantity, truth_of: Truth, observation: Observation) -> Spec:
     """List the fields of an estimate, the truth there, and its rank among the draws."""
     stars, sun = observation.stars, observation.catalogue.sun
     if estimate.stars is None:
         where = (estimate.r, estimate.r_lo, estimate.r_hi)
-        truth = float(truth_of.value(estimate.quantity, *where, stars=stars, sun=sun))
+        truth = float(truth_of.value(quantity, *where, stars=stars, sun=sun))
     else:
         truth = float(truth_of.local_value(estimate.quantity, stars.select(estimate.stars)))
     fields: Spec = {
         "quantity": estimate.quantity,
         "bin": int(estimate.bin),
-        "unit": estimate.unit,
+        "unit": estimate.unit or quantity.unit,
         "note": estimate.note,
         "truth": truth,
-        "rank": estimate.rank(truth),
+        "rank": estimate.rank(truth, quantity.scale),
         "n_draws": 0 if estimate.draws is None else len(estimate.draws),
     }
     for name in ("r", "r_lo", "r_hi", "value", "lo68", "hi68", "lo95", "hi95"):

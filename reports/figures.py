@@ -1,6 +1,6 @@
 """Figures of a run: bias against radius, coverage against nominal, ranks, clouds of estimates.
 
-Each function takes tables of :mod:`haloassay.score` and returns a matplotlib figure that no global
+Each function takes tables of :mod:`haloassay.scores` and returns a matplotlib figure that no global
 state knows of; :func:`save` writes it as PDF and PNG, byte for byte the same for the same data.
 """
 
@@ -227,7 +227,7 @@ def _bin_colour(k: int, n: int) -> Any:
 def cloud_figure(estimates: pd.DataFrame, quantity: str, cell: str) -> Figure | None:
     """Single estimates of a quantity against radius in one cell: a panel per estimator.
 
-    ``estimates`` is what :func:`haloassay.score.sample` returns.
+    ``estimates`` is what :func:`haloassay.scores.sample` returns.
     """
     rows = estimates[(estimates["quantity"] == quantity) & (estimates["cell"] == cell)]
     rows = rows[np.isfinite(rows["r"])]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
 from typing import Final
 
-from haloassay.estimate import QUANTITIES, Quantity
+from haloassay.quantities import QUANTITIES, Quantity
 
 #: Quantities as plain text; a third party's own quantity is written as it is named.
 PLAIN: Final = {
@@ -32,16 +35,36 @@ _SYMBOLS: Final = {
 _UNITS: Final = {"Msun": r"$\mathrm{M}_\odot$", "km/s": r"km s$^{-1}$"}
 
 
+#: What the results speak of that are being written.
+_VOCABULARY: ContextVar[Mapping[str, Quantity]] = ContextVar("vocabulary", default=QUANTITIES)
+
+
+@contextlib.contextmanager
+def vocabulary(quantities: Mapping[str, Quantity]) -> Iterator[None]:
+    """Let labels written inside know the quantities of some results."""
+    token = _VOCABULARY.set(quantities)
+    try:
+        yield
+    finally:
+        _VOCABULARY.reset(token)
+
+
+def known(name: str) -> Quantity | None:
+    """Look a quantity up."""
+    return _VOCABULARY.get().get(name)
+
+
 def quantity_of(name: str, unit: str = "") -> Quantity:
     """Look a quantity up; one outside the vocabulary has absolute errors in its own unit."""
-    return QUANTITIES.get(name) or Quantity(name, unit, "absolute", name.replace("$", r"\$"))
+    return known(name) or Quantity(name, unit, "absolute", name.replace("$", r"\$"))
 
 
 def plain(name: str) -> str:
     """Name of a quantity as plain text: its symbol, or what a third party calls it."""
-    if name in PLAIN or name not in QUANTITIES:
+    found = known(name)
+    if name in PLAIN or found is None:
         return PLAIN.get(name, name)
-    text = QUANTITIES[name].label
+    text = found.label
     for symbol, letter in _SYMBOLS.items():
         text = text.replace(symbol, letter)
     return re.sub(r"\\[a-z]+|[${}]", "", text).replace(" ⟩", "⟩")

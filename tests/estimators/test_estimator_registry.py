@@ -9,8 +9,9 @@ import pytest
 from haloassay import kinds
 from haloassay.catalogue import Catalogue
 from haloassay.errors import InputError
-from haloassay.estimate import QUANTITIES, Estimator
+from haloassay.estimate import Estimator
 from haloassay.estimators import estimator_class, make_estimator
+from haloassay.quantities import QUANTITIES
 
 BINS = [5, 15, 25, 60]
 SPECS = {

@@ -9,7 +9,6 @@ from scipy.stats import norm
 
 from haloassay.catalogue import Catalogue
 from haloassay.errors import EstimationError, InputError
-from haloassay.estimate import QUANTITIES
 from haloassay.estimators import gaussian_mixture as room
 from haloassay.estimators import make_estimator
 from haloassay.estimators.gaussian_mixture import (
@@ -29,6 +28,7 @@ from haloassay.estimators.likelihoods import (
 )
 from haloassay.estimators.posterior import EmceeRun
 from haloassay.estimators.velocity_ellipsoid import anisotropy
+from haloassay.quantities import QUANTITIES
 
 FEH = (3, 11)
 

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 import synthetic_results as synthetic
 
-from haloassay import score
 from haloassay.errors import InputError
-from haloassay.estimate import QUANTITIES
+from haloassay.pairs import paired
+from haloassay.quantities import QUANTITIES
 from haloassay.reports import labels, tables
+from haloassay.scores import score
 
 NASTY = r"a|b & 50% <i>x</i> [red]#1_{$\beta$}"
 
@@ -34,7 +35,7 @@ def run(tmp_path):
 
 @pytest.fixture
 def scores(run):
-    return score.score(run)
+    return score(run)
 
 
 def test_csv_parquet_and_ecsv_give_the_numbers_back(scores):
@@ -88,7 +89,7 @@ def test_printed_units_are_those_of_the_errors(tmp_path, fmt, sign):
             synthetic.rows(rng, 40, quantity="beta", truth=0.5),
         ]
     )
-    scores = score.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame)))
+    scores = score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame)))
     text = tables.format_table(scores, fmt)
     split = r" \| " if fmt == "markdown" else " & "
     lines = [re.split(split, line.strip("| ")) for line in text.splitlines()]
@@ -129,7 +130,7 @@ def test_pairs_tell_the_method_from_the_moving_truth(tmp_path):
         ]
     )
     cells = pd.DataFrame({"cell": ["base", "far", "same"]})
-    pairs = score.paired(synthetic.write(tmp_path, frame, synthetic.runs_of(frame), cells), "base")
+    pairs = paired(synthetic.write(tmp_path, frame, synthetic.runs_of(frame), cells), "base")
     far, same = (pairs[pairs["cell"] == cell].iloc[0] for cell in ("far", "same"))
     change = moved / 2e11 - 1.0
     assert far["truth_change"] == pytest.approx(change.mean())
@@ -148,7 +149,7 @@ def test_a_wide_terminal_shows_the_errors_of_scatter_and_ratio(tmp_path, width, 
     from rich.console import Console
 
     frame = synthetic.rows(np.random.default_rng(4), 40)
-    scores = score.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame)))
+    scores = score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame)))
     stream = io.StringIO()
     tables.print_table(scores, Console(file=stream, width=width))
     (line,) = (line for line in stream.getvalue().splitlines() if line.startswith("M(<r)"))

@@ -9,7 +9,6 @@ import pytest
 import synthetic_results as synthetic
 
 from haloassay.overlap import overlaps
-from haloassay.reports.page import write_report
 from haloassay.reports.verdict import overlap_sentence
 
 
@@ -88,6 +87,6 @@ def test_the_worst_cell_is_named_and_little_overlap_is_not_mentioned(results, tm
     assert "(and, no more so, in 2 others)" in overlap_sentence(again)
     all_ = overlap_sentence(found.assign(share=1.0))
     assert "errors of measurement alone" in all_
-    text = write_report(results, tmp_path / "report").read_text()
+    text = synthetic.report_of(results).read_text()
     assert "Mind that in cell" in text
     assert "of which a realisation observes 1000; 2.5 per cent of these are the same" in text

@@ -8,37 +8,15 @@ realisations (Morris, White & Crowther 2019, Statistics in Medicine 38, 2074, ta
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal
 
-from haloassay.errors import InputError
-from haloassay.estimate import INTERVALS, QUANTITIES
+from haloassay.estimate import INTERVALS
+from haloassay.query import KEYS, ResultTables, arrange, as_frame, difference, open_tables
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-class ResultTables(Protocol):
-    """What a score reads of a run: lists of Parquet files and the table of cells.
-
-    ``cells`` has a column ``cell`` and one column a matrix factor.
-    """
-
-    @property
-    def estimates_files(self) -> Sequence[Path | str]:
-        """Parquet files of estimate rows."""
-
-    @property
-    def runs_files(self) -> Sequence[Path | str]:
-        """Parquet files of one row a (cell, realisation, estimator)."""
-
-    @property
-    def cells(self) -> pd.DataFrame:
-        """One row a cell."""
 
 
 _Z = NormalDist().inv_cdf(INTERVALS[2] / 100.0)  # 84 per cent, in sigma
@@ -53,19 +31,35 @@ _ROBUST = f"(({_QUANTILES})[3] - ({_QUANTILES})[1]) / 2"
 _RATIO = "avg(half) / nullif(stddev_samp(e), 0)"
 
 
+#: How a score is written: in the unit of errors, as a pure number, or as a fraction of realisations.
+Form = Literal["error", "ratio", "coverage"]
+
+
 @dataclass(frozen=True)
 class Score:
-    """A score: SQL of its value and of its Monte Carlo standard error, and its definition in words.
+    """A score: all that tables, figures and pages need to know of it.
 
-    The SQL aggregates over one group of realisations, whose columns are ``e`` (error), ``half``
-    (half width of the 68 per cent interval on the scale of ``e``), ``pull`` = e / half, ``in68``
-    and ``in95`` (1 where the interval contains the truth, else 0); NULL where a realisation has
-    none.
+    Parameters
+    ----------
+    name
+        Its column; that of its Monte Carlo standard error is ``name_mcse``.
+    value, mcse
+        SQL of both. It aggregates over one group of realisations, whose columns are ``e`` (error), ``half``
+        (half width of the 68 per cent interval on the scale of ``e``), ``pull`` = e / half, ``in68``
+        and ``in95`` (1 where the interval contains the truth, else 0); NULL where a realisation has none.
+    form
+        How it is written.
+    title
+        What it is called in a table for readers; empty where only machines read it.
+    definition
+        What it is, in words.
     """
 
     name: str
     value: str
     mcse: str
+    form: Form
+    title: str
     definition: str
 
 
@@ -75,12 +69,16 @@ SCORES: Final = (
         "bias",
         "avg(e)",
         "stddev_samp(e) / sqrt(count(e))",
+        "error",
+        "bias",
         "Mean of the errors e. Monte Carlo error: scatter / sqrt(n).",
     ),
     Score(
         "median_bias",
         f"({_QUANTILES})[2]",
         f"CASE WHEN count(e) > 1 THEN {MEDIAN_MCSE} * {_ROBUST} / sqrt(count(e)) END",
+        "error",
+        "median bias",
         "Median of the errors. Monte Carlo error: that of Gaussian errors, sqrt(pi / 2n) times the "
         "robust sigma.",
     ),
@@ -88,6 +86,8 @@ SCORES: Final = (
         "scatter",
         "stddev_samp(e)",
         "stddev_samp(e) / sqrt(2 * (count(e) - 1))",
+        "error",
+        "scatter",
         "Standard deviation of the errors, n - 1 in the denominator. "
         "Monte Carlo error: scatter / sqrt(2(n - 1)).",
     ),
@@ -95,6 +95,8 @@ SCORES: Final = (
         "robust_scatter",
         f"CASE WHEN count(e) > 1 THEN {_ROBUST} END",
         f"CASE WHEN count(e) > 1 THEN {ROBUST_MCSE} * {_ROBUST} / sqrt(count(e)) END",
+        "error",
+        "",
         "Half the distance between the 16 and 84 per cent quantiles of the errors: outliers do not "
         "move it. "
         "Monte Carlo error: that of Gaussian errors.",
@@ -103,6 +105,8 @@ SCORES: Final = (
         "rmse",
         "sqrt(avg(e * e))",
         "stddev_samp(e * e) / sqrt(count(e)) / (2 * sqrt(nullif(avg(e * e), 0)))",
+        "error",
+        "rmse",
         "Root of the mean squared error. Monte Carlo error: by the delta method from that of the "
         "MSE, sqrt(sum (e^2 - MSE)^2 / n(n - 1)) / (2 RMSE).",
     ),
@@ -111,6 +115,8 @@ SCORES: Final = (
         _RATIO,
         f"{_RATIO} * sqrt(var_samp(half) / count(half) / nullif(avg(half) * avg(half), 0)"
         " + 1.0 / (2 * (count(e) - 1)))",
+        "ratio",
+        "error ratio",
         "Mean half width of the stated 68 per cent interval over the scatter: below 1 the stated "
         "errors are too small. Monte Carlo error: by the delta method, mean half width and scatter "
         "taken as independent.",
@@ -119,6 +125,8 @@ SCORES: Final = (
         "coverage68",
         "avg(in68)",
         "CASE WHEN count(in68) > 1 THEN sqrt(avg(in68) * (1 - avg(in68)) / count(in68)) END",
+        "coverage",
+        "cover 68",
         "Fraction C of the stated 68 per cent intervals that contain the truth. "
         "Monte Carlo error: sqrt(C (1 - C) / n).",
     ),
@@ -126,12 +134,16 @@ SCORES: Final = (
         "coverage95",
         "avg(in95)",
         "CASE WHEN count(in95) > 1 THEN sqrt(avg(in95) * (1 - avg(in95)) / count(in95)) END",
+        "coverage",
+        "cover 95",
         "Fraction of the stated 95 per cent intervals that contain the truth.",
     ),
     Score(
         "pull_mean",
         "avg(pull)",
         "stddev_samp(pull) / sqrt(count(pull))",
+        "ratio",
+        "pull mean",
         "Mean of (estimate - truth) / half width of the 68 per cent interval; 0 where the method "
         "is unbiased.",
     ),
@@ -139,59 +151,28 @@ SCORES: Final = (
         "pull_sd",
         "stddev_samp(pull)",
         "stddev_samp(pull) / sqrt(2 * (count(pull) - 1))",
+        "ratio",
+        "pull sd",
         "Standard deviation of those pulls; 1 where the stated errors are right.",
     ),
 )
 
-#: Columns after the labels and factors, in their order; ``EXTRA`` follows them.
+#: Columns after the cell and its factors.
 COLUMNS: Final = (
-    *("estimator", "quantity", "r", "unit", "n", "n_failed", "bias", "bias_mcse", "median_bias"),
-    *(
-        "scatter",
-        "scatter_mcse",
-        "rmse",
-        "rmse_mcse",
-        "error_ratio",
-        "coverage68",
-        "coverage68_mcse",
-    ),
-    *("coverage95", "coverage95_mcse", "pull_mean", "pull_sd"),
+    *("estimator", "quantity", "r", "unit", "n", "n_failed"),
+    *(column for score in SCORES for column in (score.name, f"{score.name}_mcse")),
+    *("bin", "r_lo", "r_hi", "n_attempted"),
 )
-EXTRA: Final = (
-    *(
-        "bin",
-        "r_lo",
-        "r_hi",
-        "n_attempted",
-        "median_bias_mcse",
-        "robust_scatter",
-        "robust_scatter_mcse",
-    ),
-    *("error_ratio_mcse", "pull_mean_mcse", "pull_sd_mcse"),
-)
-KEYS: Final = ("cell", "estimator", "quantity", "bin")
-_COUNTS: Final = ("n", "n_failed", "n_attempted", "n_draws", "bin")
-_LABELS: Final = ("estimator", "quantity", "unit", "inside", "shape")
 
 #: Rows that one query aggregates: medians keep their values in memory, about 60 bytes a row.
 BATCH_ROWS: Final = 10_000_000
-
-_SCHEMAS: Final = {
-    "estimates": "cell VARCHAR, estimator VARCHAR, realization BIGINT, quantity VARCHAR, "
-    " bin BIGINT,"
-    " r DOUBLE, r_lo DOUBLE, r_hi DOUBLE, unit VARCHAR, value DOUBLE, lo68 DOUBLE, hi68 DOUBLE,"
-    " lo95 DOUBLE, hi95 DOUBLE,"
-    " truth DOUBLE, rank BIGINT, n_draws BIGINT, note VARCHAR",
-    "runs": "cell VARCHAR, estimator VARCHAR, realization BIGINT, status VARCHAR,"
-    " error_type VARCHAR, message VARCHAR, seconds DOUBLE, n_stars BIGINT, overlap DOUBLE",
-}
 
 
 def score(results: ResultTables) -> pd.DataFrame:
     """Scores of a run: one row a (cell, estimator, quantity, bin).
 
     Errors are fractional for positive scales, absolute otherwise, angles wrapped to +-180 degrees
-    (see :data:`haloassay.estimate.QUANTITIES`; a quantity not listed there is absolute). A
+    (see :mod:`haloassay.quantities`). A
     realisation counts in ``n`` if its value and truth are finite; ``n_failed`` are the attempted
     runs that gave no value: failed, timed out, lost, or undetermined with a note; what had no mock was not attempted.
     A score that
@@ -202,7 +183,7 @@ def score(results: ResultTables) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns ``cell``, one a matrix factor, :data:`COLUMNS` and :data:`EXTRA`; ``r`` [kpc] is the
+        Columns ``cell``, one a matrix factor, :data:`COLUMNS`; ``r`` [kpc] is the
         median over realisations, ``r_lo`` and ``r_hi`` the outermost bin edges. Rows in the order
         of cells, estimators, quantities and bins.
     """
@@ -213,59 +194,7 @@ def score(results: ResultTables) -> pd.DataFrame:
             "FROM runs GROUP BY ALL"
         ).df()
         scores = _scores(tables)
-    return arrange(_complete(scores, attempts), results.cells, (*COLUMNS, *EXTRA))
-
-
-def paired(results: ResultTables, base_cell: str) -> pd.DataFrame:
-    """Differences of the estimates between each cell and ``base_cell``, realisation by realisation.
-
-    Cells share their random numbers, so noise common to both cancels: the Monte Carlo error is that
-    of the paired differences. The change is value / base value - 1 for fractional quantities, value
-    - base value otherwise.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``cell``, one a factor, ``estimator, quantity, r, unit, n, change, change_mcse,
-        truth_change`` (mean change of the truth itself), ``bin, truth_change_mcse``, and
-        ``error_change`` with its ``_mcse`` (mean of the change of the estimate minus that of the
-        truth); one row where at least one pair has both values.
-
-    Raises
-    ------
-    InputError
-        If the run has no cell of that name.
-    """
-    known = list(results.cells["cell"])
-    if base_cell not in known:
-        raise InputError(
-            f"base cell {base_cell!r} is not in this run (has: {', '.join(map(str, known))})"
-        )
-    query = f"""
-        SELECT a.cell, a.estimator, a.quantity, a.bin, median(a.r) FILTER (isfinite(a.r)) AS r,
-            min(a.unit) AS unit, count(change) AS n, avg(change) AS change,
-            stddev_samp(change) / sqrt(count(change)) AS change_mcse,
-            avg(truth_change) AS truth_change,
-            stddev_samp(truth_change) / sqrt(count(truth_change)) AS truth_change_mcse,
-            avg(change - truth_change) AS error_change,
-            stddev_samp(change - truth_change) / sqrt(count(change - truth_change))
-                AS error_change_mcse
-        FROM (
-            SELECT a.*, sound({_difference("a.value", "b.value")}) AS change,
-                sound({_difference("a.truth", "b.truth")}) AS truth_change
-            FROM estimates AS a JOIN estimates AS b USING (estimator, quantity, bin, realization)
-            WHERE b.cell = $base AND a.cell <> $base
-        ) AS a
-        WHERE change IS NOT NULL
-        GROUP BY ALL
-    """
-    columns = (
-        *("estimator", "quantity", "r", "unit", "n", "change", "change_mcse", "truth_change"),
-        *("bin", "truth_change_mcse", "error_change", "error_change_mcse"),
-    )
-    with open_tables(results) as tables:
-        pairs = tables.execute(query, {"base": base_cell}).df()
-    return arrange(pairs, results.cells, columns)
+    return arrange(_complete(scores, attempts), results.cells, COLUMNS)
 
 
 def outcomes(results: ResultTables) -> pd.DataFrame:
@@ -278,7 +207,7 @@ def outcomes(results: ResultTables) -> pd.DataFrame:
         FROM runs GROUP BY ALL) ORDER BY status = 'ok' DESC, n DESC, estimator, status, error_type
     """
     with open_tables(results) as tables:
-        return _frame(tables.sql(query))
+        return as_frame(tables.sql(query))
 
 
 def undetermined(results: ResultTables) -> pd.DataFrame:
@@ -289,7 +218,7 @@ def undetermined(results: ResultTables) -> pd.DataFrame:
         GROUP BY ALL ORDER BY n DESC, estimator, quantity, note
     """
     with open_tables(results) as tables:
-        return _frame(tables.sql(query))
+        return as_frame(tables.sql(query))
 
 
 def coverage_curve(results: ResultTables, steps: int = 40) -> pd.DataFrame:
@@ -316,7 +245,7 @@ def coverage_curve(results: ResultTables, steps: int = 40) -> pd.DataFrame:
         GROUP BY {keys} ORDER BY {keys}
     """
     with open_tables(results) as tables:
-        wide = _frame(tables.sql(query))
+        wide = as_frame(tables.sql(query))
     names = [f"level{k}" for k in range(steps + 1)]
     long = wide[[*KEYS, "n"]].loc[wide.index.repeat(steps + 1)]
     levels = np.tile(np.arange(steps + 1) / steps, len(wide))
@@ -337,61 +266,11 @@ def sample(results: ResultTables, realizations: int = 200) -> pd.DataFrame:
     return frame
 
 
-@contextmanager
-def open_tables(results: ResultTables) -> Iterator[Any]:
-    """DuckDB connection with the views ``estimates`` and ``runs``."""
-    import tempfile
-
-    import duckdb
-
-    files = {"estimates": results.estimates_files, "runs": results.runs_files}
-    with tempfile.TemporaryDirectory(prefix="haloassay-") as spill, duckdb.connect() as tables:
-        tables.execute("SET memory_limit = '3GB'")
-        tables.execute(f"SET temp_directory = '{spill.replace(chr(39), chr(39) * 2)}'")
-        tables.execute("SET enable_progress_bar = false")
-        # NaN and whatever would overflow a fourth power are no numbers to average; isfinite stands
-        # first, because Parquet statistics leave out NaN and DuckDB drops comparisons by them
-        tables.execute(
-            "CREATE MACRO sound(x) AS CASE WHEN isfinite(x) AND abs(x) < 1e75 THEN x END"
-        )
-        for name, schema in _SCHEMAS.items():
-            if files[name]:
-                parts = sorted(str(path) for path in files[name])
-                tables.read_parquet(parts, union_by_name=True).create_view(name)
-            else:
-                tables.execute(f"CREATE TABLE {name} ({schema})")
-        yield tables
-
-
-def _frame(relation: Any) -> pd.DataFrame:
-    frame: pd.DataFrame = relation.df()
-    return frame
-
-
-def _names(scale: str) -> str:
-    """Write the quantities of a scale as an SQL list."""
-    return (
-        "("
-        + ", ".join(["''", *(f"'{q.name}'" for q in QUANTITIES.values() if q.scale == scale)])
-        + ")"
-    )
-
-
-def _difference(value: str, reference: str) -> str:
-    """Write the SQL of the difference of two values on the scale of ``quantity``."""
-    return f"""CASE
-        WHEN quantity IN {_names("fractional")}
-            THEN ({value} - {reference}) / nullif({reference}, 0)
-        WHEN quantity IN {_names("angle")}
-            THEN {value} - {reference} - 360 * floor(({value} - {reference} + 180) / 360)
-        ELSE {value} - {reference} END"""
-
-
 def _errors(rows: str) -> str:
     """Write the query of the columns that :class:`Score` aggregates."""
-    scale = f"CASE WHEN quantity IN {_names('fractional')} THEN abs(truth) ELSE 1 END"
+    scale = "CASE scale_of(quantity) WHEN 'fractional' THEN abs(truth) ELSE 1 END"
     # an angle's truth is taken on the turn of the circle next to the estimate and its interval
-    near = f"CASE WHEN quantity IN {_names('angle')} THEN value - e ELSE truth END"
+    near = "CASE scale_of(quantity) WHEN 'angle' THEN value - e ELSE truth END"
     inside = (
         "CASE WHEN e IS NOT NULL AND isfinite({lo}) AND isfinite({hi})"
         " THEN ({near} BETWEEN {lo} AND {hi})::INT END"
@@ -402,7 +281,7 @@ def _errors(rows: str) -> str:
             {inside.format(near=near, lo="lo95", hi="hi95")} AS in95
         FROM (
             SELECT *, CASE WHEN e IS NOT NULL THEN sound((hi68 - lo68) / 2 / ({scale})) END AS half
-            FROM (SELECT *, sound({_difference("value", "truth")}) AS e FROM {rows})
+            FROM (SELECT *, sound({difference("value", "truth")}) AS e FROM {rows})
         )"""
 
 
@@ -423,14 +302,14 @@ def _scores(tables: Any) -> pd.DataFrame:
             FROM ({_errors("(SELECT * FROM estimates SEMI JOIN batch USING (cell, estimator))")})
             GROUP BY cell, estimator, quantity, bin
         """
-        parts.append(_frame(tables.sql(query)))
+        parts.append(as_frame(tables.sql(query)))
         tables.unregister("batch")
     return pd.concat(parts, ignore_index=True)
 
 
 def _batches(tables: Any) -> list[pd.DataFrame]:
     """Tables of (cell, estimator) that together hold all rows, about :data:`BATCH_ROWS` each."""
-    sizes = _frame(
+    sizes = as_frame(
         tables.sql(
             "SELECT cell, estimator, count(*) AS n FROM estimates "
             "GROUP BY ALL ORDER BY cell, estimator"
@@ -464,20 +343,3 @@ def _complete(scores: pd.DataFrame, attempts: pd.DataFrame) -> pd.DataFrame:
     scores["n_attempted"] = attempted
     scores["unit"] = scores["unit"].fillna("")
     return scores
-
-
-def arrange(frame: pd.DataFrame, cells: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Factors beside the cell, rows in the order of matrix and vocabulary, whole counts."""
-    cell_order = {cell: i for i, cell in enumerate(cells["cell"])}
-    quantity_order = {name: i for i, name in enumerate(QUANTITIES)}
-    frame = frame.assign(
-        _cell=frame["cell"].map(cell_order).fillna(len(cell_order)),
-        _quantity=frame["quantity"].map(quantity_order).fillna(len(quantity_order)),
-    )
-    frame = frame.sort_values(["_cell", "cell", "estimator", "_quantity", "quantity", "bin"])
-    factors = [name for name in cells.columns if name != "cell"]
-    frame = frame[["cell", *columns]].merge(cells.astype({"cell": str}), on="cell", how="left")
-    counts = [name for name in _COUNTS if name in columns]
-    numbers = [name for name in columns if name not in (*counts, *_LABELS)]
-    kinds = dict.fromkeys(counts, "int64") | dict.fromkeys(numbers, "float64")
-    return frame[["cell", *factors, *columns]].astype(kinds).reset_index(drop=True)
