@@ -12,6 +12,7 @@ import click
 
 from haloassay import __version__
 from haloassay.errors import HaloassayError, InputError, warn_in_one_line
+from haloassay.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,10 +24,6 @@ EXIT_INPUT, EXIT_NOTHING, EXIT_BUG, EXIT_INTERRUPTED = 2, 3, 70, 130
 EXIT_TERMINATED = 143
 
 TABLE_FORMATS = ("terminal", "csv", "ecsv", "latex", "markdown", "parquet")
-KINDS = (
-    *("mocks", "densities", "betas", "potentials", "debris", "surveys"),
-    *("cleans", "estimators", "scenarios"),
-)
 
 
 class _NumberOrAll(click.ParamType):  # type: ignore[type-arg] # of some versions
@@ -288,7 +285,7 @@ def measure(
 
 
 @haloassay.command(name="list")
-@click.argument("what", type=click.Choice(KINDS))
+@click.argument("what", type=click.Choice(tuple(VOCABULARY)))
 def list_(what: str) -> None:
     """List what there is to choose from, with settings."""
     from haloassay.vocabulary import entries

@@ -6,11 +6,10 @@ One record is all that a quantity needs. Another distribution adds its own by en
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple, get_args
-
-import numpy as np
 
 from haloassay.errors import InputError
 
@@ -33,9 +32,9 @@ class Place(NamedTuple):
         The observer (:class:`haloassay.frames.Sun`).
     """
 
-    r: float = np.nan
-    r_lo: float = np.nan
-    r_hi: float = np.nan
+    r: float = math.nan
+    r_lo: float = math.nan
+    r_hi: float = math.nan
     stars: Any = None
     sun: Any = None
 

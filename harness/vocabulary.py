@@ -14,6 +14,7 @@ from typing import Any, Final
 from haloassay import kinds, scenarios
 from haloassay.errors import InputError
 from haloassay.kinds import load
+from haloassay.quantities import known_quantities
 from haloassay.settings import unknown
 
 
@@ -175,6 +176,26 @@ def estimator_entry(name: str) -> Entry:
     return dataclasses.replace(entry, text="\n\n".join([entry.text, "\n".join(facts)]))
 
 
+def _quantities() -> tuple[Entry, ...]:
+    ways = {
+        "scalar": "a number of the halo",
+        "profile": "at the radius of the estimate",
+        "bin": "of the observed stars of the bin, or at the radius",
+        "sky": "a field over the sky",
+    }
+    found = []
+    for quantity in known_quantities().values():
+        way = quantity.truth
+        truth = ways.get(way, "its own") if isinstance(way, str) else "its own" if way else "none"
+        settings = (
+            f"unit: {quantity.unit or 'none'}",
+            f"errors: {quantity.scale}",
+            f"truth: {truth}",
+        )
+        found.append(Entry(quantity.name, quantity.label, settings, "\n".join(settings)))
+    return tuple(found)
+
+
 def _scenarios() -> tuple[Entry, ...]:
     from haloassay.scenario import load_scenario
 
@@ -194,7 +215,9 @@ VOCABULARY: Final[Mapping[str, Callable[[], tuple[Entry, ...]]]] = {
     "mocks": _mocks,
     **{family: _classes(family) for family in ("densities", "betas", "potentials", "debris")},
     "surveys": _surveys,
+    "luminosities": _classes("luminosities"),
     "estimators": _estimators,
     "cleans": _classes("cleans"),
+    "quantities": _quantities,
     "scenarios": _scenarios,
 }
