@@ -108,7 +108,7 @@ class GaussianModel(Estimator):
     """Settings of one and of two components, which their docstrings describe, bin by bin."""
 
     reference: ClassVar[str] = "2025arXiv250402924M"
-    needs: ClassVar[tuple[str, ...]] = ("feh",)
+    needs: ClassVar[tuple[str, ...]] = ("velocity", "feh")
 
     #: Number of parameters.
     n_parameters: ClassVar[int]

@@ -178,6 +178,10 @@ class SkyMap(Estimator):
         require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
         require(0.0 <= self.drop <= 0.5, f"drop is between 0 and 0.5 (got {self.drop:g})")
 
+    def required(self) -> tuple[str, ...]:
+        """Velocities; abundances where only one population is mapped."""
+        return ("velocity",) if self.population == "all" else ("velocity", "feh", "alpha_fe")
+
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows of every cell and of the summaries; a row says why it has no value.
 

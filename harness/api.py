@@ -181,8 +181,8 @@ def measure(
         raise InputError(f"seed: is 0 or more (got {seed})")
     if isinstance(catalogue, str | Path):
         catalogue = read_catalogue(catalogue)
-    for name in method.needs:
-        catalogue[name]  # raises where it is missing
+    for name in catalogue.lacks(method.required()):
+        catalogue[name]  # raises: it is missing
     rng = stream(seed, f"estimator:{kind}", 0)
     try:
         return checked(method.estimate(catalogue, rng))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -91,6 +91,12 @@ class Catalogue:
 
     def __contains__(self, name: str) -> bool:
         return name in self.columns
+
+    def lacks(self, needs: Iterable[str]) -> tuple[str, ...]:
+        """Columns that are missing of those that an estimator ``needs`` (``velocity`` stands for three)."""
+        motion = (HELIOCENTRIC if self.heliocentric else GALACTOCENTRIC)[3:]
+        wanted = [n for need in needs for n in (motion if need == "velocity" else (need,))]
+        return tuple(name for name in wanted if name not in self)
 
     def select(self, which: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Catalogue:
         """Catalogue of some of the rows."""

@@ -146,8 +146,8 @@ class Estimator(ABC):
     version: ClassVar[int] = 1
     #: ADS bibcode of the paper that defines the method.
     reference: ClassVar[str]
-    #: Catalogue columns that the method reads beyond positions and velocities.
-    needs: ClassVar[tuple[str, ...]] = ()
+    #: What the method reads beside positions: ``velocity``, all three components, and names of further columns.
+    needs: ClassVar[tuple[str, ...]] = ("velocity",)
     #: What the method takes for granted of the halo.
     assumes: ClassVar[tuple[str, ...]] = ()
     #: Quantities that it returns.
@@ -156,6 +156,10 @@ class Estimator(ABC):
     quantities: ClassVar[tuple[Quantity, ...]] = ()
     #: Settings of the paper's own run, as ``as_published = true`` sets them; empty where it prints none.
     published: ClassVar[Mapping[str, Any]] = {}
+
+    def required(self) -> tuple[str, ...]:
+        """Tell what the method reads with these settings: :attr:`needs`, unless settings decide it."""
+        return self.needs
 
     @abstractmethod
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:

@@ -169,7 +169,7 @@ def estimator_entry(name: str) -> Entry:
     facts = (
         f"Reference: {cls.reference}",
         f"Assumes: {', '.join(cls.assumes) or 'nothing'}",
-        f"Needs: {', '.join(('positions', 'velocities', *cls.needs))}",
+        f"Needs: {', '.join(('position', *cls.needs))}",
         f"Yields: {', '.join(cls.yields)}",
         *((f"As published: {_toml(cls.published)}",) if cls.published else ()),
     )

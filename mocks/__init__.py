@@ -32,6 +32,10 @@ class Mock(Protocol):
     def number(self) -> int | None:
         """Stars that there are for one realisation, about; None where there are always further ones."""
 
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """By ``feh`` and ``alpha_fe``, whether its stars have it; None: some have."""
+
     def check(self) -> None:
         """Raise InputError where no such mock exists, as far as that can be known in seconds."""
 

@@ -225,6 +225,11 @@ class EvolvedHalo:
             {self.origins[k].name: test for k, test in self.population.stationarity.items()},
         )
 
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` the stars have."""
+        return self.base.abundances
+
     def check(self) -> None:
         """Solve the spherical equilibrium and rewind the LMC: what can be refused before stars are followed."""
         agama_counterpart(self.base.potential, self.settings)

@@ -18,7 +18,7 @@ from haloassay.mocks.equilibria.mixture import Mixture
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.moments import Moments, mixed_moments, solved_moments
 from haloassay.mocks.populations import Population
-from haloassay.mocks.stars import Origin, Stars, orient
+from haloassay.mocks.stars import Origin, Stars, orient, shared
 from haloassay.mocks.truth import Truth
 from haloassay.settings import require
 
@@ -169,6 +169,11 @@ class Halo:
             rotation=population.composition.rotation,
             feh=population.composition.feh,
         )
+
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` the stars have."""
+        return shared([population.composition.abundances for population in self.populations])
 
     def check(self) -> None:
         """Solve."""

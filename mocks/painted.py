@@ -141,6 +141,11 @@ class PaintedMock:
             else None,
         )
 
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` the stars have."""
+        return self.mock.abundances
+
     def check(self) -> None:
         """Check the mock that is painted."""
         self.mock.check()

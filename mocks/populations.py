@@ -141,6 +141,11 @@ class Composition:
         require_label(self.name, self.fraction)
         require(-1.0 <= self.rotation <= 1.0, f"rotation must be in [-1, 1] (got {self.rotation})")
 
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` its stars have."""
+        return {"feh": True, "alpha_fe": self.alpha_fe is not None}
+
 
 def require_label(name: str, fraction: object) -> None:
     """Raise :class:`InputError` for an empty name, or a number that is no share of stars."""

@@ -79,6 +79,11 @@ class ContaminatedMock:
             truth, tracers=mixed_moments(parts), velocity_field=Undetermined(), local=local
         )
 
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Those of the mock: debris has none that the others lack."""
+        return self.mock.abundances
+
     def check(self) -> None:
         """Check the mock, and each debris."""
         self.mock.check()

@@ -160,6 +160,14 @@ class Snapshot:
         moments = measured_moments(self.stars, edges)
         return Truth(mass, _from_all_sides(moments) if self.seen_from == "random" else moments)
 
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` the stars have."""
+        return {
+            name: _all_or_none(np.isfinite(getattr(self.stars, name)))
+            for name in ("feh", "alpha_fe")
+        }
+
     def check(self) -> None:
         """Read the file; raises InputError where it cannot serve."""
         _ = self.truth
@@ -303,6 +311,10 @@ def _require_truth(snapshot: Snapshot, content: Content) -> None:
         raise InputError(
             f"all {len(dark)} dark particles have a mass of zero, so M(<r) is not that of a halo: state potential"
         )
+
+
+def _all_or_none(known: NDArray[np.bool_]) -> bool | None:
+    return bool(known.all()) if known.all() or not known.any() else None
 
 
 def _shell_edges(r: FloatArray, r_range: tuple[float, float]) -> FloatArray:

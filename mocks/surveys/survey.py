@@ -19,7 +19,7 @@ from haloassay.catalogue import Catalogue
 from haloassay.errors import InputError, UsedUpError
 from haloassay.frames import Sun, galactocentric_to_heliocentric
 from haloassay.mocks.stars import Stars
-from haloassay.mocks.surveys.columns import Columns
+from haloassay.mocks.surveys.columns import ABUNDANCES, Columns
 from haloassay.mocks.surveys.completeness import Completeness
 from haloassay.mocks.surveys.footprints import Footprint
 from haloassay.mocks.surveys.luminosity import Luminosity, PowerLawLuminosity, make_luminosity
@@ -312,6 +312,38 @@ class Survey:
             overlap = min(1.0, drawn / mock.number) * _seen_again(self, observed, survey_rng)
         return Observation(catalogue, observed, drawn, overlap)
 
+    def require_abundances(self, known: Mapping[str, bool | None]) -> None:
+        """Raise :class:`InputError` where a setting needs [Fe/H] of a mock, or only some stars have an abundance.
+
+        Parameters
+        ----------
+        known
+            By ``feh`` and ``alpha_fe``, whether the mock's stars have it; None: some have.
+        """
+        for name, title in ABUNDANCES.items():
+            require(
+                known[name] is not None,
+                f"survey: some stars have {title} and others have none: give it to every population of the mock, or to"
+                " none",
+            )
+        if not known["feh"]:
+            self._require_no_feh()
+
+    def _require_no_feh(self) -> None:
+        for name, without in (("feh_max", np.inf), ("distance_feh_correlation", 0.0)):
+            require(
+                getattr(self, name) == without,
+                f"survey: {name} needs [Fe/H], and stars of the mock have none: give them feh, or set {name} ="
+                f" {without:g}",
+            )
+
+    def hands_over(self, known: Mapping[str, bool | None]) -> frozenset[str]:
+        """Tell what an estimator can need of its catalogues, given which abundances the mock has."""
+        names = {"distance", "pmra", "pmdec", *(name for name in ABUNDANCES if known[name])}
+        names |= {"vlos"} if self.vlos_known else set()
+        columns = {"ra", "dec", "pm_corr", *names, *(f"{name}_err" for name in names)}
+        return frozenset(columns | ({"velocity"} if self.vlos_known else set()))
+
     def require_stars(self, number: int | None) -> None:
         """Raise :class:`InputError` where a mock's ``number`` of stars is too low, or has no end and all are wanted."""
         if self.n_stars == "all":
@@ -370,14 +402,8 @@ def _seen_again(survey: Survey, stars: Stars, survey_rng: np.random.Generator) -
 def _deviates(survey: Survey, stars: Stars, deviates: Deviates, shared: FloatArray) -> Deviates:
     """Deviates with distance errors that stars of one [Fe/H] share, where the survey has such."""
     correlation = survey.distance_feh_correlation
-    if survey.feh_max < np.inf or correlation > 0.0:
-        name, without = "distance_feh_correlation", "0"
-        if correlation == 0.0:
-            name, without = "feh_max", "inf"
-        require(
-            not np.isnan(stars.feh).any(),
-            f"survey: {name} needs [Fe/H], and stars of the mock have none: give them feh, or set {name} = {without}",
-        )
+    if np.isnan(stars.feh).any():
+        survey._require_no_feh()
     if correlation == 0.0:
         return deviates
     mixed = correlated_by_feh(deviates.distance, stars.feh, shared, correlation)

@@ -39,6 +39,19 @@ class Good(Estimator):
 
 
 @dataclass(frozen=True)
+class Sky(Estimator):
+    """Mean radius: needs no velocities."""
+
+    name = "sky"
+    reference = ""
+    needs = ()
+
+    def estimate(self, catalogue, rng):
+        r = float(catalogue.r.mean())
+        return Estimates([Estimate("r200", r, r, r, r, r)])
+
+
+@dataclass(frozen=True)
 class Burn(Good):
     """Burns ``seconds`` of processor time."""
 
