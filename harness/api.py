@@ -172,7 +172,7 @@ def measure(
     from haloassay.estimators import make_estimator
     from haloassay.seeds import stream
     from haloassay.tables import read_catalogue
-    from haloassay.task import checked
+    from haloassay.task import accepted
 
     spec = {"kind": estimator} if isinstance(estimator, str) else {**estimator}
     kind = str(spec.get("kind", "estimator"))
@@ -185,7 +185,7 @@ def measure(
         catalogue[name]  # raises: it is missing
     rng = stream(seed, f"estimator:{kind}", 0)
     try:
-        return checked(method.estimate(catalogue, rng))
+        return accepted(method.estimate(catalogue, rng))
     except (HaloassayError, MemoryError):
         raise
     except Exception as error:  # a third party's estimator may fail in its own way

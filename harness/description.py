@@ -20,7 +20,7 @@ _EXPLAINED: Final = 20
 _DIGESTS: Final = {"digest": "file", "fingerprint": "name"}
 
 
-def describe(plan: Plan) -> Spec:
+def description_of(plan: Plan) -> Spec:
     """Content of ``run.json``: the scenario, its cells and estimators, and what computed them."""
     import platform
     from importlib.metadata import version

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from haloassay.description import describe
+from haloassay.description import description_of
 from haloassay.errors import InputError
 from haloassay.execute import available_workers, deferred_interrupt, execute
 from haloassay.matrix import Plan, make_plan
@@ -73,7 +73,7 @@ def run(
         report.say(line)
     if dry_run:
         report.say(_announce(plan))
-        return Results(folder, describe(plan))
+        return Results(folder, description_of(plan))
     with deferred_interrupt() as stop, Store.open(folder, plan, mode, report.say) as store:
         todo = sum(1 for _ in _tasks(plan, store))
         report.begin(len(plan), len(plan) - todo)

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from haloassay.description import (
     DESCRIPTION,
-    describe,
+    description_of,
     differences,
     is_lost,
     read_description,
@@ -183,7 +183,7 @@ class Store:
 
     def _describe(self, plan: Plan, old: Spec | None, adopted: bool) -> None:
         """Write run.json: what it knew of the folder stays, and the count never falls."""
-        self._description = new = describe(plan)
+        self._description = new = description_of(plan)
         self._versions = new["versions"]
         known = [self._realizations, new["scenario"]["realizations"]]
         if adopted:
@@ -311,7 +311,7 @@ def check_folder(out: Path, plan: Plan, mode: Mode) -> None:
     if mode == "refuse":
         raise InputError(f"{out}: holds results already; nothing was touched")
     if mode == "resume" and description is not None:
-        require_same(out, description, describe(plan))
+        require_same(out, description, description_of(plan))
     elif mode == "resume":
         require_own(out, parts, plan)
 

@@ -146,7 +146,7 @@ def _run_method(method: Method, task: Task, mock: Mock, observation: Observation
     try:
         estimator = make_estimator(method.spec, f"estimators.{method.label}")
         rng = stream(task.seed, f"estimator:{method.label}", task.realization)
-        estimates = checked(estimator.estimate(observation.catalogue, rng))
+        estimates = accepted(estimator.estimate(observation.catalogue, rng))
         known = _quantities(estimates, estimator)
     except BaseException as error:  # even SystemExit: an estimator must not end the worker
         return _failure("failed", method, error, time.perf_counter() - start, *seen)
@@ -173,7 +173,7 @@ def _failure(
     return Outcome(method, status, type(error).__name__, message, seconds, n_stars, overlap)
 
 
-def checked(estimates: Any) -> Estimates:
+def accepted(estimates: Any) -> Estimates:
     """Estimates as the contract wants them, whatever an estimator returned."""
     if not isinstance(estimates, Estimates):
         raise EstimationError(
