@@ -155,10 +155,10 @@ def measure(
     catalogue
         A catalogue, or what :func:`haloassay.tables.read_catalogue` reads.
     estimator
-        Kind, or a table with the key ``kind`` and settings, as in a scenario.
+        Kind, or a table as in a scenario: ``kind``, settings and, where it has one, ``label``.
     seed
-        Of the estimator's random stream; that of a scenario gives the estimates of its run in
-        realisation 0.
+        Of the estimator's random stream; that of a scenario, and the label that it gives, make the estimates of its
+        run in realisation 0.
     settings
         Settings of the estimator as plain values.
 
@@ -176,6 +176,7 @@ def measure(
 
     spec = {"kind": estimator} if isinstance(estimator, str) else {**estimator}
     kind = str(spec.get("kind", "estimator"))
+    label = str(spec.pop("label", "") or kind)
     method = make_estimator({**spec, **settings}, kind)
     if seed < 0:
         raise InputError(f"seed: is 0 or more (got {seed})")
@@ -183,7 +184,7 @@ def measure(
         catalogue = read_catalogue(catalogue)
     for name in catalogue.lacks(method.required()):
         catalogue[name]  # raises: it is missing
-    rng = stream(seed, f"estimator:{kind}", 0)
+    rng = stream(seed, f"estimator:{label}", 0)
     try:
         return accepted(method.estimate(catalogue, rng))
     except (HaloassayError, MemoryError):

@@ -238,6 +238,9 @@ def mock(
 @click.option("--format", "fmt", type=click.Choice(["terminal", "csv", "json"]), default="terminal")
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the estimator.")
+@click.option(
+    "--label", default="", help="Label of a scenario, whose stream the estimator is to have."
+)
 def measure(
     catalogue: str,
     estimator: str,
@@ -250,6 +253,7 @@ def measure(
     fmt: str,
     out: Path | None,
     seed: int,
+    label: str,
 ) -> None:
     """Run one estimator on CATALOGUE: a file, or galpy:mw-globular-clusters, galpy:mw-satellites."""
     from haloassay import api
@@ -269,7 +273,7 @@ def measure(
     read = make_clean(tables, "--clean").apply(read)
     for reason, count in read.dropped.items():
         click.echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
-    estimates = api.measure(read, {"kind": estimator, **chosen}, seed=seed)
+    estimates = api.measure(read, {"kind": estimator, "label": label, **chosen}, seed=seed)
     if read.heliocentric and (absent := missing_errors(read)):
         click.echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
     click.echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)

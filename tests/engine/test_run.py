@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from small_scenario import SCENARIO
 
+import haloassay
 from haloassay import store as store_module
 from haloassay.errors import InputError
 from haloassay.matrix import make_plan
@@ -348,3 +349,14 @@ def test_cleaning_away_every_star_is_the_scenario_s_doing_and_said(values, tmp_p
     runs = results.frame("runs")
     assert set(runs["status"]) == {"no-mock"}
     assert runs["message"].str.contains("no star is left").all()
+
+
+def test_measure_with_the_label_of_a_scenario_has_the_stream_of_its_run(tmp_path, values):
+    values["estimators"] = [{"kind": "plugins:Good", "label": "mine"}]
+    values |= {"realizations": 1, "matrix": {}}
+    (row,) = quietly(values, tmp_path / "out", workers=0).frame("estimates").to_dict("records")
+    stars = haloassay.mock(values).catalogue
+    same = haloassay.measure(stars, values["estimators"][0], seed=7)
+    other = haloassay.measure(stars, "plugins:Good", seed=7)
+    assert (same.rows[0].value, same.rows[0].lo95) == (row["value"], row["lo95"])
+    assert other.rows[0].value != row["value"]
