@@ -98,6 +98,20 @@ class Catalogue:
             {k: v[which] for k, v in self.columns.items()}, self.sun, self.origin, self.dropped
         )
 
+    def check_rows(self, good: NDArray[np.bool_], fault: str) -> None:
+        """Raise :class:`InputError` if any star is not ``good`` (N,); ``fault`` is what those have."""
+        if not good.all():
+            bad = np.flatnonzero(~good)
+            raise InputError(
+                f"{self.origin}: {len(bad)} of {len(good)} stars have {fault} "
+                f"(first rows: {', '.join(map(str, bad[:3]))})"
+            )
+
+    def check_finite(self) -> None:
+        """Raise :class:`InputError` if a position or velocity is not finite."""
+        both = np.concatenate([self.position, self.velocity], axis=1)
+        self.check_rows(np.isfinite(both).all(axis=1), "a position or velocity that is not finite")
+
     @property
     def heliocentric(self) -> bool:
         """Whether the columns are heliocentric."""
