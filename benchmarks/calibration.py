@@ -37,7 +37,7 @@ from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate
 from haloassay.estimators import BUILTIN, make_estimator
-from haloassay.estimators.nfw import Baryons, baryons_mass
+from haloassay.estimators.halo.nfw import Baryons, baryons_mass
 from haloassay.estimators.velocity_ellipsoid import anisotropy
 from haloassay.frames import spherical_basis
 from haloassay.parts import SCHEMAS

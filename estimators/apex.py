@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate
-from haloassay.estimators.linear_field import LinearField
+from haloassay.estimators.fit.linear_field import LinearField
 
 FloatArray = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.errors import EstimationError, InputError
+from haloassay.errors import EstimationError
 from haloassay.estimate import INTERVALS, Estimate, Estimates
 from haloassay.profiles import power_law_log_density, power_law_slope
 from haloassay.settings import require
@@ -129,23 +129,6 @@ def check_radii(name: str, radii: tuple[float, ...]) -> None:
     require(all(r > 0.0 for r in radii), f"{name}: positive radii [kpc] (got {list(radii)})")
 
 
-def check_stars(catalogue: Catalogue, good: NDArray[np.bool_], fault: str) -> None:
-    """Raise :class:`InputError` if any star is not ``good`` (N,); ``fault`` is what those have."""
-    if not good.all():
-        bad = np.flatnonzero(~good)
-        raise InputError(
-            f"{catalogue.origin}: {len(bad)} of {len(good)} stars have {fault} "
-            f"(first rows: {', '.join(map(str, bad[:3]))})"
-        )
-
-
-def check_finite(catalogue: Catalogue) -> None:
-    """Raise :class:`InputError` if a position or velocity of the catalogue is not finite."""
-    both = np.concatenate([catalogue.position, catalogue.velocity], axis=1)
-    good = np.isfinite(both).all(axis=1)
-    check_stars(catalogue, good, "a position or velocity that is not finite")
-
-
 def check_number(n: int, least: int) -> None:
     """Raise :class:`EstimationError` if ``n`` stars are fewer than the ``least`` number needed."""
     if n < least:
@@ -220,7 +203,7 @@ def by_bins(
     InputError
         If a position or velocity of the catalogue is not finite.
     """
-    check_finite(catalogue)
+    catalogue.check_finite()
     bins = radial_bins(catalogue.r, edges)
     return in_order((row for bin_ in bins for row in rows_of(bin_)), yields)
 

@@ -20,8 +20,8 @@ from haloassay.estimators.bins import (
     check_edges,
     check_number,
 )
-from haloassay.estimators.linear_field import Channel, LinearField
-from haloassay.estimators.posterior import EmceeRun, explore
+from haloassay.estimators.fit.linear_field import Channel, LinearField
+from haloassay.estimators.fit.posterior import EmceeRun, explore
 from haloassay.settings import require
 
 if TYPE_CHECKING:

@@ -12,6 +12,13 @@ from numpy.typing import NDArray
 from haloassay.errors import EstimationError
 from haloassay.estimate import POPULATIONS, Estimate
 from haloassay.estimators.bins import Bin
+from haloassay.estimators.fit.likelihoods import (
+    mixture_derivatives,
+    mixture_log_likelihood,
+    mixture_memberships,
+    mixture_step,
+)
+from haloassay.estimators.fit.posterior import Posterior, explore
 from haloassay.estimators.gaussian_single import (
     COMPONENT_YIELDS,
     GaussianModel,
@@ -20,13 +27,6 @@ from haloassay.estimators.gaussian_single import (
     component_rows,
     undetermined_rows,
 )
-from haloassay.estimators.likelihoods import (
-    mixture_derivatives,
-    mixture_log_likelihood,
-    mixture_memberships,
-    mixture_step,
-)
-from haloassay.estimators.posterior import Posterior, explore
 from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]

@@ -15,15 +15,13 @@ from haloassay.estimators.bins import (
     Bin,
     Edges,
     check_edges,
-    check_finite,
     check_number,
-    check_stars,
     in_order,
     radial_bins,
 )
-from haloassay.estimators.laplace import UniformPrior, laplace
-from haloassay.estimators.likelihoods import gaussian_derivatives, gaussian_log_likelihood
-from haloassay.estimators.posterior import EmceeRun, explore
+from haloassay.estimators.fit.laplace import UniformPrior, laplace
+from haloassay.estimators.fit.likelihoods import gaussian_derivatives, gaussian_log_likelihood
+from haloassay.estimators.fit.posterior import EmceeRun, explore
 from haloassay.estimators.velocity_ellipsoid import AXES, anisotropy
 from haloassay.settings import require
 
@@ -281,10 +279,10 @@ class Sample:
         InputError
             If the catalogue has no column feh, or an entry that is not finite.
         """
-        check_finite(catalogue)
+        catalogue.check_finite()
         feh, feh_err = catalogue["feh"], catalogue.error("feh")
         good = np.isfinite(feh) & np.isfinite(feh_err) & (feh_err >= 0.0)
-        check_stars(catalogue, good, "a feh or feh_err that is not finite, or a negative error")
+        catalogue.check_rows(good, "a feh or feh_err that is not finite, or a negative error")
         variances = np.diagonal(catalogue.spherical_covariance, axis1=1, axis2=2)
         x = np.vstack([catalogue.spherical_velocity.T, feh])
         return cls(x, np.vstack([variances.T, feh_err**2]))

@@ -16,12 +16,11 @@ from haloassay.estimators.bins import (
     Bin,
     DensitySlope,
     check_edges,
-    check_finite,
     density_slope,
     radial_bins,
 )
-from haloassay.estimators.nfw import NFWFit, nfw_rows
-from haloassay.estimators.posterior import EmceeRun, LogDensity, Sampler, explore
+from haloassay.estimators.fit.posterior import EmceeRun, LogDensity, Sampler, explore
+from haloassay.estimators.halo.nfw import NFWFit, nfw_rows
 from haloassay.estimators.velocity_ellipsoid import Ellipsoid, ErrorModel, fit_bin
 from haloassay.settings import require
 
@@ -105,7 +104,7 @@ class Jeans3D(Estimator):
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows enclosed_mass and v_c of each bin, and of the halo; a note where no value is."""
-        check_finite(catalogue)
+        catalogue.check_finite()
         profile = [
             _Point.of(catalogue, b, self.min_stars, self.errors)
             for b in radial_bins(catalogue.r, self.bins)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate
 from haloassay.estimators.bins import density_slope
-from haloassay.estimators.halo_potential import JeansIntegral
-from haloassay.estimators.los_dispersion import Dispersion, LosBin
-from haloassay.estimators.los_halo import ASSUMES, LosHalo, Profiled
+from haloassay.estimators.fit.los_dispersion import Dispersion, LosBin
+from haloassay.estimators.halo.halo_potential import JeansIntegral
+from haloassay.estimators.halo.los_halo import ASSUMES, LosHalo, Profiled
 
 FloatArray = NDArray[np.float64]
 

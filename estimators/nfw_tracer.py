@@ -16,7 +16,6 @@ from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     Bin,
     DensitySlope,
-    check_finite,
     check_radii,
     check_range,
     density_slope,
@@ -24,7 +23,7 @@ from haloassay.estimators.bins import (
     resampled_row,
     rows_within,
 )
-from haloassay.estimators.nfw import Baryons, baryons_mass
+from haloassay.estimators.halo.nfw import Baryons, baryons_mass
 from haloassay.estimators.tracer_mass import log_variance
 from haloassay.estimators.velocity_ellipsoid import fit_bin
 from haloassay.profiles import critical_density, nfw_shape
@@ -150,7 +149,7 @@ class NFWTracer(Estimator):
         InputError
             If a position or velocity of the catalogue is not finite.
         """
-        check_finite(catalogue)
+        catalogue.check_finite()
         places = places_at(self.r_out)
         try:
             sample = self._sample(catalogue)

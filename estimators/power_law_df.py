@@ -14,13 +14,12 @@ from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
-    check_finite,
     check_number,
     check_radii,
     check_resolved,
     places_at,
 )
-from haloassay.estimators.posterior import EmceeRun, explore
+from haloassay.estimators.fit.posterior import EmceeRun, explore
 from haloassay.frames import (
     heliocentric_to_galactocentric,
     spherical_basis,
@@ -206,7 +205,7 @@ class PowerLawDF(Estimator):
         InputError
             If a position or velocity of the catalogue is not finite.
         """
-        check_finite(catalogue)
+        catalogue.check_finite()
         places = places_at(self.r_out)
         try:
             tracers = self._tracers(catalogue, rng)

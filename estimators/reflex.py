@@ -22,8 +22,8 @@ from haloassay.estimators.bins import (
     check_edges,
     check_number,
 )
-from haloassay.estimators.linear_field import Channel, LinearField, LogPrior
-from haloassay.estimators.posterior import EmceeRun, explore
+from haloassay.estimators.fit.linear_field import Channel, LinearField, LogPrior
+from haloassay.estimators.fit.posterior import EmceeRun, explore
 from haloassay.frames import (
     ICRS_TO_GALACTIC,
     galactocentric_to_heliocentric,

@@ -9,13 +9,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from haloassay.cleaning.integrals import seen_from_sun
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     Edges,
     check_edges,
-    check_finite,
-    check_stars,
     in_order,
     radial_bins,
 )
@@ -27,7 +26,6 @@ from haloassay.estimators.cells import (
     quadrant,
     scatter_posterior,
 )
-from haloassay.estimators.integrals import seen_from_sun
 from haloassay.estimators.velocity_ellipsoid import anisotropy, fit_ellipsoid
 from haloassay.settings import require
 
@@ -187,7 +185,7 @@ class SkyMap(Estimator):
             If a position, velocity or, where populations are divided, abundance is not finite or
             missing.
         """
-        check_finite(catalogue)
+        catalogue.check_finite()
         accreted = self._accreted(catalogue)
         used = np.ones(len(catalogue), dtype=bool)
         if self.population != "all":
@@ -212,7 +210,7 @@ class SkyMap(Estimator):
             return None
         feh, alpha_fe = catalogue["feh"], catalogue["alpha_fe"]
         good = np.isfinite(feh) & np.isfinite(alpha_fe)
-        check_stars(catalogue, good, "a feh or alpha_fe that is not finite")
+        catalogue.check_rows(good, "a feh or alpha_fe that is not finite")
         return self.line.accreted(feh, alpha_fe)
 
     def _cells(self, catalogue: Catalogue) -> Cells:

@@ -14,16 +14,15 @@ from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     DensitySlope,
-    check_finite,
     check_radii,
     check_range,
     density_slope,
     places_at,
     rows_within,
 )
-from haloassay.estimators.laplace import LogDensity
-from haloassay.estimators.posterior import EmceeRun, explore
-from haloassay.estimators.splines import (
+from haloassay.estimators.fit.laplace import LogDensity
+from haloassay.estimators.fit.posterior import EmceeRun, explore
+from haloassay.estimators.fit.splines import (
     Fit,
     Likelihood,
     NaturalSpline,
@@ -159,7 +158,7 @@ class SplineJeans(Estimator):
         InputError
             If a position or velocity of the catalogue is not finite.
         """
-        check_finite(catalogue)
+        catalogue.check_finite()
         places = places_at(self.r)
         try:
             sample = self._sample(catalogue)

@@ -18,7 +18,6 @@ from haloassay.estimators.bins import (
     Edges,
     bootstrap,
     check_edges,
-    check_finite,
     check_number,
     check_radii,
     check_resolved,
@@ -26,8 +25,8 @@ from haloassay.estimators.bins import (
     radial_bins,
     resampled_row,
 )
-from haloassay.estimators.nfw import Baryons, NFWFit, baryons_mass, nfw_rows
-from haloassay.estimators.posterior import Sampler
+from haloassay.estimators.fit.posterior import Sampler
+from haloassay.estimators.halo.nfw import Baryons, NFWFit, baryons_mass, nfw_rows
 from haloassay.estimators.velocity_ellipsoid import fit_bin
 from haloassay.profiles import nfw_enclosed_mass, nfw_shape, virial_mass
 from haloassay.settings import require
@@ -189,7 +188,7 @@ class TracerMass(Estimator):
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows enclosed_mass of each bin or radius, and of the halo; a note where no value is."""
-        check_finite(catalogue)
+        catalogue.check_finite()
         rows: list[Estimate] = []
         for bin_ in radial_bins(catalogue.r, self.bins):
             rows += self._bin_rows(catalogue, bin_, rng)

@@ -251,7 +251,7 @@ def measure(
 ) -> None:
     """Run one estimator on CATALOGUE: a file, or galpy:mw-globular-clusters, galpy:mw-satellites."""
     from haloassay import api
-    from haloassay.estimators.clean import make_clean
+    from haloassay.cleaning.steps import make_clean
     from haloassay.settings import parse_value
     from haloassay.tables import missing_errors, read_catalogue
 

@@ -199,6 +199,6 @@ VOCABULARY: Final[Mapping[str, Callable[[], tuple[Entry, ...]]]] = {
     "debris": _components("haloassay.mocks.debris.debris"),
     "surveys": _surveys,
     "estimators": _estimators,
-    "cleans": _components("haloassay.estimators.clean"),
+    "cleans": _components("haloassay.cleaning.steps"),
     "scenarios": _scenarios,
 }

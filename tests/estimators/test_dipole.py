@@ -23,7 +23,7 @@ from haloassay.estimators.dipole import (
     predicted_mean_v_theta,
     uniform_in_sigma,
 )
-from haloassay.estimators.linear_field import LinearField
+from haloassay.estimators.fit.linear_field import LinearField
 from haloassay.frames import sky_basis, spherical_basis
 
 #: Li et al. (2026), Table 3, last row: mu_compr, mu_dipole, l, b, sigma_r.

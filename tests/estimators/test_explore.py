@@ -5,9 +5,15 @@ import pytest
 from scipy.stats import gamma, kstest, norm, truncnorm
 
 from haloassay.errors import EstimationError
-from haloassay.estimators import laplace as laplace_room
-from haloassay.estimators.laplace import Laplace, UniformPrior, importance_sample, laplace, smoothed
-from haloassay.estimators.posterior import EmceeRun, autocorrelation_time, emcee_chain, explore
+from haloassay.estimators.fit import laplace as laplace_room
+from haloassay.estimators.fit.laplace import (
+    Laplace,
+    UniformPrior,
+    importance_sample,
+    laplace,
+    smoothed,
+)
+from haloassay.estimators.fit.posterior import EmceeRun, autocorrelation_time, emcee_chain, explore
 
 D = 5
 

@@ -12,6 +12,12 @@ from haloassay.errors import EstimationError, InputError
 from haloassay.estimate import QUANTITIES
 from haloassay.estimators import gaussian_mixture as room
 from haloassay.estimators import make_estimator
+from haloassay.estimators.fit.likelihoods import (
+    mixture_derivatives,
+    mixture_log_likelihood,
+    mixture_step,
+)
+from haloassay.estimators.fit.posterior import EmceeRun
 from haloassay.estimators.gaussian_mixture import (
     GaussianMixture,
     MixtureLikelihood,
@@ -22,12 +28,6 @@ from haloassay.estimators.gaussian_mixture import (
     ordered,
 )
 from haloassay.estimators.gaussian_single import GaussianPrior, Sample
-from haloassay.estimators.likelihoods import (
-    mixture_derivatives,
-    mixture_log_likelihood,
-    mixture_step,
-)
-from haloassay.estimators.posterior import EmceeRun
 from haloassay.estimators.velocity_ellipsoid import anisotropy
 
 FEH = (3, 11)

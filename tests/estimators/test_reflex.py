@@ -13,7 +13,7 @@ from haloassay.estimators import apex as apex_module
 from haloassay.estimators import make_estimator
 from haloassay.estimators import reflex as reflex_module
 from haloassay.estimators.apex import apex, wrapped
-from haloassay.estimators.linear_field import LinearField
+from haloassay.estimators.fit.linear_field import LinearField
 from haloassay.estimators.reflex import Reflex6D, reflex_channels
 from haloassay.frames import Sun, galactocentric_to_heliocentric, spherical_basis
 from haloassay.tables import read_catalogue

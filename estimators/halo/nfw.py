@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate
-from haloassay.estimators.halo_potential import SphericalBaryons
-from haloassay.estimators.posterior import EmceeRun, LogDensity, Sampler, explore, quadrature
+from haloassay.estimators.fit.posterior import EmceeRun, LogDensity, Sampler, explore, quadrature
+from haloassay.estimators.halo.halo_potential import SphericalBaryons
 from haloassay.profiles import (
     mwpotential2014_baryons_mass,
     mwpotential2014_baryons_vc2,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from haloassay import frames
 from haloassay.errors import EstimationError
-from haloassay.estimators.bins import Bin, check_number, check_stars, radial_bins
+from haloassay.estimators.bins import Bin, check_number, radial_bins
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
@@ -91,7 +91,7 @@ def sightlines(catalogue: Catalogue) -> Sightlines:
     fault = (
         "a position, line-of-sight velocity or error of it that is not finite, or a negative error"
     )
-    check_stars(catalogue, good, fault)
+    catalogue.check_rows(good, fault)
     return Sightlines(r, v, error)
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.estimators.clean import Clean
-from haloassay.estimators.integrals import seen_from_sun
+from haloassay.cleaning.integrals import seen_from_sun
+from haloassay.cleaning.steps import Clean
 from haloassay.settings import require
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import DensitySlope, check_edges, check_radii, places_at
-from haloassay.estimators.halo_potential import (
+from haloassay.estimators.fit.los_dispersion import ZHAI2018_BINS, Errors, LosBin, Mean, los_profile
+from haloassay.estimators.halo.halo_potential import (
     HaloLikelihood,
     HaloSampler,
     ZhaiHalo,
@@ -20,7 +21,6 @@ from haloassay.estimators.halo_potential import (
     halo_rows,
     no_halo_rows,
 )
-from haloassay.estimators.los_dispersion import ZHAI2018_BINS, Errors, LosBin, Mean, los_profile
 from haloassay.settings import require
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from haloassay.errors import EstimationError
-from haloassay.estimators.posterior import explore, quadrature
+from haloassay.estimators.fit.posterior import explore, quadrature
 
 FloatArray = NDArray[np.float64]
 

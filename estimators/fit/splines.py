@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.errors import EstimationError
-from haloassay.estimators.laplace import LogDensity
+from haloassay.estimators.fit.laplace import LogDensity
 
 FloatArray = NDArray[np.float64]
 

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haloassay.errors import EstimationError
-from haloassay.estimators.laplace import (
+from haloassay.estimators.fit.laplace import (
     Derivatives,
     UniformPrior,
     importance_sample,
     laplace,
 )
-from haloassay.estimators.laplace import LogDensity as LogDensity
+from haloassay.estimators.fit.laplace import LogDensity as LogDensity
 from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
@@ -269,7 +269,7 @@ def explore(
     """Draws from a density of any number of parameters.
 
     ``"auto"``: quadrature up to three parameters; with more, draws from Student's t about the maximum,
-    weighted by the density (:func:`~haloassay.estimators.laplace.importance_sample`) and resampled;
+    weighted by the density (:func:`~haloassay.estimators.fit.laplace.importance_sample`) and resampled;
     where their k_hat says that they cannot be trusted, emcee.
 
     Parameters

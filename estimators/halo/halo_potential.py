@@ -13,7 +13,7 @@ from haloassay.constants import G
 from haloassay.errors import EstimationError, InputError
 from haloassay.estimate import Estimate
 from haloassay.estimators.bins import DensitySlope
-from haloassay.estimators.posterior import EmceeRun, explore
+from haloassay.estimators.fit.posterior import EmceeRun, explore
 from haloassay.profiles import nfw_enclosed_mass, nfw_shape, virial_radius
 from haloassay.settings import require
 

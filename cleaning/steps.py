@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.catalogue import Catalogue
-from haloassay.errors import EstimationError, InputError
-from haloassay.estimators.bins import check_finite
-from haloassay.estimators.friends import (
+from haloassay.cleaning.friends import (
     four_coordinates,
     four_distance_pairs,
     groups,
@@ -22,12 +20,13 @@ from haloassay.estimators.friends import (
     median_separation,
     smooth_separation,
 )
-from haloassay.estimators.integrals import (
+from haloassay.cleaning.integrals import (
     AssumedPotential,
     integral_errors,
     integrals_of_motion,
     seen_from_sun,
 )
+from haloassay.errors import EstimationError, InputError
 from haloassay.settings import choose, require
 
 if TYPE_CHECKING:
@@ -37,13 +36,13 @@ Mask = NDArray[np.bool_]
 
 #: Steps of cleaning: kind to where the class stands.
 KINDS: Final[dict[str, str]] = {
-    "energy-cut": "haloassay.estimators.clean:EnergyCut",
-    "height-cut": "haloassay.estimators.clean:HeightCut",
-    "sagittarius-band": "haloassay.estimators.sagittarius:SagittariusBand",
-    "sagittarius-momentum": "haloassay.estimators.sagittarius:SagittariusMomentum",
-    "gaussian-balls": "haloassay.estimators.clean:GaussianBalls",
-    "friends-of-friends": "haloassay.estimators.clean:FriendsOfFriends",
-    "four-distance": "haloassay.estimators.clean:FourDistance",
+    "energy-cut": "haloassay.cleaning.steps:EnergyCut",
+    "height-cut": "haloassay.cleaning.steps:HeightCut",
+    "sagittarius-band": "haloassay.cleaning.sagittarius:SagittariusBand",
+    "sagittarius-momentum": "haloassay.cleaning.sagittarius:SagittariusMomentum",
+    "gaussian-balls": "haloassay.cleaning.steps:GaussianBalls",
+    "friends-of-friends": "haloassay.cleaning.steps:FriendsOfFriends",
+    "four-distance": "haloassay.cleaning.steps:FourDistance",
 }
 
 
@@ -72,7 +71,7 @@ class Clean(ABC):
         EstimationError
             If no star is left.
         """
-        check_finite(catalogue)
+        catalogue.check_finite()
         kept = self.kept(catalogue)
         if not kept.any():
             raise EstimationError(
