@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from haloassay.cleaning.integrals import seen_from_sun
 from haloassay.cleaning.steps import Clean
 from haloassay.settings import require
+from haloassay.sky import lon_lat
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
@@ -48,9 +49,8 @@ def sagittarius_coordinates(galactic: FloatArray) -> tuple[FloatArray, FloatArra
     galactic
         (N, 3) unit vectors in Galactic axes, towards (l, b) = (0, 0), (90, 0) and the pole.
     """
-    x, y, z = _sagittarius_rotation() @ np.asarray(galactic).T
-    longitude = np.degrees(np.arctan2(y, x)) % 360.0
-    latitude = np.degrees(np.arctan2(z, np.hypot(x, y)))
+    longitude, latitude = lon_lat(np.asarray(galactic) @ _sagittarius_rotation().T)
+    longitude = longitude % 360.0
     return np.where(longitude < 360.0, longitude, 0.0), latitude
 
 

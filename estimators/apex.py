@@ -1,31 +1,16 @@
-"""The apex of a dipole: its sign, its angles, and the prior of the papers, handled once.
-
-A field cos(theta_apex) mu has two names: (mu, apex) and (-mu, antipode) are the same vector
-d = mu n(l_apex, b_apex), the velocity that the stars have on average. Everything here works with
-that vector and gives it its name at the end. The name is, in all of this package,
-
-    mu_dipole <= 0,    v_travel = -mu_dipole >= 0,    d = -v_travel n(l_apex, b_apex):
-
-the apex is where the stars come from, and the direction towards which the Galactic centre travels
-through its halo. Li et al. (2026) and Bystrom et al. (2025) quote mu_dipole < 0 and an apex in the
-south, Petersen & Penarrubia (2021) and Yaaqib et al. (2024) v_travel > 0 and the same apex: no
-mapping is needed. :func:`antipode` maps to and from papers that quote a positive dipole, whose
-apex is where the stars recede.
-
-Longitude and latitude are those of the Galactocentric axes: l = 0 is the direction from the Sun to
-the centre, l = 90 deg that of Galactic rotation, b = 90 deg north.
-"""
+"""Posterior of a dipole: draws under the prior of the papers, and its rows."""
 
 from __future__ import annotations
 
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate
 from haloassay.estimators.fit.linear_field import LinearField
+from haloassay.sky import apex, around_centre
 
 FloatArray = NDArray[np.float64]
 
@@ -34,51 +19,6 @@ _EVEN: Final = 0.1
 
 #: Fewest effectively independent draws that may stand behind a posterior.
 _FEWEST: Final = 400
-
-
-def dipole_vector(mu: ArrayLike, lon: ArrayLike, lat: ArrayLike) -> FloatArray:
-    """(..., 3) velocity mu n(l, b) [km/s] of a dipole ``mu`` [km/s] with its apex at l, b [deg]."""
-    mu = np.asarray(mu, dtype=float)
-    lon, lat = np.radians(lon), np.radians(lat)
-    return np.stack(
-        [mu * np.cos(lat) * np.cos(lon), mu * np.cos(lat) * np.sin(lon), mu * np.sin(lat)], axis=-1
-    )
-
-
-def apex(vector: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Name of dipoles: mu_dipole <= 0 [km/s], l_apex in (-180, 180] and b_apex [deg].
-
-    Parameters
-    ----------
-    vector
-        (..., 3) mean velocity of the stars [km/s].
-    """
-    x, y, z = np.moveaxis(-np.asarray(vector, dtype=float), -1, 0)
-    R = np.hypot(x, y)
-    return -np.hypot(R, z), np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, R))
-
-
-def antipode(
-    mu: ArrayLike, lon: ArrayLike, lat: ArrayLike
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Give the other name of the same dipole: -mu, l + 180 in (-180, 180], -b [deg]."""
-    lon = -wrapped(-np.asarray(lon, dtype=float) - 180.0)
-    return -np.asarray(mu, dtype=float), lon, -np.asarray(lat, dtype=float)
-
-
-def wrapped(angle: ArrayLike) -> FloatArray:
-    """Angle [deg] in [-180, 180)."""
-    return np.asarray((np.asarray(angle, dtype=float) + 180.0) % 360.0 - 180.0)
-
-
-def around_centre(lon: FloatArray) -> FloatArray:
-    """Draws of a longitude [deg] unrolled about their circular mean, so that percentiles are sound.
-
-    The mean is in [-180, 180); draws may lie beyond that range, up to half a turn from the mean.
-    """
-    sine, cosine = np.sin(np.radians(lon)).mean(), np.cos(np.radians(lon)).mean()
-    centre = np.degrees(np.arctan2(sine, cosine))
-    return np.asarray(centre + wrapped(lon - centre))
 
 
 def apex_rows(vector: FloatArray, speed: str, **where: float) -> list[Estimate]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
-from haloassay.estimators.apex import apex_rows, dipole_vector, dispersion_row, draw_field
+from haloassay.estimators.apex import apex_rows, dispersion_row, draw_field
 from haloassay.estimators.bins import (
     Bin,
     Edges,
@@ -23,6 +23,7 @@ from haloassay.estimators.bins import (
 from haloassay.estimators.fit.linear_field import Channel, LinearField
 from haloassay.estimators.fit.posterior import EmceeRun, explore
 from haloassay.settings import require
+from haloassay.sky import dipole_vector, mean_v_theta
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
@@ -50,7 +51,7 @@ class Dipole(Estimator):
     without an origin; read as heliocentric ones they would differ by 8 deg at 60 kpc.)
 
     mu_dipole is never positive here, with the apex where the stars come from, as the paper quotes
-    it; (mu, apex) and (-mu, antipode) are one field (:mod:`haloassay.estimators.apex`).
+    it; (mu, apex) and (-mu, antipode) are one field (:mod:`haloassay.sky`).
 
     Priors as published: mu_compr and mu_dipole uniform within +-100 km/s, sigma_r uniform from 10 to
     200 km/s, the apex isotropic (the paper's "cos b in [-1, 1]" with l uniform is meant as that). An
@@ -139,14 +140,11 @@ class Dipole(Estimator):
                 sigma, q = self._chain(channel, field, rng)
         except EstimationError as error:
             return [Estimate.undetermined(name, str(error), **bin_.where) for name in _FIELD]
-        # mu_dipole sin b_apex is the z component of d, whichever name the dipole has
-        predicted = Estimate.from_draws(
-            "mean_v_theta_predicted", 0.25 * np.pi * q[:, 2], **bin_.where
-        )
+        predicted = mean_v_theta(q[:, :3])
         return [
             Estimate.from_draws("mu_compr", q[:, 3], **bin_.where),
             *apex_rows(q[:, :3], "mu_dipole", **bin_.where),
-            predicted,
+            Estimate.from_draws("mean_v_theta_predicted", predicted, **bin_.where),
             dispersion_row("sigma_r", field, 0, sigma, **bin_.where),
         ]
 
@@ -219,11 +217,6 @@ def dipole_channel(position: FloatArray, v_r: FloatArray, variance: FloatArray) 
     n = position / np.linalg.norm(position, axis=1)[:, None]
     X = np.concatenate([n, np.ones((len(n), 1))], axis=1)
     return Channel(v_r[:, None], X[:, None, :], variance[:, None, None])
-
-
-def predicted_mean_v_theta(mu_dipole: float, apex_b: float) -> float:
-    """Mean v_theta [km/s] of a translation over the full sky (Li et al. 2026, eq. 7); b in deg."""
-    return float(0.25 * np.pi * mu_dipole * np.sin(np.radians(apex_b)))
 
 
 def mean_draws(

@@ -14,7 +14,7 @@ from haloassay.catalogue import GALACTOCENTRIC
 from haloassay.constants import KMS_PER_MASYR_KPC
 from haloassay.errors import EstimationError, InputError
 from haloassay.estimate import Estimate, Estimates, Estimator
-from haloassay.estimators.apex import apex_rows, dipole_vector, dispersion_row, draw_field
+from haloassay.estimators.apex import apex_rows, dispersion_row, draw_field
 from haloassay.estimators.bins import (
     Bin,
     Edges,
@@ -31,6 +31,7 @@ from haloassay.frames import (
     spherical_basis,
 )
 from haloassay.settings import require
+from haloassay.sky import dipole_vector, lon_lat
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
@@ -304,10 +305,7 @@ def _observed(
             catalogue.position, catalogue.velocity, catalogue.sun
         )
     icrs = sky_basis(columns["ra"], columns["dec"])
-    outward = icrs[:, 0] @ ICRS_TO_GALACTIC.T
-    lon = np.degrees(np.arctan2(outward[:, 1], outward[:, 0]))
-    lat = np.degrees(np.arctan2(outward[:, 2], np.hypot(outward[:, 0], outward[:, 1])))
-    galactic = sky_basis(lon, lat) @ ICRS_TO_GALACTIC
+    galactic = sky_basis(*lon_lat(icrs[:, 0] @ ICRS_TO_GALACTIC.T)) @ ICRS_TO_GALACTIC
     turn = galactic[:, 1:] @ np.swapaxes(icrs[:, 1:], 1, 2)
     pm = np.einsum("nij,jn->ni", turn, np.stack([columns["pmra"], columns["pmdec"]]))
     error = np.stack([catalogue.error("pmra"), catalogue.error("pmdec")], axis=1)

@@ -12,10 +12,10 @@ from haloassay.errors import InputError
 from haloassay.estimators import apex as apex_module
 from haloassay.estimators import make_estimator
 from haloassay.estimators import reflex as reflex_module
-from haloassay.estimators.apex import apex, wrapped
 from haloassay.estimators.fit.linear_field import LinearField
 from haloassay.estimators.reflex import Reflex6D, reflex_channels
 from haloassay.frames import Sun, galactocentric_to_heliocentric, spherical_basis
+from haloassay.sky import apex, wrapped
 from haloassay.tables import read_catalogue
 
 SUN = Sun(x=-8.3, z=0.02, vx=11.1, vy=244.24, vz=7.25)
