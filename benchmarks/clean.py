@@ -12,7 +12,7 @@ import numpy as np
 
 from haloassay.catalogue import Catalogue
 from haloassay.cleaning.integrals import AssumedPotential
-from haloassay.cleaning.steps import FourDistance, FriendsOfFriends
+from haloassay.cleaning.substructure import FourDistance, FriendsOfFriends
 from haloassay.frames import Sun, galactocentric_to_heliocentric, spherical_velocity
 from haloassay.mocks import make_mock
 

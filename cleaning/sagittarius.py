@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import BoolArray, FloatArray
 from haloassay.cleaning.integrals import seen_from_sun
 from haloassay.cleaning.steps import Clean
 from haloassay.settings import require
@@ -15,9 +15,6 @@ from haloassay.sky import lon_lat
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 #: Euler angles [deg] about z, x, z from Galactic axes to those of the Sagittarius stream, whose z is
 #: then reversed (Law & Majewski 2010).
@@ -79,7 +76,7 @@ class SagittariusBand(Clean):
         """Why stars go."""
         return f"|B| < {self.width:g} deg"
 
-    def kept(self, catalogue: Catalogue) -> Mask:
+    def kept(self, catalogue: Catalogue) -> BoolArray:
         """Which stars (N,) stay."""
         _, latitude = sagittarius_coordinates(seen_from_sun(catalogue)[0])
         return np.asarray(np.abs(latitude) >= self.width)
@@ -112,7 +109,7 @@ class SagittariusMomentum(Clean):
         """Why stars go."""
         return f"L_y < {self.slope:g} L_z {self.offset:+g} kpc km/s"
 
-    def kept(self, catalogue: Catalogue) -> Mask:
+    def kept(self, catalogue: Catalogue) -> BoolArray:
         """Which stars (N,) stay."""
         _, L_y, L_z = np.cross(catalogue.position, catalogue.velocity).T
         return np.asarray(L_y >= self.slope * L_z + self.offset)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import FloatArray, IntArray
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate
 from haloassay.estimators.fit.linear_field import LinearField
 from haloassay.sky import apex, around_centre
-
-FloatArray = NDArray[np.float64]
 
 #: Length of the mean of the unit vectors of longitude below which the circle is covered evenly.
 _EVEN: Final = 0.1
@@ -54,7 +52,7 @@ def dispersion_row(
     return Estimate.undetermined(name, note, **where)
 
 
-def resample(weights: FloatArray, n_draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def resample(weights: FloatArray, n_draws: int, rng: np.random.Generator) -> IntArray:
     """(n_draws,) rows drawn by ``weights``, at equal steps of their sum.
 
     Raises

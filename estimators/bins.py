@@ -8,8 +8,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.arrays import FloatArray, IntArray
 from haloassay.errors import EstimationError
 from haloassay.estimate import INTERVALS, Estimate, Estimates
 from haloassay.profiles import power_law_log_density, power_law_slope
@@ -17,8 +18,6 @@ from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: Edges of radial bins [kpc], or the whole sample as one bin.
 Edges = tuple[float, ...] | Literal["none"]
@@ -90,7 +89,7 @@ class Bin:
     """
 
     index: int
-    rows: NDArray[np.int64]
+    rows: IntArray
     r: float
     r_lo: float
     r_hi: float
@@ -149,7 +148,7 @@ def check_resolved(square: FloatArray, noise: FloatArray) -> None:
         raise EstimationError("the velocity errors are larger than the dispersion, and stay in it")
 
 
-def rows_within(r: FloatArray, r_range: tuple[float, ...], min_stars: int) -> NDArray[np.int64]:
+def rows_within(r: FloatArray, r_range: tuple[float, ...], min_stars: int) -> IntArray:
     """Row numbers of stars at ``r`` (N,) [kpc] within ``r_range``, or of all where it is empty.
 
     Raises
@@ -223,7 +222,7 @@ def _fill(r: FloatArray, edges: tuple[float, ...]) -> Iterator[Bin]:
 
 
 def bootstrap(
-    statistic: Callable[[NDArray[np.int64]], FloatArray],
+    statistic: Callable[[IntArray], FloatArray],
     n_stars: int,
     n: int,
     rng: np.random.Generator,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import FloatArray, IntArray
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.apex import apex_rows, dispersion_row, draw_field
@@ -27,8 +27,6 @@ from haloassay.sky import dipole_vector, mean_v_theta
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: Bound of the uniform priors of mu_compr and mu_dipole [km/s] (Li et al. 2026, footnote 12).
 MU_MAX: Final = 100.0
@@ -189,7 +187,7 @@ class Dipole(Estimator):
                 rows.append(Estimate.undetermined(name, str(error), **bin_.where))
         return rows
 
-    def _stars(self, catalogue: Catalogue, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _stars(self, catalogue: Catalogue, rows: IntArray) -> IntArray:
         """Stars of small enough an error of v_r.
 
         Raises

@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import FloatArray
 from haloassay.errors import EstimationError
 from haloassay.estimate import POPULATIONS, Estimate
 from haloassay.estimators.bins import Bin
@@ -28,8 +28,6 @@ from haloassay.estimators.gaussian_single import (
     undetermined_rows,
 )
 from haloassay.settings import require
-
-FloatArray = NDArray[np.float64]
 
 COMPONENTS: Final = tuple(POPULATIONS)
 

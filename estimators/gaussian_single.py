@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import FloatArray, IntArray
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
@@ -27,8 +27,6 @@ from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: Names of the eight parameters of a component, in their order.
 PARAMETERS: Final = (
@@ -290,7 +288,7 @@ class Sample:
     def __len__(self) -> int:
         return self.x.shape[1]
 
-    def select(self, rows: NDArray[np.int64]) -> Sample:
+    def select(self, rows: IntArray) -> Sample:
         """Sample of some of the stars."""
         return Sample(np.ascontiguousarray(self.x[:, rows]), np.ascontiguousarray(self.e2[:, rows]))
 

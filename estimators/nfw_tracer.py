@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import numba
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.arrays import FloatArray, IntArray
 from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
@@ -31,8 +32,6 @@ from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: Radii of the table of the Jeans integral within the sample, and folds of its integrand beyond.
 _GRID: Final = 512
@@ -198,7 +197,7 @@ class NFWTracer(Estimator):
         )  # fmt: skip
 
     def _beta(
-        self, catalogue: Catalogue, rows: NDArray[np.int64], edges: tuple[float, ...]
+        self, catalogue: Catalogue, rows: IntArray, edges: tuple[float, ...]
     ) -> tuple[float, float]:
         """Anisotropy and its standard error."""
         if self.beta != "measured":
@@ -322,7 +321,7 @@ class RadialSample:
         return np.linspace(lo, hi, _GRID)
 
     @cached_property
-    def _cells(self) -> tuple[NDArray[np.int64], FloatArray]:
+    def _cells(self) -> tuple[IntArray, FloatArray]:
         """Cell of the grid (n,) that a star is in, and how far (n,) it is across."""
         step = self._grid[1] - self._grid[0]
         along = (np.log(self.r) - self._grid[0]) / step
@@ -333,13 +332,13 @@ class RadialSample:
     def _moment_beta(self) -> float:
         return self._beta_of(np.arange(len(self.r)))
 
-    def _beta_of(self, rows: NDArray[np.int64]) -> float:
+    def _beta_of(self, rows: IntArray) -> float:
         """Anisotropy of the second central moments, errors subtracted."""
         moments = np.var(self.v[rows], axis=0) - self.noise[rows].mean(axis=0)
         return float(1.0 - 0.5 * (moments[1] + moments[2]) / max(moments[0], 1e-12))
 
     def best(
-        self, rows: NDArray[np.int64], normalisation: Literal["tracer", "likelihood"]
+        self, rows: IntArray, normalisation: Literal["tracer", "likelihood"]
     ) -> tuple[float, float]:
         """Likeliest ln r_s, and G M_s, of (resampled) stars.
 
@@ -368,7 +367,7 @@ class RadialSample:
             raise EstimationError("no NFW halo beside the baryons: its mass is not positive")
         return _peak(np.log(self.shapes), value, norm)
 
-    def tracer_norm(self, rows: NDArray[np.int64], square: FloatArray, beta: float) -> FloatArray:
+    def tracer_norm(self, rows: IntArray, square: FloatArray, beta: float) -> FloatArray:
         """G M_s (m,) of each shape by the tracer mean of (resampled) stars with v_r^2 (n,)."""
         at_stars, at_edges = self._powers
         design = at_stars[rows]
@@ -419,7 +418,7 @@ def jeans_tables(
 def _likelihood(
     square: FloatArray,
     noise: FloatArray,
-    cell: NDArray[np.int64],
+    cell: IntArray,
     across: FloatArray,
     table: FloatArray,
     norm: FloatArray,

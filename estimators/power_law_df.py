@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import numba
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.arrays import FloatArray
 from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
@@ -29,8 +30,6 @@ from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: Run of emcee; the papers print none, so a choice.
 _RUN: Final = EmceeRun(50, 1000, 300)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import FloatArray
 from haloassay.catalogue import GALACTOCENTRIC
 from haloassay.constants import KMS_PER_MASYR_KPC
 from haloassay.errors import EstimationError, InputError
@@ -35,8 +35,6 @@ from haloassay.sky import dipole_vector, lon_lat
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: What stands for the tangential velocity in the term of the distance errors.
 DistanceTerm = Literal["solar", "observed", "none"]

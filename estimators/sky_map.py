@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import BoolArray, FloatArray, IntArray
 from haloassay.cleaning.integrals import seen_from_sun
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
@@ -31,9 +31,6 @@ from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 #: Cells with values below which a correlation or an asymmetry is not determined.
 _FEWEST_CELLS: Final = 5
@@ -58,7 +55,7 @@ class ChemicalLine:
     slope: float = -0.5
     intercept: float = -0.1
 
-    def accreted(self, feh: FloatArray, alpha_fe: FloatArray) -> NDArray[np.bool_]:
+    def accreted(self, feh: FloatArray, alpha_fe: FloatArray) -> BoolArray:
         """Which stars (N,) lie below the line."""
         return np.asarray(alpha_fe < self.intercept + self.slope * feh)
 
@@ -203,7 +200,7 @@ class SkyMap(Estimator):
             rows += self._map(part, chosen, cells, bin_.index, where, fraction, rng)
         return in_order(rows, self.yields)
 
-    def _accreted(self, catalogue: Catalogue) -> NDArray[np.bool_] | None:
+    def _accreted(self, catalogue: Catalogue) -> BoolArray | None:
         """Which stars (N,) are accreted; None where that is neither known nor asked for."""
         known = "feh" in catalogue and "alpha_fe" in catalogue
         if not known and self.population == "all":

@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.arrays import FloatArray
 from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
@@ -37,8 +38,6 @@ from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: Quantiles of the radii between which knots are laid, and radii of results are by default.
 _KNOTS_BETWEEN: Final = (0.01, 0.99)

@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.arrays import FloatArray, IntArray
 from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
@@ -33,8 +34,6 @@ from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 Data = Literal["r-vr", "r-v", "r-vlos", "r-vt", "R-vlos", "R-pm"]
 LineOfSight = Literal["x", "y", "z"]
@@ -324,7 +323,7 @@ class ScaleFree:
     subtract_mean: bool
     factor: FloatArray
 
-    def __call__(self, rows: NDArray[np.int64]) -> FloatArray:
+    def __call__(self, rows: IntArray) -> FloatArray:
         """Masses (k,) [Msun] of the stars ``rows``."""
         v_r = self.v_r[rows]
         if self.subtract_mean:
@@ -398,7 +397,7 @@ class Bounded:
     def _middle(self) -> float:
         return float(np.mean(np.log(self.r)))
 
-    def __call__(self, rows: NDArray[np.int64]) -> FloatArray:
+    def __call__(self, rows: IntArray) -> FloatArray:
         """Masses (k,) [Msun] of the stars ``rows``."""
         v_r = self.v_r[rows]
         square = (v_r - v_r.mean()) ** 2 if self.subtract_mean else v_r**2

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import BoolArray, FloatArray, IntArray
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
@@ -24,7 +24,6 @@ from haloassay.settings import require
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
 
-FloatArray = NDArray[np.float64]
 
 AXES: Final = ("r", "theta", "phi")
 
@@ -146,7 +145,7 @@ class VelocityEllipsoid(Estimator):
         v = catalogue.spherical_velocity[bin_.rows]
         S = catalogue.spherical_covariance[bin_.rows]
 
-        def statistic(rows: NDArray[np.int64]) -> FloatArray:
+        def statistic(rows: IntArray) -> FloatArray:
             again = fit_ellipsoid(v[rows], S[rows])
             return np.stack([again.mean, again.sigma])
 
@@ -208,7 +207,7 @@ class Ellipsoid:
             return (self.n - 1.0) * gaussian / np.diag(self.error_covariance)[3:]
 
     @property
-    def hidden(self) -> NDArray[np.bool_]:
+    def hidden(self) -> BoolArray:
         """(3,) whether the errors hide the dispersion: its 95 per cent interval reaches zero."""
         from scipy.special import chdtr
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
+from haloassay.arrays import BoolArray, FloatArray
 from haloassay.errors import EstimationError
-
-FloatArray = NDArray[np.float64]
 
 #: Natural logarithm of a density, up to a constant, of (m, d) points: (m,); -inf outside the prior.
 LogDensity = Callable[[FloatArray], FloatArray]
@@ -86,7 +85,7 @@ class UniformPrior:
         """Box of lower and upper edges."""
         return cls(np.asarray(bounds[0], dtype=float), np.asarray(bounds[1], dtype=float))
 
-    def inside(self, x: FloatArray) -> NDArray[np.bool_]:
+    def inside(self, x: FloatArray) -> BoolArray:
         """Whether points (m, d) are in the box, (m,)."""
         return np.all((x > self.lo) & (x < self.hi), axis=1)
 

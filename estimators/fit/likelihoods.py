@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from haloassay.arrays import FloatArray
 
 #: Reordering of sums and the like, but not the flags that take infinities for impossible.
 _FAST = {"reassoc", "contract", "arcp", "nsz"}

@@ -19,12 +19,10 @@ from typing import Any, Final
 import numba
 import numpy as np
 from numpy.polynomial import chebyshev
-from numpy.typing import NDArray
 
+from haloassay.arrays import FloatArray
 from haloassay.errors import EstimationError
 from haloassay.estimators.fit.posterior import explore, quadrature
-
-FloatArray = NDArray[np.float64]
 
 #: Log prior density (n,) of (n, s) logarithms of the dispersions.
 LogPrior = Callable[[FloatArray], FloatArray]

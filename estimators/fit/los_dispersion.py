@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from haloassay import frames
+from haloassay.arrays import FloatArray
 from haloassay.errors import EstimationError
 from haloassay.estimators.bins import Bin, check_number, radial_bins
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: Mean of the Gaussian of a bin: held at zero, or free.
 Mean = Literal["zero", "free"]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.arrays import FloatArray
 from haloassay.errors import EstimationError
 from haloassay.estimators.fit.laplace import (
     Derivatives,
@@ -17,8 +18,6 @@ from haloassay.estimators.fit.laplace import (
 )
 from haloassay.estimators.fit.laplace import LogDensity as LogDensity
 from haloassay.settings import require
-
-FloatArray = NDArray[np.float64]
 
 Sampler = Literal["quadrature", "emcee"]
 

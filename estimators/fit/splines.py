@@ -8,12 +8,10 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import FloatArray
 from haloassay.errors import EstimationError
 from haloassay.estimators.fit.laplace import LogDensity
-
-FloatArray = NDArray[np.float64]
 
 #: Log likelihood of coefficients (p,), its score (p,) and information (p, p).
 Likelihood = Callable[[FloatArray], tuple[float, FloatArray, FloatArray]]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.arrays import FloatArray
 from haloassay.constants import G
 from haloassay.errors import EstimationError, InputError
 from haloassay.estimate import Estimate
@@ -19,8 +20,6 @@ from haloassay.settings import require
 
 if TYPE_CHECKING:
     from scipy.interpolate import CubicSpline
-
-FloatArray = NDArray[np.float64]
 
 #: How the posterior of (m200, c200) is drawn from.
 HaloSampler = Literal["quadrature", "emcee"]

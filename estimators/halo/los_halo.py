@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
@@ -25,8 +24,6 @@ from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: Rows of a profile, and the likelihood of the halo that it gives, or why it gives none.
 Profiled = tuple[list[Estimate], HaloLikelihood | EstimationError]

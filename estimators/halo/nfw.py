@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.arrays import FloatArray
 from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate
@@ -20,8 +21,6 @@ from haloassay.profiles import (
     virial_mass,
 )
 from haloassay.settings import require
-
-FloatArray = NDArray[np.float64]
 
 Baryons = Literal["mwpotential2014", "zhai2018", "none"]
 

@@ -15,7 +15,8 @@ from haloassay.cleaning.integrals import (
     seen_from_sun,
 )
 from haloassay.cleaning.sagittarius import sagittarius_coordinates
-from haloassay.cleaning.steps import KINDS, FourDistance, FriendsOfFriends, make_clean
+from haloassay.cleaning.steps import KINDS, make_clean
+from haloassay.cleaning.substructure import FourDistance, FriendsOfFriends
 from haloassay.errors import EstimationError, InputError
 from haloassay.frames import ICRS_TO_GALACTIC, Sun, galactocentric_to_heliocentric, sky_basis
 from haloassay.mocks import make_mock
