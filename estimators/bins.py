@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 
 from haloassay.arrays import FloatArray, IntArray
 from haloassay.errors import EstimationError
-from haloassay.estimate import INTERVALS, Estimate, Estimates
+from haloassay.estimate import Estimate, Estimates
+from haloassay.estimators.rows import in_order
 from haloassay.profiles import power_law_log_density, power_law_slope
 from haloassay.settings import require
 
@@ -128,6 +129,11 @@ def check_radii(name: str, radii: tuple[float, ...]) -> None:
     require(all(r > 0.0 for r in radii), f"{name}: positive radii [kpc] (got {list(radii)})")
 
 
+def check_least(name: str, value: float, least: float) -> None:
+    """Raise :class:`InputError` unless the setting ``name`` is ``least`` or more."""
+    require(value >= least, f"{name}: at least {least} (got {value})")
+
+
 def check_number(n: int, least: int) -> None:
     """Raise :class:`EstimationError` if ``n`` stars are fewer than the ``least`` number needed."""
     if n < least:
@@ -162,21 +168,6 @@ def rows_within(r: FloatArray, r_range: tuple[float, ...], min_stars: int) -> In
     return rows
 
 
-def resampled_row(quantity: str, value: float, draws: FloatArray, **where: float) -> Estimate:
-    """Row of the sample's own ``value``, with intervals of resampled ones that contain it."""
-    if not np.isfinite(value) or not np.all(np.isfinite(draws)):
-        note = f"the {quantity} of a resampled catalogue is not finite"
-        return Estimate.undetermined(quantity, note, **where)
-    lo95, lo68, hi68, hi95 = np.percentile(draws, INTERVALS)
-    bounds = (min(lo68, value), max(hi68, value), min(lo95, value), max(hi95, value))
-    return Estimate(quantity, float(value), *bounds, draws=draws, **where)  # type: ignore[arg-type]
-
-
-def in_order(rows: Iterable[Estimate], yields: tuple[str, ...]) -> Estimates:
-    """Estimates of rows, quantity by quantity as ``yields`` lists them, each in its own order."""
-    return Estimates(sorted(rows, key=lambda row: yields.index(row.quantity)))
-
-
 def radial_bins(r: FloatArray, edges: Edges) -> tuple[Bin, ...]:
     """Bins of stars at radii ``r`` (N,) [kpc]; stars outside the edges are in no bin.
 
@@ -195,7 +186,7 @@ def by_bins(
     yields: tuple[str, ...],
     rows_of: Callable[[Bin], Iterable[Estimate]],
 ) -> Estimates:
-    """Estimates of the rows of every radial bin of a catalogue, ordered as :func:`in_order` does.
+    """Estimates of the rows of every radial bin of a catalogue, quantity by quantity.
 
     Raises
     ------

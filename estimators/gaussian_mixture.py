@@ -12,7 +12,7 @@ from haloassay.arrays import FloatArray
 from haloassay.errors import EstimationError
 from haloassay.estimate import POPULATIONS, Estimate
 from haloassay.estimators.bins import Bin
-from haloassay.estimators.fit.likelihoods import (
+from haloassay.estimators.fit.mixture import (
     mixture_derivatives,
     mixture_log_likelihood,
     mixture_memberships,
@@ -25,8 +25,8 @@ from haloassay.estimators.gaussian_single import (
     GaussianPrior,
     Sample,
     component_rows,
-    undetermined_rows,
 )
+from haloassay.estimators.rows import undetermined_rows
 from haloassay.settings import require
 
 COMPONENTS: Final = tuple(POPULATIONS)
@@ -143,7 +143,7 @@ class GaussianMixture(GaussianModel):
                     f"the {POPULATIONS[which]} component vanishes: it has {least:.1f} stars or more"
                 )
                 names = tuple(f"{quantity}.{which}" for quantity in COMPONENT_YIELDS)
-                rows += undetermined_rows(names, note, bin_)
+                rows += undetermined_rows(names, note, [bin_.where])
                 continue
             part = draws[:, 8 * k : 8 * k + 8]
             rows += component_rows(part, self.prior, self.at_prior_edge, bin_, f".{which}")

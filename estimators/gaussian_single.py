@@ -15,14 +15,15 @@ from haloassay.estimators.bins import (
     Bin,
     Edges,
     check_edges,
+    check_least,
     check_number,
-    in_order,
     radial_bins,
 )
+from haloassay.estimators.fit.ellipsoid import AXES, anisotropy
 from haloassay.estimators.fit.laplace import UniformPrior, laplace
 from haloassay.estimators.fit.likelihoods import gaussian_derivatives, gaussian_log_likelihood
-from haloassay.estimators.fit.posterior import EmceeRun, explore
-from haloassay.estimators.velocity_ellipsoid import AXES, anisotropy
+from haloassay.estimators.fit.posterior import EmceeRun, Exploration, explore
+from haloassay.estimators.rows import drawn_row, in_order, undetermined_rows
 from haloassay.settings import require
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class GaussianModel(Estimator):
         check_edges(self.bins)
         n = self.n_parameters
         require(self.min_stars > n, f"min_stars: more than {n} parameters (got {self.min_stars})")
-        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
+        check_least("n_draws", self.n_draws, 2)
         walkers = self.emcee.walkers
         require(
             walkers >= 2 * n,
@@ -136,7 +137,7 @@ class GaussianModel(Estimator):
                 check_number(len(bin_), self.min_stars)
                 draws = self.draws(sample.select(bin_.rows), rng)
             except EstimationError as error:
-                rows += undetermined_rows(self.yields, str(error), bin_)
+                rows += undetermined_rows(self.yields, str(error), [bin_.where])
             else:
                 rows += self.rows(draws, bin_)
         return in_order(rows, self.yields)
@@ -225,17 +226,13 @@ class GaussianSingle(GaussianModel):
         rng: np.random.Generator,
     ) -> FloatArray:
         """(n_draws, 2) draws of the mean and the dispersion of one quantity."""
+        sampler: Exploration = "quadrature"
         if self.sampler == "auto":
-            try:
-                return explore(
-                    one, start, scale, self.n_draws, rng,
-                    sampler="importance", bounds=bounds, derivatives=one.derivatives,
-                ).draws  # fmt: skip
-            except EstimationError:
-                pass
+            sampler = ("importance", "quadrature")
         return explore(
-            one, start, scale, self.n_draws, rng, sampler="quadrature", bounds=bounds
-        ).draws
+            one, start, scale, self.n_draws, rng,
+            sampler=sampler, bounds=bounds, derivatives=one.derivatives,
+        ).draws  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,11 +320,6 @@ class Sample:
         return start, np.clip(scale, 1e-6 * (hi - lo), 0.1 * (hi - lo))
 
 
-def undetermined_rows(yields: tuple[str, ...], note: str, bin_: Bin) -> list[Estimate]:
-    """Rows without values of all quantities of a bin."""
-    return [Estimate.undetermined(quantity, note, **bin_.where) for quantity in yields]
-
-
 def component_rows(
     draws: FloatArray, prior: GaussianPrior, at_edge: AtEdge, bin_: Bin, suffix: str = ""
 ) -> list[Estimate]:
@@ -343,10 +335,7 @@ def component_rows(
             values = anisotropy(draws[:, 4:7])
         else:
             note, values = notes[quantity], draws[:, PARAMETERS.index(quantity)]
-        if note:
-            rows.append(Estimate.undetermined(quantity + suffix, note, **bin_.where))
-        else:
-            rows.append(Estimate.from_draws(quantity + suffix, values, **bin_.where))
+        rows.append(drawn_row(quantity + suffix, values, note, **bin_.where))
     return rows
 
 

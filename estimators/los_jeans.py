@@ -12,7 +12,7 @@ from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate
 from haloassay.estimators.bins import density_slope
 from haloassay.estimators.fit.los_dispersion import Dispersion, LosBin
-from haloassay.estimators.halo.halo_potential import JeansIntegral
+from haloassay.estimators.halo.jeans import JeansIntegral
 from haloassay.estimators.halo.los_halo import ASSUMES, LosHalo, Profiled
 
 #: Radii a bin that stand for its stars where the model is averaged over them.

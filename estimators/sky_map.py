@@ -15,7 +15,7 @@ from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     Edges,
     check_edges,
-    in_order,
+    check_least,
     radial_bins,
 )
 from haloassay.estimators.cells import (
@@ -26,7 +26,8 @@ from haloassay.estimators.cells import (
     quadrant,
     scatter_posterior,
 )
-from haloassay.estimators.velocity_ellipsoid import anisotropy, fit_ellipsoid
+from haloassay.estimators.fit.ellipsoid import anisotropy, fit_ellipsoid
+from haloassay.estimators.rows import in_order, undetermined_rows
 from haloassay.settings import require
 
 if TYPE_CHECKING:
@@ -169,8 +170,8 @@ class SkyMap(Estimator):
         for name in ("extent", "step", "radius"):
             require(getattr(self, name) > 0.0, f"{name} is positive (got {getattr(self, name):g})")
         require(self.extent / self.step <= 500.0, "step: at most 1001 grid points along an axis")
-        require(self.min_stars >= 5, f"min_stars: at least 5 (got {self.min_stars})")
-        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
+        check_least("min_stars", self.min_stars, 5)
+        check_least("n_draws", self.n_draws, 2)
         require(0.0 <= self.drop <= 0.5, f"drop is between 0 and 0.5 (got {self.drop:g})")
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
@@ -243,7 +244,7 @@ class SkyMap(Estimator):
             there = {**where, "r": radius, "bin": k + index * len(cells)}
             found = sigma[k]
             if isinstance(found, str):
-                rows += [Estimate.undetermined(q, found, **there) for q in self.yields[:2]]
+                rows += undetermined_rows(self.yields[:2], found, [there])
                 continue
             pair = (found[:, 0], anisotropy(found))
             for m, draws in enumerate(pair):
@@ -281,8 +282,7 @@ class SkyMap(Estimator):
             members = cells.members(k)
             try:
                 fit = fit_ellipsoid(v[members], S[members])
-                hidden = bool(fit.hidden.any())
-                out[k] = fit.note() if hidden else fit.draws(self.n_draws, rng)[1]
+                out[k] = fit.note() or fit.draws(self.n_draws, rng)[1]
             except EstimationError as error:
                 out[k] = str(error)
         return out
@@ -432,7 +432,7 @@ def _extremes(sigma: list[FloatArray | str], there: dict[str, float]) -> list[Es
     drawn = [draws[:, 0] for draws in sigma if not isinstance(draws, str)]
     names = ("sigma_r_lowest", "sigma_r_highest")
     if not drawn:
-        return [Estimate.undetermined(q, "no cell has a value", **there) for q in names]
+        return undetermined_rows(names, "no cell has a value", [there])
     middle = np.array([np.median(draws) for draws in drawn])
     ends = (drawn[int(np.argmin(middle))], drawn[int(np.argmax(middle))])
     return [Estimate.from_draws(q, draws, **there) for q, draws in zip(names, ends, strict=True)]

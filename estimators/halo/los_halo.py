@@ -10,7 +10,7 @@ import numpy as np
 
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
-from haloassay.estimators.bins import DensitySlope, check_edges, check_radii, places_at
+from haloassay.estimators.bins import DensitySlope, check_edges, check_least, check_radii, places_at
 from haloassay.estimators.fit.los_dispersion import ZHAI2018_BINS, Errors, LosBin, Mean, los_profile
 from haloassay.estimators.halo.halo_potential import (
     HaloLikelihood,
@@ -65,8 +65,8 @@ class LosHalo(Estimator):
         )
         require(self.beta < 1.0, f"beta: below 1 (got {self.beta})")
         check_radii("r_out", self.r_out)
-        require(self.min_stars >= 5, f"min_stars: at least 5 (got {self.min_stars})")
-        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
+        check_least("min_stars", self.min_stars, 5)
+        check_least("n_draws", self.n_draws, 2)
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows of the profile, enclosed masses, and the halo; a note where no value is."""

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from haloassay import frames
 from haloassay.catalogue import Catalogue
 from haloassay.errors import EstimationError, InputError
-from haloassay.estimators import apex as apex_module
 from haloassay.estimators import make_estimator
-from haloassay.estimators.apex import draw_isotropic
+from haloassay.estimators import rows as rows_module
 from haloassay.estimators.dipole import dipole_channel, uniform_in_sigma
+from haloassay.estimators.fit.isotropic import draw_isotropic, resample
 from haloassay.estimators.fit.linear_field import LinearField
 from haloassay.frames import sky_basis, spherical_basis
 from haloassay.sky import antipode, apex, around_centre, dipole_vector, mean_v_theta, wrapped
@@ -304,8 +304,8 @@ def recovers(field, seed=11):
 
 def test_planted_fault_flipped_apex_is_caught(monkeypatch):
     assert recovers(OUTER)
-    right = apex_module.apex
-    monkeypatch.setattr(apex_module, "apex", lambda d: (right(d)[0], *right(-d)[1:]))
+    right = rows_module.apex
+    monkeypatch.setattr(rows_module, "apex", lambda d: (right(d)[0], *right(-d)[1:]))
     assert not recovers(OUTER)
 
 
@@ -430,7 +430,7 @@ def test_resampling_refuses_weights_of_few_draws():
     weights = np.zeros(1000)
     weights[:3] = 1.0
     with pytest.raises(EstimationError, match="3 of 1000 draws count"):
-        apex_module.resample(weights, 500, np.random.default_rng(0))
+        resample(weights, 500, np.random.default_rng(0))
 
 
 def test_chain_that_does_not_mix_is_refused():

@@ -12,7 +12,8 @@ from haloassay.errors import EstimationError, InputError
 from haloassay.estimate import QUANTITIES
 from haloassay.estimators import gaussian_mixture as room
 from haloassay.estimators import make_estimator
-from haloassay.estimators.fit.likelihoods import (
+from haloassay.estimators.fit.ellipsoid import anisotropy
+from haloassay.estimators.fit.mixture import (
     mixture_derivatives,
     mixture_log_likelihood,
     mixture_step,
@@ -28,7 +29,6 @@ from haloassay.estimators.gaussian_mixture import (
     ordered,
 )
 from haloassay.estimators.gaussian_single import GaussianPrior, Sample
-from haloassay.estimators.velocity_ellipsoid import anisotropy
 
 FEH = (3, 11)
 

@@ -6,10 +6,9 @@ import pytest
 
 from haloassay.constants import G
 from haloassay.estimators.fit.posterior import EmceeRun, emcee_chain
+from haloassay.estimators.halo.baryons import baryons_mass, baryons_vc2
 from haloassay.estimators.halo.nfw import (
     NFWFit,
-    baryons_mass,
-    baryons_vc2,
     nfw_draws,
     nfw_log_density,
     nfw_rows,

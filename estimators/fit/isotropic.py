@@ -1,4 +1,10 @@
-"""Posterior of a dipole: draws under the prior of the papers, and its rows."""
+"""Linear fields whose first parameters are a dipole, under the prior of the papers.
+
+That prior is uniform in abs(mu) and isotropic in the direction of the apex: flat in abs(mu), l and
+sin b. Two ways lead to its posterior, by importance from the Gaussian that a
+:class:`~haloassay.estimators.fit.linear_field.LinearField` gives (:func:`draw_field`), and by a chain
+over the flat coordinates (:func:`polar_dipole`).
+"""
 
 from __future__ import annotations
 
@@ -6,69 +12,58 @@ from typing import Final
 
 import numpy as np
 
-from haloassay.arrays import FloatArray, IntArray
+from haloassay.arrays import BoolArray, FloatArray, IntArray
 from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate
+from haloassay.estimators.fit.importance import effective_number, resampled_rows
 from haloassay.estimators.fit.linear_field import LinearField
-from haloassay.sky import apex, around_centre
-
-#: Length of the mean of the unit vectors of longitude below which the circle is covered evenly.
-_EVEN: Final = 0.1
+from haloassay.sky import dipole_vector
 
 #: Fewest effectively independent draws that may stand behind a posterior.
 _FEWEST: Final = 400
 
 
-def apex_rows(vector: FloatArray, speed: str, **where: float) -> list[Estimate]:
-    """Rows of ``speed`` (``mu_dipole`` or ``v_travel``), apex_l and apex_b of draws (n, 3) of d.
+def polar_dipole(polar: FloatArray, largest: float, cut: float) -> tuple[FloatArray, BoolArray]:
+    """Dipoles (n, 3) [km/s], and whether they are inside the prior (n,), in its flat coordinates.
 
-    Intervals of the longitude are about its circular mean, and widen to the whole circle as the
-    dipole vanishes; where the draws cover the circle evenly there is no longitude to speak of, and
-    the row says so.
+    Parameters
+    ----------
+    polar
+        (n, 3) abs(mu) [km/s], l [rad] and sin b of the vector.
+    largest
+        Bound of the prior of abs(mu) [km/s].
+    cut
+        Middle [rad] of the turn that l runs over.
     """
-    mu, lon, lat = apex(vector)
-    rows = [Estimate.from_draws(speed, mu if speed == "mu_dipole" else -mu, **where)]
-    if abs(np.exp(1j * np.radians(lon)).mean()) < _EVEN:
-        note = "the draws of the apex cover the circle: no dipole, or one towards a pole"
-        rows.append(Estimate.undetermined("apex_l", note, **where))
-    else:
-        rows.append(Estimate.from_draws("apex_l", around_centre(lon), **where))
-    rows.append(Estimate.from_draws("apex_b", lat, **where))
-    return rows
+    mu, lon, sin_b = polar.T
+    inside = (mu >= 0.0) & (mu <= largest)
+    inside &= (np.abs(lon - cut) <= np.pi) & (np.abs(sin_b) <= 1.0)
+    lat = np.degrees(np.arcsin(np.clip(sin_b, -1.0, 1.0)))
+    return dipole_vector(mu, np.degrees(lon), lat), inside
 
 
-def dispersion_row(
-    name: str, field: LinearField, which: int, sigma: FloatArray, **where: float
-) -> Estimate:
-    """Row of a dispersion; without a value where its posterior leans on a bound of its prior."""
-    low, high = field.bounded(which)
-    if not (low or high):
-        return Estimate.from_draws(name, sigma[:, which], **where)
-    lo, hi = np.exp(field.bounds)
-    if low:
-        note = f"the dispersion is not resolved from its lower bound, {lo:g} km/s: errors hide it"
-    else:
-        note = f"the dispersion reaches its upper bound, {hi:g} km/s: are the units right?"
-    return Estimate.undetermined(name, note, **where)
+def polar_start(vector: FloatArray, largest: float) -> FloatArray:
+    """(3,) coordinates of :func:`polar_dipole` near a vector (3,) [km/s], well inside the prior."""
+    size = float(np.linalg.norm(vector))
+    speed = np.clip(size, 1.0, 0.9 * largest)
+    sine = np.clip(vector[2] / max(size, 1e-9), -0.95, 0.95)
+    return np.array([speed, np.arctan2(vector[1], vector[0]), sine])
 
 
 def resample(weights: FloatArray, n_draws: int, rng: np.random.Generator) -> IntArray:
-    """(n_draws,) rows drawn by ``weights``, at equal steps of their sum.
+    """(n_draws,) rows by ``weights`` (m,), in random order.
 
     Raises
     ------
     EstimationError
         If fewer than 400 (or ``n_draws``) draws would be effectively independent.
     """
-    total = weights.sum()
-    effective = total**2 / np.sum(weights**2) if total > 0.0 else 0.0
+    effective = effective_number(weights)
     if effective < min(_FEWEST, n_draws):
         raise EstimationError(
             "the stars do not determine the field: its posterior fills or leaves the prior "
             f"({effective:.0f} of {len(weights)} draws count)"
         )
-    steps = (rng.random() + np.arange(n_draws)) / n_draws * total
-    return rng.permutation(np.searchsorted(np.cumsum(weights)[:-1], steps))
+    return rng.permutation(resampled_rows(weights, n_draws, rng))
 
 
 def draw_field(
