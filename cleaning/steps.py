@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -108,7 +108,7 @@ class Cleaning:
             for reason, count in counts.items():
                 if count:
                     dropped[reason] = dropped.get(reason, 0) + count
-        return Catalogue(catalogue.columns, catalogue.sun, catalogue.origin, dropped)
+        return replace(catalogue, dropped=dropped)
 
 
 def make_step(spec: Any, where: str) -> Clean:

@@ -16,6 +16,7 @@ from haloassay.errors import HaloassayError, InputError, warn_in_one_line
 if TYPE_CHECKING:
     import pandas as pd
 
+    from haloassay.catalogue import Propagation
     from haloassay.estimate import Estimates
     from haloassay.store import Results
 
@@ -233,6 +234,13 @@ def mock(
     metavar="KIND",
     help="Stars to take out first: a kind of `haloassay list cleans`, or '{ kind = ..., ... }'.",
 )
+@click.option(
+    "--propagation",
+    type=click.Choice(["linear", "monte-carlo"]),
+    default="linear",
+    show_default=True,
+    help="How errors are carried to spherical velocities.",
+)
 @click.option("--format", "fmt", type=click.Choice(["terminal", "csv", "json"]), default="terminal")
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the estimator.")
@@ -245,6 +253,7 @@ def measure(
     sun: str | None,
     drop: str,
     steps: tuple[str, ...],
+    propagation: Propagation,
     fmt: str,
     out: Path | None,
     seed: int,
@@ -267,7 +276,7 @@ def measure(
     read = make_clean(tables, "--clean").apply(read)
     for reason, count in read.dropped.items():
         click.echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
-    estimates = api.measure(read, {"kind": estimator, **chosen}, seed=seed)
+    estimates = api.measure(read, {"kind": estimator, **chosen}, seed=seed, propagation=propagation)
     if read.heliocentric and (absent := missing_errors(read)):
         click.echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
     click.echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)

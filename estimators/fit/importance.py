@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.special import logsumexp
 
 from haloassay.arrays import FloatArray, IntArray
 from haloassay.estimators.fit.laplace import FREEDOM, Laplace, LogDensity, finite
@@ -117,6 +116,8 @@ def importance_sample(
     goal
         Number of effective draws that is wished for.
     """
+    from scipy.special import logsumexp
+
     proposals = [proposal]
     points, values = np.empty((0, len(proposal.mode))), np.empty(0)
     while True:
