@@ -111,8 +111,10 @@ class VelocityEllipsoid(Estimator):
             drawn_row(f"sigma_{axis}", sigma[:, k], ellipsoid.note((k,)), **bin_.where)
             for k, axis in enumerate(AXES)
         ]
-        beta = drawn_row("beta", anisotropy(sigma), ellipsoid.note(), **bin_.where)
-        return [*means, *dispersions, beta]
+        note = ellipsoid.note()
+        # hidden dispersions are drawn at zero, too
+        beta = np.empty(0) if note else anisotropy(sigma)
+        return [*means, *dispersions, drawn_row("beta", beta, note, **bin_.where)]
 
     def _draws(
         self, ellipsoid: Ellipsoid, catalogue: Catalogue, bin_: Bin, rng: np.random.Generator
