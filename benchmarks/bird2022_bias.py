@@ -17,8 +17,8 @@ from itertools import pairwise
 import numpy as np
 
 from haloassay.constants import G
+from haloassay.estimators.fit.posterior import quadrature
 from haloassay.estimators.jeans_3d import exponential_log_density, gradient, jeans_mass
-from haloassay.estimators.posterior import quadrature
 from haloassay.mocks import make_mock
 from haloassay.profiles import power_law_slope
 from haloassay.scenario import load_scenario

@@ -21,10 +21,10 @@ from haloassay.catalogue import Catalogue
 from haloassay.estimate import Estimate
 from haloassay.estimators import make_estimator
 from haloassay.estimators.bins import radial_bins
+from haloassay.estimators.fit.ellipsoid import fit_bin
+from haloassay.estimators.fit.posterior import EmceeRun, Sampler, explore
+from haloassay.estimators.halo.nfw import NFWFit, nfw_rows
 from haloassay.estimators.jeans_3d import exponential_draws, exponential_log_density
-from haloassay.estimators.nfw import NFWFit, nfw_rows
-from haloassay.estimators.posterior import EmceeRun, Sampler, explore
-from haloassay.estimators.velocity_ellipsoid import fit_bin
 from haloassay.frames import spherical_basis
 from haloassay.profiles import power_law_log_density
 

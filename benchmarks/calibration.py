@@ -37,8 +37,8 @@ from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate
 from haloassay.estimators import make_estimator
-from haloassay.estimators.nfw import Baryons, baryons_mass
-from haloassay.estimators.velocity_ellipsoid import anisotropy
+from haloassay.estimators.fit.ellipsoid import anisotropy
+from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.frames import spherical_basis
 from haloassay.parts import SCHEMAS
 from haloassay.profiles import nfw_enclosed_mass, virial_radius

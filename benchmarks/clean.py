@@ -11,8 +11,8 @@ import time
 import numpy as np
 
 from haloassay.catalogue import Catalogue
-from haloassay.estimators.clean import FourDistance, FriendsOfFriends
-from haloassay.estimators.integrals import AssumedPotential
+from haloassay.cleaning.integrals import AssumedPotential
+from haloassay.cleaning.substructure import FourDistance, FriendsOfFriends
 from haloassay.frames import Sun, galactocentric_to_heliocentric, spherical_velocity
 from haloassay.mocks import make_mock
 

@@ -17,9 +17,9 @@ from itertools import pairwise
 import numpy as np
 
 from haloassay.catalogue import Catalogue
+from haloassay.cleaning.steps import make_clean
 from haloassay.errors import EstimationError
 from haloassay.estimators import make_estimator
-from haloassay.estimators.clean import make_clean
 from haloassay.mocks import make_mock
 from haloassay.mocks.debris.debris import Debris, make_debris
 from haloassay.mocks.debris.surroundings import Surroundings

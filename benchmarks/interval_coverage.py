@@ -17,7 +17,7 @@ import numpy as np
 from haloassay.catalogue import Catalogue
 from haloassay.constants import G
 from haloassay.estimators import make_estimator
-from haloassay.estimators.velocity_ellipsoid import ErrorModel, anisotropy, fit_ellipsoid
+from haloassay.estimators.fit.ellipsoid import ErrorModel, anisotropy, fit_ellipsoid
 from haloassay.frames import spherical_basis, spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.scenario import load_scenario

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from haloassay.catalogue import Catalogue
 from haloassay.errors import EstimationError
+from haloassay.estimators.fit.ellipsoid import anisotropy
+from haloassay.estimators.fit.posterior import EmceeRun, explore
 from haloassay.estimators.gaussian_mixture import (
     GaussianMixture,
     MixtureLikelihood,
@@ -25,8 +27,6 @@ from haloassay.estimators.gaussian_mixture import (
     ordered,
 )
 from haloassay.estimators.gaussian_single import LI2026_BINS, GaussianSingle, Sample
-from haloassay.estimators.posterior import EmceeRun, explore
-from haloassay.estimators.velocity_ellipsoid import anisotropy
 from haloassay.frames import spherical_basis
 
 FloatArray = NDArray[np.float64]

@@ -32,11 +32,12 @@ from haloassay.mocks import make_mock
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.integration import TOLERANCE, integrate
 from haloassay.mocks.gravity.potentials import make_potential
-from haloassay.mocks.lmc.dipole_truth import DipoleTruth, named
+from haloassay.mocks.lmc.dipole_truth import DipoleTruth
 from haloassay.mocks.lmc.population import lmc_population
 from haloassay.mocks.lmc.trajectory import LMC, Trajectory, point_pull, rewind
 from haloassay.mocks.stars import Stars
 from haloassay.profiles import bulge_enclosed_mass, nfw_shape
+from haloassay.sky import apex
 
 Mass = Callable[[float], np.ndarray]
 
@@ -297,7 +298,7 @@ def print_field(after: dict[float, Stars], mass_within: Mass) -> None:
             x = np.array(
                 [np.interp(np.log(r), np.log(field.r), c).mean() for c in field.translation.T]
             )
-            values += [*named(x)[1:], v[inside, 1].mean()]
+            values += [*apex(x)[1:], v[inside, 1].mean()]
             predicted = field.value("mean_v_theta_predicted", r)
             noise = [v[inside, k].std() / np.sqrt(len(r)) for k in range(2)]
             across = v[inside, 1].mean() / predicted

@@ -27,8 +27,8 @@ from scipy.optimize import minimize_scalar
 
 from haloassay.catalogue import Catalogue
 from haloassay.estimators import make_estimator
+from haloassay.estimators.fit.splines import NaturalSpline, fit
 from haloassay.estimators.spline_jeans import Sample
-from haloassay.estimators.splines import NaturalSpline, fit
 from haloassay.profiles import nfw_shape, virial_radius
 
 Spec = dict[str, Any]

@@ -19,9 +19,9 @@ import numpy as np
 from reflex_segue import ABSURD, NAMES, PUBLISHED, SUN, line
 
 from haloassay.catalogue import Catalogue
+from haloassay.cleaning.steps import make_clean
 from haloassay.constants import KMS_PER_MASYR_KPC
 from haloassay.estimators import make_estimator
-from haloassay.estimators.clean import make_clean
 from haloassay.tables import read_catalogue
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

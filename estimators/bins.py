@@ -8,17 +8,17 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from haloassay.errors import EstimationError, InputError
-from haloassay.estimate import INTERVALS, Estimate, Estimates
+from haloassay.arrays import FloatArray, IntArray
+from haloassay.errors import EstimationError
+from haloassay.estimate import Estimate, Estimates
+from haloassay.estimators.rows import in_order
 from haloassay.profiles import power_law_log_density, power_law_slope
 from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: Edges of radial bins [kpc], or the whole sample as one bin.
 Edges = tuple[float, ...] | Literal["none"]
@@ -90,7 +90,7 @@ class Bin:
     """
 
     index: int
-    rows: NDArray[np.int64]
+    rows: IntArray
     r: float
     r_lo: float
     r_hi: float
@@ -129,21 +129,9 @@ def check_radii(name: str, radii: tuple[float, ...]) -> None:
     require(all(r > 0.0 for r in radii), f"{name}: positive radii [kpc] (got {list(radii)})")
 
 
-def check_stars(catalogue: Catalogue, good: NDArray[np.bool_], fault: str) -> None:
-    """Raise :class:`InputError` if any star is not ``good`` (N,); ``fault`` is what those have."""
-    if not good.all():
-        bad = np.flatnonzero(~good)
-        raise InputError(
-            f"{catalogue.origin}: {len(bad)} of {len(good)} stars have {fault} "
-            f"(first rows: {', '.join(map(str, bad[:3]))})"
-        )
-
-
-def check_finite(catalogue: Catalogue) -> None:
-    """Raise :class:`InputError` if a position or velocity of the catalogue is not finite."""
-    both = np.concatenate([catalogue.position, catalogue.velocity], axis=1)
-    good = np.isfinite(both).all(axis=1)
-    check_stars(catalogue, good, "a position or velocity that is not finite")
+def check_least(name: str, value: float, least: float) -> None:
+    """Raise :class:`InputError` unless the setting ``name`` is ``least`` or more."""
+    require(value >= least, f"{name}: at least {least} (got {value})")
 
 
 def check_number(n: int, least: int) -> None:
@@ -166,7 +154,7 @@ def check_resolved(square: FloatArray, noise: FloatArray) -> None:
         raise EstimationError("the velocity errors are larger than the dispersion, and stay in it")
 
 
-def rows_within(r: FloatArray, r_range: tuple[float, ...], min_stars: int) -> NDArray[np.int64]:
+def rows_within(r: FloatArray, r_range: tuple[float, ...], min_stars: int) -> IntArray:
     """Row numbers of stars at ``r`` (N,) [kpc] within ``r_range``, or of all where it is empty.
 
     Raises
@@ -178,21 +166,6 @@ def rows_within(r: FloatArray, r_range: tuple[float, ...], min_stars: int) -> ND
     rows = np.flatnonzero((r >= lo) & (r < hi) & (r > 0.0))
     check_number(len(rows), min_stars)
     return rows
-
-
-def resampled_row(quantity: str, value: float, draws: FloatArray, **where: float) -> Estimate:
-    """Row of the sample's own ``value``, with intervals of resampled ones that contain it."""
-    if not np.isfinite(value) or not np.all(np.isfinite(draws)):
-        note = f"the {quantity} of a resampled catalogue is not finite"
-        return Estimate.undetermined(quantity, note, **where)
-    lo95, lo68, hi68, hi95 = np.percentile(draws, INTERVALS)
-    bounds = (min(lo68, value), max(hi68, value), min(lo95, value), max(hi95, value))
-    return Estimate(quantity, float(value), *bounds, draws=draws, **where)  # type: ignore[arg-type]
-
-
-def in_order(rows: Iterable[Estimate], yields: tuple[str, ...]) -> Estimates:
-    """Estimates of rows, quantity by quantity as ``yields`` lists them, each in its own order."""
-    return Estimates(sorted(rows, key=lambda row: yields.index(row.quantity)))
 
 
 def radial_bins(r: FloatArray, edges: Edges) -> tuple[Bin, ...]:
@@ -213,14 +186,14 @@ def by_bins(
     yields: tuple[str, ...],
     rows_of: Callable[[Bin], Iterable[Estimate]],
 ) -> Estimates:
-    """Estimates of the rows of every radial bin of a catalogue, ordered as :func:`in_order` does.
+    """Estimates of the rows of every radial bin of a catalogue, quantity by quantity.
 
     Raises
     ------
     InputError
         If a position or velocity of the catalogue is not finite.
     """
-    check_finite(catalogue)
+    catalogue.check_finite()
     bins = radial_bins(catalogue.r, edges)
     return in_order((row for bin_ in bins for row in rows_of(bin_)), yields)
 
@@ -240,7 +213,7 @@ def _fill(r: FloatArray, edges: tuple[float, ...]) -> Iterator[Bin]:
 
 
 def bootstrap(
-    statistic: Callable[[NDArray[np.int64]], FloatArray],
+    statistic: Callable[[IntArray], FloatArray],
     n_stars: int,
     n: int,
     rng: np.random.Generator,

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from haloassay.arrays import FloatArray, IntArray
+from haloassay.estimators.fit.likelihoods import variance_log_likelihood
+from haloassay.estimators.fit.posterior import cell_draws
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,12 +141,6 @@ def scatter_posterior(
     """
     reach = 10.0 * (np.std(value) + np.median(error)) + 1e-300
     A = reach * np.linspace(0.0, 1.0, 4001) ** 2
-    weight = 1.0 / (A[:, None] ** 2 + error**2)
-    total = weight.sum(axis=1)
-    mean = (weight * value).sum(axis=1) / total
-    chi2 = (weight * (value - mean[:, None]) ** 2).sum(axis=1)
-    log_posterior = 0.5 * np.log(weight).sum(axis=1) - 0.5 * np.log(total) - 0.5 * chi2
+    log_posterior = variance_log_likelihood(A**2, value - value.mean(), error**2, True)
     density = np.exp(log_posterior - log_posterior.max())
-    steps = 0.5 * (density[1:] + density[:-1]) * np.diff(A)
-    cumulative = np.concatenate([[0.0], np.cumsum(steps)])
-    return np.interp(rng.random(n_draws), cumulative / cumulative[-1], A)
+    return cell_draws(A, 0.5 * (density[1:] + density[:-1]) * np.diff(A), n_draws, rng)

@@ -8,26 +8,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import FloatArray, IntArray
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
-from haloassay.estimators.apex import apex_rows, dipole_vector, dispersion_row, draw_field
 from haloassay.estimators.bins import (
     Bin,
     Edges,
     by_bins,
     check_edges,
+    check_least,
     check_number,
 )
-from haloassay.estimators.linear_field import Channel, LinearField
-from haloassay.estimators.posterior import EmceeRun, explore
+from haloassay.estimators.fit.isotropic import draw_field, polar_dipole, polar_start
+from haloassay.estimators.fit.linear_field import Channel, LinearField
+from haloassay.estimators.fit.posterior import EmceeRun, explore
+from haloassay.estimators.rows import apex_rows, drawn_row, undetermined_rows
 from haloassay.settings import require
+from haloassay.sky import mean_v_theta
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: Bound of the uniform priors of mu_compr and mu_dipole [km/s] (Li et al. 2026, footnote 12).
 MU_MAX: Final = 100.0
@@ -50,7 +51,7 @@ class Dipole(Estimator):
     without an origin; read as heliocentric ones they would differ by 8 deg at 60 kpc.)
 
     mu_dipole is never positive here, with the apex where the stars come from, as the paper quotes
-    it; (mu, apex) and (-mu, antipode) are one field (:mod:`haloassay.estimators.apex`).
+    it; (mu, apex) and (-mu, antipode) are one field (:mod:`haloassay.sky`).
 
     Priors as published: mu_compr and mu_dipole uniform within +-100 km/s, sigma_r uniform from 10 to
     200 km/s, the apex isotropic (the paper's "cos b in [-1, 1]" with l uniform is meant as that). An
@@ -110,11 +111,11 @@ class Dipole(Estimator):
 
     def __post_init__(self) -> None:
         check_edges(self.bins)
-        require(self.min_stars >= 8, f"min_stars: at least 8 (got {self.min_stars})")
+        check_least("min_stars", self.min_stars, 8)
         require(self.max_error > 0.0, f"max_error: positive (got {self.max_error})")
         lo, hi = self.sigma_range
         require(0.0 < lo < hi < math.inf, f"sigma_range: bounds ascend from 0 (got {[lo, hi]})")
-        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
+        check_least("n_draws", self.n_draws, 2)
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows of every quantity of every bin; a row says why it has no value."""
@@ -138,16 +139,13 @@ class Dipole(Estimator):
             else:
                 sigma, q = self._chain(channel, field, rng)
         except EstimationError as error:
-            return [Estimate.undetermined(name, str(error), **bin_.where) for name in _FIELD]
-        # mu_dipole sin b_apex is the z component of d, whichever name the dipole has
-        predicted = Estimate.from_draws(
-            "mean_v_theta_predicted", 0.25 * np.pi * q[:, 2], **bin_.where
-        )
+            return undetermined_rows(_FIELD, str(error), [bin_.where])
+        predicted = mean_v_theta(q[:, :3])
         return [
             Estimate.from_draws("mu_compr", q[:, 3], **bin_.where),
             *apex_rows(q[:, :3], "mu_dipole", **bin_.where),
-            predicted,
-            dispersion_row("sigma_r", field, 0, sigma, **bin_.where),
+            Estimate.from_draws("mean_v_theta_predicted", predicted, **bin_.where),
+            drawn_row("sigma_r", sigma[:, 0], field.note(0), **bin_.where),
         ]
 
     def _chain(
@@ -156,18 +154,16 @@ class Dipole(Estimator):
         """Draws of sigma_r and of (d, mu_compr) by the ensemble sampler."""
         given = field.exact(field.best[None, :])
         centre, spread = given.mean[0], np.sqrt(np.diag(given.covariance[0]))
-        mu = float(np.clip(np.linalg.norm(centre[:3]), 1.0, 0.9 * MU_MAX))
-        lon, sine = np.arctan2(centre[1], centre[0]), centre[2] / np.linalg.norm(centre[:3])
+        mu, lon, sine = polar_start(centre[:3], MU_MAX)
         lo, hi = self.sigma_range
         sigma = float(np.clip(np.exp(field.best[0]), 1.01 * lo, 0.99 * hi))
         compression = float(np.clip(centre[3], -0.9 * MU_MAX, 0.9 * MU_MAX))
-        start = np.array([compression, mu, lon, np.clip(sine, -0.95, 0.95), sigma])
+        start = np.array([compression, mu, lon, sine, sigma])
         scale = np.array([spread[3], min(spread[0], 0.1 * mu), 0.05, 0.02, 0.01 * sigma])
         log_density = published_density(channel, self.sigma_range, lon)
         way = log_density, start, scale, self.n_draws, rng
         draws = explore(*way, sampler="emcee", emcee=self.emcee).draws
-        lat = np.degrees(np.arcsin(draws[:, 3]))
-        d = dipole_vector(draws[:, 1], np.degrees(draws[:, 2]), lat)
+        d, _ = polar_dipole(draws[:, 1:4], MU_MAX, lon)
         return draws[:, 4:], np.concatenate([d, draws[:, :1]], axis=1)
 
     def _mean_rows(
@@ -191,7 +187,7 @@ class Dipole(Estimator):
                 rows.append(Estimate.undetermined(name, str(error), **bin_.where))
         return rows
 
-    def _stars(self, catalogue: Catalogue, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _stars(self, catalogue: Catalogue, rows: IntArray) -> IntArray:
         """Stars of small enough an error of v_r.
 
         Raises
@@ -221,11 +217,6 @@ def dipole_channel(position: FloatArray, v_r: FloatArray, variance: FloatArray) 
     return Channel(v_r[:, None], X[:, None, :], variance[:, None, None])
 
 
-def predicted_mean_v_theta(mu_dipole: float, apex_b: float) -> float:
-    """Mean v_theta [km/s] of a translation over the full sky (Li et al. 2026, eq. 7); b in deg."""
-    return float(0.25 * np.pi * mu_dipole * np.sin(np.radians(apex_b)))
-
-
 def mean_draws(
     v: FloatArray,
     variance: FloatArray,
@@ -252,17 +243,13 @@ def published_density(
 
     The apex of these points is that of a positive dipole; l runs over the turn about ``cut`` [rad].
     """
-    y, n, variance = channel.y[:, 0], channel.X[:, 0, :3], channel.E[:, 0, 0]
 
     def log_density(points: FloatArray) -> FloatArray:
-        compression, mu, lon, sin_b, sigma = points.T
-        inside = (np.abs(compression) <= MU_MAX) & (mu >= 0.0) & (mu <= MU_MAX)
-        inside &= (np.abs(lon - cut) <= np.pi) & (np.abs(sin_b) <= 1.0)
-        inside &= (sigma >= sigma_range[0]) & (sigma <= sigma_range[1])
-        lat = np.degrees(np.arcsin(np.clip(sin_b, -1.0, 1.0)))
-        d = dipole_vector(mu, np.degrees(lon), lat)
-        total = sigma[:, None] ** 2 + variance
-        misfit = (y - compression[:, None] - d @ n.T) ** 2 / total
-        return np.where(inside, -0.5 * np.sum(misfit + np.log(total), axis=1), -np.inf)
+        compression, sigma = points[:, :1], points[:, 4:]
+        d, inside = polar_dipole(points[:, 1:4], MU_MAX, cut)
+        inside &= np.abs(compression[:, 0]) <= MU_MAX
+        inside &= (sigma[:, 0] >= sigma_range[0]) & (sigma[:, 0] <= sigma_range[1])
+        q = np.concatenate([d, compression], axis=1)
+        return np.where(inside, channel.log_likelihood(sigma, q), -np.inf)
 
     return log_density

@@ -7,30 +7,28 @@ from functools import cached_property
 from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import FloatArray
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate
 from haloassay.estimators.bins import Bin
+from haloassay.estimators.fit.mixture import (
+    mixture_derivatives,
+    mixture_log_likelihood,
+    mixture_memberships,
+    mixture_step,
+)
+from haloassay.estimators.fit.posterior import Posterior, explore
 from haloassay.estimators.gaussian_single import (
     COMPONENT_YIELDS,
     GaussianModel,
     GaussianPrior,
     Sample,
     component_rows,
-    undetermined_rows,
 )
-from haloassay.estimators.likelihoods import (
-    mixture_derivatives,
-    mixture_log_likelihood,
-    mixture_memberships,
-    mixture_step,
-)
-from haloassay.estimators.posterior import Posterior, explore
+from haloassay.estimators.rows import undetermined_rows
 from haloassay.quantities import POPULATIONS
 from haloassay.settings import require
-
-FloatArray = NDArray[np.float64]
 
 COMPONENTS: Final = tuple(POPULATIONS)
 
@@ -146,7 +144,7 @@ class GaussianMixture(GaussianModel):
                     f"the {POPULATIONS[which]} component vanishes: it has {least:.1f} stars or more"
                 )
                 names = tuple(f"{quantity}.{which}" for quantity in COMPONENT_YIELDS)
-                rows += undetermined_rows(names, note, bin_)
+                rows += undetermined_rows(names, note, [bin_.where])
                 continue
             part = draws[:, 8 * k : 8 * k + 8]
             rows += component_rows(part, self.prior, self.at_prior_edge, bin_, f".{which}")

@@ -7,30 +7,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import FloatArray, IntArray
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     Bin,
     Edges,
     check_edges,
-    check_finite,
+    check_least,
     check_number,
-    check_stars,
-    in_order,
     radial_bins,
 )
-from haloassay.estimators.laplace import UniformPrior, laplace
-from haloassay.estimators.likelihoods import gaussian_derivatives, gaussian_log_likelihood
-from haloassay.estimators.posterior import EmceeRun, explore
-from haloassay.estimators.velocity_ellipsoid import AXES, anisotropy
+from haloassay.estimators.fit.ellipsoid import AXES, anisotropy
+from haloassay.estimators.fit.laplace import UniformPrior, laplace
+from haloassay.estimators.fit.likelihoods import gaussian_derivatives, gaussian_log_likelihood
+from haloassay.estimators.fit.posterior import EmceeRun, Exploration, explore
+from haloassay.estimators.rows import drawn_row, in_order, undetermined_rows
 from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: Names of the eight parameters of a component, in their order.
 PARAMETERS: Final = (
@@ -124,7 +121,7 @@ class GaussianModel(Estimator):
         check_edges(self.bins)
         n = self.n_parameters
         require(self.min_stars > n, f"min_stars: more than {n} parameters (got {self.min_stars})")
-        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
+        check_least("n_draws", self.n_draws, 2)
         walkers = self.emcee.walkers
         require(
             walkers >= 2 * n,
@@ -140,7 +137,7 @@ class GaussianModel(Estimator):
                 check_number(len(bin_), self.min_stars)
                 draws = self.draws(sample.select(bin_.rows), rng)
             except EstimationError as error:
-                rows += undetermined_rows(self.yields, str(error), bin_)
+                rows += undetermined_rows(self.yields, str(error), [bin_.where])
             else:
                 rows += self.rows(draws, bin_)
         return in_order(rows, self.yields)
@@ -229,17 +226,13 @@ class GaussianSingle(GaussianModel):
         rng: np.random.Generator,
     ) -> FloatArray:
         """(n_draws, 2) draws of the mean and the dispersion of one quantity."""
+        sampler: Exploration = "quadrature"
         if self.sampler == "auto":
-            try:
-                return explore(
-                    one, start, scale, self.n_draws, rng,
-                    sampler="importance", bounds=bounds, derivatives=one.derivatives,
-                ).draws  # fmt: skip
-            except EstimationError:
-                pass
+            sampler = ("importance", "quadrature")
         return explore(
-            one, start, scale, self.n_draws, rng, sampler="quadrature", bounds=bounds
-        ).draws
+            one, start, scale, self.n_draws, rng,
+            sampler=sampler, bounds=bounds, derivatives=one.derivatives,
+        ).draws  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -281,10 +274,10 @@ class Sample:
         InputError
             If the catalogue has no column feh, or an entry that is not finite.
         """
-        check_finite(catalogue)
+        catalogue.check_finite()
         feh, feh_err = catalogue["feh"], catalogue.error("feh")
         good = np.isfinite(feh) & np.isfinite(feh_err) & (feh_err >= 0.0)
-        check_stars(catalogue, good, "a feh or feh_err that is not finite, or a negative error")
+        catalogue.check_rows(good, "a feh or feh_err that is not finite, or a negative error")
         variances = np.diagonal(catalogue.spherical_covariance, axis1=1, axis2=2)
         x = np.vstack([catalogue.spherical_velocity.T, feh])
         return cls(x, np.vstack([variances.T, feh_err**2]))
@@ -292,7 +285,7 @@ class Sample:
     def __len__(self) -> int:
         return self.x.shape[1]
 
-    def select(self, rows: NDArray[np.int64]) -> Sample:
+    def select(self, rows: IntArray) -> Sample:
         """Sample of some of the stars."""
         return Sample(np.ascontiguousarray(self.x[:, rows]), np.ascontiguousarray(self.e2[:, rows]))
 
@@ -327,11 +320,6 @@ class Sample:
         return start, np.clip(scale, 1e-6 * (hi - lo), 0.1 * (hi - lo))
 
 
-def undetermined_rows(yields: tuple[str, ...], note: str, bin_: Bin) -> list[Estimate]:
-    """Rows without values of all quantities of a bin."""
-    return [Estimate.undetermined(quantity, note, **bin_.where) for quantity in yields]
-
-
 def component_rows(
     draws: FloatArray, prior: GaussianPrior, at_edge: AtEdge, bin_: Bin, suffix: str = ""
 ) -> list[Estimate]:
@@ -347,10 +335,7 @@ def component_rows(
             values = anisotropy(draws[:, 4:7])
         else:
             note, values = notes[quantity], draws[:, PARAMETERS.index(quantity)]
-        if note:
-            rows.append(Estimate.undetermined(quantity + suffix, note, **bin_.where))
-        else:
-            rows.append(Estimate.from_draws(quantity + suffix, values, **bin_.where))
+        rows.append(drawn_row(quantity + suffix, values, note, **bin_.where))
     return rows
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.arrays import FloatArray
 from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
@@ -16,19 +17,18 @@ from haloassay.estimators.bins import (
     Bin,
     DensitySlope,
     check_edges,
-    check_finite,
+    check_least,
     density_slope,
     radial_bins,
 )
-from haloassay.estimators.nfw import NFWFit, nfw_rows
-from haloassay.estimators.posterior import EmceeRun, LogDensity, Sampler, explore
-from haloassay.estimators.velocity_ellipsoid import Ellipsoid, ErrorModel, fit_bin
-from haloassay.settings import require
+from haloassay.estimators.fit.ellipsoid import Ellipsoid, ErrorModel, fit_bin
+from haloassay.estimators.fit.laplace import LogDensity
+from haloassay.estimators.fit.posterior import EmceeRun, Sampler, cell_draws, explore
+from haloassay.estimators.halo.nfw import NFWFit, nfw_rows
+from haloassay.estimators.rows import VIRIAL, undetermined_rows, velocity_row
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: Upper limit of the flat prior of the scale of sigma_r(r) [kpc] (Bird 2022, section 2.1).
 H_MAX: Final = 1000.0
@@ -100,12 +100,12 @@ class Jeans3D(Estimator):
 
     def __post_init__(self) -> None:
         check_edges(self.bins)
-        require(self.min_stars >= 5, f"min_stars: at least 5 (got {self.min_stars})")
-        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
+        check_least("min_stars", self.min_stars, 5)
+        check_least("n_draws", self.n_draws, 2)
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows enclosed_mass and v_c of each bin, and of the halo; a note where no value is."""
-        check_finite(catalogue)
+        catalogue.check_finite()
         profile = [
             _Point.of(catalogue, b, self.min_stars, self.errors)
             for b in radial_bins(catalogue.r, self.bins)
@@ -175,8 +175,8 @@ class _Point:
             ellipsoid: Ellipsoid = fit_bin(catalogue, bin_, min_stars, model)
         except EstimationError as error:
             return cls(bin_, np.empty(0), np.empty(0), str(error))
-        if ellipsoid.hidden.any():
-            return cls(bin_, np.empty(0), np.empty(0), ellipsoid.note())
+        if note := ellipsoid.note():
+            return cls(bin_, np.empty(0), np.empty(0), note)
         sigma = ellipsoid.sigma
         poisson = sigma / np.sqrt(2.0 * ellipsoid.n)
         return cls(bin_, sigma, poisson if errors == "poisson" else ellipsoid.sigma_error)
@@ -246,8 +246,7 @@ def exponential_draws(
         weight = _peak(log_p)
         held = np.flatnonzero(weight > 1e-12 * weight.max())
         grid, log_h = log_h, np.linspace(log_h[held[0]], log_h[held[-1] + 1], 4097)
-    cumulated = np.concatenate([[0.0], np.cumsum(weight)])
-    h = np.exp(np.interp(rng.random(n_draws) * cumulated[-1], cumulated, grid))
+    h = np.exp(cell_draws(grid, weight, n_draws, rng))
     first, precision, _ = _given_scale(r, sigma, error, h)
     below = ndtr(-first * precision)
     u = below + (1.0 - below) * rng.uniform(1e-15, 1.0 - 1e-15, n_draws)
@@ -302,14 +301,9 @@ def _profile_rows(profile: list[_Point], masses: Iterator[FloatArray]) -> list[E
             velocity_rows.append(Estimate.undetermined("v_c", point.note, **where))
             continue
         draws = next(masses)
+        square = G * draws / point.bin.r
         mass_rows.append(Estimate.from_draws("enclosed_mass", draws, **where))
-        if np.median(draws) > 0.0:
-            v_c = np.sqrt(G * np.maximum(draws, 0.0) / point.bin.r)
-            velocity_rows.append(Estimate.from_draws("v_c", v_c, **where))
-        else:
-            velocity_rows.append(
-                Estimate.undetermined("v_c", "the enclosed mass is negative", **where)
-            )
+        velocity_rows.append(velocity_row(square, "the enclosed mass is negative", **where))
     return mass_rows + velocity_rows
 
 
@@ -320,6 +314,4 @@ def _no_estimates(profile: list[_Point], notes: list[str], reason: str, halo: bo
         for quantity in ("enclosed_mass", "v_c")
         for point, note in zip(profile, notes, strict=True)
     ]
-    return Estimates(
-        rows + [Estimate.undetermined(q, reason) for q in ("m200", "r200", "c200") if halo]
-    )
+    return Estimates(rows + undetermined_rows(VIRIAL if halo else (), reason))

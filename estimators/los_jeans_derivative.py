@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import FloatArray
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate
 from haloassay.estimators.bins import density_slope
-from haloassay.estimators.halo_potential import HaloLikelihood
-from haloassay.estimators.los_dispersion import LosBin
-from haloassay.estimators.los_halo import ASSUMES, LosHalo, Profiled
-
-FloatArray = NDArray[np.float64]
+from haloassay.estimators.fit.los_dispersion import LosBin
+from haloassay.estimators.halo.halo_potential import HaloLikelihood
+from haloassay.estimators.halo.los_halo import ASSUMES, LosHalo, Profiled
 
 _NEGATIVE = "the Jeans equation gives a negative V_c^2"
 

@@ -6,38 +6,37 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
-import numba
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.arrays import FloatArray, IntArray
 from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     Bin,
     DensitySlope,
-    check_finite,
+    check_least,
     check_radii,
     check_range,
     density_slope,
     places_at,
-    resampled_row,
     rows_within,
 )
-from haloassay.estimators.nfw import Baryons, baryons_mass
-from haloassay.estimators.tracer_mass import log_variance
-from haloassay.estimators.velocity_ellipsoid import fit_bin
+from haloassay.estimators.fit.ellipsoid import fit_resolved
+from haloassay.estimators.fit.likelihoods import tabulated_log_likelihood
+from haloassay.estimators.halo.baryons import Baryons, baryons_mass
+from haloassay.estimators.halo.boundary import edge_share, log_variance
+from haloassay.estimators.halo.jeans import LEAST_FALL, fall, jeans_tables
+from haloassay.estimators.rows import VIRIAL, resampled_row, undetermined_rows
 from haloassay.profiles import critical_density, nfw_shape
 from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
 
-FloatArray = NDArray[np.float64]
-
-#: Radii of the table of the Jeans integral within the sample, and folds of its integrand beyond.
+#: Radii of the table of the Jeans integral within the sample.
 _GRID: Final = 512
-_FOLDS: Final = 25.0
 
 #: Fraction of resampled catalogues with r_s at a bound of its range from which it has no value.
 _AT_BOUND: Final = 0.025
@@ -137,10 +136,10 @@ class NFWTracer(Estimator):
         check_radii("r_out", self.r_out)
         lo, hi = self.r_s_range
         require(0.0 < lo < hi, f"r_s_range: radii ascend from above 0 (got {[lo, hi]})")
-        require(self.n_shapes >= 5, f"n_shapes: at least 5 (got {self.n_shapes})")
+        check_least("n_shapes", self.n_shapes, 5)
         require(self.h0 > 0.0, f"h0: positive (got {self.h0})")
-        require(self.n_bootstrap >= 2, f"n_bootstrap: at least 2 (got {self.n_bootstrap})")
-        require(self.min_stars >= 10, f"min_stars: at least 10 (got {self.min_stars})")
+        check_least("n_bootstrap", self.n_bootstrap, 2)
+        check_least("min_stars", self.min_stars, 10)
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows enclosed_mass at each radius, m200, r200 and c200; a note where no value is.
@@ -150,7 +149,7 @@ class NFWTracer(Estimator):
         InputError
             If a position or velocity of the catalogue is not finite.
         """
-        check_finite(catalogue)
+        catalogue.check_finite()
         places = places_at(self.r_out)
         try:
             sample = self._sample(catalogue)
@@ -162,9 +161,8 @@ class NFWTracer(Estimator):
                 for _ in range(self.n_bootstrap)
             ]
         except EstimationError as error:
-            rows = [Estimate.undetermined("enclosed_mass", str(error), **p) for p in places or [{}]]
-            halo = [Estimate.undetermined(q, str(error)) for q in self.yields[1:]]
-            return Estimates(rows + halo)
+            rows = undetermined_rows(("enclosed_mass",), str(error), places)
+            return Estimates(rows + undetermined_rows(VIRIAL, str(error)))
         return Estimates(self._rows(np.array([best, *again]), places))
 
     def _sample(self, catalogue: Catalogue) -> RadialSample:
@@ -186,8 +184,7 @@ class NFWTracer(Estimator):
             raise EstimationError("the velocity errors are too large to resolve sigma_r")
         beta, spread = self._beta(catalogue, rows, edges)
         density = density_slope(self.alpha)
-        fall = 1.0 - density.slopes[-1] - 2.0 * (beta + 4.0 * spread)
-        if fall < 0.5:
+        if fall(density, beta + 4.0 * spread) < LEAST_FALL:
             raise EstimationError(
                 f"the density, r^{density.slopes[-1]:g}, falls too slowly for the Jeans integral "
                 f"with beta = {beta:.3g}"
@@ -199,14 +196,13 @@ class NFWTracer(Estimator):
         )  # fmt: skip
 
     def _beta(
-        self, catalogue: Catalogue, rows: NDArray[np.int64], edges: tuple[float, ...]
+        self, catalogue: Catalogue, rows: IntArray, edges: tuple[float, ...]
     ) -> tuple[float, float]:
         """Anisotropy and its standard error."""
         if self.beta != "measured":
             return self.beta, 0.01
-        ellipsoid = fit_bin(catalogue, Bin(0, rows, 0.0, edges[0], edges[1]), self.min_stars)
-        if ellipsoid.hidden.any():
-            raise EstimationError(f"beta is not determined: {ellipsoid.note()}")
+        bin_ = Bin(0, rows, 0.0, edges[0], edges[1])
+        ellipsoid = fit_resolved(catalogue, bin_, self.min_stars)
         ratio = 2.0 * ellipsoid.sigma_error / ellipsoid.sigma
         return ellipsoid.beta, float((1.0 - ellipsoid.beta) * np.sqrt(np.mean(ratio**2)) + 1e-3)
 
@@ -223,13 +219,14 @@ class NFWTracer(Estimator):
         if reached.mean() > _AT_BOUND or found[0, 0] in tried:
             lo, hi = self.r_s_range
             note = f"the velocities do not bound r_s between {lo:g} and {hi:g} kpc"
-            return rows + [Estimate.undetermined(q, note) for q in self.yields[1:]]
+            return rows + undetermined_rows(VIRIAL, note)
         c200 = concentration(norm / r_s**3, self.h0)
         if not np.all(np.isfinite(c200)):
             note = "no virial radius: the halo is not as dense as 200 times the critical density"
-            return rows + [Estimate.undetermined(q, note) for q in self.yields[1:]]
-        virial = {"m200": norm * nfw_shape(c200), "r200": c200 * r_s, "c200": c200}
-        return rows + [resampled_row(q, each[0], each[1:]) for q, each in virial.items()]
+            return rows + undetermined_rows(VIRIAL, note)
+        virial = norm * nfw_shape(c200), c200 * r_s, c200
+        found_rows = zip(VIRIAL, virial, strict=True)
+        return rows + [resampled_row(q, each[0], each[1:]) for q, each in found_rows]
 
 
 def concentration(density: ArrayLike, h0: float, overdensity: float = 200.0) -> FloatArray:
@@ -294,11 +291,7 @@ class RadialSample:
     def _boundary(self) -> FloatArray:
         """(2, m) r^4 rho / mu / int rho r^2 dr at the edges."""
         edges = np.array(self.edges)
-        x = np.linspace(float(np.log(edges[0])), float(np.log(edges[1])), 4001)
-        top = self.density.log_density(edges[0])
-        inside = np.exp(self.density.log_density(np.exp(x)) - top + 3.0 * x)
-        norm = np.sum(0.5 * (inside[1:] + inside[:-1])) * (x[1] - x[0])
-        share = edges**4 * np.exp(self.density.log_density(edges) - top) / norm
+        share = edge_share(self.density, edges)
         return np.asarray(share[:, None] / nfw_shape(edges[:, None] / self.shapes))
 
     @cached_property
@@ -323,7 +316,7 @@ class RadialSample:
         return np.linspace(lo, hi, _GRID)
 
     @cached_property
-    def _cells(self) -> tuple[NDArray[np.int64], FloatArray]:
+    def _cells(self) -> tuple[IntArray, FloatArray]:
         """Cell of the grid (n,) that a star is in, and how far (n,) it is across."""
         step = self._grid[1] - self._grid[0]
         along = (np.log(self.r) - self._grid[0]) / step
@@ -334,13 +327,13 @@ class RadialSample:
     def _moment_beta(self) -> float:
         return self._beta_of(np.arange(len(self.r)))
 
-    def _beta_of(self, rows: NDArray[np.int64]) -> float:
+    def _beta_of(self, rows: IntArray) -> float:
         """Anisotropy of the second central moments, errors subtracted."""
         moments = np.var(self.v[rows], axis=0) - self.noise[rows].mean(axis=0)
         return float(1.0 - 0.5 * (moments[1] + moments[2]) / max(moments[0], 1e-12))
 
     def best(
-        self, rows: NDArray[np.int64], normalisation: Literal["tracer", "likelihood"]
+        self, rows: IntArray, normalisation: Literal["tracer", "likelihood"]
     ) -> tuple[float, float]:
         """Likeliest ln r_s, and G M_s, of (resampled) stars.
 
@@ -361,7 +354,7 @@ class RadialSample:
             [0.5 * t * (t - 1.0), 1.0 - t * t, 0.5 * t * (t + 1.0)], self._tables, 1
         )
         cell, across = self._cells
-        value, norm = _likelihood(
+        value, norm = tabulated_log_likelihood(
             square, self.noise[rows, 0], cell[rows], across[rows], table, norm,
             50 if normalisation == "likelihood" else 0,
         )  # fmt: skip
@@ -369,7 +362,7 @@ class RadialSample:
             raise EstimationError("no NFW halo beside the baryons: its mass is not positive")
         return _peak(np.log(self.shapes), value, norm)
 
-    def tracer_norm(self, rows: NDArray[np.int64], square: FloatArray, beta: float) -> FloatArray:
+    def tracer_norm(self, rows: IntArray, square: FloatArray, beta: float) -> FloatArray:
         """G M_s (m,) of each shape by the tracer mean of (resampled) stars with v_r^2 (n,)."""
         at_stars, at_edges = self._powers
         design = at_stars[rows]
@@ -382,77 +375,6 @@ class RadialSample:
         total = np.bincount(rows, (square - noise) / len(rows), minlength=len(self.r))
         mean = total @ fixed + beta * (total @ with_beta) - counts @ known
         return np.asarray(mean - np.diff(variance[:, None] * self._boundary, axis=0)[0])
-
-
-def jeans_tables(
-    x: FloatArray, density: DensitySlope, beta: FloatArray, r_s: FloatArray, baryons: Baryons
-) -> FloatArray:
-    """Radial variance of tracers at radii exp(x) (k,), from the Jeans integral to infinity.
-
-    Returns
-    -------
-    ndarray
-        (b, k, m + 1), for each beta (b,): over G M_s, M(<r) = M_s mu(r / r_s), for each r_s (m,)
-        [1/kpc]; then that of the baryons [(km/s)^2].
-    """
-    fall = 1.0 - density.slopes[-1] - 2.0 * float(np.max(beta))
-    outermost = max(float(x[-1]), float(np.log(density.breaks[-1])) if density.breaks else -np.inf)
-    inside = np.linspace(x[0], x[-1], 2 * (len(x) - 1) + 1)
-    beyond = np.linspace(x[-1], outermost + _FOLDS / fall, 1501)[1:]
-    nodes = np.concatenate([inside, beyond])
-    s = np.exp(nodes)
-    mu = nfw_shape(s[:, None] / r_s)
-    masses = np.column_stack([mu, G * baryons_mass(baryons, s)])
-    log_density = density.log_density(s) - density.log_density(s[0])
-    step = np.diff(nodes)[:, None]
-    tables = []
-    for one in beta:
-        log_weight = log_density + (2.0 * one - 1.0) * (nodes - x[0])
-        source = np.exp(log_weight)[:, None] * masses
-        pieces = 0.5 * (source[1:] + source[:-1]) * step
-        outward = np.cumsum(pieces[::-1], axis=0)[::-1][: len(inside) : 2]
-        pressure = np.exp(log_weight[: len(inside) : 2] + x)
-        tables.append(outward / pressure[:, None])
-    return np.array(tables)
-
-
-@numba.njit(cache=True)
-def _likelihood(
-    square: FloatArray,
-    noise: FloatArray,
-    cell: NDArray[np.int64],
-    across: FloatArray,
-    table: FloatArray,
-    norm: FloatArray,
-    steps: int,
-) -> tuple[FloatArray, FloatArray]:
-    """Log likelihood (m,) of v_r for each shape, at ``norm`` or, with ``steps``, at its maximum.
-
-    Steps are Fisher's in the logarithm of the norm.
-    """
-    m = len(norm)
-    out, best = np.full(m, -np.inf), norm.copy()
-    for j in range(m):
-        if not best[j] > 0.0:
-            if steps == 0:
-                continue
-            best[j] = square.mean() / table[len(table) // 2, j]
-        for step in range(steps + 1):
-            value, score, information = 0.0, 0.0, 0.0
-            for i in range(len(square)):
-                k, f = cell[i], across[i]
-                halo = best[j] * ((1.0 - f) * table[k, j] + f * table[k + 1, j])
-                total = halo + (1.0 - f) * table[k, m] + f * table[k + 1, m] + noise[i]
-                ratio, share = square[i] / total, halo / total
-                value -= 0.5 * (np.log(total) + ratio)
-                score += 0.5 * (ratio - 1.0) * share
-                information += 0.5 * share * share
-            out[j] = value
-            change = min(1.0, max(-1.0, score / information))
-            if step == steps or abs(change) < 1e-5:
-                break
-            best[j] *= np.exp(change)
-    return out, best
 
 
 def _peak(x: FloatArray, value: FloatArray, norm: FloatArray) -> tuple[float, float]:

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import numba
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.arrays import FloatArray
 from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
-    check_finite,
+    check_least,
     check_number,
     check_radii,
     check_resolved,
     places_at,
 )
-from haloassay.estimators.posterior import EmceeRun, explore
+from haloassay.estimators.fit.posterior import EmceeRun, Exploration, explore
+from haloassay.estimators.rows import undetermined_rows
 from haloassay.frames import (
     heliocentric_to_galactocentric,
     spherical_basis,
@@ -30,8 +32,6 @@ from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: Run of emcee; the papers print none, so a choice.
 _RUN: Final = EmceeRun(50, 1000, 300)
@@ -189,14 +189,14 @@ class PowerLawDF(Estimator):
         lo, hi = self.beta_range
         require(lo < hi < 1.0, f"beta_range: bounds ascend and are below 1 (got {[lo, hi]})")
         check_radii("r_out", self.r_out)
-        require(self.n_samples >= 1, f"n_samples: at least 1 (got {self.n_samples})")
+        check_least("n_samples", self.n_samples, 1)
         require(self.v_max > 0.0, f"v_max: positive (got {self.v_max})")
         require(
             0.0 <= self.outlier_fraction < 0.5,
             f"outlier_fraction: from 0 to below 0.5 (got {self.outlier_fraction})",
         )
-        require(self.min_stars >= 4, f"min_stars: at least 4 (got {self.min_stars})")
-        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
+        check_least("min_stars", self.min_stars, 4)
+        check_least("n_draws", self.n_draws, 2)
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows enclosed_mass at each radius, and beta where fitted; a note where no value is.
@@ -206,13 +206,13 @@ class PowerLawDF(Estimator):
         InputError
             If a position or velocity of the catalogue is not finite.
         """
-        check_finite(catalogue)
+        catalogue.check_finite()
         places = places_at(self.r_out)
         try:
             tracers = self._tracers(catalogue, rng)
             points = self._draws(tracers, rng)
         except EstimationError as error:
-            rows = [Estimate.undetermined("enclosed_mass", str(error), **p) for p in places or [{}]]
+            rows = undetermined_rows(("enclosed_mass",), str(error), places)
             if self.beta == "fitted":
                 rows.append(Estimate.undetermined("beta", str(error)))
             return Estimates(rows)
@@ -288,27 +288,14 @@ class PowerLawDF(Estimator):
         start = self._start(tracers, whole, free)
         bounds = np.array([_LOG_VC2, self.g_range, self.beta_range]).T[:, free]
         scale = np.array([0.05, 0.1, 0.05])[free]
-        methods = [self.sampler]
-        if self.sampler == "importance":
+        sampler: Exploration = self.sampler
+        if sampler == "importance":
             # where a star is barely bound, or the prior cuts, weights cannot be trusted: a grid can
-            methods.append("quadrature")
-        for method in methods:
-            try:
-                drawn = explore(
-                    log_density,
-                    start,
-                    scale,
-                    self.n_draws,
-                    rng,
-                    sampler=method,
-                    emcee=self.emcee,
-                    bounds=(bounds[0], bounds[1]),
-                )
-            except EstimationError:
-                if method == methods[-1]:
-                    raise
-            else:
-                break
+            sampler = ("importance", "quadrature")
+        drawn = explore(
+            log_density, start, scale, self.n_draws, rng,
+            sampler=sampler, emcee=self.emcee, bounds=(bounds[0], bounds[1]),
+        )  # fmt: skip
         return full(drawn.draws)
 
     def _start(self, tracers: Tracers, whole: FloatArray, free: FloatArray) -> FloatArray:

@@ -8,22 +8,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import FloatArray
 from haloassay.catalogue import GALACTOCENTRIC
 from haloassay.constants import KMS_PER_MASYR_KPC
 from haloassay.errors import EstimationError, InputError
 from haloassay.estimate import Estimate, Estimates, Estimator
-from haloassay.estimators.apex import apex_rows, dipole_vector, dispersion_row, draw_field
 from haloassay.estimators.bins import (
     Bin,
     Edges,
     by_bins,
     check_edges,
+    check_least,
     check_number,
 )
-from haloassay.estimators.linear_field import Channel, LinearField, LogPrior
-from haloassay.estimators.posterior import EmceeRun, explore
+from haloassay.estimators.fit.isotropic import draw_field, polar_dipole, polar_start
+from haloassay.estimators.fit.linear_field import Channel, LinearField, LogPrior
+from haloassay.estimators.fit.posterior import EmceeRun, explore
+from haloassay.estimators.rows import apex_rows, drawn_row, undetermined_rows
 from haloassay.frames import (
     ICRS_TO_GALACTIC,
     galactocentric_to_heliocentric,
@@ -31,11 +33,10 @@ from haloassay.frames import (
     spherical_basis,
 )
 from haloassay.settings import require
+from haloassay.sky import lon_lat
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: What stands for the tangential velocity in the term of the distance errors.
 DistanceTerm = Literal["solar", "observed", "none"]
@@ -130,12 +131,12 @@ class Reflex6D(Estimator):
 
     def __post_init__(self) -> None:
         check_edges(self.bins)
-        require(self.min_stars >= 8, f"min_stars: at least 8 (got {self.min_stars})")
+        check_least("min_stars", self.min_stars, 8)
         lo, hi = self.sigma_range
         require(0.0 < lo < hi < math.inf, f"sigma_range: bounds ascend from 0 (got {[lo, hi]})")
         require(self.v_travel_max > 0.0, f"v_travel_max: positive (got {self.v_travel_max})")
         require(self.bulk_max > 0.0, f"bulk_max: positive (got {self.bulk_max})")
-        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
+        check_least("n_draws", self.n_draws, 2)
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows of every quantity of every bin; a row says why it has no value.
@@ -155,12 +156,12 @@ class Reflex6D(Estimator):
         try:
             field, sigma, q = self._draws(catalogue, bin_, rng)
         except EstimationError as error:
-            return [Estimate.undetermined(name, str(error), **bin_.where) for name in self.yields]
+            return undetermined_rows(self.yields, str(error), [bin_.where])
         return [
             *apex_rows(q[:, :3], "v_travel", **bin_.where),
             *(Estimate.from_draws(name, q[:, 3 + k], **bin_.where) for k, name in enumerate(_BULK)),
             *(
-                dispersion_row(name, field, k, sigma, **bin_.where)
+                drawn_row(name, sigma[:, k], field.note(k), **bin_.where)
                 for k, name in enumerate(_SIGMAS)
             ),
         ]
@@ -199,16 +200,13 @@ class Reflex6D(Estimator):
         """Draws of the dispersions and of the six velocities by the ensemble sampler."""
         given = field.exact(field.best[None, :])
         mean, spread = given.mean[0], np.sqrt(np.diag(given.covariance[0]))
-        speed = float(np.clip(np.linalg.norm(mean[:3]), 1.0, 0.9 * self.v_travel_max))
-        sine = float(np.clip(mean[2] / max(np.linalg.norm(mean[:3]), 1e-9), -0.95, 0.95))
+        speed, lon, sine = polar_start(mean[:3], self.v_travel_max)
         bulk = np.clip(mean[3:], -0.9 * self.bulk_max, 0.9 * self.bulk_max)
-        lon = np.arctan2(mean[1], mean[0])
         start = np.concatenate([[speed, lon, sine], bulk, field.best])
         scale = np.concatenate([[0.1 * speed, 0.1, 0.02], 0.5 * spread[3:], 0.5 * field.width])
         way = self._density(channels, lon), start, scale, self.n_draws, rng
         draws = explore(*way, sampler="emcee", emcee=self.emcee).draws
-        lat = np.degrees(np.arcsin(draws[:, 2]))
-        d = dipole_vector(draws[:, 0], np.degrees(draws[:, 1]), lat)
+        d, _ = polar_dipole(draws[:, :3], self.v_travel_max, lon)
         return np.exp(draws[:, 6:]), np.concatenate([d, draws[:, 3:6]], axis=1)
 
     def _density(
@@ -222,25 +220,13 @@ class Reflex6D(Estimator):
         prior, bounds = self._prior(), np.log(self.sigma_range)
 
         def log_density(points: FloatArray) -> FloatArray:
-            speed, lon, sin_b = points[:, :3].T
-            inside = (speed >= 0.0) & (speed <= self.v_travel_max)
-            inside &= (np.abs(lon - cut) <= np.pi) & (np.abs(sin_b) <= 1.0)
-            inside &= np.all(np.abs(points[:, 3:6]) <= self.bulk_max, axis=1)
-            log_sigma = points[:, 6:]
+            d, inside = polar_dipole(points[:, :3], self.v_travel_max, cut)
+            bulk, log_sigma = points[:, 3:6], points[:, 6:]
+            inside &= np.all(np.abs(bulk) <= self.bulk_max, axis=1)
             inside &= np.all((log_sigma >= bounds[0]) & (log_sigma <= bounds[1]), axis=1)
-            lat = np.degrees(np.arcsin(np.clip(sin_b, -1.0, 1.0)))
-            d = dipole_vector(speed, np.degrees(lon), lat)
-            q = np.concatenate([d, points[:, 3:6]], axis=1)
-            square = np.exp(2.0 * log_sigma)
-            z = los.y[:, 0] - q @ los.X[:, 0].T
-            total = square[:, :1] + los.E[:, 0, 0]
-            value = z**2 / total + np.log(total)
-            east, north = (sky.y[:, k] - q @ sky.X[:, k].T for k in (0, 1))
-            a, b = (square[:, 1 + k, None] + sky.E[:, k, k] for k in (0, 1))
-            c = sky.E[:, 0, 1]
-            det = a * b - c * c
-            value += (b * east**2 - 2.0 * c * east * north + a * north**2) / det + np.log(det)
-            return np.where(inside, -0.5 * value.sum(axis=1) + prior(log_sigma), -np.inf)
+            q, sigma = np.concatenate([d, bulk], axis=1), np.exp(log_sigma)
+            value = los.log_likelihood(sigma[:, :1], q) + sky.log_likelihood(sigma[:, 1:], q)
+            return np.where(inside, value + prior(log_sigma), -np.inf)
 
         return log_density
 
@@ -304,10 +290,7 @@ def _observed(
             catalogue.position, catalogue.velocity, catalogue.sun
         )
     icrs = sky_basis(columns["ra"], columns["dec"])
-    outward = icrs[:, 0] @ ICRS_TO_GALACTIC.T
-    lon = np.degrees(np.arctan2(outward[:, 1], outward[:, 0]))
-    lat = np.degrees(np.arctan2(outward[:, 2], np.hypot(outward[:, 0], outward[:, 1])))
-    galactic = sky_basis(lon, lat) @ ICRS_TO_GALACTIC
+    galactic = sky_basis(*lon_lat(icrs[:, 0] @ ICRS_TO_GALACTIC.T)) @ ICRS_TO_GALACTIC
     turn = galactic[:, 1:] @ np.swapaxes(icrs[:, 1:], 1, 2)
     pm = np.einsum("nij,jn->ni", turn, np.stack([columns["pmra"], columns["pmdec"]]))
     error = np.stack([catalogue.error("pmra"), catalogue.error("pmdec")], axis=1)

@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import BoolArray, FloatArray, IntArray
+from haloassay.cleaning.integrals import seen_from_sun
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     Edges,
     check_edges,
-    check_finite,
-    check_stars,
-    in_order,
+    check_least,
     radial_bins,
 )
 from haloassay.estimators.cells import (
@@ -27,15 +26,12 @@ from haloassay.estimators.cells import (
     quadrant,
     scatter_posterior,
 )
-from haloassay.estimators.integrals import seen_from_sun
-from haloassay.estimators.velocity_ellipsoid import anisotropy, fit_ellipsoid
+from haloassay.estimators.fit.ellipsoid import anisotropy, fit_ellipsoid
+from haloassay.estimators.rows import in_order, undetermined_rows
 from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 #: Cells with values below which a correlation or an asymmetry is not determined.
 _FEWEST_CELLS: Final = 5
@@ -60,7 +56,7 @@ class ChemicalLine:
     slope: float = -0.5
     intercept: float = -0.1
 
-    def accreted(self, feh: FloatArray, alpha_fe: FloatArray) -> NDArray[np.bool_]:
+    def accreted(self, feh: FloatArray, alpha_fe: FloatArray) -> BoolArray:
         """Which stars (N,) lie below the line."""
         return np.asarray(alpha_fe < self.intercept + self.slope * feh)
 
@@ -174,8 +170,8 @@ class SkyMap(Estimator):
         for name in ("extent", "step", "radius"):
             require(getattr(self, name) > 0.0, f"{name} is positive (got {getattr(self, name):g})")
         require(self.extent / self.step <= 500.0, "step: at most 1001 grid points along an axis")
-        require(self.min_stars >= 5, f"min_stars: at least 5 (got {self.min_stars})")
-        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
+        check_least("min_stars", self.min_stars, 5)
+        check_least("n_draws", self.n_draws, 2)
         require(0.0 <= self.drop <= 0.5, f"drop is between 0 and 0.5 (got {self.drop:g})")
 
     def required(self) -> tuple[str, ...]:
@@ -191,7 +187,7 @@ class SkyMap(Estimator):
             If a position, velocity or, where populations are divided, abundance is not finite or
             missing.
         """
-        check_finite(catalogue)
+        catalogue.check_finite()
         accreted = self._accreted(catalogue)
         used = np.ones(len(catalogue), dtype=bool)
         if self.population != "all":
@@ -209,14 +205,14 @@ class SkyMap(Estimator):
             rows += self._map(part, chosen, cells, bin_.index, where, fraction, rng)
         return in_order(rows, self.yields)
 
-    def _accreted(self, catalogue: Catalogue) -> NDArray[np.bool_] | None:
+    def _accreted(self, catalogue: Catalogue) -> BoolArray | None:
         """Which stars (N,) are accreted; None where that is neither known nor asked for."""
         known = "feh" in catalogue and "alpha_fe" in catalogue
         if not known and self.population == "all":
             return None
         feh, alpha_fe = catalogue["feh"], catalogue["alpha_fe"]
         good = np.isfinite(feh) & np.isfinite(alpha_fe)
-        check_stars(catalogue, good, "a feh or alpha_fe that is not finite")
+        catalogue.check_rows(good, "a feh or alpha_fe that is not finite")
         return self.line.accreted(feh, alpha_fe)
 
     def _cells(self, catalogue: Catalogue) -> Cells:
@@ -252,7 +248,7 @@ class SkyMap(Estimator):
             there = {**where, "r": radius, "bin": k + index * len(cells)}
             found = sigma[k]
             if isinstance(found, str):
-                rows += [Estimate.undetermined(q, found, **there) for q in self.yields[:2]]
+                rows += undetermined_rows(self.yields[:2], found, [there])
                 continue
             pair = (found[:, 0], anisotropy(found))
             for m, draws in enumerate(pair):
@@ -290,8 +286,7 @@ class SkyMap(Estimator):
             members = cells.members(k)
             try:
                 fit = fit_ellipsoid(v[members], S[members])
-                hidden = bool(fit.hidden.any())
-                out[k] = fit.note() if hidden else fit.draws(self.n_draws, rng)[1]
+                out[k] = fit.note() or fit.draws(self.n_draws, rng)[1]
             except EstimationError as error:
                 out[k] = str(error)
         return out
@@ -441,7 +436,7 @@ def _extremes(sigma: list[FloatArray | str], there: dict[str, float]) -> list[Es
     drawn = [draws[:, 0] for draws in sigma if not isinstance(draws, str)]
     names = ("sigma_r_lowest", "sigma_r_highest")
     if not drawn:
-        return [Estimate.undetermined(q, "no cell has a value", **there) for q in names]
+        return undetermined_rows(names, "no cell has a value", [there])
     middle = np.array([np.median(draws) for draws in drawn])
     ends = (drawn[int(np.argmin(middle))], drawn[int(np.argmax(middle))])
     return [Estimate.from_draws(q, draws, **there) for q, draws in zip(names, ends, strict=True)]

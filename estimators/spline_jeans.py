@@ -7,23 +7,25 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.arrays import FloatArray
 from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     DensitySlope,
-    check_finite,
+    check_least,
     check_radii,
     check_range,
     density_slope,
     places_at,
     rows_within,
 )
-from haloassay.estimators.laplace import LogDensity
-from haloassay.estimators.posterior import EmceeRun, explore
-from haloassay.estimators.splines import (
+from haloassay.estimators.fit.laplace import LogDensity
+from haloassay.estimators.fit.likelihoods import variance_terms
+from haloassay.estimators.fit.posterior import EmceeRun, explore
+from haloassay.estimators.fit.splines import (
     Fit,
     Likelihood,
     NaturalSpline,
@@ -34,12 +36,11 @@ from haloassay.estimators.splines import (
     maximise,
     variance_likelihood,
 )
+from haloassay.estimators.rows import drawn_row, undetermined_rows, velocity_row
 from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: Quantiles of the radii between which knots are laid, and radii of results are by default.
 _KNOTS_BETWEEN: Final = (0.01, 0.99)
@@ -140,7 +141,7 @@ class SplineJeans(Estimator):
             require(rising, f"knots: radii ascend from above 0 kpc (got {list(self.knots)})")
         check_radii("r", self.r)
         check_range(self.r_range)
-        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
+        check_least("n_draws", self.n_draws, 2)
         least = 4 * number
         require(
             self.min_stars >= least, f"min_stars: at least {least}, 4 a knot (got {self.min_stars})"
@@ -159,7 +160,7 @@ class SplineJeans(Estimator):
         InputError
             If a position or velocity of the catalogue is not finite.
         """
-        check_finite(catalogue)
+        catalogue.check_finite()
         places = places_at(self.r)
         try:
             sample = self._sample(catalogue)
@@ -169,11 +170,7 @@ class SplineJeans(Estimator):
                 places = places_at(tuple(radii))
             profiles = self._profiles(sample, np.array([p["r"] for p in places]), rng)
         except EstimationError as error:
-            return Estimates(
-                Estimate.undetermined(q, str(error), **place)
-                for q in self.yields
-                for place in places or [{}]
-            )
+            return Estimates(undetermined_rows(self.yields, str(error), places))
         rows = [
             _rows(*column, place, sample) for place, column in zip(places, profiles, strict=True)
         ]
@@ -258,18 +255,14 @@ def _rows(
     elif not np.all(np.isfinite(mass)) or np.std(radial) > _VAGUE:
         note = "the velocity errors are too large, or the stars too few, to resolve sigma_r"
     if note:
-        return [Estimate.undetermined(q, note, **place) for q in SplineJeans.yields]
-    if np.median(mass) > 0.0:
-        v_c = np.sqrt(G * np.maximum(mass, 0.0) / place["r"])
-        velocity = Estimate.from_draws("v_c", v_c, **place)
-    else:
-        velocity = Estimate.undetermined("v_c", "the enclosed mass is negative", **place)
+        return undetermined_rows(SplineJeans.yields, note, [place])
     if np.std(np.log1p(-beta)) > 1.5 * _VAGUE:
-        why = "the velocity errors are too large, or the stars too few, to resolve beta"
-        anisotropy = Estimate.undetermined("beta", why, **place)
-    else:
-        anisotropy = Estimate.from_draws("beta", beta, **place)
-    return [Estimate.from_draws("enclosed_mass", mass, **place), velocity, anisotropy]
+        note = "the velocity errors are too large, or the stars too few, to resolve beta"
+    return [
+        Estimate.from_draws("enclosed_mass", mass, **place),
+        velocity_row(G * mass / place["r"], "the enclosed mass is negative", **place),
+        drawn_row("beta", beta, note, **place),
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -344,8 +337,7 @@ class Sample:
         parts = []
         for f, axes in zip(fits, (slice(0, 1), slice(1, 3)), strict=False):
             variance = np.exp(self.design @ f.coefficients)[:, None]
-            total = variance + self.noise[:, axes]
-            pull = 0.5 * (self.square[:, axes] / total - 1.0) * variance / total
+            _, pull, _ = variance_terms(self.square[:, axes], variance, self.noise[:, axes])
             parts.append(self.design * pull.sum(axis=1)[:, None])
         if len(fits) == 3:
             B, log_weight = self._nodes

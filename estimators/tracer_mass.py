@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.arrays import FloatArray, IntArray
 from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
@@ -18,24 +19,24 @@ from haloassay.estimators.bins import (
     Edges,
     bootstrap,
     check_edges,
-    check_finite,
+    check_least,
     check_number,
     check_radii,
     check_resolved,
     density_slope,
     radial_bins,
-    resampled_row,
 )
-from haloassay.estimators.nfw import Baryons, NFWFit, baryons_mass, nfw_rows
-from haloassay.estimators.posterior import Sampler
-from haloassay.estimators.velocity_ellipsoid import fit_bin
+from haloassay.estimators.fit.ellipsoid import fit_resolved
+from haloassay.estimators.fit.posterior import Sampler
+from haloassay.estimators.halo.baryons import Baryons, baryons_mass
+from haloassay.estimators.halo.boundary import edge_share, log_variance
+from haloassay.estimators.halo.nfw import NFWFit, nfw_rows
+from haloassay.estimators.rows import resampled_row, undetermined_rows
 from haloassay.profiles import nfw_enclosed_mass, nfw_shape, virial_mass
 from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 Data = Literal["r-vr", "r-v", "r-vlos", "r-vt", "R-vlos", "R-pm"]
 LineOfSight = Literal["x", "y", "z"]
@@ -178,8 +179,8 @@ class TracerMass(Estimator):
         if self.beta != "measured":
             require(self.beta < 1.0, f"beta: below 1 (got {self.beta})")
         least = 5 if self.beta == "measured" else 2
-        require(self.min_stars >= least, f"min_stars: at least {least} (got {self.min_stars})")
-        require(self.n_bootstrap >= 2, f"n_bootstrap: at least 2 (got {self.n_bootstrap})")
+        check_least("min_stars", self.min_stars, least)
+        check_least("n_bootstrap", self.n_bootstrap, 2)
         known = self.shape != "scale-free"
         require(not known or self.data == "r-vr", f'shape: needs data = "r-vr" (got {self.data!r})')
         require(not self.r_out or known, "r_out: only with a known shape")
@@ -189,7 +190,7 @@ class TracerMass(Estimator):
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows enclosed_mass of each bin or radius, and of the halo; a note where no value is."""
-        check_finite(catalogue)
+        catalogue.check_finite()
         rows: list[Estimate] = []
         for bin_ in radial_bins(catalogue.r, self.bins):
             rows += self._bin_rows(catalogue, bin_, rng)
@@ -217,7 +218,7 @@ class TracerMass(Estimator):
             values = statistic(np.arange(len(bin_)))
             resampled = bootstrap(statistic, len(bin_), self.n_bootstrap, rng)
         except EstimationError as error:
-            return [Estimate.undetermined("enclosed_mass", str(error), **place) for place in places]
+            return undetermined_rows(("enclosed_mass",), str(error), places)
         return [
             resampled_row("enclosed_mass", value, draws, **place)
             for value, draws, place in zip(values, resampled.T, places, strict=True)
@@ -255,10 +256,7 @@ class TracerMass(Estimator):
     def _beta(self, catalogue: Catalogue, bin_: Bin) -> float:
         if self.beta != "measured":
             return self.beta
-        ellipsoid = fit_bin(catalogue, bin_, self.min_stars)
-        if ellipsoid.hidden.any():
-            raise EstimationError(f"beta is not determined: {ellipsoid.note()}")
-        return ellipsoid.beta
+        return fit_resolved(catalogue, bin_, self.min_stars).beta
 
     def _observed(self, catalogue: Catalogue, bin_: Bin) -> tuple[FloatArray, FloatArray]:
         """Radius [kpc] and squared velocity beyond v_r [(km/s)^2] that the data hold, (n,)."""
@@ -325,7 +323,7 @@ class ScaleFree:
     subtract_mean: bool
     factor: FloatArray
 
-    def __call__(self, rows: NDArray[np.int64]) -> FloatArray:
+    def __call__(self, rows: IntArray) -> FloatArray:
         """Masses (k,) [Msun] of the stars ``rows``."""
         v_r = self.v_r[rows]
         if self.subtract_mean:
@@ -383,12 +381,7 @@ class Bounded:
         """(2,) r^4 rho / mu / int rho r^2 dr at the edges."""
         lo = max(self.edges[0], 1e-3 * self.edges[1])  # a bin from the centre has no inner boundary
         edges = np.array([lo, self.edges[1]])
-        nodes = np.linspace(np.log(edges[0]), np.log(edges[1]), 4001)
-        top = self.density.log_density(edges[0])
-        inside = np.exp(self.density.log_density(np.exp(nodes)) - top + 3.0 * nodes)
-        norm = np.sum(0.5 * (inside[1:] + inside[:-1])) * (nodes[1] - nodes[0])
-        rho = np.exp(self.density.log_density(edges) - top)
-        return np.asarray(edges**4 * rho / self.shape.mass(edges) / norm)
+        return edge_share(self.density, edges) / self.shape.mass(edges)
 
     @cached_property
     def _design(self) -> FloatArray:
@@ -399,7 +392,7 @@ class Bounded:
     def _middle(self) -> float:
         return float(np.mean(np.log(self.r)))
 
-    def __call__(self, rows: NDArray[np.int64]) -> FloatArray:
+    def __call__(self, rows: IntArray) -> FloatArray:
         """Masses (k,) [Msun] of the stars ``rows``."""
         v_r = self.v_r[rows]
         square = (v_r - v_r.mean()) ** 2 if self.subtract_mean else v_r**2
@@ -409,36 +402,3 @@ class Bounded:
         boundary = np.diff(self._share * at_edges)[0]
         norm = (np.mean(square * self._lever[rows]) - boundary) / G
         return np.asarray(norm * self.shape.mass(self.r_out))
-
-
-def log_variance(design: FloatArray, square: FloatArray) -> FloatArray:
-    """Most likely coefficients (p,) of ln sigma^2 = design @ coefficients, Gaussian velocities.
-
-    Parameters
-    ----------
-    design
-        (n, p) regressors, the first of them 1.
-    square
-        (n,) squared velocities about the mean.
-
-    Raises
-    ------
-    EstimationError
-        If the stars do not determine the coefficients.
-    """
-    coefficients = np.zeros(design.shape[1])
-    coefficients[0] = np.log(max(square.mean(), 1e-300))
-    information = (
-        design.T @ design
-    )  # Fisher scoring: the information does not depend on the coefficients
-    for _ in range(100):
-        score = design.T @ (square * np.exp(-design @ coefficients) - 1.0)
-        try:
-            step = np.linalg.solve(information, score)
-        except np.linalg.LinAlgError:
-            break
-        step /= max(1.0, float(np.abs(step).max()))
-        coefficients = coefficients + step
-        if np.abs(step).max() < 1e-8:
-            return coefficients
-    raise EstimationError("the dispersion at the edges of the sample is not determined")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
 
-    from haloassay.catalogue import Catalogue
+    from haloassay.catalogue import Catalogue, Propagation
     from haloassay.estimate import Estimates
     from haloassay.mocks.stars import Origin, Stars
     from haloassay.mocks.truth import Truth
@@ -146,6 +146,7 @@ def measure(
     /,
     *,
     seed: int = 0,
+    propagation: Propagation = "linear",
     **settings: Any,
 ) -> Estimates:
     """Run one estimator on a catalogue, real or mock.
@@ -159,6 +160,9 @@ def measure(
     seed
         Of the estimator's random stream; that of a scenario, and the label that it gives, make the estimates of its
         run in realisation 0.
+    propagation
+        How the errors of the observables are carried to spherical velocities: ``"linear"``, to first
+        order, or ``"monte-carlo"``, by 1000 draws a star.
     settings
         Settings of the estimator as plain values.
 
@@ -171,6 +175,7 @@ def measure(
     """
     from haloassay.estimators import make_estimator
     from haloassay.seeds import stream
+    from haloassay.settings import unknown
     from haloassay.tables import read_catalogue
     from haloassay.task import accepted
 
@@ -184,6 +189,10 @@ def measure(
         catalogue = read_catalogue(catalogue)
     for name in catalogue.lacks(method.required()):
         catalogue[name]  # raises: it is missing
+    if propagation not in ("linear", "monte-carlo"):
+        raise unknown("propagation", propagation, ("linear", "monte-carlo"), "measure")
+    if propagation == "monte-carlo":
+        catalogue = catalogue.with_drawn_errors(stream(seed, "propagation", 0))
     rng = stream(seed, f"estimator:{label}", 0)
     try:
         return accepted(method.estimate(catalogue, rng))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,9 @@ FloatArray = NDArray[np.float64]
 
 GALACTOCENTRIC: Final = ("x", "y", "z", "vx", "vy", "vz")
 HELIOCENTRIC: Final = ("ra", "dec", "distance", "pmra", "pmdec", "vlos")
+
+#: How errors are carried to spherical velocities: by their first order, or by draws.
+Propagation = Literal["linear", "monte-carlo"]
 
 
 def _read_only(array: FloatArray) -> FloatArray:
@@ -45,16 +48,22 @@ class Catalogue:
         What to call the catalogue in messages.
     dropped
         Why and how many rows were left out, where the user asked for that.
+    drawn_covariance
+        (N, 3, 3) covariance of the errors of (v_r, v_theta, v_phi) [(km/s)^2] that
+        :meth:`with_drawn_errors` found; without it that covariance is found to first order.
     """
 
     columns: Mapping[str, FloatArray]
     sun: frames.Sun = field(default_factory=frames.Sun)
     origin: str = "catalogue"
     dropped: Mapping[str, int] = field(default_factory=dict)
+    drawn_covariance: FloatArray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         columns = {name: _read_only(values) for name, values in self.columns.items()}
         object.__setattr__(self, "columns", MappingProxyType(columns))
+        if self.drawn_covariance is not None:
+            object.__setattr__(self, "drawn_covariance", _read_only(self.drawn_covariance))
 
     @classmethod
     def from_arrays(
@@ -100,9 +109,49 @@ class Catalogue:
 
     def select(self, which: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Catalogue:
         """Catalogue of some of the rows."""
-        return Catalogue(
-            {k: v[which] for k, v in self.columns.items()}, self.sun, self.origin, self.dropped
+        drawn = self.drawn_covariance
+        return replace(
+            self,
+            columns={k: v[which] for k, v in self.columns.items()},
+            drawn_covariance=None if drawn is None else drawn[which],
         )
+
+    def with_drawn_errors(self, rng: np.random.Generator, n_draws: int = 1000) -> Catalogue:
+        """Catalogue whose errors are carried to spherical velocities by Monte Carlo.
+
+        Slower than the first order, and right where that is not: for distance errors of a third and
+        more, and close to the z axis.
+
+        Parameters
+        ----------
+        rng
+            Source of the draws; it is advanced.
+        n_draws
+            Draws a star, at least 2.
+
+        Raises
+        ------
+        InputError
+            If a column is missing, ``n_draws`` is below 2, or a distance is not positive.
+        """
+        from haloassay import propagation  # compiles: only for those who need errors
+
+        drawn = propagation.monte_carlo_covariance(self, rng, n_draws)
+        return replace(self, drawn_covariance=drawn)
+
+    def check_rows(self, good: NDArray[np.bool_], fault: str) -> None:
+        """Raise :class:`InputError` if any star is not ``good`` (N,); ``fault`` is what those have."""
+        if not good.all():
+            bad = np.flatnonzero(~good)
+            raise InputError(
+                f"{self.origin}: {len(bad)} of {len(good)} stars have {fault} "
+                f"(first rows: {', '.join(map(str, bad[:3]))})"
+            )
+
+    def check_finite(self) -> None:
+        """Raise :class:`InputError` if a position or velocity is not finite."""
+        both = np.concatenate([self.position, self.velocity], axis=1)
+        self.check_rows(np.isfinite(both).all(axis=1), "a position or velocity that is not finite")
 
     @property
     def heliocentric(self) -> bool:
@@ -158,10 +207,13 @@ class Catalogue:
 
     @cached_property
     def spherical_covariance(self) -> FloatArray:
-        """(N, 3, 3) covariance of the errors of (v_r, v_theta, v_phi) [(km/s)^2], to first order.
+        """(N, 3, 3) covariance of the errors of (v_r, v_theta, v_phi) [(km/s)^2].
 
-        See :func:`haloassay.propagation.spherical_covariance`.
+        To first order (:func:`haloassay.propagation.spherical_covariance`), or that of draws where
+        :meth:`with_drawn_errors` made them.
         """
+        if self.drawn_covariance is not None:
+            return self.drawn_covariance
         from haloassay import propagation  # compiles: only for those who need errors
 
         return _read_only(propagation.spherical_covariance(self))

@@ -17,6 +17,7 @@ from haloassay.vocabulary import VOCABULARY
 if TYPE_CHECKING:
     import pandas as pd
 
+    from haloassay.catalogue import Propagation
     from haloassay.estimate import Estimates
     from haloassay.store import Results
 
@@ -235,6 +236,13 @@ def mock(
     metavar="KIND",
     help="Stars to take out first: a kind of `haloassay list cleans`, or '{ kind = ..., ... }'.",
 )
+@click.option(
+    "--propagation",
+    type=click.Choice(["linear", "monte-carlo"]),
+    default="linear",
+    show_default=True,
+    help="How errors are carried to spherical velocities.",
+)
 @click.option("--format", "fmt", type=click.Choice(["terminal", "csv", "json"]), default="terminal")
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the estimator.")
@@ -250,6 +258,7 @@ def measure(
     sun: str | None,
     drop: str,
     steps: tuple[str, ...],
+    propagation: Propagation,
     fmt: str,
     out: Path | None,
     seed: int,
@@ -257,7 +266,7 @@ def measure(
 ) -> None:
     """Run one estimator on CATALOGUE: a file, or galpy:mw-globular-clusters, galpy:mw-satellites."""
     from haloassay import api
-    from haloassay.estimators.clean import make_clean
+    from haloassay.cleaning.steps import make_clean
     from haloassay.settings import parse_value
     from haloassay.tables import missing_errors, read_catalogue
 
@@ -273,7 +282,8 @@ def measure(
     read = make_clean(tables, "--clean").apply(read)
     for reason, count in read.dropped.items():
         click.echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
-    estimates = api.measure(read, {"kind": estimator, "label": label, **chosen}, seed=seed)
+    chosen |= {"kind": estimator, "label": label}
+    estimates = api.measure(read, chosen, seed=seed, propagation=propagation)
     if read.heliocentric and (absent := missing_errors(read)):
         click.echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
     click.echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)

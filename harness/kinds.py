@@ -47,6 +47,7 @@ _EQUILIBRIA: Final = "haloassay.mocks.equilibria"
 _SURVEYS: Final = "haloassay.mocks.surveys"
 _GRAVITY: Final = "haloassay.mocks.gravity"
 _DEBRIS: Final = "haloassay.mocks.debris"
+_CLEANING: Final = "haloassay.cleaning"
 _METHODS: Final = "haloassay.estimators"
 
 #: Families by the names that ``haloassay list`` has.
@@ -135,15 +136,15 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "cleans": Family(
         "step of cleaning",
         {
-            "energy-cut": f"{_METHODS}.clean:EnergyCut",
-            "height-cut": f"{_METHODS}.clean:HeightCut",
-            "sagittarius-band": f"{_METHODS}.sagittarius:SagittariusBand",
-            "sagittarius-momentum": f"{_METHODS}.sagittarius:SagittariusMomentum",
-            "gaussian-balls": f"{_METHODS}.clean:GaussianBalls",
-            "friends-of-friends": f"{_METHODS}.clean:FriendsOfFriends",
-            "four-distance": f"{_METHODS}.clean:FourDistance",
+            "energy-cut": f"{_CLEANING}.cuts:EnergyCut",
+            "height-cut": f"{_CLEANING}.cuts:HeightCut",
+            "sagittarius-band": f"{_CLEANING}.sagittarius:SagittariusBand",
+            "sagittarius-momentum": f"{_CLEANING}.sagittarius:SagittariusMomentum",
+            "gaussian-balls": f"{_CLEANING}.cuts:GaussianBalls",
+            "friends-of-friends": f"{_CLEANING}.substructure:FriendsOfFriends",
+            "four-distance": f"{_CLEANING}.substructure:FourDistance",
         },
-        contract=f"{_METHODS}.clean:Clean",
+        contract=f"{_CLEANING}.steps:Clean",
     ),
     "estimators": Family(
         "estimator",

@@ -165,8 +165,8 @@ class _Components:
 
     def contents(self, spec: Spec, where: str) -> Spec:
         """List the settings of all components of a cell, with defaults filled in."""
+        from haloassay.cleaning.steps import make_step
         from haloassay.estimators import make_estimator
-        from haloassay.estimators.clean import make_step
         from haloassay.mocks import make_mock
         from haloassay.mocks.surveys.survey import make_survey
 

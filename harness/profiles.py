@@ -5,6 +5,7 @@ Radii in kpc, masses in Msun, velocities in km/s, Hubble's constant in km/s/Mpc.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,11 @@ FloatArray = NDArray[np.float64]
 #: exponential cut-off (mass [Msun], slope, cut-off radius [kpc]) and Miyamoto-Nagai disc (mass, a, b).
 MWPOTENTIAL2014_BULGE: Final = (0.5e10, -1.8, 1.9)
 MWPOTENTIAL2014_DISC: Final = (6.8e10, 3.0, 0.28)
+
+#: Disc and bulge of Zhai et al. (2018, eq. 11, 12), both spherical: exponential disc (mass [Msun],
+#: scale [kpc]) and Hernquist bulge (mass, scale).
+ZHAI2018_DISC: Final = (6.8e10, 2.5)
+ZHAI2018_BULGE: Final = (0.5e10, 0.6)
 
 
 def critical_density(h0: float) -> float:
@@ -75,12 +81,20 @@ def bulge_potential(r: ArrayLike, mass: float, slope: float, cutoff: float) -> F
     return np.asarray(-G * (inside + outside), dtype=float)
 
 
+@cache
+def _legendre() -> tuple[FloatArray, FloatArray]:
+    """Nodes and weights of the average over a sphere: to find them takes as long as to use them."""
+    x, w = np.polynomial.legendre.leggauss(48)
+    x.flags.writeable = w.flags.writeable = False
+    return x, w
+
+
 def _disc_nodes(r: FloatArray, b: float) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Nodes t = z / r, s = sqrt(z^2 + b^2) and weights of an average over the sphere of radius r.
 
     With z = b sinh u the integrand is analytic in u, so a thin disc needs no finer grid.
     """
-    x, w = np.polynomial.legendre.leggauss(48)
+    x, w = _legendre()
     u_max = np.arcsinh(r / b)[..., None]
     u = 0.5 * u_max * (x + 1.0)
     t = b * np.sinh(u) / r[..., None]
@@ -121,6 +135,34 @@ def mwpotential2014_baryons_vc2(R: ArrayLike) -> FloatArray:
     R = np.asarray(R, dtype=float)
     bulge = G * bulge_enclosed_mass(R, *MWPOTENTIAL2014_BULGE) / R
     return bulge + disc_circular_velocity_squared(R, *MWPOTENTIAL2014_DISC)
+
+
+def hernquist_enclosed_mass(r: ArrayLike, mass: float, a: float) -> FloatArray:
+    """Mass [Msun] within ``r`` of a Hernquist (1990) sphere of total ``mass``, Phi = -G M / (r + a)."""
+    r = np.asarray(r, dtype=float)
+    return np.asarray(mass * (r / (r + a)) ** 2)
+
+
+def hernquist_potential(r: ArrayLike, mass: float, a: float) -> FloatArray:
+    """Potential [(km/s)^2] of a Hernquist (1990) sphere."""
+    return np.asarray(-G * mass / (np.asarray(r, dtype=float) + a))
+
+
+def round_disc_enclosed_mass(r: ArrayLike, mass: float, b: float) -> FloatArray:
+    """Mass [Msun] within ``r`` of an exponential disc made round: M(<r) = M [1 - (1 + r/b) exp(-r/b)].
+
+    That is r^2 dPhi/dr / G of Phi = -G M (1 - exp(-r / b)) / r (Zhai et al. 2018, eq. 11).
+    """
+    from scipy.special import gammainc
+
+    # 1 - (1 + x) exp(-x), which cancels for small x, is an incomplete gamma function
+    return np.asarray(mass * gammainc(2.0, np.asarray(r, dtype=float) / b))
+
+
+def round_disc_potential(r: ArrayLike, mass: float, b: float) -> FloatArray:
+    """Potential [(km/s)^2] of an exponential disc made round (Zhai et al. 2018, eq. 11)."""
+    r = np.asarray(r, dtype=float)
+    return np.asarray(G * mass * np.expm1(-r / b) / r)
 
 
 def power_law_log_density(

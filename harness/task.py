@@ -103,7 +103,7 @@ def _cleaned(observation: Observation, steps: list[Spec]) -> Observation:
     """Take stars out of the catalogue, and the same ones out of the true stars beside it."""
     if not steps:
         return observation
-    from haloassay.estimators.clean import make_clean
+    from haloassay.cleaning.steps import make_clean
 
     rows = make_clean(steps).rows(observation.catalogue)
     catalogue, stars = observation.catalogue.select(rows), observation.stars.select(rows)

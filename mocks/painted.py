@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from haloassay import sky
 from haloassay.frames import spherical_basis, spherical_velocity
-from haloassay.mocks.lmc.dipole_truth import DipoleTruth, direction
+from haloassay.mocks.lmc.dipole_truth import DipoleTruth
 from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments
 from haloassay.mocks.stars import Origin, Stars
@@ -67,7 +68,7 @@ class PaintedField:
     @cached_property
     def apex(self) -> FloatArray:
         """(3,) unit vector of the apex."""
-        return direction(self.apex_l, self.apex_b)
+        return sky.direction(self.apex_l, self.apex_b)
 
     @property
     def truth(self) -> DipoleTruth:
@@ -86,8 +87,8 @@ class PaintedField:
 
     @property
     def mean(self) -> FloatArray:
-        """(3,) mean (v_r, v_theta, v_phi) [km/s] over the whole sky; a translation has pi/4 of its north part."""
-        north = -0.25 * np.pi * self.v_travel * self.apex[2]
+        """(3,) mean (v_r, v_theta, v_phi) [km/s] over the whole sky, that of the translation included."""
+        north = sky.mean_v_theta(-self.v_travel * self.apex)
         return np.asarray(self.mean_v) + np.array([self.mu_compr, north, 0.0])
 
     def at(self, position: FloatArray) -> FloatArray:

@@ -283,12 +283,11 @@ class Hernquist:
 
     def enclosed_mass(self, r: ArrayLike) -> FloatArray:
         """Mass [Msun] within ``r`` [kpc]."""
-        r = np.asarray(r, dtype=float)
-        return self.mass * (r / (r + self.a)) ** 2
+        return profiles.hernquist_enclosed_mass(r, self.mass, self.a)
 
     def potential(self, r: ArrayLike) -> FloatArray:
         """Potential [(km/s)^2] at ``r`` [kpc]."""
-        return -G * self.mass / (np.asarray(r, dtype=float) + self.a)
+        return profiles.hernquist_potential(r, self.mass, self.a)
 
     def density(self, r: ArrayLike) -> FloatArray:
         """Density [Msun/kpc^3] at ``r`` [kpc]."""
@@ -374,10 +373,10 @@ class Zhai2018Baryons:
         Mass [Msun] and scale radius [kpc] of the bulge.
     """
 
-    disc_mass: float = 6.8e10
-    b: float = 2.5
-    bulge_mass: float = 0.5e10
-    c0: float = 0.6
+    disc_mass: float = profiles.ZHAI2018_DISC[0]
+    b: float = profiles.ZHAI2018_DISC[1]
+    bulge_mass: float = profiles.ZHAI2018_BULGE[0]
+    c0: float = profiles.ZHAI2018_BULGE[1]
 
     dark: ClassVar[bool] = False
 
@@ -385,23 +384,15 @@ class Zhai2018Baryons:
         for name in ("disc_mass", "b", "bulge_mass", "c0"):
             _require_positive(name, getattr(self, name))
 
-    @cached_property
-    def _bulge(self) -> Hernquist:
-        return Hernquist(self.bulge_mass, self.c0, dark=False)
-
     def enclosed_mass(self, r: ArrayLike) -> FloatArray:
         """Mass [Msun] within ``r`` [kpc]."""
-        from scipy.special import gammainc
-
-        # 1 - (1 + x) exp(-x), which cancels for small x, is an incomplete gamma function
-        disc = self.disc_mass * gammainc(2.0, np.asarray(r, dtype=float) / self.b)
-        return np.asarray(disc + self._bulge.enclosed_mass(r), dtype=float)
+        disc = profiles.round_disc_enclosed_mass(r, self.disc_mass, self.b)
+        return disc + profiles.hernquist_enclosed_mass(r, self.bulge_mass, self.c0)
 
     def potential(self, r: ArrayLike) -> FloatArray:
         """Potential [(km/s)^2] at ``r`` [kpc]."""
-        r = np.asarray(r, dtype=float)
-        disc = G * self.disc_mass * np.expm1(-r / self.b) / r
-        return np.asarray(disc + self._bulge.potential(r), dtype=float)
+        disc = profiles.round_disc_potential(r, self.disc_mass, self.b)
+        return disc + profiles.hernquist_potential(r, self.bulge_mass, self.c0)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ Of a population seen from the Galactic centre over the whole sky and without err
 
     <v_r>(n) = mu_compr + d . n
 
-in every shell (Li et al. 2026, eq. 6), n the direction of a star. The vector d is named as the
-papers do: mu_dipole = -abs(d) <= 0, and the apex is the direction of -d, where the stars come from.
+in every shell (Li et al. 2026, eq. 6), n the direction of a star. How the vector d is named,
+:mod:`haloassay.sky` says.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from haloassay import sky
 from haloassay.errors import InputError
 from haloassay.frames import spherical_basis, spherical_velocity
 from haloassay.mocks.stars import Stars
@@ -152,7 +153,7 @@ class DipoleTruth:
             If the field has no such quantity.
         """
         d = self._mean(self.dipole, r)
-        speed, lon, lat = named(d)
+        speed, lon, lat = (float(name) for name in sky.apex(d))
         match quantity:
             case "mu_compr":
                 return float(self._mean(self.mu_compr[:, None], r)[0])
@@ -169,32 +170,13 @@ class DipoleTruth:
                 halves = self._mean(np.asarray(self.hemispheres), r)
                 return float(halves[0 if quantity == "mean_v_r_north" else 1])
             case "mean_v_theta_predicted":
-                return float(0.25 * np.pi * d[2])
+                return float(sky.mean_v_theta(d))
         raise InputError(f"a velocity field has no {quantity!r}")
 
     def _mean(self, table: FloatArray, r: ArrayLike) -> FloatArray:
         """Columns of a table averaged over radii."""
         x, nodes = np.log(np.atleast_1d(np.asarray(r, dtype=float))), np.log(self.r)
         return np.array([np.interp(x, nodes, column).mean() for column in table.T])
-
-
-def direction(lon: ArrayLike, lat: ArrayLike) -> FloatArray:
-    """(..., 3) unit vector of a longitude and latitude [deg] on Galactocentric axes."""
-    lon, lat = np.radians(lon), np.radians(lat)
-    return np.stack(
-        [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat) + 0.0 * lon], axis=-1
-    )
-
-
-def named(vector: FloatArray) -> tuple[float, float, float]:
-    """mu_dipole <= 0 [km/s], apex_l in (-180, 180] and apex_b [deg] of a vector (3,) d [km/s]."""
-    x, y, z = -np.asarray(vector, dtype=float)
-    R = np.hypot(x, y)
-    return (
-        -float(np.hypot(R, z)),
-        float(np.degrees(np.arctan2(y, x))),
-        float(np.degrees(np.arctan2(z, R))),
-    )
 
 
 def _nodes(

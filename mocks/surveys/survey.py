@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Final, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from haloassay.catalogue import Catalogue
+from haloassay.arrays import FloatArray, IntArray
+from haloassay.catalogue import Catalogue, Propagation
 from haloassay.errors import InputError, UsedUpError
 from haloassay.frames import Sun, galactocentric_to_heliocentric
 from haloassay.mocks.stars import Stars
@@ -41,8 +41,6 @@ from haloassay.mocks.surveys.measurement import (
 from haloassay.mocks.surveys.presets import resolve
 from haloassay.mocks.surveys.selection import Tally, View, cuts, errors_within
 from haloassay.settings import build, require, unknown
-
-FloatArray = NDArray[np.float64]
 
 #: Sizes of the batches of true stars: doubling, then constant; the same for all surveys, so that
 #: they share stars.
@@ -149,6 +147,9 @@ class Survey:
         Largest errors of (v_r, v_theta, v_phi) [km/s], all of a star's at once.
     distance_error_scale, pm_error_scale, vlos_error_scale
         True scatter over the stated error: 1 where the observer states the errors rightly.
+    propagation
+        How the observer carries errors to (v_r, v_theta, v_phi): ``"linear"``, to first order as
+        ``error_max`` always does, or ``"monte-carlo"``, by 1000 draws a star.
 
     Raises
     ------
@@ -188,6 +189,7 @@ class Survey:
     distance_error_scale: float = 1.0
     pm_error_scale: float = 1.0
     vlos_error_scale: float = 1.0
+    propagation: Propagation = "linear"
 
     def __post_init__(self) -> None:
         some = self.n_stars == "all" or self.n_stars >= 1
@@ -244,6 +246,8 @@ class Survey:
             self.vlos_known or not self.limits_errors,
             "error_max: errors of (v_r, v_theta, v_phi) need line-of-sight velocities",
         )
+        drawn = self.propagation == "monte-carlo"
+        require(self.vlos_known or not drawn, "propagation: draws need line-of-sight velocities")
 
     @property
     def log_distance_error(self) -> float:
@@ -306,6 +310,8 @@ class Survey:
         if columns.n == 0:
             raise tally.too_few(0, drawn)
         catalogue = Catalogue(columns.known(), self.sun, "mock catalogue")
+        if self.propagation == "monte-carlo":
+            catalogue = catalogue.with_drawn_errors(survey_rng.spawn(1)[0])
         observed = Stars(**surveyed.filled())
         overlap = None
         if mock.number is not None:
@@ -380,7 +386,7 @@ _LARGEST: Final = {"distance_error_spread": 3.0, "feh_error": 20.0, "alpha_fe_er
 class _Seen:
     """Stars that passed the cuts that need no velocity: which of a batch, and what is known of them, (N,) each."""
 
-    rows: NDArray[np.int64]
+    rows: IntArray
     stars: Stars
     deviates: Deviates
     distance: FloatArray
@@ -446,7 +452,7 @@ def _look(survey: Survey, stars: Stars, deviates: Deviates, most: int, tally: Ta
 
 def _observed(
     survey: Survey, seen: _Seen, most: int, tally: Tally
-) -> tuple[NDArray[np.int64], Stars, dict[str, FloatArray | float]]:
+) -> tuple[IntArray, Stars, dict[str, FloatArray | float]]:
     """First ``most`` of the stars seen whose velocities are certain enough: which of a batch, and their columns."""
     columns = _measure(survey, seen)
     if not survey.limits_errors:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fingerprint import fingerprint
+from made_up_stars import table_of, write_csv
 
 import haloassay
 from haloassay.errors import InputError
@@ -377,6 +378,22 @@ def test_measure_settings(stars, call):
     )
     assert row["value"] == pytest.approx(expected.rows[0].value, rel=1e-12)
     assert row["r"] == pytest.approx(read_catalogue(stars).r.max())
+
+
+def test_measure_draws_errors_where_asked(call, tmp_path):
+    blurred = np.hstack([table_of(60), np.full((60, 3), 4.0)])
+    file = write_csv(tmp_path / "b.csv", blurred, "x,y,z,vx,vy,vz,x_err,y_err,z_err")
+    command = ("measure", file, "--estimator", "velocity-ellipsoid", "--format", "csv")
+    plain, linear, drawn = (
+        read_table(call(*command, *words).out, "csv")["value"]
+        for words in ((), ("--propagation", "linear"), ("--propagation", "monte-carlo"))
+    )
+    np.testing.assert_array_equal(plain, linear)
+    expected = haloassay.measure(file, "velocity-ellipsoid", propagation="monte-carlo")
+    np.testing.assert_array_equal(drawn, expected.to_frame()["value"])
+    assert np.all(drawn != linear)
+    with pytest.raises(InputError, match="unknown propagation 'draws'"):
+        haloassay.measure(file, "velocity-ellipsoid", propagation="draws")
 
 
 def test_measure_names_units_and_drops(stars, call, tmp_path):

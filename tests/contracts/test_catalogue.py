@@ -134,6 +134,18 @@ def test_monte_carlo_draws_no_negative_distance():
     assert np.all(np.abs(np.diag(drawn[0]) - np.diag(expected)) < 4.0 * noise)
 
 
+def test_a_catalogue_keeps_the_errors_that_were_drawn():
+    catalogue = heliocentric(30, 13)
+    drawn = catalogue.with_drawn_errors(np.random.default_rng(14), 200)
+    expected = monte_carlo_covariance(catalogue, np.random.default_rng(14), 200)
+    np.testing.assert_array_equal(drawn.spherical_covariance, expected)
+    assert np.all(drawn.spherical_covariance != catalogue.spherical_covariance)
+    rows = np.array([7, 3, 29])
+    np.testing.assert_array_equal(drawn.select(rows).spherical_covariance, expected[rows])
+    with pytest.raises(ValueError, match="read-only"):
+        drawn.spherical_covariance[0] = 0.0
+
+
 @pytest.mark.parametrize(
     ("columns", "n_draws", "message"),
     [({}, 1, "at least 2 draws"), ({"distance": [0.0]}, 100, "distances must be positive")],

@@ -5,13 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from halo_samples import power_law_radii
-from numpy.typing import NDArray
 
+from haloassay.arrays import FloatArray
 from haloassay.catalogue import Catalogue
 from haloassay.constants import G
 from haloassay.frames import spherical_basis
-
-FloatArray = NDArray[np.float64]
 
 
 def _catalogue(r: FloatArray, sigma: FloatArray, rng: np.random.Generator) -> Catalogue:

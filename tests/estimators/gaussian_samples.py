@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import FloatArray
 from haloassay.catalogue import Catalogue
 from haloassay.estimators.gaussian_single import Sample
 from haloassay.frames import spherical_basis
-
-FloatArray = NDArray[np.float64]
 
 #: Li et al. (2026), Table 2, whole sample: v_r, v_theta, v_phi, [Fe/H], four dispersions, twice; p_mr.
 LI2026 = np.array(

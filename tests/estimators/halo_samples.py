@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from haloassay.arrays import FloatArray
 
 
 def power_law_radii(

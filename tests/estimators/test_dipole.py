@@ -8,23 +8,13 @@ from hypothesis import strategies as st
 from haloassay import frames
 from haloassay.catalogue import Catalogue
 from haloassay.errors import EstimationError, InputError
-from haloassay.estimators import apex as apex_module
 from haloassay.estimators import make_estimator
-from haloassay.estimators.apex import (
-    antipode,
-    apex,
-    around_centre,
-    dipole_vector,
-    draw_isotropic,
-    wrapped,
-)
-from haloassay.estimators.dipole import (
-    dipole_channel,
-    predicted_mean_v_theta,
-    uniform_in_sigma,
-)
-from haloassay.estimators.linear_field import LinearField
+from haloassay.estimators import rows as rows_module
+from haloassay.estimators.dipole import dipole_channel, uniform_in_sigma
+from haloassay.estimators.fit.isotropic import draw_isotropic, resample
+from haloassay.estimators.fit.linear_field import LinearField
 from haloassay.frames import sky_basis, spherical_basis
+from haloassay.sky import antipode, apex, around_centre, dipole_vector, mean_v_theta, wrapped
 
 #: Li et al. (2026), Table 3, last row: mu_compr, mu_dipole, l, b, sigma_r.
 OUTER = (-19.0, -44.0, -28.3, -23.8, 148.4)
@@ -225,7 +215,7 @@ def test_intervals_hold_what_they_say_over_the_prior():
             rng.uniform(60.0, 140.0),
         )
         rows = rows_of(painted(150, rng, truth, error=30.0), seed=k, n_draws=400)
-        known = [*truth, predicted_mean_v_theta(truth[1], truth[3])]
+        known = [*truth, mean_v_theta(dipole_vector(*truth[1:4]))]
         hit = []
         for name, value in zip(names, known, strict=True):
             row = rows[name]
@@ -275,7 +265,7 @@ def test_eq_7_is_exact_for_a_translation_over_the_whole_sky_and_not_over_a_footp
     toward, weight, lat = rings()
     d = dipole_vector(-44.0, -28.3, -23.8)
     v_theta = frames.spherical_velocity(toward, np.tile(d, (len(toward), 1)))[:, 1]
-    predicted = predicted_mean_v_theta(-44.0, -23.8)
+    predicted = mean_v_theta(d)
     assert predicted > 0.0
     np.testing.assert_allclose(np.average(v_theta, weights=weight), predicted, rtol=1e-5)
     seen = np.abs(lat) > np.radians(20.0)
@@ -314,8 +304,8 @@ def recovers(field, seed=11):
 
 def test_planted_fault_flipped_apex_is_caught(monkeypatch):
     assert recovers(OUTER)
-    right = apex_module.apex
-    monkeypatch.setattr(apex_module, "apex", lambda d: (right(d)[0], *right(-d)[1:]))
+    right = rows_module.apex
+    monkeypatch.setattr(rows_module, "apex", lambda d: (right(d)[0], *right(-d)[1:]))
     assert not recovers(OUTER)
 
 
@@ -440,7 +430,7 @@ def test_resampling_refuses_weights_of_few_draws():
     weights = np.zeros(1000)
     weights[:3] = 1.0
     with pytest.raises(EstimationError, match="3 of 1000 draws count"):
-        apex_module.resample(weights, 500, np.random.default_rng(0))
+        resample(weights, 500, np.random.default_rng(0))
 
 
 def test_chain_that_does_not_mix_is_refused():

@@ -5,9 +5,10 @@ import pytest
 from scipy.stats import gamma, kstest, norm, truncnorm
 
 from haloassay.errors import EstimationError
-from haloassay.estimators import laplace as laplace_room
-from haloassay.estimators.laplace import Laplace, UniformPrior, importance_sample, laplace, smoothed
-from haloassay.estimators.posterior import EmceeRun, autocorrelation_time, emcee_chain, explore
+from haloassay.estimators.fit import importance as importance_room
+from haloassay.estimators.fit.importance import importance_sample, smoothed
+from haloassay.estimators.fit.laplace import Laplace, UniformPrior, laplace
+from haloassay.estimators.fit.posterior import EmceeRun, autocorrelation_time, emcee_chain, explore
 
 D = 5
 
@@ -86,7 +87,7 @@ def test_sign_of_the_weights_is_caught(monkeypatch):
     assert k_hat < 0.7
 
     start, scale = np.full(D, 1.0), np.full(D, 0.3)
-    monkeypatch.setattr(laplace_room, "smoothed", lambda log_ratios: smoothed(-log_ratios))
+    monkeypatch.setattr(importance_room, "smoothed", lambda log_ratios: smoothed(-log_ratios))
     with pytest.raises(EstimationError, match="k_hat"):  # even so it is not trusted
         explore(skewed, start, scale, 4000, rng_of(2), sampler="importance")
 

@@ -11,6 +11,13 @@ from haloassay.catalogue import Catalogue
 from haloassay.errors import EstimationError, InputError
 from haloassay.estimators import gaussian_mixture as room
 from haloassay.estimators import make_estimator
+from haloassay.estimators.fit.ellipsoid import anisotropy
+from haloassay.estimators.fit.mixture import (
+    mixture_derivatives,
+    mixture_log_likelihood,
+    mixture_step,
+)
+from haloassay.estimators.fit.posterior import EmceeRun
 from haloassay.estimators.gaussian_mixture import (
     GaussianMixture,
     MixtureLikelihood,
@@ -21,13 +28,6 @@ from haloassay.estimators.gaussian_mixture import (
     ordered,
 )
 from haloassay.estimators.gaussian_single import GaussianPrior, Sample
-from haloassay.estimators.likelihoods import (
-    mixture_derivatives,
-    mixture_log_likelihood,
-    mixture_step,
-)
-from haloassay.estimators.posterior import EmceeRun
-from haloassay.estimators.velocity_ellipsoid import anisotropy
 from haloassay.quantities import QUANTITIES
 
 FEH = (3, 11)

@@ -10,10 +10,10 @@ from scipy.stats import norm
 from haloassay.catalogue import Catalogue
 from haloassay.errors import InputError
 from haloassay.estimators import make_estimator
+from haloassay.estimators.fit.ellipsoid import anisotropy
+from haloassay.estimators.fit.likelihoods import gaussian_derivatives, gaussian_log_likelihood
+from haloassay.estimators.fit.posterior import EmceeRun
 from haloassay.estimators.gaussian_single import GaussianPrior, GaussianSingle, Sample, edge_note
-from haloassay.estimators.likelihoods import gaussian_derivatives, gaussian_log_likelihood
-from haloassay.estimators.posterior import EmceeRun
-from haloassay.estimators.velocity_ellipsoid import anisotropy
 
 POINT = LI2026[8:16]
 TRUTH = {

@@ -7,13 +7,13 @@ from scipy.integrate import quad
 from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimators import make_estimator
+from haloassay.estimators.fit.posterior import EmceeRun, emcee_chain
 from haloassay.estimators.jeans_3d import (
     exponential_draws,
     exponential_log_density,
     gradient,
     jeans_mass,
 )
-from haloassay.estimators.posterior import EmceeRun, emcee_chain
 
 BINS = [5, 8, 12, 17, 24, 35, 50]
 

@@ -5,7 +5,7 @@ import pytest
 
 from haloassay.catalogue import Catalogue
 from haloassay.errors import EstimationError
-from haloassay.estimators.los_dispersion import fit_dispersion, sightlines
+from haloassay.estimators.fit.los_dispersion import fit_dispersion, sightlines
 from haloassay.frames import SUNS, galactic_to_icrs, galactocentric_to_heliocentric
 
 SUN = SUNS["zhai2018"]

@@ -11,10 +11,11 @@ from haloassay.constants import G
 from haloassay.errors import InputError
 from haloassay.estimators import make_estimator
 from haloassay.estimators.bins import DensitySlope
-from haloassay.estimators.halo_potential import JeansIntegral, SphericalBaryons, ZhaiHalo
-from haloassay.estimators.los_dispersion import ZHAI2018_BINS, sightlines
+from haloassay.estimators.fit.los_dispersion import ZHAI2018_BINS, sightlines
+from haloassay.estimators.halo.baryons import SphericalBaryons, baryons_mass
+from haloassay.estimators.halo.halo_potential import ZhaiHalo
+from haloassay.estimators.halo.jeans import JeansIntegral
 from haloassay.estimators.los_jeans_derivative import differences, jeans_v_c2
-from haloassay.estimators.nfw import baryons_mass
 from haloassay.frames import SUNS, heliocentric_to_galactocentric
 from haloassay.mocks import make_mock
 from haloassay.mocks.surveys.survey import Survey

@@ -5,15 +5,14 @@ import numpy as np
 import pytest
 
 from haloassay.constants import G
-from haloassay.estimators.nfw import (
+from haloassay.estimators.fit.posterior import EmceeRun, emcee_chain
+from haloassay.estimators.halo.baryons import baryons_mass, baryons_vc2
+from haloassay.estimators.halo.nfw import (
     NFWFit,
-    baryons_mass,
-    baryons_vc2,
     nfw_draws,
     nfw_log_density,
     nfw_rows,
 )
-from haloassay.estimators.posterior import EmceeRun, emcee_chain
 from haloassay.profiles import nfw_enclosed_mass, virial_mass, virial_radius
 
 R = np.array([8.0, 19.0, 29.0, 39.0, 49.0, 60.0, 73.0])

@@ -13,8 +13,9 @@ from haloassay.constants import G
 from haloassay.errors import InputError
 from haloassay.estimators import make_estimator
 from haloassay.estimators.bins import DensitySlope
-from haloassay.estimators.nfw import baryons_mass
-from haloassay.estimators.nfw_tracer import NFWTracer, concentration, jeans_tables
+from haloassay.estimators.halo.baryons import baryons_mass
+from haloassay.estimators.halo.jeans import jeans_tables
+from haloassay.estimators.nfw_tracer import NFWTracer, concentration
 from haloassay.estimators.tracer_mass import Bounded, KnownShape
 from haloassay.profiles import nfw_shape, virial_mass
 

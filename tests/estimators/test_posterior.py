@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import kstest, norm
 
 from haloassay.errors import EstimationError
-from haloassay.estimators.posterior import EmceeRun, emcee_chain, quadrature
+from haloassay.estimators.fit.posterior import EmceeRun, emcee_chain, quadrature
 
 RUN = EmceeRun(100, 2000, 500)
 

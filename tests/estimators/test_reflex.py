@@ -9,13 +9,13 @@ from haloassay import frames
 from haloassay.catalogue import GALACTOCENTRIC, Catalogue
 from haloassay.constants import KMS_PER_MASYR_KPC
 from haloassay.errors import InputError
-from haloassay.estimators import apex as apex_module
 from haloassay.estimators import make_estimator
 from haloassay.estimators import reflex as reflex_module
-from haloassay.estimators.apex import apex, wrapped
-from haloassay.estimators.linear_field import LinearField
+from haloassay.estimators import rows as rows_module
+from haloassay.estimators.fit.linear_field import LinearField
 from haloassay.estimators.reflex import Reflex6D, reflex_channels
 from haloassay.frames import Sun, galactocentric_to_heliocentric, spherical_basis
+from haloassay.sky import apex, wrapped
 from haloassay.tables import read_catalogue
 
 SUN = Sun(x=-8.3, z=0.02, vx=11.1, vy=244.24, vz=7.25)
@@ -323,8 +323,8 @@ def test_planted_fault_flipped_v_theta_is_caught(monkeypatch):
 
 
 def test_planted_fault_flipped_apex_is_caught(monkeypatch):
-    right = apex_module.apex
-    monkeypatch.setattr(apex_module, "apex", lambda d: (right(d)[0], *right(-d)[1:]))
+    right = rows_module.apex
+    monkeypatch.setattr(rows_module, "apex", lambda d: (right(d)[0], *right(-d)[1:]))
     assert not recovers(halo(3000, np.random.default_rng(10)), truth_of())
 
 

@@ -11,7 +11,7 @@ from haloassay.catalogue import Catalogue
 from haloassay.constants import G
 from haloassay.errors import InputError
 from haloassay.estimators import make_estimator
-from haloassay.estimators.splines import NaturalSpline
+from haloassay.estimators.fit.splines import NaturalSpline
 
 RADII = (8.0, 15.0, 30.0)
 

@@ -9,7 +9,8 @@ from scipy.optimize import minimize
 from haloassay.catalogue import Catalogue
 from haloassay.errors import EstimationError, InputError
 from haloassay.estimators import make_estimator
-from haloassay.estimators.velocity_ellipsoid import VelocityEllipsoid, anisotropy, fit_ellipsoid
+from haloassay.estimators.fit.ellipsoid import anisotropy, fit_ellipsoid
+from haloassay.estimators.velocity_ellipsoid import VelocityEllipsoid
 
 MEAN = np.array([5.0, -10.0, 20.0])
 ROOT = np.array([[140.0, 0.0, 0.0], [20.0, 80.0, 0.0], [-10.0, 15.0, 90.0]])

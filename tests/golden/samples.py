@@ -10,8 +10,8 @@ import numpy as np
 from haloassay import kinds, scenarios
 from haloassay.cache import content_key, plain_content
 from haloassay.catalogue import Catalogue
+from haloassay.cleaning.steps import make_clean
 from haloassay.estimators import make_estimator
-from haloassay.estimators.clean import make_clean
 from haloassay.frames import Sun, galactocentric_to_heliocentric, spherical_basis
 from haloassay.matrix import cells
 from haloassay.mocks import make_mock

@@ -12,17 +12,16 @@ from haloassay.catalogue import Catalogue
 from haloassay.constants import GYR_PER_KPC_KMS, G
 from haloassay.errors import InputError
 from haloassay.estimators import make_estimator
-from haloassay.estimators.apex import apex
-from haloassay.estimators.dipole import predicted_mean_v_theta
 from haloassay.frames import SUNS, heliocentric_to_galactocentric, spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
-from haloassay.mocks.lmc.dipole_truth import DipoleTruth, direction, named
+from haloassay.mocks.lmc.dipole_truth import DipoleTruth
 from haloassay.mocks.lmc.population import lmc_population
 from haloassay.mocks.lmc.trajectory import LMC, Friction, Trajectory, TruncatedNFW, rewind
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.truth import FIELD
+from haloassay.sky import apex, direction
 
 MILKY_WAY = [{"kind": "nfw", "m200": 0.8e12, "c": 15.0}, {"kind": "mwpotential2014-baryons"}]
 HALO_ALONE = [{"kind": "nfw", "m200": 0.7e12, "c": 12.0}]
@@ -409,14 +408,12 @@ class TestTruth:
 
     def test_names_are_those_of_the_estimators(self) -> None:
         for d in np.random.default_rng(3).normal(0.0, 30.0, (20, 3)):
-            np.testing.assert_allclose(named(d), apex(d), rtol=1e-12)
-            speed, lon, lat = named(d)
-            np.testing.assert_allclose(speed * direction(lon, lat), d, atol=1e-12)
-        eq7 = DipoleTruth(np.ones(1), np.zeros(1), np.array([[3.0, 4.0, 20.0]]), np.zeros((1, 3)))
-        speed, _, lat = named(np.array([3.0, 4.0, 20.0]))
-        assert eq7.value("mean_v_theta_predicted", 9.0) == pytest.approx(
-            predicted_mean_v_theta(speed, lat)
-        )
+            field = DipoleTruth(np.ones(1), np.zeros(1), d[None], d[None])
+            names = [field.value(name, 9.0) for name in ("mu_dipole", "apex_l", "apex_b")]
+            np.testing.assert_allclose(names, apex(d), rtol=1e-12)
+            np.testing.assert_allclose(names[0] * direction(*names[1:]), d, atol=1e-12)
+            eq7 = 0.25 * np.pi * names[0] * np.sin(np.radians(names[2]))
+            assert field.value("mean_v_theta_predicted", 9.0) == pytest.approx(eq7)
 
     def test_every_quantity_of_the_truth_is_told(self) -> None:
         d = np.array([[0.0, 0.0, 10.0]])

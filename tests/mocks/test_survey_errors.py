@@ -188,6 +188,16 @@ def test_no_error_exceeds_its_limit_and_no_star_below_all_limits_is_lost(noisy):
     np.testing.assert_array_equal(cut.stars.velocity[:n], noisy.stars.velocity[good])
 
 
+def test_the_observer_may_draw_the_errors_of_velocities(noisy):
+    """Of the same stars: nothing else of the observation changes."""
+    drawn = observe({**NOISY, "propagation": "monte-carlo"})
+    for name, values in noisy.catalogue.columns.items():
+        np.testing.assert_array_equal(drawn.catalogue[name], values)
+    ratio = velocity_errors(drawn.catalogue) / velocity_errors(noisy.catalogue)
+    assert np.all(ratio != 1.0)
+    assert np.all(np.abs(np.median(ratio, axis=0) - 1.0) < 0.1)
+
+
 @pytest.mark.parametrize("component", range(3))
 def test_each_limit_is_that_of_its_own_component(component):
     """Against Monte Carlo errors, where those to first order are nearly the same."""
@@ -306,6 +316,8 @@ def test_the_stars_of_one_realisation_come_from_one_sampler():
         ({"error_max": [100.0, 100.0]}, r"survey\.error_max"),
         ({"error_max": [100.0, 0.0, 100.0]}, "error_max must be > 0"),
         ({"error_max": [9.0, 9.0, 9.0], "vlos_known": False}, "need line-of-sight velocities"),
+        ({"propagation": "monte-carlo", "vlos_known": False}, "need line-of-sight velocities"),
+        ({"propagation": "monte carlo"}, "propagation"),
         ({"z_any_feh": -1.0}, "z_any_feh must be"),
         ({"completeness": 0.5}, r"survey\.completeness: expected a table"),
         ({"completeness": {"minimum": 2.0}}, r"survey\.completeness: need 0 <= minimum"),

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import BoolArray, FloatArray, IntArray
 from haloassay.errors import EstimationError
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 #: Weights of the 4-distance (Starkenburg et al. 2009, eq. 1; Xue et al. 2011): what counts as far in
 #: angle [rad], in distance [kpc] and in line-of-sight velocity [km/s]. From memory; Zhai et al. (2018)
@@ -30,7 +27,7 @@ def groups(n: int, pairs: IntArray) -> IntArray:
     return np.asarray(connected_components(links, directed=False)[1], dtype=np.int64)
 
 
-def in_large_group(group: IntArray, largest_kept: int) -> NDArray[np.bool_]:
+def in_large_group(group: IntArray, largest_kept: int) -> BoolArray:
     """Which points (n,) are in a group of more than ``largest_kept`` members."""
     return np.asarray(np.bincount(group)[group] > largest_kept)
 

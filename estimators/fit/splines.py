@@ -8,12 +8,11 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.arrays import FloatArray
 from haloassay.errors import EstimationError
-from haloassay.estimators.laplace import LogDensity
-
-FloatArray = NDArray[np.float64]
+from haloassay.estimators.fit.laplace import LogDensity
+from haloassay.estimators.fit.likelihoods import log_gaussian, variance_terms
 
 #: Log likelihood of coefficients (p,), its score (p,) and information (p, p).
 Likelihood = Callable[[FloatArray], tuple[float, FloatArray, FloatArray]]
@@ -62,12 +61,9 @@ def variance_likelihood(
 
     def likelihood(c: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         variance = np.exp(np.clip(design @ c, -100.0, 100.0))[:, None]
-        total = variance + noise
-        ratio, share = square / total, variance / total
-        value = -0.5 * float(w @ (np.log(total) + ratio).sum(axis=1))
-        pull = 0.5 * w * ((ratio - 1.0) * share).sum(axis=1)
-        known = 0.5 * w * (share**2).sum(axis=1)
-        return value, pull @ design, (design * known[:, None]).T @ design
+        terms = variance_terms(square, variance, noise)
+        log_n, pull, known = (w * term.sum(axis=1) for term in terms)
+        return float(log_n.sum()), pull @ design, (design * known[:, None]).T @ design
 
     return likelihood
 
@@ -79,8 +75,7 @@ def log_variance_density(design: FloatArray, square: FloatArray, noise: FloatArr
         variance = np.exp(np.clip(points @ design.T, -100.0, 100.0))
         out = np.zeros(len(points))
         for axis in range(square.shape[1]):
-            total = variance + noise[:, axis]
-            out -= 0.5 * np.sum(np.log(total) + square[:, axis] / total, axis=1)
+            out += log_gaussian(square[:, axis], variance + noise[:, axis]).sum(axis=1)
         return out
 
     return log_density

@@ -11,7 +11,6 @@ and everything after that no longer depends on the number of stars.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,12 +18,11 @@ from typing import Any, Final
 import numba
 import numpy as np
 from numpy.polynomial import chebyshev
-from numpy.typing import NDArray
 
+from haloassay.arrays import FloatArray
 from haloassay.errors import EstimationError
-from haloassay.estimators.posterior import explore, quadrature
-
-FloatArray = NDArray[np.float64]
+from haloassay.estimators.fit.likelihoods import log_gaussian
+from haloassay.estimators.fit.posterior import Exploration, explore
 
 #: Log prior density (n,) of (n, s) logarithms of the dispersions.
 LogPrior = Callable[[FloatArray], FloatArray]
@@ -60,6 +58,22 @@ class Channel:
     def augmented(self) -> FloatArray:
         """(N, m, p + 1) design with the data as its last column."""
         return np.ascontiguousarray(np.concatenate([self.X, self.y[:, :, None]], axis=2))
+
+    def log_likelihood(self, sigma: FloatArray, q: FloatArray) -> FloatArray:
+        """Log likelihood (n,) of dispersions (n, m) [km/s] and parameters (n, p), star by star.
+
+        It needs none of the sums, for samplers that move in all parameters at once.
+        """
+        misfit = [y - q @ X.T for y, X in zip(self.y.T, np.moveaxis(self.X, 1, 0), strict=True)]
+        total = [sigma[:, k, None] ** 2 + self.E[:, k, k] for k in range(len(misfit))]
+        if len(misfit) == 1:
+            return np.asarray(log_gaussian(misfit[0] ** 2, total[0]).sum(axis=1))
+        # of the second given the first
+        slope = self.E[:, 0, 1] / total[0]
+        rest = total[1] - slope * self.E[:, 0, 1]
+        values = log_gaussian(misfit[0] ** 2, total[0])
+        values += log_gaussian((misfit[1] - slope * misfit[0]) ** 2, rest)
+        return np.asarray(values.sum(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,10 +241,8 @@ class LinearField:
         """
         start = np.clip(self.best, self.lo + 1e-9, self.hi - 1e-9)
         way = self.log_density, start, self.width, n_draws, rng
-        if len(start) > 1:
-            with contextlib.suppress(EstimationError):
-                return np.exp(explore(*way, sampler="importance").draws)
-        return np.exp(quadrature(*way))
+        sampler: Exploration = ("importance", "quadrature") if len(start) > 1 else "quadrature"
+        return np.exp(explore(*way, sampler=sampler).draws)
 
     def bounded(self, which: int) -> tuple[bool, bool]:
         """Whether the posterior of a dispersion leans on the lower and the upper bound of its prior.
@@ -244,6 +256,18 @@ class LinearField:
             point[which] = bound
             sides.append(bool(self._log_density_exact(point) > top - 2.0))
         return sides[0], sides[1]
+
+    def note(self, which: int) -> str:
+        """Why a dispersion has no value: its posterior leans on a bound of its prior; or nothing."""
+        low, high = self.bounded(which)
+        lo, hi = np.exp(self.bounds)
+        if low:
+            return (
+                f"the dispersion is not resolved from its lower bound, {lo:g} km/s: errors hide it"
+            )
+        if high:
+            return f"the dispersion reaches its upper bound, {hi:g} km/s: are the units right?"
+        return ""
 
     def _split(self, values: FloatArray) -> list[FloatArray]:
         return np.split(values, np.cumsum(self.sizes)[:-1], axis=1)

@@ -1,4 +1,4 @@
-"""Likelihoods of error-convolved Gaussians in (v_r, v_theta, v_phi, [Fe/H]), and of two of them mixed.
+"""Likelihood of two error-convolved Gaussians in (v_r, v_theta, v_phi, [Fe/H]), mixed.
 
 Everywhere ``x`` (4, n) holds the values of the stars and ``e2`` (4, n) the variances of their errors;
 constants such as ln 2 pi are left out. Parameters of one component: four means, then four dispersions;
@@ -9,77 +9,15 @@ from __future__ import annotations
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-
-#: Reordering of sums and the like, but not the flags that take infinities for impossible.
-_FAST = {"reassoc", "contract", "arcp", "nsz"}
+from haloassay.arrays import FloatArray
+from haloassay.estimators.fit.likelihoods import FAST
 
 #: Stars whose squares are worked out together, so that they stay in the fastest cache.
 _BLOCK = 512
 
 
-@numba.njit(cache=True, fastmath=_FAST, error_model="numpy")
-def gaussian_log_likelihood(x: FloatArray, e2: FloatArray, points: FloatArray) -> FloatArray:
-    """Sum of ln N(x_i | mean, sigma^2 + e2_i) of one quantity (Li 2026, eq. 2).
-
-    Parameters
-    ----------
-    x, e2
-        (n,) values and variances of their errors.
-    points
-        (m, 2) mean and sigma.
-
-    Returns
-    -------
-    ndarray
-        (m,) log likelihoods.
-    """
-    out = np.empty(len(points))
-    full = len(x) - len(x) % 4
-    for p in range(len(points)):
-        mean, variance = points[p, 0], points[p, 1] ** 2
-        chi2, logs = 0.0, 0.0
-        for i in range(0, full, 4):
-            product = 1.0
-            for j in range(i, i + 4):
-                total = variance + e2[j]
-                d = x[j] - mean
-                chi2 += d * d / total
-                product *= total
-            logs += np.log(product)
-        for i in range(full, len(x)):
-            total = variance + e2[i]
-            d = x[i] - mean
-            chi2 += d * d / total
-            logs += np.log(total)
-        out[p] = -0.5 * (chi2 + logs)
-    return out
-
-
-@numba.njit(cache=True)
-def gaussian_derivatives(
-    x: FloatArray, e2: FloatArray, point: FloatArray
-) -> tuple[float, FloatArray, FloatArray]:
-    """Value, gradient (2,) and Hessian (2, 2) of :func:`gaussian_log_likelihood` at one point."""
-    mean, sigma = point
-    value, g, H = 0.0, np.zeros(2), np.zeros((2, 2))
-    for i in range(len(x)):
-        w = 1.0 / (sigma * sigma + e2[i])
-        u = w * (x[i] - mean)
-        value -= 0.5 * (u * (x[i] - mean) - np.log(w))
-        excess = u * u - w
-        g[0] += u
-        g[1] += sigma * excess
-        H[0, 0] -= w
-        H[0, 1] -= 2.0 * sigma * w * u
-        H[1, 1] += excess - 2.0 * sigma * sigma * w * (u * u + excess)
-    H[1, 0] = H[0, 1]
-    return value, g, H
-
-
-@numba.njit(cache=True, fastmath=_FAST, error_model="numpy")
+@numba.njit(cache=True, fastmath=FAST, error_model="numpy")
 def _squares(
     x: FloatArray,
     e2: FloatArray,
@@ -100,7 +38,7 @@ def _squares(
         height[i - lo] = weight / np.sqrt(t0 * t1 * t2 * t3)
 
 
-@numba.njit(cache=True, fastmath=_FAST, error_model="numpy")
+@numba.njit(cache=True, fastmath=FAST, error_model="numpy")
 def mixture_log_likelihood(x: FloatArray, e2: FloatArray, points: FloatArray) -> FloatArray:
     """Sum of ln [p N_MR(x_i) + (1 - p) N_MP(x_i)] (Li 2026, eq. 1-3).
 

@@ -7,17 +7,18 @@ from hypothesis import strategies as st
 
 from haloassay import kinds
 from haloassay.catalogue import Catalogue
-from haloassay.errors import EstimationError, InputError
-from haloassay.estimators.clean import FourDistance, FriendsOfFriends, make_clean
-from haloassay.estimators.friends import four_distance_pairs, groups, in_large_group, link
-from haloassay.estimators.integrals import (
+from haloassay.cleaning.friends import four_distance_pairs, groups, in_large_group, link
+from haloassay.cleaning.integrals import (
     AssumedPotential,
     energy_and_momentum,
     integral_errors,
     integrals_of_motion,
     seen_from_sun,
 )
-from haloassay.estimators.sagittarius import sagittarius_coordinates
+from haloassay.cleaning.sagittarius import sagittarius_coordinates
+from haloassay.cleaning.steps import make_clean
+from haloassay.cleaning.substructure import FourDistance, FriendsOfFriends
+from haloassay.errors import EstimationError, InputError
 from haloassay.frames import ICRS_TO_GALACTIC, Sun, galactocentric_to_heliocentric, sky_basis
 from haloassay.mocks import make_mock
 from haloassay.mocks.gravity.potentials import make_potential
@@ -231,7 +232,7 @@ def test_energies_are_those_of_the_mocks_potential_and_of_galpy():
     flat = AssumedPotential()(x) - SPHERICAL(x)
     ours = np.array([disc(np.hypot(a, b), c) for a, b, c in x])
     monopole = make_potential([spec[1]]).potential(r)
-    from haloassay.estimators.integrals import bulge_potential
+    from haloassay.cleaning.integrals import bulge_potential
     from haloassay.profiles import MWPOTENTIAL2014_BULGE
 
     want = ours + bulge_potential(r, *MWPOTENTIAL2014_BULGE) - monopole

@@ -6,24 +6,20 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.arrays import FloatArray
 from haloassay.errors import EstimationError
-from haloassay.estimators.laplace import (
-    Derivatives,
-    UniformPrior,
-    importance_sample,
-    laplace,
-)
-from haloassay.estimators.laplace import LogDensity as LogDensity
+from haloassay.estimators.fit.importance import importance_sample, resampled_rows
+from haloassay.estimators.fit.laplace import Derivatives, LogDensity, UniformPrior, laplace
 from haloassay.settings import require
-
-FloatArray = NDArray[np.float64]
 
 Sampler = Literal["quadrature", "emcee"]
 
-#: How :func:`explore` draws from a posterior of any number of parameters.
-Exploration = Literal["auto", "quadrature", "importance", "emcee"]
+#: How :func:`explore` draws from a posterior: methods of which each is tried where the one before it
+#: cannot be trusted, one alone, or what is best for the number of parameters.
+Method = Literal["quadrature", "importance", "emcee"]
+Exploration = Literal["auto"] | Method | tuple[Method, ...]
 
 #: Autocorrelation times that a chain must be long, after what is thrown away: the scatter of its
 #: walkers' means is then at most 0.7 of the posterior's width; it is all of it where none ever moves.
@@ -103,8 +99,7 @@ def quadrature(
     for n in _GRIDS[len(frame[0])]:
         points, weights = _candidates(log_density, frame, n, 4 * n_draws, rng)
         if weights.max() * n_draws < 1.0 and np.sum(weights**2) * len(weights) < 2.5:
-            steps = (rng.random() + np.arange(n_draws)) / n_draws
-            return points[np.searchsorted(np.cumsum(weights)[:-1], steps)]
+            return points[resampled_rows(weights, n_draws, rng)]
     raise EstimationError("the posterior is too rough to be drawn from on a grid")
 
 
@@ -189,6 +184,26 @@ def _cover(
     )
 
 
+def cell_draws(
+    edges: FloatArray, weights: FloatArray, n_draws: int, rng: np.random.Generator
+) -> FloatArray:
+    """Independent draws (n_draws,) of one parameter from cells of a grid, uniform inside a cell.
+
+    Parameters
+    ----------
+    edges
+        (n + 1,) edges of the cells, rising.
+    weights
+        (n,) weights of the cells.
+    n_draws
+        Number of draws.
+    rng
+        Source of randomness.
+    """
+    cumulated = np.concatenate([[0.0], np.cumsum(weights)])
+    return np.interp(rng.random(n_draws) * cumulated[-1], cumulated, edges)
+
+
 def emcee_chain(
     log_density: LogDensity,
     start: ArrayLike,
@@ -244,11 +259,11 @@ class Posterior:
     effective
         Number of effectively independent draws.
     note
-        What a reader should know: why a chain was run, its autocorrelation time.
+        What a reader should know: why another method was not trusted, the autocorrelation time.
     """
 
     draws: FloatArray
-    method: Literal["quadrature", "importance", "emcee"]
+    method: Method
     k_hat: float
     effective: float
     note: str = ""
@@ -268,9 +283,9 @@ def explore(
 ) -> Posterior:
     """Draws from a density of any number of parameters.
 
-    ``"auto"``: quadrature up to three parameters; with more, draws from Student's t about the maximum,
-    weighted by the density (:func:`~haloassay.estimators.laplace.importance_sample`) and resampled;
-    where their k_hat says that they cannot be trusted, emcee.
+    Importance sampling draws from Student's t about the maximum, weighs by the density
+    (:func:`~haloassay.estimators.fit.importance.importance_sample`) and resamples; where k_hat says that
+    the weights cannot be trusted, the next method has its turn.
 
     Parameters
     ----------
@@ -284,10 +299,11 @@ def explore(
     n_draws, rng
         Number of draws, and source of randomness.
     sampler
-        ``"auto"``, or one method alone.
+        One method alone, or several in the order in which they are tried. ``"auto"``: quadrature up
+        to three parameters; with more, importance sampling, then emcee.
     emcee
-        Length of emcee's run; with ``"auto"`` and none given, 2500 steps of 8 walkers a parameter
-        after 1500 thrown away.
+        Length of emcee's run; with none given, 2500 steps of 8 walkers a parameter after 1500 thrown
+        away.
     bounds
         Lower and upper edges, (d,) each, of a uniform prior that ``log_density`` then need not hold.
         Importance sampling then runs in ln((x - lo) / (hi - x)): no edges.
@@ -297,22 +313,30 @@ def explore(
     Raises
     ------
     EstimationError
-        If the density is not finite at ``start`` or does not fall off; if importance sampling alone
-        was asked for and fails; or if a chain is too short for its autocorrelation time.
+        If the density is not finite at ``start`` or does not fall off, or if the last method cannot
+        be trusted either: a chain where it is too short for its autocorrelation time.
     """
     start, scale = np.asarray(start, dtype=float), np.asarray(scale, dtype=float)
     inside = _within(log_density, bounds)
-    if sampler == "quadrature" or (sampler == "auto" and len(start) <= 3):
+    if sampler == "auto":
+        sampler = "quadrature" if len(start) <= 3 else ("importance", "emcee")
+    *first, last = (sampler,) if isinstance(sampler, str) else sampler
+
+    def draw(method: Method, why: str) -> Posterior:
+        if method == "importance":
+            return _by_importance(log_density, start, scale, n_draws, rng, bounds, derivatives)
+        if method == "emcee":
+            return _by_emcee(inside, start, scale, n_draws, rng, emcee, why)
         draws = quadrature(inside, start, scale, n_draws, rng)
-        return Posterior(draws, "quadrature", np.nan, float(n_draws))
-    if sampler == "emcee":
-        return _by_emcee(inside, start, scale, n_draws, rng, emcee)
-    try:
-        return _by_importance(log_density, start, scale, n_draws, rng, bounds, derivatives)
-    except EstimationError as failure:
-        if sampler == "importance":
-            raise
-        return _by_emcee(inside, start, scale, n_draws, rng, emcee, str(failure))
+        return Posterior(draws, "quadrature", np.nan, float(n_draws), why)
+
+    why = ""
+    for method in first:
+        try:
+            return draw(method, why)
+        except EstimationError as failure:
+            why = str(failure)
+    return draw(last, why)
 
 
 def _within(log_density: LogDensity, bounds: tuple[ArrayLike, ArrayLike] | None) -> LogDensity:
@@ -362,7 +386,7 @@ def _by_emcee(
     n_draws: int,
     rng: np.random.Generator,
     run: EmceeRun | None,
-    why: str = "",
+    why: str,
 ) -> Posterior:
     """Posterior of a chain that is long enough for its autocorrelation time."""
     if run is None:

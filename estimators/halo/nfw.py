@@ -6,24 +6,20 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
+from haloassay.arrays import FloatArray
 from haloassay.constants import G
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate
-from haloassay.estimators.halo_potential import SphericalBaryons
-from haloassay.estimators.posterior import EmceeRun, LogDensity, Sampler, explore, quadrature
+from haloassay.estimators.fit.laplace import LogDensity
+from haloassay.estimators.fit.posterior import EmceeRun, Sampler, explore, quadrature
+from haloassay.estimators.halo.baryons import Baryons, baryons_mass, baryons_vc2
+from haloassay.estimators.rows import VIRIAL, unbounded, undetermined_rows, virial_rows
 from haloassay.profiles import (
-    mwpotential2014_baryons_mass,
-    mwpotential2014_baryons_vc2,
     nfw_enclosed_mass,
     virial_mass,
 )
 from haloassay.settings import require
-
-FloatArray = NDArray[np.float64]
-
-Baryons = Literal["mwpotential2014", "zhai2018", "none"]
 
 #: Bounds of the flat priors; a posterior that gets there is said to be unbounded.
 R200_MAX: Final = 1000.0
@@ -68,23 +64,6 @@ class NFWFit:
             )
         require(self.r_sun > 0.0, f"r_sun: positive (got {self.r_sun})")
         require(self.h0 > 0.0, f"h0: positive (got {self.h0})")
-
-
-def baryons_mass(kind: Baryons, r: ArrayLike) -> FloatArray:
-    """Mass of the baryons [Msun] within the sphere of radius ``r`` [kpc]."""
-    r = np.asarray(r, dtype=float)
-    if kind == "mwpotential2014":
-        return mwpotential2014_baryons_mass(r)
-    if kind == "zhai2018":
-        return SphericalBaryons().mass(r)
-    return np.zeros_like(r)
-
-
-def baryons_vc2(kind: Baryons, R: float) -> float:
-    """Circular velocity squared [(km/s)^2] of the baryons in the plane at ``R`` [kpc]."""
-    if kind == "mwpotential2014":
-        return float(mwpotential2014_baryons_vc2(R))
-    return G * float(baryons_mass(kind, R)) / R
 
 
 def nfw_log_density(
@@ -181,21 +160,8 @@ def nfw_rows(
     try:
         draws = nfw_draws(r, mass, error, settings, sampler, n_draws, rng)
     except EstimationError as error_:
-        return [Estimate.undetermined(q, str(error_)) for q in ("m200", "r200", "c200")]
+        return undetermined_rows(VIRIAL, str(error_))
     r200, c = draws.T
-    size, shape = _unbounded("r200", r200, R200_MAX), _unbounded("c200", c, C200_MAX)
-    return [
-        _row("m200", virial_mass(r200, settings.h0), size),
-        _row("r200", r200, size),
-        _row("c200", c, shape),
-    ]
-
-
-def _unbounded(quantity: str, draws: FloatArray, limit: float) -> str:
-    """Why a parameter is undetermined: it reaches the limit of the prior; else empty."""
-    reached = np.percentile(draws, 97.5) > 0.95 * limit
-    return f"the masses do not bound {quantity}: its posterior reaches {limit:g}" if reached else ""
-
-
-def _row(quantity: str, draws: FloatArray, note: str) -> Estimate:
-    return Estimate.undetermined(quantity, note) if note else Estimate.from_draws(quantity, draws)
+    size = unbounded("the masses", "r200", r200, (0.0, R200_MAX))
+    shape = unbounded("the masses", "c200", c, (0.0, C200_MAX))
+    return virial_rows(virial_mass(r200, settings.h0), r200, c, size, shape)

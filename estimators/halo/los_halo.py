@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from haloassay.errors import EstimationError
 from haloassay.estimate import Estimate, Estimates, Estimator
-from haloassay.estimators.bins import DensitySlope, check_edges, check_radii, places_at
-from haloassay.estimators.halo_potential import (
+from haloassay.estimators.bins import DensitySlope, check_edges, check_least, check_radii, places_at
+from haloassay.estimators.fit.los_dispersion import ZHAI2018_BINS, Errors, LosBin, Mean, los_profile
+from haloassay.estimators.halo.halo_potential import (
     HaloLikelihood,
     HaloSampler,
     ZhaiHalo,
@@ -20,13 +20,10 @@ from haloassay.estimators.halo_potential import (
     halo_rows,
     no_halo_rows,
 )
-from haloassay.estimators.los_dispersion import ZHAI2018_BINS, Errors, LosBin, Mean, los_profile
 from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: Rows of a profile, and the likelihood of the halo that it gives, or why it gives none.
 Profiled = tuple[list[Estimate], HaloLikelihood | EstimationError]
@@ -68,8 +65,8 @@ class LosHalo(Estimator):
         )
         require(self.beta < 1.0, f"beta: below 1 (got {self.beta})")
         check_radii("r_out", self.r_out)
-        require(self.min_stars >= 5, f"min_stars: at least 5 (got {self.min_stars})")
-        require(self.n_draws >= 2, f"n_draws: at least 2 (got {self.n_draws})")
+        check_least("min_stars", self.min_stars, 5)
+        check_least("n_draws", self.n_draws, 2)
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows of the profile, enclosed masses, and the halo; a note where no value is."""

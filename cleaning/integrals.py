@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from haloassay import frames
+from haloassay.arrays import FloatArray
 from haloassay.catalogue import GALACTOCENTRIC, HELIOCENTRIC
 from haloassay.constants import G
 from haloassay.profiles import (
@@ -23,8 +23,6 @@ from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: How far an observable is moved, in units of its error, for the slope of an integral of motion.
 _STEP: Final = 1e-3

@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from haloassay.estimators.clean import Clean
-from haloassay.estimators.integrals import seen_from_sun
+from haloassay.arrays import BoolArray, FloatArray
+from haloassay.cleaning.integrals import seen_from_sun
+from haloassay.cleaning.steps import Clean
 from haloassay.settings import require
+from haloassay.sky import lon_lat
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 #: Euler angles [deg] about z, x, z from Galactic axes to those of the Sagittarius stream, whose z is
 #: then reversed (Law & Majewski 2010).
@@ -48,9 +46,8 @@ def sagittarius_coordinates(galactic: FloatArray) -> tuple[FloatArray, FloatArra
     galactic
         (N, 3) unit vectors in Galactic axes, towards (l, b) = (0, 0), (90, 0) and the pole.
     """
-    x, y, z = _sagittarius_rotation() @ np.asarray(galactic).T
-    longitude = np.degrees(np.arctan2(y, x)) % 360.0
-    latitude = np.degrees(np.arctan2(z, np.hypot(x, y)))
+    longitude, latitude = lon_lat(np.asarray(galactic) @ _sagittarius_rotation().T)
+    longitude = longitude % 360.0
     return np.where(longitude < 360.0, longitude, 0.0), latitude
 
 
@@ -79,7 +76,7 @@ class SagittariusBand(Clean):
         """Why stars go."""
         return f"|B| < {self.width:g} deg"
 
-    def kept(self, catalogue: Catalogue) -> Mask:
+    def kept(self, catalogue: Catalogue) -> BoolArray:
         """Which stars (N,) stay."""
         _, latitude = sagittarius_coordinates(seen_from_sun(catalogue)[0])
         return np.asarray(np.abs(latitude) >= self.width)
@@ -112,7 +109,7 @@ class SagittariusMomentum(Clean):
         """Why stars go."""
         return f"L_y < {self.slope:g} L_z {self.offset:+g} kpc km/s"
 
-    def kept(self, catalogue: Catalogue) -> Mask:
+    def kept(self, catalogue: Catalogue) -> BoolArray:
         """Which stars (N,) stay."""
         _, L_y, L_z = np.cross(catalogue.position, catalogue.velocity).T
         return np.asarray(L_y >= self.slope * L_z + self.offset)

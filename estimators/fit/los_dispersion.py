@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
-import numba
 import numpy as np
-from numpy.typing import NDArray
 
 from haloassay import frames
+from haloassay.arrays import FloatArray
 from haloassay.errors import EstimationError
-from haloassay.estimators.bins import Bin, check_number, check_stars, radial_bins
+from haloassay.estimators.bins import Bin, check_number, radial_bins
+from haloassay.estimators.fit.likelihoods import variance_information, variance_log_likelihood
+from haloassay.estimators.fit.posterior import cell_draws
 
 if TYPE_CHECKING:
     from haloassay.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 #: Mean of the Gaussian of a bin: held at zero, or free.
 Mean = Literal["zero", "free"]
@@ -91,7 +90,7 @@ def sightlines(catalogue: Catalogue) -> Sightlines:
     fault = (
         "a position, line-of-sight velocity or error of it that is not finite, or a negative error"
     )
-    check_stars(catalogue, good, fault)
+    catalogue.check_rows(good, fault)
     return Sightlines(r, v, error)
 
 
@@ -250,7 +249,7 @@ def _most_likely(v: FloatArray, square: FloatArray, free: bool) -> float:
     from scipy.optimize import minimize_scalar
 
     def minus(variance: float) -> float:
-        return -float(log_likelihood(np.array([variance]), v, square, free)[0])
+        return -float(variance_log_likelihood(np.array([variance]), v, square, free)[0])
 
     floor = 1e-6 * spread
     found = minimize_scalar(minus, bounds=(0.0, spread + square.max()), method="bounded")
@@ -271,61 +270,19 @@ def _grid_draws(
 ) -> FloatArray:
     """(n_draws,) dispersions from the posterior under Jeffreys' prior, by a grid in sigma."""
     sigma = np.sqrt(variance)
-    top = log_likelihood(np.array([variance]), v, square, free)[0]
+    top = variance_log_likelihood(np.array([variance]), v, square, free)[0]
     steps = sigma * 1.15 ** np.arange(-25.0, 26.0)
-    held = np.flatnonzero(power * (log_likelihood(steps**2, v, square, free) - top) > -_NEGLIGIBLE)
+    held = np.flatnonzero(
+        power * (variance_log_likelihood(steps**2, v, square, free) - top) > -_NEGLIGIBLE
+    )
     lo = steps[held[0] - 1] if held[0] > 0 else 0.0
     hi = steps[min(held[-1] + 1, len(steps) - 1)]
     for _ in range(2):  # the second grid closes in
         grid = np.linspace(lo, hi, _GRID)
-        log_p = power * (log_likelihood(grid**2, v, square, free) - top)
+        log_p = power * (variance_log_likelihood(grid**2, v, square, free) - top)
         held = np.flatnonzero(log_p > -_NEGLIGIBLE)
         lo, hi = grid[max(held[0] - 1, 0)], grid[min(held[-1] + 1, _GRID - 1)]
     # root of the information about sigma: 1 / sigma without errors
-    prior = grid * np.sqrt(_information(grid**2, square))
+    prior = grid * np.sqrt(variance_information(grid**2, square))
     density = np.exp(log_p) * prior
-    cumulated = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]))])
-    return np.asarray(np.interp(rng.random(n_draws) * cumulated[-1], cumulated, grid))
-
-
-@numba.njit(cache=True)
-def log_likelihood(
-    variance: FloatArray, v: FloatArray, square: FloatArray, free: bool
-) -> FloatArray:
-    """Log likelihood (m,) of variances (m,) [(km/s)^2]: sum ln N(v_i | mean, variance + error_i^2).
-
-    Parameters
-    ----------
-    variance
-        (m,) variances, so large that none is zero together with an error.
-    v, square
-        (n,) velocities and the squares of their errors.
-    free
-        Whether the mean is integrated over, with a flat prior, instead of being zero.
-    """
-    out = np.empty(len(variance))
-    for k in range(len(variance)):
-        logs = chi2 = weight = first = 0.0
-        for i in range(len(v)):
-            total = variance[k] + square[i]
-            if total <= 0.0:
-                total = 1e-300
-            logs += np.log(total)
-            chi2 += v[i] * v[i] / total
-            weight += 1.0 / total
-            first += v[i] / total
-        out[k] = -0.5 * (logs + chi2)
-        if free:
-            out[k] += 0.5 * (first * first / weight - np.log(weight))
-    return out
-
-
-@numba.njit(cache=True)
-def _information(variance: FloatArray, square: FloatArray) -> FloatArray:
-    """Sum (m,) of (variance + error_i^2)^-2."""
-    out = np.zeros(len(variance))
-    for k in range(len(variance)):
-        for i in range(len(square)):
-            total = max(variance[k] + square[i], 1e-300)
-            out[k] += 1.0 / (total * total)
-    return out
+    return cell_draws(grid, 0.5 * (density[1:] + density[:-1]), n_draws, rng)

@@ -1,19 +1,9 @@
-"""The apex of a dipole: its sign, its angles, and the prior of the papers, handled once.
+"""Linear fields whose first parameters are a dipole, under the prior of the papers.
 
-A field cos(theta_apex) mu has two names: (mu, apex) and (-mu, antipode) are the same vector
-d = mu n(l_apex, b_apex), the velocity that the stars have on average. Everything here works with
-that vector and gives it its name at the end. The name is, in all of this package,
-
-    mu_dipole <= 0,    v_travel = -mu_dipole >= 0,    d = -v_travel n(l_apex, b_apex):
-
-the apex is where the stars come from, and the direction towards which the Galactic centre travels
-through its halo. Li et al. (2026) and Bystrom et al. (2025) quote mu_dipole < 0 and an apex in the
-south, Petersen & Penarrubia (2021) and Yaaqib et al. (2024) v_travel > 0 and the same apex: no
-mapping is needed. :func:`antipode` maps to and from papers that quote a positive dipole, whose
-apex is where the stars recede.
-
-Longitude and latitude are those of the Galactocentric axes: l = 0 is the direction from the Sun to
-the centre, l = 90 deg that of Galactic rotation, b = 90 deg north.
+That prior is uniform in abs(mu) and isotropic in the direction of the apex: flat in abs(mu), l and
+sin b. Two ways lead to its posterior, by importance from the Gaussian that a
+:class:`~haloassay.estimators.fit.linear_field.LinearField` gives (:func:`draw_field`), and by a chain
+over the flat coordinates (:func:`polar_dipole`).
 """
 
 from __future__ import annotations
@@ -21,116 +11,59 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
+from haloassay.arrays import BoolArray, FloatArray, IntArray
 from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate
-from haloassay.estimators.linear_field import LinearField
-
-FloatArray = NDArray[np.float64]
-
-#: Length of the mean of the unit vectors of longitude below which the circle is covered evenly.
-_EVEN: Final = 0.1
+from haloassay.estimators.fit.importance import effective_number, resampled_rows
+from haloassay.estimators.fit.linear_field import LinearField
+from haloassay.sky import dipole_vector
 
 #: Fewest effectively independent draws that may stand behind a posterior.
 _FEWEST: Final = 400
 
 
-def dipole_vector(mu: ArrayLike, lon: ArrayLike, lat: ArrayLike) -> FloatArray:
-    """(..., 3) velocity mu n(l, b) [km/s] of a dipole ``mu`` [km/s] with its apex at l, b [deg]."""
-    mu = np.asarray(mu, dtype=float)
-    lon, lat = np.radians(lon), np.radians(lat)
-    return np.stack(
-        [mu * np.cos(lat) * np.cos(lon), mu * np.cos(lat) * np.sin(lon), mu * np.sin(lat)], axis=-1
-    )
-
-
-def apex(vector: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Name of dipoles: mu_dipole <= 0 [km/s], l_apex in (-180, 180] and b_apex [deg].
+def polar_dipole(polar: FloatArray, largest: float, cut: float) -> tuple[FloatArray, BoolArray]:
+    """Dipoles (n, 3) [km/s], and whether they are inside the prior (n,), in its flat coordinates.
 
     Parameters
     ----------
-    vector
-        (..., 3) mean velocity of the stars [km/s].
+    polar
+        (n, 3) abs(mu) [km/s], l [rad] and sin b of the vector.
+    largest
+        Bound of the prior of abs(mu) [km/s].
+    cut
+        Middle [rad] of the turn that l runs over.
     """
-    x, y, z = np.moveaxis(-np.asarray(vector, dtype=float), -1, 0)
-    R = np.hypot(x, y)
-    return -np.hypot(R, z), np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, R))
+    mu, lon, sin_b = polar.T
+    inside = (mu >= 0.0) & (mu <= largest)
+    inside &= (np.abs(lon - cut) <= np.pi) & (np.abs(sin_b) <= 1.0)
+    lat = np.degrees(np.arcsin(np.clip(sin_b, -1.0, 1.0)))
+    return dipole_vector(mu, np.degrees(lon), lat), inside
 
 
-def antipode(
-    mu: ArrayLike, lon: ArrayLike, lat: ArrayLike
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Give the other name of the same dipole: -mu, l + 180 in (-180, 180], -b [deg]."""
-    lon = -wrapped(-np.asarray(lon, dtype=float) - 180.0)
-    return -np.asarray(mu, dtype=float), lon, -np.asarray(lat, dtype=float)
+def polar_start(vector: FloatArray, largest: float) -> FloatArray:
+    """(3,) coordinates of :func:`polar_dipole` near a vector (3,) [km/s], well inside the prior."""
+    size = float(np.linalg.norm(vector))
+    speed = np.clip(size, 1.0, 0.9 * largest)
+    sine = np.clip(vector[2] / max(size, 1e-9), -0.95, 0.95)
+    return np.array([speed, np.arctan2(vector[1], vector[0]), sine])
 
 
-def wrapped(angle: ArrayLike) -> FloatArray:
-    """Angle [deg] in [-180, 180)."""
-    return np.asarray((np.asarray(angle, dtype=float) + 180.0) % 360.0 - 180.0)
-
-
-def around_centre(lon: FloatArray) -> FloatArray:
-    """Draws of a longitude [deg] unrolled about their circular mean, so that percentiles are sound.
-
-    The mean is in [-180, 180); draws may lie beyond that range, up to half a turn from the mean.
-    """
-    sine, cosine = np.sin(np.radians(lon)).mean(), np.cos(np.radians(lon)).mean()
-    centre = np.degrees(np.arctan2(sine, cosine))
-    return np.asarray(centre + wrapped(lon - centre))
-
-
-def apex_rows(vector: FloatArray, speed: str, **where: float) -> list[Estimate]:
-    """Rows of ``speed`` (``mu_dipole`` or ``v_travel``), apex_l and apex_b of draws (n, 3) of d.
-
-    Intervals of the longitude are about its circular mean, and widen to the whole circle as the
-    dipole vanishes; where the draws cover the circle evenly there is no longitude to speak of, and
-    the row says so.
-    """
-    mu, lon, lat = apex(vector)
-    rows = [Estimate.from_draws(speed, mu if speed == "mu_dipole" else -mu, **where)]
-    if abs(np.exp(1j * np.radians(lon)).mean()) < _EVEN:
-        note = "the draws of the apex cover the circle: no dipole, or one towards a pole"
-        rows.append(Estimate.undetermined("apex_l", note, **where))
-    else:
-        rows.append(Estimate.from_draws("apex_l", around_centre(lon), **where))
-    rows.append(Estimate.from_draws("apex_b", lat, **where))
-    return rows
-
-
-def dispersion_row(
-    name: str, field: LinearField, which: int, sigma: FloatArray, **where: float
-) -> Estimate:
-    """Row of a dispersion; without a value where its posterior leans on a bound of its prior."""
-    low, high = field.bounded(which)
-    if not (low or high):
-        return Estimate.from_draws(name, sigma[:, which], **where)
-    lo, hi = np.exp(field.bounds)
-    if low:
-        note = f"the dispersion is not resolved from its lower bound, {lo:g} km/s: errors hide it"
-    else:
-        note = f"the dispersion reaches its upper bound, {hi:g} km/s: are the units right?"
-    return Estimate.undetermined(name, note, **where)
-
-
-def resample(weights: FloatArray, n_draws: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """(n_draws,) rows drawn by ``weights``, at equal steps of their sum.
+def resample(weights: FloatArray, n_draws: int, rng: np.random.Generator) -> IntArray:
+    """(n_draws,) rows by ``weights`` (m,), in random order.
 
     Raises
     ------
     EstimationError
         If fewer than 400 (or ``n_draws``) draws would be effectively independent.
     """
-    total = weights.sum()
-    effective = total**2 / np.sum(weights**2) if total > 0.0 else 0.0
+    effective = effective_number(weights)
     if effective < min(_FEWEST, n_draws):
         raise EstimationError(
             "the stars do not determine the field: its posterior fills or leaves the prior "
             f"({effective:.0f} of {len(weights)} draws count)"
         )
-    steps = (rng.random() + np.arange(n_draws)) / n_draws * total
-    return rng.permutation(np.searchsorted(np.cumsum(weights)[:-1], steps))
+    return rng.permutation(resampled_rows(weights, n_draws, rng))
 
 
 def draw_field(

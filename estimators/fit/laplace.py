@@ -1,4 +1,4 @@
-"""Posteriors of many parameters: Laplace's approximation, judged by importance sampling."""
+"""Posteriors of many parameters: Laplace's approximation at their maximum."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp
+from numpy.typing import ArrayLike
 
+from haloassay.arrays import BoolArray, FloatArray
 from haloassay.errors import EstimationError
-
-FloatArray = NDArray[np.float64]
 
 #: Natural logarithm of a density, up to a constant, of (m, d) points: (m,); -inf outside the prior.
 LogDensity = Callable[[FloatArray], FloatArray]
@@ -21,16 +19,7 @@ LogDensity = Callable[[FloatArray], FloatArray]
 Derivatives = Callable[[FloatArray], tuple[float, FloatArray, FloatArray]]
 
 #: Degrees of freedom of the Student t proposals: tails heavier than those of any posterior of use.
-_FREEDOM: Final = 7.0
-
-#: Pareto shape of the importance weights from which they cannot be trusted (Vehtari et al. 2024).
-K_MAX: Final = 0.7
-
-#: Share of the draws that must be effective.
-_ENOUGH: Final = 0.05
-
-#: Proposals that are tried.
-_ROUNDS: Final = 8
+FREEDOM: Final = 7.0
 
 #: Step of finite differences in units of the width of the posterior.
 _STEP: Final = 0.3
@@ -64,8 +53,8 @@ class Laplace:
         u = np.linalg.solve(self.axes, (points - self.mode).T)
         d = len(self.mode)
         log_volume = np.linalg.slogdet(self.axes)[1]
-        tail = np.log1p(np.sum(u * u, axis=0) / _FREEDOM)
-        return np.asarray(-log_volume - 0.5 * (_FREEDOM + d) * tail)
+        tail = np.log1p(np.sum(u * u, axis=0) / FREEDOM)
+        return np.asarray(-log_volume - 0.5 * (FREEDOM + d) * tail)
 
 
 @dataclass(frozen=True)
@@ -86,7 +75,7 @@ class UniformPrior:
         """Box of lower and upper edges."""
         return cls(np.asarray(bounds[0], dtype=float), np.asarray(bounds[1], dtype=float))
 
-    def inside(self, x: FloatArray) -> NDArray[np.bool_]:
+    def inside(self, x: FloatArray) -> BoolArray:
         """Whether points (m, d) are in the box, (m,)."""
         return np.all((x > self.lo) & (x < self.hi), axis=1)
 
@@ -187,7 +176,7 @@ def laplace(
             return Laplace(mode + axes @ step, axes)
         step *= min(1.0, 1e3 / max(length, 1e-3))
         trials = mode + _LENGTHS[:, None] * (axes @ step)
-        values = _finite(log_density(trials))
+        values = finite(log_density(trials))
         best = int(np.argmax(values))
         if values[best] > value:
             mode = trials[best]
@@ -200,7 +189,7 @@ def laplace(
     )
 
 
-def _finite(values: FloatArray) -> FloatArray:
+def finite(values: FloatArray) -> FloatArray:
     """Values of a log density, -inf where they are not numbers."""
     return np.where(np.isnan(values), -np.inf, values)
 
@@ -223,7 +212,7 @@ def _whitened(
     pairs = unit[row] + unit[column]
     stencil = _STEP * np.concatenate([np.zeros((1, d)), unit, -unit, pairs, -pairs])
     for _ in range(60):
-        f = _finite(log_density(mode + stencil @ axes.T))
+        f = finite(log_density(mode + stencil @ axes.T))
         outside = ~np.isfinite(f)
         if not outside.any():
             break
@@ -239,124 +228,3 @@ def _whitened(
     mixed = both + neither - plus[row] - minus[row] - plus[column] - minus[column] + 2.0 * f[0]
     hessian[row, column] = hessian[column, row] = 0.5 * mixed
     return float(f[0]), (plus - minus) / (2.0 * _STEP), hessian / _STEP**2, axes
-
-
-@dataclass(frozen=True, eq=False)
-class WeightedDraws:
-    """Draws from a proposal and their Pareto-smoothed importance weights.
-
-    Parameters
-    ----------
-    points
-        (m, d) draws.
-    weights
-        (m,) weights that sum to one.
-    k_hat
-        Shape of the generalised Pareto distribution of the largest weights.
-    """
-
-    points: FloatArray
-    weights: FloatArray
-    k_hat: float
-
-    @property
-    def effective(self) -> float:
-        """Number of equally weighted draws that would be as good."""
-        return float(1.0 / np.sum(self.weights**2))
-
-    @property
-    def trusted(self) -> bool:
-        """Whether k_hat is below 0.7, and one in twenty of the draws effective."""
-        return self.k_hat < K_MAX and self.effective >= _ENOUGH * len(self.weights)
-
-    @property
-    def verdict(self) -> str:
-        """What there is to say of the draws, in a sentence."""
-        return (
-            f"importance sampling has k_hat = {self.k_hat:.2f} and {self.effective:.0f} effective "
-            f"draws of {len(self.weights)}"
-        )
-
-    def resampled(self, n_draws: int, rng: np.random.Generator) -> FloatArray:
-        """(n_draws, d) points, each as often as its weight says, to the next whole number."""
-        steps = (rng.random() + np.arange(n_draws)) / n_draws
-        return self.points[np.searchsorted(np.cumsum(self.weights)[:-1], steps)]
-
-    def refined(self, last: Laplace) -> Laplace:
-        """Proposal of the mean and covariance of these draws, drawn to the last where they are few."""
-        mean = self.weights @ self.points
-        d = self.points - mean
-        n, few = self.effective, 2.0 * len(mean)
-        covariance = (n * (self.weights * d.T) @ d + few * last.covariance) / (n + few)
-        try:
-            return Laplace(mean, np.asarray(np.linalg.cholesky(covariance), dtype=float))
-        except np.linalg.LinAlgError:  # rounding
-            return last
-
-
-def importance_sample(
-    log_density: LogDensity,
-    proposal: Laplace,
-    n: int,
-    rng: np.random.Generator,
-    goal: float = 0.0,
-) -> WeightedDraws:
-    """Draws from multivariate Student t's of 7 degrees of freedom, weighted by a density.
-
-    The weights are smoothed by a generalised Pareto distribution fitted to the largest of them
-    (Vehtari et al. 2024; arviz-stats does it). Where its shape k_hat is 0.7 or more, or fewer than
-    one in twenty of the draws are effective, they cannot be trusted. Then, or with fewer than
-    ``goal`` effective, a proposal with the weighted mean and covariance joins the others, up to
-    seven times, and all draws are weighted by the density over the mean of all proposals (Cornuet
-    et al. 2012). They are returned trusted or not.
-
-    Parameters
-    ----------
-    log_density
-        Log density of (m, d) points, (m,); -inf where the prior excludes.
-    proposal
-        Place and covariance of the first proposal.
-    n
-        Number of draws of each proposal, 100 or more.
-    rng
-        Source of randomness.
-    goal
-        Number of effective draws that is wished for.
-    """
-    proposals = [proposal]
-    points, values = np.empty((0, len(proposal.mode))), np.empty(0)
-    while True:
-        u = rng.standard_normal((n, len(proposal.mode)))
-        u *= np.sqrt(_FREEDOM / rng.chisquare(_FREEDOM, n))[:, None]
-        fresh = proposals[-1].mode + u @ proposals[-1].axes.T
-        points, values = np.concatenate([points, fresh]), np.append(values, log_density(fresh))
-        log_q = logsumexp([one.log_student(points) for one in proposals], axis=0)
-        draws = WeightedDraws(points, *smoothed(_finite(values) - log_q))
-        enough = draws.trusted and draws.effective >= goal
-        if enough or len(proposals) == _ROUNDS:
-            return draws
-        proposals.append(draws.refined(proposals[-1]))
-
-
-def smoothed(log_weights: FloatArray) -> tuple[FloatArray, float]:
-    """Pareto-smoothed weights (m,) that sum to one, and k_hat; -inf is no weight.
-
-    Where the largest weights have no shape, as with fewer than 25 that are not zero, k_hat is infinite.
-    """
-    from arviz_stats.base import array_stats  # loads scipy.stats
-
-    finite = np.isfinite(log_weights)
-    if not finite.any():
-        return np.full(len(log_weights), 1.0 / len(log_weights)), np.inf
-    raw = np.exp(log_weights - np.max(log_weights[finite]), where=finite, out=0.0 * finite)
-    raw /= raw.sum()
-    if finite.sum() < 25:
-        return raw, np.inf
-    weights = np.zeros(len(log_weights))
-    with np.errstate(all="ignore"):
-        # takes minus the logarithms
-        log_smooth, k_hat = array_stats.psislw(-log_weights[finite])
-        weights[finite] = np.exp(log_smooth)
-    if not (np.isfinite(k_hat) and np.isfinite(weights).all()):
-        return raw, np.inf
-    return weights / weights.sum(), float(k_hat)

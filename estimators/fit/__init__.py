@@ -1,0 +1,1 @@
+"""Statistics that methods share: likelihoods, and ways to draw from posteriors."""

@@ -1,0 +1,1 @@
+"""What methods assume of the Galaxy: baryons, halos, and the Jeans equation in them."""

@@ -1,0 +1,102 @@
+"""Rows of estimates: from draws, from resampled stars, or without a value and with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from haloassay.arrays import FloatArray
+from haloassay.estimate import INTERVALS, Estimate, Estimates
+from haloassay.sky import apex, around_centre
+
+#: Quantities of a halo as a whole, in the order of their rows.
+VIRIAL: Final = ("m200", "r200", "c200")
+
+#: Length of the mean of the unit vectors of longitude below which the circle is covered evenly.
+_EVEN: Final = 0.1
+
+
+def in_order(rows: Iterable[Estimate], yields: tuple[str, ...]) -> Estimates:
+    """Estimates of rows, quantity by quantity as ``yields`` lists them, each in its own order."""
+    return Estimates(sorted(rows, key=lambda row: yields.index(row.quantity)))
+
+
+def drawn_row(quantity: str, draws: FloatArray, note: str = "", **where: float) -> Estimate:
+    """Row of draws; without a value where a ``note`` says why there is none."""
+    if note:
+        return Estimate.undetermined(quantity, note, **where)
+    return Estimate.from_draws(quantity, draws, **where)
+
+
+def undetermined_rows(
+    quantities: Iterable[str], note: str, places: Sequence[Mapping[str, Any]] = ()
+) -> list[Estimate]:
+    """Rows without values of each quantity at each place; at none in particular by default."""
+    return [Estimate.undetermined(q, note, **p) for q in quantities for p in places or ({},)]
+
+
+def resampled_row(quantity: str, value: float, draws: FloatArray, **where: float) -> Estimate:
+    """Row of the sample's own ``value``, with intervals of resampled ones that contain it."""
+    if not np.isfinite(value) or not np.all(np.isfinite(draws)):
+        note = f"the {quantity} of a resampled catalogue is not finite"
+        return Estimate.undetermined(quantity, note, **where)
+    lo95, lo68, hi68, hi95 = np.percentile(draws, INTERVALS)
+    bounds = (min(lo68, value), max(hi68, value), min(lo95, value), max(hi95, value))
+    return Estimate(quantity, float(value), *bounds, draws=draws, **where)  # type: ignore[arg-type]
+
+
+def velocity_row(square: FloatArray, note: str, **where: float) -> Estimate:
+    """Row of v_c from draws of its square; the ``note`` where their median is not positive."""
+    negative = "" if np.median(square) > 0.0 else note
+    return drawn_row("v_c", np.sqrt(np.maximum(square, 0.0)), negative, **where)
+
+
+def virial_rows(
+    m200: FloatArray, r200: FloatArray, c200: FloatArray, size: str = "", shape: str = ""
+) -> list[Estimate]:
+    """Rows m200, r200 and c200 of draws; ``size`` and ``shape`` say why there are none."""
+    draws = (m200, r200, c200)
+    notes = (size, size, shape)
+    return [drawn_row(*row) for row in zip(VIRIAL, draws, notes, strict=True)]
+
+
+def unbounded(what: str, quantity: str, draws: FloatArray, bounds: tuple[float, float]) -> str:
+    """Why a parameter is undetermined: 95 per cent of its draws reach a bound; or nothing.
+
+    Parameters
+    ----------
+    what
+        The data, to be named in the sentence.
+    quantity
+        The parameter.
+    draws
+        Of its posterior.
+    bounds
+        Of its prior.
+    """
+    low, high = np.percentile(draws, [2.5, 97.5])
+    reached = (low < 1.05 * bounds[0], high > 0.95 * bounds[1])
+    for bound, there in zip(bounds, reached, strict=True):
+        if there:
+            return f"{what} do not bound {quantity}: its posterior reaches {bound:g}"
+    return ""
+
+
+def apex_rows(vector: FloatArray, speed: str, **where: float) -> list[Estimate]:
+    """Rows of ``speed`` (``mu_dipole`` or ``v_travel``), apex_l and apex_b of draws (n, 3) of d.
+
+    Intervals of the longitude are about its circular mean, and widen to the whole circle as the
+    dipole vanishes; where the draws cover the circle evenly there is no longitude to speak of, and
+    the row says so.
+    """
+    mu, lon, lat = apex(vector)
+    note = ""
+    if abs(np.exp(1j * np.radians(lon)).mean()) < _EVEN:
+        note = "the draws of the apex cover the circle: no dipole, or one towards a pole"
+    return [
+        Estimate.from_draws(speed, mu if speed == "mu_dipole" else -mu, **where),
+        drawn_row("apex_l", around_centre(lon), note, **where),
+        Estimate.from_draws("apex_b", lat, **where),
+    ]
