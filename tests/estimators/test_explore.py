@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import gamma, kstest, norm, truncnorm
+from seeds import seeded
 
 from haloassay.errors import EstimationError
 from haloassay.estimators import laplace as laplace_room
@@ -13,7 +14,7 @@ D = 5
 
 
 def rng_of(seed):
-    return np.random.default_rng(seed)
+    return seeded(seed)
 
 
 def skewed(points):

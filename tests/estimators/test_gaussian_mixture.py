@@ -6,6 +6,7 @@ from gaussian_samples import LI2026, assert_calibrated, catalogue_of, ranks, sta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
+from seeds import seeded
 
 from haloassay.catalogue import Catalogue
 from haloassay.errors import EstimationError, InputError
@@ -34,7 +35,7 @@ FEH = (3, 11)
 
 
 def rng_of(*seed):
-    return np.random.default_rng(seed)
+    return seeded(seed)
 
 
 def rows_of(catalogue, seed=0, **spec):
