@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from seeds import shifted
 from small_scenario import SCENARIO
 
 import haloassay
@@ -242,7 +243,7 @@ def disturb(tmp_path, environment, number, rng):
 def test_a_run_ended_at_any_moment_goes_on_to_the_same_results(
     tmp_path, environment, undisturbed, number, seed, monkeypatch
 ):
-    out, code, stderr = disturb(tmp_path, environment, number, random.Random(seed))
+    out, code, stderr = disturb(tmp_path, environment, number, random.Random(shifted(seed)))
     assert code in (-number, 0), stderr  # 0: it was done before the signal came
     if number == signal.SIGINT and code:
         assert stderr.count("Traceback") <= 1  # the main process's own, no worker's

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from seeds import seeded
 
 from haloassay import kinds
 from haloassay.catalogue import Catalogue
@@ -63,19 +64,19 @@ CHAINED = {
 
 def with_metallicity(catalogue):
     """The same stars with a column feh, which some methods need."""
-    feh = np.random.default_rng(3).normal(-1.4, 0.4, len(catalogue))
+    feh = seeded(3).normal(-1.4, 0.4, len(catalogue))
     return Catalogue.from_arrays(**catalogue.columns, feh=feh)
 
 
 @pytest.mark.parametrize("kind", kinds.names("estimators"))
 def test_every_estimator_keeps_the_contract(kind, scale_free):
-    catalogue = with_metallicity(scale_free(2000, np.random.default_rng(1), edges=(5.0, 60.0)))
+    catalogue = with_metallicity(scale_free(2000, seeded(1), edges=(5.0, 60.0)))
     before = {name: values.copy() for name, values in catalogue.columns.items()}
     estimator = make_estimator({"kind": kind, **SPECS[kind]})
     assert estimator.name == kind
     assert estimator.reference
-    rows = estimator.estimate(catalogue, np.random.default_rng(2))
-    again = estimator.estimate(catalogue, np.random.default_rng(2))
+    rows = estimator.estimate(catalogue, seeded(2))
+    again = estimator.estimate(catalogue, seeded(2))
     assert {row.quantity for row in rows} == set(estimator.yields)
     assert set(estimator.yields) <= set(QUANTITIES)
     for row, same in zip(rows, again, strict=True):
@@ -87,10 +88,10 @@ def test_every_estimator_keeps_the_contract(kind, scale_free):
 
 @pytest.mark.parametrize("kind", kinds.names("estimators"))
 def test_every_estimator_survives_one_star_and_none(kind, scale_free):
-    catalogue = with_metallicity(scale_free(5, np.random.default_rng(1), edges=(5.0, 60.0)))
+    catalogue = with_metallicity(scale_free(5, seeded(1), edges=(5.0, 60.0)))
     estimator = make_estimator({"kind": kind, **SPECS[kind]})
     for rows in (np.array([0]), np.array([], dtype=int)):
-        for row in estimator.estimate(catalogue.select(rows), np.random.default_rng(0)):
+        for row in estimator.estimate(catalogue.select(rows), seeded(0)):
             assert row.note
 
 
@@ -99,11 +100,11 @@ BINNED = [kind for kind in kinds.names("estimators") if hasattr(estimator_class(
 
 @pytest.mark.parametrize("kind", BINNED)
 def test_an_empty_bin_says_so_and_the_others_stand(kind, scale_free):
-    stars = with_metallicity(scale_free(800, np.random.default_rng(4), edges=(5.0, 60.0)))
+    stars = with_metallicity(scale_free(800, seeded(4), edges=(5.0, 60.0)))
     stars = stars.select((stars.r < 25.0) | (stars.r > 35.0))
     bins = [5.0, 12.0, 25.0, 35.0, 60.0]
     estimator = make_estimator({"kind": kind, **SPECS[kind], "bins": bins})
-    found = estimator.estimate(stars, np.random.default_rng(5)).rows
+    found = estimator.estimate(stars, seeded(5)).rows
     # the enclosed mass of a fitted halo needs no star where it is stated
     of_bins = [r for r in found if not (kind.startswith("los") and r.quantity == "enclosed_mass")]
     assert all(row.note for row in of_bins if row.r_lo == 25.0)
@@ -118,10 +119,10 @@ HALVED = [kind for kind in kinds.names("estimators") if kind not in ("gaussian-m
 
 @pytest.mark.parametrize("kind", HALVED)
 def test_one_hemisphere_is_enough(kind, scale_free):
-    stars = with_metallicity(scale_free(1200, np.random.default_rng(6), edges=(5.0, 60.0)))
+    stars = with_metallicity(scale_free(1200, seeded(6), edges=(5.0, 60.0)))
     north = stars.select(stars["z"] > 0.0)
     estimator = make_estimator({"kind": kind, **SPECS[kind]})
-    whole, half = (estimator.estimate(s, np.random.default_rng(7)) for s in (stars, north))
+    whole, half = (estimator.estimate(s, seeded(7)) for s in (stars, north))
     for row, other in zip(whole, half, strict=True):
         if row.note or "south" in row.quantity:
             continue
@@ -132,8 +133,8 @@ def test_one_hemisphere_is_enough(kind, scale_free):
 
 @pytest.mark.parametrize("kind", kinds.names("estimators"))
 def test_errors_far_larger_than_the_dispersion_leave_no_number_that_looks_fine(kind, scale_free):
-    stars = with_metallicity(scale_free(1500, np.random.default_rng(8), edges=(5.0, 60.0)))
-    noise = 2000.0 * np.random.default_rng(9).standard_normal((3, 1500))
+    stars = with_metallicity(scale_free(1500, seeded(8), edges=(5.0, 60.0)))
+    noise = 2000.0 * seeded(9).standard_normal((3, 1500))
     columns = dict(stars.columns)
     for axis, each in zip("xyz", noise, strict=True):
         columns[f"v{axis}"] = columns[f"v{axis}"] + each
@@ -141,7 +142,7 @@ def test_errors_far_larger_than_the_dispersion_leave_no_number_that_looks_fine(k
     spec = {"kind": kind, **SPECS[kind], **HIDDEN.get(kind, {})}
     if kind == "reflex-6d":  # has a test of its own: its errors are heliocentric
         return
-    rows = make_estimator(spec).estimate(Catalogue(columns), np.random.default_rng(10))
+    rows = make_estimator(spec).estimate(Catalogue(columns), seeded(10))
     for row in rows:
         if row.note or row.quantity.startswith(("mean", "feh", "p_mr", "mu", "apex")):
             continue
@@ -152,9 +153,9 @@ def test_errors_far_larger_than_the_dispersion_leave_no_number_that_looks_fine(k
 
 @pytest.mark.parametrize("kind", SHORT)
 def test_a_chain_that_does_not_mix_gives_no_number(kind, scale_free):
-    stars = with_metallicity(scale_free(600, np.random.default_rng(11), edges=(5.0, 60.0)))
+    stars = with_metallicity(scale_free(600, seeded(11), edges=(5.0, 60.0)))
     spec = {"kind": kind, **SPECS[kind], "sampler": "emcee", **SHORT[kind]}
-    rows = make_estimator(spec).estimate(stars, np.random.default_rng(12))
+    rows = make_estimator(spec).estimate(stars, seeded(12))
     judged = [row for row in rows if "does not mix" in row.note]
     assert judged
     assert all("autocorrelation time" in row.note for row in judged)

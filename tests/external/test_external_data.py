@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from seeds import seeded
 
 import haloassay
 from haloassay.catalogue import Catalogue
@@ -141,7 +142,7 @@ def test_our_sampler_draws_the_gaia_challenge_halo(shared_data):
         "beta": {"kind": "osipkov-merritt", "r_a": R_A},
         "r_range": [0.002, 3.0],
     }
-    ours = make_mock(spec).sample(400_000, np.random.default_rng(1))
+    ours = make_mock(spec).sample(400_000, seeded(1))
     theirs = challenge(shared_data, "10000_0")
     inside = (theirs.r >= 0.002) & (theirs.r < 3.0)
     samples = []

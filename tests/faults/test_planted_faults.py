@@ -7,6 +7,7 @@ import pytest
 from exact_halo import SCENARIO
 from faulty import SEEN, TRUE_M200, reachable
 from scipy.integrate import quad
+from seeds import seeded
 
 from haloassay import frames
 from haloassay.catalogue import Catalogue
@@ -104,7 +105,7 @@ def jeans_sigma_r_squared(r, slope, beta, m200, c):
 
 def pressure_excess(halo, n=400_000):
     """Deviation of <v_r^2 / sigma_r^2(r)> from 1 in standard errors, the Jeans equation by quadrature."""
-    stars = halo.sample(n, np.random.default_rng(3))
+    stars = halo.sample(n, seeded(3))
     v_r = np.einsum("ni,ni->n", stars.position, stars.velocity) / stars.r
     nodes = np.geomspace(10.0, 60.0, 40)
     wanted = [jeans_sigma_r_squared(r, -3.5, 0.5, 1e12, 12.0) for r in nodes]
@@ -198,7 +199,7 @@ def astropy_velocity(catalogue):
 
 @pytest.fixture
 def sky():
-    rng = np.random.default_rng(8)
+    rng = seeded(8)
     low, high = [0, -90, 1, -3, -3, -300], [360, 90, 60, 3, 3, 300]
     names = ("ra", "dec", "distance", "pmra", "pmdec", "vlos")
     return Catalogue.from_arrays(

@@ -11,6 +11,7 @@ import galpy.potential as gp
 import numpy as np
 import pytest
 from galpy.potential import mwpotentials
+from seeds import seeded
 
 from haloassay.cache import content_key, plain_content
 from haloassay.constants import G
@@ -33,7 +34,7 @@ def spec(name: str, **settings: object) -> dict[str, object]:
 
 def places(n: int, seed: int = 3) -> np.ndarray:
     """(n, 3) places at 0.2 to 300 kpc, a third of them near the plane."""
-    rng = np.random.default_rng(seed)
+    rng = seeded(seed)
     direction = rng.normal(size=(n, 3))
     direction[::3, 2] *= 0.03
     r = np.exp(rng.uniform(np.log(0.2), np.log(300.0), n))

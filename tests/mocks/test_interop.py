@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeds import seeded
 
 from haloassay.cli import main
 from haloassay.constants import G
@@ -49,7 +50,7 @@ FLATTENED = [
 
 def points(n: int, seed: int = 4) -> np.ndarray:
     """(n, 3) points at 0.05 to 400 kpc."""
-    rng = np.random.default_rng(seed)
+    rng = seeded(seed)
     direction = rng.normal(size=(n, 3))
     direction /= np.linalg.norm(direction, axis=1)[:, None]
     return direction * np.exp(rng.uniform(np.log(0.05), np.log(400.0), n))[:, None]

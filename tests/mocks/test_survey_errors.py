@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from seeds import seeded
 from stand_in_halo import Halo, observe
 
 from haloassay.errors import InputError
@@ -203,7 +204,7 @@ def test_each_limit_is_that_of_its_own_component(component):
     """Against Monte Carlo errors, where those to first order are nearly the same."""
     spec = {**NOISY, "distance_error": 0.05, "distance_error_spread": 0.3}
     everything = observe(spec).catalogue
-    covariance = monte_carlo_covariance(everything, np.random.default_rng(4), 1000)
+    covariance = monte_carlo_covariance(everything, seeded(4), 1000)
     errors = np.sqrt(np.einsum("nii->in", covariance))
     limit = np.median(errors[component])
     limits = np.where(np.arange(3) == component, limit, np.inf).tolist()

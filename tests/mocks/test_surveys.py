@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from seeds import seeded
 from stand_in_halo import Halo, observe
 
 from haloassay import kinds
@@ -78,7 +79,7 @@ def test_every_preset_makes_a_catalogue_of_its_size_with_the_columns_of_an_obser
 def test_stars_are_looked_at_until_the_last_one_is_found(cut, n):
     """Not to the end of a batch: how much of a stored population a realisation sees hangs on that."""
     observation = observe({**cut, "n_stars": n})
-    draw = Halo().sampler(np.random.default_rng((5, 1)))
+    draw = Halo().sampler(seeded(5, 1))
     sizes = [2**13 * 2**k for k in range(6)]
     drawn = np.concatenate([draw(size).position for size in sizes])
     np.testing.assert_array_equal(drawn[observation.n_drawn - 1], observation.stars.position[-1])

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
+from seeds import seeded
 
 from haloassay.reports import figures, page
 from haloassay.reports.verdict import verdicts
@@ -16,7 +17,7 @@ from haloassay.scores import sample, score
 
 
 def a_run(folder, n=40):
-    rng = np.random.default_rng(11)
+    rng = seeded(11)
     frame = pd.concat(
         synthetic.rows(rng, n, cell, estimator, bin=k, r=r, offset=offset, stated=stated)
         for cell in ("base", "far <b>&")
@@ -123,7 +124,7 @@ def test_planted_faults_are_told_in_words(report):
 
 
 def test_intervals_wrong_at_95_per_cent_only_are_told(tmp_path):
-    frame = synthetic.rows(np.random.default_rng(3), 300)
+    frame = synthetic.rows(seeded(3), 300)
     half = 0.5 * (frame["hi68"] - frame["lo68"])
     frame["lo95"], frame["hi95"] = frame["value"] - 1.1 * half, frame["value"] + 1.1 * half
     (verdict,) = verdicts(score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame))))
@@ -147,7 +148,7 @@ def test_a_page_of_a_run_without_results_says_so(tmp_path):
 
 
 def test_a_single_realisation_is_not_judged(tmp_path):
-    frame = synthetic.rows(np.random.default_rng(1), 1, offset=5.0)
+    frame = synthetic.rows(seeded(1), 1, offset=5.0)
     results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
     text = synthetic.report_of(results).read_text(encoding="utf-8")
     assert "Cannot be determined, because there is only one estimate" in text
@@ -183,7 +184,7 @@ def test_the_legend_does_not_cover_the_panels(report):
 
 
 def test_what_cannot_be_judged_is_not_marked_as_sound(tmp_path):
-    frame = synthetic.rows(np.random.default_rng(1), 1, offset=5.0)
+    frame = synthetic.rows(seeded(1), 1, offset=5.0)
     results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
     (verdict,) = verdicts(score(results))
     assert verdict.state == "open"
@@ -193,7 +194,7 @@ def test_what_cannot_be_judged_is_not_marked_as_sound(tmp_path):
 
 
 def test_coverage_shows_every_bin_of_every_cell(tmp_path):
-    rng = np.random.default_rng(6)
+    rng = seeded(6)
     frame = pd.concat(
         synthetic.rows(rng, n, cell, bin=k, r=r, offset=offset, n_draws=0)
         for cell in ("base", "far")
@@ -224,7 +225,7 @@ def test_bias_figures_say_what_bars_and_bands_are(report):
 
 
 def test_clouds_have_labelled_ticks_over_their_whole_range(tmp_path):
-    rng = np.random.default_rng(9)
+    rng = seeded(9)
     radii = (9.0, 15.0, 24.0, 34.0, 44.0)
     frame = pd.concat(synthetic.rows(rng, 5, bin=k, r=r) for k, r in enumerate(radii))
     results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
@@ -242,7 +243,7 @@ def test_clouds_have_labelled_ticks_over_their_whole_range(tmp_path):
 
 @pytest.mark.parametrize("truth", [3e11, 5e12])
 def test_the_true_halo_stands_well_inside_the_frame(tmp_path, truth):
-    rng = np.random.default_rng(10)
+    rng = seeded(10)
     frame = pd.concat(
         synthetic.rows(rng, 20, quantity=q, r=np.nan, truth=value).assign(truth=t)
         for q, value, t in (("m200", 1e12, truth), ("c200", 12.0, 30.0))
@@ -257,7 +258,7 @@ def test_the_true_halo_stands_well_inside_the_frame(tmp_path, truth):
 
 
 def test_labels_in_any_script_and_single_bins_draw_without_warnings(tmp_path):
-    rng = np.random.default_rng(12)
+    rng = seeded(12)
     frame = pd.concat(
         [
             synthetic.rows(rng, 1, "銀河", "恒星", n_draws=0),

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
+from seeds import seeded
 
 from haloassay.errors import InputError
 from haloassay.pairs import paired
@@ -19,7 +20,7 @@ NASTY = r"a|b & 50% <i>x</i> [red]#1_{$\beta$}"
 
 @pytest.fixture
 def run(tmp_path):
-    rng = np.random.default_rng(5)
+    rng = seeded(5)
     frame = pd.concat(
         [
             synthetic.rows(rng, 30, NASTY, offset=0.05),
@@ -81,7 +82,7 @@ def test_markdown_rows_have_as_many_columns_as_the_header(scores):
 
 @pytest.mark.parametrize(("fmt", "sign"), [("latex", r"\pm"), ("markdown", "±")])
 def test_printed_units_are_those_of_the_errors(tmp_path, fmt, sign):
-    rng = np.random.default_rng(2)
+    rng = seeded(2)
     frame = pd.concat(
         [
             synthetic.rows(rng, 40, offset=-0.184, sigma=0.006, n_draws=0),
@@ -119,7 +120,7 @@ def test_every_quantity_has_a_readable_name():
 
 
 def test_pairs_tell_the_method_from_the_moving_truth(tmp_path):
-    rng = np.random.default_rng(8)
+    rng = seeded(8)
     z, noise = rng.standard_normal((2, 50))
     moved = 2e11 * (1.1 + 0.01 * noise)  # the truth where the stars went
     frame = pd.concat(
@@ -148,7 +149,7 @@ def test_pairs_tell_the_method_from_the_moving_truth(tmp_path):
 def test_a_wide_terminal_shows_the_errors_of_scatter_and_ratio(tmp_path, width, errors):
     from rich.console import Console
 
-    frame = synthetic.rows(np.random.default_rng(4), 40)
+    frame = synthetic.rows(seeded(4), 40)
     scores = score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame)))
     stream = io.StringIO()
     tables.print_table(scores, Console(file=stream, width=width))

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
+from seeds import seeded
 
 from haloassay import calibrate
 from haloassay.estimate import Estimate
@@ -13,7 +14,7 @@ from haloassay.reports.tables import compact_calibration, format_table
 
 @pytest.fixture
 def rng():
-    return np.random.default_rng(2022)
+    return seeded(2022)
 
 
 def judged(folder, frame, **kwargs) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import pytest
 import synthetic_results as synthetic
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from seeds import seeded
 
 from haloassay import pairs, query, scores
 from haloassay.errors import InputError
@@ -24,7 +25,7 @@ DOCUMENTED += ["bin", "r_lo", "r_hi", "n_attempted"]
 
 @pytest.fixture
 def rng():
-    return np.random.default_rng(20220)
+    return seeded(20220)
 
 
 def one(frame: pd.DataFrame, **where) -> pd.Series:
@@ -116,7 +117,7 @@ COMPARED = [
 def test_scores_equal_their_definitions_in_numpy(
     tmp_path_factory, seed, n, undetermined, truthless, parts
 ):
-    rng = np.random.default_rng(seed)
+    rng = seeded(seed)
     quantities = {"enclosed_mass": 2e11, "beta": -0.2, "mean_v_r": 0.0, "apex_l": 179.0}
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(QUANTITIES, "apex_l", Quantity("apex_l", "deg", "angle", "apex"))
@@ -162,7 +163,7 @@ STUDIES, N = 2000, 40
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory):
-    rng = np.random.default_rng(7)
+    rng = seeded(7)
     z = rng.standard_normal(STUDIES * N)
     frame = synthetic.rows(rng, STUDIES * N, sigma=0.1, offset=0.03, stated=0.08, n_draws=0, z=z)
     frame["cell"] = [f"study{k // N:04d}" for k in range(STUDIES * N)]
@@ -362,7 +363,7 @@ def test_no_warning_reaches_the_user(tmp_path, rng):
 
 def test_a_nan_in_the_files_is_no_value(tmp_path):
     # pandas writes NaN as null; other writers do not, and Parquet's statistics leave NaN out
-    frame = synthetic.rows(np.random.default_rng(3), 20)
+    frame = synthetic.rows(seeded(3), 20)
     frame.loc[:6, ["value", "lo68", "hi68", "lo95", "hi95"]] = np.nan
     results = synthetic.write(tmp_path / "run", frame, synthetic.runs_of(frame))
     (file,) = results.estimates_files
