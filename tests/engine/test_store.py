@@ -373,8 +373,8 @@ def test_all_versions_that_added_results_are_kept(tmp_path, plan, monkeypatch):
             store.checkpoint(result(few, realization))
     before = description(tmp_path)
     other = {**before["versions"], "numpy": "0.0"}
-    original = store_module.describe
-    monkeypatch.setattr(store_module, "describe", lambda p: {**original(p), "versions": other})
+    original = store_module.description_of
+    monkeypatch.setattr(store_module, "description_of", lambda p: {**original(p), "versions": other})
     lines = []
     for _ in range(2):
         fill(tmp_path, plan, lines.append)
@@ -390,7 +390,7 @@ def test_all_versions_that_added_results_are_kept(tmp_path, plan, monkeypatch):
 def test_versions_that_add_nothing_are_not_noted(tmp_path, plan, monkeypatch):
     fill(tmp_path, plan)
     before = tree(tmp_path)
-    original = store_module.describe
+    original = store_module.description_of
     monkeypatch.setattr(
         store_module, "describe", lambda p: {**original(p), "versions": {}, "platform": "?"}
     )
