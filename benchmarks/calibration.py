@@ -31,21 +31,22 @@ import pyarrow.parquet as pq
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 
-from haloassay import calibrate, kinds, scores
-from haloassay.catalogue import Catalogue
-from haloassay.constants import G
-from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate
+from haloassay.analysis import calibrate, scores
+from haloassay.analysis.query import open_tables
+from haloassay.base import kinds
+from haloassay.base.constants import G
+from haloassay.base.errors import EstimationError
+from haloassay.base.seeds import stream
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.estimate import Estimate
+from haloassay.contracts.frames import spherical_basis
+from haloassay.contracts.profiles import nfw_enclosed_mass, virial_radius
+from haloassay.contracts.quantities import QUANTITIES, Quantity
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.ellipsoid import anisotropy
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
-from haloassay.frames import spherical_basis
-from haloassay.parts import SCHEMAS
-from haloassay.profiles import nfw_enclosed_mass, virial_radius
-from haloassay.quantities import QUANTITIES, Quantity
-from haloassay.query import open_tables
 from haloassay.reports import labels
-from haloassay.seeds import stream
+from haloassay.results.parts import SCHEMAS
 
 # the samplers of the tests
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "estimators"))

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from haloassay import kinds
-from haloassay.arrays import BoolArray, IntArray
-from haloassay.catalogue import Catalogue
-from haloassay.errors import EstimationError, InputError
+from haloassay.base import kinds
+from haloassay.base.arrays import BoolArray, IntArray
+from haloassay.base.errors import EstimationError, InputError
+from haloassay.contracts.catalogue import Catalogue
 
 
 class Clean(ABC):

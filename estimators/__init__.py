@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from haloassay import kinds
-from haloassay.errors import InputError
-from haloassay.settings import build, require
+from haloassay.base import kinds
+from haloassay.base.errors import InputError
+from haloassay.base.settings import build, require
 
 if TYPE_CHECKING:
-    from haloassay.estimate import Estimator
+    from haloassay.contracts.estimate import Estimator
 
 
 def estimator_class(kind: str, where: str = "estimators") -> type[Estimator]:
@@ -28,7 +28,7 @@ def make_estimator(spec: Any, where: str = "estimators") -> Estimator:
     """Estimator of a table of plain values: its ``kind`` and its settings.
 
     With ``as_published = true`` the settings are those of the paper's own run,
-    :attr:`~haloassay.estimate.Estimator.published`, but for those that the table gives itself.
+    :attr:`~haloassay.contracts.estimate.Estimator.published`, but for those that the table gives itself.
 
     Raises
     ------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from haloassay import kinds
+from haloassay.base import kinds
 
 if TYPE_CHECKING:
     import numpy as np

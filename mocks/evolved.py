@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.cache import Arrays, cached, content_key, plain_content
-from haloassay.constants import GYR_PER_KPC_KMS
-from haloassay.errors import InputError
+from haloassay.base.cache import Arrays, cached, content_key, plain_content
+from haloassay.base.constants import GYR_PER_KPC_KMS
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
 from haloassay.mocks.equilibria.relaxation import (
     PopulationSettings,
     Progress,
@@ -30,7 +31,6 @@ from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments, anisotropy, measured_moments, undefined_moments
 from haloassay.mocks.stars import Origin, Stars, radial_table
 from haloassay.mocks.truth import Truth
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

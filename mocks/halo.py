@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.cache import cached, plain_content
-from haloassay.errors import EquilibriumError
+from haloassay.base.cache import cached, plain_content
+from haloassay.base.errors import EquilibriumError
+from haloassay.base.settings import require
 from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.equilibria.local_jeans import LocalJeans
 from haloassay.mocks.equilibria.mixture import Mixture
@@ -20,7 +21,6 @@ from haloassay.mocks.moments import Moments, mixed_moments, solved_moments
 from haloassay.mocks.populations import Population
 from haloassay.mocks.stars import Origin, Stars, orient, shared
 from haloassay.mocks.truth import Truth
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

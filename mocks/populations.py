@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
+from haloassay.base.settings import build, require
 from haloassay.mocks.chemistry import HALO_FEH, Abundance
 from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy, make_anisotropy
 from haloassay.mocks.equilibria.tracers import Density, make_density
 from haloassay.mocks.gravity.shapes import Shape
 from haloassay.mocks.stars import LogDensity, radial_table
-from haloassay.settings import build, require
 
 if TYPE_CHECKING:
     from scipy.interpolate import PchipInterpolator

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.errors import UsedUpError
+from haloassay.base.errors import UsedUpError
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int16]

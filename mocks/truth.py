@@ -10,17 +10,17 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.errors import InputError
-from haloassay.frames import Sun, spherical_basis, spherical_velocity
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import Sun, spherical_basis, spherical_velocity
+from haloassay.contracts.quantities import QUANTITIES, Place, Quantity
 from haloassay.mocks.equilibria.stationarity import Stationarity
 from haloassay.mocks.gravity.potentials import Virial
 from haloassay.mocks.moments import COMPONENTS, Moments, Profile, anisotropy
 from haloassay.mocks.stars import Stars
-from haloassay.quantities import QUANTITIES, Place, Quantity
 
 FloatArray = NDArray[np.float64]
 
-#: Dispersions along the axes that the Sun sees, in the order of :func:`~haloassay.frames.spherical_basis`.
+#: Dispersions along the axes that the Sun sees, in the order of :func:`~haloassay.contracts.frames.spherical_basis`.
 _ON_THE_SKY: Final = ("sigma_los", "sigma_b", "sigma_l")
 #: Averages over a bin that are no function of radius.
 _OF_BINS_ALONE: Final = (*_ON_THE_SKY, "p_mr")
@@ -161,7 +161,7 @@ class Truth:
         Parameters
         ----------
         quantity
-            A quantity, or the name of one in :data:`haloassay.quantities.QUANTITIES`.
+            A quantity, or the name of one in :data:`haloassay.contracts.quantities.QUANTITIES`.
         r
             Radius [kpc] of a value at one radius.
         r_lo, r_hi

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Final
 
-from haloassay.quantities import QUANTITIES, Quantity
+from haloassay.contracts.quantities import QUANTITIES, Quantity
 
 #: Quantities as plain text; a third party's own quantity is written as it is named.
 PLAIN: Final = {

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from haloassay.summary import Summary
+    from haloassay.analysis.summary import Summary
 
 #: Rows of one table on the page; the files beside it hold all.
 _PAGE_ROWS: Final = 400

@@ -6,9 +6,9 @@ import io
 import math
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from haloassay.errors import InputError
+from haloassay.analysis.scores import SCORES, Score
+from haloassay.base.errors import InputError
 from haloassay.reports import labels
-from haloassay.scores import SCORES, Score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,8 +56,8 @@ def format_table(frame: pd.DataFrame, fmt: str) -> str | bytes:
     Parameters
     ----------
     frame
-        What :func:`haloassay.scores.score`, :func:`haloassay.pairs.paired` or
-        :func:`haloassay.calibrate.calibrate` return.
+        What :func:`haloassay.analysis.scores.score`, :func:`haloassay.analysis.pairs.paired` or
+        :func:`haloassay.analysis.calibrate.calibrate` return.
     fmt
         ``csv``, ``ecsv`` (astropy, radii with units), ``parquet`` (bytes): all columns, full
         precision, and last ``error_unit``, the unit of the row's errors: ``fraction`` (of the

@@ -11,14 +11,14 @@ from typing import Any, ClassVar, Final, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay import kinds
-from haloassay.cache import Arrays, cached, content_key, plain_content
-from haloassay.errors import InputError, UsedUpError
+from haloassay.base import kinds
+from haloassay.base.cache import Arrays, cached, content_key, plain_content
+from haloassay.base.errors import InputError, UsedUpError
+from haloassay.base.settings import require
 from haloassay.mocks.chemistry import HALO_FEH, Abundance
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.history import History
 from haloassay.mocks.stars import Origin, Stars, without_replacement
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay import kinds
-from haloassay.errors import InputError
-from haloassay.settings import require
+from haloassay.base import kinds
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
 
 if TYPE_CHECKING:
     from scipy.interpolate import PchipInterpolator

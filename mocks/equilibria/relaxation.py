@@ -15,8 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.cache import plain_content
-from haloassay.errors import HaloassayWarning, InputError
+from haloassay.base.cache import plain_content
+from haloassay.base.errors import HaloassayWarning, InputError
+from haloassay.base.settings import require
 from haloassay.mocks.equilibria.stationarity import Stationarity, stationarity
 from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
 from haloassay.mocks.gravity.agama_backend import (
@@ -30,7 +31,6 @@ from haloassay.mocks.gravity.integration import TOLERANCE, Orbits, integrate
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
 from haloassay.mocks.stars import Stars
-from haloassay.settings import require
 
 Sampler = Callable[[int], Stars]
 Progress = Callable[[int, int], None]

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay import kinds, profiles
-from haloassay.settings import require
+from haloassay.base import kinds
+from haloassay.base.settings import require
+from haloassay.contracts import profiles
 
 if TYPE_CHECKING:
     from scipy.interpolate import PchipInterpolator

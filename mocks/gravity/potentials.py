@@ -14,10 +14,11 @@ from typing import Any, ClassVar, Final, NamedTuple, Protocol, cast, runtime_che
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay import kinds, profiles
-from haloassay.constants import G
-from haloassay.errors import InputError
-from haloassay.settings import require
+from haloassay.base import kinds
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
+from haloassay.contracts import profiles
 
 FloatArray = NDArray[np.float64]
 

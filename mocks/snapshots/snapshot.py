@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.cache import Arrays, cached, plain_content
-from haloassay.errors import InputError
+from haloassay.base.cache import Arrays, cached, plain_content
+from haloassay.base.errors import InputError
+from haloassay.base.settings import build, require
 from haloassay.mocks.gravity.potentials import H0, OVERDENSITY, CompositePotential, make_potential
 from haloassay.mocks.moments import Moments, measured_moments
 from haloassay.mocks.snapshots.formats import (
@@ -35,7 +36,6 @@ from haloassay.mocks.snapshots.mass import ParticleMass
 from haloassay.mocks.snapshots.units import require_expansion, require_range
 from haloassay.mocks.stars import Origin, Stars, without_replacement
 from haloassay.mocks.truth import Truth
-from haloassay.settings import build, require
 
 FloatArray = NDArray[np.float64]
 Viewpoint = Literal["random", "random-azimuth", "fixed"]

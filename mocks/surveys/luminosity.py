@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay import kinds
-from haloassay.settings import require
+from haloassay.base import kinds
+from haloassay.base.settings import require
 
 FloatArray = NDArray[np.float64]
 

@@ -10,10 +10,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from haloassay import kinds
-from haloassay.errors import InputError
-from haloassay.frames import SUNS
-from haloassay.settings import unknown
+from haloassay.base import kinds
+from haloassay.base.errors import InputError
+from haloassay.base.settings import unknown
+from haloassay.contracts.frames import SUNS
 
 #: Stars on the giant branch, r band: M.
 _K_GIANTS: Final = {"kind": "power-law", "slope": 0.32, "m_min": -3.0, "m_max": 2.0}

@@ -14,10 +14,11 @@ from typing import Any, ClassVar, Final, Literal, Protocol
 
 import numpy as np
 
-from haloassay.arrays import FloatArray, IntArray
-from haloassay.catalogue import Catalogue, Propagation
-from haloassay.errors import InputError, UsedUpError
-from haloassay.frames import Sun, galactocentric_to_heliocentric
+from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.errors import InputError, UsedUpError
+from haloassay.base.settings import build, require, unknown
+from haloassay.contracts.catalogue import Catalogue, Propagation
+from haloassay.contracts.frames import Sun, galactocentric_to_heliocentric
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.surveys.columns import ABUNDANCES, Columns
 from haloassay.mocks.surveys.completeness import Completeness
@@ -40,7 +41,6 @@ from haloassay.mocks.surveys.measurement import (
 )
 from haloassay.mocks.surveys.presets import resolve
 from haloassay.mocks.surveys.selection import Tally, View, cuts, errors_within
-from haloassay.settings import build, require, unknown
 
 #: Sizes of the batches of true stars: doubling, then constant; the same for all surveys, so that
 #: they share stars.

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seeds import seeded
 
-from haloassay import kinds
-from haloassay.catalogue import Catalogue
+from haloassay.base import kinds
+from haloassay.base.errors import EstimationError, InputError
 from haloassay.cleaning.friends import four_distance_pairs, groups, in_large_group, link
 from haloassay.cleaning.integrals import (
     AssumedPotential,
@@ -19,8 +19,13 @@ from haloassay.cleaning.integrals import (
 from haloassay.cleaning.sagittarius import sagittarius_coordinates
 from haloassay.cleaning.steps import make_clean
 from haloassay.cleaning.substructure import FourDistance, FriendsOfFriends
-from haloassay.errors import EstimationError, InputError
-from haloassay.frames import ICRS_TO_GALACTIC, Sun, galactocentric_to_heliocentric, sky_basis
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import (
+    ICRS_TO_GALACTIC,
+    Sun,
+    galactocentric_to_heliocentric,
+    sky_basis,
+)
 from haloassay.mocks import make_mock
 from haloassay.mocks.gravity.potentials import make_potential
 
@@ -227,14 +232,14 @@ def test_energies_are_those_of_the_mocks_potential_and_of_galpy():
     mock = make_potential([{**spec[0], "h0": 70.0}, spec[1]])
     np.testing.assert_allclose(SPHERICAL(x), mock.potential(r), rtol=1e-6)
     # the flattened disc instead of its monopole
-    from haloassay.constants import G
+    from haloassay.base.constants import G
 
     disc = MiyamotoNagaiPotential(amp=G * 6.8e10, a=3.0, b=0.28)
     flat = AssumedPotential()(x) - SPHERICAL(x)
     ours = np.array([disc(np.hypot(a, b), c) for a, b, c in x])
     monopole = make_potential([spec[1]]).potential(r)
     from haloassay.cleaning.integrals import bulge_potential
-    from haloassay.profiles import MWPOTENTIAL2014_BULGE
+    from haloassay.contracts.profiles import MWPOTENTIAL2014_BULGE
 
     want = ours + bulge_potential(r, *MWPOTENTIAL2014_BULGE) - monopole
     np.testing.assert_allclose(flat, want, rtol=1e-4, atol=0.5)

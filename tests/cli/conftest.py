@@ -10,7 +10,7 @@ import pytest
 from made_up_stars import table_of, write_csv
 from seeds import shifted
 
-from haloassay.cli import main
+from haloassay.face.cli import main
 
 SCENARIO = """
 name = "small"

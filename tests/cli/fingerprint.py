@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from haloassay.estimate import Estimate, Estimates, Estimator
-from haloassay.quantities import Quantity
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.contracts.quantities import Quantity
 
 
 def fingerprint(catalogue):

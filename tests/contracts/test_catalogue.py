@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seeds import seeded
 
-from haloassay import frames
-from haloassay.catalogue import GALACTOCENTRIC, HELIOCENTRIC, Catalogue
-from haloassay.errors import InputError
-from haloassay.propagation import monte_carlo_covariance
+from haloassay.base.errors import InputError
+from haloassay.contracts import frames
+from haloassay.contracts.catalogue import GALACTOCENTRIC, HELIOCENTRIC, Catalogue
+from haloassay.contracts.propagation import monte_carlo_covariance
 
 
 def heliocentric(n, seed, scale=1.0):
@@ -248,7 +248,7 @@ def test_columns_that_are_not_of_one_length_are_refused(columns):
 
 def test_reading_does_not_import_the_compiler():
     code = (
-        "import sys, haloassay, haloassay.tables as t;"
+        "import sys, haloassay, haloassay.io.tables as t;"
         "t.read_catalogue('galpy:mw-globular-clusters').spherical_velocity;"
         "assert 'numba' not in sys.modules"
     )

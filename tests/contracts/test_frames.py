@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seeds import seeded
 
-from haloassay import frames
-from haloassay.catalogue import HELIOCENTRIC
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
+from haloassay.contracts import frames
+from haloassay.contracts.catalogue import HELIOCENTRIC
 
 N = 2000
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from haloassay import kinds
-from haloassay.cache import content_key, plain_content
-from haloassay.errors import InputError
+from haloassay.base import kinds
+from haloassay.base.cache import content_key, plain_content
+from haloassay.base.errors import InputError
 from haloassay.estimators import make_estimator
 from haloassay.mocks import make_mock
 from haloassay.mocks.surveys.survey import make_survey

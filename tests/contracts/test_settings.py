@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haloassay.errors import InputError
-from haloassay.settings import build, require
+from haloassay.base.errors import InputError
+from haloassay.base.settings import build, require
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from catalogue_samples import (
 )
 from seeds import seeded
 
-from haloassay.catalogue import GALACTOCENTRIC, HELIOCENTRIC, Catalogue
-from haloassay.errors import InputError
-from haloassay.tables import (
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import GALACTOCENTRIC, HELIOCENTRIC, Catalogue
+from haloassay.io.tables import (
     from_table,
     missing_errors,
     read_catalogue,

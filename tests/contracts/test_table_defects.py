@@ -18,11 +18,11 @@ from catalogue_samples import (
 )
 from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.defects import checked
-from haloassay.errors import InputError
-from haloassay.propagation import monte_carlo_covariance
-from haloassay.tables import (
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.propagation import monte_carlo_covariance
+from haloassay.io.defects import checked
+from haloassay.io.tables import (
     from_table,
     read_catalogue,
 )

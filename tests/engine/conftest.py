@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from small_scenario import SCENARIO
 
-from haloassay.progress import Silent
-from haloassay.runner import run
-from haloassay.scenario import make_scenario
+from haloassay.engine.progress import Silent
+from haloassay.engine.runner import run
+from haloassay.plan.scenario import make_scenario
 
 
 @pytest.fixture

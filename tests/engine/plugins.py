@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from haloassay.estimate import Estimate, Estimates, Estimator
-from haloassay.settings import require
+from haloassay.base.settings import require
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 
 
 def _estimates(catalogue, rng, scale=1.0):

@@ -3,10 +3,10 @@
 import pandas as pd
 import pytest
 
-from haloassay.errors import InputError
-from haloassay.progress import Silent
-from haloassay.runner import run
-from haloassay.scenario import make_scenario
+from haloassay.base.errors import InputError
+from haloassay.engine.progress import Silent
+from haloassay.engine.runner import run
+from haloassay.plan.scenario import make_scenario
 
 BINS = [1.0, 20.0, 300.0]
 

@@ -7,16 +7,16 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from haloassay import api
-from haloassay.errors import InputError
-from haloassay.estimate import Estimate, Estimates, Estimator
-from haloassay.matrix import make_plan
-from haloassay.progress import Silent
-from haloassay.quantities import Quantity, known_quantities
+from haloassay.base.errors import InputError
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.contracts.quantities import Quantity, known_quantities
+from haloassay.engine.progress import Silent
+from haloassay.engine.runner import run
+from haloassay.face import api
+from haloassay.plan.matrix import make_plan
+from haloassay.plan.scenario import make_scenario
 from haloassay.reports import labels
 from haloassay.reports.tables import format_table
-from haloassay.runner import run
-from haloassay.scenario import make_scenario
 
 #: Squared dispersion; its truth is a function of the mock's.
 PRESSURE = Quantity(
@@ -101,7 +101,7 @@ def test_an_estimate_of_an_undeclared_quantity_fails_with_the_reason(of, tmp_pat
 
 
 def test_a_distribution_offers_quantities_by_entry_points(of, tmp_path, monkeypatch):
-    entry = EntryPoint("pressure", f"{__name__}:PRESSURE", "haloassay.quantities")
+    entry = EntryPoint("pressure", f"{__name__}:PRESSURE", "haloassay.contracts.quantities")
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: (entry,))
     for cls in (Mute, Undeclared):
         results = run(of(cls), tmp_path / cls.__name__, 2, workers=0, progress=Silent())

@@ -14,14 +14,14 @@ from seeds import shifted
 from small_scenario import SCENARIO
 
 import haloassay
-from haloassay import store as store_module
-from haloassay.errors import InputError
-from haloassay.matrix import make_plan
-from haloassay.progress import Silent
-from haloassay.runner import run
-from haloassay.scenario import make_scenario
-from haloassay.store import Results
-from haloassay.task import Task, run_task
+from haloassay.base.errors import InputError
+from haloassay.engine.progress import Silent
+from haloassay.engine.runner import run
+from haloassay.engine.task import Task, run_task
+from haloassay.plan.matrix import make_plan
+from haloassay.plan.scenario import make_scenario
+from haloassay.results import store as store_module
+from haloassay.results.store import Results
 
 
 def quietly(*args, **kwargs):
@@ -186,9 +186,9 @@ def test_a_full_disk_stops_the_run_and_the_next_one_goes_on(tmp_path, undisturbe
 #: No ``if __name__ == "__main__"`` guard: a user's script need not have one.
 SCRIPT = """
 import sys
-from haloassay import store
-from haloassay.progress import Silent
-from haloassay.runner import run
+from haloassay.results import store
+from haloassay.engine.progress import Silent
+from haloassay.engine.runner import run
 from small_scenario import SCENARIO
 store.SEGMENT = 4
 run(SCENARIO, sys.argv[1], realizations=8, workers=2, progress=Silent())
@@ -254,9 +254,9 @@ def test_a_run_ended_at_any_moment_goes_on_to_the_same_results(
 
 CATCHING = """
 import sys, time
-from haloassay import execute
-from haloassay.progress import Silent
-from haloassay.runner import run
+from haloassay.engine import execute
+from haloassay.engine.progress import Silent
+from haloassay.engine.runner import run
 from small_scenario import SCENARIO
 dismiss = execute._Crew.dismiss
 def slowly(crew):
@@ -312,7 +312,7 @@ def test_signals_end_a_run_as_keyboard_interrupt(tmp_path, environment, numbers,
 
 HANGING = """
 import sys
-from haloassay.runner import run
+from haloassay.engine.runner import run
 from small_scenario import SCENARIO
 bad = {"kind": "plugins:Bad", "label": "bad", "how": "hang", "mark": sys.argv[2]}
 run({**SCENARIO, "estimators": [bad]}, sys.argv[1], workers=2)

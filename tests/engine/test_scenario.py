@@ -3,11 +3,11 @@ from collections import Counter
 
 import pytest
 
-from haloassay import matrix as matrix_module
 from haloassay import scenarios
-from haloassay.errors import InputError
-from haloassay.matrix import make_plan
-from haloassay.scenario import Matrix, load_scenario, make_scenario, validate
+from haloassay.base.errors import InputError
+from haloassay.plan import matrix as matrix_module
+from haloassay.plan.matrix import make_plan
+from haloassay.plan.scenario import Matrix, load_scenario, make_scenario, validate
 
 TOML = """
 name = "small"

@@ -13,14 +13,14 @@ import plugins
 import pytest
 from seeds import seeded
 
-from haloassay import parts
-from haloassay import store as store_module
-from haloassay.errors import InputError
-from haloassay.matrix import make_plan
+from haloassay.base.errors import InputError
+from haloassay.engine.task import Outcome, TaskResult
 from haloassay.mocks.surveys.survey import Survey
-from haloassay.scenario import make_scenario
-from haloassay.store import Results, Store
-from haloassay.task import Outcome, TaskResult
+from haloassay.plan.matrix import make_plan
+from haloassay.plan.scenario import make_scenario
+from haloassay.results import parts
+from haloassay.results import store as store_module
+from haloassay.results.store import Results, Store
 
 N = 4
 
@@ -374,7 +374,9 @@ def test_all_versions_that_added_results_are_kept(tmp_path, plan, monkeypatch):
     before = description(tmp_path)
     other = {**before["versions"], "numpy": "0.0"}
     original = store_module.description_of
-    monkeypatch.setattr(store_module, "description_of", lambda p: {**original(p), "versions": other})
+    monkeypatch.setattr(
+        store_module, "description_of", lambda p: {**original(p), "versions": other}
+    )
     lines = []
     for _ in range(2):
         fill(tmp_path, plan, lines.append)

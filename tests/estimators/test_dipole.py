@@ -6,16 +6,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seeds import seeded
 
-from haloassay import frames
-from haloassay.catalogue import Catalogue
-from haloassay.errors import EstimationError, InputError
+from haloassay.base.errors import EstimationError, InputError
+from haloassay.contracts import frames
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import sky_basis, spherical_basis
+from haloassay.contracts.sky import (
+    antipode,
+    apex,
+    around_centre,
+    dipole_vector,
+    mean_v_theta,
+    wrapped,
+)
 from haloassay.estimators import make_estimator
 from haloassay.estimators import rows as rows_module
 from haloassay.estimators.dipole import dipole_channel, uniform_in_sigma
 from haloassay.estimators.fit.isotropic import draw_isotropic, resample
 from haloassay.estimators.fit.linear_field import LinearField
-from haloassay.frames import sky_basis, spherical_basis
-from haloassay.sky import antipode, apex, around_centre, dipole_vector, mean_v_theta, wrapped
 
 #: Li et al. (2026), Table 3, last row: mu_compr, mu_dipole, l, b, sigma_r.
 OUTER = (-19.0, -44.0, -28.3, -23.8, 148.4)

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from seeds import seeded
 
-from haloassay import kinds
-from haloassay.catalogue import Catalogue
-from haloassay.errors import InputError
-from haloassay.estimate import Estimator
+from haloassay.base import kinds
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.estimate import Estimator
+from haloassay.contracts.quantities import QUANTITIES
 from haloassay.estimators import estimator_class, make_estimator
-from haloassay.quantities import QUANTITIES
 
 BINS = [5, 15, 25, 60]
 SPECS = {

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import gamma, kstest, norm, truncnorm
 from seeds import seeded
 
-from haloassay.errors import EstimationError
+from haloassay.base.errors import EstimationError
 from haloassay.estimators.fit import importance as importance_room
 from haloassay.estimators.fit.importance import importance_sample, smoothed
 from haloassay.estimators.fit.laplace import Laplace, UniformPrior, laplace

@@ -9,9 +9,9 @@ import pytest
 from scipy.optimize import minimize_scalar
 from seeds import seeded
 
-from haloassay.catalogue import Catalogue
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.profiles import nfw_shape, virial_radius
 from haloassay.estimators import make_estimator
-from haloassay.profiles import nfw_shape, virial_radius
 
 # mass of 100 bootstraps: the error is known to 7 per cent
 SLACK = 1.3

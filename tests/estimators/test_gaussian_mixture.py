@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.errors import EstimationError, InputError
+from haloassay.base.errors import EstimationError, InputError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.quantities import QUANTITIES
 from haloassay.estimators import gaussian_mixture as room
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.ellipsoid import anisotropy
@@ -29,7 +30,6 @@ from haloassay.estimators.gaussian_mixture import (
     ordered,
 )
 from haloassay.estimators.gaussian_single import GaussianPrior, Sample
-from haloassay.quantities import QUANTITIES
 
 FEH = (3, 11)
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.ellipsoid import anisotropy
 from haloassay.estimators.fit.likelihoods import gaussian_derivatives, gaussian_log_likelihood

@@ -5,8 +5,8 @@ import pytest
 from scipy.integrate import quad
 from seeds import seeded
 
-from haloassay.constants import G
-from haloassay.errors import EstimationError
+from haloassay.base.constants import G
+from haloassay.base.errors import EstimationError
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.posterior import EmceeRun, emcee_chain
 from haloassay.estimators.jeans_3d import (

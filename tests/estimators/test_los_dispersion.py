@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.errors import EstimationError
+from haloassay.base.errors import EstimationError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import SUNS, galactic_to_icrs, galactocentric_to_heliocentric
 from haloassay.estimators.fit.los_dispersion import fit_dispersion, sightlines
-from haloassay.frames import SUNS, galactic_to_icrs, galactocentric_to_heliocentric
 
 SUN = SUNS["zhai2018"]
 

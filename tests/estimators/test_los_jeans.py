@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import SUNS, heliocentric_to_galactocentric
+from haloassay.contracts.profiles import virial_radius
 from haloassay.estimators import make_estimator
 from haloassay.estimators.bins import DensitySlope
 from haloassay.estimators.fit.los_dispersion import ZHAI2018_BINS, sightlines
@@ -17,10 +19,8 @@ from haloassay.estimators.halo.baryons import SphericalBaryons, baryons_mass
 from haloassay.estimators.halo.halo_potential import ZhaiHalo
 from haloassay.estimators.halo.jeans import JeansIntegral
 from haloassay.estimators.los_jeans_derivative import differences, jeans_v_c2
-from haloassay.frames import SUNS, heliocentric_to_galactocentric
 from haloassay.mocks import make_mock
 from haloassay.mocks.surveys.survey import Survey
-from haloassay.profiles import virial_radius
 
 KINDS = ("los-jeans", "los-jeans-derivative")
 SUN = SUNS["zhai2018"]

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from seeds import seeded
 
-from haloassay.constants import G
+from haloassay.base.constants import G
+from haloassay.contracts.profiles import nfw_enclosed_mass, virial_mass, virial_radius
 from haloassay.estimators.fit.posterior import EmceeRun, emcee_chain
 from haloassay.estimators.halo.baryons import baryons_mass, baryons_vc2
 from haloassay.estimators.halo.nfw import (
@@ -14,7 +15,6 @@ from haloassay.estimators.halo.nfw import (
     nfw_log_density,
     nfw_rows,
 )
-from haloassay.profiles import nfw_enclosed_mass, virial_mass, virial_radius
 
 R = np.array([8.0, 19.0, 29.0, 39.0, 49.0, 60.0, 73.0])
 M200, C200 = 0.8e12, 15.0

@@ -9,16 +9,16 @@ from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.profiles import nfw_shape, virial_mass
 from haloassay.estimators import make_estimator
 from haloassay.estimators.bins import DensitySlope
 from haloassay.estimators.halo.baryons import baryons_mass
 from haloassay.estimators.halo.jeans import jeans_tables
 from haloassay.estimators.nfw_tracer import NFWTracer, concentration
 from haloassay.estimators.tracer_mass import Bounded, KnownShape
-from haloassay.profiles import nfw_shape, virial_mass
 
 ALPHA, BETA, R_S, M_S, EDGES = -3.3, 0.4, 15.0, 5e11, (5.0, 80.0)
 

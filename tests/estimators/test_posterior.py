@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import kstest, norm
 from seeds import seeded
 
-from haloassay.errors import EstimationError
+from haloassay.base.errors import EstimationError
 from haloassay.estimators.fit.posterior import EmceeRun, emcee_chain, quadrature
 
 RUN = EmceeRun(100, 2000, 500)

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import spherical_basis
 from haloassay.estimators import make_estimator
 from haloassay.estimators.power_law_df import Tracers, error_draws, exponent
-from haloassay.frames import spherical_basis
 
 R0, V0 = 20.0, 200.0  # v_c = V0 at R0 [kpc]
 

@@ -6,18 +6,18 @@ from astropy.table import Table
 from scipy.stats import multivariate_normal
 from seeds import seeded
 
-from haloassay import frames
-from haloassay.catalogue import GALACTOCENTRIC, Catalogue
-from haloassay.constants import KMS_PER_MASYR_KPC
-from haloassay.errors import InputError
+from haloassay.base.constants import KMS_PER_MASYR_KPC
+from haloassay.base.errors import InputError
+from haloassay.contracts import frames
+from haloassay.contracts.catalogue import GALACTOCENTRIC, Catalogue
+from haloassay.contracts.frames import Sun, galactocentric_to_heliocentric, spherical_basis
+from haloassay.contracts.sky import apex, wrapped
 from haloassay.estimators import make_estimator
 from haloassay.estimators import reflex as reflex_module
 from haloassay.estimators import rows as rows_module
 from haloassay.estimators.fit.linear_field import LinearField
 from haloassay.estimators.reflex import Reflex6D, reflex_channels
-from haloassay.frames import Sun, galactocentric_to_heliocentric, spherical_basis
-from haloassay.sky import apex, wrapped
-from haloassay.tables import read_catalogue
+from haloassay.io.tables import read_catalogue
 
 SUN = Sun(x=-8.3, z=0.02, vx=11.1, vy=244.24, vz=7.25)
 #: d [km/s], of the size and direction that Yaaqib et al. (2024) find; v_r, v_theta, v_phi.
@@ -102,7 +102,7 @@ def recovers(catalogue, truth=None, **spec):
 
 
 def test_stars_without_scatter_are_on_the_model():
-    """Observed by :mod:`haloassay.frames`, which knows nothing of the design matrix."""
+    """Observed by :mod:`haloassay.contracts.frames`, which knows nothing of the design matrix."""
     rng = seeded(1)
     position = 60.0 * rng.standard_normal((50, 3))
     velocity = TRANSLATION + np.einsum("k,nki->ni", BULK, spherical_basis(position))

@@ -7,8 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import (
+    Sun,
+    galactocentric_to_heliocentric,
+    sky_basis,
+    spherical_basis,
+)
 from haloassay.estimators import make_estimator
 from haloassay.estimators.cells import (
     Cells,
@@ -18,7 +24,6 @@ from haloassay.estimators.cells import (
     scatter_posterior,
 )
 from haloassay.estimators.sky_map import ChemicalLine, bootstrap_correlation, drawn_dispersions
-from haloassay.frames import Sun, galactocentric_to_heliocentric, sky_basis, spherical_basis
 
 NAMES = ("x", "y", "z", "vx", "vy", "vz")
 

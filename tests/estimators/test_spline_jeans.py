@@ -8,9 +8,9 @@ from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.splines import NaturalSpline
 

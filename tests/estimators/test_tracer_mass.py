@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from scipy.integrate import cumulative_trapezoid
 from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.profiles import nfw_shape
 from haloassay.estimators import make_estimator
 from haloassay.estimators.tracer_mass import Bounded, KnownShape
-from haloassay.profiles import nfw_shape
 
 CASES = ["r-vr", "r-v", "r-vlos", "r-vt", "R-vlos", "R-pm"]
 
@@ -219,7 +219,7 @@ def test_known_shape_at_any_radius(gaussian_catalogue):
 def test_shape_with_baryons_is_the_sum_of_both():
     shape = KnownShape(r200=190.0, c=15.0, baryons="mwpotential2014")
     bare = replace(shape, baryons="none")
-    from haloassay.profiles import mwpotential2014_baryons_mass, virial_mass
+    from haloassay.contracts.profiles import mwpotential2014_baryons_mass, virial_mass
 
     r = np.array([8.0, 190.0])
     np.testing.assert_allclose(shape.mass(r) - bare.mass(r), mwpotential2014_baryons_mass(r))

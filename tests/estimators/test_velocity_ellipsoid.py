@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.errors import EstimationError, InputError
+from haloassay.base.errors import EstimationError, InputError
+from haloassay.contracts.catalogue import Catalogue
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.ellipsoid import anisotropy, fit_ellipsoid
 from haloassay.estimators.velocity_ellipsoid import VelocityEllipsoid

@@ -9,12 +9,12 @@ import pytest
 from seeds import seeded
 
 import haloassay
-from haloassay.catalogue import Catalogue
-from haloassay.constants import KMS_PER_MASYR_KPC
-from haloassay.errors import InputError
-from haloassay.frames import Sun
+from haloassay.base.constants import KMS_PER_MASYR_KPC
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import Sun
+from haloassay.io.tables import read_catalogue
 from haloassay.mocks import make_mock
-from haloassay.tables import read_catalogue
 
 # ---------------------------------------------------------------------------------------------- globular clusters
 

@@ -9,15 +9,15 @@ from faulty import SEEN, TRUE_M200, reachable
 from scipy.integrate import quad
 from seeds import seeded
 
-from haloassay import frames
-from haloassay.catalogue import Catalogue
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.contracts import frames
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.io.tables import read_catalogue
 from haloassay.mocks import make_mock
 from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.surveys import survey as surveys
 from haloassay.reports.verdict import verdicts
-from haloassay.tables import read_catalogue
 
 REALIZATIONS = 60
 
@@ -91,7 +91,7 @@ def test_answers_without_any_scatter_are_caught(results):
 
 def jeans_sigma_r_squared(r, slope, beta, m200, c):
     """(km/s)^2; (1 / rho r^2beta) int_r^inf rho r^2beta G M / r^2 dr for rho ~ r^slope in an NFW halo."""
-    from haloassay.profiles import virial_radius
+    from haloassay.contracts.profiles import virial_radius
 
     r_s = float(virial_radius(m200, 67.8)) / c
 
@@ -299,7 +299,7 @@ def test_no_truth_can_be_reached_from_a_catalogue(values, assay):
 
 def true_arrays(values):
     """Coordinates of the surveyed stars of realisation 0 as they are, by name."""
-    from haloassay.api import mock
+    from haloassay.face.api import mock
 
     _, stars, *_ = mock({**values, "realizations": 1})
     from_sun = stars.position - frames.SUNS["bird2022"].position

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from haloassay import kinds, scenarios
-from haloassay.cache import content_key, plain_content
-from haloassay.catalogue import Catalogue
+from haloassay import scenarios
+from haloassay.base import kinds
+from haloassay.base.cache import content_key, plain_content
 from haloassay.cleaning.steps import make_clean
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import Sun, galactocentric_to_heliocentric, spherical_basis
 from haloassay.estimators import make_estimator
-from haloassay.frames import Sun, galactocentric_to_heliocentric, spherical_basis
-from haloassay.matrix import cells
 from haloassay.mocks import make_mock
 from haloassay.mocks.debris.debris import make_debris
 from haloassay.mocks.debris.surroundings import Surroundings
@@ -22,7 +22,8 @@ from haloassay.mocks.equilibria.tracers import make_density
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.surveys.luminosity import make_luminosity
 from haloassay.mocks.surveys.survey import make_survey
-from haloassay.scenario import load_scenario
+from haloassay.plan.matrix import cells
+from haloassay.plan.scenario import load_scenario
 
 RADII = np.array([1.0, 8.0, 40.0, 200.0])
 BINS = [5.0, 12.0, 25.0, 60.0]

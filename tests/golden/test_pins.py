@@ -10,7 +10,7 @@ import pytest
 from renew import TOLERANCE, pinned
 from samples import ELSEWHERE, SPECS, keys, numbers, versions
 
-from haloassay import kinds
+from haloassay.base import kinds
 
 KINDS = [(family, kind) for family, of in SPECS.items() for kind in of]
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 from seeds import resized
 
-from haloassay.frames import spherical_velocity
+from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks import make_mock
 
 HALO = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from seeds import resized, seeded
 
-from haloassay.frames import spherical_velocity
+from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks.debris.debris import make_debris
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.potentials import CompositePotential, make_potential

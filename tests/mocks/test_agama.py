@@ -8,8 +8,9 @@ import pytest
 from agama_halos import HALO, HERNQUIST_TRACERS, TRIAXIAL
 from seeds import resized, seeded, shifted
 
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.base.settings import build
 from haloassay.mocks import make_mock
 from haloassay.mocks.equilibria.relaxation import PopulationSettings, relax, relaxed_population
 from haloassay.mocks.gravity.agama_backend import agama_orbits, library
@@ -19,7 +20,6 @@ from haloassay.mocks.gravity.interop import from_agama, from_galpy, to_agama, to
 from haloassay.mocks.gravity.mass_table import MassTable
 from haloassay.mocks.gravity.potentials import NFW, Hernquist, make_potential
 from haloassay.mocks.stars import Stars
-from haloassay.settings import build
 
 pytest.importorskip("agama", reason="agama is not installed: its tests are left out")
 pytestmark = pytest.mark.agama

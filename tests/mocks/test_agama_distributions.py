@@ -7,7 +7,7 @@ import pytest
 from agama_halos import HALO, HERNQUIST_TRACERS, RANGE, shells
 from seeds import seeded
 
-from haloassay.errors import EquilibriumError
+from haloassay.base.errors import EquilibriumError
 from haloassay.mocks import make_mock
 
 pytest.importorskip("agama", reason="agama is not installed: its tests are left out")

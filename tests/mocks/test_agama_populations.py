@@ -9,8 +9,8 @@ import pytest
 from agama_halos import HALO, HERNQUIST_TRACERS, RANGE, TRIAXIAL
 from seeds import resized, seeded
 
-from haloassay.errors import EquilibriumError, UsedUpError
-from haloassay.frames import spherical_velocity
+from haloassay.base.errors import EquilibriumError, UsedUpError
+from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.equilibria.agama_schwarzschild import SchwarzschildMock
 from haloassay.mocks.moment_map import MomentMap

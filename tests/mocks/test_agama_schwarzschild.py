@@ -9,8 +9,8 @@ import pytest
 from agama_halos import HALO, HERNQUIST_TRACERS, RANGE, TRIAXIAL, schwarzschild
 from seeds import resized, seeded
 
-from haloassay.errors import EquilibriumError, InputError
-from haloassay.frames import spherical_velocity
+from haloassay.base.errors import EquilibriumError, InputError
+from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.equilibria import jeans
 from haloassay.mocks.equilibria.anisotropy import make_anisotropy

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from haloassay import kinds
-from haloassay.errors import InputError
+from haloassay.base import kinds
+from haloassay.base.errors import InputError
 from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy, make_anisotropy
 
 TABLE = {"kind": "table", "r": [5.0, 20.0, 40.0, 80.0], "beta": [0.6, 0.75, 0.65, 0.5]}

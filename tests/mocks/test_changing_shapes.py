@@ -9,8 +9,8 @@ import pytest
 from scipy.integrate import quad
 from seeds import seeded
 
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
 from haloassay.mocks import make_mock
 from haloassay.mocks.gravity.agama_backend import to_agama
 from haloassay.mocks.gravity.fields import make_field

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from seeds import seeded, shifted
 from stand_in_halo import observe
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
 from haloassay.mocks.surveys.completeness import Completeness
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from seeds import seeded
 
-from haloassay.constants import G
-from haloassay.frames import Sun, spherical_velocity
+from haloassay.base.constants import G
+from haloassay.contracts.frames import Sun, spherical_velocity
 from haloassay.mocks.debris.surroundings import Surroundings
 
 FloatArray = NDArray[np.float64]

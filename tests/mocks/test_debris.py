@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seeds import resized, seeded
 
-from haloassay import kinds
-from haloassay.errors import InputError, UsedUpError
+from haloassay.base import kinds
+from haloassay.base.errors import InputError, UsedUpError
 from haloassay.mocks import make_mock
 from haloassay.mocks.debris.contaminated import ContaminatedMock
 from haloassay.mocks.debris.debris import Debris, contaminate, make_debris

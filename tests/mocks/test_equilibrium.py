@@ -5,15 +5,15 @@ import pytest
 from scipy.integrate import cumulative_simpson
 from seeds import seeded
 
-from haloassay.constants import GYR_PER_KPC_KMS, G
-from haloassay.errors import EquilibriumError
+from haloassay.base.constants import GYR_PER_KPC_KMS, G
+from haloassay.base.errors import EquilibriumError
+from haloassay.contracts.profiles import nfw_shape
 from haloassay.mocks.equilibria import orbits
 from haloassay.mocks.equilibria.anisotropy import make_anisotropy
 from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.equilibria.tracers import make_density
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.stars import Stars, orient
-from haloassay.profiles import nfw_shape
 
 MILKY_WAY = make_potential(
     [{"kind": "nfw", "m200": 0.8e12, "c": 15.0}, {"kind": "mwpotential2014-baryons"}]

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from seeds import resized, seeded
 
-from haloassay.errors import InputError
-from haloassay.frames import spherical_velocity
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.equilibria.relaxation import DriftWarning
 from haloassay.mocks.evolved import EvolvedHalo

@@ -11,8 +11,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 from seeds import seeded
 
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
 from haloassay.mocks.gravity.fields import Field, MovingBody, make_field
 from haloassay.mocks.gravity.potentials import NFW, make_potential
 

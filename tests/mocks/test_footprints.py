@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from seeds import seeded
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
 from haloassay.mocks.surveys.footprints import Footprint
 
 

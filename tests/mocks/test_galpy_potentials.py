@@ -13,9 +13,9 @@ import pytest
 from galpy.potential import mwpotentials
 from seeds import seeded
 
-from haloassay.cache import content_key, plain_content
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base.cache import content_key, plain_content
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
 from haloassay.mocks.gravity import fields
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.galpy_names import named_potential

@@ -11,8 +11,8 @@ import pytest
 from scipy.integrate import solve_ivp
 from seeds import seeded
 
-from haloassay.constants import GYR_PER_KPC_KMS, G
-from haloassay.errors import InputError
+from haloassay.base.constants import GYR_PER_KPC_KMS, G
+from haloassay.base.errors import InputError
 from haloassay.mocks.gravity import integration
 from haloassay.mocks.gravity.fields import Field, MovingBody, make_field
 from haloassay.mocks.gravity.integration import integrate

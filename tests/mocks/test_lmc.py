@@ -9,11 +9,12 @@ import pytest
 from scipy.integrate import quad
 from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.constants import GYR_PER_KPC_KMS, G
-from haloassay.errors import InputError
+from haloassay.base.constants import GYR_PER_KPC_KMS, G
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import SUNS, heliocentric_to_galactocentric, spherical_velocity
+from haloassay.contracts.sky import apex, direction
 from haloassay.estimators import make_estimator
-from haloassay.frames import SUNS, heliocentric_to_galactocentric, spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
@@ -22,7 +23,6 @@ from haloassay.mocks.lmc.population import lmc_population
 from haloassay.mocks.lmc.trajectory import LMC, Friction, Trajectory, TruncatedNFW, rewind
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.truth import FIELD
-from haloassay.sky import apex, direction
 
 MILKY_WAY = [{"kind": "nfw", "m200": 0.8e12, "c": 15.0}, {"kind": "mwpotential2014-baryons"}]
 HALO_ALONE = [{"kind": "nfw", "m200": 0.7e12, "c": 12.0}]

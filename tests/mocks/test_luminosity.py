@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 from seeds import seeded
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
 from haloassay.mocks.surveys.luminosity import (
     GaussianLuminosity,
     HorizontalBranchLuminosity,

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from seeds import seeded
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
 from haloassay.mocks.equilibria import jeans
 from haloassay.mocks.equilibria.anisotropy import Anisotropy, make_anisotropy
 from haloassay.mocks.equilibria.mixture import Mixture

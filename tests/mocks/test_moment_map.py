@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from seeds import seeded
 
-from haloassay.errors import InputError
-from haloassay.frames import spherical_basis, spherical_velocity
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import spherical_basis, spherical_velocity
 from haloassay.mocks.moment_map import MomentMap, octants, pixels
 from haloassay.mocks.stars import Stars
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from seeds import seeded
 
-from haloassay.errors import InputError
-from haloassay.frames import spherical_velocity
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.stars import Stars
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seeds import seeded
 
-from haloassay.errors import InputError
-from haloassay.frames import Sun, spherical_velocity
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import Sun, spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.chemistry import Abundance
 from haloassay.mocks.moments import measured_moments

@@ -7,9 +7,10 @@ import pytest
 from scipy.integrate import quad
 from seeds import seeded
 
-from haloassay import kinds, profiles
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base import kinds
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.contracts import profiles
 from haloassay.mocks.gravity.galpy_monopole import monopole_mass
 from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
 

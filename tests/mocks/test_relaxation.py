@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seeds import seeded, shifted
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
+from haloassay.base.settings import build
 from haloassay.mocks.equilibria.anisotropy import make_anisotropy
 from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.equilibria.relaxation import (
@@ -30,7 +31,6 @@ from haloassay.mocks.gravity.fields import MovingBody, make_field
 from haloassay.mocks.gravity.potentials import Plummer, make_potential
 from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
 from haloassay.mocks.stars import Stars, orient
-from haloassay.settings import build
 
 HALO = make_potential({"kind": "nfw", "m200": 0.8e12, "c": 15.0})
 TRIAXIAL = make_potential(

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from seeds import seeded, shifted
 
-from haloassay.constants import GYR_PER_KPC_KMS, G
-from haloassay.errors import InputError
-from haloassay.frames import (
+from haloassay.base.constants import GYR_PER_KPC_KMS, G
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import (
     ICRS_TO_GALACTIC,
     Sun,
     galactocentric_to_heliocentric,

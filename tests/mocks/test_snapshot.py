@@ -21,10 +21,10 @@ from simulated_halo import (
 )
 
 import haloassay
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
+from haloassay.contracts.profiles import critical_density, nfw_enclosed_mass, virial_radius
 from haloassay.mocks import make_mock
 from haloassay.mocks.snapshots.units import Unit, parse_unit
-from haloassay.profiles import critical_density, nfw_enclosed_mass, virial_radius
 
 RADII = np.array([3.0, 10.0, 30.0, 100.0, 250.0])
 

@@ -10,8 +10,8 @@ from scipy.spatial.transform import Rotation
 from seeds import seeded
 from simulated_halo import Body, directions, hernquist_stars, nfw_body, spec_of, write_gadget
 
-from haloassay.errors import InputError
-from haloassay.frames import Sun, galactocentric_to_heliocentric, spherical_velocity
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import Sun, galactocentric_to_heliocentric, spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.snapshots import frame
 from haloassay.mocks.snapshots.centre import (

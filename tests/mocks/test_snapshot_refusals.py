@@ -13,11 +13,11 @@ import pytest
 from seeds import seeded
 from simulated_halo import HABIT, hernquist_stars, nfw_body, spec_of, write_gadget
 
-from haloassay.cli import main
-from haloassay.errors import InputError
-from haloassay.matrix import make_plan
+from haloassay.base.errors import InputError
+from haloassay.face.cli import main
 from haloassay.mocks import make_mock
-from haloassay.scenario import make_scenario
+from haloassay.plan.matrix import make_plan
+from haloassay.plan.scenario import make_scenario
 
 
 @pytest.fixture(autouse=True)

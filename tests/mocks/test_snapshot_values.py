@@ -12,7 +12,7 @@ from astropy.table import Table
 from seeds import seeded
 from simulated_halo import HABIT, NAMES, Body, hernquist_stars, nfw_body, spec_of, write_gadget
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
 from haloassay.mocks import make_mock
 from haloassay.mocks.snapshots.units import Unit, parse_unit
 

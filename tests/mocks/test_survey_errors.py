@@ -6,8 +6,9 @@ from scipy import stats
 from seeds import seeded
 from stand_in_halo import Halo, observe
 
-from haloassay.errors import InputError
-from haloassay.frames import galactocentric_to_heliocentric
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import galactocentric_to_heliocentric
+from haloassay.contracts.propagation import monte_carlo_covariance
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.surveys.measurement import (
     FEH_BINS,
@@ -16,7 +17,6 @@ from haloassay.mocks.surveys.measurement import (
     log_distance_errors,
 )
 from haloassay.mocks.surveys.survey import make_survey
-from haloassay.propagation import monte_carlo_covariance
 
 P_4SIGMA = 6.3e-5
 

@@ -10,9 +10,9 @@ from scipy import stats
 from seeds import seeded
 from stand_in_halo import Halo, observe
 
-from haloassay import kinds
-from haloassay.errors import InputError
-from haloassay.frames import SUNS, galactocentric_to_heliocentric
+from haloassay.base import kinds
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import SUNS, galactocentric_to_heliocentric
 from haloassay.mocks.surveys.luminosity import GaussianLuminosity, PowerLawLuminosity
 from haloassay.mocks.surveys.presets import resolve
 from haloassay.mocks.surveys.survey import Survey, make_survey

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from haloassay import kinds
-from haloassay.errors import InputError
+from haloassay.base import kinds
+from haloassay.base.errors import InputError
 from haloassay.mocks.equilibria.tracers import make_density
 
 SPECS = [

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.contracts.quantities import QUANTITIES
 from haloassay.mocks.equilibria.anisotropy import make_anisotropy
 from haloassay.mocks.equilibria.local_jeans import LocalJeans
 from haloassay.mocks.equilibria.tracers import make_density
@@ -21,7 +22,6 @@ from haloassay.mocks.moments import (
 )
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.truth import FIELD, PROFILES, Truth
-from haloassay.quantities import QUANTITIES
 
 
 def sigma_r(r: np.ndarray) -> np.ndarray:

@@ -11,9 +11,9 @@ import pytest
 import synthetic_results as synthetic
 from seeds import seeded
 
+from haloassay.analysis.scores import sample, score
 from haloassay.reports import figures, page
 from haloassay.reports.verdict import verdicts
-from haloassay.scores import sample, score
 
 
 def a_run(folder, n=40):

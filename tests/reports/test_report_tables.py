@@ -9,11 +9,11 @@ import pytest
 import synthetic_results as synthetic
 from seeds import seeded
 
-from haloassay.errors import InputError
-from haloassay.pairs import paired
-from haloassay.quantities import QUANTITIES
+from haloassay.analysis.pairs import paired
+from haloassay.analysis.scores import score
+from haloassay.base.errors import InputError
+from haloassay.contracts.quantities import QUANTITIES
 from haloassay.reports import labels, tables
-from haloassay.scores import score
 
 NASTY = r"a|b & 50% <i>x</i> [red]#1_{$\beta$}"
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from haloassay.quantities import QUANTITIES, Quantity
+from haloassay.analysis.summary import summarise
+from haloassay.contracts.quantities import QUANTITIES, Quantity
+from haloassay.contracts.schema import SCHEMAS
 from haloassay.reports.page import write_page
-from haloassay.schema import SCHEMAS
-from haloassay.summary import summarise
 
 ESTIMATE_COLUMNS = SCHEMAS["estimates"].names
 RUN_COLUMNS = SCHEMAS["runs"].names
@@ -18,7 +18,7 @@ RUN_COLUMNS = SCHEMAS["runs"].names
 
 @dataclass
 class SyntheticResults:
-    """Stands for `haloassay.store.Results` in tests."""
+    """Stands for `haloassay.results.store.Results` in tests."""
 
     out: Path
     cells: pd.DataFrame

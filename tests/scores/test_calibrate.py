@@ -6,8 +6,8 @@ import pytest
 import synthetic_results as synthetic
 from seeds import seeded
 
-from haloassay import calibrate
-from haloassay.estimate import Estimate
+from haloassay.analysis import calibrate
+from haloassay.contracts.estimate import Estimate
 from haloassay.reports import figures
 from haloassay.reports.tables import compact_calibration, format_table
 

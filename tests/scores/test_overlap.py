@@ -9,7 +9,7 @@ import pytest
 import synthetic_results as synthetic
 from seeds import seeded
 
-from haloassay.overlap import overlaps
+from haloassay.analysis.overlap import overlaps
 from haloassay.reports.verdict import overlap_sentence
 
 

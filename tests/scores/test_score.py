@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from seeds import seeded
 
-from haloassay import pairs, query, scores
-from haloassay.errors import InputError
-from haloassay.quantities import QUANTITIES, Quantity
+from haloassay.analysis import pairs, query, scores
+from haloassay.base.errors import InputError
+from haloassay.contracts.quantities import QUANTITIES, Quantity
 
 SCORES = ["bias", "median_bias", "scatter", "robust_scatter", "rmse", "error_ratio"]
 SCORES += ["coverage68", "coverage95", "pull_mean", "pull_sd"]
