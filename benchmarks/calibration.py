@@ -37,6 +37,7 @@ from haloassay.base import kinds
 from haloassay.base.constants import G
 from haloassay.base.errors import EstimationError
 from haloassay.base.seeds import stream
+from haloassay.contracts import labels
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.estimate import Estimate
 from haloassay.contracts.frames import spherical_basis
@@ -45,7 +46,6 @@ from haloassay.contracts.quantities import QUANTITIES, Quantity
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.ellipsoid import anisotropy
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
-from haloassay.reports import labels
 from haloassay.results.parts import SCHEMAS
 
 # the samplers of the tests

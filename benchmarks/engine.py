@@ -23,7 +23,7 @@ from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
 from haloassay.engine.task import Task, run_task
-from haloassay.plan.matrix import make_plan
+from haloassay.plan.plan import make_plan
 from haloassay.plan.scenario import make_scenario
 
 

@@ -21,6 +21,6 @@ from .face.api import run as run
 from .face.api import table as table
 from .io.tables import read_catalogue as read_catalogue
 from .io.tables import write_catalogue as write_catalogue
-from .results.store import Results as Results
+from .results.results import Results as Results
 
 __version__: str

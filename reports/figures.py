@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from haloassay.reports import labels
+from haloassay.contracts import labels
 
 if TYPE_CHECKING:
     import pandas as pd

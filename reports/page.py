@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from haloassay.reports import figures, labels, tables
-from haloassay.reports.verdict import ENOUGH, SIGNIFICANT, overlap_sentence, verdicts
+from haloassay.analysis.verdict import ENOUGH, SIGNIFICANT, overlap_sentence, verdicts
+from haloassay.contracts import labels
+from haloassay.reports import figures, tables
 
 if TYPE_CHECKING:
     import pandas as pd

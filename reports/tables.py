@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from haloassay.analysis.scores import SCORES, Score
 from haloassay.base.errors import InputError
-from haloassay.reports import labels
+from haloassay.contracts import labels
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -18,7 +18,8 @@ from haloassay.mocks.surveys.survey import make_survey
 
 if TYPE_CHECKING:
     from haloassay.contracts.estimate import Estimator
-    from haloassay.plan.matrix import Cell, Method, Plan
+    from haloassay.plan.cells import Cell, Method
+    from haloassay.plan.plan import Plan
 
 #: What catalogues may lack.
 _IN_WORDS: Final = {

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from typing import Final, Protocol, TextIO
 
-from haloassay.engine.task import TaskResult
+from haloassay.results.outcome import TaskResult
 
 #: Seconds between plain lines.
 _INTERVAL: Final = 15.0

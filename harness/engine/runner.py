@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from haloassay.base.errors import InputError
-from haloassay.engine.execute import available_workers, deferred_interrupt, execute
+from haloassay.engine.executors import available_workers, execute
+from haloassay.engine.interrupt import deferred_interrupt
+from haloassay.engine.preparation import prepared
 from haloassay.engine.progress import Progress, make_progress
 from haloassay.engine.task import Task
-from haloassay.plan.matrix import Plan, make_plan
+from haloassay.plan.plan import Plan, make_plan
 from haloassay.plan.scenario import Scenario, as_scenario
-from haloassay.engine.preparation import prepared
 from haloassay.results.description import description_of
-from haloassay.results.store import Mode, Results, Store, check_folder
+from haloassay.results.results import Results
+from haloassay.results.store import Mode, Store, check_folder
 
 
 def run(

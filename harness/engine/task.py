@@ -6,7 +6,7 @@ import functools
 import json
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,7 +15,9 @@ from haloassay.base.seeds import stream
 from haloassay.contracts.estimate import Estimate, Estimates
 from haloassay.contracts.quantities import QUANTITIES, Quantity, known_quantities
 from haloassay.io.tables import UNITS
-from haloassay.plan.matrix import Cell, Method, Spec
+from haloassay.plan.cells import Cell, Method
+from haloassay.plan.scenario import Spec
+from haloassay.results.outcome import Outcome, Status, TaskResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,9 +28,6 @@ if TYPE_CHECKING:
     from haloassay.mocks.surveys.survey import Observation, Survey
     from haloassay.mocks.truth import Truth
 
-#: How one estimator ended on one catalogue. ``failed`` is its own doing; ``no-mock``: there was no catalogue,
-#: or no truth to compare with; ``timeout`` and ``lost`` (the machine's doing) are tried again by the next run.
-Status = Literal["ok", "failed", "no-mock", "timeout", "lost"]
 #: What the machine does to a task, whoever it hits: another try may well succeed.
 _MACHINE: Final = (OSError, MemoryError)
 
@@ -45,33 +44,6 @@ class Task:
     realization: int
     seed: int
     methods: tuple[Method, ...]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one estimator in one task.
-
-    ``n_stars`` were observed, and a share ``overlap`` of them in any other realisation too. ``rows`` are the fields of
-    an estimate (without its draws) with truth, rank and n_draws.
-    """
-
-    method: Method
-    status: Status
-    error_type: str = ""
-    message: str = ""
-    seconds: float = 0.0
-    n_stars: int = 0
-    overlap: float | None = None
-    rows: tuple[Spec, ...] = ()
-
-
-@dataclass(frozen=True)
-class TaskResult:
-    """Outcomes of all estimators of a task."""
-
-    cell: Cell
-    realization: int
-    outcomes: tuple[Outcome, ...]
 
 
 def run_task(task: Task) -> TaskResult:

@@ -25,7 +25,7 @@ __all__ = ["describe", "list", "measure", "mock", "report", "run", "table"]
 
 def table(out: str | Path) -> pd.DataFrame:
     """Scores of the results in folder ``out``: see :func:`haloassay.analysis.scores.score` for the columns."""
-    from haloassay.results.store import Results
+    from haloassay.results.results import Results
 
     return Results(out).table()
 
@@ -34,7 +34,7 @@ def report(out: str | Path, folder: str | Path | None = None) -> Path:
     """Write tables, figures and the page of the results in ``out``; return the page's path."""
     from haloassay.analysis.summary import summarise
     from haloassay.reports.page import write_page
-    from haloassay.results.store import Results
+    from haloassay.results.results import Results
 
     results = Results(out)
     data = results.steadily(lambda: summarise(results))
@@ -118,7 +118,7 @@ def mock(
     """
     from haloassay.base.settings import unknown
     from haloassay.engine.task import observe
-    from haloassay.plan.matrix import cells
+    from haloassay.plan.cells import cells
     from haloassay.plan.scenario import as_scenario
 
     if realization < 0:

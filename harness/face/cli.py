@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from haloassay.contracts.catalogue import Propagation
     from haloassay.contracts.estimate import Estimates
-    from haloassay.results.store import Results
+    from haloassay.results.results import Results
 
 EXIT_INPUT, EXIT_NOTHING, EXIT_BUG, EXIT_INTERRUPTED = 2, 3, 70, 130
 EXIT_TERMINATED = 143
@@ -129,9 +129,9 @@ def report(folder: Path) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
 def table(folder: Path, fmt: str, out: Path | None) -> None:
     """Print the scores of the results in FOLDER."""
-    from haloassay.reports import labels
+    from haloassay.contracts import labels
     from haloassay.reports.tables import format_table
-    from haloassay.results.store import Results
+    from haloassay.results.results import Results
 
     _require_writable(out)
     if fmt == "parquet" and out is None and sys.stdout.isatty():
@@ -321,9 +321,9 @@ def describe(name: str) -> None:
 
 def _print_scores(results: Results, scores: pd.DataFrame) -> None:
     from haloassay.analysis.overlap import overlaps
-    from haloassay.reports import labels
+    from haloassay.analysis.verdict import overlap_sentence
+    from haloassay.contracts import labels
     from haloassay.reports.tables import print_table
-    from haloassay.reports.verdict import overlap_sentence
 
     counts = ", ".join(f"{n} {status}" for status, n in sorted(results.counts().items()))
     title = str(results.scenario.get("title") or results.scenario["name"])

@@ -16,7 +16,7 @@ from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
 
 if TYPE_CHECKING:
-    from haloassay.plan.matrix import Cell
+    from haloassay.plan.cells import Cell
 
 Spec = dict[str, Any]
 
@@ -194,7 +194,7 @@ def validate(scenario: Scenario) -> tuple[Cell, ...]:
     InputError
         If any component of any cell does not accept its settings.
     """
-    from haloassay.plan.matrix import cells
+    from haloassay.plan.cells import cells
 
     return cells(scenario)
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from haloassay.base.errors import InputError
-from haloassay.plan.matrix import Cell, Plan, Spec
+from haloassay.plan.cells import Cell
+from haloassay.plan.plan import Plan
+from haloassay.plan.scenario import Spec
 from haloassay.results.parts import DamagedError, read_part, reading
 
 DESCRIPTION: Final = "run.json"

@@ -20,7 +20,7 @@ from seeds import shifted
 import haloassay
 from haloassay.base.errors import InputError
 from haloassay.io.tables import read_catalogue
-from haloassay.results.store import Results
+from haloassay.results.results import Results
 
 SCORES = [
     "cell",

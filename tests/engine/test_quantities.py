@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from haloassay.base.errors import InputError
+from haloassay.contracts import labels
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.contracts.quantities import Quantity, known_quantities
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
 from haloassay.face import api
-from haloassay.plan.matrix import make_plan
+from haloassay.plan.plan import make_plan
 from haloassay.plan.scenario import make_scenario
-from haloassay.reports import labels
 from haloassay.reports.tables import format_table
 
 #: Squared dispersion; its truth is a function of the mock's.

@@ -18,10 +18,10 @@ from haloassay.base.errors import InputError
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
 from haloassay.engine.task import Task, run_task
-from haloassay.plan.matrix import make_plan
+from haloassay.plan.plan import make_plan
 from haloassay.plan.scenario import make_scenario
 from haloassay.results import store as store_module
-from haloassay.results.store import Results
+from haloassay.results.results import Results
 
 
 def quietly(*args, **kwargs):
@@ -254,16 +254,16 @@ def test_a_run_ended_at_any_moment_goes_on_to_the_same_results(
 
 CATCHING = """
 import sys, time
-from haloassay.engine import execute
+from haloassay.engine.executors import pool
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
 from small_scenario import SCENARIO
-dismiss = execute._Crew.dismiss
+dismiss = pool._Crew.dismiss
 def slowly(crew):
     print("stopping", flush=True)
     time.sleep(0.5)
     dismiss(crew)
-execute._Crew.dismiss = slowly
+pool._Crew.dismiss = slowly
 slow = {"kind": "plugins:Good", "label": "good", "seconds": 0.05}
 try:
     run({**SCENARIO, "estimators": [slow]}, sys.argv[1], 500, 2, progress=Silent())

@@ -5,8 +5,8 @@ import pytest
 
 from haloassay import scenarios
 from haloassay.base.errors import InputError
-from haloassay.plan import matrix as matrix_module
-from haloassay.plan.matrix import make_plan
+from haloassay.plan import cells as cells_module
+from haloassay.plan.plan import make_plan
 from haloassay.plan.scenario import Matrix, load_scenario, make_scenario, validate
 
 TOML = """
@@ -229,7 +229,7 @@ def test_too_many_cells_are_counted_and_not_built(scenario, design, shown, monke
     sizes = (400, 400) if design == "full" else (99999, 400)
     factors = dict(zip(("survey.a", "mock.b"), (list(range(n)) for n in sizes), strict=True))
     huge = scenario.model_copy(update={"matrix": Matrix(design=design, factors=factors)})
-    monkeypatch.setattr(matrix_module, "_build", None)
+    monkeypatch.setattr(cells_module, "_build", None)
     text = message(make_plan, huge)
     assert shown in text
     assert "allowed: 100000" in text
@@ -237,9 +237,9 @@ def test_too_many_cells_are_counted_and_not_built(scenario, design, shown, monke
 
 def test_equal_components_of_many_cells_are_built_once(values, monkeypatch):
     built = []
-    original = matrix_module._contents
+    original = cells_module._contents
     monkeypatch.setattr(
-        matrix_module,
+        cells_module,
         "_contents",
         lambda *args: (built.append(args[0].__name__), original(*args))[1],
     )

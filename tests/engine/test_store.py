@@ -14,13 +14,14 @@ import pytest
 from seeds import seeded
 
 from haloassay.base.errors import InputError
-from haloassay.engine.task import Outcome, TaskResult
 from haloassay.mocks.surveys.survey import Survey
-from haloassay.plan.matrix import make_plan
+from haloassay.plan.plan import make_plan
 from haloassay.plan.scenario import make_scenario
 from haloassay.results import parts
 from haloassay.results import store as store_module
-from haloassay.results.store import Results, Store
+from haloassay.results.outcome import Outcome, TaskResult
+from haloassay.results.results import Results
+from haloassay.results.store import Store
 
 N = 4
 
@@ -394,7 +395,7 @@ def test_versions_that_add_nothing_are_not_noted(tmp_path, plan, monkeypatch):
     before = tree(tmp_path)
     original = store_module.description_of
     monkeypatch.setattr(
-        store_module, "describe", lambda p: {**original(p), "versions": {}, "platform": "?"}
+        store_module, "description_of", lambda p: {**original(p), "versions": {}, "platform": "?"}
     )
     lines = []
     fill(tmp_path, plan, lines.append)

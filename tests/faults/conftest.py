@@ -6,9 +6,10 @@ import pytest
 from exact_halo import SCENARIO
 
 from haloassay.engine.task import Task, run_task
-from haloassay.plan.matrix import make_plan
+from haloassay.plan.plan import make_plan
 from haloassay.plan.scenario import make_scenario
-from haloassay.results.store import Results, Store
+from haloassay.results.results import Results
+from haloassay.results.store import Store
 
 
 @pytest.fixture

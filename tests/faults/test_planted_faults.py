@@ -9,6 +9,7 @@ from faulty import SEEN, TRUE_M200, reachable
 from scipy.integrate import quad
 from seeds import seeded
 
+from haloassay.analysis.verdict import verdicts
 from haloassay.base.constants import G
 from haloassay.base.errors import InputError
 from haloassay.contracts import frames
@@ -17,7 +18,6 @@ from haloassay.io.tables import read_catalogue
 from haloassay.mocks import make_mock
 from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.surveys import survey as surveys
-from haloassay.reports.verdict import verdicts
 
 REALIZATIONS = 60
 

@@ -16,7 +16,7 @@ from simulated_halo import HABIT, hernquist_stars, nfw_body, spec_of, write_gadg
 from haloassay.base.errors import InputError
 from haloassay.face.cli import main
 from haloassay.mocks import make_mock
-from haloassay.plan.matrix import make_plan
+from haloassay.plan.plan import make_plan
 from haloassay.plan.scenario import make_scenario
 
 

@@ -12,8 +12,8 @@ import synthetic_results as synthetic
 from seeds import seeded
 
 from haloassay.analysis.scores import sample, score
+from haloassay.analysis.verdict import verdicts
 from haloassay.reports import figures, page
-from haloassay.reports.verdict import verdicts
 
 
 def a_run(folder, n=40):

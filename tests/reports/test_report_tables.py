@@ -12,8 +12,9 @@ from seeds import seeded
 from haloassay.analysis.pairs import paired
 from haloassay.analysis.scores import score
 from haloassay.base.errors import InputError
+from haloassay.contracts import labels
 from haloassay.contracts.quantities import QUANTITIES
-from haloassay.reports import labels, tables
+from haloassay.reports import tables
 
 NASTY = r"a|b & 50% <i>x</i> [red]#1_{$\beta$}"
 

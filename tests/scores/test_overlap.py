@@ -10,7 +10,7 @@ import synthetic_results as synthetic
 from seeds import seeded
 
 from haloassay.analysis.overlap import overlaps
-from haloassay.reports.verdict import overlap_sentence
+from haloassay.analysis.verdict import overlap_sentence
 
 
 @dataclass

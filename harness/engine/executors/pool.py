@@ -18,7 +18,8 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, Final
 
 from haloassay.base.errors import HaloassayError, HaloassayWarning, warn_in_one_line
-from haloassay.engine.task import Outcome, Task, TaskResult, missing, run_task
+from haloassay.engine.task import Task, missing, run_task
+from haloassay.results.outcome import Outcome, TaskResult
 
 #: Variables that keep each worker to one thread: sums keep their order on any number of workers.
 _THREADS: Final = (
@@ -35,105 +36,18 @@ _IN_FLIGHT: Final = 2
 _LOOK: Final = 0.2
 #: Pools that may break in a row before the run gives up.
 _BREAKS: Final = 3
-#: Signals that wait until the workers are stopped.
-_HELD: Final = 2
 
 
-def available_workers() -> int:
-    """Count the processors that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
-
-
-def execute(
-    tasks: Iterable[Task], workers: int, timeout: float, stop: Callable[[], bool] = lambda: False
+def run_in_pool(
+    tasks: Iterable[Task], workers: int, timeout: float, stop: Callable[[], bool]
 ) -> Generator[TaskResult, None, None]:
-    """Run tasks in ``workers`` processes, or in this one, and yield their results as they come.
-
-    Parameters
-    ----------
-    tasks
-        Any number; only a few are taken at a time.
-    workers
-        Number of processes; 0 runs all tasks in this process, for a debugger, without time limit or protection.
-    timeout
-        Seconds that a task may take. A task that takes longer, or whose process dies, is tried once
-        more with each estimator by itself, so that only the culprit is recorded as ``timeout`` or
-        ``lost``.
-    stop
-        Asked several times a second; once true, the workers are stopped after all results that are
-        there have been yielded.
-
-    Raises
-    ------
-    HaloassayError
-        If worker processes do not even start.
-    """
-    if workers == 0:
-        yield from _serially(tasks, stop)
-        return
+    """Run tasks in worker processes; see :func:`haloassay.engine.executors.execute`."""
     with _single_threaded():
         crew = _Crew(workers, timeout)
         try:
             yield from crew.run(iter(tasks), stop)
         finally:
             crew.dismiss()
-
-
-def _serially(tasks: Iterable[Task], stop: Callable[[], bool]) -> Generator[TaskResult, None, None]:
-    """Run tasks one after another in this process, in one thread as workers do."""
-    from threadpoolctl import threadpool_limits
-
-    for task in tasks:
-        if stop():
-            return
-        with threadpool_limits(1):
-            result = run_task(task)
-        yield result
-
-
-@dataclass
-class Interrupt:
-    """Whether a run was asked to end: true when called, once a signal has come."""
-
-    signals: list[int] = field(default_factory=list)
-
-    def __call__(self) -> bool:
-        """Tell whether there was a signal."""
-        return bool(self.signals)
-
-    def error(self) -> KeyboardInterrupt:
-        """Make what ends the run; its only argument is ``"SIGTERM"`` if that came first."""
-        terminated = self.signals[:1] == [signal.SIGTERM]
-        return KeyboardInterrupt("SIGTERM") if terminated else KeyboardInterrupt()
-
-
-@contextlib.contextmanager
-def deferred_interrupt() -> Iterator[Interrupt]:
-    """Hold back Ctrl-C and SIGTERM: what is given tells whether there was one.
-
-    A second one, as of an impatient user while workers are stopped, is held back too; from the
-    third on they raise ``KeyboardInterrupt`` at once. Outside the main thread, where signals do not
-    arrive, nothing is ever told.
-    """
-    interrupt = Interrupt()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupt
-        return
-
-    def note(number: int, frame: types.FrameType | None) -> None:
-        interrupt.signals.append(number)
-        if len(interrupt.signals) > _HELD:
-            raise interrupt.error()
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interrupt
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
