@@ -21,12 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.analysis.query import KEYS, ResultTables, arrange, open_tables
+from haloassay.base.arrays import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 #: Equal steps of the posterior's quantile; the ECDF is judged at the ends of all but the last.
 STEPS: Final = 100

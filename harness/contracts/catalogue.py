@@ -11,10 +11,9 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.contracts import frames
-
-FloatArray = NDArray[np.float64]
 
 GALACTOCENTRIC: Final = ("x", "y", "z", "vx", "vy", "vz")
 HELIOCENTRIC: Final = ("ra", "dec", "distance", "pmra", "pmdec", "vlos")

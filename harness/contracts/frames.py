@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import KMS_PER_MASYR_KPC
 from haloassay.base.settings import require
-
-FloatArray = NDArray[np.float64]
 
 #: Rotation from ICRS to Galactic Cartesian axes as astropy composes it (Reid & Brunthaler 2004,
 #: FK5 to ICRS).

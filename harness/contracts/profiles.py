@@ -9,11 +9,10 @@ from functools import cache
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
-
-FloatArray = NDArray[np.float64]
 
 #: Bulge and disc of MWPotential2014 as Bird et al. (2022, section 2.3) adopt them: power law with
 #: exponential cut-off (mass [Msun], slope, cut-off radius [kpc]) and Miyamoto-Nagai disc (mass, a, b).

@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import KMS_PER_MASYR_KPC
 from haloassay.base.errors import InputError
 from haloassay.contracts.catalogue import GALACTOCENTRIC, HELIOCENTRIC
 
 if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue
-
-FloatArray = NDArray[np.float64]
 
 
 #: Stars whose observables are laid out side by side at a time: all at once would double the memory of a large survey.

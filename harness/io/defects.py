@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require, unknown
 from haloassay.contracts.catalogue import Catalogue
 
-FloatArray = NDArray[np.float64]
 Columns = Mapping[str, FloatArray]
 #: What is wrong, in words, and the (N,) rows where it is.
 Found = dict[str, NDArray[np.bool_]]

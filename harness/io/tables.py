@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import build, unknown
 from haloassay.contracts import frames
@@ -35,7 +36,6 @@ from haloassay.io.defects import SPEED_LIMIT, drop_names, sift
 if TYPE_CHECKING:
     from astropy.table import Table
 
-FloatArray = NDArray[np.float64]
 
 #: Galactic columns; pm_l contains cos b, as pmra contains cos dec.
 GALACTIC: Final = ("l", "b", "distance", "pm_l", "pm_b", "vlos")
