@@ -22,8 +22,8 @@ import time
 
 import numpy as np
 
-from haloassay.errors import InputError
-from haloassay.frames import spherical_velocity
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.gravity.agama_backend import agama_orbits, library
 from haloassay.mocks.gravity.fields import make_field

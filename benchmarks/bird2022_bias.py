@@ -16,12 +16,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from haloassay.constants import G
+from haloassay.base.constants import G
+from haloassay.contracts.profiles import power_law_slope
 from haloassay.estimators.fit.posterior import quadrature
 from haloassay.estimators.jeans_3d import exponential_log_density, gradient, jeans_mass
 from haloassay.mocks import make_mock
-from haloassay.profiles import power_law_slope
-from haloassay.scenario import load_scenario
+from haloassay.plan.scenario import load_scenario
 
 A = 0.5  # slope of the potential in the tracer mass estimator
 

@@ -17,16 +17,16 @@ import time
 
 import numpy as np
 
-from haloassay.catalogue import Catalogue
-from haloassay.estimate import Estimate
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.estimate import Estimate
+from haloassay.contracts.frames import spherical_basis
+from haloassay.contracts.profiles import power_law_log_density
 from haloassay.estimators import make_estimator
 from haloassay.estimators.bins import radial_bins
 from haloassay.estimators.fit.ellipsoid import fit_bin
 from haloassay.estimators.fit.posterior import EmceeRun, Sampler, explore
 from haloassay.estimators.halo.nfw import NFWFit, nfw_rows
 from haloassay.estimators.jeans_3d import exponential_draws, exponential_log_density
-from haloassay.frames import spherical_basis
-from haloassay.profiles import power_law_log_density
 
 BINS = [5, 15, 25, 35, 45, 55, 65, 125]
 ALPHA = {"slopes": [-2.8, -4.6], "breaks": [17.0]}

@@ -19,7 +19,7 @@ import functools
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,19 +31,22 @@ import pyarrow.parquet as pq
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
 
-from haloassay import calibrate, score
-from haloassay.catalogue import Catalogue
-from haloassay.constants import G
-from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate
-from haloassay.estimators import BUILTIN, make_estimator
+from haloassay.analysis import calibrate, scores
+from haloassay.analysis.query import open_tables
+from haloassay.base import kinds
+from haloassay.base.constants import G
+from haloassay.base.errors import EstimationError
+from haloassay.base.seeds import stream
+from haloassay.contracts import labels
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.estimate import Estimate
+from haloassay.contracts.frames import spherical_basis
+from haloassay.contracts.profiles import nfw_enclosed_mass, virial_radius
+from haloassay.contracts.quantities import QUANTITIES, Quantity
+from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.ellipsoid import anisotropy
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
-from haloassay.frames import spherical_basis
-from haloassay.parts import SCHEMAS
-from haloassay.profiles import nfw_enclosed_mass, virial_radius
-from haloassay.reports import labels
-from haloassay.seeds import stream
+from haloassay.results.parts import SCHEMAS
 
 # the samplers of the tests
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "estimators"))
@@ -296,7 +299,7 @@ def make_cases() -> Iterator[Case]:
 @functools.cache
 def cases() -> dict[str, Case]:
     found = {case.name: case for case in make_cases()}
-    missing = set(BUILTIN) - {kind_of(name) for name in found}
+    missing = set(kinds.names("estimators")) - {kind_of(name) for name in found}
     if missing:
         raise ValueError(f"no case for {', '.join(sorted(missing))}")
     return found
@@ -395,6 +398,7 @@ class Tables:
     estimates_files: list[Path]
     runs_files: list[Path]
     cells: pd.DataFrame
+    quantities: Mapping[str, Quantity]
 
     @classmethod
     def of(cls, out: Path) -> Tables:
@@ -402,14 +406,14 @@ class Tables:
         runs = sorted((out / "runs").glob("*.parquet"))
         sizes = sorted({int(path.name.split("-")[-3]) for path in runs})
         cells = pd.DataFrame({"cell": [f"{n} stars" for n in sizes], "stars": sizes})
-        return cls([out / "estimates" / path.name for path in runs], runs, cells)
+        return cls([out / "estimates" / path.name for path in runs], runs, cells, QUANTITIES)
 
 
 def scored(tables: Tables) -> pd.DataFrame:
     """Scores and calibration of every quantity and bin that has a truth."""
     keys = ["cell", "estimator", "quantity", "bin"]
     ranks = calibrate.calibrate(tables)[[*keys, "n_draws", "p_value", "inside", "shape"]]
-    rows = score.score(tables).merge(ranks, on=keys, how="left")
+    rows = scores.score(tables).merge(ranks, on=keys, how="left")
     rows = rows[rows["n"] >= np.maximum(20, rows["n_attempted"] // 2)].copy()
     rows["bias_z"] = rows["bias"] / rows["bias_mcse"]
     for level in (68, 95):
@@ -476,7 +480,7 @@ def main() -> None:
     """Run what is missing, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--estimators", nargs="+", default=sorted(BUILTIN))
+    parser.add_argument("--estimators", nargs="+", default=kinds.names("estimators"))
     parser.add_argument("--stars", nargs="+", type=int, default=STARS)
     parser.add_argument("--realizations", type=int, default=400)
     parser.add_argument("-j", type=int, default=2)
@@ -489,7 +493,7 @@ def main() -> None:
     rows = scored(tables)
     if options.rows:
         print_rows(rows)
-    with score.open_tables(tables) as opened:
+    with open_tables(tables) as opened:
         runs = opened.sql("SELECT estimator, cell, median(seconds) AS s FROM runs GROUP BY ALL")
         seconds = runs.df().set_index(["estimator", "cell"])["s"]
     print_summary(rows, seconds)

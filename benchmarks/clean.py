@@ -10,10 +10,10 @@ import time
 
 import numpy as np
 
-from haloassay.catalogue import Catalogue
 from haloassay.cleaning.integrals import AssumedPotential
 from haloassay.cleaning.substructure import FourDistance, FriendsOfFriends
-from haloassay.frames import Sun, galactocentric_to_heliocentric, spherical_velocity
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import Sun, galactocentric_to_heliocentric, spherical_velocity
 from haloassay.mocks import make_mock
 
 POTENTIAL = AssumedPotential(baryons="mwpotential2014-spherical")

@@ -16,9 +16,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from haloassay.catalogue import Catalogue
+from haloassay.base.errors import EstimationError
 from haloassay.cleaning.steps import make_clean
-from haloassay.errors import EstimationError
+from haloassay.contracts.catalogue import Catalogue
 from haloassay.estimators import make_estimator
 from haloassay.mocks import make_mock
 from haloassay.mocks.debris.debris import Debris, make_debris

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from haloassay.catalogue import Catalogue
-from haloassay.estimate import Estimate, Estimates, Estimator
-from haloassay.matrix import make_plan
-from haloassay.progress import Silent
-from haloassay.runner import run
-from haloassay.scenario import make_scenario
-from haloassay.task import Task, run_task
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.engine.progress import Silent
+from haloassay.engine.runner import run
+from haloassay.engine.task import Task, run_task
+from haloassay.plan.plan import make_plan
+from haloassay.plan.scenario import make_scenario
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import astropy.coordinates as coord
 import astropy.units as u
 import numpy as np
 
-from haloassay import frames
-from haloassay.catalogue import HELIOCENTRIC, Catalogue
-from haloassay.propagation import monte_carlo_covariance, spherical_covariance
+from haloassay.contracts import frames
+from haloassay.contracts.catalogue import HELIOCENTRIC, Catalogue
+from haloassay.contracts.propagation import monte_carlo_covariance, spherical_covariance
 
 N_STARS, N_DRAWS, N_ASTROPY = 64_000, 1000, 640
 

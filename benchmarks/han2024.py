@@ -19,7 +19,7 @@ import pandas as pd
 
 import haloassay
 from haloassay.estimators import make_estimator
-from haloassay.scenario import load_scenario
+from haloassay.plan.scenario import load_scenario
 
 SCENARIO = "han2024"
 QUADRANTS = ("l < 180, b > 0", "l > 180, b > 0", "l < 180, b < 0", "l > 180, b < 0")
@@ -27,7 +27,7 @@ QUADRANTS = ("l < 180, b > 0", "l > 180, b > 0", "l < 180, b < 0", "l > 180, b <
 
 def surveys(
     populations: int, realizations: int
-) -> Iterator[tuple[int, haloassay.api.MockCatalogue]]:
+) -> Iterator[tuple[int, haloassay.face.api.MockCatalogue]]:
     """Yield the number of a population, and a catalogue of it."""
     scenario = load_scenario(SCENARIO).to_dict()
     settings = scenario["mock"]["population"]
@@ -51,14 +51,14 @@ def summary(values: list[tuple[int, float]]) -> str:
     )
 
 
-def quadrant(mock: haloassay.api.MockCatalogue) -> np.ndarray:
+def quadrant(mock: haloassay.face.api.MockCatalogue) -> np.ndarray:
     """(N,) Galactic quadrant of each star as seen from the Sun, in the order of QUADRANTS."""
     x, y, z = (mock.catalogue.position - mock.catalogue.sun.position).T
     del x
     return np.where(z > 0.0, 0, 2) + np.where(y > 0.0, 0, 1)
 
 
-def print_population(mock: haloassay.api.MockCatalogue) -> None:
+def print_population(mock: haloassay.face.api.MockCatalogue) -> None:
     """Print the range of sigma_r over the pixels of each shell, without errors."""
     local = mock.truth.local
     variance = local.pixels.second - local.pixels.first**2

@@ -14,13 +14,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from haloassay.catalogue import Catalogue
-from haloassay.constants import G
+from haloassay.base.constants import G
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import spherical_basis, spherical_velocity
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.ellipsoid import ErrorModel, anisotropy, fit_ellipsoid
-from haloassay.frames import spherical_basis, spherical_velocity
 from haloassay.mocks import make_mock
-from haloassay.scenario import load_scenario
+from haloassay.plan.scenario import load_scenario
 
 Sample = tuple[np.ndarray, np.ndarray]
 BINS = [5, 8, 12, 17, 24, 35, 50]

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.catalogue import Catalogue
-from haloassay.errors import EstimationError
+from haloassay.base.errors import EstimationError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import spherical_basis
 from haloassay.estimators.fit.ellipsoid import anisotropy
 from haloassay.estimators.fit.posterior import EmceeRun, explore
 from haloassay.estimators.gaussian_mixture import (
@@ -27,7 +28,6 @@ from haloassay.estimators.gaussian_mixture import (
     ordered,
 )
 from haloassay.estimators.gaussian_single import LI2026_BINS, GaussianSingle, Sample
-from haloassay.frames import spherical_basis
 
 FloatArray = NDArray[np.float64]
 

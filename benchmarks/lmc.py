@@ -24,10 +24,12 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from haloassay.catalogue import Catalogue
-from haloassay.constants import GYR_PER_KPC_KMS, G
+from haloassay.base.constants import GYR_PER_KPC_KMS, G
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import spherical_velocity
+from haloassay.contracts.profiles import bulge_enclosed_mass, nfw_shape
+from haloassay.contracts.sky import apex
 from haloassay.estimators import make_estimator
-from haloassay.frames import spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.integration import TOLERANCE, integrate
@@ -36,8 +38,6 @@ from haloassay.mocks.lmc.dipole_truth import DipoleTruth
 from haloassay.mocks.lmc.population import lmc_population
 from haloassay.mocks.lmc.trajectory import LMC, Trajectory, point_pull, rewind
 from haloassay.mocks.stars import Stars
-from haloassay.profiles import bulge_enclosed_mass, nfw_shape
-from haloassay.sky import apex
 
 Mass = Callable[[float], np.ndarray]
 

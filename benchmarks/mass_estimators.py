@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from haloassay.catalogue import Catalogue
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.profiles import nfw_shape, virial_radius
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.splines import NaturalSpline, fit
 from haloassay.estimators.spline_jeans import Sample
-from haloassay.profiles import nfw_shape, virial_radius
 
 Spec = dict[str, Any]
 Mass = Callable[[np.ndarray], np.ndarray]

@@ -17,7 +17,7 @@ import warnings
 import numba
 import numpy as np
 
-from haloassay.constants import GYR_PER_KPC_KMS, G
+from haloassay.base.constants import GYR_PER_KPC_KMS, G
 from haloassay.mocks.equilibria.anisotropy import make_anisotropy
 from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.equilibria.relaxation import (

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from haloassay.catalogue import Catalogue
-from haloassay.constants import KMS_PER_MASYR_KPC
+from haloassay.base.constants import KMS_PER_MASYR_KPC
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import Sun, galactocentric_to_heliocentric, spherical_basis
+from haloassay.contracts.sky import apex, wrapped
 from haloassay.estimators.reflex import Reflex6D
-from haloassay.frames import Sun, galactocentric_to_heliocentric, spherical_basis
-from haloassay.sky import apex, wrapped
-from haloassay.tables import read_catalogue
+from haloassay.io.tables import read_catalogue
 
 SUN = Sun(x=-8.3, z=0.02, vx=11.1, vy=244.24, vz=7.25)
 #: The 17th column is the correlation of the proper-motion errors.

@@ -15,7 +15,7 @@ import time
 import numpy as np
 from scipy.integrate import cumulative_simpson
 
-from haloassay.constants import G
+from haloassay.base.constants import G
 from haloassay.mocks.equilibria.anisotropy import make_anisotropy
 from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.equilibria.tracers import make_density

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 from reflex_segue import ABSURD, NAMES, PUBLISHED, SUN, line
 
-from haloassay.catalogue import Catalogue
+from haloassay.base.constants import KMS_PER_MASYR_KPC
 from haloassay.cleaning.steps import make_clean
-from haloassay.constants import KMS_PER_MASYR_KPC
+from haloassay.contracts.catalogue import Catalogue
 from haloassay.estimators import make_estimator
-from haloassay.tables import read_catalogue
+from haloassay.io.tables import read_catalogue
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 COLUMNS = (

@@ -34,11 +34,11 @@ from li2026 import draw, published
 from zhai2018 import MOCK
 from zhai2018 import catalogue as zhai2018_catalogue
 
-from haloassay.catalogue import Catalogue
-from haloassay.estimate import Estimate
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.estimate import Estimate
+from haloassay.contracts.frames import spherical_basis
 from haloassay.estimators import make_estimator
 from haloassay.estimators.gaussian_single import LI2026_BINS
-from haloassay.frames import spherical_basis
 from haloassay.mocks import make_mock
 
 BINS = [5, 15, 25, 35, 45, 55, 65, 125]

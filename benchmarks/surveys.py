@@ -19,7 +19,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.catalogue import Catalogue
+from haloassay.contracts.catalogue import Catalogue
 from haloassay.mocks import make_mock
 from haloassay.mocks.surveys.survey import Observation, make_survey
 

@@ -16,8 +16,8 @@ import time
 
 import numpy as np
 
+from haloassay.contracts.frames import SUNS
 from haloassay.estimators import make_estimator
-from haloassay.frames import SUNS
 from haloassay.mocks import make_mock
 from haloassay.mocks.surveys.survey import Survey, make_survey
 

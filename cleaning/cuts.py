@@ -7,11 +7,11 @@ from typing import ClassVar, Final, Literal
 
 import numpy as np
 
-from haloassay.arrays import BoolArray, FloatArray
-from haloassay.catalogue import Catalogue
+from haloassay.base.arrays import BoolArray, FloatArray
+from haloassay.base.settings import require
 from haloassay.cleaning.integrals import AssumedPotential, integrals_of_motion
 from haloassay.cleaning.steps import Clean
-from haloassay.settings import require
+from haloassay.contracts.catalogue import Catalogue
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from haloassay.arrays import BoolArray, FloatArray, IntArray
-from haloassay.errors import EstimationError
+from haloassay.base.arrays import BoolArray, FloatArray, IntArray
+from haloassay.base.errors import EstimationError
 
 #: Weights of the 4-distance (Starkenburg et al. 2009, eq. 1; Xue et al. 2011): what counts as far in
 #: angle [rad], in distance [kpc] and in line-of-sight velocity [km/s]. From memory; Zhai et al. (2018)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from haloassay import frames
-from haloassay.arrays import FloatArray
-from haloassay.catalogue import GALACTOCENTRIC, HELIOCENTRIC
-from haloassay.constants import G
-from haloassay.profiles import (
+from haloassay.base.arrays import FloatArray
+from haloassay.base.constants import G
+from haloassay.base.settings import require
+from haloassay.contracts import frames
+from haloassay.contracts.catalogue import GALACTOCENTRIC, HELIOCENTRIC
+from haloassay.contracts.profiles import (
     MWPOTENTIAL2014_BULGE,
     MWPOTENTIAL2014_DISC,
     bulge_potential,
@@ -19,10 +20,9 @@ from haloassay.profiles import (
     nfw_shape,
     virial_radius,
 )
-from haloassay.settings import require
 
 if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
+    from haloassay.contracts.catalogue import Catalogue
 
 #: How far an observable is moved, in units of its error, for the slope of an integral of motion.
 _STEP: Final = 1e-3

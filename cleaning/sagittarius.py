@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from haloassay.arrays import BoolArray, FloatArray
+from haloassay.base.arrays import BoolArray, FloatArray
+from haloassay.base.settings import require
 from haloassay.cleaning.integrals import seen_from_sun
 from haloassay.cleaning.steps import Clean
-from haloassay.settings import require
-from haloassay.sky import lon_lat
+from haloassay.contracts.sky import lon_lat
 
 if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
+    from haloassay.contracts.catalogue import Catalogue
 
 #: Euler angles [deg] about z, x, z from Galactic axes to those of the Sagittarius stream, whose z is
 #: then reversed (Law & Majewski 2010).

@@ -5,25 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import numpy as np
 
-from haloassay.arrays import BoolArray, IntArray
-from haloassay.catalogue import Catalogue
-from haloassay.errors import EstimationError, InputError
-from haloassay.settings import choose
-
-#: Steps of cleaning: kind to where the class stands.
-KINDS: Final[dict[str, str]] = {
-    "energy-cut": "haloassay.cleaning.cuts:EnergyCut",
-    "height-cut": "haloassay.cleaning.cuts:HeightCut",
-    "sagittarius-band": "haloassay.cleaning.sagittarius:SagittariusBand",
-    "sagittarius-momentum": "haloassay.cleaning.sagittarius:SagittariusMomentum",
-    "gaussian-balls": "haloassay.cleaning.cuts:GaussianBalls",
-    "friends-of-friends": "haloassay.cleaning.substructure:FriendsOfFriends",
-    "four-distance": "haloassay.cleaning.substructure:FourDistance",
-}
+from haloassay.base import kinds
+from haloassay.base.arrays import BoolArray, IntArray
+from haloassay.base.errors import EstimationError, InputError
+from haloassay.contracts.catalogue import Catalogue
 
 
 class Clean(ABC):
@@ -31,6 +20,8 @@ class Clean(ABC):
 
     #: Name under which scenarios call the step.
     kind: ClassVar[str]
+    #: Raised when equal settings leave other stars.
+    version: ClassVar[int] = 1
 
     @abstractmethod
     def kept(self, catalogue: Catalogue) -> BoolArray:
@@ -112,13 +103,13 @@ class Cleaning:
 
 
 def make_step(spec: Any, where: str) -> Clean:
-    """Make a step of a table with a ``kind`` of :data:`KINDS` and its settings."""
-    step: Clean = choose(KINDS, spec, where, "step of cleaning")
+    """Make a step of a table with a ``kind`` of the family ``cleans`` and its settings."""
+    step: Clean = kinds.make("cleans", spec, where)
     return step
 
 
 def make_clean(spec: Any, where: str = "clean") -> Cleaning:
-    """Make the cleaning of a list of tables, each with a ``kind`` of :data:`KINDS` and its settings.
+    """Make the cleaning of a list of tables, each with a ``kind`` of the family ``cleans`` and its settings.
 
     Raises
     ------

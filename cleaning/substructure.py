@@ -7,8 +7,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from haloassay.arrays import BoolArray, FloatArray, IntArray
-from haloassay.catalogue import Catalogue
+from haloassay.base.arrays import BoolArray, FloatArray, IntArray
+from haloassay.base.errors import EstimationError
+from haloassay.base.settings import require
 from haloassay.cleaning.friends import (
     four_coordinates,
     four_distance_pairs,
@@ -25,8 +26,7 @@ from haloassay.cleaning.integrals import (
     seen_from_sun,
 )
 from haloassay.cleaning.steps import Clean
-from haloassay.errors import EstimationError
-from haloassay.settings import require
+from haloassay.contracts.catalogue import Catalogue
 
 
 @dataclass(frozen=True)

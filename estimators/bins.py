@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.arrays import FloatArray, IntArray
-from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate, Estimates
+from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.errors import EstimationError
+from haloassay.base.settings import require
+from haloassay.contracts.estimate import Estimate, Estimates
+from haloassay.contracts.profiles import power_law_log_density, power_law_slope
 from haloassay.estimators.rows import in_order
-from haloassay.profiles import power_law_log_density, power_law_slope
-from haloassay.settings import require
 
 if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
+    from haloassay.contracts.catalogue import Catalogue
 
 #: Edges of radial bins [kpc], or the whole sample as one bin.
 Edges = tuple[float, ...] | Literal["none"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from haloassay.arrays import FloatArray, IntArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.estimators.fit.likelihoods import variance_log_likelihood
 from haloassay.estimators.fit.posterior import cell_draws
 

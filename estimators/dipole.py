@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 
-from haloassay.arrays import FloatArray, IntArray
-from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate, Estimates, Estimator
+from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.errors import EstimationError
+from haloassay.base.settings import require
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.contracts.sky import mean_v_theta
 from haloassay.estimators.bins import (
     Bin,
     Edges,
@@ -24,11 +26,9 @@ from haloassay.estimators.fit.isotropic import draw_field, polar_dipole, polar_s
 from haloassay.estimators.fit.linear_field import Channel, LinearField
 from haloassay.estimators.fit.posterior import EmceeRun, explore
 from haloassay.estimators.rows import apex_rows, drawn_row, undetermined_rows
-from haloassay.settings import require
-from haloassay.sky import mean_v_theta
 
 if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
+    from haloassay.contracts.catalogue import Catalogue
 
 #: Bound of the uniform priors of mu_compr and mu_dipole [km/s] (Li et al. 2026, footnote 12).
 MU_MAX: Final = 100.0
@@ -51,7 +51,7 @@ class Dipole(Estimator):
     without an origin; read as heliocentric ones they would differ by 8 deg at 60 kpc.)
 
     mu_dipole is never positive here, with the apex where the stars come from, as the paper quotes
-    it; (mu, apex) and (-mu, antipode) are one field (:mod:`haloassay.sky`).
+    it; (mu, apex) and (-mu, antipode) are one field (:mod:`haloassay.contracts.sky`).
 
     Priors as published: mu_compr and mu_dipole uniform within +-100 km/s, sigma_r uniform from 10 to
     200 km/s, the apex isotropic (the paper's "cos b in [-1, 1]" with l uniform is meant as that). An

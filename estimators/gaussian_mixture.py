@@ -8,9 +8,11 @@ from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 
-from haloassay.arrays import FloatArray
-from haloassay.errors import EstimationError
-from haloassay.estimate import POPULATIONS, Estimate
+from haloassay.base.arrays import FloatArray
+from haloassay.base.errors import EstimationError
+from haloassay.base.settings import require
+from haloassay.contracts.estimate import Estimate
+from haloassay.contracts.quantities import POPULATIONS
 from haloassay.estimators.bins import Bin
 from haloassay.estimators.fit.mixture import (
     mixture_derivatives,
@@ -27,7 +29,6 @@ from haloassay.estimators.gaussian_single import (
     component_rows,
 )
 from haloassay.estimators.rows import undetermined_rows
-from haloassay.settings import require
 
 COMPONENTS: Final = tuple(POPULATIONS)
 

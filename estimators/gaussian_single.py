@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 
-from haloassay.arrays import FloatArray, IntArray
-from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate, Estimates, Estimator
+from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.errors import EstimationError
+from haloassay.base.settings import require
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     Bin,
     Edges,
@@ -24,10 +25,9 @@ from haloassay.estimators.fit.laplace import UniformPrior, laplace
 from haloassay.estimators.fit.likelihoods import gaussian_derivatives, gaussian_log_likelihood
 from haloassay.estimators.fit.posterior import EmceeRun, Exploration, explore
 from haloassay.estimators.rows import drawn_row, in_order, undetermined_rows
-from haloassay.settings import require
 
 if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
+    from haloassay.contracts.catalogue import Catalogue
 
 #: Names of the eight parameters of a component, in their order.
 PARAMETERS: Final = (
@@ -105,7 +105,7 @@ class GaussianModel(Estimator):
     """Settings of one and of two components, which their docstrings describe, bin by bin."""
 
     reference: ClassVar[str] = "2025arXiv250402924M"
-    needs: ClassVar[tuple[str, ...]] = ("feh",)
+    needs: ClassVar[tuple[str, ...]] = ("velocity", "feh")
 
     #: Number of parameters.
     n_parameters: ClassVar[int]

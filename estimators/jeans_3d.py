@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.arrays import FloatArray
-from haloassay.constants import G
-from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate, Estimates, Estimator
+from haloassay.base.arrays import FloatArray
+from haloassay.base.constants import G
+from haloassay.base.errors import EstimationError
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     Bin,
     DensitySlope,
@@ -28,7 +28,7 @@ from haloassay.estimators.halo.nfw import NFWFit, nfw_rows
 from haloassay.estimators.rows import VIRIAL, undetermined_rows, velocity_row
 
 if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
+    from haloassay.contracts.catalogue import Catalogue
 
 #: Upper limit of the flat prior of the scale of sigma_r(r) [kpc] (Bird 2022, section 2.1).
 H_MAX: Final = 1000.0

@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from haloassay.arrays import FloatArray
-from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate
+from haloassay.base.arrays import FloatArray
+from haloassay.base.errors import EstimationError
+from haloassay.contracts.estimate import Estimate
 from haloassay.estimators.bins import density_slope
 from haloassay.estimators.fit.los_dispersion import LosBin
 from haloassay.estimators.halo.halo_potential import HaloLikelihood

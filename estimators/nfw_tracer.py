@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.arrays import FloatArray, IntArray
-from haloassay.constants import G
-from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate, Estimates, Estimator
+from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.constants import G
+from haloassay.base.errors import EstimationError
+from haloassay.base.settings import require
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.contracts.profiles import critical_density, nfw_shape
 from haloassay.estimators.bins import (
     Bin,
     DensitySlope,
@@ -29,11 +31,9 @@ from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.estimators.halo.boundary import edge_share, log_variance
 from haloassay.estimators.halo.jeans import LEAST_FALL, fall, jeans_tables
 from haloassay.estimators.rows import VIRIAL, resampled_row, undetermined_rows
-from haloassay.profiles import critical_density, nfw_shape
-from haloassay.settings import require
 
 if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
+    from haloassay.contracts.catalogue import Catalogue
 
 #: Radii of the table of the Jeans integral within the sample.
 _GRID: Final = 512

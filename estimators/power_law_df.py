@@ -10,10 +10,16 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.arrays import FloatArray
-from haloassay.constants import G
-from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate, Estimates, Estimator
+from haloassay.base.arrays import FloatArray
+from haloassay.base.constants import G
+from haloassay.base.errors import EstimationError
+from haloassay.base.settings import require
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.contracts.frames import (
+    heliocentric_to_galactocentric,
+    spherical_basis,
+    spherical_velocity,
+)
 from haloassay.estimators.bins import (
     check_least,
     check_number,
@@ -23,15 +29,9 @@ from haloassay.estimators.bins import (
 )
 from haloassay.estimators.fit.posterior import EmceeRun, Exploration, explore
 from haloassay.estimators.rows import undetermined_rows
-from haloassay.frames import (
-    heliocentric_to_galactocentric,
-    spherical_basis,
-    spherical_velocity,
-)
-from haloassay.settings import require
 
 if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
+    from haloassay.contracts.catalogue import Catalogue
 
 #: Run of emcee; the papers print none, so a choice.
 _RUN: Final = EmceeRun(50, 1000, 300)

@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 
-from haloassay.arrays import FloatArray
-from haloassay.catalogue import GALACTOCENTRIC
-from haloassay.constants import KMS_PER_MASYR_KPC
-from haloassay.errors import EstimationError, InputError
-from haloassay.estimate import Estimate, Estimates, Estimator
+from haloassay.base.arrays import FloatArray
+from haloassay.base.constants import KMS_PER_MASYR_KPC
+from haloassay.base.errors import EstimationError, InputError
+from haloassay.base.settings import require
+from haloassay.contracts.catalogue import GALACTOCENTRIC
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.contracts.frames import (
+    ICRS_TO_GALACTIC,
+    galactocentric_to_heliocentric,
+    sky_basis,
+    spherical_basis,
+)
+from haloassay.contracts.sky import lon_lat
 from haloassay.estimators.bins import (
     Bin,
     Edges,
@@ -26,17 +34,9 @@ from haloassay.estimators.fit.isotropic import draw_field, polar_dipole, polar_s
 from haloassay.estimators.fit.linear_field import Channel, LinearField, LogPrior
 from haloassay.estimators.fit.posterior import EmceeRun, explore
 from haloassay.estimators.rows import apex_rows, drawn_row, undetermined_rows
-from haloassay.frames import (
-    ICRS_TO_GALACTIC,
-    galactocentric_to_heliocentric,
-    sky_basis,
-    spherical_basis,
-)
-from haloassay.settings import require
-from haloassay.sky import lon_lat
 
 if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
+    from haloassay.contracts.catalogue import Catalogue
 
 #: What stands for the tangential velocity in the term of the distance errors.
 DistanceTerm = Literal["solar", "observed", "none"]

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from haloassay.arrays import FloatArray
-from haloassay.estimate import INTERVALS, Estimate, Estimates
-from haloassay.sky import apex, around_centre
+from haloassay.base.arrays import FloatArray
+from haloassay.contracts.estimate import INTERVALS, Estimate, Estimates
+from haloassay.contracts.sky import apex, around_centre
 
 #: Quantities of a halo as a whole, in the order of their rows.
 VIRIAL: Final = ("m200", "r200", "c200")

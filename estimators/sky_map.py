@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 import numba
 import numpy as np
 
-from haloassay.arrays import BoolArray, FloatArray, IntArray
+from haloassay.base.arrays import BoolArray, FloatArray, IntArray
+from haloassay.base.errors import EstimationError
+from haloassay.base.settings import require
 from haloassay.cleaning.integrals import seen_from_sun
-from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate, Estimates, Estimator
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     Edges,
     check_edges,
@@ -28,10 +29,9 @@ from haloassay.estimators.cells import (
 )
 from haloassay.estimators.fit.ellipsoid import anisotropy, fit_ellipsoid
 from haloassay.estimators.rows import in_order, undetermined_rows
-from haloassay.settings import require
 
 if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
+    from haloassay.contracts.catalogue import Catalogue
 
 #: Cells with values below which a correlation or an asymmetry is not determined.
 _FEWEST_CELLS: Final = 5
@@ -173,6 +173,10 @@ class SkyMap(Estimator):
         check_least("min_stars", self.min_stars, 5)
         check_least("n_draws", self.n_draws, 2)
         require(0.0 <= self.drop <= 0.5, f"drop is between 0 and 0.5 (got {self.drop:g})")
+
+    def required(self) -> tuple[str, ...]:
+        """Velocities; abundances where only one population is mapped."""
+        return ("velocity",) if self.population == "all" else ("velocity", "feh", "alpha_fe")
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows of every cell and of the summaries; a row says why it has no value.

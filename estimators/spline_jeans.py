@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.arrays import FloatArray
-from haloassay.constants import G
-from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate, Estimates, Estimator
+from haloassay.base.arrays import FloatArray
+from haloassay.base.constants import G
+from haloassay.base.errors import EstimationError
+from haloassay.base.settings import require
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     DensitySlope,
     check_least,
@@ -37,10 +38,9 @@ from haloassay.estimators.fit.splines import (
     variance_likelihood,
 )
 from haloassay.estimators.rows import drawn_row, undetermined_rows, velocity_row
-from haloassay.settings import require
 
 if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
+    from haloassay.contracts.catalogue import Catalogue
 
 #: Quantiles of the radii between which knots are laid, and radii of results are by default.
 _KNOTS_BETWEEN: Final = (0.01, 0.99)

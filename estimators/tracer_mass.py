@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.arrays import FloatArray, IntArray
-from haloassay.constants import G
-from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate, Estimates, Estimator
+from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.constants import G
+from haloassay.base.errors import EstimationError
+from haloassay.base.settings import require
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.contracts.profiles import nfw_enclosed_mass, nfw_shape, virial_mass
 from haloassay.estimators.bins import (
     Bin,
     DensitySlope,
@@ -32,11 +34,9 @@ from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.estimators.halo.boundary import edge_share, log_variance
 from haloassay.estimators.halo.nfw import NFWFit, nfw_rows
 from haloassay.estimators.rows import resampled_row, undetermined_rows
-from haloassay.profiles import nfw_enclosed_mass, nfw_shape, virial_mass
-from haloassay.settings import require
 
 if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
+    from haloassay.contracts.catalogue import Catalogue
 
 Data = Literal["r-vr", "r-v", "r-vlos", "r-vt", "R-vlos", "R-pm"]
 LineOfSight = Literal["x", "y", "z"]

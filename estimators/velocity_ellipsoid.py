@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from haloassay.arrays import FloatArray, IntArray
-from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate, Estimates, Estimator
+from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.errors import EstimationError
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     Bin,
     Edges,
@@ -29,7 +29,7 @@ from haloassay.estimators.fit.ellipsoid import (
 from haloassay.estimators.rows import drawn_row, undetermined_rows
 
 if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
+    from haloassay.contracts.catalogue import Catalogue
 
 
 @dataclass(frozen=True)

@@ -1,40 +1,12 @@
 """haloassay: mocks of known truth, surveys, estimators, and honest error bars on the bias.
 
 Every command is a function of the same name: ``run``, ``report``, ``table``, ``mock``, ``measure``, ``list``,
-``describe``. They are imported when first used, so that ``import haloassay`` costs nothing.
+``describe``. All that is public is listed in ``__init__.pyi`` and imported when first used, so that
+``import haloassay`` costs nothing; everything else may move.
 """
 
-import importlib
-from typing import Any
+import lazy_loader
 
 __version__ = "0.1.0"
 
-_PUBLIC = {
-    "run": "api",
-    "report": "api",
-    "table": "api",
-    "mock": "api",
-    "measure": "api",
-    "list": "api",
-    "describe": "api",
-    "Catalogue": "catalogue",
-    "HaloassayError": "errors",
-    "InputError": "errors",
-    "EquilibriumError": "errors",
-    "EstimationError": "errors",
-    "Estimate": "estimate",
-    "Estimates": "estimate",
-    "Estimator": "estimate",
-    "Results": "store",
-    "Sun": "frames",
-    "read_catalogue": "tables",
-    "write_catalogue": "tables",
-}
-
-__all__ = [*_PUBLIC, "__version__"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(f"haloassay.{_PUBLIC[name]}"), name)
-    raise AttributeError(f"module 'haloassay' has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

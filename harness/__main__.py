@@ -1,6 +1,6 @@
 """``python -m haloassay`` is the command ``haloassay``."""
 
-from haloassay.cli import main
+from haloassay.face.cli import main
 
 if __name__ == "__main__":
     main()

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from haloassay.errors import InputError
-from haloassay.settings import load, unknown
+from haloassay.base import kinds
 
 if TYPE_CHECKING:
     import numpy as np
 
     from haloassay.mocks.stars import Origin, Stars
     from haloassay.mocks.truth import Truth
-
-#: Kind of mock to the function that makes it from its table and the name of the place.
-KINDS: Final = {
-    "equilibrium": "haloassay.mocks.composition:make_halo",
-    "local-jeans-gaussian": "haloassay.mocks.composition:make_halo",
-    "agama": "haloassay.mocks.equilibria.agama_halo:make_agama_mock",
-    "snapshot": "haloassay.mocks.snapshots.snapshot:make_snapshot",
-}
-
 
 Facts = Mapping[str, Any]
 Progress = Callable[[int, int], None]
@@ -41,6 +31,10 @@ class Mock(Protocol):
     @property
     def number(self) -> int | None:
         """Stars that there are for one realisation, about; None where there are always further ones."""
+
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """By ``feh`` and ``alpha_fe``, whether its stars have it; None: some have."""
 
     def check(self) -> None:
         """Raise InputError where no such mock exists, as far as that can be known in seconds."""
@@ -67,9 +61,9 @@ def make_mock(spec: Mapping[str, Any], where: str = "mock") -> Mock:
     InputError
         If a kind or setting is unknown, missing or out of range; ``where`` names the place.
     """
-    if not isinstance(spec, Mapping) or "kind" not in spec:
-        raise InputError(f"{where}: key 'kind' is missing (allowed: {', '.join(sorted(KINDS))})")
-    if spec["kind"] not in KINDS:
-        raise unknown("mock", spec["kind"], KINDS, where)
-    mock: Mock = load(KINDS[spec["kind"]])(spec, where)
+    kind = kinds.kind_of("mocks", spec, where)
+    found = kinds.find("mocks", kind, where)
+    if isinstance(found, type):  # a third party's, with settings and nothing else
+        return cast("Mock", kinds.make("mocks", spec, where))
+    mock: Mock = found(spec, where)
     return mock

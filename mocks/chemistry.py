@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.settings import require
+from haloassay.base.settings import require
 
 FloatArray = NDArray[np.float64]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
+from haloassay.base.settings import build, require, unknown
 from haloassay.mocks.debris.contaminated import ContaminatedMock
 from haloassay.mocks.debris.debris import make_debris
 from haloassay.mocks.debris.surroundings import Surroundings
@@ -16,7 +17,6 @@ from haloassay.mocks.halo import Halo, Sampling
 from haloassay.mocks.lmc.trajectory import LMC
 from haloassay.mocks.painted import PaintedField, PaintedMock
 from haloassay.mocks.populations import Composition, make_populations
-from haloassay.settings import build, require, unknown
 
 if TYPE_CHECKING:
     from haloassay.mocks import Mock

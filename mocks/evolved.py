@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.cache import Arrays, cached, content_key, plain_content
-from haloassay.constants import GYR_PER_KPC_KMS
-from haloassay.errors import InputError
+from haloassay.base.cache import Arrays, cached, content_key, plain_content
+from haloassay.base.constants import GYR_PER_KPC_KMS
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
 from haloassay.mocks.equilibria.relaxation import (
     PopulationSettings,
     Progress,
@@ -30,12 +31,9 @@ from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments, anisotropy, measured_moments, undefined_moments
 from haloassay.mocks.stars import Origin, Stars, radial_table
 from haloassay.mocks.truth import Truth
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 
-#: Raised when the same settings give other stars, so that old ones on disk are not used.
-_VERSION = 2
 #: Stars are followed that start this much nearer to the centre, and this much farther from it, than those that
 #: are kept: orbits, and the pull of the LMC, carry them across the ends of the range.
 _INSIDE, _BEYOND = 3.0, 2.5
@@ -69,6 +67,8 @@ class EvolvedHalo:
     settings
         Size of the population, time of mixing.
     """
+
+    version: ClassVar[int] = 3
 
     base: Halo
     shapes: dict[int, Shape] = field(default_factory=dict)
@@ -195,7 +195,7 @@ class EvolvedHalo:
 
     @cached_property
     def _content(self) -> Any:
-        return [_VERSION, *plain_content([self.wide, self.shapes, self.settings])]
+        return [self.version, *plain_content([self.wide, self.shapes, self.settings])]
 
     def _kept(self, population: StoredPopulation) -> StoredPopulation:
         lo, hi = self.base.sampling.r_range
@@ -224,6 +224,11 @@ class EvolvedHalo:
             {"lmc": self.lmc.enclosed_mass} if self.lmc else {},
             {self.origins[k].name: test for k, test in self.population.stationarity.items()},
         )
+
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` the stars have."""
+        return self.base.abundances
 
     def check(self) -> None:
         """Solve the spherical equilibrium and rewind the LMC: what can be refused before stars are followed."""

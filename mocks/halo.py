@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.cache import cached, plain_content
-from haloassay.errors import EquilibriumError
+from haloassay.base.cache import cached, plain_content
+from haloassay.base.errors import EquilibriumError
+from haloassay.base.settings import require
 from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.equilibria.local_jeans import LocalJeans
 from haloassay.mocks.equilibria.mixture import Mixture
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.moments import Moments, mixed_moments, solved_moments
 from haloassay.mocks.populations import Population
-from haloassay.mocks.stars import Origin, Stars, orient
+from haloassay.mocks.stars import Origin, Stars, orient, shared
 from haloassay.mocks.truth import Truth
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 
@@ -32,9 +32,6 @@ KINDS: Final = {
 
 #: Largest ratio of the ends of a range of radii.
 WIDEST: Final = 1e6
-
-#: Raised when a solution of the same settings comes out differently, so that old ones on disk are not used.
-_SOLUTION_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -83,6 +80,8 @@ class Halo:
     sampling
         How it is drawn.
     """
+
+    version: ClassVar[int] = 2
 
     kind: Literal["equilibrium", "local-jeans-gaussian"]
     potential: CompositePotential
@@ -148,9 +147,7 @@ class Halo:
             )
         except TypeError:  # a beta that is a Python function has no content to find it by
             return solve()
-        arrays = cached(
-            ["orbit-superposition", _SOLUTION_VERSION, content], lambda: solve().to_arrays()
-        )
+        arrays = cached(["orbit-superposition", self.version, content], lambda: solve().to_arrays())
         return OrbitSuperposition.from_arrays(arrays)
 
     @cached_property
@@ -172,6 +169,11 @@ class Halo:
             rotation=population.composition.rotation,
             feh=population.composition.feh,
         )
+
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` the stars have."""
+        return shared([population.composition.abundances for population in self.populations])
 
     def check(self) -> None:
         """Solve."""

@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.errors import InputError
-from haloassay.frames import spherical_velocity
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks.moments import COMPONENTS, anisotropy
 from haloassay.mocks.stars import Stars
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay import sky
-from haloassay.frames import spherical_basis, spherical_velocity
+from haloassay.base.settings import require
+from haloassay.contracts import sky
+from haloassay.contracts.frames import spherical_basis, spherical_velocity
 from haloassay.mocks.lmc.dipole_truth import DipoleTruth
 from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments
 from haloassay.mocks.stars import Origin, Stars
 from haloassay.mocks.truth import Truth
-from haloassay.settings import require
 
 if TYPE_CHECKING:
     from haloassay.mocks import Mock
@@ -141,6 +141,11 @@ class PaintedMock:
             if isinstance(truth.local, MomentMap)
             else None,
         )
+
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` the stars have."""
+        return self.mock.abundances
 
     def check(self) -> None:
         """Check the mock that is painted."""

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
+from haloassay.base.settings import build, require
 from haloassay.mocks.chemistry import HALO_FEH, Abundance
 from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy, make_anisotropy
 from haloassay.mocks.equilibria.tracers import Density, make_density
 from haloassay.mocks.gravity.shapes import Shape
 from haloassay.mocks.stars import LogDensity, radial_table
-from haloassay.settings import build, require
 
 if TYPE_CHECKING:
     from scipy.interpolate import PchipInterpolator
@@ -140,6 +140,11 @@ class Composition:
     def __post_init__(self) -> None:
         require_label(self.name, self.fraction)
         require(-1.0 <= self.rotation <= 1.0, f"rotation must be in [-1, 1] (got {self.rotation})")
+
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` its stars have."""
+        return {"feh": True, "alpha_fe": self.alpha_fe is not None}
 
 
 def require_label(name: str, fraction: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Protocol, runtime_checkable
@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.errors import UsedUpError
+from haloassay.base.errors import UsedUpError
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int16]
@@ -22,6 +22,12 @@ class Origin:
 
     name: str
     member: bool = True
+
+
+def shared(parts: Sequence[Mapping[str, bool | None]]) -> Mapping[str, bool | None]:
+    """Which abundances all parts have (true), no part has (false), or only some (none), by name."""
+    found = {name: {part[name] for part in parts} for name in parts[0]}
+    return {name: next(iter(said)) if len(said) == 1 else None for name, said in found.items()}
 
 
 def without_replacement(

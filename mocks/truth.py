@@ -10,9 +10,9 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.errors import InputError
-from haloassay.estimate import BIN_AVERAGES, QUANTITIES
-from haloassay.frames import Sun, spherical_basis, spherical_velocity
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import Sun, spherical_basis, spherical_velocity
+from haloassay.contracts.quantities import QUANTITIES, Place, Quantity
 from haloassay.mocks.equilibria.stationarity import Stationarity
 from haloassay.mocks.gravity.potentials import Virial
 from haloassay.mocks.moments import COMPONENTS, Moments, Profile, anisotropy
@@ -20,28 +20,22 @@ from haloassay.mocks.stars import Stars
 
 FloatArray = NDArray[np.float64]
 
-#: Profiles of radius, by the names that estimates have.
-PROFILES: Final = (
-    "enclosed_mass",
-    "v_c",
-    *(f"sigma_{component}" for component in COMPONENTS),
-    "beta",
-    *(f"mean_v_{component}" for component in COMPONENTS),
-    "feh_mean",
-    "feh_sigma",
-)
-_MASSES: Final = ("enclosed_mass", "v_c")
-#: Dispersions along the axes that the Sun sees, in the order of :func:`~haloassay.frames.spherical_basis`.
+#: Dispersions along the axes that the Sun sees, in the order of :func:`~haloassay.contracts.frames.spherical_basis`.
 _ON_THE_SKY: Final = ("sigma_los", "sigma_b", "sigma_l")
+#: Averages over a bin that are no function of radius.
+_OF_BINS_ALONE: Final = (*_ON_THE_SKY, "p_mr")
 
+
+def _names(*ways: str) -> tuple[str, ...]:
+    """Quantities of all stars whose truth comes in these ways."""
+    return tuple(q.name for q in QUANTITIES.values() if q.truth in ways and "." not in q.name)
+
+
+#: Profiles of radius, by the names that estimates have.
+PROFILES: Final = tuple(n for n in _names("profile", "bin") if n not in _OF_BINS_ALONE)
+_MASSES: Final = _names("profile")
 #: What a mean velocity field of constant and dipole has; zero, or undefined, in a halo at rest.
-FIELD: Final = frozenset(
-    [
-        *("mu_compr", "mu_dipole", "v_travel", "apex_l", "apex_b"),
-        *("mean_v_r_north", "mean_v_r_south", "mean_v_theta_predicted"),
-        *(f"bulk_v_{component}" for component in COMPONENTS),
-    ]
-)
+FIELD: Final = frozenset(_names("sky")) - {"asymmetry"}
 
 
 class Mass(Protocol):
@@ -155,7 +149,7 @@ class Truth:
 
     def value(
         self,
-        quantity: str,
+        quantity: str | Quantity,
         r: float = np.nan,
         r_lo: float = np.nan,
         r_hi: float = np.nan,
@@ -167,7 +161,7 @@ class Truth:
         Parameters
         ----------
         quantity
-            Name as in :data:`haloassay.estimate.QUANTITIES`.
+            A quantity, or the name of one in :data:`haloassay.contracts.quantities.QUANTITIES`.
         r
             Radius [kpc] of a value at one radius.
         r_lo, r_hi
@@ -185,18 +179,29 @@ class Truth:
             NaN where the truth is not defined: another quantity, no radius, a radius outside
             ``r_range``, a bin without stars, a potential without a dark halo.
         """
-        if quantity in Virial._fields:
-            return float(getattr(self.virial, quantity))
-        if quantity == "asymmetry":
-            return 0.0 if self.local is None else np.nan
-        binned = bool(np.isfinite(r_lo) and np.isfinite(r_hi))
-        if quantity in FIELD:
-            return self._of_field(quantity, r, r_lo, r_hi, stars)
-        if quantity in BIN_AVERAGES and binned:
-            return self._bin_average(quantity, r_lo, r_hi, stars, sun)
-        if quantity not in PROFILES or not (np.isfinite(r) and r > 0.0):
+        known = quantity if isinstance(quantity, Quantity) else QUANTITIES.get(quantity)
+        if known is None or known.truth is None:
             return np.nan
-        return float(self.profile(quantity, r))
+        name, way = known.name, known.truth
+        if callable(way):
+            return float(way(self, Place(r, r_lo, r_hi, stars, sun)))
+        if way == "scalar":
+            return float(getattr(self.virial, name))
+        if way == "sky":
+            return self._over_the_sky(name, r, r_lo, r_hi, stars)
+        if way == "bin" and np.isfinite(r_lo) and np.isfinite(r_hi):
+            return self._bin_average(name, r_lo, r_hi, stars, sun)
+        if name not in PROFILES or not (np.isfinite(r) and r > 0.0):
+            return np.nan
+        return float(self.profile(name, r))
+
+    def knows(self, quantity: Quantity) -> bool:
+        """Whether there is a truth of ``quantity`` at the middle of the range, of all stars there."""
+        if quantity.name in _ON_THE_SKY:  # of the stars that are observed, whichever they are
+            return True
+        r_lo, r_hi = self.r_range
+        middle = float(np.sqrt(r_lo * min(r_hi, 1e3 * r_lo)))
+        return bool(np.isfinite(self.value(quantity, middle, 0.9 * middle, 1.1 * middle)))
 
     def local_value(self, quantity: str, stars: Stars) -> float:
         """Return the true value of a profile of all of ``stars``, which are a part of the sky."""
@@ -267,9 +272,11 @@ class Truth:
         r = np.sqrt(lo * hi) * np.exp(0.5 * t * np.log(hi / lo))
         return r, weights * r**3 * self.tracers.density(r)
 
-    def _of_field(
+    def _over_the_sky(
         self, quantity: str, r: float, r_lo: float, r_hi: float, stars: Stars | None
     ) -> float:
+        if quantity == "asymmetry":
+            return 0.0 if self.local is None else np.nan
         if self.velocity_field is None and quantity.startswith("bulk"):
             return self.value(quantity.replace("bulk", "mean"), r, r_lo, r_hi, stars)
         if self.velocity_field is None:

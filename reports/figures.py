@@ -1,6 +1,6 @@
 """Figures of a run: bias against radius, coverage against nominal, ranks, clouds of estimates.
 
-Each function takes tables of :mod:`haloassay.score` and returns a matplotlib figure that no global
+Each function takes tables of :mod:`haloassay.analysis.scores` and returns a matplotlib figure that no global
 state knows of; :func:`save` writes it as PDF and PNG, byte for byte the same for the same data.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from haloassay.reports import labels
+from haloassay.contracts import labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,11 +144,11 @@ def coverage_figure(scores: pd.DataFrame, curve: pd.DataFrame | None = None) -> 
 def ecdf_figure(ranks: pd.DataFrame, estimator: str, cell: str) -> Figure | None:
     """Distribution of the truth's place among the draws, less a uniform one: a panel per quantity.
 
-    ``ranks`` is what :func:`haloassay.calibrate.rank_counts` returns; one line a radial bin. The
+    ``ranks`` is what :func:`haloassay.analysis.calibrate.rank_counts` returns; one line a radial bin. The
     band holds the whole line of a calibrated method in 95 per cent of all runs; it is that of the
     bin with the fewest realisations (light) and with the most (dark).
     """
-    from haloassay.calibrate import STEPS, simultaneous_band
+    from haloassay.analysis.calibrate import STEPS, simultaneous_band
 
     z = np.arange(STEPS + 1) / STEPS
 
@@ -199,7 +199,7 @@ def _rank_panels(
     label: str,
 ) -> Figure | None:
     """Panels of the quantities of an estimator; ``draw`` is given the counts (bins, 100) of one."""
-    from haloassay.calibrate import count_matrix
+    from haloassay.analysis.calibrate import count_matrix
 
     rows = ranks[(ranks["estimator"] == estimator) & (ranks["cell"] == cell)]
     if not len(rows):
@@ -227,7 +227,7 @@ def _bin_colour(k: int, n: int) -> Any:
 def cloud_figure(estimates: pd.DataFrame, quantity: str, cell: str) -> Figure | None:
     """Single estimates of a quantity against radius in one cell: a panel per estimator.
 
-    ``estimates`` is what :func:`haloassay.score.sample` returns.
+    ``estimates`` is what :func:`haloassay.analysis.scores.sample` returns.
     """
     rows = estimates[(estimates["quantity"] == quantity) & (estimates["cell"] == cell)]
     rows = rows[np.isfinite(rows["r"])]

@@ -5,18 +5,18 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from haloassay.reports import figures, labels, tables
-from haloassay.reports.verdict import ENOUGH, SIGNIFICANT, overlap_sentence, verdicts
+from haloassay.analysis.verdict import ENOUGH, SIGNIFICANT, overlap_sentence, verdicts
+from haloassay.contracts import labels
+from haloassay.reports import figures, tables
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from haloassay.store import Results
+    from haloassay.analysis.summary import Summary
 
 #: Rows of one table on the page; the files beside it hold all.
 _PAGE_ROWS: Final = 400
@@ -35,80 +35,26 @@ _REFERENCES: Final = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class ReportData:
-    """Result tables that a page shows, as :mod:`haloassay.score` and ``calibrate`` make them.
-
-    Parameters
-    ----------
-    description
-        Content of ``run.json``: scenario, versions, platform.
-    scores, pairs, curve, cloud, outcomes, undetermined
-        Frames of the functions ``score``, ``paired``, ``coverage_curve``, ``sample``, ``outcomes``
-        and ``undetermined``; ``pairs`` is None for a run of one cell.
-    calibration, ranks
-        Frames of the functions ``calibrate`` and ``rank_counts``.
-    overlaps
-        Frame of the function ``overlaps``.
-    base_cell
-        Cell that ``pairs`` compare with.
-    definitions
-        Name and definition of each score.
-    """
-
-    description: Mapping[str, Any]
-    scores: pd.DataFrame
-    outcomes: pd.DataFrame
-    undetermined: pd.DataFrame
-    curve: pd.DataFrame
-    cloud: pd.DataFrame
-    calibration: pd.DataFrame
-    ranks: pd.DataFrame
-    overlaps: pd.DataFrame
-    pairs: pd.DataFrame | None = None
-    base_cell: str = ""
-    definitions: Mapping[str, str] = field(default_factory=dict)
-
-
-def write_report(results: Results, folder: Path | None = None) -> Path:
+def write_page(data: Summary, folder: Path) -> Path:
     """Write the report of a run: ``index.html``, ``tables/`` and ``figures/``.
 
     Parameters
     ----------
-    results
-        The run.
+    data
+        What the run says.
     folder
-        Where to write; ``report`` in the folder of the run by default.
+        Where to write; made where it does not exist.
 
     Returns
     -------
     pathlib.Path
         The page.
     """
-    from haloassay import calibrate, score
-    from haloassay.overlap import overlaps
-
-    cells = [str(cell) for cell in results.cells.get("cell", [])]
-    base = "base" if "base" in cells else next(iter(cells), "")
-    data = ReportData(
-        description=results.description,
-        scores=score.score(results),
-        outcomes=score.outcomes(results),
-        undetermined=score.undetermined(results),
-        curve=score.coverage_curve(results),
-        cloud=score.sample(results),
-        calibration=calibrate.calibrate(results),
-        ranks=calibrate.rank_counts(results),
-        overlaps=overlaps(results),
-        pairs=score.paired(results, base) if len(cells) > 1 else None,
-        base_cell=base,
-        definitions={s.name: s.definition for s in score.SCORES},
-    )
-    return write_page(data, results.out / "report" if folder is None else Path(folder))
+    with labels.vocabulary(data.quantities):
+        return _write(data, folder)
 
 
-def write_page(data: ReportData, folder: Path) -> Path:
-    """Write tables, figures and page of ``data`` into ``folder``; returns the page."""
+def _write(data: Summary, folder: Path) -> Path:
     (folder / "tables").mkdir(parents=True, exist_ok=True)
     written = {"scores": data.scores} | ({} if data.pairs is None else {"paired": data.pairs})
     written |= {"calibration": data.calibration} if len(data.calibration) else {}
@@ -128,7 +74,7 @@ def write_page(data: ReportData, folder: Path) -> Path:
     return page
 
 
-def draw(data: ReportData) -> list[tuple[str, str, Figure]]:
+def draw(data: Summary) -> list[tuple[str, str, Figure]]:
     """All figures that the tables allow: file name, caption, figure."""
     quantities = list(dict.fromkeys(q for q in data.scores["quantity"] if q))
     cell = data.base_cell or next(iter(data.scores["cell"]), "")
@@ -166,7 +112,7 @@ def draw(data: ReportData) -> list[tuple[str, str, Figure]]:
     return [(name, caption, figure) for name, caption, figure in drawn if figure is not None]
 
 
-def _rank_figures(data: ReportData, cell: str) -> list[tuple[str, str, Figure | None]]:
+def _rank_figures(data: Summary, cell: str) -> list[tuple[str, str, Figure | None]]:
     """Two figures for each estimator that gave draws."""
     drawn: list[tuple[str, str, Figure | None]] = []
     for estimator in dict.fromkeys(data.ranks["estimator"]):
@@ -189,7 +135,7 @@ def _rank_figures(data: ReportData, cell: str) -> list[tuple[str, str, Figure | 
     return drawn
 
 
-def render(data: ReportData, shown: Sequence[Mapping[str, str]]) -> str:
+def render(data: Summary, shown: Sequence[Mapping[str, str]]) -> str:
     """HTML of the page; ``shown`` holds name, caption, width [px] and base64 PNG."""
     from jinja2 import Environment, FileSystemLoader
 
@@ -236,7 +182,7 @@ def _counts(outcomes: pd.DataFrame) -> dict[str, int]:
     return {"attempted": sum(counts.values()), "ok": counts.pop("ok", 0), **counts}
 
 
-def _problems(data: ReportData) -> list[dict[str, Any]]:
+def _problems(data: Summary) -> list[dict[str, Any]]:
     """Failed runs and undetermined rows, with their reasons."""
     failed = data.outcomes[data.outcomes["status"] != "ok"].to_dict("records")
     rows = [

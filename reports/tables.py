@@ -6,9 +6,9 @@ import io
 import math
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from haloassay.errors import InputError
-from haloassay.estimate import QUANTITIES
-from haloassay.reports import labels
+from haloassay.analysis.scores import SCORES, Score
+from haloassay.base.errors import InputError
+from haloassay.contracts import labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,12 @@ Format = Literal["csv", "ecsv", "latex", "markdown", "parquet"]
 FORMATS: Final[tuple[str, ...]] = get_args(Format)
 
 #: Columns that only machine-readable formats carry: they would make a printed table too wide.
-_MACHINE: Final = ("bin", "r_lo", "r_hi", "n_attempted", "robust_scatter")
+_MACHINE: Final = (
+    *("bin", "r_lo", "r_hi", "n_attempted"),
+    *(score.name for score in SCORES if not score.title),
+)
+#: Scores that readers see.
+_SHOWN: Final[tuple[Score, ...]] = tuple(score for score in SCORES if score.title)
 _TERMINAL: Final = (
     *("quantity", "r [kpc]", "n", "failed", "bias", "scatter", "ratio", "in 68 %", "in 95 %"),
 )
@@ -28,9 +33,10 @@ _RADII: Final = ("r", "r_lo", "r_hi")
 _DESCRIPTION: Final = "in the unit that column error_unit names"
 #: Columns whose unit is that of the row's errors.
 _IN_ERROR_UNIT: Final = (
-    *("bias", "median_bias", "scatter", "robust_scatter", "rmse"),
+    *(score.name for score in SCORES if score.form == "error"),
     *("change", "truth_change", "error_change"),
 )
+_COVERAGES: Final = tuple(score.name for score in SCORES if score.form == "coverage")
 _LATEX: Final = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -50,8 +56,8 @@ def format_table(frame: pd.DataFrame, fmt: str) -> str | bytes:
     Parameters
     ----------
     frame
-        What :func:`haloassay.score.score`, :func:`haloassay.score.paired` or
-        :func:`haloassay.calibrate.calibrate` return.
+        What :func:`haloassay.analysis.scores.score`, :func:`haloassay.analysis.pairs.paired` or
+        :func:`haloassay.analysis.calibrate.calibrate` return.
     fmt
         ``csv``, ``ecsv`` (astropy, radii with units), ``parquet`` (bytes): all columns, full
         precision, and last ``error_unit``, the unit of the row's errors: ``fraction`` (of the
@@ -87,9 +93,8 @@ def format_table(frame: pd.DataFrame, fmt: str) -> str | bytes:
 def compact(frame: pd.DataFrame) -> pd.DataFrame:
     """Scores as text for a reader: one column a score, written with its Monte Carlo error.
 
-    Columns: those of the labels, ``r [kpc]``, ``n``, ``failed``, ``bias``, ``scatter``, ``rmse``,
-    ``error ratio`` (error_ratio), ``cover 68``, ``cover 95``, ``pull mean``, ``pull sd``.
-    Undetermined scores are dashes.
+    Columns: those of the labels, ``r [kpc]``, ``n``, ``failed``, and the title of each score that
+    has one. Undetermined scores are dashes.
     """
     import pandas as pd
 
@@ -204,8 +209,8 @@ def _terminal_row(row: dict[Any, Any], wide: bool) -> dict[str, str]:
 
 def _compact_row(row: dict[Any, Any] | None) -> dict[str, str]:
     """One row of :func:`compact`; ``None`` gives the names only."""
-    names = ["cell", "estimator", "quantity", "r [kpc]", "n", "failed", "bias", "scatter", "rmse"]
-    names += ["error ratio", "cover 68", "cover 95", "pull mean", "pull sd"]
+    names = ["cell", "estimator", "quantity", "r [kpc]", "n", "failed"]
+    names += [score.title for score in _SHOWN]
     if row is None:
         return dict.fromkeys(names, "")
     values = [
@@ -215,15 +220,19 @@ def _compact_row(row: dict[Any, Any] | None) -> dict[str, str]:
         _radius(row["r"]),
         str(row["n"]),
         str(row["n_failed"]),
-        *(_in_error_unit(row, name) for name in ("bias", "scatter", "rmse")),
-        labels.with_error(row["error_ratio"], row["error_ratio_mcse"]),
-        *(
-            labels.coverage_text(row[name], row[f"{name}_mcse"], row["n"])
-            for name in ("coverage68", "coverage95")
-        ),
-        *(labels.with_error(row[name], row[f"{name}_mcse"]) for name in ("pull_mean", "pull_sd")),
+        *(_score_text(row, score) for score in _SHOWN),
     ]
     return dict(zip(names, values, strict=True))
+
+
+def _score_text(row: dict[Any, Any], score: Score) -> str:
+    """Write a score with its Monte Carlo error."""
+    if score.form == "error":
+        return _in_error_unit(row, score.name)
+    value, mcse = row[score.name], row[f"{score.name}_mcse"]
+    if score.form == "coverage":
+        return labels.coverage_text(value, mcse, row["n"])
+    return labels.with_error(value, mcse)
 
 
 def _in_error_unit(row: dict[Any, Any], name: str) -> str:
@@ -297,7 +306,7 @@ def _cell_text(row: dict[Any, Any], name: str) -> str:
         return labels.DASH
     if f"{name}_mcse" not in row:
         return f"{value:.4g}"
-    if name.startswith("coverage"):
+    if name in _COVERAGES:
         return labels.coverage_text(value, row[f"{name}_mcse"], row["n"])
     factor = labels.error_factor(row["quantity"]) if name in _IN_ERROR_UNIT else 1.0
     return labels.with_error(value, row[f"{name}_mcse"], factor)
@@ -321,8 +330,8 @@ def _latex(frame: pd.DataFrame) -> str:
 
 
 def _latex_cell(row: dict[Any, Any], name: str) -> str:
-    if name == "quantity" and row[name] in QUANTITIES:
-        return QUANTITIES[row[name]].label
+    if name == "quantity" and (known := labels.known(row[name])):
+        return known.label
     text = _cell_text(row, name)
     if text == labels.DASH:
         return "--"

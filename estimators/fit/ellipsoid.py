@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final, Literal
 import numba
 import numpy as np
 
-from haloassay.arrays import BoolArray, FloatArray
-from haloassay.errors import EstimationError
+from haloassay.base.arrays import BoolArray, FloatArray
+from haloassay.base.errors import EstimationError
 from haloassay.estimators.bins import Bin, check_number
 
 if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
+    from haloassay.contracts.catalogue import Catalogue
 
 #: Components of a velocity, in their order.
 AXES: Final = ("r", "theta", "phi")

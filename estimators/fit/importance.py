@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from haloassay.arrays import FloatArray, IntArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.estimators.fit.laplace import FREEDOM, Laplace, LogDensity, finite
 
 #: Pareto shape of the importance weights from which they cannot be trusted (Vehtari et al. 2024).

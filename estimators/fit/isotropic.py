@@ -12,11 +12,11 @@ from typing import Final
 
 import numpy as np
 
-from haloassay.arrays import BoolArray, FloatArray, IntArray
-from haloassay.errors import EstimationError
+from haloassay.base.arrays import BoolArray, FloatArray, IntArray
+from haloassay.base.errors import EstimationError
+from haloassay.contracts.sky import dipole_vector
 from haloassay.estimators.fit.importance import effective_number, resampled_rows
 from haloassay.estimators.fit.linear_field import LinearField
-from haloassay.sky import dipole_vector
 
 #: Fewest effectively independent draws that may stand behind a posterior.
 _FEWEST: Final = 400

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.arrays import BoolArray, FloatArray
-from haloassay.errors import EstimationError
+from haloassay.base.arrays import BoolArray, FloatArray
+from haloassay.base.errors import EstimationError
 
 #: Natural logarithm of a density, up to a constant, of (m, d) points: (m,); -inf outside the prior.
 LogDensity = Callable[[FloatArray], FloatArray]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from haloassay.arrays import FloatArray, IntArray
+from haloassay.base.arrays import FloatArray, IntArray
 
 #: Reordering of sums and the like, but not the flags that take infinities for impossible.
 FAST = {"reassoc", "contract", "arcp", "nsz"}

@@ -19,8 +19,8 @@ import numba
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from haloassay.arrays import FloatArray
-from haloassay.errors import EstimationError
+from haloassay.base.arrays import FloatArray
+from haloassay.base.errors import EstimationError
 from haloassay.estimators.fit.likelihoods import log_gaussian
 from haloassay.estimators.fit.posterior import Exploration, explore
 

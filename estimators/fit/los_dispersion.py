@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from haloassay import frames
-from haloassay.arrays import FloatArray
-from haloassay.errors import EstimationError
+from haloassay.base.arrays import FloatArray
+from haloassay.base.errors import EstimationError
+from haloassay.contracts import frames
 from haloassay.estimators.bins import Bin, check_number, radial_bins
 from haloassay.estimators.fit.likelihoods import variance_information, variance_log_likelihood
 from haloassay.estimators.fit.posterior import cell_draws
 
 if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
+    from haloassay.contracts.catalogue import Catalogue
 
 #: Mean of the Gaussian of a bin: held at zero, or free.
 Mean = Literal["zero", "free"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from haloassay.arrays import FloatArray
+from haloassay.base.arrays import FloatArray
 from haloassay.estimators.fit.likelihoods import FAST
 
 #: Stars whose squares are worked out together, so that they stay in the fastest cache.

@@ -8,11 +8,11 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.arrays import FloatArray
-from haloassay.errors import EstimationError
+from haloassay.base.arrays import FloatArray
+from haloassay.base.errors import EstimationError
+from haloassay.base.settings import require
 from haloassay.estimators.fit.importance import importance_sample, resampled_rows
 from haloassay.estimators.fit.laplace import Derivatives, LogDensity, UniformPrior, laplace
-from haloassay.settings import require
 
 Sampler = Literal["quadrature", "emcee"]
 

@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from haloassay.arrays import FloatArray
-from haloassay.errors import EstimationError
+from haloassay.base.arrays import FloatArray
+from haloassay.base.errors import EstimationError
 from haloassay.estimators.fit.laplace import LogDensity
 from haloassay.estimators.fit.likelihoods import log_gaussian, variance_terms
 

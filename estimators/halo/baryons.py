@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.arrays import FloatArray
-from haloassay.constants import G
-from haloassay.profiles import (
+from haloassay.base.arrays import FloatArray
+from haloassay.base.constants import G
+from haloassay.base.settings import require
+from haloassay.contracts.profiles import (
     ZHAI2018_BULGE,
     ZHAI2018_DISC,
     hernquist_enclosed_mass,
@@ -18,7 +19,6 @@ from haloassay.profiles import (
     mwpotential2014_baryons_vc2,
     round_disc_enclosed_mass,
 )
-from haloassay.settings import require
 
 #: Bulge and disc of MWPotential2014, the spherical ones of Zhai et al. (2018), or none.
 Baryons = Literal["mwpotential2014", "zhai2018", "none"]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from haloassay.arrays import FloatArray
-from haloassay.errors import EstimationError
+from haloassay.base.arrays import FloatArray
+from haloassay.base.errors import EstimationError
 from haloassay.estimators.bins import DensitySlope
 
 

@@ -9,15 +9,15 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.arrays import FloatArray
-from haloassay.constants import G
-from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate
+from haloassay.base.arrays import FloatArray
+from haloassay.base.constants import G
+from haloassay.base.errors import EstimationError
+from haloassay.base.settings import require
+from haloassay.contracts.estimate import Estimate
+from haloassay.contracts.profiles import nfw_enclosed_mass, virial_radius
 from haloassay.estimators.fit.posterior import EmceeRun, explore
 from haloassay.estimators.halo.baryons import SphericalBaryons
 from haloassay.estimators.rows import VIRIAL, unbounded, undetermined_rows, virial_rows
-from haloassay.profiles import nfw_enclosed_mass, virial_radius
-from haloassay.settings import require
 
 #: How the posterior of (m200, c200) is drawn from.
 HaloSampler = Literal["quadrature", "emcee"]

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from haloassay.arrays import FloatArray
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base.arrays import FloatArray
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.contracts.profiles import nfw_shape, virial_radius
 from haloassay.estimators.bins import DensitySlope
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
-from haloassay.profiles import nfw_shape, virial_radius
 
 if TYPE_CHECKING:
     from scipy.interpolate import CubicSpline

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
-from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate, Estimates, Estimator
+from haloassay.base.errors import EstimationError
+from haloassay.base.settings import require
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import DensitySlope, check_edges, check_least, check_radii, places_at
 from haloassay.estimators.fit.los_dispersion import ZHAI2018_BINS, Errors, LosBin, Mean, los_profile
 from haloassay.estimators.halo.halo_potential import (
@@ -20,10 +21,9 @@ from haloassay.estimators.halo.halo_potential import (
     halo_rows,
     no_halo_rows,
 )
-from haloassay.settings import require
 
 if TYPE_CHECKING:
-    from haloassay.catalogue import Catalogue
+    from haloassay.contracts.catalogue import Catalogue
 
 #: Rows of a profile, and the likelihood of the halo that it gives, or why it gives none.
 Profiled = tuple[list[Estimate], HaloLikelihood | EstimationError]

@@ -7,19 +7,19 @@ from typing import Final, Literal
 
 import numpy as np
 
-from haloassay.arrays import FloatArray
-from haloassay.constants import G
-from haloassay.errors import EstimationError
-from haloassay.estimate import Estimate
+from haloassay.base.arrays import FloatArray
+from haloassay.base.constants import G
+from haloassay.base.errors import EstimationError
+from haloassay.base.settings import require
+from haloassay.contracts.estimate import Estimate
+from haloassay.contracts.profiles import (
+    nfw_enclosed_mass,
+    virial_mass,
+)
 from haloassay.estimators.fit.laplace import LogDensity
 from haloassay.estimators.fit.posterior import EmceeRun, Sampler, explore, quadrature
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass, baryons_vc2
 from haloassay.estimators.rows import VIRIAL, unbounded, undetermined_rows, virial_rows
-from haloassay.profiles import (
-    nfw_enclosed_mass,
-    virial_mass,
-)
-from haloassay.settings import require
 
 #: Bounds of the flat priors; a posterior that gets there is said to be unbounded.
 R200_MAX: Final = 1000.0

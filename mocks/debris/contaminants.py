@@ -10,13 +10,13 @@ from typing import ClassVar, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from haloassay.base.settings import require
 from haloassay.mocks.chemistry import HALO_FEH, Abundance
 from haloassay.mocks.debris.debris import Debris
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.equilibria.tracers import PowerLaw
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.stars import RadialTable, radial_table
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 PhaseSpace = Callable[[int], tuple[FloatArray, FloatArray]]

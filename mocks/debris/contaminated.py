@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.frames import spherical_velocity
+from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks.debris.debris import Debris, contaminate
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.moments import Moments, Profile, mixed_moments
@@ -78,6 +78,11 @@ class ContaminatedMock:
         return replace(
             truth, tracers=mixed_moments(parts), velocity_field=Undetermined(), local=local
         )
+
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Those of the mock: debris has none that the others lack."""
+        return self.mock.abundances
 
     def check(self) -> None:
         """Check the mock, and each debris."""

@@ -11,37 +11,24 @@ from typing import Any, ClassVar, Final, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.cache import Arrays, cached, content_key, plain_content
-from haloassay.errors import InputError, UsedUpError
+from haloassay.base import kinds
+from haloassay.base.cache import Arrays, cached, content_key, plain_content
+from haloassay.base.errors import InputError, UsedUpError
+from haloassay.base.settings import require
 from haloassay.mocks.chemistry import HALO_FEH, Abundance
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.history import History
 from haloassay.mocks.stars import Origin, Stars, without_replacement
-from haloassay.settings import choose, require
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Sampler = Callable[[int], Stars]
-
-#: Kinds of debris and contaminants: kind to where the class stands.
-KINDS: Final[dict[str, str]] = {
-    "stream": "haloassay.mocks.debris.streams:Stream",
-    "shells": "haloassay.mocks.debris.mergers:Shells",
-    "gse": "haloassay.mocks.debris.mergers:GaiaSausageEnceladus",
-    "thick-disc": "haloassay.mocks.debris.contaminants:ThickDisc",
-    "monoceros": "haloassay.mocks.debris.contaminants:Monoceros",
-    "unbound": "haloassay.mocks.debris.contaminants:Unbound",
-    "blunders": "haloassay.mocks.debris.contaminants:Blunders",
-}
 
 #: [alpha/Fe] of accreted stars (from memory, near published means).
 HALO_ALPHA_FE: Final = Abundance(0.2, 0.1)
 
 #: Stars from which the moments of debris that has no stored population are measured.
 TYPICAL: Final = 100_000
-
-#: Raised when the same satellite leaves other stars, so that old ones on disk are not used.
-_VERSION: Final = 1
 
 #: Least share of a satellite's debris that must lie where the mock has stars, and largest share of its orbits that
 #: may be lost.
@@ -68,6 +55,8 @@ class Debris(ABC):
     """
 
     kind: ClassVar[str]
+    #: Raised when the same satellite leaves other stars, so that old ones on disk are not used.
+    version: ClassVar[int] = 1
 
     fraction: float
     name: str | None = None
@@ -165,7 +154,7 @@ class SatelliteDebris(Debris):
             return {"position": position, "velocity": velocity}
 
         try:
-            content = ["debris", _VERSION, *story, around.content]
+            content = ["debris", self.version, *story, around.content]
         except TypeError:  # a potential that is a Python function has no content to find it by
             arrays = make()
         else:
@@ -243,8 +232,7 @@ def make_debris(spec: Any, where: str = "mock.debris") -> tuple[Debris, ...]:
     if not isinstance(spec, Sequence) or isinstance(spec, str):
         raise InputError(f"{where}: expected a list of tables with a key 'kind' (got {spec!r})")
     made = tuple(
-        cast("Debris", choose(KINDS, table, f"{where}.{i}", "debris"))
-        for i, table in enumerate(spec)
+        cast("Debris", kinds.make("debris", table, f"{where}.{i}")) for i, table in enumerate(spec)
     )
     names = [debris.origin.name for debris in made]
     for name in names:

@@ -8,12 +8,12 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.frames import sky_basis
+from haloassay.base.settings import require
+from haloassay.contracts.frames import sky_basis
 from haloassay.mocks.chemistry import Abundance
 from haloassay.mocks.debris.debris import LEAST_WITHIN, SatelliteDebris, present
 from haloassay.mocks.gravity.history import History
 from haloassay.mocks.gravity.potentials import CompositePotential
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

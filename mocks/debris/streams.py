@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.constants import G
+from haloassay.base.constants import G
+from haloassay.base.settings import require
 from haloassay.mocks.chemistry import Abundance
 from haloassay.mocks.debris.debris import SatelliteDebris, present
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.history import History
 from haloassay.mocks.gravity.potentials import CompositePotential, Plummer
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from haloassay.cache import plain_content
+from haloassay.base.cache import plain_content
 from haloassay.mocks.gravity.history import History
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.lmc.trajectory import LMC, rewind

@@ -10,7 +10,8 @@ from typing import Any, Final, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.errors import InputError, UsedUpError
+from haloassay.base.errors import InputError, UsedUpError
+from haloassay.base.settings import build, require, unknown
 from haloassay.mocks.equilibria.agama_distributions import (
     DISTRIBUTIONS,
     AgamaSampling,
@@ -39,7 +40,6 @@ from haloassay.mocks.moments import Moments, mixed_moments
 from haloassay.mocks.populations import population_entries, require_distinct, shares
 from haloassay.mocks.stars import Origin, Stars
 from haloassay.mocks.truth import Truth
-from haloassay.settings import build, require, unknown
 
 FloatArray = NDArray[np.float64]
 Member = AgamaMock | SchwarzschildMock

@@ -10,8 +10,8 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.cache import cached, plain_content
-from haloassay.errors import EquilibriumError
+from haloassay.base.cache import cached, plain_content
+from haloassay.base.errors import EquilibriumError
 from haloassay.mocks.equilibria import jeans
 from haloassay.mocks.equilibria.agama_distributions import (
     AgamaSampling,

@@ -19,8 +19,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.cache import content_key, plain_content
-from haloassay.errors import EquilibriumError, InputError
+from haloassay.base.cache import content_key, plain_content
+from haloassay.base.errors import EquilibriumError, InputError
+from haloassay.base.settings import require
 from haloassay.mocks.equilibria.agama_distributions import AgamaSampling, Schwarzschild
 from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy
 from haloassay.mocks.equilibria.relaxation import DriftWarning
@@ -40,7 +41,6 @@ from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import measured_moments
 from haloassay.mocks.stars import Origin, Stars
 from haloassay.mocks.truth import Truth
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 Progress = Callable[[int, int], None]

@@ -10,24 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.errors import InputError
-from haloassay.settings import choose, require
+from haloassay.base import kinds
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
 
 if TYPE_CHECKING:
     from scipy.interpolate import PchipInterpolator
 
 FloatArray = NDArray[np.float64]
-
-KINDS: Final = {
-    "constant": "haloassay.mocks.equilibria.anisotropy:Constant",
-    "osipkov-merritt": "haloassay.mocks.equilibria.anisotropy:OsipkovMerritt",
-    "table": "haloassay.mocks.equilibria.anisotropy:Table",
-}
 
 
 class Anisotropy(Protocol):
@@ -49,7 +44,7 @@ def make_anisotropy(spec: Any, where: str = "mock.beta") -> FunctionAnisotropy:
         return FunctionAnisotropy(spec)
     if isinstance(spec, int | float) and not isinstance(spec, bool):
         spec = {"kind": "constant", "beta": spec}
-    return FunctionAnisotropy(choose(KINDS, spec, where, "anisotropy"))
+    return FunctionAnisotropy(kinds.make("betas", spec, where))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.errors import EquilibriumError
+from haloassay.base.errors import EquilibriumError
 from haloassay.mocks.equilibria.anisotropy import Anisotropy
 from haloassay.mocks.equilibria.entropy import maximum_entropy_weights
 from haloassay.mocks.equilibria.orbits import (

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
 from haloassay.mocks.equilibria.jeans import Anisotropy, Density
 
 FloatArray = NDArray[np.float64]

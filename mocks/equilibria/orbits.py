@@ -15,7 +15,7 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.constants import G
+from haloassay.base.constants import G
 
 FloatArray = NDArray[np.float64]
 

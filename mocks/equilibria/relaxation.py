@@ -15,8 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.cache import plain_content
-from haloassay.errors import HaloassayWarning, InputError
+from haloassay.base.cache import plain_content
+from haloassay.base.errors import HaloassayWarning, InputError
+from haloassay.base.settings import require
 from haloassay.mocks.equilibria.stationarity import Stationarity, stationarity
 from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
 from haloassay.mocks.gravity.agama_backend import (
@@ -30,7 +31,6 @@ from haloassay.mocks.gravity.integration import TOLERANCE, Orbits, integrate
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
 from haloassay.mocks.stars import Stars
-from haloassay.settings import require
 
 Sampler = Callable[[int], Stars]
 Progress = Callable[[int, int], None]
@@ -39,9 +39,6 @@ FloatArray = NDArray[np.float64]
 
 #: Stars that agama follows between two calls of ``progress``.
 _BATCH = 4096
-
-#: Raised when the same settings give other stars, so that old ones on disk are not used.
-_VERSION = 1
 
 
 class DriftWarning(HaloassayWarning):
@@ -318,7 +315,7 @@ def relaxed_population(
     plain = [content, *plain_content([potential, shapes, settings]), seed, list(r_range)]
     if pot is not None:
         plain.append([settings.integrator, library().__version__])
-    return stored_population(["relaxed", _VERSION, *plain], make)
+    return stored_population(["relaxed", *plain], make)
 
 
 def _warn(relaxed: Relaxed, names: Mapping[int, str]) -> None:

@@ -13,9 +13,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.frames import spherical_velocity
+from haloassay.base.settings import require
+from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks.stars import Stars
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.cache import cached
+from haloassay.base.cache import cached
 from haloassay.mocks.equilibria.stationarity import Stationarity
 from haloassay.mocks.stars import Stars, without_replacement
 

@@ -10,28 +10,19 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay import profiles
-from haloassay.settings import choose, require
+from haloassay.base import kinds
+from haloassay.base.settings import require
+from haloassay.contracts import profiles
 
 if TYPE_CHECKING:
     from scipy.interpolate import PchipInterpolator
 
 FloatArray = NDArray[np.float64]
-
-KINDS: Final = {
-    "power-law": "haloassay.mocks.equilibria.tracers:PowerLaw",
-    "broken-power-law": "haloassay.mocks.equilibria.tracers:BrokenPowerLaw",
-    "einasto": "haloassay.mocks.equilibria.tracers:Einasto",
-    "plummer": "haloassay.mocks.equilibria.tracers:Plummer",
-    "hernquist": "haloassay.mocks.equilibria.tracers:Hernquist",
-    "nfw": "haloassay.mocks.equilibria.tracers:NFW",
-    "table": "haloassay.mocks.equilibria.tracers:Table",
-}
 
 
 class Density(Protocol):
@@ -52,7 +43,7 @@ def make_density(spec: Mapping[str, Any], where: str = "mock.density") -> Densit
     InputError
         If the kind or a setting is unknown, missing or out of range; ``where`` names the place.
     """
-    made = choose(KINDS, spec, where, "density")
+    made = kinds.make("densities", spec, where)
     return made.density() if isinstance(made, PowerLaw) else cast("Density", made)
 
 

@@ -16,9 +16,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay import profiles
-from haloassay.constants import GYR_PER_KPC_KMS, G
-from haloassay.errors import InputError
+from haloassay.base.constants import GYR_PER_KPC_KMS, G
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
+from haloassay.contracts import profiles
 from haloassay.mocks.gravity.galpy_monopole import polar_nodes
 from haloassay.mocks.gravity.galpy_potential import GalpyMembers, GalpyPotential
 from haloassay.mocks.gravity.integration import TOLERANCE, Orbits
@@ -34,7 +35,6 @@ from haloassay.mocks.gravity.potentials import (
 )
 from haloassay.mocks.gravity.shapes import AxisRatioTable, rotation_matrix
 from haloassay.mocks.gravity.triaxial import TriaxialNFW
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.cache import cached
-from haloassay.errors import InputError
+from haloassay.base.cache import cached
+from haloassay.base.errors import InputError
 from haloassay.mocks.gravity.field_kernels import LN_R0, N_CELLS, STEP
 from haloassay.mocks.gravity.galpy_members import Units, at_places, fingerprint
 

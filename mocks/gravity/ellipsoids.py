@@ -15,10 +15,10 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay import profiles
+from haloassay.base.settings import require
+from haloassay.contracts import profiles
 from haloassay.mocks.gravity.multipole import sphere_average
 from haloassay.mocks.gravity.shapes import AxisRatioTable, axis_lengths
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

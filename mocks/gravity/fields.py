@@ -21,8 +21,14 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.constants import GYR_PER_KPC_KMS, G
-from haloassay.errors import InputError
+from haloassay.base.constants import GYR_PER_KPC_KMS, G
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
+from haloassay.contracts.profiles import (
+    MWPOTENTIAL2014_BULGE,
+    MWPOTENTIAL2014_DISC,
+    bulge_enclosed_mass,
+)
 from haloassay.mocks.gravity.axisymmetric import THIN
 from haloassay.mocks.gravity.field_kernels import FieldArrays, accelerations
 from haloassay.mocks.gravity.field_parts import FieldParts
@@ -36,8 +42,6 @@ from haloassay.mocks.gravity.multipole import (
 )
 from haloassay.mocks.gravity.potentials import CompositePotential, MWPotential2014Baryons
 from haloassay.mocks.gravity.triaxial import TriaxialNFW
-from haloassay.profiles import MWPOTENTIAL2014_BULGE, MWPOTENTIAL2014_DISC, bulge_enclosed_mass
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

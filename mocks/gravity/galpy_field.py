@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.cache import cached
-from haloassay.constants import G
+from haloassay.base.cache import cached
+from haloassay.base.constants import G
 from haloassay.mocks.gravity.axisymmetric import axisymmetric_table, potential_at
 from haloassay.mocks.gravity.field_parts import FieldParts
 from haloassay.mocks.gravity.galpy_members import Units, at_places, fingerprint

@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.constants import G
-from haloassay.errors import InputError
-from haloassay.settings import require
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
 
 FloatArray = NDArray[np.float64]
 

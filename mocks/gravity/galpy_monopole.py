@@ -10,11 +10,11 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.cache import cached
-from haloassay.constants import G
+from haloassay.base.cache import cached
+from haloassay.base.constants import G
+from haloassay.base.settings import require
 from haloassay.mocks.gravity.galpy_members import Units, at_places, fingerprint
 from haloassay.mocks.gravity.mass_table import MassTable
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

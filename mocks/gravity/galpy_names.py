@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require, unknown
 from haloassay.mocks.gravity.galpy_members import require_conservative
-from haloassay.settings import require, unknown
 
 #: galpy's own scales [kpc] and [km/s], so that what is made here adds up with what is made there.
 RO: Final = 8.0

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
 from haloassay.mocks.gravity.galpy_members import (
     Units,
     conservative_members,
@@ -27,7 +28,6 @@ from haloassay.mocks.gravity.galpy_names import (
     own_potential,
     potential_of_class,
 )
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

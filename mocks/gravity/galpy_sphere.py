@@ -11,7 +11,7 @@ import numpy as np
 from galpy.potential.SphericalPotential import SphericalPotential
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.constants import G
+from haloassay.base.constants import G
 from haloassay.mocks.gravity.potentials import Component, DensityKnown
 
 FloatArray = NDArray[np.float64]

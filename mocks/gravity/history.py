@@ -10,10 +10,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from haloassay.base.settings import require
 from haloassay.mocks.gravity.fields import Field, MovingBody, Profile, make_field
 from haloassay.mocks.gravity.integration import TOLERANCE, Orbits, integrate
 from haloassay.mocks.gravity.potentials import CompositePotential
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

@@ -13,10 +13,10 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.constants import GYR_PER_KPC_KMS
+from haloassay.base.constants import GYR_PER_KPC_KMS
+from haloassay.base.settings import require
 from haloassay.mocks.gravity.field_kernels import R_MIN, potential_and_acceleration
 from haloassay.mocks.gravity.fields import Field
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from haloassay import profiles
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
+from haloassay.contracts import profiles
 from haloassay.mocks.gravity.agama_backend import from_agama, to_agama
 from haloassay.mocks.gravity.galpy_field import symmetry_axes
 from haloassay.mocks.gravity.galpy_members import (
@@ -41,7 +42,6 @@ from haloassay.mocks.gravity.potentials import (
 )
 from haloassay.mocks.gravity.shapes import AxisRatioTable, rotation_matrix
 from haloassay.mocks.gravity.triaxial import FLATTEST, TriaxialNFW
-from haloassay.settings import require
 
 __all__ = ["from_agama", "from_galpy", "to_agama", "to_galpy"]
 

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.constants import G
-from haloassay.settings import require
+from haloassay.base.constants import G
+from haloassay.base.settings import require
 
 FloatArray = NDArray[np.float64]
 

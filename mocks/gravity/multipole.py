@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.constants import G
+from haloassay.base.constants import G
+from haloassay.base.settings import require
 from haloassay.mocks.gravity.field_kernels import LN_R0, N_CELLS, STEP
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

@@ -14,24 +14,13 @@ from typing import Any, ClassVar, Final, NamedTuple, Protocol, cast, runtime_che
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay import profiles
-from haloassay.constants import G
-from haloassay.errors import InputError
-from haloassay.settings import choose, require
+from haloassay.base import kinds
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
+from haloassay.contracts import profiles
 
 FloatArray = NDArray[np.float64]
-
-KINDS: Final = {
-    "nfw": "haloassay.mocks.gravity.potentials:NFW",
-    "hernquist": "haloassay.mocks.gravity.potentials:Hernquist",
-    "plummer": "haloassay.mocks.gravity.potentials:Plummer",
-    "point-mass": "haloassay.mocks.gravity.potentials:PointMass",
-    "zhai2018-baryons": "haloassay.mocks.gravity.potentials:Zhai2018Baryons",
-    "mwpotential2014-baryons": "haloassay.mocks.gravity.potentials:MWPotential2014Baryons",
-    "mass-table": "haloassay.mocks.gravity.mass_table:MassTable",
-    "triaxial-nfw": "haloassay.mocks.gravity.triaxial:TriaxialNFW",
-    "galpy": "haloassay.mocks.gravity.galpy_potential:GalpyPotential",
-}
 
 #: Hubble's constant [km/s/Mpc] and overdensity of virial numbers by default (Bird et al. 2022).
 H0: Final = 67.8
@@ -152,17 +141,15 @@ def make_potential(spec: Any, where: str = "mock.potential") -> CompositePotenti
 
 def _description(component: Component) -> dict[str, Any]:
     """Kind and settings; of what no scenario can name, those of the nearest kind that it belongs to."""
-    names = {target: kind for kind, target in KINDS.items()}
-    targets = {cls: f"{cls.__module__}:{cls.__name__}" for cls in type(component).__mro__}
-    cls: Any = next((c for c, target in targets.items() if target in names), type(component))
+    cls: Any = next((c for c in type(component).__mro__ if kinds.name_of(c)), type(component))
     told = {f.name: getattr(component, f.name) for f in fields(cls) if f.init}
     plain = {k: asdict(v) if is_dataclass(v) else v for k, v in told.items()}  # type: ignore[arg-type]
-    kind = names.get(targets[cls], targets[cls])
+    kind = kinds.name_of(cls) or f"{cls.__module__}:{cls.__name__}"
     return {"kind": kind, **{k: v for k, v in plain.items() if v is not None}}
 
 
 def _make_component(spec: Any, where: str) -> Component:
-    return cast("Component", choose(KINDS, spec, where, "potential"))
+    return cast("Component", kinds.make("potentials", spec, where))
 
 
 def _total(parts: Sequence[FloatArray], r: ArrayLike) -> FloatArray:

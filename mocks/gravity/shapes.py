@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from haloassay.base.settings import require
 from haloassay.mocks.stars import Stars
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

@@ -9,8 +9,9 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay import profiles
-from haloassay.constants import G
+from haloassay.base.constants import G
+from haloassay.base.settings import require
+from haloassay.contracts import profiles
 from haloassay.mocks.gravity.ellipsoids import (
     Ellipsoids,
     make_ellipsoids,
@@ -22,7 +23,6 @@ from haloassay.mocks.gravity.ellipsoids import (
 from haloassay.mocks.gravity.multipole import Multipoles, multipoles_of_density
 from haloassay.mocks.gravity.potentials import H0, OVERDENSITY
 from haloassay.mocks.gravity.shapes import AxisRatioTable, require_axis_ratios, rotation_matrix
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

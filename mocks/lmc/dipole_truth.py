@@ -5,7 +5,7 @@ Of a population seen from the Galactic centre over the whole sky and without err
     <v_r>(n) = mu_compr + d . n
 
 in every shell (Li et al. 2026, eq. 6), n the direction of a star. How the vector d is named,
-:mod:`haloassay.sky` says.
+:mod:`haloassay.contracts.sky` says.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay import sky
-from haloassay.errors import InputError
-from haloassay.frames import spherical_basis, spherical_velocity
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
+from haloassay.contracts import sky
+from haloassay.contracts.frames import spherical_basis, spherical_velocity
 from haloassay.mocks.stars import Stars
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

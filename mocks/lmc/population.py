@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.integration import TOLERANCE, integrate
 from haloassay.mocks.gravity.potentials import CompositePotential

@@ -21,12 +21,12 @@ from typing import ClassVar, Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay import profiles
-from haloassay.constants import GYR_PER_KPC_KMS, G
-from haloassay.errors import InputError
+from haloassay.base.constants import GYR_PER_KPC_KMS, G
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
+from haloassay.contracts import profiles
 from haloassay.mocks.gravity.fields import MovingBody, make_field
 from haloassay.mocks.gravity.potentials import H0, OVERDENSITY, CompositePotential
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
 
 FloatArray = NDArray[np.float64]
 

@@ -15,12 +15,12 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.cache import cached
-from haloassay.errors import InputError
-from haloassay.formats import Fields, format_of, read_fields, readable
+from haloassay.base.cache import cached
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require, unknown
+from haloassay.io.formats import Fields, format_of, read_fields, readable
 from haloassay.mocks.snapshots.rows import checked, physical, require_spread
 from haloassay.mocks.snapshots.units import HABIT, INSIDE, Unit, parse_unit
-from haloassay.settings import require, unknown
 
 FloatArray = NDArray[np.float64]
 Kind = Literal["gas", "dark", "stars", "black_holes"]
@@ -276,7 +276,7 @@ def read_tables(source: Source, wanted: Wanted) -> Content:
     ------
     InputError
         If a column or unit is missing, damaged or out of range, or two tables take the same rows; else as in
-        :func:`haloassay.formats.read_fields`.
+        :func:`haloassay.io.formats.read_fields`.
     """
     path = Path(source.file)
     columns = _Columns(path, read_fields(path, None, None), source)

@@ -10,8 +10,9 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.cache import Arrays
-from haloassay.errors import InputError
+from haloassay.base.cache import Arrays
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
 from haloassay.mocks.snapshots.centre import (
     disc_axes,
     first_guess,
@@ -31,7 +32,6 @@ from haloassay.mocks.snapshots.formats import (
 )
 from haloassay.mocks.snapshots.mass import summed
 from haloassay.mocks.snapshots.rows import FARTHEST, FASTEST, physical
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 #: Particles that can be tracers, or say where the halo is.

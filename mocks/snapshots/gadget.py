@@ -15,8 +15,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from haloassay.errors import InputError
-from haloassay.formats import format_of, readable
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
+from haloassay.io.formats import format_of, readable
 from haloassay.mocks.snapshots.formats import (
     KINDS,
     Content,
@@ -38,7 +39,6 @@ from haloassay.mocks.snapshots.units import (
     stated_unit,
     system_unit,
 )
-from haloassay.settings import require
 
 #: Where attributes stand; a later group overrides.
 _GROUPS: Final = ("Cosmology", "Units", "Parameters", "Header")

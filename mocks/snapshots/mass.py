@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay import profiles
-from haloassay.constants import G
+from haloassay.base.constants import G
+from haloassay.contracts import profiles
 from haloassay.mocks.gravity.potentials import Virial
 
 FloatArray = NDArray[np.float64]

@@ -7,9 +7,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
 from haloassay.mocks.snapshots.units import INSIDE
-from haloassay.settings import require
 
 FloatArray = NDArray[np.float64]
 

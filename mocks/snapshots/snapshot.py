@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.cache import Arrays, cached, plain_content
-from haloassay.errors import InputError
+from haloassay.base.cache import Arrays, cached, plain_content
+from haloassay.base.errors import InputError
+from haloassay.base.settings import build, require
 from haloassay.mocks.gravity.potentials import H0, OVERDENSITY, CompositePotential, make_potential
 from haloassay.mocks.moments import Moments, measured_moments
 from haloassay.mocks.snapshots.formats import (
@@ -35,13 +36,10 @@ from haloassay.mocks.snapshots.mass import ParticleMass
 from haloassay.mocks.snapshots.units import require_expansion, require_range
 from haloassay.mocks.stars import Origin, Stars, without_replacement
 from haloassay.mocks.truth import Truth
-from haloassay.settings import build, require
 
 FloatArray = NDArray[np.float64]
 Viewpoint = Literal["random", "random-azimuth", "fixed"]
 
-#: Raised when a snapshot comes out differently of the same settings, so that old ones on disk are not used.
-_VERSION: Final = 2
 #: What h0 [km/s/Mpc] and overdensity can be; r200 beyond is of no halo.
 _LEAST: Final = 1e-3
 _MOST: Final = 1e6
@@ -83,6 +81,9 @@ class Snapshot:
     digest
         Hash of the content of all files: filled in when read; where it is stated, the files must have it.
     """
+
+    kind: ClassVar[str] = "snapshot"
+    version: ClassVar[int] = 2
 
     file: str
     tables: tuple[Table, ...] = ()
@@ -133,7 +134,7 @@ class Snapshot:
         """Tracers about the centre, cumulative masses, and facts; read once and cached by content."""
         names = ("tables", "types", "units", "h", "a", "hubble_flow", "centre", "orientation")
         settings = plain_content([getattr(self, name) for name in (*names, "tracers", "digest")])
-        content = ["snapshot", _VERSION, settings, self.potential is None]
+        content = ["snapshot", self.version, settings, self.potential is None]
         return cached(content, lambda: _read_halo(self))
 
     @cached_property
@@ -158,6 +159,14 @@ class Snapshot:
         edges = _shell_edges(self.stars.r, self.tracers.r_range)
         moments = measured_moments(self.stars, edges)
         return Truth(mass, _from_all_sides(moments) if self.seen_from == "random" else moments)
+
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` the stars have."""
+        return {
+            name: _all_or_none(np.isfinite(getattr(self.stars, name)))
+            for name in ("feh", "alpha_fe")
+        }
 
     def check(self) -> None:
         """Read the file; raises InputError where it cannot serve."""
@@ -302,6 +311,10 @@ def _require_truth(snapshot: Snapshot, content: Content) -> None:
         raise InputError(
             f"all {len(dark)} dark particles have a mass of zero, so M(<r) is not that of a halo: state potential"
         )
+
+
+def _all_or_none(known: NDArray[np.bool_]) -> bool | None:
+    return bool(known.all()) if known.all() or not known.any() else None
 
 
 def _shell_edges(r: FloatArray, r_range: tuple[float, float]) -> FloatArray:

@@ -10,8 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.errors import InputError
-from haloassay.settings import require
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
 
 FloatArray = NDArray[np.float64]
 

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.settings import require
+from haloassay.base.settings import require
 
 FloatArray = NDArray[np.float64]
 
 #: Columns that only some mocks have values for, and what to call them.
-_ABUNDANCES = {"feh": "[Fe/H]", "alpha_fe": "[alpha/Fe]"}
+ABUNDANCES = {"feh": "[Fe/H]", "alpha_fe": "[alpha/Fe]"}
 
 
 @dataclass(eq=False)
@@ -66,7 +66,7 @@ class Columns:
             If some of the stars have an abundance, and others have not.
         """
         left_out, columns = set(), self.filled()
-        for name, title in _ABUNDANCES.items():
+        for name, title in ABUNDANCES.items():
             n_missing = int(np.count_nonzero(np.isnan(columns[name])))
             require(
                 n_missing in (0, self.n),

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.frames import ICRS_TO_GALACTIC
-from haloassay.settings import require
+from haloassay.base.settings import require
+from haloassay.contracts.frames import ICRS_TO_GALACTIC
 
 FloatArray = NDArray[np.float64]
 

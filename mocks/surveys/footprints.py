@@ -8,8 +8,8 @@ from itertools import starmap
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.frames import ICRS_TO_GALACTIC, sky_basis
-from haloassay.settings import require
+from haloassay.base.settings import require
+from haloassay.contracts.frames import ICRS_TO_GALACTIC, sky_basis
 
 FloatArray = NDArray[np.float64]
 Box = tuple[float, float, float, float]

@@ -12,7 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.settings import choose, require
+from haloassay.base import kinds
+from haloassay.base.settings import require
 
 FloatArray = NDArray[np.float64]
 
@@ -107,14 +108,8 @@ class HorizontalBranchLuminosity:
 
 Luminosity = PowerLawLuminosity | GaussianLuminosity | HorizontalBranchLuminosity
 
-KINDS: Final = {
-    "power-law": "haloassay.mocks.surveys.luminosity:PowerLawLuminosity",
-    "gaussian": "haloassay.mocks.surveys.luminosity:GaussianLuminosity",
-    "horizontal-branch": "haloassay.mocks.surveys.luminosity:HorizontalBranchLuminosity",
-}
-
 
 def make_luminosity(spec: Any, where: str = "survey.luminosity") -> Luminosity:
-    """Make the luminosity that the table ``spec`` describes; ``kind`` is one of :data:`KINDS`."""
-    luminosity: Luminosity = choose(KINDS, spec, where, "luminosity")
+    """Make the luminosity that the table ``spec`` describes, of the family ``luminosities``."""
+    luminosity: Luminosity = kinds.make("luminosities", spec, where)
     return luminosity

@@ -13,7 +13,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.settings import require
+from haloassay.base.settings import require
 
 FloatArray = NDArray[np.float64]
 

@@ -10,9 +10,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
-from haloassay.errors import InputError
-from haloassay.frames import SUNS
-from haloassay.settings import unknown
+from haloassay.base import kinds
+from haloassay.base.errors import InputError
+from haloassay.base.settings import unknown
+from haloassay.contracts.frames import SUNS
 
 #: Stars on the giant branch, r band: M.
 _K_GIANTS: Final = {"kind": "power-law", "slope": 0.32, "m_min": -3.0, "m_max": 2.0}
@@ -26,150 +27,159 @@ _PM_CORRELATION: Final = 0.26
 #: Errors of SEGUE's line-of-sight velocities [km/s], g band: F.
 _SEGUE_VLOS: Final = {"magnitudes": [18.0, 20.0], "errors": [4.0, 15.0]}
 
+#: Settings that a preset puts in place of those of a perfect survey.
+Settings = Mapping[str, Any]
+
 #: Settings that are tables.
 _TABLES: Final = ("sun", "footprint", "completeness", "luminosity")
 
-#: Settings that a preset puts in place of those of a perfect survey.
-PRESETS: Final[dict[str, dict[str, Any]]] = {
-    "perfect": {},
-    # K giants of LAMOST DR5 as Zhai et al. (2018) select them.
-    "lamost-kgiants": {
-        "n_stars": 9627,  # S
-        "sun": "zhai2018",  # S
-        "footprint": {"dec_min": -10.0, "dec_max": 60.0},  # M
-        "luminosity": _K_GIANTS,
-        # M, choice: with the paper's density of r^-4, 5 per cent are beyond 40 kpc, as stated
-        "magnitude_limits": [11.0, 18.6],
-        "g_offset": _GIANT_COLOUR,
-        "z_min": 5.0,  # S
-        "feh_max": -1.0,  # S
-        "r_min": 5.0,  # S, the innermost bin
-        "r_max": 120.0,  # S
-        "distance_error": 0.13,  # S
-        "pm_error": "gaia-dr2",  # choice: the paper uses no proper motions
-        "pm_correlation": _PM_CORRELATION,
-        "vlos_error": 7.0,  # M; the paper does not correct LAMOST's known offset of -8 km/s
-        "feh_error": 0.16,  # S
-    },
-    # K giants of LAMOST DR5 and SDSS/SEGUE as Bird et al. (2022) combine them.
-    "lamost-segue-kgiants": {
-        "n_stars": 10762,  # S
-        "sun": "bird2022",  # S
-        "footprint": {"dec_min": -10.0, "dec_max": 60.0},  # M
-        "luminosity": _K_GIANTS,
-        # M, S: with the paper's density, over 60 per cent of the stars lie within 20 kpc, over
-        # half within the break at 17 kpc, and over 50 beyond 65 kpc, up to 105: all as stated
-        "magnitude_limits": [11.0, 19.0],
-        "g_offset": _GIANT_COLOUR,
-        # S, Bird et al. (2020): every [Fe/H] beyond 5 kpc from the plane; with z_min = 5 no star
-        # could be at the stated 3 kpc
-        "z_min": 2.0,
-        "z_any_feh": 5.0,
-        "feh_max": -1.0,
-        "r_min": 3.0,  # S
-        "r_max": 105.0,  # S
-        "distance_error": 0.16,  # S
-        "pm_error": "gaia-dr2",  # S
-        "pm_correlation": _PM_CORRELATION,
-        "vlos_error": 7.0,  # S; the known offset of LAMOST, -8 km/s, is corrected in the paper
-    },
-    # Blue horizontal branch stars of SDSS as Bird et al. (2022) use them.
-    "sdss-bhb": {
-        "n_stars": 2526,  # S
-        "sun": "bird2022",  # S
-        "footprint": {
-            "dec_min": -5.0,
-            "dec_max": 65.0,
-            "b_min": 30.0,
-        },  # choice: caps of the SDSS imaging
-        "luminosity": {"kind": "horizontal-branch"},  # F, g band
-        "magnitude_limits": [14.0, 19.5],  # choice: 4.8 to 60 kpc at M_g = 0.6
-        "g_offset": 0.0,  # choice: G is within 0.1 mag of g for stars of g - r = -0.15
-        "r_min": 4.0,  # S
-        "r_max": 60.0,  # S
-        "distance_error": 0.10,  # S
-        "pm_error": "gaia-dr2",  # S
-        "pm_correlation": _PM_CORRELATION,
-        "vlos_error": _SEGUE_VLOS,  # choice: that of SEGUE's K giants, by the same spectrograph
-    },
-    # Giants of the H3 survey as Han et al. (2024) select them.
-    "h3-giants": {
-        "n_stars": 10469,  # S: 9353 accreted and 1116 in-situ stars
-        "sun": "li2026",  # choice: the paper does not say
-        "footprint": {"dec_min": -20.0, "b_min": 20.0},  # S
-        # M and choice: fields of one degree that cover a fraction of the sky, unevenly
-        "completeness": {"minimum": 0.0, "maximum": 0.6, "nside": 32},
-        "luminosity": _K_GIANTS,
-        "magnitude_limits": [15.0, 18.0],  # M, S
-        "g_offset": _GIANT_COLOUR,
-        "z_min": 5.0,  # S
-        "r_min": 10.0,  # S
-        # choice: the errors of v_r are then near the paper's 2 km/s, and the tangential ones grow
-        # with radius beyond 30 kpc, as it shows
-        "distance_error": 0.06,
-        "pm_error": "gaia-dr3",  # S: near 0.1 mas/yr at the faint end, as the paper shows
-        "pm_correlation": _PM_CORRELATION,
-        "vlos_error": 0.2,  # M
-        "feh_error": 0.05,  # M
-        "alpha_fe_error": 0.05,  # M
-    },
-    # K giants of DESI as Li et al. (2026) select them; their mask of the Sagittarius stream is a
-    # cleaning step.
-    "desi-kgiants": {
-        "n_stars": 64573,  # S
-        "sun": "li2026",  # S
-        "footprint": {"dec_min": -20.0, "dec_max": 85.0, "b_min": 20.0},  # M, M, S
-        # S: completeness varies with the position on the sky only; its range: choice
-        "completeness": {"minimum": 0.2, "maximum": 1.0, "nside": 16},
-        "luminosity": _K_GIANTS,  # -3 < M_r < 2: S
-        "magnitude_limits": [11.2, 19.0],  # S, G of the backup programme, r of the main survey
-        "g_offset": _GIANT_COLOUR,
-        "z_min": 2.0,  # S
-        "feh_max": -0.85,  # S
-        "r_min": 3.0,  # S
-        "r_max": 160.0,  # S
-        # choice: what the cut on errors below leaves has a median of 17 per cent and the paper's
-        # errors of v_phi; the paper's 12 per cent, S, of all its giants, would make them too small
-        # by a fifth, and the cut would leave out 1 per cent of the stars, not the stated third
-        "distance_error": 0.22,
-        "distance_error_spread": 0.8,
-        "pm_error": "gaia-dr3",  # S
-        "pm_correlation": _PM_CORRELATION,
-        "vlos_error": 1.0,  # F
-        "feh_error": 0.05,  # S
-        "alpha_fe_error": 0.05,  # choice
-        "error_max": [100.0, 100.0, 100.0],  # S
-    },
-    # RR Lyrae stars of Gaia DR3: standard candles over the whole sky, without spectra.
-    "gaia-rrlyrae": {
-        "n_stars": 50000,  # choice
-        "footprint": {"b_min": 10.0},  # choice: away from crowding and dust
-        "completeness": {"b_scale": 5.0, "per_magnitude": 0.3, "full_to": 19.0},  # choice
-        "luminosity": {"kind": "gaussian", "mean": 0.64, "sigma": 0.15},  # M, G band
-        "magnitude_limits": [10.0, 20.5],  # choice: to 95 kpc
-        "z_min": 2.0,  # choice: away from the disc
-        "r_min": 3.0,  # choice: away from the bulge
-        "distance_error": 0.15,  # M: the scatter of the luminosities [mag]
-        "distance_error_kind": "modulus",
-        "pm_error": "gaia-dr3",
-        "pm_correlation": _PM_CORRELATION,
-        "vlos_known": False,
-        "feh_error": 0.3,  # M: from the light curves
-    },
-    # Bright giants over the whole sky with the errors of today: what a survey could be, where
-    # nothing is lost.
-    "all-sky": {
-        "n_stars": 50000,  # choice
-        # choice: the bright end of the giant branch, brighter than r = 19 out to 100 kpc
-        "luminosity": {"kind": "power-law", "slope": 0.32, "m_min": -3.0, "m_max": -1.0},
-        "g_offset": _GIANT_COLOUR,
-        "distance_error": 0.10,  # choice
-        "pm_error": "gaia-dr3",
-        "pm_correlation": _PM_CORRELATION,
-        "vlos_error": 2.0,  # choice
-        "feh_error": 0.1,  # choice
-        "alpha_fe_error": 0.05,  # choice
-    },
+
+#: Every star, exactly.
+PERFECT: Final[Settings] = {}
+
+#: K giants of LAMOST DR5 as Zhai et al. (2018) select them.
+LAMOST_KGIANTS: Final[Settings] = {
+    "n_stars": 9627,  # S
+    "sun": "zhai2018",  # S
+    "footprint": {"dec_min": -10.0, "dec_max": 60.0},  # M
+    "luminosity": _K_GIANTS,
+    # M, choice: with the paper's density of r^-4, 5 per cent are beyond 40 kpc, as stated
+    "magnitude_limits": [11.0, 18.6],
+    "g_offset": _GIANT_COLOUR,
+    "z_min": 5.0,  # S
+    "feh_max": -1.0,  # S
+    "r_min": 5.0,  # S, the innermost bin
+    "r_max": 120.0,  # S
+    "distance_error": 0.13,  # S
+    "pm_error": "gaia-dr2",  # choice: the paper uses no proper motions
+    "pm_correlation": _PM_CORRELATION,
+    "vlos_error": 7.0,  # M; the paper does not correct LAMOST's known offset of -8 km/s
+    "feh_error": 0.16,  # S
+}
+
+#: K giants of LAMOST DR5 and SDSS/SEGUE as Bird et al. (2022) combine them.
+LAMOST_SEGUE_KGIANTS: Final[Settings] = {
+    "n_stars": 10762,  # S
+    "sun": "bird2022",  # S
+    "footprint": {"dec_min": -10.0, "dec_max": 60.0},  # M
+    "luminosity": _K_GIANTS,
+    # M, S: with the paper's density, over 60 per cent of the stars lie within 20 kpc, over
+    # half within the break at 17 kpc, and over 50 beyond 65 kpc, up to 105: all as stated
+    "magnitude_limits": [11.0, 19.0],
+    "g_offset": _GIANT_COLOUR,
+    # S, Bird et al. (2020): every [Fe/H] beyond 5 kpc from the plane; with z_min = 5 no star
+    # could be at the stated 3 kpc
+    "z_min": 2.0,
+    "z_any_feh": 5.0,
+    "feh_max": -1.0,
+    "r_min": 3.0,  # S
+    "r_max": 105.0,  # S
+    "distance_error": 0.16,  # S
+    "pm_error": "gaia-dr2",  # S
+    "pm_correlation": _PM_CORRELATION,
+    "vlos_error": 7.0,  # S; the known offset of LAMOST, -8 km/s, is corrected in the paper
+}
+
+#: Blue horizontal branch stars of SDSS as Bird et al. (2022) use them.
+SDSS_BHB: Final[Settings] = {
+    "n_stars": 2526,  # S
+    "sun": "bird2022",  # S
+    "footprint": {
+        "dec_min": -5.0,
+        "dec_max": 65.0,
+        "b_min": 30.0,
+    },  # choice: caps of the SDSS imaging
+    "luminosity": {"kind": "horizontal-branch"},  # F, g band
+    "magnitude_limits": [14.0, 19.5],  # choice: 4.8 to 60 kpc at M_g = 0.6
+    "g_offset": 0.0,  # choice: G is within 0.1 mag of g for stars of g - r = -0.15
+    "r_min": 4.0,  # S
+    "r_max": 60.0,  # S
+    "distance_error": 0.10,  # S
+    "pm_error": "gaia-dr2",  # S
+    "pm_correlation": _PM_CORRELATION,
+    "vlos_error": _SEGUE_VLOS,  # choice: that of SEGUE's K giants, by the same spectrograph
+}
+
+#: Giants of the H3 survey as Han et al. (2024) select them.
+H3_GIANTS: Final[Settings] = {
+    "n_stars": 10469,  # S: 9353 accreted and 1116 in-situ stars
+    "sun": "li2026",  # choice: the paper does not say
+    "footprint": {"dec_min": -20.0, "b_min": 20.0},  # S
+    # M and choice: fields of one degree that cover a fraction of the sky, unevenly
+    "completeness": {"minimum": 0.0, "maximum": 0.6, "nside": 32},
+    "luminosity": _K_GIANTS,
+    "magnitude_limits": [15.0, 18.0],  # M, S
+    "g_offset": _GIANT_COLOUR,
+    "z_min": 5.0,  # S
+    "r_min": 10.0,  # S
+    # choice: the errors of v_r are then near the paper's 2 km/s, and the tangential ones grow
+    # with radius beyond 30 kpc, as it shows
+    "distance_error": 0.06,
+    "pm_error": "gaia-dr3",  # S: near 0.1 mas/yr at the faint end, as the paper shows
+    "pm_correlation": _PM_CORRELATION,
+    "vlos_error": 0.2,  # M
+    "feh_error": 0.05,  # M
+    "alpha_fe_error": 0.05,  # M
+}
+
+#: K giants of DESI as Li et al. (2026) select them; their mask of the Sagittarius stream is a
+#: cleaning step.
+DESI_KGIANTS: Final[Settings] = {
+    "n_stars": 64573,  # S
+    "sun": "li2026",  # S
+    "footprint": {"dec_min": -20.0, "dec_max": 85.0, "b_min": 20.0},  # M, M, S
+    # S: completeness varies with the position on the sky only; its range: choice
+    "completeness": {"minimum": 0.2, "maximum": 1.0, "nside": 16},
+    "luminosity": _K_GIANTS,  # -3 < M_r < 2: S
+    "magnitude_limits": [11.2, 19.0],  # S, G of the backup programme, r of the main survey
+    "g_offset": _GIANT_COLOUR,
+    "z_min": 2.0,  # S
+    "feh_max": -0.85,  # S
+    "r_min": 3.0,  # S
+    "r_max": 160.0,  # S
+    # choice: what the cut on errors below leaves has a median of 17 per cent and the paper's
+    # errors of v_phi; the paper's 12 per cent, S, of all its giants, would make them too small
+    # by a fifth, and the cut would leave out 1 per cent of the stars, not the stated third
+    "distance_error": 0.22,
+    "distance_error_spread": 0.8,
+    "pm_error": "gaia-dr3",  # S
+    "pm_correlation": _PM_CORRELATION,
+    "vlos_error": 1.0,  # F
+    "feh_error": 0.05,  # S
+    "alpha_fe_error": 0.05,  # choice
+    "error_max": [100.0, 100.0, 100.0],  # S
+}
+
+#: RR Lyrae stars of Gaia DR3: standard candles over the whole sky, without spectra.
+GAIA_RRLYRAE: Final[Settings] = {
+    "n_stars": 50000,  # choice
+    "footprint": {"b_min": 10.0},  # choice: away from crowding and dust
+    "completeness": {"b_scale": 5.0, "per_magnitude": 0.3, "full_to": 19.0},  # choice
+    "luminosity": {"kind": "gaussian", "mean": 0.64, "sigma": 0.15},  # M, G band
+    "magnitude_limits": [10.0, 20.5],  # choice: to 95 kpc
+    "z_min": 2.0,  # choice: away from the disc
+    "r_min": 3.0,  # choice: away from the bulge
+    "distance_error": 0.15,  # M: the scatter of the luminosities [mag]
+    "distance_error_kind": "modulus",
+    "pm_error": "gaia-dr3",
+    "pm_correlation": _PM_CORRELATION,
+    "vlos_known": False,
+    "feh_error": 0.3,  # M: from the light curves
+}
+
+#: Bright giants over the whole sky with the errors of today: what a survey could be, where
+#: nothing is lost.
+ALL_SKY: Final[Settings] = {
+    "n_stars": 50000,  # choice
+    # choice: the bright end of the giant branch, brighter than r = 19 out to 100 kpc
+    "luminosity": {"kind": "power-law", "slope": 0.32, "m_min": -3.0, "m_max": -1.0},
+    "g_offset": _GIANT_COLOUR,
+    "distance_error": 0.10,  # choice
+    "pm_error": "gaia-dr3",
+    "pm_correlation": _PM_CORRELATION,
+    "vlos_error": 2.0,  # choice
+    "feh_error": 0.1,  # choice
+    "alpha_fe_error": 0.05,  # choice
 }
 
 
@@ -187,10 +197,8 @@ def resolve(
         If a preset, a setting or a Sun is unknown, or a table is none; ``where`` names the place.
     """
     preset = spec.get("preset", "perfect")
-    if not isinstance(preset, str) or preset not in PRESETS:
-        raise unknown("preset", preset, PRESETS, where)
     allowed = {"preset", *known}
-    settings = _with_sun(PRESETS[preset], where)
+    settings = _with_sun(kinds.find("surveys", preset, where), where)
     for name, value in _with_sun(spec, where).items():
         if name not in allowed:
             raise unknown("setting", name, allowed, where)

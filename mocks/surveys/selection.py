@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from haloassay.catalogue import Catalogue
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
 
 if TYPE_CHECKING:
-    from haloassay.frames import Sun
+    from haloassay.contracts.frames import Sun
     from haloassay.mocks.surveys.survey import Survey
 
 FloatArray = NDArray[np.float64]

@@ -10,16 +10,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Final, Literal, Protocol
+from typing import Any, ClassVar, Final, Literal, Protocol
 
 import numpy as np
 
-from haloassay.arrays import FloatArray, IntArray
-from haloassay.catalogue import Catalogue, Propagation
-from haloassay.errors import InputError, UsedUpError
-from haloassay.frames import Sun, galactocentric_to_heliocentric
+from haloassay.base.errors import InputError, UsedUpError
+from haloassay.base.settings import build, require, unknown
+from haloassay.contracts.catalogue import Catalogue, Propagation
+from haloassay.contracts.frames import Sun
 from haloassay.mocks.stars import Stars
-from haloassay.mocks.surveys.columns import Columns
+from haloassay.mocks.surveys.columns import ABUNDANCES, Columns
 from haloassay.mocks.surveys.completeness import Completeness
 from haloassay.mocks.surveys.footprints import Footprint
 from haloassay.mocks.surveys.luminosity import Luminosity, PowerLawLuminosity, make_luminosity
@@ -30,17 +30,10 @@ from haloassay.mocks.surveys.measurement import (
     Deviates,
     DistanceErrorKind,
     ErrorCurve,
-    apparent_magnitude,
-    correlated_by_feh,
-    correlated_noise,
-    error_correlation,
-    log_distance_errors,
-    observed_distance,
-    proper_motion_errors,
 )
+from haloassay.mocks.surveys.observing import look, measured, seen_again, with_shared_errors
 from haloassay.mocks.surveys.presets import resolve
-from haloassay.mocks.surveys.selection import Tally, View, cuts, errors_within
-from haloassay.settings import build, require, unknown
+from haloassay.mocks.surveys.selection import Tally
 
 #: Sizes of the batches of true stars: doubling, then constant; the same for all surveys, so that
 #: they share stars.
@@ -156,6 +149,8 @@ class Survey:
     InputError
         If a setting is out of range.
     """
+
+    version: ClassVar[int] = 1
 
     n_stars: int | Literal["all"] = 10000
     sun: Sun = field(default_factory=Sun)
@@ -296,11 +291,11 @@ class Survey:
                 if self.n_stars == "all":
                     break
                 raise
-            deviates = _deviates(
+            deviates = with_shared_errors(
                 self, stars, Deviates.draw(len(stars), survey_rng, further), shared
             )
-            seen = _look(self, stars, deviates, wanted - columns.n, tally)
-            rows, some, values = _observed(self, seen, wanted - columns.n, tally)
+            seen = look(self, stars, deviates, wanted - columns.n, tally)
+            rows, some, values = measured(self, seen, wanted - columns.n, tally)
             surveyed.append(len(some), {f.name: getattr(some, f.name) for f in fields(Stars)})
             columns.append(len(some), values)
             drawn += len(stars) if columns.n < wanted else int(rows[-1]) + 1
@@ -313,8 +308,41 @@ class Survey:
         observed = Stars(**surveyed.filled())
         overlap = None
         if mock.number is not None:
-            overlap = min(1.0, drawn / mock.number) * _seen_again(self, observed, survey_rng)
+            overlap = min(1.0, drawn / mock.number) * seen_again(self, observed, survey_rng)
         return Observation(catalogue, observed, drawn, overlap)
+
+    def require_abundances(self, known: Mapping[str, bool | None]) -> None:
+        """Raise :class:`InputError` where a setting needs [Fe/H] of a mock, or only some stars have an abundance.
+
+        Parameters
+        ----------
+        known
+            By ``feh`` and ``alpha_fe``, whether the mock's stars have it; None: some have.
+        """
+        for name, title in ABUNDANCES.items():
+            require(
+                known[name] is not None,
+                f"survey: some stars have {title} and others have none: give it to every population of the mock, or to"
+                " none",
+            )
+        if not known["feh"]:
+            self.require_no_feh()
+
+    def require_no_feh(self) -> None:
+        """Raise :class:`InputError` where a setting needs [Fe/H]: for a mock whose stars have none."""
+        for name, without in (("feh_max", np.inf), ("distance_feh_correlation", 0.0)):
+            require(
+                getattr(self, name) == without,
+                f"survey: {name} needs [Fe/H], and stars of the mock have none: give them feh, or set {name} ="
+                f" {without:g}",
+            )
+
+    def hands_over(self, known: Mapping[str, bool | None]) -> frozenset[str]:
+        """Tell what an estimator can need of its catalogues, given which abundances the mock has."""
+        names = {"distance", "pmra", "pmdec", *(name for name in ABUNDANCES if known[name])}
+        names |= {"vlos"} if self.vlos_known else set()
+        columns = {"ra", "dec", "pm_corr", *names, *(f"{name}_err" for name in names)}
+        return frozenset(columns | ({"velocity"} if self.vlos_known else set()))
 
     def require_stars(self, number: int | None) -> None:
         """Raise :class:`InputError` where a mock's ``number`` of stars is too low, or has no end and all are wanted."""
@@ -346,125 +374,6 @@ _NON_NEGATIVE: Final = (
 #: Largest of them in their own units, which is no slip of the pen (choice).
 _LARGEST_ERROR: Final = 1e4
 _LARGEST: Final = {"distance_error_spread": 3.0, "feh_error": 20.0, "alpha_fe_error": 20.0}
-
-
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """Stars that passed the cuts that need no velocity: which of a batch, and what is known of them, (N,) each."""
-
-    rows: IntArray
-    stars: Stars
-    deviates: Deviates
-    distance: FloatArray
-    log_distance_error: FloatArray
-    feh: FloatArray
-    magnitude: FloatArray
-
-
-def _seen_again(survey: Survey, stars: Stars, survey_rng: np.random.Generator) -> float:
-    """Share of observed stars that another observation of the same stars would see too."""
-    first, further = survey_rng.spawn(2)
-    shared = further.standard_normal(len(FEH_BINS) + 1)
-    deviates = _deviates(survey, stars, Deviates.draw(len(stars), first, further), shared)
-    tally = Tally()
-    seen = _look(survey, stars, deviates, len(stars), tally)
-    return len(_observed(survey, seen, len(stars), tally)[0]) / len(stars)
-
-
-def _deviates(survey: Survey, stars: Stars, deviates: Deviates, shared: FloatArray) -> Deviates:
-    """Deviates with distance errors that stars of one [Fe/H] share, where the survey has such."""
-    correlation = survey.distance_feh_correlation
-    if survey.feh_max < np.inf or correlation > 0.0:
-        name, without = "distance_feh_correlation", "0"
-        if correlation == 0.0:
-            name, without = "feh_max", "inf"
-        require(
-            not np.isnan(stars.feh).any(),
-            f"survey: {name} needs [Fe/H], and stars of the mock have none: give them feh, or set {name} = {without}",
-        )
-    if correlation == 0.0:
-        return deviates
-    mixed = correlated_by_feh(deviates.distance, stars.feh, shared, correlation)
-    return replace(deviates, distance=mixed)
-
-
-def _look(survey: Survey, stars: Stars, deviates: Deviates, most: int, tally: Tally) -> _Seen:
-    """Stars of a batch that pass all cuts that need no velocity; ``most`` if these are all cuts."""
-    from_sun = stars.position - survey.sun.position
-    true_distance = np.sqrt(np.einsum("ni,ni->n", from_sun, from_sun))
-    absolute = survey.luminosity.absolute_magnitude(deviates.luminosity)
-    error = log_distance_errors(
-        deviates.distance_error, survey.log_distance_error, survey.distance_error_spread
-    )
-    scatter = error * survey.distance_error_scale
-    view = View(
-        from_sun / true_distance[:, None],
-        observed_distance(true_distance, deviates.distance, scatter, survey.distance_scale),
-        stars.feh + survey.feh_error * deviates.feh,
-        apparent_magnitude(absolute, true_distance),
-        deviates.fibre,
-    )
-    keep = np.ones(len(stars), dtype=bool)
-    for name, mask in cuts(survey, view):
-        tally.count(name, mask)
-        keep &= mask
-    rows = np.flatnonzero(keep)
-    if not survey.limits_errors:
-        rows = rows[:most]
-    return _Seen(
-        rows,
-        stars.select(rows),
-        deviates.select(rows),
-        view.distance[rows],
-        error[rows],
-        view.feh[rows],
-        view.magnitude[rows],
-    )
-
-
-def _observed(
-    survey: Survey, seen: _Seen, most: int, tally: Tally
-) -> tuple[IntArray, Stars, dict[str, FloatArray | float]]:
-    """First ``most`` of the stars seen whose velocities are certain enough: which of a batch, and their columns."""
-    columns = _measure(survey, seen)
-    if not survey.limits_errors:
-        return seen.rows, seen.stars, columns
-    mask = errors_within(columns, len(seen.stars), survey.sun, survey.error_max)
-    tally.count("error_max", mask)
-    rows = np.flatnonzero(mask)[:most]  # of those seen
-    some = {k: v[rows] if isinstance(v, np.ndarray) else v for k, v in columns.items()}
-    return seen.rows[rows], seen.stars.select(rows), some
-
-
-def _measure(survey: Survey, seen: _Seen) -> dict[str, FloatArray | float]:
-    """Columns of the stars seen, with the errors of the survey; a number where it is that of all."""
-    stars, deviates = seen.stars, seen.deviates
-    true = galactocentric_to_heliocentric(stars.position, stars.velocity, survey.sun)
-    errors = proper_motion_errors(survey.pm_error, seen.magnitude + survey.g_offset)
-    correlation = error_correlation(deviates.correlation, survey.pm_correlation)
-    noise = correlated_noise(deviates.proper_motion, survey.pm_error_scale * errors, correlation)
-    columns: dict[str, FloatArray | float] = {
-        "ra": true["ra"],
-        "dec": true["dec"],
-        "distance": seen.distance,
-        "pmra": true["pmra"] + noise[:, 0],
-        "pmdec": true["pmdec"] + noise[:, 1],
-        "feh": seen.feh,
-        "alpha_fe": stars.alpha_fe + survey.alpha_fe_error * deviates.alpha_fe,
-        "distance_err": seen.log_distance_error * seen.distance,
-        "pmra_err": errors[:, 0],
-        "pmdec_err": errors[:, 1],
-        "feh_err": survey.feh_error,
-        "alpha_fe_err": survey.alpha_fe_error,
-        "pm_corr": correlation,
-    }
-    if survey.vlos_known:
-        error = survey.vlos_error
-        stated = error.at(seen.magnitude) if isinstance(error, ErrorCurve) else error
-        scatter = stated * survey.vlos_error_scale * deviates.vlos
-        columns["vlos"] = true["vlos"] + survey.vlos_offset + scatter
-        columns["vlos_err"] = stated
-    return columns
 
 
 def make_survey(spec: Any, where: str = "survey") -> Survey:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from made_up_stars import table_of, write_csv
+from seeds import shifted
 
-from haloassay.cli import main
+from haloassay.face.cli import main
 
 SCENARIO = """
 name = "small"
@@ -91,7 +92,7 @@ def environment():
 def small(tmp_path_factory):
     """File of the small scenario."""
     path = tmp_path_factory.mktemp("scenario") / "small.toml"
-    path.write_text(SCENARIO)
+    path.write_text(SCENARIO.replace("seed = 11", f"seed = {shifted(11)}"))
     return path
 
 

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from haloassay.estimate import Estimate, Estimates, Estimator
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.contracts.quantities import Quantity
 
 
 def fingerprint(catalogue):
@@ -18,6 +19,10 @@ class Fingerprint(Estimator):
 
     name: ClassVar[str] = "fingerprint"
     reference: ClassVar[str] = "none"
+    yields: ClassVar[tuple[str, ...]] = ("fingerprint",)
+    quantities: ClassVar[tuple[Quantity, ...]] = (
+        Quantity("fingerprint", "", "absolute", "fingerprint"),
+    )
 
     def estimate(self, catalogue, rng):
         value = fingerprint(catalogue)

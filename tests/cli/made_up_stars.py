@@ -1,11 +1,12 @@
 """Catalogue files that nothing is wrong with, to be spoilt."""
 
 import numpy as np
+from seeds import seeded
 
 
 def table_of(n=60, seed=0):
     """(N, 6) Galactocentric coordinates of a made-up halo."""
-    rng = np.random.default_rng(seed)
+    rng = seeded(seed)
     return np.concatenate([rng.normal(0.0, 20.0, (n, 3)), rng.normal(0.0, 100.0, (n, 3))], axis=1)
 
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_up_stars import table_of, write_csv
 from refusing import refused
+from seeds import seeded
 
 import haloassay
 
@@ -120,7 +121,7 @@ def repeated(table):
 
 def sky(edit=None, errors=""):
     """Heliocentric table, and the header that names it; extra columns of ones for ``errors``."""
-    rng = np.random.default_rng(5)
+    rng = seeded(5)
     n = 40
     low, high = [0, -80, 1, -3, -3, -300], [360, 80, 40, 3, 3, 300]
     table = rng.uniform(low, high, (n, 6))
@@ -197,7 +198,7 @@ def test_files_that_are_not_what_they_say(call, tmp_path, suffix, content):
     path.write_bytes(
         {
             "empty": b"",
-            "garbage": np.random.default_rng(1).bytes(3000),
+            "garbage": seeded(1).bytes(3000),
             "truncated": data if len(data) < len(path.read_bytes()) else data[: len(data) // 2],
             "another format": b"%PDF-1.4 is a text\nof two lines",
         }[content]
@@ -352,7 +353,6 @@ WORDS = st.one_of(
 @settings(
     max_examples=150,
     deadline=None,
-    derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(words=st.lists(WORDS, max_size=7))

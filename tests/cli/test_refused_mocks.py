@@ -8,8 +8,8 @@ import sys
 import pytest
 from refusing import refused
 
-from haloassay import task
-from haloassay.cache import CacheWarning
+from haloassay.base.cache import CacheWarning
+from haloassay.engine import task
 
 MOCK = {
     "format": (["--out", "m.xlsx"], ["unknown format", ".parquet"]),

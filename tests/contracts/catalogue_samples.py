@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
+from seeds import seeded
 
-from haloassay import frames
-from haloassay.catalogue import GALACTOCENTRIC
+from haloassay.contracts import frames
+from haloassay.contracts.catalogue import GALACTOCENTRIC
 
 SEGUE_COLUMNS = (
     "x,y,z,vx,vy,vz,l,b,distance,vlos,pm_l,pm_b,distance_err,vlos_err,pm_l_err,pm_b_err,feh"
@@ -14,7 +14,7 @@ SEGUE_SUN = frames.Sun(-8.3, 0.02, 11.1, 244.24, 7.25)
 
 
 def stars(n=7, seed=1):
-    rng = np.random.default_rng(seed)
+    rng = seeded(seed)
     return {
         "ra": rng.uniform(0.0, 360.0, n),
         "dec": rng.uniform(-80.0, 80.0, n),
@@ -32,7 +32,7 @@ def stars(n=7, seed=1):
 
 
 def phase_space(n=7, seed=2):
-    values = np.random.default_rng(seed).normal(0.0, 50.0, (6, n))
+    values = seeded(seed).normal(0.0, 50.0, (6, n))
     return dict(zip(GALACTOCENTRIC, values, strict=True))
 
 

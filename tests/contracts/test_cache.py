@@ -10,8 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from haloassay.cache import Arrays, CacheWarning, cache_folder, cache_limit, cached, content_key
-from haloassay.errors import InputError
+from haloassay.base.cache import (
+    Arrays,
+    CacheWarning,
+    cache_folder,
+    cache_limit,
+    cached,
+    content_key,
+)
+from haloassay.base.errors import InputError
 
 
 @pytest.fixture

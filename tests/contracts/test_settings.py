@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haloassay.errors import InputError
-from haloassay.settings import build, choose, require
+from haloassay.base.errors import InputError
+from haloassay.base.settings import build, require
 
 
 @dataclass(frozen=True)
@@ -160,16 +160,3 @@ def test_any_plain_value_is_built_or_refused_with_its_place(name, value):
         assert isinstance(built, Method)
     assert refused == "" or refused.startswith(f"here.{name}")
     assert "\n" not in refused
-
-
-def test_a_kind_is_chosen_from_a_table():
-    kinds = {"run": f"{__name__}:Run"}
-    assert choose(kinds, {"kind": "run", "walkers": 9}, "here", "thing") == Run(9)
-    for spec, expected in (
-        ("run", "here: expected a table with a key 'kind' (got 'run')"),
-        ({"walkers": 9}, "here: key 'kind' is missing (allowed: run)"),
-        ({"kind": "rnu"}, "here: unknown thing 'rnu'; did you mean 'run'? (allowed: run)"),
-    ):
-        with pytest.raises(InputError) as caught:
-            choose(kinds, spec, "here", "thing")
-        assert str(caught.value) == expected

@@ -13,10 +13,11 @@ from catalogue_samples import (
     stars,
     write_csv,
 )
+from seeds import seeded
 
-from haloassay.catalogue import GALACTOCENTRIC, HELIOCENTRIC, Catalogue
-from haloassay.errors import InputError
-from haloassay.tables import (
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import GALACTOCENTRIC, HELIOCENTRIC, Catalogue
+from haloassay.io.tables import (
     from_table,
     missing_errors,
     read_catalogue,
@@ -75,7 +76,7 @@ def test_galactic_columns_are_turned_to_icrs_with_their_errors():
         np.testing.assert_allclose(read[name], columns[name], atol=1e-9)
     # draw one star's errors in the Galactic frame and turn each draw with astropy
     n = 40_000
-    rng = np.random.default_rng(3)
+    rng = seeded(3)
     a, b, rho = table["pm_l_err"][0], table["pm_b_err"][0], table["pm_corr"][0]
     pm_l, pm_b = rng.multivariate_normal(
         [table["pm_l"][0], table["pm_b"][0]], [[a * a, rho * a * b], [rho * a * b, b * b]], n

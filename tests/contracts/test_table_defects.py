@@ -16,12 +16,13 @@ from catalogue_samples import (
     with_entry,
     write_csv,
 )
+from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.defects import checked
-from haloassay.errors import InputError
-from haloassay.propagation import monte_carlo_covariance
-from haloassay.tables import (
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.propagation import monte_carlo_covariance
+from haloassay.io.defects import checked
+from haloassay.io.tables import (
     from_table,
     read_catalogue,
 )
@@ -137,7 +138,7 @@ def test_segue_giants_survive_their_unphysical_velocities(shared_data):
     assert np.all(shift < tilt * distance + rounding)
     assert np.median(np.abs(sky.velocity - xyz.velocity)) < tilt * 250.0
     assert np.all(np.isfinite(sky.spherical_covariance))
-    drawn = monte_carlo_covariance(sky.select(np.arange(50)), np.random.default_rng(1), 100)
+    drawn = monte_carlo_covariance(sky.select(np.arange(50)), seeded(1), 100)
     assert np.all(np.isfinite(drawn))
 
 

@@ -15,10 +15,10 @@ from catalogue_samples import (
     write_csv,
 )
 
-from haloassay import frames
-from haloassay.catalogue import HELIOCENTRIC, Catalogue
-from haloassay.errors import InputError
-from haloassay.tables import (
+from haloassay.base.errors import InputError
+from haloassay.contracts import frames
+from haloassay.contracts.catalogue import HELIOCENTRIC, Catalogue
+from haloassay.io.tables import (
     from_table,
     read_catalogue,
     to_table,

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from small_scenario import SCENARIO
 
-from haloassay.progress import Silent
-from haloassay.runner import run
-from haloassay.scenario import make_scenario
+from haloassay.engine.progress import Silent
+from haloassay.engine.runner import run
+from haloassay.plan.scenario import make_scenario
 
 
 @pytest.fixture
@@ -27,7 +27,9 @@ def scenario(values):
 @pytest.fixture
 def environment():
     """Environment of a subprocess that finds the estimators of these tests."""
-    path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+    here = Path(__file__).parent
+    folders = [str(here), str(here.parent), os.environ.get("PYTHONPATH")]
+    path = os.pathsep.join(filter(None, folders))
     return {**os.environ, "PYTHONPATH": path}
 
 

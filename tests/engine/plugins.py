@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from haloassay.estimate import Estimate, Estimates, Estimator
-from haloassay.settings import require
+from haloassay.base.settings import require
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 
 
 def _estimates(catalogue, rng, scale=1.0):
@@ -36,6 +36,19 @@ class Good(Estimator):
     def estimate(self, catalogue, rng):
         time.sleep(self.seconds)
         return _estimates(catalogue, rng, self.scale)
+
+
+@dataclass(frozen=True)
+class Sky(Estimator):
+    """Mean radius: needs no velocities."""
+
+    name = "sky"
+    reference = ""
+    needs = ()
+
+    def estimate(self, catalogue, rng):
+        r = float(catalogue.r.mean())
+        return Estimates([Estimate("r200", r, r, r, r, r)])
 
 
 @dataclass(frozen=True)
@@ -90,6 +103,12 @@ class Bad(Estimator):
         error = ValueError("odd")
         error.lock = open(os.devnull)  # noqa: SIM115
         raise error
+
+    def _disk(self):
+        raise OSError(28, "No space left on device")
+
+    def _memory(self):
+        raise MemoryError
 
     def _hang(self):
         time.sleep(1000.0)

@@ -10,16 +10,18 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from seeds import shifted
 from small_scenario import SCENARIO
 
-from haloassay import store as store_module
-from haloassay.errors import InputError
-from haloassay.matrix import make_plan
-from haloassay.progress import Silent
-from haloassay.runner import run
-from haloassay.scenario import make_scenario
-from haloassay.store import Results
-from haloassay.task import Task, run_task
+import haloassay
+from haloassay.base.errors import InputError
+from haloassay.engine.progress import Silent
+from haloassay.engine.runner import run
+from haloassay.engine.task import Task, run_task
+from haloassay.plan.plan import make_plan
+from haloassay.plan.scenario import make_scenario
+from haloassay.results import store as store_module
+from haloassay.results.results import Results
 
 
 def quietly(*args, **kwargs):
@@ -103,8 +105,41 @@ def test_a_survey_that_finds_no_stars_fails_all_estimators_with_its_message(valu
     values["survey"] |= {"r_min": 1e5, "r_max": 2e5}
     cell = make_plan(make_scenario(values)).cells[0]
     (outcome,) = run_task(Task(cell, 0, 7, cell.methods)).outcomes
-    assert (outcome.status, outcome.error_type) == ("failed", "InputError")
+    assert (outcome.status, outcome.error_type) == ("no-mock", "InputError")
     assert "r_min/r_max" in outcome.message
+
+
+def test_what_the_machine_did_is_lost_and_tried_again(tmp_path, values):
+    cured = tmp_path / "cured"
+    for how in ("disk", "memory"):
+        entry = {"kind": "plugins:Bad", "label": how, "how": how, "unless": str(cured)}
+        values["estimators"].append(entry)
+    values |= {"realizations": 1, "matrix": {}}
+    runs = quietly(values, tmp_path / "out", workers=0).frame("runs").set_index("estimator")
+    assert runs["status"].to_dict() == {"good": "ok", "disk": "lost", "memory": "lost"}
+    assert runs.loc["disk", "message"] == "[Errno 28] No space left on device"
+    cured.touch()
+    assert quietly(values, tmp_path / "out", workers=0).counts() == {"ok": 3}
+
+
+def test_a_truth_that_fails_is_not_the_estimator_s_fault(tmp_path, values, monkeypatch):
+    from haloassay.mocks.truth import Truth
+
+    def broken(*_, **__):
+        raise ArithmeticError("no truth")
+
+    monkeypatch.setattr(Truth, "value", broken)
+    values |= {"realizations": 1, "matrix": {}}
+    results = quietly(values, tmp_path / "out", workers=0)
+    (row,) = results.frame("runs").to_dict("records")
+    assert (row["status"], row["error_type"]) == ("no-mock", "ArithmeticError")
+    scores = results.table()
+    assert scores["n_failed"].sum() == scores["n_attempted"].sum() == 0
+
+
+def test_a_run_in_this_process_has_the_bits_of_one_in_workers(tmp_path, values, undisturbed):
+    results = quietly(values | {"realizations": 8}, tmp_path / "out", workers=0)
+    assert_equal(results, undisturbed)
 
 
 def test_rank_and_truth_stand_beside_each_estimate(undisturbed):
@@ -128,7 +163,7 @@ def test_a_dry_run_checks_and_writes_nothing(tmp_path, values):
         run(values, tmp_path / "out", progress=progress)
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="workers"):
-        run(SCENARIO, tmp_path / "out", workers=0, progress=progress)
+        run(SCENARIO, tmp_path / "out", workers=-1, progress=progress)
 
 
 def test_a_full_disk_stops_the_run_and_the_next_one_goes_on(tmp_path, undisturbed, monkeypatch):
@@ -151,9 +186,9 @@ def test_a_full_disk_stops_the_run_and_the_next_one_goes_on(tmp_path, undisturbe
 #: No ``if __name__ == "__main__"`` guard: a user's script need not have one.
 SCRIPT = """
 import sys
-from haloassay import store
-from haloassay.progress import Silent
-from haloassay.runner import run
+from haloassay.results import store
+from haloassay.engine.progress import Silent
+from haloassay.engine.runner import run
 from small_scenario import SCENARIO
 store.SEGMENT = 4
 run(SCENARIO, sys.argv[1], realizations=8, workers=2, progress=Silent())
@@ -208,7 +243,7 @@ def disturb(tmp_path, environment, number, rng):
 def test_a_run_ended_at_any_moment_goes_on_to_the_same_results(
     tmp_path, environment, undisturbed, number, seed, monkeypatch
 ):
-    out, code, stderr = disturb(tmp_path, environment, number, random.Random(seed))
+    out, code, stderr = disturb(tmp_path, environment, number, random.Random(shifted(seed)))
     assert code in (-number, 0), stderr  # 0: it was done before the signal came
     if number == signal.SIGINT and code:
         assert stderr.count("Traceback") <= 1  # the main process's own, no worker's
@@ -219,16 +254,16 @@ def test_a_run_ended_at_any_moment_goes_on_to_the_same_results(
 
 CATCHING = """
 import sys, time
-from haloassay import execute
-from haloassay.progress import Silent
-from haloassay.runner import run
+from haloassay.engine.executors import pool
+from haloassay.engine.progress import Silent
+from haloassay.engine.runner import run
 from small_scenario import SCENARIO
-dismiss = execute._Crew.dismiss
+dismiss = pool._Crew.dismiss
 def slowly(crew):
     print("stopping", flush=True)
     time.sleep(0.5)
     dismiss(crew)
-execute._Crew.dismiss = slowly
+pool._Crew.dismiss = slowly
 slow = {"kind": "plugins:Good", "label": "good", "seconds": 0.05}
 try:
     run({**SCENARIO, "estimators": [slow]}, sys.argv[1], 500, 2, progress=Silent())
@@ -277,7 +312,7 @@ def test_signals_end_a_run_as_keyboard_interrupt(tmp_path, environment, numbers,
 
 HANGING = """
 import sys
-from haloassay.runner import run
+from haloassay.engine.runner import run
 from small_scenario import SCENARIO
 bad = {"kind": "plugins:Bad", "label": "bad", "how": "hang", "mark": sys.argv[2]}
 run({**SCENARIO, "estimators": [bad]}, sys.argv[1], workers=2)
@@ -309,9 +344,20 @@ def test_cleaning_takes_stars_out_before_the_estimators_read(values, tmp_path):
     assert 0 < stars["clean.0.z_min=5.0"] < 60
 
 
-def test_cleaning_away_every_star_fails_the_task_with_the_reason(values, tmp_path):
+def test_cleaning_away_every_star_is_the_scenario_s_doing_and_said(values, tmp_path):
     values["clean"] = [{"kind": "height-cut", "z_min": 1e6}]
     results = run(make_scenario(values), tmp_path / "out", workers=1, progress=Silent())
     runs = results.frame("runs")
-    assert set(runs["status"]) == {"failed"}
+    assert set(runs["status"]) == {"no-mock"}
     assert runs["message"].str.contains("no star is left").all()
+
+
+def test_measure_with_the_label_of_a_scenario_has_the_stream_of_its_run(tmp_path, values):
+    values["estimators"] = [{"kind": "plugins:Good", "label": "mine"}]
+    values |= {"realizations": 1, "matrix": {}}
+    (row,) = quietly(values, tmp_path / "out", workers=0).frame("estimates").to_dict("records")
+    stars = haloassay.mock(values).catalogue
+    same = haloassay.measure(stars, values["estimators"][0], seed=7)
+    other = haloassay.measure(stars, "plugins:Good", seed=7)
+    assert (same.rows[0].value, same.rows[0].lo95) == (row["value"], row["lo95"])
+    assert other.rows[0].value != row["value"]

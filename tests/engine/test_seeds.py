@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from haloassay.seeds import stream
+from haloassay.base.seeds import stream
 
 axes = st.text(max_size=20)
 

@@ -7,16 +7,21 @@ import os
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
+import plugins
 import pytest
+from seeds import seeded
 
-from haloassay import parts
-from haloassay import store as store_module
-from haloassay.errors import InputError
-from haloassay.matrix import make_plan
-from haloassay.scenario import make_scenario
-from haloassay.store import Results, Store
-from haloassay.task import Outcome, TaskResult
+from haloassay.base.errors import InputError
+from haloassay.mocks.surveys.survey import Survey
+from haloassay.plan.plan import make_plan
+from haloassay.plan.scenario import make_scenario
+from haloassay.results import parts
+from haloassay.results import store as store_module
+from haloassay.results.outcome import Outcome, TaskResult
+from haloassay.results.results import Results
+from haloassay.results.store import Store
 
 N = 4
 
@@ -249,19 +254,67 @@ def test_results_of_another_scenario_are_named_and_kept(tmp_path, plan, values):
     fill(tmp_path, plan)
     before = tree(tmp_path)
     values["mock"]["potential"]["m200"] = 2e12
-    values["seed"] = 8
+    values["seed"] += 1
     values["estimators"].pop()
     with pytest.raises(InputError) as caught:
         Store.open(tmp_path, make_plan(make_scenario(values))).__enter__()
     text = str(caught.value)
     for part in (
         "another scenario",
-        "seed: 7 there, 8 now",
+        f"seed: {values['seed'] - 1} there, {values['seed']} now",
         "mock.potential.m200: 1000000000000.0 there, 2000000000000.0 now",
         "estimators.other is gone",
     ):
         assert part in text
     assert tree(tmp_path) == before
+
+
+def snapshot(path, mass):
+    """File of a halo of 4000 dark particles of one mass, and 500 stars."""
+    rng = seeded(5)
+    toward = rng.standard_normal((4500, 3))
+    x = 100.0 * rng.random(4500)[:, None] * toward / np.linalg.norm(toward, axis=1)[:, None]
+    frame = pd.DataFrame(
+        np.hstack([x, 100.0 * rng.standard_normal((4500, 3))]), columns=list("xyzuvw")
+    )
+    frame.assign(kind=np.arange(4500) >= 4000, mass=mass).astype(float).to_csv(path, index=False)
+
+
+def test_what_the_scenario_does_not_say_is_named_where_it_has_changed(
+    tmp_path, values, monkeypatch
+):
+    """A file under its old name, a version, a default: none of them is a setting of the scenario."""
+    columns = {"position": ["x", "y", "z"], "velocity": ["u", "v", "w"], "mass": "mass"}
+    file = tmp_path / "snap.csv"
+    values["mock"] = {
+        "kind": "snapshot",
+        "file": str(file),
+        "tables": [
+            {"kind": "dark", "select": [["kind", 0.0, 0.0]], **columns},
+            {"kind": "stars", "select": [["kind", 1.0, 1.0]], **columns},
+        ],
+        "centre": {"position": [0.0, 0.0, 0.0], "velocity": [0.0, 0.0, 0.0]},
+        "tracers": {"kinds": ["stars"], "r_range": [2.0, 90.0]},
+    }
+
+    def refusal():
+        with pytest.raises(InputError) as caught:
+            Store.open(tmp_path / "out", make_plan(make_scenario(values))).__enter__()
+        return str(caught.value)
+
+    snapshot(file, 1e8)
+    with Store.open(tmp_path / "out", make_plan(make_scenario(values))):
+        pass
+    snapshot(file, 2e8)
+    assert f"(mock: the content of {file} has changed); choose another folder" in refusal()
+    snapshot(file, 1e8)
+    monkeypatch.setattr(Survey, "version", 2)
+    monkeypatch.setattr(plugins.Good, "version", 5)
+    assert (
+        "(survey: numbers of 'survey' have changed since: version 1 there, 2 now;"
+        " estimators.good: numbers of 'good' have changed since: version 1 there, 5 now)"
+    ) in refusal()
+    monkeypatch.undo()
 
 
 def test_a_scenario_may_grow(tmp_path, plan):
@@ -321,8 +374,10 @@ def test_all_versions_that_added_results_are_kept(tmp_path, plan, monkeypatch):
             store.checkpoint(result(few, realization))
     before = description(tmp_path)
     other = {**before["versions"], "numpy": "0.0"}
-    original = store_module.describe
-    monkeypatch.setattr(store_module, "describe", lambda p: {**original(p), "versions": other})
+    original = store_module.description_of
+    monkeypatch.setattr(
+        store_module, "description_of", lambda p: {**original(p), "versions": other}
+    )
     lines = []
     for _ in range(2):
         fill(tmp_path, plan, lines.append)
@@ -338,9 +393,9 @@ def test_all_versions_that_added_results_are_kept(tmp_path, plan, monkeypatch):
 def test_versions_that_add_nothing_are_not_noted(tmp_path, plan, monkeypatch):
     fill(tmp_path, plan)
     before = tree(tmp_path)
-    original = store_module.describe
+    original = store_module.description_of
     monkeypatch.setattr(
-        store_module, "describe", lambda p: {**original(p), "versions": {}, "platform": "?"}
+        store_module, "description_of", lambda p: {**original(p), "versions": {}, "platform": "?"}
     )
     lines = []
     fill(tmp_path, plan, lines.append)
@@ -442,7 +497,7 @@ def test_a_folder_that_lost_run_json_is_taken_over_by_its_own_scenario_only(
     fill(tmp_path, plan)
     lose(tmp_path / "run.json")
     before = tree(tmp_path)
-    other = make_plan(make_scenario({**values, "seed": 8}))
+    other = make_plan(make_scenario({**values, "seed": values["seed"] + 1}))
     with pytest.raises(InputError, match=r"run\.json is lost, and its results .* another scenario"):
         Store.open(tmp_path, other).__enter__()
     with pytest.raises(InputError, match="holds results already"):

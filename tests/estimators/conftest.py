@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from halo_samples import power_law_radii
 
-from haloassay.arrays import FloatArray
-from haloassay.catalogue import Catalogue
-from haloassay.constants import G
-from haloassay.frames import spherical_basis
+from haloassay.base.arrays import FloatArray
+from haloassay.base.constants import G
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import spherical_basis
 
 
 def _catalogue(r: FloatArray, sigma: FloatArray, rng: np.random.Generator) -> Catalogue:

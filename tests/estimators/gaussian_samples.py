@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from haloassay.arrays import FloatArray
-from haloassay.catalogue import Catalogue
+from haloassay.base.arrays import FloatArray
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import spherical_basis
 from haloassay.estimators.gaussian_single import Sample
-from haloassay.frames import spherical_basis
 
 #: Li et al. (2026), Table 2, whole sample: v_r, v_theta, v_phi, [Fe/H], four dispersions, twice; p_mr.
 LI2026 = np.array(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from haloassay.arrays import FloatArray
+from haloassay.base.arrays import FloatArray
 
 
 def power_law_radii(

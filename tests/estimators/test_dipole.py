@@ -4,17 +4,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeds import seeded
 
-from haloassay import frames
-from haloassay.catalogue import Catalogue
-from haloassay.errors import EstimationError, InputError
+from haloassay.base.errors import EstimationError, InputError
+from haloassay.contracts import frames
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import sky_basis, spherical_basis
+from haloassay.contracts.sky import (
+    apex,
+    dipole_vector,
+    mean_v_theta,
+    wrapped,
+)
 from haloassay.estimators import make_estimator
 from haloassay.estimators import rows as rows_module
 from haloassay.estimators.dipole import dipole_channel, uniform_in_sigma
 from haloassay.estimators.fit.isotropic import draw_isotropic, resample
 from haloassay.estimators.fit.linear_field import LinearField
-from haloassay.frames import sky_basis, spherical_basis
-from haloassay.sky import apex, dipole_vector, mean_v_theta, wrapped
 
 #: Li et al. (2026), Table 3, last row: mu_compr, mu_dipole, l, b, sigma_r.
 OUTER = (-19.0, -44.0, -28.3, -23.8, 148.4)
@@ -56,9 +62,7 @@ def translated(n, rng, d, sigma=60.0):
 
 
 def rows_of(catalogue, seed=0, **spec):
-    rows = make_estimator({"kind": "dipole", **spec}).estimate(
-        catalogue, np.random.default_rng(seed)
-    )
+    rows = make_estimator({"kind": "dipole", **spec}).estimate(catalogue, seeded(seed))
     return {row.quantity: row for row in rows}
 
 
@@ -68,7 +72,7 @@ def half(row):
 
 @pytest.mark.parametrize("strength", [0.0, 1.0, 4.0, 30.0])
 def test_prior_in_polar_coordinates_against_the_prior_drawn(strength):
-    rng = np.random.default_rng(2)
+    rng = seeded(2)
     root = np.array([[20.0, 0.0, 0.0], [6.0, 12.0, 0.0], [-3.0, 2.0, 30.0]])
     mean = strength * np.array([5.0, -8.0, 6.0])
     n, largest = 400_000, 100.0
@@ -110,7 +114,7 @@ def field_of(catalogue):
 
 @pytest.mark.parametrize("n", [30, 3000])
 def test_interpolated_sums_are_those_of_all_stars(n):
-    _, field = field_of(painted(n, np.random.default_rng(3), error=40.0))
+    _, field = field_of(painted(n, seeded(3), error=40.0))
     log_sigma = np.linspace(field.lo, field.hi, 50)
     exact, fast = field.exact(log_sigma), field.at(log_sigma)
     np.testing.assert_allclose(fast.log_evidence, exact.log_evidence, atol=1e-5)
@@ -119,7 +123,7 @@ def test_interpolated_sums_are_those_of_all_stars(n):
 
 
 def test_likelihood_given_sigma_is_that_of_least_squares():
-    channel, field = field_of(painted(200, np.random.default_rng(4), error=40.0))
+    channel, field = field_of(painted(200, seeded(4), error=40.0))
     sigma = 120.0
     root = np.sqrt(sigma**2 + channel.E[:, 0, 0])
     X, y = channel.X[:, 0] / root[:, None], channel.y[:, 0] / root
@@ -134,7 +138,7 @@ def test_likelihood_given_sigma_is_that_of_least_squares():
 @given(st.floats(0.3, 3.0), st.floats(0.0, 6.28), st.randoms(use_true_random=False))
 @settings(max_examples=15, deadline=None)
 def test_scaled_turned_and_shuffled_stars(k, angle, random):
-    plain = painted(80, np.random.default_rng(5))
+    plain = painted(80, seeded(5))
     order = list(range(80))
     random.shuffle(order)
     c, s = np.cos(angle), np.sin(angle)
@@ -153,7 +157,7 @@ def test_scaled_turned_and_shuffled_stars(k, angle, random):
 
 
 def test_catalogue_turned_about_z_turns_the_apex():
-    plain = painted(2000, np.random.default_rng(6))
+    plain = painted(2000, seeded(6))
     angle = np.radians(130.0)
     c, s = np.cos(angle), np.sin(angle)
     turn = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
@@ -167,7 +171,7 @@ def test_catalogue_turned_about_z_turns_the_apex():
 
 
 def test_exact_and_published_sampler_agree():
-    catalogue = painted(600, np.random.default_rng(7), error=30.0)
+    catalogue = painted(600, seeded(7), error=30.0)
     exact = rows_of(catalogue, n_draws=4000)
     run = {"walkers": 100, "steps": 1500, "burn": 500}
     chain = rows_of(catalogue, n_draws=4000, sampler="emcee", emcee=run)
@@ -184,7 +188,7 @@ def test_intervals_hold_what_they_say_over_the_prior():
     n, inside68, inside95, below = 100, [], [], []
     names = ("mu_compr", "mu_dipole", "apex_l", "apex_b", "sigma_r", "mean_v_theta_predicted")
     for k in range(n):
-        rng = np.random.default_rng([8, k])
+        rng = seeded(8, k)
         # in the sampled range the stars decide on which side of the bounds sigma_r and mu_compr are
         truth = (
             rng.uniform(-60.0, 60.0),
@@ -220,7 +224,7 @@ def test_intervals_hold_what_they_say_over_the_prior():
 def test_published_outer_halo_is_recovered_without_bias():
     found = []
     for k in range(30):
-        rows = rows_of(painted(3000, np.random.default_rng([9, k]), error=25.0), seed=k)
+        rows = rows_of(painted(3000, seeded(9, k), error=25.0), seed=k)
         found.append(
             [rows[q].value for q in ("mu_compr", "mu_dipole", "apex_l", "apex_b", "sigma_r")]
         )
@@ -263,11 +267,11 @@ def agrees_with_eq_7(catalogue):
 
 def test_measured_mean_v_theta_of_a_translation_is_the_predicted_one():
     d = dipole_vector(-40.0, 60.0, -50.0)
-    assert agrees_with_eq_7(translated(4000, np.random.default_rng(10), d))
+    assert agrees_with_eq_7(translated(4000, seeded(10), d))
 
 
 def test_planted_fault_flipped_v_theta_is_caught(monkeypatch):
-    stars = translated(4000, np.random.default_rng(10), dipole_vector(-40.0, 60.0, -50.0))
+    stars = translated(4000, seeded(10), dipole_vector(-40.0, 60.0, -50.0))
     right = frames.spherical_velocity
     monkeypatch.setattr(
         frames, "spherical_velocity", lambda x, v: right(x, v) * np.array([1.0, -1.0, 1.0])
@@ -276,7 +280,7 @@ def test_planted_fault_flipped_v_theta_is_caught(monkeypatch):
 
 
 def recovers(field, seed=11):
-    rows = rows_of(painted(4000, np.random.default_rng(seed), field))
+    rows = rows_of(painted(4000, seeded(seed), field))
     pairs = zip(("mu_compr", "mu_dipole", "apex_l", "apex_b", "sigma_r"), field, strict=True)
     return all(abs(wrapped(rows[q].value - x)) < 4.0 * half(rows[q]) for q, x in pairs)
 
@@ -290,7 +294,7 @@ def test_planted_fault_flipped_apex_is_caught(monkeypatch):
 
 def test_planted_fault_covariance_of_v_theta_and_v_phi_swapped_is_caught(monkeypatch):
     """Errors of v_theta (5) and of v_phi (200 km/s): the interval of mean v_theta knows which."""
-    rng = np.random.default_rng(12)
+    rng = seeded(12)
     toward = directions(400, rng)
     spherical = 60.0 * rng.standard_normal((400, 3))
     stars = catalogue_of(70.0 * toward, spherical)
@@ -312,14 +316,14 @@ def test_planted_fault_covariance_of_v_theta_and_v_phi_swapped_is_caught(monkeyp
 def test_no_dipole_leaves_the_apex_open():
     widths = []
     for k in range(30):
-        rows = rows_of(painted(300, np.random.default_rng([13, k]), (-20.0, 0.0, 0.0, 0.0, 120.0)))
+        rows = rows_of(painted(300, seeded(13, k), (-20.0, 0.0, 0.0, 0.0, 120.0)))
         assert rows["mu_dipole"].value > -40.0
         widths.append(360.0 if rows["apex_l"].note else rows["apex_l"].hi95 - rows["apex_l"].lo95)
     assert np.median(widths) > 150.0
 
 
 def test_exactly_no_dipole_has_no_apex():
-    rng = np.random.default_rng(14)
+    rng = seeded(14)
     toward = directions(200, rng)
     spherical = 100.0 * rng.standard_normal((200, 3))
     both = catalogue_of(70.0 * np.vstack([toward, -toward]), np.vstack([spherical, spherical]))
@@ -331,8 +335,8 @@ def test_exactly_no_dipole_has_no_apex():
 
 
 def test_all_stars_in_one_hemisphere():
-    north = painted(2000, np.random.default_rng(15), hemisphere=1)
-    rows, whole = rows_of(north), rows_of(painted(2000, np.random.default_rng(15)))
+    north = painted(2000, seeded(15), hemisphere=1)
+    rows, whole = rows_of(north), rows_of(painted(2000, seeded(15)))
     assert rows["mean_v_r_south"].note == "too few stars: 0, at least 20 are needed"
     assert half(rows["mu_compr"]) > 1.5 * half(whole["mu_compr"])
     pairs = zip(("mu_compr", "mu_dipole", "apex_l", "apex_b", "sigma_r"), OUTER, strict=True)
@@ -340,7 +344,7 @@ def test_all_stars_in_one_hemisphere():
 
 
 def test_hemispheres_have_the_means_of_the_field():
-    rows = rows_of(painted(4000, np.random.default_rng(16)))
+    rows = rows_of(painted(4000, seeded(16)))
     compression, mu, _, lat, _ = OUTER
     lean = 0.5 * mu * np.sin(np.radians(lat))  # mean of sin b over a hemisphere
     for name, truth in (("north", compression + lean), ("south", compression - lean)):
@@ -349,7 +353,7 @@ def test_hemispheres_have_the_means_of_the_field():
 
 
 def test_stars_in_one_direction_do_not_determine_a_dipole():
-    rng = np.random.default_rng(17)
+    rng = seeded(17)
     position = np.tile([30.0, 40.0, 50.0], (100, 1))
     rows = rows_of(catalogue_of(position, 100.0 * rng.standard_normal((100, 3))))
     assert "a combination of the parameters is free" in rows["mu_dipole"].note
@@ -359,28 +363,26 @@ def test_stars_in_one_direction_do_not_determine_a_dipole():
 
 def test_errors_that_hide_the_dispersion_say_so():
     field = (-19.0, -44.0, -28.3, -23.8, 8.0)
-    rows = rows_of(painted(200, np.random.default_rng(18), field, error=80.0))
+    rows = rows_of(painted(200, seeded(18), field, error=80.0))
     assert "errors hide it" in rows["sigma_r"].note
     assert np.isfinite(rows["mu_compr"].value)
 
 
 def test_dispersion_beyond_the_prior_says_so():
     field = (-19.0, -44.0, -28.3, -23.8, 400.0)
-    rows = rows_of(painted(200, np.random.default_rng(19), field))
+    rows = rows_of(painted(200, seeded(19), field))
     assert "upper bound, 200 km/s" in rows["sigma_r"].note
 
 
 def test_velocities_beyond_the_prior_are_refused():
-    rng = np.random.default_rng(20)
+    rng = seeded(20)
     rows = rows_of(painted(3000, rng, (-300.0, -44.0, -28.3, -23.8, 100.0)))
     assert "fills or leaves the prior" in rows["mu_compr"].note
 
 
 def test_bins_stars_and_cuts():
-    catalogue = painted(300, np.random.default_rng(21), error=30.0)
-    rows = make_estimator({"kind": "dipole", "bins": [60, 100, 150]}).estimate(
-        catalogue, np.random.default_rng(0)
-    )
+    catalogue = painted(300, seeded(21), error=30.0)
+    rows = make_estimator({"kind": "dipole", "bins": [60, 100, 150]}).estimate(catalogue, seeded(0))
     inner, outer = rows.of("mu_compr")
     assert (inner.r_lo, inner.r_hi) == (60.0, 100.0)
     assert outer.note.startswith("too few stars: 0")
@@ -409,10 +411,10 @@ def test_resampling_refuses_weights_of_few_draws():
     weights = np.zeros(1000)
     weights[:3] = 1.0
     with pytest.raises(EstimationError, match="3 of 1000 draws count"):
-        resample(weights, 500, np.random.default_rng(0))
+        resample(weights, 500, seeded(0))
 
 
 def test_chain_that_does_not_mix_is_refused():
     run = {"walkers": 12, "steps": 30, "burn": 0}
-    rows = rows_of(painted(100, np.random.default_rng(22)), sampler="emcee", emcee=run)
+    rows = rows_of(painted(100, seeded(22)), sampler="emcee", emcee=run)
     assert "does not mix" in rows["mu_dipole"].note

@@ -3,18 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import gamma, kstest, norm, truncnorm
+from seeds import seeded
 
-from haloassay.errors import EstimationError
+from haloassay.base.errors import EstimationError
 from haloassay.estimators.fit import importance as importance_room
 from haloassay.estimators.fit.importance import importance_sample, smoothed
 from haloassay.estimators.fit.laplace import Laplace, UniformPrior, laplace
 from haloassay.estimators.fit.posterior import EmceeRun, autocorrelation_time, emcee_chain, explore
 
 D = 5
-
-
-def rng_of(seed):
-    return np.random.default_rng(seed)
 
 
 def skewed(points):
@@ -49,7 +46,7 @@ def test_gaussian_of_any_scale_and_correlation(scale, start):
     def log_density(points):
         return -0.5 * np.sum(((points - mean) @ inverse.T) ** 2, axis=1)
 
-    found = explore(log_density, mean + start, np.full(D, scale), 2000, rng_of(1))
+    found = explore(log_density, mean + start, np.full(D, scale), 2000, seeded(1))
     assert (found.method, found.effective) == ("importance", 2000.0)
     unit = (found.draws - mean) @ inverse.T
     for k in range(D):
@@ -59,7 +56,7 @@ def test_gaussian_of_any_scale_and_correlation(scale, start):
 @pytest.mark.parametrize("derivatives", [None, skewed_derivatives], ids=["differences", "exact"])
 def test_importance_mends_what_laplace_gets_wrong(derivatives):
     start, scale = np.full(D, 3.0), np.full(D, 0.3)
-    found = explore(skewed, start, scale, 4000, rng_of(2), derivatives=derivatives)
+    found = explore(skewed, start, scale, 4000, seeded(2), derivatives=derivatives)
     assert found.method == "importance"
     assert found.k_hat < 0.7
     assert 2000.0 <= found.effective <= 4000.0
@@ -67,7 +64,7 @@ def test_importance_mends_what_laplace_gets_wrong(derivatives):
     for k in range(D):
         assert kstest(np.exp(found.draws[:, k]), truth.cdf).statistic < 2.0 / np.sqrt(2000.0)
     alone = laplace(skewed, start, scale, derivatives)
-    raw = alone.mode + rng_of(3).standard_normal((4000, D)) @ alone.axes.T
+    raw = alone.mode + seeded(3).standard_normal((4000, D)) @ alone.axes.T
     assert kstest(np.exp(raw[:, 0]), truth.cdf).statistic > 4.0 / np.sqrt(4000.0)
 
 
@@ -80,7 +77,7 @@ def test_mode_and_curvature_are_exact_enough():
 
 def test_sign_of_the_weights_is_caught(monkeypatch):
     # arviz-stats takes minus the logarithms of the weights, its predecessor took the logarithms
-    log_weights = rng_of(4).standard_normal(2000)
+    log_weights = seeded(4).standard_normal(2000)
     weights, k_hat = smoothed(log_weights)
     assert np.argmax(weights) == np.argmax(log_weights)
     assert np.corrcoef(log_weights, np.log(weights))[0, 1] > 0.99
@@ -89,11 +86,11 @@ def test_sign_of_the_weights_is_caught(monkeypatch):
     start, scale = np.full(D, 1.0), np.full(D, 0.3)
     monkeypatch.setattr(importance_room, "smoothed", lambda log_ratios: smoothed(-log_ratios))
     with pytest.raises(EstimationError, match="k_hat"):  # even so it is not trusted
-        explore(skewed, start, scale, 4000, rng_of(2), sampler="importance")
+        explore(skewed, start, scale, 4000, seeded(2), sampler="importance")
 
 
 def test_points_of_no_density_have_no_weight():
-    weights, _ = smoothed(np.where(np.arange(1000) % 2, -np.inf, rng_of(5).standard_normal(1000)))
+    weights, _ = smoothed(np.where(np.arange(1000) % 2, -np.inf, seeded(5).standard_normal(1000)))
     assert np.all(weights[1::2] == 0.0)
     assert weights.sum() == pytest.approx(1.0)
     weights, k_hat = smoothed(np.array([0.0, -np.inf, 0.0]))
@@ -104,7 +101,7 @@ def test_points_of_no_density_have_no_weight():
 def test_proposal_that_misses_is_mended():
     far = Laplace(np.full(D, 1.5), 0.3 * np.eye(D))
     draws = importance_sample(
-        lambda p: -0.5 * np.sum(p**2, axis=1), far, 2000, rng_of(6), goal=1000.0
+        lambda p: -0.5 * np.sum(p**2, axis=1), far, 2000, seeded(6), goal=1000.0
     )
     assert draws.trusted
     assert draws.effective >= 1000.0
@@ -123,7 +120,7 @@ def test_uniform_prior_cuts_off_what_is_beyond():
     bounds = (lo, hi)
     for sampler in ("importance", "emcee"):
         found = explore(
-            log_likelihood, np.ones(D), np.ones(D), 4000, rng_of(7), sampler=sampler, bounds=bounds
+            log_likelihood, np.ones(D), np.ones(D), 4000, seeded(7), sampler=sampler, bounds=bounds
         )
         for k in range(D):
             limit = 2.0 / np.sqrt(min(found.effective, 4000.0))
@@ -146,8 +143,8 @@ def test_derivatives_in_the_box_are_those_of_differences():
 def test_where_weights_cannot_be_trusted_a_chain_runs():
     start, scale = np.zeros(4), np.ones(4)
     with pytest.raises(EstimationError, match="k_hat"):
-        explore(banana, start, scale, 4000, rng_of(8), sampler="importance")
-    found = explore(banana, start, scale, 4000, rng_of(8))
+        explore(banana, start, scale, 4000, seeded(8), sampler="importance")
+    found = explore(banana, start, scale, 4000, seeded(8))
     assert found.method == "emcee"
     assert "k_hat" in found.note
     assert "autocorrelation time" in found.note
@@ -161,14 +158,14 @@ def test_chain_that_does_not_mix_is_refused():
     start, scale = np.zeros(4), np.array([5.0, 0.5, 0.5, 0.5])
     run = EmceeRun(40, 600, 100)
     with pytest.raises(EstimationError, match=r"does not mix: 500 steps .* autocorrelation time"):
-        explore(two_peaks, start, scale, 100, rng_of(9), sampler="emcee", emcee=run)
-    chain = emcee_chain(two_peaks, start, scale, run, rng_of(9))
+        explore(two_peaks, start, scale, 100, seeded(9), sampler="emcee", emcee=run)
+    chain = emcee_chain(two_peaks, start, scale, run, seeded(9))
     assert autocorrelation_time(chain) > 250.0
     assert autocorrelation_time(np.zeros((10, 8, 2))) == np.inf
 
 
 def test_autocorrelation_time_of_a_known_process():
-    rng = rng_of(10)
+    rng = seeded(10)
     rho, chain = 0.9, np.zeros((4000, 50, 1))
     for k in range(1, 4000):
         chain[k] = rho * chain[k - 1] + rng.standard_normal((50, 1))
@@ -181,20 +178,20 @@ def test_autocorrelation_time_of_a_known_process():
 def test_density_without_a_maximum_is_refused(sampler):
     with pytest.raises(EstimationError):
         explore(
-            lambda p: np.sum(p, axis=1), np.zeros(D), np.ones(D), 10, rng_of(11), sampler=sampler
+            lambda p: np.sum(p, axis=1), np.zeros(D), np.ones(D), 10, seeded(11), sampler=sampler
         )
     with pytest.raises(EstimationError, match="no point of finite density"):
         explore(
-            lambda p: np.full(len(p), -np.inf), np.zeros(D), np.ones(D), 10, rng_of(11),
+            lambda p: np.full(len(p), -np.inf), np.zeros(D), np.ones(D), 10, seeded(11),
             sampler=sampler,
         )  # fmt: skip
 
 
 def test_few_parameters_are_drawn_by_quadrature():
-    found = explore(skewed, np.full(2, 1.0), np.full(2, 0.3), 500, rng_of(12))
+    found = explore(skewed, np.full(2, 1.0), np.full(2, 0.3), 500, seeded(12))
     assert (found.method, found.effective) == ("quadrature", 500.0)
     bounded = explore(
-        lambda p: np.zeros(len(p)), [0.5], [0.1], 4000, rng_of(12), bounds=([0.0], [2.0])
+        lambda p: np.zeros(len(p)), [0.5], [0.1], 4000, seeded(12), bounds=([0.0], [2.0])
     )
     assert kstest(bounded.draws[:, 0] / 2.0, "uniform").pvalue > 1e-4
 
@@ -204,7 +201,7 @@ def test_same_seed_same_draws():
         run = EmceeRun(20, 400, 100)
         draws = [
             explore(
-                skewed, np.full(D, 1.0), np.full(D, 0.3), 50, rng_of(s), sampler=sampler, emcee=run
+                skewed, np.full(D, 1.0), np.full(D, 0.3), 50, seeded(s), sampler=sampler, emcee=run
             ).draws
             for s in (13, 13, 14)
         ]

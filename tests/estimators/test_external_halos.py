@@ -7,10 +7,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
+from seeds import seeded
 
-from haloassay.catalogue import Catalogue
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.profiles import nfw_shape, virial_radius
 from haloassay.estimators import make_estimator
-from haloassay.profiles import nfw_shape, virial_radius
 
 # mass of 100 bootstraps: the error is known to 7 per cent
 SLACK = 1.3
@@ -44,7 +45,7 @@ def mass_ratios(catalogue, bins, r_s, mass):
             "bins": [lo, hi],
             "subtract_mean": False,
         }
-        (row,) = make_estimator(spec).estimate(catalogue, np.random.default_rng(0))
+        (row,) = make_estimator(spec).estimate(catalogue, seeded(0))
         ratios.append((row.value / mass(row.r), 0.5 * (row.hi68 - row.lo68) / mass(row.r)))
     return np.array(ratios)
 
@@ -81,7 +82,7 @@ def test_segue_ellipsoid_survives_unphysical_stars(shared_data):
     table = np.loadtxt(shared_data / "segue-kgiants" / "KGiant_edr3_metal_sgr_20.txt")
     catalogue = of_cartesian(table[:, :3], table[:, 3:6])
     spec = {"kind": "velocity-ellipsoid", "bins": [20, 30, 50, 150]}
-    rows = make_estimator(spec).estimate(catalogue, np.random.default_rng(0))
+    rows = make_estimator(spec).estimate(catalogue, seeded(0))
     assert all(np.isfinite(row.value) for row in rows)
     sigma_r = [row.value for row in rows.of("sigma_r")]
     assert all(60.0 < value < 200.0 for value in sigma_r)

@@ -6,10 +6,11 @@ from gaussian_samples import LI2026, assert_calibrated, catalogue_of, ranks, sta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
+from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.errors import EstimationError, InputError
-from haloassay.estimate import QUANTITIES
+from haloassay.base.errors import EstimationError, InputError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.quantities import QUANTITIES
 from haloassay.estimators import gaussian_mixture as room
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.ellipsoid import anisotropy
@@ -33,13 +34,9 @@ from haloassay.estimators.gaussian_single import GaussianPrior, Sample
 FEH = (3, 11)
 
 
-def rng_of(*seed):
-    return np.random.default_rng(seed)
-
-
 def rows_of(catalogue, seed=0, **spec):
     estimator = make_estimator({"kind": "gaussian-mixture", **spec})
-    return estimator.estimate(catalogue, rng_of(seed))
+    return estimator.estimate(catalogue, seeded(seed))
 
 
 def scipy_log_densities(sample, point):
@@ -54,7 +51,7 @@ def scipy_log_densities(sample, point):
 
 @pytest.mark.parametrize("n", [1, 5, 511, 513, 1030])
 def test_likelihood_is_that_of_scipy(n):
-    rng = rng_of(1)
+    rng = seeded(1)
     sample = stars_of(LI2026, n, rng, 25.0, (0.3, 1.0, 1.2))
     points = LI2026 * (1.0 + 0.1 * rng.standard_normal((4, 17)))
     expected = [np.logaddexp(*scipy_log_densities(sample, p)).sum() for p in points]
@@ -63,7 +60,7 @@ def test_likelihood_is_that_of_scipy(n):
 
 
 def test_likelihood_of_stars_far_from_everything():
-    sample = stars_of(LI2026, 20, rng_of(2))
+    sample = stars_of(LI2026, 20, seeded(2))
     sample.x[0, :3] = 1e6  # 7000 sigma: the exponentials themselves are all zero
     sample.e2[1, 5] = 1e12
     expected = np.logaddexp(*scipy_log_densities(sample, LI2026)).sum()
@@ -72,7 +69,7 @@ def test_likelihood_of_stars_far_from_everything():
 
 
 def test_derivatives_are_those_of_differences():
-    sample = stars_of(LI2026, 800, rng_of(3), 25.0, (0.3, 1.0, 1.2))
+    sample = stars_of(LI2026, 800, seeded(3), 25.0, (0.3, 1.0, 1.2))
     steps = np.diag(1e-4 * np.abs(LI2026))
     size = np.diag(2.0 * steps)
     x, e2 = sample.x, sample.e2
@@ -93,7 +90,7 @@ def test_derivatives_are_those_of_differences():
 
 
 def test_memberships_are_equation_4():
-    sample = stars_of(LI2026, 500, rng_of(4), 25.0, (0.3, 1.0, 1.2))
+    sample = stars_of(LI2026, 500, seeded(4), 25.0, (0.3, 1.0, 1.2))
     rich, poor = scipy_log_densities(sample, LI2026)
     found = memberships(sample.x, sample.e2, LI2026)
     np.testing.assert_allclose(found, 1.0 / (1.0 + np.exp(poor - rich)), rtol=1e-9)
@@ -102,7 +99,7 @@ def test_memberships_are_equation_4():
 
 def test_memberships_tell_the_populations_apart():
     n = 20000
-    rng = rng_of(5)
+    rng = seeded(5)
     rich = stars_of(LI2026[:8], n, rng)
     poor = stars_of(LI2026[8:16], n, rng)
     point = np.array([*LI2026[:16], 0.5])
@@ -118,7 +115,7 @@ def test_memberships_tell_the_populations_apart():
 
 
 def test_expectation_maximisation_climbs_to_where_the_slope_is_zero():
-    sample = stars_of(LI2026, 500, rng_of(6))
+    sample = stars_of(LI2026, 500, seeded(6))
     point = LI2026.copy()
     last = -np.inf
     for _ in range(500):
@@ -138,7 +135,7 @@ def test_posterior_is_calibrated_over_its_prior():
     method = GaussianMixture(prior=prior, n_draws=400)
     shares, refused = [], 0
     for k in range(130):
-        rng = rng_of(7, k)
+        rng = seeded(7, k)
         truth = ordered(rng.uniform(lo, hi))
         sample = stars_of(truth, 400, rng, 25.0, (0.3, 1.0, 1.2))
         try:
@@ -152,7 +149,7 @@ def test_posterior_is_calibrated_over_its_prior():
 
 
 def test_li_2026_is_recovered():
-    rng = rng_of(8)
+    rng = seeded(8)
     sample = stars_of(LI2026, 20000, rng)
     rows = rows_of(catalogue_of(sample, rng))
     assert [row.quantity for row in rows] == list(GaussianMixture.yields)
@@ -171,10 +168,10 @@ def test_li_2026_is_recovered():
 
 
 def test_fast_path_and_emcee_agree():
-    sample = stars_of(LI2026, 250, rng_of(9))
-    fast = GaussianMixture(n_draws=4000).posterior(sample, rng_of(9))
+    sample = stars_of(LI2026, 250, seeded(9))
+    fast = GaussianMixture(n_draws=4000).posterior(sample, seeded(9))
     run = EmceeRun(100, 2500, 1000)
-    slow = GaussianMixture(n_draws=4000, sampler="emcee", emcee=run).posterior(sample, rng_of(9))
+    slow = GaussianMixture(n_draws=4000, sampler="emcee", emcee=run).posterior(sample, seeded(9))
     assert (fast.method, slow.method) == ("importance", "emcee")
     assert "autocorrelation time" in slow.note
     # effective numbers; an end of an interval scatters 1.25 times as much as a median
@@ -197,42 +194,42 @@ def assert_named_by_metallicity(draws):
 
 @pytest.mark.parametrize("sampler", ["auto", "emcee"])
 def test_label_switching_is_caught(monkeypatch, sampler):
-    sample = stars_of(LI2026, 400, rng_of(10))
+    sample = stars_of(LI2026, 400, seeded(10))
     method = GaussianMixture(sampler=sampler)
-    found = method.posterior(sample, rng_of(10)).draws
+    found = method.posterior(sample, seeded(10)).draws
     assert_named_by_metallicity(found)
     assert abs(np.median(found[:, 16]) - LI2026[16]) < 4.0 * found[:, 16].std()
 
     monkeypatch.setattr(room, "mixture_start", lambda *a: exchanged(mixture_start(*a)))
-    again = method.posterior(sample, rng_of(10)).draws  # the names do not hang on the start
+    again = method.posterior(sample, seeded(10)).draws  # the names do not hang on the start
     assert_named_by_metallicity(again)
     np.testing.assert_allclose(np.median(again, axis=0), np.median(found, axis=0), rtol=0.5)
 
     monkeypatch.setattr(room, "ordered", lambda points: points)  # the planted fault
-    planted = method.posterior(sample, rng_of(10)).draws
+    planted = method.posterior(sample, seeded(10)).draws
     with pytest.raises(AssertionError):
         assert_named_by_metallicity(planted)
     assert abs(np.median(planted[:, 16]) - LI2026[16]) > 0.05
 
 
 def test_label_switching_within_the_draws_is_caught(monkeypatch):
-    sample = stars_of(ALIKE, 1500, rng_of(11))
-    draws = GaussianMixture().posterior(sample, rng_of(11)).draws
+    sample = stars_of(ALIKE, 1500, seeded(11))
+    draws = GaussianMixture().posterior(sample, seeded(11)).draws
     assert_named_by_metallicity(draws)
     # which is the metal-richer is not known, so quantities named so have two values
     cold = draws[:, 6] < 60.0
     assert 0.02 < cold.mean() < 0.98
 
     monkeypatch.setattr(room, "ordered", lambda points: points)  # the planted fault
-    planted = GaussianMixture().posterior(sample, rng_of(11)).draws
+    planted = GaussianMixture().posterior(sample, seeded(11)).draws
     with pytest.raises(AssertionError):
         assert_named_by_metallicity(planted)
 
 
 def test_each_half_of_the_posterior_is_kept_once():
-    sample = stars_of(ALIKE, 50, rng_of(11))
-    points = ALIKE * (1.0 + rng_of(12).standard_normal((200, 17)) * 0.3)
-    points[:, 16] = rng_of(13).random(200)
+    sample = stars_of(ALIKE, 50, seeded(11))
+    points = ALIKE * (1.0 + seeded(12).standard_normal((200, 17)) * 0.3)
+    points[:, 16] = seeded(13).random(200)
     likelihood = MixtureLikelihood(sample, ALIKE)
     here, there = likelihood(points), likelihood(exchanged(points))
     assert np.all(np.isfinite(here) != np.isfinite(there))
@@ -246,7 +243,7 @@ def test_order_of_the_components_in_the_input_does_not_matter():
 
 @pytest.mark.parametrize("n", [100, 2000])
 def test_one_population_is_not_split(n):
-    rng = rng_of(12)
+    rng = seeded(12)
     rows = rows_of(catalogue_of(stars_of(LI2026[8:16], n, rng), rng))
     for row in rows:
         assert np.isnan(row.value)
@@ -258,7 +255,7 @@ def test_one_population_is_not_split(n):
 def test_component_that_vanishes_is_undetermined():
     few = LI2026.copy()
     few[16] = 0.985
-    rng = rng_of(13)
+    rng = seeded(13)
     rows = rows_of(catalogue_of(stars_of(few, 600, rng), rng))
     poor = [row for row in rows if row.quantity.endswith(".mp")]
     assert len(poor) == 9
@@ -271,7 +268,7 @@ def test_component_that_vanishes_is_undetermined():
 def test_errors_larger_than_the_dispersion_leave_it_undetermined():
     cold = LI2026.copy()
     cold[6] = 12.0
-    rng = rng_of(14, 6)
+    rng = seeded(14, 6)
     rows = rows_of(catalogue_of(stars_of(cold, 500, rng, kms=70.0), rng))
     for quantity in ("sigma_phi.mr", "beta.mr"):
         assert "do not resolve sigma_phi" in rows.of(quantity)[0].note
@@ -279,7 +276,7 @@ def test_errors_larger_than_the_dispersion_leave_it_undetermined():
 
 
 def test_bins_without_enough_stars_say_so():
-    rng = rng_of(15)
+    rng = seeded(15)
     rows = rows_of(catalogue_of(stars_of(LI2026, 400, rng), rng), bins=[0, 5, 15])
     assert [bool(row.note) for row in rows.of("beta.mp")] == [True, False]
     assert "too few stars: 0" in rows.of("p_mr")[0].note
@@ -288,14 +285,14 @@ def test_bins_without_enough_stars_say_so():
 
 
 def test_stars_of_one_hemisphere():
-    rng = rng_of(16)
+    rng = seeded(16)
     rows = rows_of(catalogue_of(stars_of(LI2026, 2000, rng), rng, north=True))
     row = rows.of("mean_v_theta.mr")[0]
     assert abs(row.value - LI2026[1]) < 2.0 * (row.hi68 - row.lo68)
 
 
 def test_missing_metallicity_is_named():
-    rng = rng_of(17)
+    rng = seeded(17)
     columns = dict(catalogue_of(stars_of(LI2026, 100, rng), rng).columns)
     del columns["feh"]
     with pytest.raises(InputError, match="column 'feh' is missing"):
@@ -303,7 +300,7 @@ def test_missing_metallicity_is_named():
 
 
 def test_chain_that_does_not_mix_is_refused():
-    rng = rng_of(18)
+    rng = seeded(18)
     stars = catalogue_of(stars_of(LI2026, 200, rng), rng)
     rows = rows_of(stars, sampler="emcee", emcee={"walkers": 40, "steps": 60, "burn": 20})
     assert all("does not mix: 40 steps kept, autocorrelation time" in row.note for row in rows)
@@ -326,13 +323,13 @@ def test_bad_settings_are_named(spec, message):
 @given(st.floats(0.2, 5.0), st.integers(0, 1000))
 @settings(max_examples=8, deadline=None)
 def test_scaled_and_shuffled_velocities(k, seed):
-    sample = stars_of(LI2026, 200, rng_of(19))
-    order = rng_of(seed).permutation(200)
+    sample = stars_of(LI2026, 200, seeded(19))
+    order = seeded(seed).permutation(200)
     unit = np.array([k, k, k, 1.0])[:, None]
     changed = Sample((unit * sample.x)[:, order], (unit**2 * sample.e2)[:, order])
     prior = GaussianPrior((-100.0 * k, 100.0 * k), (10.0 * k, 200.0 * k))
-    a = GaussianMixture(n_draws=100).posterior(sample, rng_of(0)).draws
-    b = GaussianMixture(n_draws=100, prior=prior).posterior(changed, rng_of(0)).draws
+    a = GaussianMixture(n_draws=100).posterior(sample, seeded(0)).draws
+    b = GaussianMixture(n_draws=100, prior=prior).posterior(changed, seeded(0)).draws
     scale = np.array([*np.tile(unit[:, 0], 4), 1.0])
     shift = np.abs(np.median(b / scale, axis=0) - np.median(a, axis=0)) / a.std(axis=0)
     assert np.all(shift < 1e-3)

@@ -6,9 +6,10 @@ from gaussian_samples import LI2026, assert_calibrated, catalogue_of, ranks, sta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
+from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.ellipsoid import anisotropy
 from haloassay.estimators.fit.likelihoods import gaussian_derivatives, gaussian_log_likelihood
@@ -25,18 +26,18 @@ TRUTH = {
 
 def rows_of(catalogue, seed=0, **spec):
     estimator = make_estimator({"kind": "gaussian-single", **spec})
-    return estimator.estimate(catalogue, np.random.default_rng(seed))
+    return estimator.estimate(catalogue, seeded(seed))
 
 
 @pytest.fixture(scope="module")
 def halo():
-    rng = np.random.default_rng(1)
+    rng = seeded(1)
     return catalogue_of(stars_of(POINT, 1003, rng, kms=40.0), rng)
 
 
 @pytest.mark.parametrize("n", [1, 4, 1003])
 def test_likelihood_is_that_of_scipy(n):
-    rng = np.random.default_rng(2)
+    rng = seeded(2)
     x, e2 = rng.normal(20.0, 50.0, n), rng.uniform(0.0, 40.0, n) ** 2
     points = np.column_stack([rng.normal(20.0, 30.0, 6), rng.uniform(10.0, 200.0, 6)])
     expected = [norm.logpdf(x, m, np.sqrt(s * s + e2)).sum() for m, s in points]
@@ -65,7 +66,7 @@ def test_posterior_is_calibrated_over_its_prior(n):
     method = GaussianSingle(prior=prior, n_draws=400)
     shares = []
     for k in range(150):
-        rng = np.random.default_rng([3, n, k])
+        rng = seeded(3, n, k)
         truth = rng.uniform(lo, hi)
         sample = stars_of(truth, n, rng, 30.0, (0.3, 1.0, 1.2))
         shares.append(ranks(method.draws(sample, rng), truth))
@@ -75,7 +76,7 @@ def test_posterior_is_calibrated_over_its_prior(n):
 def test_medians_are_unbiased_and_need_the_errors():
     with_errors, without = [], []
     for k in range(100):
-        rng = np.random.default_rng([4, k])
+        rng = seeded(4, k)
         sample = stars_of(POINT, 300, rng, 60.0, (0.3, 1.0, 1.2))
         blind = Sample(sample.x, np.zeros_like(sample.e2))
         with_errors.append(np.median(GaussianSingle().draws(sample, rng), axis=0))
@@ -91,7 +92,7 @@ def test_medians_are_unbiased_and_need_the_errors():
 
 def test_swapped_error_covariance_is_caught():
     """Errors of v_theta and v_phi exchanged: sigma_theta and sigma_phi leave their intervals."""
-    rng = np.random.default_rng(5)
+    rng = seeded(5)
     sample = stars_of(POINT, 4000, rng, kms=60.0, factors=(1.0, 0.25, 1.0))
     swapped = Sample(sample.x, sample.e2[[0, 2, 1, 3]].copy())
     right, wrong = (GaussianSingle().draws(s, rng) for s in (sample, swapped))
@@ -104,7 +105,7 @@ def test_swapped_error_covariance_is_caught():
 
 
 def test_without_errors_it_is_the_sample_mean_and_deviation():
-    rng = np.random.default_rng(6)
+    rng = seeded(6)
     x = stars_of(POINT, 2000, rng, kms=0.0).x
     draws = GaussianSingle(n_draws=4000).draws(Sample(x, np.zeros_like(x)), rng)
     error = x.std(axis=1) / np.sqrt(2000.0)
@@ -150,14 +151,14 @@ def test_rows_of_bins(halo):
 
 
 def test_stars_of_one_hemisphere():
-    rng = np.random.default_rng(7)
+    rng = seeded(7)
     rows = rows_of(catalogue_of(stars_of(POINT, 1000, rng), rng, north=True))
     for row in rows:
         assert abs(row.value - TRUTH[row.quantity]) < 2.0 * (row.hi95 - row.lo95)
 
 
 def test_errors_larger_than_the_dispersion_leave_it_undetermined():
-    rng = np.random.default_rng(8)
+    rng = seeded(8)
     cold = POINT.copy()
     cold[6] = 12.0
     sample = stars_of(cold, 100, rng, kms=80.0)
@@ -204,20 +205,20 @@ def test_bad_settings_are_named(spec, message):
 @given(st.floats(0.2, 5.0), st.integers(0, 1000))
 @settings(max_examples=10, deadline=None)
 def test_scaled_and_shuffled_velocities(k, seed):
-    sample = stars_of(POINT, 60, np.random.default_rng(9))
-    order = np.random.default_rng(seed).permutation(60)
+    sample = stars_of(POINT, 60, seeded(9))
+    order = seeded(seed).permutation(60)
     unit = np.array([k, k, k, 1.0])[:, None]
     changed = Sample((unit * sample.x)[:, order], (unit**2 * sample.e2)[:, order])
     prior = GaussianPrior((-100.0 * k, 100.0 * k), (10.0 * k, 200.0 * k))
-    a = GaussianSingle(n_draws=200).draws(sample, np.random.default_rng(0))
-    b = GaussianSingle(n_draws=200, prior=prior).draws(changed, np.random.default_rng(0))
+    a = GaussianSingle(n_draws=200).draws(sample, seeded(0))
+    b = GaussianSingle(n_draws=200, prior=prior).draws(changed, seeded(0))
     np.testing.assert_allclose(b, np.tile(unit[:, 0], 2) * a, rtol=1e-5, atol=1e-6)
 
 
 @given(st.floats(-np.pi, np.pi))
 @settings(max_examples=8, deadline=None)
 def test_rotation_about_the_axis_changes_nothing(angle):
-    rng = np.random.default_rng(10)
+    rng = seeded(10)
     stars = catalogue_of(stars_of(POINT, 50, rng), rng)
     c, s = np.cos(angle), np.sin(angle)
     columns = dict(stars.columns)
@@ -234,7 +235,7 @@ def test_rotation_about_the_axis_changes_nothing(angle):
 
 @pytest.mark.parametrize("edge", [-1.0, 1.0])
 def test_prior_that_cuts_the_posterior_off_is_noticed(edge):
-    draws = edge * np.random.default_rng(11).standard_normal(1000)
+    draws = edge * seeded(11).standard_normal(1000)
     for sigmas, cut in ((0.0, True), (1.5, True), (4.0, False)):
         inside = draws[edge * draws < sigmas]
         bounds = (-50.0, sigmas) if edge > 0 else (-sigmas, 50.0)

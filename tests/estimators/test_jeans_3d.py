@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from seeds import seeded
 
-from haloassay.constants import G
-from haloassay.errors import EstimationError
+from haloassay.base.constants import G
+from haloassay.base.errors import EstimationError
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.posterior import EmceeRun, emcee_chain
 from haloassay.estimators.jeans_3d import (
@@ -75,7 +76,7 @@ def test_mass_is_recovered_where_the_method_is_exact(exponential):
     estimator = make_estimator({"kind": "jeans-3d", "bins": BINS, "alpha": -3.5, "nfw": "none"})
     errors, inside = [], []
     for k in range(60):
-        rng = np.random.default_rng([1, k])
+        rng = seeded(1, k)
         rows = estimator.estimate(make(3000, rng), rng).of("enclosed_mass")
         r, value, lo, hi = np.array([(w.r, w.value, w.lo68, w.hi68) for w in rows]).T
         errors.append(value / mass(r) - 1.0)
@@ -89,7 +90,7 @@ def test_mass_is_recovered_where_the_method_is_exact(exponential):
 
 
 def test_circular_velocity_is_that_of_the_mass(exponential):
-    rng = np.random.default_rng(2)
+    rng = seeded(2)
     rows = make_estimator({"kind": "jeans-3d", "bins": BINS, "alpha": -3.5}).estimate(
         exponential[0](3000, rng), rng
     )
@@ -107,8 +108,8 @@ def test_quadrature_and_emcee_agree_on_sigma_r(noise):
     sigma = 187.0 * np.exp(-r / 68.0) + np.array([0.4, -0.8, 1.1, -0.2, 0.7, 0.9, 0.6]) * error
     density = exponential_log_density(r, sigma, error)
     run = EmceeRun(200, 2000, 500)
-    chain = emcee_chain(density, [187.0, 68.0], [2.0, 1.0], run, np.random.default_rng(4))
-    draws = exponential_draws(r, sigma, error, 20000, np.random.default_rng(5))
+    chain = emcee_chain(density, [187.0, 68.0], [2.0, 1.0], run, seeded(4))
+    draws = exponential_draws(r, sigma, error, 20000, seeded(5))
     if noise > 1.0:
         assert draws[:, 1].max() > 900.0
     # ranks, as the tail of h has no Gaussian width; ln sigma_r at 30 kpc beside h
@@ -129,7 +130,7 @@ def test_marginals_are_those_of_the_density_on_a_grid():
     points[:, 0] *= np.exp(r[0] / points[:, 1])  # from sigma_r at the innermost radius to s0
     log_p = exponential_log_density(r, sigma, error)(points) + r[0] / points[:, 1]
     p = np.exp(log_p - log_p[np.isfinite(log_p)].max()).reshape(len(h), len(first))
-    draws = exponential_draws(r, sigma, error, 40000, np.random.default_rng(12))
+    draws = exponential_draws(r, sigma, error, 40000, seeded(12))
     drawn_first = draws[:, 0] * np.exp(-r[0] / draws[:, 1])
     for grid, marginal, drawn in (
         (h, p.sum(axis=1), draws[:, 1]),
@@ -147,14 +148,14 @@ def test_scale_that_the_dispersions_do_not_bound_from_below():
     # half the error bar away from zero at two radii: all of it may be one steep fall
     r, sigma = np.array([50.0, 90.0]), np.array([100.0, 20.0])
     with pytest.raises(EstimationError, match="do not bound the scale"):
-        exponential_draws(r, sigma, 2.0 * sigma, 100, np.random.default_rng(1))
+        exponential_draws(r, sigma, 2.0 * sigma, 100, seeded(1))
 
 
 def test_few_stars_of_a_steep_profile_have_masses(exponential):
     # the posterior of h reaches the limit of its prior in some of these samples
     estimator = make_estimator({"kind": "jeans-3d", "bins": BINS, "alpha": -3.5, "nfw": "none"})
     for k in range(20):
-        rng = np.random.default_rng([10, k])
+        rng = seeded(10, k)
         rows = estimator.estimate(exponential[0](1000, rng), rng)
         assert [row.note for row in rows] == [""] * len(rows)
 
@@ -167,7 +168,7 @@ def test_sandwich_errors_make_intervals_hold_for_velocities_with_tails(gaussian_
 
     inside = {"sandwich": [], "poisson": []}
     for k in range(50):
-        rng = np.random.default_rng([11, k])
+        rng = seeded(11, k)
         r = power_law_radii(3000, -3.5, 5.0, 50.0, rng)
         tails = np.sqrt(rng.gamma(0.5, 2.0, (3000, 3)))  # kurtosis 9
         stars = gaussian_catalogue(r, 180.0 * np.exp(-r / 70.0)[:, None] * tails, rng)
@@ -182,7 +183,7 @@ def test_sandwich_errors_make_intervals_hold_for_velocities_with_tails(gaussian_
 
 
 def test_one_usable_bin_leaves_everything_undetermined(exponential):
-    rng = np.random.default_rng(6)
+    rng = seeded(6)
     estimator = make_estimator({"kind": "jeans-3d", "bins": [5, 50, 90], "alpha": -3.5})
     rows = estimator.estimate(exponential[0](500, rng), rng)
     assert len(rows) == 7
@@ -193,7 +194,7 @@ def test_one_usable_bin_leaves_everything_undetermined(exponential):
 
 
 def test_rising_dispersion_stays_within_the_prior(gaussian_catalogue):
-    rng = np.random.default_rng(7)
+    rng = seeded(7)
     r = rng.uniform(5.0, 50.0, 3000)
     catalogue = gaussian_catalogue(r, (100.0 + r)[:, None] * np.ones(3), rng)
     rows = make_estimator({"kind": "jeans-3d", "bins": BINS, "alpha": -3.5}).estimate(
@@ -203,7 +204,7 @@ def test_rising_dispersion_stays_within_the_prior(gaussian_catalogue):
 
 
 def test_intervals_know_the_velocity_errors_where_asked(gaussian_catalogue):
-    rng = np.random.default_rng(8)
+    rng = seeded(8)
     r = rng.uniform(5.0, 50.0, 2000)
     catalogue = gaussian_catalogue(r, np.full((2000, 3), 100.0), rng)
     columns = {**catalogue.columns, **{f"v{a}_err": np.full(2000, 70.0) for a in "xyz"}}
@@ -213,7 +214,7 @@ def test_intervals_know_the_velocity_errors_where_asked(gaussian_catalogue):
 
     def width(errors):
         spec = {"kind": "jeans-3d", "bins": BINS, "alpha": -3.5, "errors": errors, "nfw": "none"}
-        rows = make_estimator(spec).estimate(noisy, np.random.default_rng(9))
+        rows = make_estimator(spec).estimate(noisy, seeded(9))
         return np.array([row.hi68 - row.lo68 for row in rows.of("enclosed_mass")])
 
     for errors in ("fisher", "sandwich"):

@@ -3,8 +3,10 @@ from __future__ import annotations
 import emcee
 import numpy as np
 import pytest
+from seeds import seeded
 
-from haloassay.constants import G
+from haloassay.base.constants import G
+from haloassay.contracts.profiles import nfw_enclosed_mass, virial_mass, virial_radius
 from haloassay.estimators.fit.posterior import EmceeRun, emcee_chain
 from haloassay.estimators.halo.baryons import baryons_mass, baryons_vc2
 from haloassay.estimators.halo.nfw import (
@@ -13,7 +15,6 @@ from haloassay.estimators.halo.nfw import (
     nfw_log_density,
     nfw_rows,
 )
-from haloassay.profiles import nfw_enclosed_mass, virial_mass, virial_radius
 
 R = np.array([8.0, 19.0, 29.0, 39.0, 49.0, 60.0, 73.0])
 M200, C200 = 0.8e12, 15.0
@@ -29,7 +30,7 @@ def test_coverage_and_centre(baryons):
     total = DARK + baryons_mass(baryons, R)
     below = []
     for k in range(150):
-        rng = np.random.default_rng([1, k])
+        rng = seeded(1, k)
         mass = total + ERROR * rng.standard_normal(len(R))
         draws = nfw_draws(R, mass, ERROR, settings, "quadrature", 500, rng)
         below.append((draws < (R200, C200)).mean(axis=0))
@@ -58,10 +59,10 @@ def test_quadrature_and_emcee_agree(settings, looseness):
     error = looseness * ERROR
     total = DARK + baryons_mass(settings.baryons, R)
     density = nfw_log_density(R, total, error, settings)
-    draws = nfw_draws(R, total, error, settings, "quadrature", 20000, np.random.default_rng(2))
+    draws = nfw_draws(R, total, error, settings, "quadrature", 20000, seeded(2))
     start = np.median(draws, axis=0)
     run = EmceeRun(200, 1300, 300)
-    chain = emcee_chain(density, start, 0.002 * start, run, np.random.default_rng(3))
+    chain = emcee_chain(density, start, 0.002 * start, run, seeded(3))
     for k in range(2):
         tau = emcee.autocorr.integrated_time(chain[:, :, k], quiet=True)[0]
         flat, sd = chain[:, :, k].ravel(), draws[:, k].std()
@@ -76,7 +77,7 @@ def test_quadrature_and_emcee_agree(settings, looseness):
 def test_prior_on_the_circular_velocity_holds_for_every_draw(factor):
     settings = NFWFit()
     total = factor * (DARK + baryons_mass("mwpotential2014", R))
-    draws = nfw_draws(R, total, ERROR, settings, "quadrature", 2000, np.random.default_rng(4))
+    draws = nfw_draws(R, total, ERROR, settings, "quadrature", 2000, seeded(4))
     halo = nfw_enclosed_mass(8.3, virial_mass(draws[:, 0], 67.8), draws[:, 0], draws[:, 1])
     v_c = np.sqrt(baryons_vc2("mwpotential2014", 8.3) + G * halo / 8.3)
     assert np.all((v_c > 200.0) & (v_c < 250.0))
@@ -86,7 +87,7 @@ def test_prior_on_the_circular_velocity_holds_for_every_draw(factor):
 
 def test_precise_masses_make_a_narrow_posterior():
     error = 1e-4 * DARK
-    draws = nfw_draws(R, DARK, error, FREE, "quadrature", 2000, np.random.default_rng(5))
+    draws = nfw_draws(R, DARK, error, FREE, "quadrature", 2000, seeded(5))
     np.testing.assert_allclose(np.median(draws, axis=0), [R200, C200], rtol=1e-3)
     assert np.all(draws.std(axis=0) < 0.002 * np.array([R200, C200]))
 
@@ -108,12 +109,12 @@ def test_precise_masses_make_a_narrow_posterior():
 )
 def test_what_cannot_be_determined_is_said(mass, error, settings, reason):
     r = R[: len(mass)]
-    rows = nfw_rows(r, mass, error, settings, "quadrature", 500, np.random.default_rng(6))
+    rows = nfw_rows(r, mass, error, settings, "quadrature", 500, seeded(6))
     assert [row.quantity for row in rows] == ["m200", "r200", "c200"]
     assert any(reason in row.note for row in rows)
 
 
 def test_mass_and_radius_are_one_number():
-    rows = nfw_rows(R, DARK, ERROR, FREE, "quadrature", 500, np.random.default_rng(7))
+    rows = nfw_rows(R, DARK, ERROR, FREE, "quadrature", 500, seeded(7))
     m200, r200, _ = rows
     np.testing.assert_allclose(m200.draws, virial_mass(r200.draws, 67.8))

@@ -7,17 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
+from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.profiles import nfw_shape, virial_mass
 from haloassay.estimators import make_estimator
 from haloassay.estimators.bins import DensitySlope
 from haloassay.estimators.halo.baryons import baryons_mass
 from haloassay.estimators.halo.jeans import jeans_tables
 from haloassay.estimators.nfw_tracer import NFWTracer, concentration
 from haloassay.estimators.tracer_mass import Bounded, KnownShape
-from haloassay.profiles import nfw_shape, virial_mass
 
 ALPHA, BETA, R_S, M_S, EDGES = -3.3, 0.4, 15.0, 5e11, (5.0, 80.0)
 
@@ -52,7 +53,7 @@ def halo(request):
 
 def rows_of(catalogue, seed=0, **spec):
     spec = {"kind": "nfw-tracer", "alpha": ALPHA, "r_range": list(EDGES), **spec}
-    return make_estimator(spec).estimate(catalogue, np.random.default_rng(seed))
+    return make_estimator(spec).estimate(catalogue, seeded(seed))
 
 
 def test_jeans_tables_against_quadrature():
@@ -85,7 +86,7 @@ def test_tables_know_a_break_of_the_density():
 
 def test_tracer_norm_is_that_of_a_known_shape(gaussian_catalogue, halo):
     draw, _ = halo
-    catalogue = draw(2000, np.random.default_rng(1), gaussian_catalogue)
+    catalogue = draw(2000, seeded(1), gaussian_catalogue)
     shape = KnownShape(r_s=R_S)
     v_r = catalogue.spherical_velocity[:, 0]
     known = Bounded(
@@ -94,7 +95,7 @@ def test_tracer_norm_is_that_of_a_known_shape(gaussian_catalogue, halo):
     sample = NFWTracer(
         alpha=ALPHA, beta=BETA, r_range=EDGES, r_s_range=(R_S / 4.0, R_S * 4.0), n_shapes=5
     )._sample(catalogue)
-    rows = np.random.default_rng(2).integers(2000, size=2000)
+    rows = seeded(2).integers(2000, size=2000)
     norm = sample.tracer_norm(rows, v_r[rows] ** 2, BETA)[2]
     np.testing.assert_allclose(norm / G * nfw_shape(30.0 / R_S), known(rows)[0], rtol=1e-6)
 
@@ -105,7 +106,7 @@ def test_bias_and_coverage(halo, gaussian_catalogue, normalisation):
     runs, radii = 40, (10.0, 25.0, 60.0)
     off, covered = [], []
     for k in range(runs):
-        catalogue = draw(300, np.random.default_rng([3, k]), gaussian_catalogue)
+        catalogue = draw(300, seeded(3, k), gaussian_catalogue)
         spec = {"baryons": baryons, "normalisation": normalisation, "n_bootstrap": 60}
         rows = rows_of(catalogue, seed=k, r_out=list(radii), **spec).of("enclosed_mass")
         truth = mass(radii, baryons)
@@ -120,7 +121,7 @@ def test_bias_and_coverage(halo, gaussian_catalogue, normalisation):
 
 def test_virial_numbers(halo, gaussian_catalogue):
     draw, baryons = halo
-    catalogue = draw(15000, np.random.default_rng(4), gaussian_catalogue)
+    catalogue = draw(15000, seeded(4), gaussian_catalogue)
     rows = rows_of(catalogue, baryons=baryons, n_bootstrap=50)
     c200 = float(concentration(M_S / R_S**3, 67.8))
     m200 = M_S * float(nfw_shape(c200))
@@ -134,7 +135,7 @@ def test_virial_numbers(halo, gaussian_catalogue):
 
 def test_baryons_left_out_or_density_wrong_is_caught(halo, gaussian_catalogue):
     draw, baryons = halo
-    catalogue = draw(15000, np.random.default_rng(5), gaussian_catalogue)
+    catalogue = draw(15000, seeded(5), gaussian_catalogue)
     spec = {"beta": BETA, "r_out": [25.0], "n_bootstrap": 50, "baryons": baryons}
     right = rows_of(catalogue, **spec).rows[0]
     wrong = rows_of(catalogue, **{**spec, "alpha": ALPHA - 0.4}).rows[0]
@@ -148,7 +149,7 @@ def test_measurement_errors_are_taken_off(halo, gaussian_catalogue, normalisatio
     draw, baryons = halo
     off, raw = [], []
     for k in range(16):
-        rng = np.random.default_rng([6, k])
+        rng = seeded(6, k)
         clean = draw(1500, rng, gaussian_catalogue)
         columns = dict(clean.columns)
         for axis in "xyz":
@@ -168,7 +169,7 @@ def test_selection_in_radius_touches_only_the_tracer_mean(halo, gaussian_catalog
     draw, baryons = halo
     off = {"likelihood": [], "tracer": []}
     for k in range(12):
-        rng = np.random.default_rng([7, k])
+        rng = seeded(7, k)
         catalogue = draw(6000, rng, gaussian_catalogue)
         seen = catalogue.select(rng.random(6000) < 5.0 / catalogue.r)
         for normalisation, found in off.items():
@@ -184,7 +185,7 @@ def test_selection_in_radius_touches_only_the_tracer_mean(halo, gaussian_catalog
 @given(st.floats(0.2, 5.0), st.floats(0.0, 6.0), st.randoms())
 @settings(max_examples=10, deadline=None)
 def test_units_and_rotation(k, angle, random):
-    rng = np.random.default_rng(8)
+    rng = seeded(8)
     toward = rng.standard_normal((200, 3))
     toward /= np.linalg.norm(toward, axis=1)[:, None]
     x = toward * power_law_radii(200, ALPHA, *EDGES, rng)[:, None]
@@ -207,7 +208,7 @@ def test_units_and_rotation(k, angle, random):
 
 
 def test_what_cannot_be_determined_is_said(gaussian_catalogue):
-    rng = np.random.default_rng(9)
+    rng = seeded(9)
     r = power_law_radii(300, ALPHA, *EDGES, rng)
     stars = gaussian_catalogue(r, np.tile([100.0, 80.0, 80.0], (300, 1)), rng)
     for row in rows_of(stars.select(np.arange(29))):

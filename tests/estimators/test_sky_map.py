@@ -5,9 +5,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import (
+    Sun,
+    galactocentric_to_heliocentric,
+    sky_basis,
+    spherical_basis,
+)
 from haloassay.estimators import make_estimator
 from haloassay.estimators.cells import (
     Cells,
@@ -17,7 +24,6 @@ from haloassay.estimators.cells import (
     scatter_posterior,
 )
 from haloassay.estimators.sky_map import ChemicalLine, bootstrap_correlation, drawn_dispersions
-from haloassay.frames import Sun, galactocentric_to_heliocentric, sky_basis, spherical_basis
 
 NAMES = ("x", "y", "z", "vx", "vy", "vz")
 
@@ -40,7 +46,7 @@ def sky(n, rng, sigma_r=130.0, stretch=None, errors=0.0, **more):
 
 def rows_of(catalogue, seed=0, **spec):
     estimator = make_estimator({"kind": "sky-map", **spec})
-    return estimator.estimate(catalogue, np.random.default_rng(seed))
+    return estimator.estimate(catalogue, seeded(seed))
 
 
 def one(rows, quantity):
@@ -52,7 +58,7 @@ def test_pixels_are_healpix_ring_in_galactic_coordinates():
     import astropy.units as u
     from astropy.coordinates import SkyCoord
 
-    catalogue = sky(400, np.random.default_rng(1))
+    catalogue = sky(400, seeded(1))
     helio = galactocentric_to_heliocentric(catalogue.position, catalogue.velocity, Sun())
     galactic = SkyCoord(helio["ra"] * u.deg, helio["dec"] * u.deg).galactic
     pixel = healpy.ang2pix(2, galactic.l.deg, galactic.b.deg, lonlat=True)
@@ -71,7 +77,7 @@ def test_quadrants_are_those_of_the_paper():
 
 
 def test_a_grid_point_has_the_stars_within_the_radius():
-    rng = np.random.default_rng(2)
+    rng = seeded(2)
     points = rng.uniform(-6.0, 6.0, (300, 2))
     cells = grid_cells(points, 4.0, 1.0, 2.0)
     assert len(cells) == 81
@@ -83,7 +89,7 @@ def test_a_grid_point_has_the_stars_within_the_radius():
 
 
 def test_xz_maps_are_of_x_and_z():
-    rng = np.random.default_rng(3)
+    rng = seeded(3)
     catalogue = sky(3000, rng, stretch=lambda n: 0.5 * np.sign(n[:, 2]))
     spec = {"extent": 20.0, "step": 10.0, "radius": 8.0, "n_draws": 50}
     up, down = (rows_of(catalogue, map="xz", **spec).of("sigma_r")[2 * 5 + k].value for k in (3, 1))
@@ -95,12 +101,12 @@ def test_xz_maps_are_of_x_and_z():
 
 
 def test_draws_are_those_of_the_recipe_written_out():
-    rng = np.random.default_rng(4)
+    rng = seeded(4)
     v = rng.standard_normal((40, 3)) * 100.0
     root = np.tril(rng.standard_normal((40, 3, 3))) * 20.0
     S = root @ np.swapaxes(root, 1, 2)
     cells = Cells.of_numbers(np.repeat([0, 1], [30, 10]), 2)
-    fast = drawn_dispersions(v, S, cells, 4000, 0.1, np.random.default_rng(5))
+    fast = drawn_dispersions(v, S, cells, 4000, 0.1, seeded(5))
     slow = np.empty((2, 4000, 3))
     for draw in range(4000):
         drawn = v + np.einsum("nij,nj->ni", root, rng.standard_normal((40, 3)))
@@ -117,7 +123,7 @@ def coverage(recipe, errors, n_stars, n_samples=150):
     found = {"sigma_r": [], "beta": []}
     truth = {"sigma_r": 130.0, "beta": 1.0 - (80.0 / 130.0) ** 2}
     for k in range(n_samples):
-        catalogue = sky(n_stars, np.random.default_rng([6, k]), errors=errors)
+        catalogue = sky(n_stars, seeded(6, k), errors=errors)
         rows = rows_of(catalogue, seed=k, map="quadrants", recipe=recipe, n_draws=400)
         for quantity, values in found.items():
             values += rows.of(quantity)
@@ -150,7 +156,7 @@ def test_published_intervals_are_a_third_of_the_sampling_error():
 
 
 def test_published_dispersions_have_the_errors_twice():
-    rows = rows_of(sky(40000, np.random.default_rng(7), errors=40.0), map="quadrants", n_draws=100)
+    rows = rows_of(sky(40000, seeded(7), errors=40.0), map="quadrants", n_draws=100)
     want = np.sqrt(130.0**2 + 2.0 * 40.0**2)
     beta = 1.0 - (80.0**2 + 3200.0) / want**2
     for row in rows.of("sigma_r"):
@@ -161,7 +167,7 @@ def test_published_dispersions_have_the_errors_twice():
 def test_asymmetry_of_a_symmetric_halo_reaches_down_to_zero_and_of_a_dipole_is_its_rms():
     quiet, planted = [], []
     for k in range(50):
-        rng = np.random.default_rng([8, k])
+        rng = seeded(8, k)
         rows = rows_of(sky(3000, rng), map="healpix", nside=2, n_draws=200)
         quiet.append(one(rows, "asymmetry"))
         # hot north, cold south of the Galaxy's centre, as seen from there
@@ -185,7 +191,7 @@ def test_asymmetry_of_a_symmetric_halo_reaches_down_to_zero_and_of_a_dipole_is_i
 
 
 def test_asymmetry_does_not_grow_with_errors_that_vary_over_the_sky():
-    rng = np.random.default_rng(9)
+    rng = seeded(9)
     n = np.full(100, 200)
     cells = Cells.of_numbers(np.repeat(np.arange(100), n), 100)
     noise = np.repeat(rng.uniform(0.0, 150.0, 100), n) ** 2
@@ -198,7 +204,7 @@ def test_asymmetry_does_not_grow_with_errors_that_vary_over_the_sky():
 
 @pytest.mark.parametrize("tail", ["gauss", "laplace", "uniform"])
 def test_log_dispersions_are_unbiased_and_know_the_kurtosis(tail):
-    rng = np.random.default_rng(10)
+    rng = seeded(10)
     n = 25
     draw = {
         "gauss": rng.standard_normal,
@@ -213,7 +219,7 @@ def test_log_dispersions_are_unbiased_and_know_the_kurtosis(tail):
 
 
 def test_correlation_with_the_accreted_fraction_is_found():
-    rng = np.random.default_rng(11)
+    rng = seeded(11)
     n = 20000
     hot = sky(n, rng, sigma_r=150.0, feh=np.full(n, -1.3), alpha_fe=np.full(n, 0.2))
     cold = sky(n, rng, sigma_r=70.0, feh=np.full(n, -0.5), alpha_fe=np.full(n, 0.3))
@@ -246,19 +252,19 @@ def test_the_chemical_line_divides_the_known_populations():
 def test_correlations_are_scipy_s():
     from scipy.stats import pearsonr, spearmanr
 
-    rng = np.random.default_rng(12)
+    rng = seeded(12)
     x = np.round(rng.random(30), 1)
     y = x + rng.random(30)
     for kind, known in (("pearson", pearsonr), ("spearman", spearmanr)):
-        got = bootstrap_correlation(x, y, kind, 20, np.random.default_rng(1))
-        rows = np.random.default_rng(1).integers(30, size=(20, 30))
+        got = bootstrap_correlation(x, y, kind, 20, seeded(1))
+        rows = seeded(1).integers(30, size=(20, 30))
         np.testing.assert_allclose(got, [known(x[i], y[i])[0] for i in rows], rtol=1e-10)
 
 
 @given(st.floats(0.1, 10.0))
 @settings(max_examples=8, deadline=None)
 def test_scaled_velocities_scale_the_map_and_leave_beta_and_asymmetry(k):
-    catalogue = sky(600, np.random.default_rng(13), errors=20.0)
+    catalogue = sky(600, seeded(13), errors=20.0)
     columns = {
         name: values * (k if name.startswith("v") else 1.0)
         for name, values in catalogue.columns.items()
@@ -274,9 +280,7 @@ def test_scaled_velocities_scale_the_map_and_leave_beta_and_asymmetry(k):
 
 
 def test_radial_bins_number_their_cells_on():
-    rows = rows_of(
-        sky(4000, np.random.default_rng(14)), map="quadrants", bins=[10, 15, 20, 50], n_draws=20
-    )
+    rows = rows_of(sky(4000, seeded(14)), map="quadrants", bins=[10, 15, 20, 50], n_draws=20)
     assert [row.bin for row in rows.of("beta")] == list(range(12))
     assert [row.bin for row in rows.of("asymmetry")] == [0, 1, 2]
     assert [(row.r_lo, row.r_hi) for row in rows.of("beta")[4:8]] == [(15.0, 20.0)] * 4
@@ -284,7 +288,7 @@ def test_radial_bins_number_their_cells_on():
 
 
 def test_cells_without_enough_stars_say_so():
-    south = sky(600, np.random.default_rng(15))
+    south = sky(600, seeded(15))
     half = south.select(south.position[:, 2] < -2.0)
     rows = rows_of(half, map="quadrants", n_draws=20)
     assert [row.note[:17] for row in rows.of("sigma_r")[:2]] == ["too few stars: 0,"] * 2
@@ -294,13 +298,13 @@ def test_cells_without_enough_stars_say_so():
 
 
 def test_errors_beyond_the_dispersion_are_said_not_shown():
-    catalogue = sky(200, np.random.default_rng(16), errors=2000.0)
+    catalogue = sky(200, seeded(16), errors=2000.0)
     rows = rows_of(catalogue, map="quadrants", recipe="deconvolved", n_draws=20)
     assert any("too large to resolve" in row.note for row in rows.of("beta"))
 
 
 def test_stars_without_scatter_have_no_map():
-    columns = dict(sky(100, np.random.default_rng(17)).columns)
+    columns = dict(sky(100, seeded(17)).columns)
     columns.update({name: np.zeros(100) for name in NAMES[3:]})
     for recipe in ("as-published", "deconvolved"):
         rows = rows_of(Catalogue(columns), map="quadrants", recipe=recipe, n_draws=20)
@@ -325,10 +329,10 @@ def test_bad_settings_are_named(spec, message):
 
 
 def test_populations_need_abundances():
-    plain = sky(50, np.random.default_rng(18))
+    plain = sky(50, seeded(18))
     with pytest.raises(InputError, match="'feh' is missing"):
         rows_of(plain, population="accreted")
-    broken = sky(50, np.random.default_rng(18), feh=np.full(50, np.nan), alpha_fe=np.zeros(50))
+    broken = sky(50, seeded(18), feh=np.full(50, np.nan), alpha_fe=np.zeros(50))
     with pytest.raises(
         InputError, match="50 of 50 stars have a feh or alpha_fe that is not finite"
     ):

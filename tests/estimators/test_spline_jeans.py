@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
+from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.splines import NaturalSpline
 
@@ -18,7 +19,7 @@ RADII = (8.0, 15.0, 30.0)
 
 def rows_of(catalogue, seed=0, **spec):
     estimator = make_estimator({"kind": "spline-jeans", "r": list(RADII), **spec})
-    return estimator.estimate(catalogue, np.random.default_rng(seed))
+    return estimator.estimate(catalogue, seeded(seed))
 
 
 def with_errors(catalogue, errors, rng):
@@ -39,7 +40,7 @@ def test_bias_and_coverage_where_all_profiles_are_power_laws(
     runs = 80 if errors == "laplace" else 20
     off, covered = [], []
     for k in range(runs):
-        catalogue = scale_free(800, np.random.default_rng([1, k]), beta=0.5)
+        catalogue = scale_free(800, seeded(1, k), beta=0.5)
         spec = {"alpha": alpha, "errors": errors, "n_draws": 400 if errors == "laplace" else 80}
         rows = rows_of(catalogue, seed=k, **spec)
         truths = [*scale_free_mass(RADII), *np.sqrt(G * scale_free_mass(RADII) / RADII), *[0.5] * 3]
@@ -75,7 +76,7 @@ def test_an_equilibrium_in_a_galaxy_with_baryons():
             "beta": {"kind": "table", "r": [5, 20, 40, 80], "beta": [0.6, 0.75, 0.65, 0.5]},
         }
     )
-    stars = mock.sample(60000, np.random.default_rng(2))
+    stars = mock.sample(60000, seeded(2))
     columns = np.hstack([stars.position, stars.velocity]).T
     names = ("x", "y", "z", "vx", "vy", "vz")
     catalogue = Catalogue.from_arrays(**dict(zip(names, columns, strict=True)))
@@ -94,7 +95,7 @@ def test_an_equilibrium_in_a_galaxy_with_baryons():
 def test_measurement_errors_are_taken_off(scale_free, scale_free_mass):
     off, raw = [], []
     for k in range(40):
-        rng = np.random.default_rng([3, k])
+        rng = seeded(3, k)
         noisy = with_errors(scale_free(1500, rng), (60.0, 60.0, 60.0), rng)
         bare = Catalogue({n: v for n, v in noisy.columns.items() if not n.endswith("_err")})
         truth = scale_free_mass(RADII)
@@ -107,7 +108,7 @@ def test_measurement_errors_are_taken_off(scale_free, scale_free_mass):
 
 
 def test_a_swap_of_the_errors_of_v_theta_and_v_phi_is_caught(scale_free):
-    rng = np.random.default_rng(4)
+    rng = seeded(4)
     catalogue = scale_free(20000, rng, beta=0.3)
     flat = np.abs(catalogue["z"]) < 0.2 * catalogue.r
     catalogue = catalogue.select(flat)  # near the plane v_theta is v_z
@@ -122,7 +123,7 @@ def test_a_swap_of_the_errors_of_v_theta_and_v_phi_is_caught(scale_free):
 
 
 def test_an_incomplete_survey_needs_its_density_given(scale_free, scale_free_mass):
-    rng = np.random.default_rng(5)
+    rng = seeded(5)
     catalogue = scale_free(30000, rng)
     seen = catalogue.select(rng.random(len(catalogue)) < 5.0 / catalogue.r)  # one slope steeper
     truth = scale_free_mass(15.0)
@@ -150,7 +151,7 @@ def test_splines_against_an_independent_computation():
 @given(st.floats(0.3, 4.0), st.floats(0.3, 4.0), st.floats(0.0, 6.0), st.randoms())
 @settings(max_examples=15, deadline=None)
 def test_units_rotation_and_order(k, stretch, angle, random):
-    rng = np.random.default_rng(6)
+    rng = seeded(6)
     direction = rng.standard_normal((300, 3))
     x = direction / np.linalg.norm(direction, axis=1)[:, None] * rng.uniform(5, 50, 300)[:, None]
     v = 100.0 * rng.standard_normal((300, 3))
@@ -164,7 +165,7 @@ def test_units_rotation_and_order(k, stretch, angle, random):
         names = ("x", "y", "z", "vx", "vy", "vz")
         catalogue = Catalogue.from_arrays(**dict(zip(names, np.hstack([x, v]).T, strict=True)))
         spec = {"kind": "spline-jeans", "alpha": "measured", "r": r, "n_draws": 200}
-        return make_estimator(spec).estimate(catalogue, np.random.default_rng(0))
+        return make_estimator(spec).estimate(catalogue, seeded(0))
 
     before = found(x, v, [20.0])
     after = found(stretch * x[order] @ turn.T, k * v[order] @ turn.T, [20.0 * stretch])
@@ -179,7 +180,7 @@ def test_units_rotation_and_order(k, stretch, angle, random):
 
 
 def test_stiffness_holds_splines_straight_or_lets_them_go(scale_free):
-    catalogue = scale_free(3000, np.random.default_rng(7))
+    catalogue = scale_free(3000, seeded(7))
     spread = []
     for stiffness in (12.0, "evidence", -9.0):
         row = rows_of(catalogue, alpha=-3.5, stiffness=stiffness).of("enclosed_mass")[2]
@@ -188,10 +189,10 @@ def test_stiffness_holds_splines_straight_or_lets_them_go(scale_free):
 
 
 def test_what_cannot_be_determined_is_said(scale_free):
-    catalogue = scale_free(300, np.random.default_rng(8))
+    catalogue = scale_free(300, seeded(8))
     for row in rows_of(catalogue.select(np.arange(49)), alpha=-3.5):
         assert "too few stars: 49, at least 50" in row.note
-    hidden = with_errors(catalogue, (3000.0,) * 3, np.random.default_rng(9))
+    hidden = with_errors(catalogue, (3000.0,) * 3, seeded(9))
     for row in rows_of(hidden, alpha=-3.5):
         assert "errors" in row.note
     outside = rows_of(catalogue, alpha=-3.5, r=[1.0, 20.0]).of("enclosed_mass")
@@ -206,7 +207,7 @@ def test_what_cannot_be_determined_is_said(scale_free):
 
 
 def test_the_published_chain_agrees_with_laplace(scale_free):
-    catalogue = scale_free(600, np.random.default_rng(11), beta=0.5)
+    catalogue = scale_free(600, seeded(11), beta=0.5)
     spec = {"alpha": "measured", "knots": [6.0, 20.0, 60.0], "n_draws": 2000, "stiffness": -20.0}
     run = {"walkers": 20, "steps": 2000, "burn": 500}
     fast, slow = rows_of(catalogue, **spec), rows_of(catalogue, errors="emcee", emcee=run, **spec)
@@ -219,18 +220,16 @@ def test_the_published_chain_agrees_with_laplace(scale_free):
 
 def test_values_alone_are_those_of_the_likelihoods(scale_free):
     estimator = make_estimator({"kind": "spline-jeans", "alpha": "measured"})
-    sample = estimator._sample(scale_free(80, np.random.default_rng(12)))
+    sample = estimator._sample(scale_free(80, seeded(12)))
     values = sample.log_densities()
     for (likelihood, start), alone in zip(sample.likelihoods(density=True), values, strict=True):
-        points = start + 0.1 * np.random.default_rng(13).standard_normal((4, len(start)))
+        points = start + 0.1 * seeded(13).standard_normal((4, len(start)))
         np.testing.assert_allclose(alone(points), [likelihood(c)[0] for c in points], rtol=1e-12)
 
 
 def test_a_chain_that_does_not_mix_is_refused(scale_free):
     run = {"walkers": 50, "steps": 20, "burn": 5}
-    rows = rows_of(
-        scale_free(400, np.random.default_rng(14)), alpha=-3.5, errors="emcee", emcee=run
-    )
+    rows = rows_of(scale_free(400, seeded(14)), alpha=-3.5, errors="emcee", emcee=run)
     assert all("chain does not mix" in row.note for row in rows)
 
 

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.errors import EstimationError, InputError
+from haloassay.base.errors import EstimationError, InputError
+from haloassay.contracts.catalogue import Catalogue
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.ellipsoid import anisotropy, fit_ellipsoid
 from haloassay.estimators.velocity_ellipsoid import VelocityEllipsoid
@@ -27,7 +28,7 @@ def sample(n, rng, errors=(7.0, 40.0, 40.0), scatter=ROOT):
 
 
 def test_without_errors_it_is_the_sample_mean_and_covariance():
-    v, S = sample(40, np.random.default_rng(1), errors=(0.0, 0.0, 0.0))
+    v, S = sample(40, seeded(1), errors=(0.0, 0.0, 0.0))
     fit = fit_ellipsoid(v, S, "fisher")
     np.testing.assert_allclose(fit.mean, v.mean(axis=0), rtol=1e-10)
     np.testing.assert_allclose(fit.covariance, np.cov(v.T, bias=True), rtol=1e-10)
@@ -35,7 +36,7 @@ def test_without_errors_it_is_the_sample_mean_and_covariance():
 
 
 def test_agrees_with_a_direct_optimisation_of_the_likelihood():
-    v, S = sample(60, np.random.default_rng(2), errors=(30.0, 80.0, 80.0))
+    v, S = sample(60, seeded(2), errors=(30.0, 80.0, 80.0))
     fit = fit_ellipsoid(v, S)
     where = np.tril_indices(3)
 
@@ -61,7 +62,7 @@ def draws_of_many(n_stars, n_samples, errors, seed, model):
     truth = np.concatenate([MEAN, np.sqrt(np.diag(SIGMA)), [anisotropy(np.sqrt(np.diag(SIGMA)))]])
     rows = []
     for k in range(n_samples):
-        rng = np.random.default_rng([seed, k])
+        rng = seeded(seed, k)
         fit = fit_ellipsoid(*sample(n_stars, rng, errors), model)
         mean, sigma = fit.draws(1000, rng)
         rows.append(np.column_stack([mean, sigma, anisotropy(sigma)]))
@@ -92,7 +93,7 @@ def test_median_and_intervals_over_many_samples(n_stars, errors, model):
 def test_estimate_is_unbiased_and_needs_the_errors():
     with_errors, without = [], []
     for k in range(200):
-        v, S = sample(300, np.random.default_rng([4, k]), errors=(7.0, 40.0, 40.0))
+        v, S = sample(300, seeded(4, k), errors=(7.0, 40.0, 40.0))
         with_errors.append(fit_ellipsoid(v, S).variance * 300 / 299)
         without.append(fit_ellipsoid(v, np.zeros_like(S)).variance * 300 / 299)
     truth = np.diag(SIGMA)
@@ -107,8 +108,7 @@ def test_estimate_is_unbiased_and_needs_the_errors():
 
 def test_fisher_errors_are_those_of_repeated_samples():
     fits = [
-        fit_ellipsoid(*sample(300, np.random.default_rng([5, k]), (10.0, 60.0, 60.0)), "fisher")
-        for k in range(300)
+        fit_ellipsoid(*sample(300, seeded(5, k), (10.0, 60.0, 60.0)), "fisher") for k in range(300)
     ]
     scatter = np.std([fit.sigma for fit in fits], axis=0, ddof=1)
     stated = np.mean([fit.sigma_error for fit in fits], axis=0)
@@ -127,7 +127,7 @@ def heavy_tailed(n, rng, errors=(7.0, 40.0, 40.0)):
 
 
 def test_without_errors_the_sandwich_is_that_of_the_fourth_moments():
-    v, _ = heavy_tailed(500, np.random.default_rng(11))
+    v, _ = heavy_tailed(500, seeded(11))
     n, S = len(v), np.zeros((len(v), 3, 3))
     fit = fit_ellipsoid(v, S)
     d = v - v.mean(axis=0)
@@ -138,7 +138,7 @@ def test_without_errors_the_sandwich_is_that_of_the_fourth_moments():
 def test_sandwich_errors_are_those_of_repeated_samples_that_are_not_gaussian():
     values, stated, gaussian = [], [], []
     for k in range(300):
-        rng = np.random.default_rng([12, k])
+        rng = seeded(12, k)
         v, S = heavy_tailed(600, rng)
         fit = fit_ellipsoid(v, S)
         values.append(np.concatenate([fit.mean, fit.variance]))
@@ -160,8 +160,8 @@ def test_sandwich_errors_are_those_of_repeated_samples_that_are_not_gaussian():
 
 
 def test_draws_have_the_covariance_of_the_errors():
-    fit = fit_ellipsoid(*heavy_tailed(20000, np.random.default_rng(14)))
-    mean, sigma = fit.draws(20000, np.random.default_rng(15))
+    fit = fit_ellipsoid(*heavy_tailed(20000, seeded(14)))
+    mean, sigma = fit.draws(20000, seeded(15))
     drawn, stated = np.cov(np.hstack([mean, sigma**2]).T), fit.error_covariance
     deviation = np.sqrt(np.diag(stated))
     np.testing.assert_allclose(np.sqrt(np.diag(drawn)), deviation, rtol=4.0 / np.sqrt(2 * 20000))
@@ -176,9 +176,9 @@ def test_intervals_of_beta_hold_what_they_say_for_velocities_that_are_not_gaussi
     truth = anisotropy(np.sqrt(variance))
     inside = {"sandwich": [], "fisher": []}
     for k in range(300):
-        v, S = heavy_tailed(600, np.random.default_rng([13, k]))
+        v, S = heavy_tailed(600, seeded(13, k))
         for model, hits in inside.items():
-            _, sigma = fit_ellipsoid(v, S, model).draws(500, np.random.default_rng(k))
+            _, sigma = fit_ellipsoid(v, S, model).draws(500, seeded(k))
             lo, hi = np.percentile(anisotropy(sigma), [16.0, 84.0])
             hits.append(lo < truth < hi)
     mcse = np.sqrt(0.68 * 0.32 / 300)
@@ -187,7 +187,7 @@ def test_intervals_of_beta_hold_what_they_say_for_velocities_that_are_not_gaussi
 
 
 def test_errors_larger_than_the_dispersion_leave_it_undetermined():
-    rng = np.random.default_rng(6)
+    rng = seeded(6)
     small = np.diag([140.0, 5.0, 90.0])
     v, S = sample(60, rng, errors=(5.0, 100.0, 5.0), scatter=small)
     fit = fit_ellipsoid(v, S)
@@ -199,7 +199,7 @@ def test_errors_larger_than_the_dispersion_leave_it_undetermined():
 
 
 def test_stars_in_a_plane_of_velocity_have_no_ellipsoid():
-    v = np.random.default_rng(7).standard_normal((30, 3))
+    v = seeded(7).standard_normal((30, 3))
     v[:, 2] = v[:, 0] + v[:, 1]
     with pytest.raises(EstimationError, match="no scatter"):
         fit_ellipsoid(v, np.zeros((30, 3, 3)))
@@ -207,12 +207,12 @@ def test_stars_in_a_plane_of_velocity_have_no_ellipsoid():
 
 def rows_of(catalogue, **spec):
     estimator = make_estimator({"kind": "velocity-ellipsoid", **spec})
-    return estimator.estimate(catalogue, np.random.default_rng(0))
+    return estimator.estimate(catalogue, seeded(0))
 
 
 @pytest.fixture
 def halo(gaussian_catalogue):
-    rng = np.random.default_rng(8)
+    rng = seeded(8)
     return gaussian_catalogue(rng.uniform(5.0, 20.0, 400), np.array([[140.0, 80.0, 90.0]]), rng)
 
 
@@ -252,7 +252,7 @@ def test_velocity_that_is_not_finite_is_named(halo):
 @given(st.floats(0.1, 10.0), st.randoms(use_true_random=False))
 @settings(max_examples=15, deadline=None)
 def test_scaled_and_shuffled_velocities(k, random):
-    v, S = sample(50, np.random.default_rng(9), errors=(20.0, 60.0, 60.0))
+    v, S = sample(50, seeded(9), errors=(20.0, 60.0, 60.0))
     order = list(range(50))
     random.shuffle(order)
     plain, changed = fit_ellipsoid(v, S), fit_ellipsoid(k * v[order], k * k * S[order])

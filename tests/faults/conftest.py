@@ -5,10 +5,11 @@ import copy
 import pytest
 from exact_halo import SCENARIO
 
-from haloassay.matrix import make_plan
-from haloassay.scenario import make_scenario
-from haloassay.store import Results, Store
-from haloassay.task import Task, run_task
+from haloassay.engine.task import Task, run_task
+from haloassay.plan.plan import make_plan
+from haloassay.plan.scenario import make_scenario
+from haloassay.results.results import Results
+from haloassay.results.store import Store
 
 
 @pytest.fixture

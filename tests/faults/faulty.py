@@ -9,7 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from haloassay.estimate import QUANTITIES, Estimate, Estimates, Estimator
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.contracts.quantities import QUANTITIES
 from haloassay.estimators.velocity_ellipsoid import VelocityEllipsoid
 
 TRUE_M200 = 1.0e12

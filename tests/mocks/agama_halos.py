@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+from seeds import resized
 
-from haloassay.frames import spherical_velocity
+from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks import make_mock
 
 HALO = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
@@ -43,6 +44,6 @@ def shells(stars, mock, edges=(4.0, 8.0, 16.0, 32.0, 50.0)):
 
 def schwarzschild(potential, beta, **distribution):
     """Mock of an orbit library, small enough for a test."""
-    spec = {"kind": "schwarzschild", "size": 20_000, "drift_time": 1.0} | distribution
+    spec = {"kind": "schwarzschild", "size": resized(20_000), "drift_time": 1.0} | distribution
     table = {"kind": "agama", "potential": potential, "density": HERNQUIST_TRACERS}
     return make_mock(table | {"beta": beta, "r_range": RANGE, "distribution": spec})

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from seeds import resized, seeded
 
-from haloassay.frames import spherical_velocity
+from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks.debris.debris import make_debris
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
@@ -26,12 +27,12 @@ SATELLITES = ("stream", "shells", "gse")
 
 def one(kind: str, fraction: float = 0.1, **spec: Any) -> Any:
     if kind in SATELLITES:
-        spec = {"size": 1500, **spec}
+        spec = {"size": resized(1500), **spec}
     return make_debris([{"kind": kind, "fraction": fraction, **spec}])[0]
 
 
 def drawn(kind: str, n: int = 1000, seed: int = 1, **spec: Any) -> Stars:
-    return one(kind, **spec).sampler(AROUND, np.random.default_rng(seed))(n)
+    return one(kind, **spec).sampler(AROUND, seeded(seed))(n)
 
 
 def energy(stars: Stars, potential: CompositePotential = POTENTIAL) -> FloatArray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import h5py
 import numpy as np
 
-from haloassay.profiles import nfw_shape, virial_radius
+from haloassay.contracts.profiles import nfw_shape, virial_radius
 
 MPC, MSUN = 3.0856775814913673e24, 1.988409870698051e33  # cm, g
 #: Datasets, their size in GADGET's units of kpc/h, 1e10 Msun/h and km/s in CGS, and powers of a and h.

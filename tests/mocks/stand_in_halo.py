@@ -1,6 +1,7 @@
 """A halo without dynamics, whose stars have known radii, velocities and abundances, for surveys."""
 
 import numpy as np
+from seeds import seeded
 
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.surveys.survey import make_survey
@@ -37,5 +38,5 @@ class Halo:
 
 
 def observe(spec, halo=None, seed=5):
-    streams = (np.random.default_rng((seed, k)) for k in (1, 2))
+    streams = (seeded(seed, k) for k in (1, 2))
     return make_survey(spec).observe(halo or Halo(), *streams)

@@ -6,9 +6,11 @@ import galpy.potential as gp
 import numpy as np
 import pytest
 from agama_halos import HALO, HERNQUIST_TRACERS, TRIAXIAL
+from seeds import resized, seeded, shifted
 
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.base.settings import build
 from haloassay.mocks import make_mock
 from haloassay.mocks.equilibria.relaxation import PopulationSettings, relax, relaxed_population
 from haloassay.mocks.gravity.agama_backend import agama_orbits, library
@@ -18,7 +20,6 @@ from haloassay.mocks.gravity.interop import from_agama, from_galpy, to_agama, to
 from haloassay.mocks.gravity.mass_table import MassTable
 from haloassay.mocks.gravity.potentials import NFW, Hernquist, make_potential
 from haloassay.mocks.stars import Stars
-from haloassay.settings import build
 
 pytest.importorskip("agama", reason="agama is not installed: its tests are left out")
 pytestmark = pytest.mark.agama
@@ -41,7 +42,7 @@ def agama():
 
 def points(n: int = 200, lo: float = 0.05, hi: float = 400.0) -> np.ndarray:
     """(n, 3) points in directions of no symmetry."""
-    rng = np.random.default_rng(8)
+    rng = seeded(8)
     direction = rng.normal(size=(n, 3))
     direction /= np.linalg.norm(direction, axis=1)[:, None]
     return direction * np.exp(rng.uniform(np.log(lo), np.log(hi), n))[:, None]
@@ -175,7 +176,7 @@ class TestPotentials:
 class TestOrbits:
     def test_two_integrators_bring_stars_to_one_place(self) -> None:
         potential = make_potential([HALO, BARYONS])
-        rng = np.random.default_rng(2)
+        rng = seeded(2)
         x, v = points(200, 5.0, 60.0), rng.normal(0.0, 100.0, (200, 3))
         times = rng.uniform(0.0, 2.0, 200)
         theirs = agama_orbits(to_agama(potential), x, v, 0.0, times, 1e-10)
@@ -208,9 +209,15 @@ class TestOrbits:
 
 class TestRelaxation:
     def test_both_integrators_leave_the_same_stars(self) -> None:
-        potential, rng = make_potential(TRIAXIAL), np.random.default_rng(3)
+        potential, rng = make_potential(TRIAXIAL), seeded(3)
         stars = Stars.of(points(600, 8.0, 40.0), rng.normal(0.0, 90.0, (600, 3)))
-        short = {"size": 1200, "phases": 2, "time": 1.0, "drift_time": 0.5, "tolerance": 1e-9}
+        short = {
+            "size": resized(1200),
+            "phases": 2,
+            "time": 1.0,
+            "drift_time": 0.5,
+            "tolerance": 1e-9,
+        }
         made = build(PopulationSettings, short, "population")
         told: list[tuple[int, int]] = []
         ours, theirs = (
@@ -218,7 +225,7 @@ class TestRelaxation:
                 stars,
                 make_field(potential),
                 made,
-                np.random.default_rng(1),
+                seeded(1),
                 r_range=(3.0, 60.0),
                 progress=lambda done, total: told.append((done, total)),
                 pot=pot,
@@ -237,7 +244,7 @@ class TestRelaxation:
     def test_a_population_says_who_followed_it(self, tmp_path, monkeypatch) -> None:
         """Stars start from the same places and are kept apart in the cache."""
         monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path))
-        short = {"size": 500, "time": 0.5, "drift_time": 0.1, "tolerance": 1e-8}
+        short = {"size": resized(500), "time": 0.5, "drift_time": 0.1, "tolerance": 1e-8}
         kept = []
         for integrator in ("haloassay", "agama", "agama"):
             settings = build(PopulationSettings, short | {"integrator": integrator}, "population")
@@ -247,7 +254,9 @@ class TestRelaxation:
                 return lambda n: cloud.select(slice(n))
 
             potential = make_potential(TRIAXIAL)
-            made = relaxed_population(base, potential, {}, settings, ["test"], 1, (3.0, 60.0))
+            made = relaxed_population(
+                base, potential, {}, settings, ["test"], shifted(1), (3.0, 60.0)
+            )
             kept.append(made.stars.position)
         assert len(list(tmp_path.glob("*.npz"))) == 2
         np.testing.assert_array_equal(kept[1], kept[2])

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from agama_halos import HALO, HERNQUIST_TRACERS, RANGE, TRIAXIAL
+from seeds import resized, seeded
 
-from haloassay.errors import EquilibriumError, UsedUpError
-from haloassay.frames import spherical_velocity
+from haloassay.base.errors import EquilibriumError, UsedUpError
+from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.equilibria.agama_schwarzschild import SchwarzschildMock
 from haloassay.mocks.moment_map import MomentMap
@@ -60,7 +61,7 @@ def mock() -> Any:
 
 @pytest.fixture(scope="module")
 def stars(mock: Any) -> Stars:
-    return mock.sample(N, np.random.default_rng(5))
+    return mock.sample(N, seeded(5))
 
 
 def test_shares_are_those_of_the_fractions_and_of_p_mr(mock: Any, stars: Stars) -> None:
@@ -113,7 +114,7 @@ def test_chemistry_is_the_mocks_own_where_an_entry_has_none(stars: Stars) -> Non
 
 
 def test_draws_are_in_random_order_and_those_of_their_seed(mock: Any) -> None:
-    draw, again = (mock.sampler(np.random.default_rng(1)) for _ in range(2))
+    draw, again = (mock.sampler(seeded(1)) for _ in range(2))
     first = draw(4000)
     np.testing.assert_array_equal(first.position, again(4000).position)
     half = np.mean(first.origin[:2000]) - np.mean(first.origin[2000:])
@@ -150,7 +151,7 @@ def test_a_list_of_one_has_the_stars_of_none() -> None:
     alone = make_mock(BASE | {"beta": 0.3, "name": "mr"})
     listed = halo({"name": "mr"}, beta=0.3)
     np.testing.assert_array_equal(
-        *(mock.sample(500, np.random.default_rng(1)).velocity for mock in (alone, listed))
+        *(mock.sample(500, seeded(1)).velocity for mock in (alone, listed))
     )
 
 
@@ -170,7 +171,7 @@ def test_a_population_that_cannot_be_is_named() -> None:
 def beside() -> Any:
     """A flattened population of an orbit library beside a round one of a distribution function."""
     pytest.importorskip("cvxopt", reason="agama weighs orbits by cvxopt, not installed")
-    flat = ORBITS | {"axis_ratios": [1.0, 0.5], "size": 8000}
+    flat = ORBITS | {"axis_ratios": [1.0, 0.5], "size": resized(8000)}
     mr = {"name": "mr", "distribution": flat, "fraction": SHARE}
     mp = {"name": "mp", "beta": 0.5, "feh": {"mean": -1.7, "sigma": 0.2}}
     return halo(mr, mp, tolerance=0.05)
@@ -178,7 +179,7 @@ def beside() -> Any:
 
 @pytest.fixture(scope="module")
 def flattened(beside: Any) -> Stars:
-    return beside.sample(20_000, np.random.default_rng(1))
+    return beside.sample(20_000, seeded(1))
 
 
 def test_it_says_what_is_stored(beside: Any) -> None:
@@ -207,7 +208,7 @@ def test_the_map_is_of_all_stars_at_their_shares(beside: Any, flattened: Stars) 
     """Against the maps of each population alone, weighed by hand."""
     local = beside.truth.local
     own = beside.members[0].population.stars
-    other = beside.members[1].sample(60_000, np.random.default_rng(2))
+    other = beside.members[1].sample(60_000, seeded(2))
     number, second = 0.0, 0.0
     for stars, share in ((own, SHARE), (other, 1.0 - SHARE)):
         pixels = MomentMap.of(stars, local.edges).pixels
@@ -229,7 +230,7 @@ def excess(deviates: np.ndarray) -> float:
 
 
 def test_it_is_used_up_by_name(beside: Any) -> None:
-    draw = beside.sampler(np.random.default_rng(3))
+    draw = beside.sampler(seeded(3))
     drawn = Stars.concatenate([draw(5000), draw(100_000)])
     is_mr = drawn.origin == 0
     size = beside.members[0].population.size
@@ -249,14 +250,14 @@ def test_two_orbit_libraries_share_a_field() -> None:
     pytest.importorskip("cvxopt", reason="agama weighs orbits by cvxopt, not installed")
     axes = {"axis_ratios": [0.8, 0.6], "tilt": TRIAXIAL["tilt"]}
     mock = halo(
-        {"name": "mr", "distribution": ORBITS | axes | {"size": 4000}},
-        {"name": "mp", "distribution": ORBITS | axes | {"size": 1500}, "fraction": 0.5},
+        {"name": "mr", "distribution": ORBITS | axes | {"size": resized(4000)}},
+        {"name": "mp", "distribution": ORBITS | axes | {"size": resized(1500)}, "fraction": 0.5},
         potential=TRIAXIAL,
         tolerance=0.1,
     )
     assert list(mock.prepare()["drift"]) == ["mr", "mp"]
     sizes = [member.population.size for member in mock.members]
-    draw = mock.sampler(np.random.default_rng(3))
+    draw = mock.sampler(seeded(3))
     drawn = Stars.concatenate([draw(1000), draw(9000)])
     numbers = np.bincount(drawn.origin)
     assert numbers[1] == sizes[1]
@@ -271,7 +272,7 @@ def test_two_orbit_libraries_share_a_field() -> None:
 def test_other_shares_are_of_the_same_stars(beside: Any, monkeypatch) -> None:
     made = beside.members[0].population.stars
     monkeypatch.setattr(SchwarzschildMock, "_make", None)
-    spec = ORBITS | {"axis_ratios": [1.0, 0.5], "size": 8000}
+    spec = ORBITS | {"axis_ratios": [1.0, 0.5], "size": resized(8000)}
     other = halo(
         {"name": "mr", "distribution": spec, "fraction": 0.8},
         {"name": "mp", "beta": 0.0},

@@ -7,9 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from agama_halos import HALO, HERNQUIST_TRACERS, RANGE, TRIAXIAL, schwarzschild
+from seeds import resized, seeded
 
-from haloassay.errors import EquilibriumError, InputError
-from haloassay.frames import spherical_velocity
+from haloassay.base.errors import EquilibriumError, InputError
+from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.equilibria import jeans
 from haloassay.mocks.equilibria.anisotropy import make_anisotropy
@@ -28,7 +29,7 @@ def test_a_round_model_has_the_density_and_jeans_moments(beta) -> None:
     mock = schwarzschild(HALO, beta, orbits=2000, periods=30, shells=16)
     facts = mock.prepare()
     assert facts["drift"]["halo"]["complaint"] is None
-    stars = mock.sample(20_000, np.random.default_rng(1))
+    stars = mock.sample(20_000, seeded(1))
     assert len(stars) == 20_000
     assert 20_000 <= facts["population"] < 20_000 + 10 * np.sqrt(20_000)
     density, anisotropy = make_density(HERNQUIST_TRACERS), make_anisotropy(beta)
@@ -67,7 +68,7 @@ def test_a_tilted_triaxial_model_has_the_axis_ratios() -> None:
         tilt=tilt,
     )
     assert mock.prepare()["drift"]["halo"]["complaint"] is None
-    stars = mock.sample(20_000, np.random.default_rng(1))
+    stars = mock.sample(20_000, seeded(1))
     lengths = Shape(ratios).lengths(np.ones(1))[0]
     scaled = stars.position @ rotation_matrix(tilt) / lengths
     s = np.linalg.norm(scaled, axis=1)
@@ -83,12 +84,12 @@ def test_a_tilted_triaxial_model_has_the_axis_ratios() -> None:
 
 def test_stars_are_kept_by_content(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path))
-    small = {"orbits": 400, "periods": 10, "shells": 5, "size": 2000, "drift_time": 0.1}
+    small = {"orbits": 400, "periods": 10, "shells": 5, "size": resized(2000), "drift_time": 0.1}
     first, again = (schwarzschild(HALO, 0.0, **small) for _ in range(2))
     first.prepare()
     monkeypatch.setattr(type(again), "_make", None)
     np.testing.assert_array_equal(first.population.stars.feh, again.population.stars.feh)
-    draw = again.sampler(np.random.default_rng(1))
+    draw = again.sampler(seeded(1))
     drawn = Stars.concatenate([draw(500), draw(5000)])
     assert len(np.unique(drawn.position, axis=0)) == len(drawn) == again.population.size
     with pytest.raises(InputError, match=r"used up.*set mock\.distribution\.size higher"):

@@ -7,7 +7,7 @@ import sys
 import pytest
 from agama_halos import HALO, HERNQUIST_TRACERS
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
 from haloassay.mocks.equilibria.agama_halo import make_agama_mock
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from haloassay.errors import InputError
-from haloassay.mocks.equilibria.anisotropy import KINDS, FunctionAnisotropy, make_anisotropy
+from haloassay.base import kinds
+from haloassay.base.errors import InputError
+from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy, make_anisotropy
 
 TABLE = {"kind": "table", "r": [5.0, 20.0, 40.0, 80.0], "beta": [0.6, 0.75, 0.65, 0.5]}
 SPECS = [
@@ -18,7 +19,7 @@ SPECS = [
 
 
 def test_every_kind_is_swept() -> None:
-    assert {spec["kind"] for spec in SPECS} == set(KINDS)
+    assert {spec["kind"] for spec in SPECS} == set(kinds.names("betas"))
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s["kind"])

@@ -8,9 +8,10 @@ from debris_samples import POTENTIAL, components, drawn, one
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from seeds import seeded
 
-from haloassay.constants import G
-from haloassay.frames import Sun, spherical_velocity
+from haloassay.base.constants import G
+from haloassay.contracts.frames import Sun, spherical_velocity
 from haloassay.mocks.debris.surroundings import Surroundings
 
 FloatArray = NDArray[np.float64]
@@ -42,7 +43,7 @@ def test_thick_disc_lags_and_lags_more_where_it_is_hotter() -> None:
 
 def test_thick_disc_is_a_double_exponential() -> None:
     disc = one("thick-disc")
-    stars = disc.sampler(Surroundings(POTENTIAL, (1e-6, 1e4)), np.random.default_rng(1))(100_000)
+    stars = disc.sampler(Surroundings(POTENTIAL, (1e-6, 1e4)), seeded(1))(100_000)
     R, z = np.hypot(*stars.position[:, :2].T), stars.position[:, 2]
     noise = 4.0 / np.sqrt(len(stars))
     assert R.mean() == pytest.approx(2.0 * 2.0, rel=noise / np.sqrt(2.0))
@@ -61,16 +62,14 @@ def test_discs_stay_between_any_two_spheres(
 ) -> None:
     r_range = (lo, lo * ratio)
     disc = one("thick-disc", scale_height=height)
-    stars = disc.sampler(Surroundings(POTENTIAL, r_range), np.random.default_rng(seed))(200)
+    stars = disc.sampler(Surroundings(POTENTIAL, r_range), seeded(seed))(200)
     assert stars.r.min() >= lo * (1.0 - 1e-3)
     assert stars.r.max() <= lo * ratio * (1.0 + 1e-3)
 
 
 def test_thick_disc_between_spheres_is_the_part_of_the_whole_that_lies_there() -> None:
     def heights(r_range: tuple[float, float], n: int) -> FloatArray:
-        stars = one("thick-disc").sampler(
-            Surroundings(POTENTIAL, r_range), np.random.default_rng(8)
-        )(n)
+        stars = one("thick-disc").sampler(Surroundings(POTENTIAL, r_range), seeded(8))(n)
         within = (stars.r > 5.0) & (stars.r < 7.0)
         return np.stack([np.abs(stars.position[within, 2]), stars.r[within]])
 

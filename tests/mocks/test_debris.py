@@ -9,11 +9,13 @@ import pytest
 from debris_samples import AROUND, POTENTIAL, R_RANGE, components, one
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeds import resized, seeded
 
-from haloassay.errors import InputError, UsedUpError
+from haloassay.base import kinds
+from haloassay.base.errors import InputError, UsedUpError
 from haloassay.mocks import make_mock
 from haloassay.mocks.debris.contaminated import ContaminatedMock
-from haloassay.mocks.debris.debris import KINDS, Debris, contaminate, make_debris
+from haloassay.mocks.debris.debris import Debris, contaminate, make_debris
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.moment_map import octants
@@ -28,11 +30,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield folder
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds.names("debris"))
 def test_every_kind_gives_as_many_stars_as_asked_where_the_mock_has_them(kind: str) -> None:
     debris: Debris = one(kind)
     debris.prepare(AROUND)
-    draw = debris.sampler(AROUND, np.random.default_rng(3))
+    draw = debris.sampler(AROUND, seeded(3))
     first, second = draw(500), draw(400)
     assert (len(first), len(second), len(draw(0))) == (500, 400, 0)
     for stars in (first, second):
@@ -42,12 +44,12 @@ def test_every_kind_gives_as_many_stars_as_asked_where_the_mock_has_them(kind: s
             assert abundance.mean() == pytest.approx(
                 wanted.mean, abs=4.0 * float(wanted.sigma) / np.sqrt(len(stars))
             )
-    again = debris.sampler(AROUND, np.random.default_rng(3))(500)
+    again = debris.sampler(AROUND, seeded(3))(500)
     np.testing.assert_array_equal(again.velocity, first.velocity)
     assert len(np.unique(np.concatenate([first.position, second.position]), axis=0)) == 900
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", kinds.names("debris"))
 def test_name_and_membership_are_in_the_origin(kind: str) -> None:
     assert (one(kind).origin.name, one(kind).origin.member) == (kind, kind in ("shells", "gse"))
     named = one(kind, name="clump", member=True)
@@ -58,7 +60,7 @@ def test_name_and_membership_are_in_the_origin(kind: str) -> None:
 
 
 def smooth(n_origins: int = 1) -> Any:
-    rng = np.random.default_rng(11)
+    rng = seeded(11)
 
     def sample(n: int) -> Stars:
         origin = rng.integers(0, n_origins, n)
@@ -76,9 +78,7 @@ THREE: list[dict[str, Any]] = [
 
 
 def test_fractions_are_those_asked_for_and_counts_are_multinomial() -> None:
-    draw = contaminate(
-        smooth(2), make_debris(THREE), AROUND, np.random.default_rng(2), first_origin=2
-    )
+    draw = contaminate(smooth(2), make_debris(THREE), AROUND, seeded(2), first_origin=2)
     calls, n = 200, 500
     counts = np.array([np.bincount(draw(n).origin, minlength=5) for _ in range(calls)])
     shares = np.array([0.37, 0.37, 0.2, 0.01, 0.05])
@@ -88,7 +88,7 @@ def test_fractions_are_those_asked_for_and_counts_are_multinomial() -> None:
 
 
 def test_stars_come_in_no_order() -> None:
-    draw = contaminate(smooth(), make_debris(THREE), AROUND, np.random.default_rng(2))
+    draw = contaminate(smooth(), make_debris(THREE), AROUND, seeded(2))
     origin = draw(20_000).origin
     place = np.arange(len(origin)) / len(origin)
     for k, fraction in enumerate((0.74, 0.2, 0.01, 0.05)):
@@ -100,7 +100,7 @@ def test_stars_come_in_no_order() -> None:
 
 
 def test_debris_has_no_abundance_that_the_halo_has_not() -> None:
-    draw = contaminate(smooth(), make_debris(THREE), AROUND, np.random.default_rng(2))
+    draw = contaminate(smooth(), make_debris(THREE), AROUND, seeded(2))
     stars = draw(1000)
     assert np.isfinite(stars.feh).all()
     assert np.isnan(stars.alpha_fe).all()
@@ -115,7 +115,7 @@ def test_debris_has_no_abundance_that_the_halo_has_not() -> None:
 )
 def test_any_fractions_give_the_number_asked_for(fractions: list[float], n: int, seed: int) -> None:
     spec = [{"kind": "blunders", "fraction": f, "name": str(k)} for k, f in enumerate(fractions)]
-    rng = np.random.default_rng(seed)
+    rng = seeded(seed)
     stars = contaminate(smooth(), make_debris(spec), AROUND, rng)(n)
     assert len(stars) == n
     assert set(stars.origin) <= {0, *(k + 1 for k, f in enumerate(fractions) if f > 0.0)}
@@ -123,8 +123,8 @@ def test_any_fractions_give_the_number_asked_for(fractions: list[float], n: int,
 
 def test_stars_come_until_one_is_missing() -> None:
     """A survey of few stars needs as much debris as it sees, though it is offered more; the mix does not tilt."""
-    debris = make_debris([{"kind": "gse", "fraction": 0.2, "size": 300}])
-    draw = contaminate(smooth(), debris, AROUND, np.random.default_rng(2))
+    debris = make_debris([{"kind": "gse", "fraction": 0.2, "size": resized(300)}])
+    draw = contaminate(smooth(), debris, AROUND, seeded(2))
     stars = draw(8192)
     # 300 of the debris stand among 1500 stars, and the next one is missing
     n = np.count_nonzero(stars.origin == 1)
@@ -138,10 +138,10 @@ def test_stars_come_until_one_is_missing() -> None:
 
 
 def test_a_halo_that_ends_ends_the_mix() -> None:
-    left = without_replacement(700, np.random.default_rng(1), "the halo is used up")
+    left = without_replacement(700, seeded(1), "the halo is used up")
     halo = smooth()(700)
     debris = make_debris([{"kind": "blunders", "fraction": 0.5}])
-    draw = contaminate(lambda n: halo.select(left(n)), debris, AROUND, np.random.default_rng(2))
+    draw = contaminate(lambda n: halo.select(left(n)), debris, AROUND, seeded(2))
     stars = draw(5000)
     assert np.count_nonzero(stars.origin == 0) == 700
     assert len(stars) == pytest.approx(1400, abs=4.0 * np.sqrt(1400))
@@ -168,13 +168,13 @@ def contaminated(spec: list[dict[str, Any]]) -> ContaminatedMock:
 
 def test_truth_is_of_the_members_alone() -> None:
     spec = [
-        {"kind": "gse", "fraction": 0.2, "size": 3000},
+        {"kind": "gse", "fraction": 0.2, "size": resized(3000)},
         {"kind": "blunders", "fraction": 0.1},
     ]
     mock = contaminated(spec)
     mock.prepare()
     assert [(o.name, o.member) for o in mock.origins[1:]] == [("gse", True), ("blunders", False)]
-    stars = mock.sample(10_000, np.random.default_rng(1))
+    stars = mock.sample(10_000, seeded(1))
     member = np.array([o.member for o in mock.origins])[stars.origin]
     v, r = components(stars), stars.r
     lo, hi = 15.0, 30.0
@@ -198,8 +198,8 @@ def test_truth_is_of_the_members_alone() -> None:
 
 def test_debris_without_a_share_leaves_the_stars_of_the_mock_as_they_are() -> None:
     mock = contaminated([{"kind": "thick-disc", "fraction": 0.0}])
-    with_debris = mock.sample(1000, np.random.default_rng(3))
-    without = mock.mock.sample(1000, np.random.default_rng(3))
+    with_debris = mock.sample(1000, seeded(3))
+    without = mock.mock.sample(1000, seeded(3))
     np.testing.assert_array_equal(np.sort(with_debris.r), np.sort(without.r))
 
 
@@ -214,12 +214,12 @@ TRIAXIAL = {
     "density": {"kind": "broken-power-law", "slopes": [-2.5, -4.0], "breaks": [20.0]},
     "beta": {"kind": "constant", "beta": 0.3},
     "r_range": [5.0, 80.0],
-    "population": {"size": 20_000, "time": 1.0, "drift_time": 0.2},
+    "population": {"size": resized(20_000), "time": 1.0, "drift_time": 0.2},
 }
 
 
 def test_debris_moves_in_the_field_that_the_mocks_own_stars_move_in() -> None:
-    debris = [{"kind": "gse", "fraction": 0.2, "size": 500}]
+    debris = [{"kind": "gse", "fraction": 0.2, "size": resized(500)}]
     round_ = {k: v for k, v in TRIAXIAL.items() if k != "population"}
     for spec, monopole, lmc in (
         (round_, True, None),
@@ -235,9 +235,12 @@ def test_debris_moves_in_the_field_that_the_mocks_own_stars_move_in() -> None:
 @pytest.mark.parametrize("painted", [None, {"mu_dipole": -80.0, "apex_b": -60.0, "v_travel": 40.0}])
 def test_truth_over_the_sky_has_the_member_debris_in_it(painted: dict[str, Any] | None) -> None:
     """Halo and debris drawn and observed in a part of the sky have the moments that are stated for it."""
-    spec = {**TRIAXIAL, "debris": [{"kind": "gse", "fraction": 0.3, "size": 20_000, "age": 1.0}]}
+    spec = {
+        **TRIAXIAL,
+        "debris": [{"kind": "gse", "fraction": 0.3, "size": resized(20_000), "age": 1.0}],
+    }
     mock = make_mock(spec | ({} if painted is None else {"painted": painted}))
-    stars = mock.sample(20_000, np.random.default_rng(5))
+    stars = mock.sample(20_000, seeded(5))
     bare = mock.mock.truth  # type: ignore[attr-defined]
     seen = 0
     for octant in range(8):
@@ -256,7 +259,7 @@ def test_truth_over_the_sky_has_the_member_debris_in_it(painted: dict[str, Any] 
 
 def test_member_debris_leaves_the_field_of_the_halo_undetermined() -> None:
     """A dipole of all members is not defined by debris that is not all over the sky; not a zero, which looks fine."""
-    debris = {"kind": "gse", "fraction": 0.2, "size": 500}
+    debris = {"kind": "gse", "fraction": 0.2, "size": resized(500)}
     for member in (True, False):
         truth = contaminated([{**debris, "member": member}]).truth
         for quantity in ("mu_dipole", "mu_compr", "v_travel"):

@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 from scipy.integrate import cumulative_simpson
+from seeds import seeded
 
-from haloassay.constants import GYR_PER_KPC_KMS, G
-from haloassay.errors import EquilibriumError
+from haloassay.base.constants import GYR_PER_KPC_KMS, G
+from haloassay.base.errors import EquilibriumError
+from haloassay.contracts.profiles import nfw_shape
 from haloassay.mocks.equilibria import orbits
 from haloassay.mocks.equilibria.anisotropy import make_anisotropy
 from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.equilibria.tracers import make_density
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.stars import Stars, orient
-from haloassay.profiles import nfw_shape
 
 MILKY_WAY = make_potential(
     [{"kind": "nfw", "m200": 0.8e12, "c": 15.0}, {"kind": "mwpotential2014-baryons"}]
@@ -56,7 +57,7 @@ def shell_deviations(r, values):
 @pytest.mark.parametrize("beta", PROFILES)
 def test_moments_of_stars_are_those_of_the_jeans_equation(beta):
     density, anisotropy = make_density(BIRD), make_anisotropy(PROFILES[beta])
-    r, v_r, v_t = solve(beta=beta).sample(300_000, np.random.default_rng(11))
+    r, v_r, v_t = solve(beta=beta).sample(300_000, seeded(11))
     ln_r, pressure = jeans_pressure(MILKY_WAY, density, anisotropy)
     radial = v_r**2 - np.interp(np.log(r), ln_r, pressure)
     balance = v_t**2 - 2.0 * (1.0 - anisotropy.beta(r)) * v_r**2
@@ -66,7 +67,7 @@ def test_moments_of_stars_are_those_of_the_jeans_equation(beta):
 
 
 def test_radii_follow_the_density():
-    r, _, _ = solve().sample(200_000, np.random.default_rng(5))
+    r, _, _ = solve().sample(200_000, seeded(5))
     grid = np.geomspace(1.0, 300.0, 20_001)
     shells = np.exp(make_density(BIRD).log_density(grid) + 3.0 * np.log(grid))
     cdf = cumulative_simpson(shells, x=np.log(grid), initial=0.0)
@@ -84,7 +85,7 @@ def test_moments_do_not_change_along_orbits_that_galpy_integrates():
     r_s = halo.virial().r200 / 15.0
     amplitude = G * 0.8e12 / nfw_shape(15.0) / (ro * vo**2)
     solved = solve(r_min=0.5, r_max=600.0, potential=halo)
-    rng = np.random.default_rng(17)
+    rng = seeded(17)
     stars = Stars.of(*orient(*solved.sample(2000, rng), rng))
     (x, y, z), (vx, vy, vz) = stars.position.T / ro, stars.velocity.T / vo
     R = np.hypot(x, y)
@@ -105,7 +106,7 @@ def test_moments_do_not_change_along_orbits_that_galpy_integrates():
 
 def test_the_truth_is_what_the_weights_give():
     solved = solve(beta="radial")
-    r, v_r, v_t = solved.sample(400_000, np.random.default_rng(23))
+    r, v_r, v_t = solved.sample(400_000, seeded(23))
     shell = np.digitize(r, solved.edges) - 1
     for first in (20, 50, 80, 105):
         part = slice(first, first + 5)
@@ -119,7 +120,7 @@ def test_the_truth_is_what_the_weights_give():
 def test_solution_survives_a_round_trip_through_arrays():
     solved = solve()
     again = OrbitSuperposition.from_arrays(solved.to_arrays())
-    first, second = (s.sample(1000, np.random.default_rng(1)) for s in (solved, again))
+    first, second = (s.sample(1000, seeded(1)) for s in (solved, again))
     np.testing.assert_array_equal(first, second)
 
 

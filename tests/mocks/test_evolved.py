@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from seeds import resized, seeded
 
-from haloassay.errors import InputError
-from haloassay.frames import spherical_velocity
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.equilibria.relaxation import DriftWarning
 from haloassay.mocks.evolved import EvolvedHalo
@@ -24,7 +25,7 @@ ROUND: dict[str, Any] = {
     "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
     "density": {"kind": "power-law", "slope": -3.5},
     "r_range": [10.0, 100.0],
-    "population": {"size": 6000, "time": 1.0, "drift_time": 0.5, "tolerance": 1e-6},
+    "population": {"size": resized(6000), "time": 1.0, "drift_time": 0.5, "tolerance": 1e-6},
 }
 TWO = [
     {
@@ -126,7 +127,7 @@ def test_every_population_has_its_own_truth(shaped: EvolvedHalo) -> None:
 @pytest.mark.filterwarnings("ignore::haloassay.mocks.equilibria.relaxation.DriftWarning")
 def test_how_far_beta_misses_the_wish_is_told() -> None:
     """The spherical start has it, a flat shape changes it; rotation, which turns stars round, does not."""
-    size = {"population": {**ROUND["population"], "size": 20_000}}
+    size = {"population": {**ROUND["population"], "size": resized(20_000)}}
     flat = {"shape": {"axis_ratios": [1.0, 0.4]}}
     for change, least in (({}, 0.0), ({"rotation": 0.8}, 0.0), (flat, 0.1)):
         mock = make_mock({**ROUND, **size, "beta": 0.0, **change})
@@ -152,16 +153,16 @@ def test_a_population_of_few_stars_has_no_truth_and_does_not_stop_the_rest() -> 
 def test_a_realization_draws_no_star_twice_and_the_next_run_finds_the_population(
     shaped: EvolvedHalo,
 ) -> None:
-    draw = shaped.sampler(np.random.default_rng(1))
+    draw = shaped.sampler(seeded(1))
     stars = np.concatenate([draw(1000).position, draw(1500).position])
     assert len(np.unique(stars, axis=0)) == 2500
     again = make_mock({**ROUND, "populations": TWO})
-    np.testing.assert_array_equal(again.sample(100, np.random.default_rng(1)).position, stars[:100])
+    np.testing.assert_array_equal(again.sample(100, seeded(1)).position, stars[:100])
 
 
 def test_an_lmc_without_mass_is_none_and_one_with_mass_makes_a_dipole() -> None:
     spec = {**ROUND, "beta": 0.3, "r_range": [30.0, 100.0]}
-    spec["population"] = {**ROUND["population"], "size": 12000}
+    spec["population"] = {**ROUND["population"], "size": resized(12000)}
     none, light = (
         make_mock({**spec, "lmc": {"mass": mass, "time": 3.0}}) for mass in (0.0, 1.5e11)
     )
@@ -195,7 +196,7 @@ def test_the_overlap_is_the_share_of_stars_that_two_realisations_have_in_common(
     """Counted in pairs of realisations. Luck of a survey lets other stars of the same population be seen next time."""
     made, seen, expected = make_survey(survey), [], []
     for k in range(16):
-        got = made.observe(shaped, *(np.random.default_rng([k, j]) for j in (1, 2)))
+        got = made.observe(shaped, *(seeded(k, j) for j in (1, 2)))
         seen.append(set(got.stars.position[:, 0].tolist()))
         expected.append(got.overlap)
     common = [len(a & b) / len(a) for a, b in itertools.combinations(seen, 2)]
@@ -293,19 +294,23 @@ def test_ranges_that_cannot_be_stored_are_refused(r_range: list[float], message:
 def test_a_population_that_drifts_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path))  # it is said when it is made
     spec = {**ROUND, "name": "cigar", "beta": 0.0, "shape": {"axis_ratios": [1.0, 0.4]}}
-    spec["population"] = {"size": 20_000, "time": 0.3, "drift_time": 0.5}
+    spec["population"] = {"size": resized(20_000), "time": 0.3, "drift_time": 0.5}
     with pytest.warns(DriftWarning, match="population 'cigar' is not stationary"):
         make_mock(spec).prepare()
 
 
 def test_a_population_too_small_for_a_truth_is_refused_before_anything_runs() -> None:
-    few = {**ROUND, "beta": 0.0, "population": {"size": 50, "time": 0.1, "drift_time": 0.1}}
+    few = {
+        **ROUND,
+        "beta": 0.0,
+        "population": {"size": resized(50), "time": 0.1, "drift_time": 0.1},
+    }
     with pytest.raises(InputError, match=r"shells .* have 50 stars"):
         make_mock(few).prepare()
 
 
 def test_a_survey_of_more_stars_than_there_are_is_told_so(shaped: EvolvedHalo) -> None:
-    draw = shaped.sampler(np.random.default_rng(1))
+    draw = shaped.sampler(seeded(1))
     assert len(draw(10_000)) == shaped.population.size
     with pytest.raises(InputError, match=r"mock\.population\.size"):
         draw(1)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from seeds import seeded
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
 from haloassay.mocks.surveys.footprints import Footprint
 
 
@@ -10,7 +11,7 @@ def sky():
     """Isotropic ICRS unit vectors, with their coordinates as astropy sees them."""
     from astropy.coordinates import SkyCoord
 
-    rng = np.random.default_rng(11)
+    rng = seeded(11)
     x = rng.standard_normal((20_000, 3))
     x /= np.linalg.norm(x, axis=1)[:, None]
     coord = SkyCoord(*x.T, representation_type="cartesian", frame="icrs")

@@ -11,10 +11,11 @@ import galpy.potential as gp
 import numpy as np
 import pytest
 from galpy.potential import mwpotentials
+from seeds import seeded
 
-from haloassay.cache import content_key, plain_content
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base.cache import content_key, plain_content
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
 from haloassay.mocks.gravity import fields
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.galpy_names import named_potential
@@ -33,7 +34,7 @@ def spec(name: str, **settings: object) -> dict[str, object]:
 
 def places(n: int, seed: int = 3) -> np.ndarray:
     """(n, 3) places at 0.2 to 300 kpc, a third of them near the plane."""
-    rng = np.random.default_rng(seed)
+    rng = seeded(seed)
     direction = rng.normal(size=(n, 3))
     direction[::3, 2] *= 0.03
     r = np.exp(rng.uniform(np.log(0.2), np.log(300.0), n))

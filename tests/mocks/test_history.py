@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
-from haloassay.constants import GYR_PER_KPC_KMS, G
-from haloassay.errors import InputError
+from haloassay.base.constants import GYR_PER_KPC_KMS, G
+from haloassay.base.errors import InputError
 from haloassay.mocks.gravity.fields import MovingBody, make_field
 from haloassay.mocks.gravity.history import History
 from haloassay.mocks.gravity.integration import integrate

@@ -9,9 +9,10 @@ import numba
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
+from seeds import seeded
 
-from haloassay.constants import GYR_PER_KPC_KMS, G
-from haloassay.errors import InputError
+from haloassay.base.constants import GYR_PER_KPC_KMS, G
+from haloassay.base.errors import InputError
 from haloassay.mocks.gravity import integration
 from haloassay.mocks.gravity.fields import Field, MovingBody, make_field
 from haloassay.mocks.gravity.integration import integrate
@@ -39,7 +40,7 @@ def _field(specs: str) -> Field:
 
 def stars(n: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Positions between 3 and 100 kpc, with speeds that keep them bound."""
-    rng = np.random.default_rng(seed)
+    rng = seeded(seed)
     direction = rng.normal(size=(n, 3))
     r = np.exp(rng.uniform(np.log(3.0), np.log(100.0), n))
     return direction * (r / np.linalg.norm(direction, axis=1))[:, None], rng.normal(

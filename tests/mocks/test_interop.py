@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeds import seeded
 
-from haloassay.cli import main
-from haloassay.constants import G
-from haloassay.errors import InputError
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.face.cli import main
+from haloassay.face.vocabulary import entries
 from haloassay.mocks import make_mock
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.galpy_potential import GalpyMembers, GalpyPotential
@@ -27,7 +29,6 @@ from haloassay.mocks.gravity.potentials import (
 )
 from haloassay.mocks.gravity.shapes import rotation_matrix
 from haloassay.mocks.gravity.triaxial import TriaxialNFW
-from haloassay.vocabulary import entries
 
 HALO = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
 UNITS = {"ro": 8.0, "vo": 220.0}
@@ -49,7 +50,7 @@ FLATTENED = [
 
 def points(n: int, seed: int = 4) -> np.ndarray:
     """(n, 3) points at 0.05 to 400 kpc."""
-    rng = np.random.default_rng(seed)
+    rng = seeded(seed)
     direction = rng.normal(size=(n, 3))
     direction /= np.linalg.norm(direction, axis=1)[:, None]
     return direction * np.exp(rng.uniform(np.log(0.05), np.log(400.0), n))[:, None]

@@ -7,12 +7,14 @@ import itertools
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from seeds import seeded
 
-from haloassay.catalogue import Catalogue
-from haloassay.constants import GYR_PER_KPC_KMS, G
-from haloassay.errors import InputError
+from haloassay.base.constants import GYR_PER_KPC_KMS, G
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import SUNS, heliocentric_to_galactocentric, spherical_velocity
+from haloassay.contracts.sky import apex, direction
 from haloassay.estimators import make_estimator
-from haloassay.frames import SUNS, heliocentric_to_galactocentric, spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
@@ -21,7 +23,6 @@ from haloassay.mocks.lmc.population import lmc_population
 from haloassay.mocks.lmc.trajectory import LMC, Friction, Trajectory, TruncatedNFW, rewind
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.truth import FIELD
-from haloassay.sky import apex, direction
 
 MILKY_WAY = [{"kind": "nfw", "m200": 0.8e12, "c": 15.0}, {"kind": "mwpotential2014-baryons"}]
 HALO_ALONE = [{"kind": "nfw", "m200": 0.7e12, "c": 12.0}]
@@ -263,7 +264,7 @@ def base(milky_way: CompositePotential) -> Stars:
         "beta": {"kind": "constant", "beta": 0.3},
         "r_range": [10.0, 600.0],
     }
-    return make_mock(spec).sample(10_000, np.random.default_rng(5))
+    return make_mock(spec).sample(10_000, seeded(5))
 
 
 @pytest.fixture(scope="module")
@@ -338,9 +339,7 @@ class TestPopulation:
         columns = np.hstack([perturbed.position, perturbed.velocity]).T
         stars = Catalogue.from_arrays(**dict(zip(v_names, columns, strict=True)))
         field = DipoleTruth.of(perturbed, (20.0, 200.0), 0.5)
-        rows = make_estimator({"kind": "dipole", "bins": [50.0, 120.0]}).estimate(
-            stars, np.random.default_rng(2)
-        )
+        rows = make_estimator({"kind": "dipole", "bins": [50.0, 120.0]}).estimate(stars, seeded(2))
         inside = perturbed.r[(perturbed.r >= 50.0) & (perturbed.r < 120.0)]
         for name in ("mu_compr", "mu_dipole", "apex_b", "mean_v_r_north", "mean_v_r_south"):
             (row,) = rows.of(name)
@@ -359,7 +358,7 @@ class TestPopulation:
 class TestTruth:
     def uniform(self, n: int = 40_000) -> Stars:
         """Stars at rest, in uniform directions, from 10 to 200 kpc."""
-        rng = np.random.default_rng(8)
+        rng = seeded(8)
         unit = rng.standard_normal((n, 3))
         unit /= np.linalg.norm(unit, axis=1)[:, None]
         position = unit * np.exp(rng.uniform(np.log(10.0), np.log(200.0), n))[:, None]
@@ -395,7 +394,7 @@ class TestTruth:
             assert field.value("mu_dipole", r) == pytest.approx(-size, abs=1e-9)
 
     def test_averages_over_the_population_are_the_fit_to_all_of_it(self) -> None:
-        stars, rng = self.uniform(), np.random.default_rng(1)
+        stars, rng = self.uniform(), seeded(1)
         noisy = Stars.of(stars.position, rng.normal(0.0, 100.0, (len(stars), 3)))
         v_r = spherical_velocity(noisy.position, noisy.velocity)[:, 0]
         north = noisy.position[:, 2] > 0.0
@@ -407,7 +406,7 @@ class TestTruth:
         assert field.value("mu_compr", stars.r) == pytest.approx(whole[3], abs=0.05)
 
     def test_names_are_those_of_the_estimators(self) -> None:
-        for d in np.random.default_rng(3).normal(0.0, 30.0, (20, 3)):
+        for d in seeded(3).normal(0.0, 30.0, (20, 3)):
             field = DipoleTruth(np.ones(1), np.zeros(1), d[None], d[None])
             names = [field.value(name, 9.0) for name in ("mu_dipole", "apex_l", "apex_b")]
             np.testing.assert_allclose(names, apex(d), rtol=1e-12)

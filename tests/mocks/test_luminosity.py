@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 from scipy import stats
+from seeds import seeded
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
 from haloassay.mocks.surveys.luminosity import (
     GaussianLuminosity,
     HorizontalBranchLuminosity,
@@ -15,7 +16,7 @@ P_4SIGMA = 6.3e-5
 
 
 def uniform(n=50_000, seed=3):
-    return np.random.default_rng(seed).random(n)
+    return seeded(seed).random(n)
 
 
 @pytest.mark.parametrize("slope", [0.32, -0.5, 0.0, 1e-9, 3.0])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from seeds import seeded
 
 from haloassay.mocks.surveys.measurement import (
     MAX_CORRELATION,
@@ -18,7 +19,7 @@ P_4SIGMA = 6.3e-5
 
 @pytest.fixture(scope="module")
 def deviates():
-    return Deviates.draw(N, np.random.default_rng(21), np.random.default_rng(22))
+    return Deviates.draw(N, seeded(21), seeded(22))
 
 
 def test_deviates_are_standard_and_independent(deviates):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from seeds import seeded
 
-from haloassay.errors import InputError
-from haloassay.frames import spherical_basis, spherical_velocity
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import spherical_basis, spherical_velocity
 from haloassay.mocks.moment_map import MomentMap, octants, pixels
 from haloassay.mocks.stars import Stars
 
@@ -17,7 +18,7 @@ N = 60_000
 @pytest.fixture(scope="module")
 def stars() -> Stars:
     """sigma_r 150 km/s north of the plane and 100 south of it, v_phi = -20; 50 km/s more radially far out."""
-    rng = np.random.default_rng(8)
+    rng = seeded(8)
     direction = rng.normal(size=(N, 3))
     direction /= np.linalg.norm(direction, axis=1)[:, None]
     r = rng.uniform(10.0, 60.0, N)

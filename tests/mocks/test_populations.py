@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeds import seeded
 
-from haloassay.errors import InputError
-from haloassay.frames import Sun, spherical_velocity
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import Sun, spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.chemistry import Abundance
 from haloassay.mocks.moments import measured_moments
@@ -48,7 +49,7 @@ def mock() -> Any:
 
 @pytest.fixture(scope="module")
 def stars(mock: Any) -> Stars:
-    return mock.sample(N, np.random.default_rng(5))
+    return mock.sample(N, seeded(5))
 
 
 def in_bin(stars: Stars, origin: int | None = None) -> Stars:
@@ -157,7 +158,7 @@ def test_numbers_as_fractions_mix_densities() -> None:
         ],
     }
     mock = make_mock(spec)
-    stars = mock.sample(100_000, np.random.default_rng(1))
+    stars = mock.sample(100_000, seeded(1))
     assert np.mean(stars.origin == 0) == pytest.approx(0.25, abs=4 * np.sqrt(0.1875 / 1e5))
     near, far = (
         np.mean(stars.origin[(stars.r >= lo) & (stars.r < 1.5 * lo)] == 0) for lo in (4.0, 40.0)
@@ -188,7 +189,7 @@ def test_nothing_is_true_of_a_population_that_is_not_there() -> None:
 def test_no_star_of_a_realisation_is_drawn_twice(change: dict[str, Any]) -> None:
     """Planted fault: a sampler that starts anew with every call, or gives each star twice."""
     spec = {key: value for key, value in {**TWO, **change}.items() if value is not None}
-    draw = make_mock(spec).sampler(np.random.default_rng(7))
+    draw = make_mock(spec).sampler(seeded(7))
     stars = np.concatenate([draw(2000).position for _ in range(3)])
     assert len(np.unique(stars, axis=0)) == 6000
 
@@ -202,7 +203,7 @@ def test_populations_come_in_no_order(stars: Stars) -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([-1.0, 1.0]))
 def test_spin_keeps_speed_radial_motion_and_height(seed: int, sign: float) -> None:
-    rng = np.random.default_rng(seed)
+    rng = seeded(seed)
     position, velocity = rng.normal(size=(2, 50, 3))
     turned = spin(position, velocity, np.ones(50, dtype=bool), sign)
     before = spherical_velocity(position, velocity)

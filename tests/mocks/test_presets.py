@@ -8,6 +8,7 @@ import healpy
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from seeds import seeded
 
 from haloassay.mocks import make_mock
 from haloassay.mocks.surveys.survey import make_survey
@@ -39,7 +40,7 @@ def giants():
 
 def survey(mock, preset, **settings):
     spec = {"preset": preset, "n_stars": 10_000, **settings}
-    return make_survey(spec).observe(mock, *np.random.default_rng(44).spawn(2))
+    return make_survey(spec).observe(mock, *seeded(44).spawn(2))
 
 
 def velocity_errors(catalogue):

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from seeds import seeded, shifted
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
+from haloassay.base.settings import build
 from haloassay.mocks.equilibria.anisotropy import make_anisotropy
 from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.equilibria.relaxation import (
@@ -29,7 +31,6 @@ from haloassay.mocks.gravity.fields import MovingBody, make_field
 from haloassay.mocks.gravity.potentials import Plummer, make_potential
 from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
 from haloassay.mocks.stars import Stars, orient
-from haloassay.settings import build
 
 HALO = make_potential({"kind": "nfw", "m200": 0.8e12, "c": 15.0})
 TRIAXIAL = make_potential(
@@ -56,7 +57,7 @@ def base(solved: OrbitSuperposition) -> Callable[[np.random.Generator], Callable
 
 def ball(n: int, seed: int = 1) -> Stars:
     """A round Gaussian cloud that is at rest and isotropic."""
-    rng = np.random.default_rng(seed)
+    rng = seeded(seed)
     return Stars.of(rng.normal(0.0, 10.0, (n, 3)), rng.normal(0.0, 100.0, (n, 3)))
 
 
@@ -141,7 +142,7 @@ def test_each_origin_has_its_own_shape() -> None:
 
 def test_round_equilibrium_stays_as_it_is(base: Callable) -> None:
     """The spherical limit: nothing drifts, and the moments are those that were drawn."""
-    rng = np.random.default_rng(4)
+    rng = seeded(4)
     stars = base(rng)(10_000)
     settings_ = PopulationSettings(size=10_000, time=1.0, drift_time=0.5, tolerance=1e-5)
     relaxed = relax(stars, make_field(HALO), settings_, rng, r_range=INSIDE)
@@ -158,7 +159,7 @@ def test_round_equilibrium_stays_as_it_is(base: Callable) -> None:
 
 
 def test_drift_of_what_is_not_mixed_is_noticed(base: Callable) -> None:
-    rng = np.random.default_rng(5)
+    rng = seeded(5)
     stars = cold(base(rng)(3000))
     settings_ = PopulationSettings(size=3000, time=0.01, drift_time=0.1, tolerance=1e-5)
     relaxed = relax(stars, make_field(HALO), settings_, rng, r_range=INSIDE)
@@ -171,7 +172,7 @@ def test_noise_is_that_of_repeated_draws(base: Callable) -> None:
     """The influence functions against the scatter of drifts over independent populations."""
     squares = []
     for seed in range(60):
-        draw = base(np.random.default_rng(seed))
+        draw = base(seeded(seed))
         stars, others = draw(3000), draw(1500)
         # half of them stay, half are others: what is later depends on what was before
         later = Stars.concatenate([stars.select(slice(1500)), others])
@@ -189,7 +190,7 @@ def cold(stars: Stars) -> Stars:
 
 def test_flattened_halo_keeps_flattened_tracers(base: Callable) -> None:
     """Tracers mixed in a triaxial field follow its axes: flattest along z, stationary, slower along it."""
-    rng = np.random.default_rng(6)
+    rng = seeded(6)
     stars = shaped(base(rng)(5_000), {0: Shape((0.8, 0.6))})
     settings_ = PopulationSettings(size=5_000, time=3.0, drift_time=1.0, tolerance=1e-5)
     relaxed = relax(stars, make_field(TRIAXIAL), settings_, rng, r_range=INSIDE)
@@ -200,7 +201,7 @@ def test_flattened_halo_keeps_flattened_tracers(base: Callable) -> None:
 
 
 def test_phases_are_one_orbit_at_several_times(base: Callable) -> None:
-    rng = np.random.default_rng(7)
+    rng = seeded(7)
     settings_ = PopulationSettings(size=2000, phases=4, time=1.0, drift_time=0.5)
     relaxed = relax(base(rng)(500), make_field(TRIAXIAL), settings_, rng, r_range=INSIDE)
     assert len(relaxed.stars) == 2000
@@ -213,13 +214,13 @@ def test_nothing_relaxes_beside_a_moving_body() -> None:
     time = np.linspace(0.0, 10.0, 5)
     body = MovingBody(time, np.zeros((5, 3)), np.zeros((5, 3)), Plummer(1e11, 8.0))
     with pytest.raises(InputError, match="nothing moves"):
-        relax(ball(10), make_field(HALO, body), PopulationSettings(), np.random.default_rng(1))
+        relax(ball(10), make_field(HALO, body), PopulationSettings(), seeded(1))
 
 
 def test_too_few_stars_to_tell_are_refused() -> None:
     settings_ = PopulationSettings(size=1, time=0.1, drift_time=0.1)
     with pytest.raises(InputError, match="too few stars"):
-        relax(ball(1), make_field(HALO), settings_, np.random.default_rng(1))
+        relax(ball(1), make_field(HALO), settings_, seeded(1))
 
 
 @pytest.mark.parametrize(
@@ -260,7 +261,9 @@ def test_population_is_made_once_and_read_ever_after(
             return base(rng) if time > 0.1 else lambda n: cold(base(rng)(n))
 
         small = PopulationSettings(size=3000, time=time, drift_time=0.1, tolerance=1e-5)
-        return relaxed_population(counted, HALO, {0: Shape()}, small, ["test"], seed, INSIDE)
+        return relaxed_population(
+            counted, HALO, {0: Shape()}, small, ["test"], shifted(seed), INSIDE
+        )
 
     first, second = get(), get()
     assert len(made) == 1
@@ -281,13 +284,13 @@ def test_population_is_made_once_and_read_ever_after(
 def test_no_star_is_drawn_twice_in_a_realisation() -> None:
     """Planted fault: a population drawn from with replacement, or from the start by every call."""
     population = StoredPopulation(ball(1000))
-    draw = population.sampler(np.random.default_rng(1))
+    draw = population.sampler(seeded(1))
     # the last call gives what is left
     drawn = Stars.concatenate([draw(300), draw(1), draw(5000)])
     assert len(np.unique(drawn.position[:, 0])) == 1000
     with pytest.raises(InputError, match=r"of 1000 stars is used up.*mock.population.size"):
         draw(1)
-    again = population.sampler(np.random.default_rng(1))(300)
+    again = population.sampler(seeded(1))(300)
     np.testing.assert_array_equal(again.position, drawn.position[:300])
-    other = population.sampler(np.random.default_rng(2))(300)
+    other = population.sampler(seeded(2))(300)
     assert not np.array_equal(other.position, drawn.position[:300])

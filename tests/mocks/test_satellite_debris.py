@@ -20,10 +20,11 @@ from debris_samples import (
 )
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+from seeds import seeded, shifted
 
-from haloassay.constants import GYR_PER_KPC_KMS, G
-from haloassay.errors import InputError
-from haloassay.frames import (
+from haloassay.base.constants import GYR_PER_KPC_KMS, G
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import (
     ICRS_TO_GALACTIC,
     Sun,
     galactocentric_to_heliocentric,
@@ -83,7 +84,7 @@ def own_stream_of_galpy(n: int, model: str, potential: CompositePotential) -> tu
         tail="both",
         progpot=pull,
     )
-    np.random.seed(5)  # noqa: NPY002
+    np.random.seed(shifted(5))  # noqa: NPY002
     orbits = spray.sample(n)
     names, velocities = ("x", "y", "z"), ("vx", "vy", "vz")
     stars = Stars.of(
@@ -101,7 +102,7 @@ def test_stream_is_the_one_that_galpy_makes_by_itself(
 ) -> None:
     """In a sphere, with and without the satellite's own pull, and in a disc, which turns the orbital plane."""
     debris: Stream = one("stream", size=2000, model=model)
-    position, velocity = debris.follow(History(potential), seed=2)
+    position, velocity = debris.follow(History(potential), seed=shifted(2))
     halves = (slice(1000), slice(1000, 2000))
     tails = [Stars.of(position[half], velocity[half]) for half in halves]
     n, field = 240, make_field(potential)
@@ -121,7 +122,7 @@ def test_stream_is_the_one_that_galpy_makes_by_itself(
 def test_stream_lies_about_its_progenitor_in_energy_and_angular_momentum() -> None:
     debris: Stream = one("stream", size=2000)
     progenitor = Stars.of(*(x[None] for x in debris._now))
-    position, velocity = debris.follow(HISTORY, seed=2)
+    position, velocity = debris.follow(HISTORY, seed=shifted(2))
     stars = Stars.of(position, velocity)
     offset = energy(stars) - energy(progenitor)
     # leading stars are more bound, trailing ones less; the scale is that of the tidal radius
@@ -171,7 +172,7 @@ def test_sagittarius_stream_lies_in_its_plane_on_the_sky() -> None:
 
 def test_models_of_the_spray_agree_on_the_scale() -> None:
     fardal, chen = (
-        energy(Stars.of(*one("stream", size=200, model=m).follow(HISTORY, seed=1)))
+        energy(Stars.of(*one("stream", size=200, model=m).follow(HISTORY, seed=shifted(1))))
         for m in ("fardal15", "chen24")
     )
     assert not np.array_equal(fardal, chen)
@@ -180,7 +181,7 @@ def test_models_of_the_spray_agree_on_the_scale() -> None:
 
 def test_stream_leaves_the_global_numbers_of_numpy_alone() -> None:
     before = np.random.get_state()[1].tolist()  # type: ignore[index, union-attr]  # noqa: NPY002
-    one("stream", size=100).follow(HISTORY, seed=1)
+    one("stream", size=100).follow(HISTORY, seed=shifted(1))
     assert np.random.get_state()[1].tolist() == before  # type: ignore[index, union-attr]  # noqa: NPY002
 
 
@@ -206,7 +207,7 @@ def test_orbits_come_back_after_a_period_of_kepler() -> None:
 def test_merger_debris_keeps_the_energies_it_left_with(kind: str) -> None:
     """To first order energies spread by v_peri sigma and by g radius, about that of the satellite."""
     debris: RadialMerger = one(kind)
-    position, velocity = debris.follow(HISTORY, seed=1)
+    position, velocity = debris.follow(HISTORY, seed=shifted(1))
     stars = Stars.of(position, velocity)
     assert len(stars) > 0.99 * debris.size
     speed = pericentre_speed(POTENTIAL, debris.pericentre, debris.apocentre)
@@ -279,7 +280,8 @@ def test_merger_debris_is_radial_and_has_wrapped_as_its_periods_say(kind: str) -
 
 def test_young_debris_moves_together_and_old_debris_does_not() -> None:
     young, old = (
-        Stars.of(*one("shells", age=age, size=400).follow(HISTORY, seed=1)) for age in (0.1, 8.0)
+        Stars.of(*one("shells", age=age, size=400).follow(HISTORY, seed=shifted(1)))
+        for age in (0.1, 8.0)
     )
     imbalance = [abs(np.mean(np.sign(components(stars)[:, 0]))) for stars in (young, old)]
     assert imbalance[0] > 0.9
@@ -308,7 +310,7 @@ def test_debris_feels_the_shape_of_the_halo(kind: str) -> None:
         energies = []
         for age in (1e-9, 3.0):
             spec = {"progenitor": {**progenitor, "age": age}} if kind == "stream" else {"age": age}
-            position, velocity = one(kind, size=400, **spec).follow(history, seed=1)
+            position, velocity = one(kind, size=400, **spec).follow(history, seed=shifted(1))
             energies.append(field.energy(position, velocity))
         # stars of a stream leave one after another, each with an energy of its own, so ranks are compared
         miss.append(np.abs(np.sort(energies[1]) - np.sort(energies[0])).mean() / energies[0].std())
@@ -322,15 +324,17 @@ def test_the_lmc_pulls_debris_and_does_not_move_the_progenitor() -> None:
     debris: Stream = one("stream", size=1000)
     mass = LMC(1.5e11)
     position, velocity = debris.follow(
-        Surroundings(POTENTIAL, R_RANGE, monopole=False, lmc=mass).history, seed=2
+        Surroundings(POTENTIAL, R_RANGE, monopole=False, lmc=mass).history, seed=shifted(2)
     )
-    without, _ = debris.follow(Surroundings(POTENTIAL, R_RANGE, monopole=False).history, seed=2)
+    without, _ = debris.follow(
+        Surroundings(POTENTIAL, R_RANGE, monopole=False).history, seed=shifted(2)
+    )
     light, _ = debris.follow(
-        Surroundings(POTENTIAL, R_RANGE, monopole=False, lmc=LMC(0.0)).history, seed=2
+        Surroundings(POTENTIAL, R_RANGE, monopole=False, lmc=LMC(0.0)).history, seed=shifted(2)
     )
     np.testing.assert_array_equal(light, without)
     moved = np.linalg.norm(position - without, axis=1)
-    ago = 3.0 * np.random.default_rng(2).random(1000)
+    ago = 3.0 * seeded(2).random(1000)
     assert np.median(moved[ago > 2.0]) > 5.0
     assert np.median(moved[ago < 0.3]) < 2.0
     # to the last: a star that left just now is beside the progenitor, which is where it was put
@@ -343,7 +347,7 @@ def test_the_lmc_pulls_debris_and_does_not_move_the_progenitor() -> None:
 
 
 def test_no_star_of_a_population_is_drawn_twice_and_an_error_says_when_it_is_used_up() -> None:
-    draw = one("stream").sampler(AROUND, np.random.default_rng(1))
+    draw = one("stream").sampler(AROUND, seeded(1))
     parts = [draw(1000), draw(600)]
     assert [len(part) for part in parts] == [1000, 500]
     assert len(np.unique(Stars.concatenate(parts).position, axis=0)) == 1500

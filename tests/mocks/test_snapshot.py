@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from astropy.table import Table
+from seeds import seeded, shifted
 from simulated_halo import (
     HABIT,
     NAMES,
@@ -20,10 +21,10 @@ from simulated_halo import (
 )
 
 import haloassay
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
+from haloassay.contracts.profiles import critical_density, nfw_enclosed_mass, virial_radius
 from haloassay.mocks import make_mock
 from haloassay.mocks.snapshots.units import Unit, parse_unit
-from haloassay.profiles import critical_density, nfw_enclosed_mass, virial_radius
 
 RADII = np.array([3.0, 10.0, 30.0, 100.0, 250.0])
 
@@ -36,7 +37,7 @@ def own_cache(tmp_path_factory, monkeypatch):
 @pytest.fixture(scope="module")
 def bodies():
     """Dark particles of one mass, stars of many masses, some gas."""
-    rng = np.random.default_rng(1)
+    rng = seeded(1)
     return {
         0: nfw_body(500, rng, m200=1e11),
         1: nfw_body(20_000, rng),
@@ -208,7 +209,7 @@ def test_an_hour_or_a_year_is_no_power_of_h_or_a(text):
 def test_virial_mass_and_concentration_of_an_nfw_halo(tmp_path):
     """Within 4 sigma of what went in: Poisson noise of the mass, the profile's Fisher information for c."""
     n, m200, c = 100_000, 1e12, 10.0
-    rng = np.random.default_rng(5)
+    rng = seeded(5)
     bodies = {1: nfw_body(n, rng, m200, c), 4: hernquist_stars(2000, rng)}
     mock = make_mock(spec_of(write_gadget(tmp_path / "snap.hdf5", bodies)))
     truth = mock.truth
@@ -244,7 +245,7 @@ def concentration_noise(n, c):
 
 
 def test_what_is_undetermined_is_said(tmp_path):
-    rng = np.random.default_rng(6)
+    rng = seeded(6)
     bodies = {1: nfw_body(600, rng, truncation=0.3), 4: hernquist_stars(2000, rng)}
     truth = make_mock(spec_of(write_gadget(tmp_path / "snap.hdf5", bodies))).truth
     assert np.isnan([truth.m200, truth.r200, truth.c200]).all()
@@ -279,7 +280,7 @@ def test_truth_reaches_over_all_tracers(bodies, tmp_path):
 
 
 def test_tracers_are_selected_by_any_dataset(bodies, tmp_path):
-    rng = np.random.default_rng(3)
+    rng = seeded(3)
     metals = rng.uniform(0.0, 0.02, (5000, 3))
     datasets = {4: {"Age": rng.uniform(0.0, 13.0, 5000), "Metals": metals}}
     path = write_gadget(tmp_path / "snap.hdf5", bodies, datasets=datasets)
@@ -311,7 +312,7 @@ def test_a_run_finds_the_mass_of_the_particles(tmp_path):
         "beta": {"kind": "constant", "beta": 0.3},
         "r_range": [4.0, 120.0],
     }
-    rng = np.random.default_rng(8)
+    rng = seeded(8)
     stars = make_mock(halo).sample(30_000, rng)
     bodies = {1: nfw_body(200_000, rng), 4: Body(stars.position, stars.velocity, 1e-3)}
     shift, drift = [310.0, -40.0, 1200.0], [500.0, -20.0, 300.0]
@@ -320,6 +321,7 @@ def test_a_run_finds_the_mass_of_the_particles(tmp_path):
     scenario = {
         "name": "snapshot",
         "realizations": 8,
+        "seed": shifted(0),
         "mock": {
             "kind": "snapshot",
             "file": str(path),
@@ -391,6 +393,7 @@ def test_opdf_halo_through_the_harness(shared_data, tmp_path):
     scenario = {
         "name": "opdf",
         "realizations": 4,
+        "seed": shifted(0),
         "mock": {**OPDF, "file": str(shared_data / "opdf" / "mockhalo.hdf5")},
         "survey": {"n_stars": 3000},
         "estimators": [

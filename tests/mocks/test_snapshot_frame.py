@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
+from seeds import seeded
 from simulated_halo import Body, directions, hernquist_stars, nfw_body, spec_of, write_gadget
 
-from haloassay.errors import InputError
-from haloassay.frames import Sun, galactocentric_to_heliocentric, spherical_velocity
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import Sun, galactocentric_to_heliocentric, spherical_velocity
 from haloassay.mocks import make_mock
 from haloassay.mocks.snapshots import frame
 from haloassay.mocks.snapshots.centre import (
@@ -31,7 +32,7 @@ def own_cache(tmp_path_factory, monkeypatch):
 @pytest.fixture(scope="module")
 def disc():
     """Stars of a thin disc in the plane z = 0 that turns counter-clockwise."""
-    rng = np.random.default_rng(4)
+    rng = seeded(4)
     n = 4000
     radius, angle = 3.0 * rng.gamma(2.0, 1.0, n), rng.uniform(0.0, 2.0 * np.pi, n)
     cosine, sine = np.cos(angle), np.sin(angle)
@@ -42,7 +43,7 @@ def disc():
 
 def test_spheres_shrink_onto_the_main_halo():
     """A satellite of 20 per cent draws the centre of mass away by 12 kpc, and the centre by no more than the noise."""
-    rng = np.random.default_rng(2)
+    rng = seeded(2)
     main = nfw_body(20_000, rng, truncation=1.0)
     satellite = nfw_body(4000, rng, m200=2e11, truncation=1.0).moved([60.0, 40.0, 0.0])
     there = np.array([900.0, 0.0, -70.0])
@@ -57,7 +58,7 @@ def test_spheres_shrink_onto_the_main_halo():
 
 
 def test_a_guess_leads_to_the_smaller_halo():
-    rng = np.random.default_rng(3)
+    rng = seeded(3)
     main = nfw_body(8000, rng)
     other = nfw_body(2000, rng, m200=2.5e11, truncation=1.0).moved([700.0, 0.0, 0.0])
     position = np.concatenate([main.position, other.position])
@@ -71,7 +72,7 @@ def test_a_guess_leads_to_the_smaller_halo():
 @pytest.mark.parametrize("place", [0.0, 1.0 / 3.0, 1e-200])
 def test_spheres_do_not_shrink_for_ever_about_particles_at_one_place(place):
     """Half of the positions were never filled in; without the refusal this does not end."""
-    position = nfw_body(2000, np.random.default_rng(3)).position + 400.0
+    position = nfw_body(2000, seeded(3)).position + 400.0
     position[:1000] = place
     mass = np.ones(len(position))
     with pytest.raises(InputError, match="centre: 1000 particles are at one place"):
@@ -80,7 +81,7 @@ def test_spheres_do_not_shrink_for_ever_about_particles_at_one_place(place):
 
 def test_opposite_faces_of_a_box_are_one_place():
     """Folded about a guess, positions at 0 and at the side differ by rounding only."""
-    position = nfw_body(2000, np.random.default_rng(3)).position
+    position = nfw_body(2000, seeded(3)).position
     position[:1000] = 0.0
     position[:500, 0] = 700.3
     with pytest.raises(InputError, match="centre: 1000 particles are at one place"):
@@ -88,14 +89,14 @@ def test_opposite_faces_of_a_box_are_one_place():
 
 
 def test_few_particles_at_one_place_do_not_matter():
-    halo = nfw_body(2000, np.random.default_rng(3)).position
+    halo = nfw_body(2000, seeded(3)).position
     position = np.concatenate([halo, np.full((8, 3), 1e-3)])
     centre = shrinking_spheres(position, np.ones(len(position)), np.zeros(3), np.inf)
     assert np.linalg.norm(centre) < 10.0
 
 
 def test_particles_without_mass_say_nothing_of_the_centre_and_the_axes():
-    stars = hernquist_stars(1000, np.random.default_rng(3))
+    stars = hernquist_stars(1000, seeded(3))
     nothing = np.zeros(len(stars))
     with pytest.raises(InputError, match=r"centre: 0 particles within inf kpc .* have a mass"):
         shrinking_spheres(stars.position, nothing, np.zeros(3), np.inf)
@@ -108,7 +109,7 @@ def test_particles_without_mass_say_nothing_of_the_centre_and_the_axes():
 
 
 def test_one_side_is_that_of_all_three():
-    rng = np.random.default_rng(3)
+    rng = seeded(3)
     position, mass = rng.uniform(-900.0, 900.0, (50, 3)), rng.uniform(0.5, 1.0, 50)
     for box, sides in [(700.0, [700.0, 700.0, 700.0]), (0.0, [0.0, 0.0, 0.0])]:
         assert np.array_equal(wrapped(position, box), wrapped(position, np.array(sides)))
@@ -123,7 +124,7 @@ def test_one_side_is_that_of_all_three():
 @settings(max_examples=20, deadline=None)
 @given(shift=st.tuples(*3 * [st.floats(-1e3, 1e3)]), angle=st.floats(0.0, 6.0))
 def test_centre_and_shape_move_and_turn_with_the_halo(shift, angle):
-    rng = np.random.default_rng(9)
+    rng = seeded(9)
     position = nfw_body(3000, rng).position * [1.0, 0.8, 0.5]
     mass = rng.uniform(0.5, 1.5, 3000)
     turn = Rotation.from_euler("xyz", [angle, 0.5, 0.3]).as_matrix()
@@ -161,7 +162,7 @@ def test_a_disc_turns_as_the_milky_way_does(disc, turned):
 
 def test_inertia_tensor_finds_axis_ratios_and_axes():
     """Ellipsoidal shells of b/a = 0.8, c/a = 0.6: within 4 sigma of the noise, sigma about 1 / sqrt(N) of a ratio."""
-    rng = np.random.default_rng(7)
+    rng = seeded(7)
     n = 40_000
     shells = directions(n, rng) * rng.uniform(1.0, 60.0, n)[:, None] * [1.0, 0.8, 0.6]
     turn = Rotation.from_euler("zyx", [0.3, -1.0, 2.0]).as_matrix()
@@ -173,7 +174,7 @@ def test_inertia_tensor_finds_axis_ratios_and_axes():
 
 
 def test_orientation_is_applied_to_positions_and_velocities(disc, tmp_path):
-    rng = np.random.default_rng(5)
+    rng = seeded(5)
     turn = Rotation.from_euler("xyz", [0.7, 0.9, 0.2]).as_matrix()
     bodies = {
         1: nfw_body(3000, rng),
@@ -184,7 +185,7 @@ def test_orientation_is_applied_to_positions_and_velocities(disc, tmp_path):
     del spec["viewpoint"]
     mock = make_mock(spec)
     assert mock.seen_from == "random-azimuth"
-    stars = mock.sample(2000, np.random.default_rng(1))
+    stars = mock.sample(2000, seeded(1))
     assert np.std(stars.position[:, 2]) < 0.3
     v_phi = spherical_velocity(stars.position, stars.velocity)[:, 2]
     assert abs(v_phi.mean() + 200.0) < 2.0
@@ -200,13 +201,13 @@ def test_orientation_is_applied_to_positions_and_velocities(disc, tmp_path):
 @pytest.fixture
 def halo(tmp_path):
     """A file of 3000 stars."""
-    rng = np.random.default_rng(11)
+    rng = seeded(11)
     bodies = {1: nfw_body(5000, rng), 4: hernquist_stars(3000, rng)}
     return write_gadget(tmp_path / "snap.hdf5", bodies)
 
 
 def everything(mock, seed):
-    draw = mock.sampler(np.random.default_rng(seed))
+    draw = mock.sampler(seeded(seed))
     stars = draw(len(mock.stars))
     order = np.argsort(stars.r)
     return stars.position[order], stars.velocity[order]
@@ -246,7 +247,7 @@ def test_the_sun_stands_at_its_place(halo):
 
     mock = make_mock(spec_of(halo, viewpoint="random"))
     survey = make_survey({"n_stars": 500})
-    rngs = (np.random.default_rng(1), np.random.default_rng(2))
+    rngs = (seeded(1), seeded(2))
     seen = survey.observe(mock, *rngs)
     expected = galactocentric_to_heliocentric(seen.stars.position, seen.stars.velocity, Sun())
     assert seen.catalogue["distance"] == pytest.approx(expected["distance"])
@@ -256,7 +257,7 @@ def test_the_sun_stands_at_its_place(halo):
 
 def test_random_viewpoints_average_the_truth(disc, tmp_path):
     """Seen from everywhere, a rotating disc has no mean v_phi, and its rotation is in both tangential dispersions."""
-    rng = np.random.default_rng(5)
+    rng = seeded(5)
     path = write_gadget(tmp_path / "snap.hdf5", {1: nfw_body(3000, rng), 4: disc})
     truth = make_mock(spec_of(path, viewpoint="random")).truth
     assert truth.value("mean_v_phi", 0.0, 2.0, 15.0) == 0.0
@@ -272,7 +273,7 @@ def test_no_particle_is_drawn_twice_and_all_are_drawn(halo):
     """A population drawn twice fails here."""
     mock = make_mock(spec_of(halo))
     n = len(mock.stars)
-    draw = mock.sampler(np.random.default_rng(3))
+    draw = mock.sampler(seeded(3))
     parts = [draw(1000), draw(1000), draw(5000)]
     assert [len(part) for part in parts] == [1000, 1000, n - 2000]
     rows = np.concatenate([part.position for part in parts])
@@ -280,7 +281,7 @@ def test_no_particle_is_drawn_twice_and_all_are_drawn(halo):
     with pytest.raises(InputError, match=f"all {n} tracers of .* are drawn"):
         draw(1)
     with pytest.raises(InputError, match=f"{n + 1} stars asked for, .* has {n} tracers"):
-        mock.sample(n + 1, np.random.default_rng(3))
+        mock.sample(n + 1, seeded(3))
 
 
 def test_a_particle_drawn_twice_by_doubled_kinds_is_caught(halo, monkeypatch):
@@ -299,7 +300,7 @@ def test_a_survey_takes_the_whole_snapshot(halo):
 
     mock = make_mock(spec_of(halo))
     n = len(mock.stars)
-    rngs = [np.random.default_rng(seed) for seed in (1, 2)]
+    rngs = [seeded(seed) for seed in (1, 2)]
     seen = make_survey({"n_stars": n}).observe(mock, *rngs)
     assert len(np.unique(seen.stars.position, axis=0)) == n
     with pytest.raises(InputError, match="lower n_stars"):
@@ -314,7 +315,7 @@ def test_all_particles_that_pass_the_cuts_are_observed_once(halo):
     n = len(mock.stars)
 
     def seen(**spec):
-        return make_survey(spec).observe(mock, *(np.random.default_rng(k) for k in (1, 2)))
+        return make_survey(spec).observe(mock, *(seeded(k) for k in (1, 2)))
 
     everyone = seen(n_stars="all")
     assert len(everyone.catalogue) == everyone.n_drawn == n

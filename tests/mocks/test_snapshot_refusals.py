@@ -10,13 +10,14 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from seeds import seeded
 from simulated_halo import HABIT, hernquist_stars, nfw_body, spec_of, write_gadget
 
-from haloassay.cli import main
-from haloassay.errors import InputError
-from haloassay.matrix import make_plan
+from haloassay.base.errors import InputError
+from haloassay.face.cli import main
 from haloassay.mocks import make_mock
-from haloassay.scenario import make_scenario
+from haloassay.plan.plan import make_plan
+from haloassay.plan.scenario import make_scenario
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +27,7 @@ def own_cache(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(scope="module")
 def bodies():
-    rng = np.random.default_rng(1)
+    rng = seeded(1)
     return {1: nfw_body(2000, rng), 4: hernquist_stars(1000, rng)}
 
 

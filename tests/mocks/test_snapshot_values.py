@@ -9,9 +9,10 @@ import h5py
 import numpy as np
 import pytest
 from astropy.table import Table
+from seeds import seeded
 from simulated_halo import HABIT, NAMES, Body, hernquist_stars, nfw_body, spec_of, write_gadget
 
-from haloassay.errors import InputError
+from haloassay.base.errors import InputError
 from haloassay.mocks import make_mock
 from haloassay.mocks.snapshots.units import Unit, parse_unit
 
@@ -25,7 +26,7 @@ def own_cache(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(scope="module")
 def bodies():
-    rng = np.random.default_rng(1)
+    rng = seeded(1)
     return {1: nfw_body(2000, rng), 4: hernquist_stars(1000, rng)}
 
 

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from scipy import stats
+from seeds import seeded
 from stand_in_halo import Halo, observe
 
-from haloassay.errors import InputError
-from haloassay.frames import galactocentric_to_heliocentric
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import galactocentric_to_heliocentric
+from haloassay.contracts.propagation import monte_carlo_covariance
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.surveys.measurement import (
     FEH_BINS,
@@ -15,7 +17,6 @@ from haloassay.mocks.surveys.measurement import (
     log_distance_errors,
 )
 from haloassay.mocks.surveys.survey import make_survey
-from haloassay.propagation import monte_carlo_covariance
 
 P_4SIGMA = 6.3e-5
 
@@ -203,7 +204,7 @@ def test_each_limit_is_that_of_its_own_component(component):
     """Against Monte Carlo errors, where those to first order are nearly the same."""
     spec = {**NOISY, "distance_error": 0.05, "distance_error_spread": 0.3}
     everything = observe(spec).catalogue
-    covariance = monte_carlo_covariance(everything, np.random.default_rng(4), 1000)
+    covariance = monte_carlo_covariance(everything, seeded(4), 1000)
     errors = np.sqrt(np.einsum("nii->in", covariance))
     limit = np.median(errors[component])
     limits = np.where(np.arange(3) == component, limit, np.inf).tolist()

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from seeds import seeded
 from stand_in_halo import Halo, observe
 
-from haloassay.errors import InputError
-from haloassay.frames import SUNS, galactocentric_to_heliocentric
+from haloassay.base import kinds
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import SUNS, galactocentric_to_heliocentric
 from haloassay.mocks.surveys.luminosity import GaussianLuminosity, PowerLawLuminosity
-from haloassay.mocks.surveys.presets import PRESETS, resolve
+from haloassay.mocks.surveys.presets import resolve
 from haloassay.mocks.surveys.survey import Survey, make_survey
 
 KMS_PER_MASYR_KPC = 4.740470463533349  # kept apart from the library's
@@ -61,10 +63,10 @@ def test_perfect_survey_returns_the_true_phase_space():
             assert not np.any(c[name]), name
 
 
-@pytest.mark.parametrize("preset", list(PRESETS))
+@pytest.mark.parametrize("preset", kinds.names("surveys"))
 def test_every_preset_makes_a_catalogue_of_its_size_with_the_columns_of_an_observer(preset):
     observation = observe({"preset": preset})
-    n = PRESETS[preset].get("n_stars", Survey().n_stars)
+    n = kinds.find("surveys", preset, "").get("n_stars", Survey().n_stars)
     assert len(observation.catalogue) == len(observation.stars) == n
     without = {"vlos", "vlos_err"} if preset == "gaia-rrlyrae" else set()
     assert set(observation.catalogue.columns) == COLUMNS - without
@@ -77,7 +79,7 @@ def test_every_preset_makes_a_catalogue_of_its_size_with_the_columns_of_an_obser
 def test_stars_are_looked_at_until_the_last_one_is_found(cut, n):
     """Not to the end of a batch: how much of a stored population a realisation sees hangs on that."""
     observation = observe({**cut, "n_stars": n})
-    draw = Halo().sampler(np.random.default_rng((5, 1)))
+    draw = Halo().sampler(seeded(5, 1))
     sizes = [2**13 * 2**k for k in range(6)]
     drawn = np.concatenate([draw(size).position for size in sizes])
     np.testing.assert_array_equal(drawn[observation.n_drawn - 1], observation.stars.position[-1])
@@ -323,7 +325,7 @@ def test_resolved_settings_are_plain_complete_and_make_the_same_survey():
 
 def test_presets_set_only_settings_that_exist():
     names = {f.name for f in fields(Survey)}
-    for preset in PRESETS.values():
+    for preset in (kinds.find("surveys", name, "") for name in kinds.names("surveys")):
         assert set(preset) <= names
 
 

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from haloassay.errors import InputError
-from haloassay.mocks.equilibria.tracers import KINDS, make_density
+from haloassay.base import kinds
+from haloassay.base.errors import InputError
+from haloassay.mocks.equilibria.tracers import make_density
 
 SPECS = [
     {"kind": "power-law", "slope": -4.0},
@@ -24,7 +25,7 @@ SPECS = [
 
 
 def test_every_kind_is_swept() -> None:
-    assert {spec["kind"] for spec in SPECS} == set(KINDS)
+    assert {spec["kind"] for spec in SPECS} == set(kinds.names("densities"))
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda s: s["kind"])

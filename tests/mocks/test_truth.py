@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from haloassay.constants import G
-from haloassay.errors import InputError
-from haloassay.estimate import QUANTITIES
+from haloassay.base.constants import G
+from haloassay.base.errors import InputError
+from haloassay.contracts.quantities import QUANTITIES
 from haloassay.mocks.equilibria.anisotropy import make_anisotropy
 from haloassay.mocks.equilibria.local_jeans import LocalJeans
 from haloassay.mocks.equilibria.tracers import make_density

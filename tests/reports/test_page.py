@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
+from seeds import seeded
 
-from haloassay import score
+from haloassay.analysis.scores import sample, score
+from haloassay.analysis.verdict import verdicts
 from haloassay.reports import figures, page
-from haloassay.reports.page import write_report
-from haloassay.reports.verdict import verdicts
 
 
 def a_run(folder, n=40):
-    rng = np.random.default_rng(11)
+    rng = seeded(11)
     frame = pd.concat(
         synthetic.rows(rng, n, cell, estimator, bin=k, r=r, offset=offset, stated=stated)
         for cell in ("base", "far <b>&")
@@ -66,7 +66,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     results = a_run(tmp_path_factory.mktemp("run"))
-    return results, write_report(results)
+    return results, synthetic.report_of(results)
 
 
 def test_the_page_is_one_file_that_needs_no_network(report):
@@ -113,7 +113,7 @@ def test_text_of_the_user_is_escaped(report):
 
 
 def test_planted_faults_are_told_in_words(report):
-    found = {(v.cell, v.estimator, v.quantity): v for v in verdicts(score.score(report[0]))}
+    found = {(v.cell, v.estimator, v.quantity): v for v in verdicts(score(report[0]))}
     assert not found["base", "right", "enclosed_mass"].fault
     high, bold = found["base", "high", "enclosed_mass"], found["base", "bold", "enclosed_mass"]
     assert high.fault
@@ -124,17 +124,17 @@ def test_planted_faults_are_told_in_words(report):
 
 
 def test_intervals_wrong_at_95_per_cent_only_are_told(tmp_path):
-    frame = synthetic.rows(np.random.default_rng(3), 300)
+    frame = synthetic.rows(seeded(3), 300)
     half = 0.5 * (frame["hi68"] - frame["lo68"])
     frame["lo95"], frame["hi95"] = frame["value"] - 1.1 * half, frame["value"] + 1.1 * half
-    (verdict,) = verdicts(score.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame))))
+    (verdict,) = verdicts(score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame))))
     assert verdict.fault
     assert verdict.intervals.startswith("Its 95 per cent intervals are too narrow: they cover 0.7")
 
 
 def test_a_page_of_a_run_where_all_failed_says_so(tmp_path):
     runs = synthetic.failed_runs(4)
-    text = write_report(synthetic.write(tmp_path, None, runs)).read_text(encoding="utf-8")
+    text = synthetic.report_of(synthetic.write(tmp_path, None, runs)).read_text(encoding="utf-8")
     Page(text)
     assert "Cannot be determined, because all 4 attempted runs gave no value." in text
     assert "There is nothing to draw." in text
@@ -142,21 +142,21 @@ def test_a_page_of_a_run_where_all_failed_says_so(tmp_path):
 
 def test_a_page_of_a_run_without_results_says_so(tmp_path):
     results = synthetic.write(tmp_path, None, None, pd.DataFrame({"cell": ["base"]}))
-    assert "Nothing can be said: this run holds no results." in write_report(results).read_text(
-        "utf-8"
-    )
+    assert "Nothing can be said: this run holds no results." in synthetic.report_of(
+        results
+    ).read_text("utf-8")
 
 
 def test_a_single_realisation_is_not_judged(tmp_path):
-    frame = synthetic.rows(np.random.default_rng(1), 1, offset=5.0)
+    frame = synthetic.rows(seeded(1), 1, offset=5.0)
     results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
-    text = write_report(results).read_text(encoding="utf-8")
+    text = synthetic.report_of(results).read_text(encoding="utf-8")
     assert "Cannot be determined, because there is only one estimate" in text
     assert not re.search(r">nan\b|\bnan ±|± nan", text)
 
 
 def test_figures_are_the_same_bytes_whenever_they_are_drawn(tmp_path, report, monkeypatch):
-    scores = score.score(report[0])
+    scores = score(report[0])
     for name, moment in (("one", "1000000000"), ("two", "1500000000")):
         monkeypatch.setenv("SOURCE_DATE_EPOCH", moment)  # the clock of the PDF writer
         figures.save(figures.bias_figure(scores, "enclosed_mass"), tmp_path / name)
@@ -170,12 +170,12 @@ def test_drawing_leaves_the_users_matplotlib_alone(report):
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    figures.save(figures.coverage_figure(score.score(report[0])), report[0].out / "extra")
+    figures.save(figures.coverage_figure(score(report[0])), report[0].out / "extra")
     assert dict(matplotlib.rcParams) == before
 
 
 def test_the_legend_does_not_cover_the_panels(report):
-    figure = figures.bias_figure(score.score(report[0]), "enclosed_mass")
+    figure = figures.bias_figure(score(report[0]), "enclosed_mass")
     figure.canvas.draw()
     (legend,) = figure.legends
     box = legend.get_window_extent()
@@ -184,17 +184,17 @@ def test_the_legend_does_not_cover_the_panels(report):
 
 
 def test_what_cannot_be_judged_is_not_marked_as_sound(tmp_path):
-    frame = synthetic.rows(np.random.default_rng(1), 1, offset=5.0)
+    frame = synthetic.rows(seeded(1), 1, offset=5.0)
     results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
-    (verdict,) = verdicts(score.score(results))
+    (verdict,) = verdicts(score(results))
     assert verdict.state == "open"
-    text = write_report(results).read_text(encoding="utf-8")
+    text = synthetic.report_of(results).read_text(encoding="utf-8")
     assert re.search(r'<tr class="open"><td>[^/]*</td><td class="mark">\? open', text)
     assert ".verdict .open .mark { color: var(--soft); }" in text
 
 
 def test_coverage_shows_every_bin_of_every_cell(tmp_path):
-    rng = np.random.default_rng(6)
+    rng = seeded(6)
     frame = pd.concat(
         synthetic.rows(rng, n, cell, bin=k, r=r, offset=offset, n_draws=0)
         for cell in ("base", "far")
@@ -202,7 +202,7 @@ def test_coverage_shows_every_bin_of_every_cell(tmp_path):
         for k, (r, n, offset) in enumerate(((10.0, 60, 0.0), (30.0, 20, 0.9)))
     )
     cells = pd.DataFrame({"cell": ["base", "far"]})
-    scores = score.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame), cells))
+    scores = score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame), cells))
     figure = figures.coverage_figure(scores)
     (axes,) = figure.axes
     marked = [line for line in axes.lines if line.get_marker() not in ("None", "", None)]
@@ -217,7 +217,7 @@ def test_coverage_shows_every_bin_of_every_cell(tmp_path):
 
 
 def test_bias_figures_say_what_bars_and_bands_are(report):
-    scores = score.score(report[0])
+    scores = score(report[0])
     drawn = figures.bias_figure(scores, "enclosed_mass"), figures.scalar_bias_figure(scores)
     titles = [figure.legends[0].get_title().get_text() for figure in drawn]
     assert titles[0].startswith("bars: 2, band: 1 Monte Carlo standard error")
@@ -225,11 +225,11 @@ def test_bias_figures_say_what_bars_and_bands_are(report):
 
 
 def test_clouds_have_labelled_ticks_over_their_whole_range(tmp_path):
-    rng = np.random.default_rng(9)
+    rng = seeded(9)
     radii = (9.0, 15.0, 24.0, 34.0, 44.0)
     frame = pd.concat(synthetic.rows(rng, 5, bin=k, r=r) for k, r in enumerate(radii))
     results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
-    figure = figures.cloud_figure(score.sample(results), "enclosed_mass", "base")
+    figure = figures.cloud_figure(sample(results), "enclosed_mass", "base")
     figure.canvas.draw()
     (axes,) = figure.axes
     low, high = axes.get_xlim()
@@ -243,13 +243,13 @@ def test_clouds_have_labelled_ticks_over_their_whole_range(tmp_path):
 
 @pytest.mark.parametrize("truth", [3e11, 5e12])
 def test_the_true_halo_stands_well_inside_the_frame(tmp_path, truth):
-    rng = np.random.default_rng(10)
+    rng = seeded(10)
     frame = pd.concat(
         synthetic.rows(rng, 20, quantity=q, r=np.nan, truth=value).assign(truth=t)
         for q, value, t in (("m200", 1e12, truth), ("c200", 12.0, 30.0))
     )
     results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
-    figure = figures.halo_figure(score.sample(results))
+    figure = figures.halo_figure(sample(results))
     figure.canvas.draw()
     (axes,) = figure.axes
     x, y = axes.transAxes.inverted().transform(axes.transData.transform((truth / 1e12, 30.0)))
@@ -258,7 +258,7 @@ def test_the_true_halo_stands_well_inside_the_frame(tmp_path, truth):
 
 
 def test_labels_in_any_script_and_single_bins_draw_without_warnings(tmp_path):
-    rng = np.random.default_rng(12)
+    rng = seeded(12)
     frame = pd.concat(
         [
             synthetic.rows(rng, 1, "銀河", "恒星", n_draws=0),
@@ -269,7 +269,7 @@ def test_labels_in_any_script_and_single_bins_draw_without_warnings(tmp_path):
     results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame), cells)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        write_report(results)
+        synthetic.report_of(results)
 
 
 def test_page_says_what_stood_behind_the_samples() -> None:

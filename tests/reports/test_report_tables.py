@@ -7,18 +7,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
+from seeds import seeded
 
-from haloassay import score
-from haloassay.errors import InputError
-from haloassay.estimate import QUANTITIES
-from haloassay.reports import labels, tables
+from haloassay.analysis.pairs import paired
+from haloassay.analysis.scores import score
+from haloassay.base.errors import InputError
+from haloassay.contracts import labels
+from haloassay.contracts.quantities import QUANTITIES
+from haloassay.reports import tables
 
 NASTY = r"a|b & 50% <i>x</i> [red]#1_{$\beta$}"
 
 
 @pytest.fixture
 def run(tmp_path):
-    rng = np.random.default_rng(5)
+    rng = seeded(5)
     frame = pd.concat(
         [
             synthetic.rows(rng, 30, NASTY, offset=0.05),
@@ -34,7 +37,7 @@ def run(tmp_path):
 
 @pytest.fixture
 def scores(run):
-    return score.score(run)
+    return score(run)
 
 
 def test_csv_parquet_and_ecsv_give_the_numbers_back(scores):
@@ -80,7 +83,7 @@ def test_markdown_rows_have_as_many_columns_as_the_header(scores):
 
 @pytest.mark.parametrize(("fmt", "sign"), [("latex", r"\pm"), ("markdown", "±")])
 def test_printed_units_are_those_of_the_errors(tmp_path, fmt, sign):
-    rng = np.random.default_rng(2)
+    rng = seeded(2)
     frame = pd.concat(
         [
             synthetic.rows(rng, 40, offset=-0.184, sigma=0.006, n_draws=0),
@@ -88,7 +91,7 @@ def test_printed_units_are_those_of_the_errors(tmp_path, fmt, sign):
             synthetic.rows(rng, 40, quantity="beta", truth=0.5),
         ]
     )
-    scores = score.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame)))
+    scores = score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame)))
     text = tables.format_table(scores, fmt)
     split = r" \| " if fmt == "markdown" else " & "
     lines = [re.split(split, line.strip("| ")) for line in text.splitlines()]
@@ -118,7 +121,7 @@ def test_every_quantity_has_a_readable_name():
 
 
 def test_pairs_tell_the_method_from_the_moving_truth(tmp_path):
-    rng = np.random.default_rng(8)
+    rng = seeded(8)
     z, noise = rng.standard_normal((2, 50))
     moved = 2e11 * (1.1 + 0.01 * noise)  # the truth where the stars went
     frame = pd.concat(
@@ -129,7 +132,7 @@ def test_pairs_tell_the_method_from_the_moving_truth(tmp_path):
         ]
     )
     cells = pd.DataFrame({"cell": ["base", "far", "same"]})
-    pairs = score.paired(synthetic.write(tmp_path, frame, synthetic.runs_of(frame), cells), "base")
+    pairs = paired(synthetic.write(tmp_path, frame, synthetic.runs_of(frame), cells), "base")
     far, same = (pairs[pairs["cell"] == cell].iloc[0] for cell in ("far", "same"))
     change = moved / 2e11 - 1.0
     assert far["truth_change"] == pytest.approx(change.mean())
@@ -147,8 +150,8 @@ def test_pairs_tell_the_method_from_the_moving_truth(tmp_path):
 def test_a_wide_terminal_shows_the_errors_of_scatter_and_ratio(tmp_path, width, errors):
     from rich.console import Console
 
-    frame = synthetic.rows(np.random.default_rng(4), 40)
-    scores = score.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame)))
+    frame = synthetic.rows(seeded(4), 40)
+    scores = score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame)))
     stream = io.StringIO()
     tables.print_table(scores, Console(file=stream, width=width))
     (line,) = (line for line in stream.getvalue().splitlines() if line.startswith("M(<r)"))

@@ -7,47 +7,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from haloassay.estimate import QUANTITIES
+from haloassay.analysis.summary import summarise
+from haloassay.contracts.quantities import QUANTITIES, Quantity
+from haloassay.contracts.schema import SCHEMAS
+from haloassay.reports.page import write_page
 
-ESTIMATE_COLUMNS = (
-    *(
-        "cell",
-        "cell_key",
-        "estimator",
-        "estimator_key",
-        "realization",
-        "quantity",
-        "bin",
-        "r",
-        "r_lo",
-        "r_hi",
-    ),
-    *("unit", "value", "lo68", "hi68", "lo95", "hi95", "truth", "rank", "n_draws", "note"),
-)
-RUN_COLUMNS = (
-    *(
-        "cell",
-        "cell_key",
-        "estimator",
-        "estimator_key",
-        "realization",
-        "status",
-        "error_type",
-        "message",
-    ),
-    *("seconds", "n_stars", "overlap"),
-)
+ESTIMATE_COLUMNS = SCHEMAS["estimates"].names
+RUN_COLUMNS = SCHEMAS["runs"].names
 
 
 @dataclass
 class SyntheticResults:
-    """Stands for `haloassay.store.Results` in tests."""
+    """Stands for `haloassay.results.store.Results` in tests."""
 
     out: Path
     cells: pd.DataFrame
     scenario: dict[str, Any] = field(default_factory=lambda: {"name": "synthetic", "seed": 1})
     estimates_files: list[Path] = field(default_factory=list)
     runs_files: list[Path] = field(default_factory=list)
+    quantities: dict[str, Quantity] = field(default_factory=lambda: dict(QUANTITIES))
 
     @property
     def description(self) -> dict[str, Any]:
@@ -138,6 +116,11 @@ def failed_runs(
     return frame.assign(cell=cell, estimator=estimator, **columns, **(values | ended))[
         list(RUN_COLUMNS)
     ]
+
+
+def report_of(results: SyntheticResults) -> Path:
+    """Write the page of results into their folder."""
+    return write_page(summarise(results), results.out / "report")
 
 
 def write(

@@ -4,17 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
+from seeds import seeded
 
-from haloassay import calibrate
-from haloassay.estimate import Estimate
+from haloassay.analysis import calibrate
+from haloassay.contracts.estimate import Estimate
 from haloassay.reports import figures
-from haloassay.reports.page import write_report
 from haloassay.reports.tables import compact_calibration, format_table
 
 
 @pytest.fixture
 def rng():
-    return np.random.default_rng(2022)
+    return seeded(2022)
 
 
 def judged(folder, frame, **kwargs) -> pd.DataFrame:
@@ -75,8 +75,8 @@ def test_unequal_numbers_of_draws_stand_together(tmp_path, rng):
 def test_the_rank_of_an_angle_is_that_on_the_turn_beside_the_value():
     draws = 178.0 + np.arange(-4.0, 6.0)  # unrolled: 174 to 183 deg
     row = Estimate.from_draws("apex_l", draws)
-    assert row.rank(-179.5) == row.rank(180.5) == 7
-    assert row.rank(176.5 - 360.0) == row.rank(176.5 + 720.0) == 3
+    assert row.rank(-179.5, "angle") == row.rank(180.5, "angle") == 7
+    assert row.rank(176.5 - 360.0, "angle") == row.rank(176.5 + 720.0, "angle") == 3
     assert Estimate.from_draws("mean_v_r", draws).rank(-179.5) == 0
     assert row.rank(np.nan) == Estimate("apex_l", 1.0, 0.0, 2.0, 0.0, 2.0).rank(1.0) == -1
 
@@ -164,7 +164,7 @@ def test_a_run_without_draws_has_no_calibration(tmp_path, rng):
         runs = None if rows is None else synthetic.runs_of(rows)
         results = synthetic.write(tmp_path / str(k), rows, runs)
         assert len(calibrate.calibrate(results)) == 0
-        assert 'id="calibration"' not in write_report(results).read_text(encoding="utf-8")
+        assert 'id="calibration"' not in synthetic.report_of(results).read_text(encoding="utf-8")
 
 
 def test_the_page_and_its_tables_tell_the_faults(tmp_path, rng):
@@ -175,7 +175,7 @@ def test_the_page_and_its_tables_tell_the_faults(tmp_path, rng):
         ]
     )
     results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
-    text = write_report(results).read_text(encoding="utf-8")
+    text = synthetic.report_of(results).read_text(encoding="utf-8")
     assert "1 of 2 distributions of ranks lie inside" in text
     assert "outside: too narrow" in text
     table = calibrate.calibrate(results)

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
+from seeds import seeded
 
-from haloassay.overlap import overlaps
-from haloassay.reports.page import write_report
-from haloassay.reports.verdict import overlap_sentence
+from haloassay.analysis.overlap import overlaps
+from haloassay.analysis.verdict import overlap_sentence
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Described(synthetic.SyntheticResults):
 
 @pytest.fixture
 def results(tmp_path):
-    rng = np.random.default_rng(3)
+    rng = seeded(3)
     names = ["stored", "half", "endless"]
     frame = pd.concat(synthetic.rows(rng, 12, cell) for cell in names)
     runs = synthetic.runs_of(frame)
@@ -63,7 +63,7 @@ def test_failed_runs_have_nothing_in_common(results):
 
 def test_what_is_said_is_what_happens_to_means_of_samples_of_one_population():
     """Scatter of the mean of 40 per cent of a population, and the error that all such means share."""
-    rng = np.random.default_rng(5)
+    rng = seeded(5)
     n, size, trials = 400, 1000, 3000
     populations = rng.normal(size=(trials, size))
     means = populations[:, :n].mean(axis=1)
@@ -88,6 +88,6 @@ def test_the_worst_cell_is_named_and_little_overlap_is_not_mentioned(results, tm
     assert "(and, no more so, in 2 others)" in overlap_sentence(again)
     all_ = overlap_sentence(found.assign(share=1.0))
     assert "errors of measurement alone" in all_
-    text = write_report(results, tmp_path / "report").read_text()
+    text = synthetic.report_of(results).read_text()
     assert "Mind that in cell" in text
     assert "of which a realisation observes 1000; 2.5 per cent of these are the same" in text

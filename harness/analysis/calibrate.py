@@ -1,0 +1,222 @@
+"""Calibration by ranks: whether posterior draws and truth could have changed places.
+
+Where a posterior is right, the rank of the truth among L independent draws is uniform on 0 to L
+(Talts et al. 2018, arXiv:1804.06788; Cook, Gelman & Rubin 2006). Here the truth of a cell is fixed
+while the data vary, so that is exact for a method whose prior matches, and holds for others to the
+extent that the data outweigh the prior: ranks that are off with few stars and fine with many show a
+prior, those that stay off a fault.
+
+Ranks are judged by their empirical distribution (ECDF) against a band that holds it as a whole in
+95 per cent of all runs of a calibrated method (Säilynoja, Bürkner & Vehtari 2022, Statistics and
+Computing 32, 32). arviz-stats has bands by simulation, without p-values or discrete ranks, and would
+bring xarray with it; here their probability is computed.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.analysis.query import KEYS, ResultTables, arrange, open_tables
+from haloassay.base.arrays import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+#: Equal steps of the posterior's quantile; the ECDF is judged at the ends of all but the last.
+STEPS: Final = 100
+#: Probability that the band holds the ECDF of a calibrated method.
+LEVEL: Final = 0.95
+
+#: Columns of :func:`calibrate` after the labels and factors.
+COLUMNS: Final = (
+    *("estimator", "quantity", "bin", "r", "n", "n_draws"),
+    *("ecdf_distance", "p_value", "inside", "shape"),
+)
+#: Least p-value that is stated.
+_LEAST_P: Final = 1e-10
+_GOLDEN: Final = (5.0**0.5 - 1.0) / 2.0
+#: p-values that are computed for one number of realisations; between them they are interpolated.
+_EXACT: Final = 100
+
+
+def calibrate(results: ResultTables) -> pd.DataFrame:
+    """Judge the ranks of the truth among the draws: one row a (cell, estimator, quantity, bin).
+
+    Each estimate counts whose method gave draws; a quantity without any has no row. The draws are
+    taken as independent: L draws that are worth fewer widen the ends of the ranks by about one over
+    their effective number.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``cell``, one a matrix factor, and :data:`COLUMNS`: ``n`` realisations with a rank,
+        ``n_draws`` the fewest draws behind one; ``ecdf_distance``, the largest abs(ECDF - uniform);
+        ``p_value``, the probability of an ECDF that strays as far, at its worst point, from a
+        uniform one; ``inside``, whether it is within the 95 per cent band; ``shape``, what ails it
+        where it is not: ``"too narrow"`` or ``"too wide"`` intervals, estimates ``"too high"`` or
+        ``"too low"``.
+    """
+    ranks = rank_counts(results)
+    counts = count_matrix(ranks)
+    table = ranks.iloc[::STEPS].drop(columns=["step", "count"])
+    n, below = counts.sum(axis=1), counts.cumsum(axis=1)[:, :-1]
+    p_value = uniformity(n, below)
+    inside = p_value > 1.0 - LEVEL
+    shape = np.where(inside, "", _shapes(counts))
+    distance = np.abs(below / n[:, None] - _quantiles()).max(axis=1)
+    table = table.assign(n=n, ecdf_distance=distance, p_value=p_value, inside=inside, shape=shape)
+    return arrange(table, results.cells, COLUMNS)
+
+
+def rank_counts(results: ResultTables) -> pd.DataFrame:
+    """How often the truth stood at which quantile of the draws, in :data:`STEPS` equal steps.
+
+    The truth of rank k among L draws stands between the quantiles k / (L + 1) and (k + 1) / (L + 1);
+    where in between is taken from the fractional part of realisation times the golden ratio. So
+    ranks of any L, equal or not, make a continuous uniform distribution if they are uniform, and
+    the same result has the same table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns cell, estimator, quantity, bin, r (mean, kpc), n_draws (fewest), step, count; all
+        steps 0 to 99 of a group stand together.
+    """
+    keys = ", ".join(KEYS)
+    query = f"""
+        WITH placed AS (
+            SELECT {keys}, r, n_draws, floor({STEPS} / (n_draws + 1.0)
+                * (rank + (realization * {_GOLDEN}) % 1.0))::BIGINT AS step
+            FROM estimates WHERE n_draws > 0 AND rank >= 0
+        ), groups AS (
+            SELECT {keys}, avg(r) FILTER (isfinite(r)) AS r, min(n_draws) AS n_draws
+            FROM placed GROUP BY {keys}
+        ), counts AS (SELECT {keys}, step, count(*) AS count FROM placed GROUP BY {keys}, step)
+        SELECT {keys}, r, n_draws, step, coalesce(count, 0) AS count
+        FROM groups CROSS JOIN range({STEPS}) AS steps(step)
+        LEFT JOIN counts USING ({keys}, step) ORDER BY {keys}, step
+    """
+    with open_tables(results) as tables:
+        frame: pd.DataFrame = tables.sql(query).df()
+    return frame
+
+
+def count_matrix(ranks: pd.DataFrame) -> IntArray:
+    """Arrange the counts of :func:`rank_counts`, a row a group: (groups, 100)."""
+    return ranks["count"].to_numpy(dtype=np.int64).reshape(-1, STEPS)
+
+
+def uniformity(n: IntArray, below: IntArray) -> FloatArray:
+    """p-values (groups,) of numbers (groups, 99) below each quantile, of ``n`` (groups,) in all.
+
+    The statistic is the least probable of the counts: twice the smaller binomial tail, at its
+    smallest (Säilynoja et al. 2022, eq. 7). Its probability is computed for up to 100 values for each n
+    and interpolated between them, in logarithms, where there are more.
+    """
+    from scipy.special import bdtr, bdtrc
+
+    z = _quantiles()
+    total = n[:, None].astype(np.int64)
+    tails = np.minimum(bdtr(below.astype(float), total, z), bdtrc(below - 1.0, total, z))
+    gamma = np.clip(2.0 * tails.min(axis=1, initial=0.5), 1e-300, 1.0)
+    p_value = np.empty(len(n))
+    for size in np.unique(n):
+        rows = n == size
+        p_value[rows] = _p_values(int(size), gamma[rows])
+    return p_value
+
+
+def simultaneous_band(n: int, level: float = LEVEL) -> tuple[FloatArray, FloatArray]:
+    """Band (99,) twice that the ECDF of ``n`` uniform numbers stays within with probability ``level``.
+
+    It stands at the quantiles 0.01, 0.02, ... 0.99 and contains its edges.
+    """
+    lower = _lowest(n, _critical(n, level))
+    return lower / n, (n - lower[::-1]) / n
+
+
+def _quantiles() -> FloatArray:
+    return np.arange(1, STEPS) / STEPS
+
+
+def _p_values(n: int, gamma: FloatArray) -> FloatArray:
+    nodes = np.unique(gamma)
+    if len(nodes) > _EXACT:
+        nodes = np.geomspace(nodes[0], nodes[-1], _EXACT)
+    exact = np.array([_p_value(n, float(g)) for g in nodes])
+    return np.asarray(np.exp(np.interp(np.log(gamma), np.log(nodes), np.log(exact))))
+
+
+@functools.lru_cache(maxsize=4096)
+def _p_value(n: int, gamma: float) -> float:
+    """Probability that some count of ``n`` uniform numbers is as improbable as ``gamma``.
+
+    The counts of n uniform numbers are those of a Poisson process that ends at n, so its steps are
+    independent: its distribution is carried from quantile to quantile, each time cut to the band
+    (the recursion of Säilynoja et al. 2022, section 2.2, in other words). Rounding bounds what is
+    returned from below, at 1e-10.
+    """
+    from scipy.special import gammaln, xlogy
+
+    if (
+        STEPS * gamma < _LEAST_P
+    ):  # the sum over all counts bounds it, and quantiles this far out are not found
+        return _LEAST_P
+
+    def poisson(k: IntArray, mean: float) -> FloatArray:
+        return np.asarray(np.exp(xlogy(k, mean) - mean - gammaln(k + 1.0)))
+
+    lower = _lowest(n, gamma)
+    upper = n - lower[::-1]
+    if np.any(lower > upper):
+        return 1.0
+    step = n / STEPS
+    reach = int(step + 12.0 * np.sqrt(step) + 30.0)
+    kernel = poisson(np.arange(min(n, reach) + 1), step)
+    inside, first = np.ones(1), 0
+    for lo, hi in zip(lower, upper, strict=True):
+        moved = np.convolve(inside, kernel)[lo - first : hi - first + 1]
+        inside, first = np.pad(moved, (0, hi - lo + 1 - len(moved))), int(lo)
+    last = poisson(n - np.arange(first, first + len(inside)), step)
+    return max(1.0 - float(inside @ last / poisson(np.array([n]), float(n))[0]), _LEAST_P)
+
+
+def _lowest(n: int, gamma: float) -> IntArray:
+    """Smallest counts (99,) whose lower tail exceeds gamma / 2."""
+    from scipy.stats import binom
+
+    # a hair more, so that a count whose tail is gamma / 2 itself is out whatever the rounding
+    return np.asarray(binom.ppf(0.5 * gamma * (1.0 + 1e-9), n, _quantiles()), dtype=np.int64)
+
+
+@functools.lru_cache(maxsize=256)
+def _critical(n: int, level: float) -> float:
+    """Largest gamma that is met with a probability of 1 - ``level`` at most."""
+    lo, hi = np.log(1e-9), 0.0
+    for _ in range(30):
+        middle = 0.5 * (lo + hi)
+        lo, hi = (lo, middle) if _p_value(n, float(np.exp(middle))) > 1.0 - level else (middle, hi)
+    return float(np.exp(lo))
+
+
+def _shapes(counts: IntArray) -> NDArray[np.str_]:
+    """Name what ails ranks (groups,), by their mean or, where that strays less, by their spread about it.
+
+    About zero, ranks that are all at one end would have the spread of intervals that are too narrow.
+    """
+    n = counts.sum(axis=1)
+    u = (np.arange(STEPS) + 0.5) / STEPS - 0.5
+    mean = counts @ u / n * np.sqrt(12.0 * n)
+    variance = counts @ u**2 / n - (counts @ u / n) ** 2
+    spread = (variance - 1.0 / 12.0) * np.sqrt(180.0 * n)
+    shifted = np.where(mean > 0.0, "too low", "too high")
+    return np.where(
+        np.abs(mean) > np.abs(spread),
+        shifted,
+        np.where(spread > 0.0, "too narrow", "too wide"),
+    )

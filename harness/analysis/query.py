@@ -1,0 +1,114 @@
+"""Queries of result tables by DuckDB, straight over the Parquet files of a run, out of core."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from haloassay.contracts.quantities import QUANTITIES, Quantity
+from haloassay.contracts.schema import SCHEMAS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: What tells one group of realisations from another.
+KEYS: Final = ("cell", "estimator", "quantity", "bin")
+_COUNTS: Final = ("n", "n_failed", "n_attempted", "n_draws", "bin")
+_LABELS: Final = ("estimator", "quantity", "unit", "inside", "shape")
+
+
+class ResultTables(Protocol):
+    """What a score reads of a run: lists of Parquet files and the table of cells.
+
+    ``cells`` has a column ``cell`` and one column a matrix factor.
+    """
+
+    @property
+    def estimates_files(self) -> Sequence[Path | str]:
+        """Parquet files of estimate rows."""
+
+    @property
+    def runs_files(self) -> Sequence[Path | str]:
+        """Parquet files of one row a (cell, realisation, estimator)."""
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """One row a cell."""
+
+    @property
+    def quantities(self) -> Mapping[str, Quantity]:
+        """What the estimates are of, by name."""
+
+
+@contextmanager
+def open_tables(results: ResultTables) -> Iterator[Any]:
+    """DuckDB connection with the views ``estimates`` and ``runs``.
+
+    Its macros are ``sound(x)``, x where it can be averaged, else null, and ``scale_of(quantity)``.
+    """
+    import tempfile
+
+    import duckdb
+
+    files = {"estimates": results.estimates_files, "runs": results.runs_files}
+    with tempfile.TemporaryDirectory(prefix="haloassay-") as spill, duckdb.connect() as tables:
+        tables.execute("SET memory_limit = '3GB'")
+        tables.execute(f"SET temp_directory = '{spill.replace(chr(39), chr(39) * 2)}'")
+        tables.execute("SET enable_progress_bar = false")
+        # NaN and whatever would overflow a fourth power are no numbers to average; isfinite stands
+        # first, because Parquet statistics leave out NaN and DuckDB drops comparisons by them
+        tables.execute(
+            "CREATE MACRO sound(x) AS CASE WHEN isfinite(x) AND abs(x) < 1e75 THEN x END"
+        )
+        tables.execute(_scale_macro(results.quantities))
+        for name, schema in SCHEMAS.items():
+            if files[name]:
+                parts = sorted(str(path) for path in files[name])
+                tables.read_parquet(parts, union_by_name=True).create_view(name)
+            else:
+                tables.from_arrow(schema.empty_table()).create(name)
+        yield tables
+
+
+def as_frame(relation: Any) -> pd.DataFrame:
+    """Rows of a query as pandas has them."""
+    frame: pd.DataFrame = relation.df()
+    return frame
+
+
+def _scale_macro(quantities: Mapping[str, Quantity]) -> str:
+    """Write the SQL macro that knows on which scale errors of a quantity are counted."""
+    names = {
+        scale: ", ".join("'" + q.name.replace("'", "''") + "'" for q in known)
+        for scale in ("fractional", "angle")
+        if (known := [q for q in quantities.values() if q.scale == scale])
+    }
+    cases = " ".join(f"WHEN name IN ({listed}) THEN '{scale}'" for scale, listed in names.items())
+    return f"CREATE MACRO scale_of(name) AS CASE {cases} ELSE 'absolute' END"
+
+
+def difference(value: str, reference: str) -> str:
+    """Write the SQL of the difference of two values on the scale of ``quantity``."""
+    return f"""CASE scale_of(quantity)
+        WHEN 'fractional' THEN ({value} - {reference}) / nullif({reference}, 0)
+        WHEN 'angle' THEN {value} - {reference} - 360 * floor(({value} - {reference} + 180) / 360)
+        ELSE {value} - {reference} END"""
+
+
+def arrange(frame: pd.DataFrame, cells: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Factors beside the cell, rows in the order of matrix and vocabulary, whole counts."""
+    cell_order = {cell: i for i, cell in enumerate(cells["cell"])}
+    quantity_order = {name: i for i, name in enumerate(QUANTITIES)}
+    frame = frame.assign(
+        _cell=frame["cell"].map(cell_order).fillna(len(cell_order)),
+        _quantity=frame["quantity"].map(quantity_order).fillna(len(quantity_order)),
+    )
+    frame = frame.sort_values(["_cell", "cell", "estimator", "_quantity", "quantity", "bin"])
+    factors = [name for name in cells.columns if name != "cell"]
+    frame = frame[["cell", *columns]].merge(cells.astype({"cell": str}), on="cell", how="left")
+    counts = [name for name in _COUNTS if name in columns]
+    numbers = [name for name in columns if name not in (*counts, *_LABELS)]
+    kinds = dict.fromkeys(counts, "int64") | dict.fromkeys(numbers, "float64")
+    return frame[["cell", *factors, *columns]].astype(kinds).reset_index(drop=True)

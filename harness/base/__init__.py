@@ -1,0 +1,1 @@
+"""What all rooms stand on: errors, settings, kinds, cache, seeds, constants."""

@@ -1,0 +1,186 @@
+"""Expensive arrays kept on disk by content: solved mocks are made once and shared by all processes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.base.errors import HaloassayWarning, InputError
+from haloassay.base.kinds import identity
+
+Arrays = dict[str, NDArray[Any]]
+
+#: What the cache may hold by default.
+DEFAULT_SIZE: Final = "5 GB"
+
+#: Array of a file that has the file's own name, so that another one in its place is noticed.
+_NAME: Final = "content_key"
+
+#: A temporary file this old [s] was left by a process that is no more.
+_ABANDONED: Final = 24 * 3600.0
+
+_UNITS: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
+
+
+class CacheWarning(HaloassayWarning):
+    """The cache could not be read or written; results are right, but cost their time again."""
+
+
+def cache_folder() -> Path:
+    """Folder of the cache: ``$HALOASSAY_CACHE``, else the user's cache folder of this system."""
+    import platformdirs
+
+    return Path(os.environ.get("HALOASSAY_CACHE") or platformdirs.user_cache_dir("haloassay"))
+
+
+def cache_limit() -> float:
+    """Bytes that the cache may hold: ``$HALOASSAY_CACHE_SIZE``, such as ``500 MB``, else 5 GB.
+
+    Raises
+    ------
+    InputError
+        If the variable is no size.
+    """
+    text = os.environ.get("HALOASSAY_CACHE_SIZE") or DEFAULT_SIZE
+    match = re.fullmatch(r"\s*(\d+\.?\d*(?:e\d+)?)\s*([kmgt]?)b?\s*", text.lower())
+    if match is None:
+        raise InputError(
+            f"HALOASSAY_CACHE_SIZE: expected a size such as '5 GB' or '500 MB' (got {text!r})"
+        )
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def plain_content(component: Any) -> Any:
+    """Plain values that say everything about a component: kind, version and settings, all the way down.
+
+    Settings that take no part in comparisons are left out. Names of classes and modules are not part of it, see
+    :mod:`haloassay.base.kinds`.
+
+    Raises
+    ------
+    TypeError
+        If something in it, such as a Python function, has no plain content.
+    """
+    if dataclasses.is_dataclass(component) and not isinstance(component, type):
+        told = (f for f in dataclasses.fields(component) if f.compare)
+        settings = {f.name: plain_content(getattr(component, f.name)) for f in told}
+        return {**identity(type(component)), **settings}
+    if isinstance(component, list | tuple):
+        return [plain_content(item) for item in component]
+    if isinstance(component, Mapping):
+        return {str(key): plain_content(value) for key, value in component.items()}
+    if component is None or isinstance(component, bool | int | float | str):
+        return component
+    raise TypeError(f"{component!r} has no plain content")
+
+
+def content_key(content: Any) -> str:
+    """Name for plain content (numbers, strings, lists, tables): equal content, equal name."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def cached(content: Any, make: Callable[[], Arrays]) -> Arrays:
+    """Arrays that ``make`` returns for ``content``, from disk where they were made before.
+
+    A file that cannot be read, or holds something else, is made again, and a :class:`CacheWarning` says so; a folder
+    that cannot be written, or arrays that are larger than the whole cache, cost only the saving, and are said once.
+    Beyond :func:`cache_limit`, files go that were not used for longest.
+
+    Raises
+    ------
+    InputError
+        If ``$HALOASSAY_CACHE_SIZE`` is no size.
+    """
+    limit = cache_limit()
+    path = cache_folder() / f"{content_key(content)}.npz"
+    stored = _read(path)
+    if stored is not None:
+        return stored
+    arrays = make()
+    size = sum(array.nbytes for array in arrays.values())
+    if size < limit:
+        _write(path, arrays)
+        _shrink(path.parent, limit)
+    elif limit > 0.0:  # who allows nothing knows
+        _say(
+            f"{size / 1e9:.3g} GB are not kept, the cache may hold {limit / 1e9:.3g} (HALOASSAY_CACHE_SIZE): they are"
+            " made again by every process"
+        )
+    return arrays
+
+
+def _read(path: Path) -> Arrays | None:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except Exception as error:  # a damaged archive raises whatever its bytes happen to mean
+        _say(f"{path} cannot be read ({_reason(error)}): what it held is made again")
+        return None
+    if str(arrays.pop(_NAME, "")) != path.stem:
+        _say(f"{path} holds something else: what it held is made again")
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(path)  # used now
+    return arrays
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, **arrays, **{_NAME: np.array(path.stem)})  # type: ignore[arg-type]  # its stub counts names as flags
+        os.replace(temporary, path)
+    except OSError as error:
+        _say(
+            f"nothing can be kept in {path.parent} ({_reason(error)}): expensive mocks are made again by every"
+            " process; HALOASSAY_CACHE names another folder"
+        )
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def _shrink(folder: Path, limit: float) -> None:
+    """Remove what was not used for longest until the rest is within the limit; other processes may too."""
+    with contextlib.suppress(OSError):
+        now = time.time()
+        kept = []
+        for path in folder.iterdir():
+            with contextlib.suppress(OSError):
+                state = path.stat()
+                if path.suffix == ".npz":
+                    kept.append((state.st_mtime, state.st_size, path))
+                elif path.suffix == ".tmp" and now - state.st_mtime > _ABANDONED:
+                    path.unlink()
+        excess = sum(size for _, size, _ in kept) - limit
+        for _, size, path in sorted(kept):
+            if excess <= 0.0:
+                break
+            path.unlink(missing_ok=True)
+            excess -= size
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def _say(message: str) -> None:
+    """Warn; Python's own filter lets the same words from this line pass once a process."""
+    warnings.warn(f"cache: {message}", CacheWarning, stacklevel=1)

@@ -1,0 +1,298 @@
+"""Kinds: what scenarios call by a name. One registry of them all, open to other distributions.
+
+The name of a kind is its stable identity, and its ``version`` rises when the numbers that it gives for equal settings
+change. Content keys are made of names, versions and settings (:func:`haloassay.base.cache.plain_content`): code may
+move and be renamed, and results of other numbers are never taken for the same.
+
+Another distribution adds a kind by an entry point in the group that is called ``haloassay.`` and the family, such as
+``haloassay.densities``. A scenario may also name a class of the user's own as ``"module:Class"``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from haloassay.base.errors import InputError
+from haloassay.base.settings import build, unknown
+
+
+@dataclass(frozen=True)
+class Family:
+    """All kinds that can stand in one place of a scenario.
+
+    Parameters
+    ----------
+    noun
+        What one of them is called in an error.
+    builtin
+        Kind to ``"module:name"``: a class; a table of settings, of surveys; a function of a table and the name of
+        its place, of mocks.
+    contract
+        ``"module:Class"`` that a kind of a third party is a subclass of; empty where there is none.
+    methods
+        What it must have, where there is no such class.
+    """
+
+    noun: str
+    builtin: Mapping[str, str]
+    contract: str = ""
+    methods: tuple[str, ...] = ()
+
+
+_EQUILIBRIA: Final = "haloassay.mocks.equilibria"
+_SURVEYS: Final = "haloassay.mocks.surveys"
+_GRAVITY: Final = "haloassay.mocks.gravity"
+_DEBRIS: Final = "haloassay.mocks.debris"
+_CLEANING: Final = "haloassay.cleaning"
+_METHODS: Final = "haloassay.estimators"
+
+#: Families by the names that ``haloassay list`` has.
+FAMILIES: Final[Mapping[str, Family]] = {
+    "mocks": Family(
+        "mock",
+        {
+            "equilibrium": "haloassay.mocks.composition:make_halo",
+            "local-jeans-gaussian": "haloassay.mocks.composition:make_halo",
+            "agama": f"{_EQUILIBRIA}.agama_halo:make_agama_mock",
+            "snapshot": "haloassay.mocks.snapshots.snapshot:make_snapshot",
+        },
+    ),
+    "densities": Family(
+        "density",
+        {
+            "power-law": f"{_EQUILIBRIA}.tracers:PowerLaw",
+            "broken-power-law": f"{_EQUILIBRIA}.tracers:BrokenPowerLaw",
+            "einasto": f"{_EQUILIBRIA}.tracers:Einasto",
+            "plummer": f"{_EQUILIBRIA}.tracers:Plummer",
+            "hernquist": f"{_EQUILIBRIA}.tracers:Hernquist",
+            "nfw": f"{_EQUILIBRIA}.tracers:NFW",
+            "table": f"{_EQUILIBRIA}.tracers:Table",
+        },
+        methods=("log_density", "slope"),
+    ),
+    "betas": Family(
+        "anisotropy",
+        {
+            "constant": f"{_EQUILIBRIA}.anisotropy:Constant",
+            "osipkov-merritt": f"{_EQUILIBRIA}.anisotropy:OsipkovMerritt",
+            "table": f"{_EQUILIBRIA}.anisotropy:Table",
+        },
+        methods=("__call__",),
+    ),
+    "potentials": Family(
+        "potential",
+        {
+            "nfw": f"{_GRAVITY}.potentials:NFW",
+            "hernquist": f"{_GRAVITY}.potentials:Hernquist",
+            "plummer": f"{_GRAVITY}.potentials:Plummer",
+            "point-mass": f"{_GRAVITY}.potentials:PointMass",
+            "zhai2018-baryons": f"{_GRAVITY}.potentials:Zhai2018Baryons",
+            "mwpotential2014-baryons": f"{_GRAVITY}.potentials:MWPotential2014Baryons",
+            "mass-table": f"{_GRAVITY}.mass_table:MassTable",
+            "triaxial-nfw": f"{_GRAVITY}.triaxial:TriaxialNFW",
+            "galpy": f"{_GRAVITY}.galpy_potential:GalpyPotential",
+        },
+        methods=("enclosed_mass", "potential"),
+    ),
+    "debris": Family(
+        "debris",
+        {
+            "stream": f"{_DEBRIS}.streams:Stream",
+            "shells": f"{_DEBRIS}.mergers:Shells",
+            "gse": f"{_DEBRIS}.mergers:GaiaSausageEnceladus",
+            "thick-disc": f"{_DEBRIS}.contaminants:ThickDisc",
+            "monoceros": f"{_DEBRIS}.contaminants:Monoceros",
+            "unbound": f"{_DEBRIS}.contaminants:Unbound",
+            "blunders": f"{_DEBRIS}.contaminants:Blunders",
+        },
+        contract=f"{_DEBRIS}.debris:Debris",
+    ),
+    "luminosities": Family(
+        "luminosity",
+        {
+            "power-law": f"{_SURVEYS}.luminosity:PowerLawLuminosity",
+            "gaussian": f"{_SURVEYS}.luminosity:GaussianLuminosity",
+            "horizontal-branch": f"{_SURVEYS}.luminosity:HorizontalBranchLuminosity",
+        },
+        methods=("absolute_magnitude",),
+    ),
+    "surveys": Family(
+        "preset",
+        {
+            "perfect": f"{_SURVEYS}.presets:PERFECT",
+            "lamost-kgiants": f"{_SURVEYS}.presets:LAMOST_KGIANTS",
+            "lamost-segue-kgiants": f"{_SURVEYS}.presets:LAMOST_SEGUE_KGIANTS",
+            "sdss-bhb": f"{_SURVEYS}.presets:SDSS_BHB",
+            "h3-giants": f"{_SURVEYS}.presets:H3_GIANTS",
+            "desi-kgiants": f"{_SURVEYS}.presets:DESI_KGIANTS",
+            "gaia-rrlyrae": f"{_SURVEYS}.presets:GAIA_RRLYRAE",
+            "all-sky": f"{_SURVEYS}.presets:ALL_SKY",
+        },
+    ),
+    "cleans": Family(
+        "step of cleaning",
+        {
+            "energy-cut": f"{_CLEANING}.cuts:EnergyCut",
+            "height-cut": f"{_CLEANING}.cuts:HeightCut",
+            "sagittarius-band": f"{_CLEANING}.sagittarius:SagittariusBand",
+            "sagittarius-momentum": f"{_CLEANING}.sagittarius:SagittariusMomentum",
+            "gaussian-balls": f"{_CLEANING}.cuts:GaussianBalls",
+            "friends-of-friends": f"{_CLEANING}.substructure:FriendsOfFriends",
+            "four-distance": f"{_CLEANING}.substructure:FourDistance",
+        },
+        contract=f"{_CLEANING}.steps:Clean",
+    ),
+    "estimators": Family(
+        "estimator",
+        {
+            "velocity-ellipsoid": f"{_METHODS}.velocity_ellipsoid:VelocityEllipsoid",
+            "jeans-3d": f"{_METHODS}.jeans_3d:Jeans3D",
+            "tracer-mass": f"{_METHODS}.tracer_mass:TracerMass",
+            "los-jeans": f"{_METHODS}.los_jeans:LosJeans",
+            "los-jeans-derivative": f"{_METHODS}.los_jeans_derivative:LosJeansDerivative",
+            "sky-map": f"{_METHODS}.sky_map:SkyMap",
+            "dipole": f"{_METHODS}.dipole:Dipole",
+            "reflex-6d": f"{_METHODS}.reflex:Reflex6D",
+            "gaussian-single": f"{_METHODS}.gaussian_single:GaussianSingle",
+            "gaussian-mixture": f"{_METHODS}.gaussian_mixture:GaussianMixture",
+            "spline-jeans": f"{_METHODS}.spline_jeans:SplineJeans",
+            "power-law-df": f"{_METHODS}.power_law_df:PowerLawDF",
+            "nfw-tracer": f"{_METHODS}.nfw_tracer:NFWTracer",
+        },
+        contract="haloassay.contracts.estimate:Estimator",
+    ),
+}
+
+#: Families whose kinds are no dataclasses with settings.
+_NO_CLASSES: Final = ("mocks", "surveys")
+
+_NAMES: Final = {
+    target: kind
+    for name, family in FAMILIES.items()
+    if name not in _NO_CLASSES
+    for kind, target in family.builtin.items()
+}
+
+
+def _offered(family: str) -> Mapping[str, str]:
+    """Kinds that installed distributions offer, name to target."""
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry.value for entry in entry_points(group=f"haloassay.{family}")}
+
+
+def names(family: str) -> tuple[str, ...]:
+    """All kinds of a family, in order: those of this package and those that others offer."""
+    return tuple(sorted({*FAMILIES[family].builtin, *_offered(family)}))
+
+
+def find(family: str, kind: Any, where: str) -> Any:
+    """Find what stands behind a name: see :class:`Family`.
+
+    Parameters
+    ----------
+    family
+        A key of :data:`FAMILIES`.
+    kind
+        A kind of it, or ``"module:name"``.
+    where
+        What to call this place in an error.
+
+    Raises
+    ------
+    InputError
+        If there is no such kind, or what a third party offers cannot be imported or is no kind of this family.
+    """
+    known = FAMILIES[family]
+    if isinstance(kind, str) and kind in known.builtin:
+        return load(known.builtin[kind])
+    target = _offered(family).get(kind) if isinstance(kind, str) else None
+    if target is None and isinstance(kind, str) and ":" in kind:
+        target = kind
+    if target is None:
+        raise unknown(known.noun, kind, names(family), where)
+    return _foreign(family, target, where)
+
+
+def _foreign(family: str, target: str, where: str) -> Any:
+    """Import a third party's kind, and see that it can serve."""
+    known = FAMILIES[family]
+    try:
+        found = load(target)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"{where}: {known.noun} {target!r} cannot be imported: {error}") from None
+    if family == "surveys":
+        if not isinstance(found, Mapping):
+            raise InputError(f"{where}: {target!r} is not a table of settings")
+        return found
+    if known.contract:
+        contract = load(known.contract)
+        if not (isinstance(found, type) and issubclass(found, contract)):
+            place = known.contract.replace(":", ".")
+            raise InputError(f"{where}: {target!r} is not a subclass of {place}")
+    if family not in _NO_CLASSES and not dataclasses.is_dataclass(found):
+        raise InputError(f"{where}: {target!r} is not a dataclass, so its settings are unknown")
+    for method in known.methods:
+        if not hasattr(found, method):
+            raise InputError(f"{where}: {target!r} is no {known.noun}: it has no {method!r}")
+    return found
+
+
+def make(family: str, spec: Any, where: str) -> Any:
+    """Make what a table of plain values stands for: its ``kind`` with its settings.
+
+    Raises
+    ------
+    InputError
+        If the kind or a setting is unknown, missing or out of range; ``where`` names the place.
+    """
+    kind = kind_of(family, spec, where)
+    settings = {key: value for key, value in spec.items() if key != "kind"}
+    return build(find(family, kind, where), settings, where)
+
+
+def kind_of(family: str, spec: Any, where: str) -> Any:
+    """Kind that a table names.
+
+    Raises
+    ------
+    InputError
+        If it is no table, or names none.
+    """
+    if not isinstance(spec, Mapping):
+        raise InputError(f"{where}: expected a table with a key 'kind' (got {spec!r})")
+    if "kind" not in spec:
+        raise InputError(f"{where}: key 'kind' is missing (allowed: {', '.join(names(family))})")
+    return spec["kind"]
+
+
+def load(target: str) -> Any:
+    """Import ``"module:name"``."""
+    module, _, name = target.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def name_of(cls: type) -> str | None:
+    """Name of a class of this package that is a kind; None of others."""
+    return _NAMES.get(f"{cls.__module__}:{cls.__qualname__}")
+
+
+def identity(cls: Any) -> dict[str, Any]:
+    """Say what a dataclass is, wherever it stands: its ``kind`` and ``version``.
+
+    The kind of a third party's class is its attribute ``kind`` (of estimators ``name``). A class without one is a
+    table of settings, told by its place alone; it may have a version all the same. The version is the attribute
+    ``version``, 1 by default.
+    """
+    settings = {field.name for field in dataclasses.fields(cls)}
+    own = {
+        key: getattr(cls, key, None) for key in ("kind", "name", "version") if key not in settings
+    }
+    stated = next((own[key] for key in ("kind", "name") if isinstance(own.get(key), str)), None)
+    kind = name_of(cls) or stated
+    told: dict[str, Any] = {} if kind is None else {"kind": kind, "version": 1}
+    return told | ({"version": own["version"]} if isinstance(own.get("version"), int) else {})

@@ -1,0 +1,1 @@
+"""What mocks, estimators and results agree on: catalogues, estimates, quantities, frames, profiles, rows."""

@@ -1,0 +1,230 @@
+"""A catalogue: what an observer has, as plain numpy columns; units are stripped once, outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from haloassay.base.arrays import FloatArray
+from haloassay.base.errors import InputError
+from haloassay.contracts import frames
+
+GALACTOCENTRIC: Final = ("x", "y", "z", "vx", "vy", "vz")
+HELIOCENTRIC: Final = ("ra", "dec", "distance", "pmra", "pmdec", "vlos")
+
+#: How errors are carried to spherical velocities: by their first order, or by draws.
+Propagation = Literal["linear", "monte-carlo"]
+
+
+def _read_only(array: FloatArray) -> FloatArray:
+    """View of an array that cannot be written: estimators share a catalogue and must not change it."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """Stars as observed: canonical columns, the Sun that looked at them, and derived kinematics.
+
+    All arrays are read-only.
+
+    Parameters
+    ----------
+    columns
+        Name to (N,) array. Heliocentric ra, dec [deg], distance [kpc], pmra, pmdec [mas/yr], vlos
+        [km/s], or Galactocentric x, y, z [kpc], vx, vy, vz [km/s]; each may have an ``_err``;
+        ``pm_corr``, feh, alpha_fe.
+    sun
+        Position and velocity of the Sun.
+    origin
+        What to call the catalogue in messages.
+    dropped
+        Why and how many rows were left out, where the user asked for that.
+    drawn_covariance
+        (N, 3, 3) covariance of the errors of (v_r, v_theta, v_phi) [(km/s)^2] that
+        :meth:`with_drawn_errors` found; without it that covariance is found to first order.
+    """
+
+    columns: Mapping[str, FloatArray]
+    sun: frames.Sun = field(default_factory=frames.Sun)
+    origin: str = "catalogue"
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    drawn_covariance: FloatArray | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        columns = {name: _read_only(values) for name, values in self.columns.items()}
+        object.__setattr__(self, "columns", MappingProxyType(columns))
+        if self.drawn_covariance is not None:
+            object.__setattr__(self, "drawn_covariance", _read_only(self.drawn_covariance))
+
+    @classmethod
+    def from_arrays(
+        cls, sun: frames.Sun | None = None, origin: str = "catalogue", **columns: ArrayLike
+    ) -> Catalogue:
+        """Catalogue of arrays in canonical units.
+
+        Raises
+        ------
+        InputError
+            If there is no column, or the columns are not (N,) arrays of one length.
+        """
+        arrays = {name: np.asarray(values, dtype=float) for name, values in columns.items()}
+        shapes = {values.shape for values in arrays.values()}
+        if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+            listed = ", ".join(f"{name} {values.shape}" for name, values in arrays.items())
+            raise InputError(
+                f"{origin}: columns must be arrays of one length (got {listed or 'none'})"
+            )
+        return cls(arrays, sun or frames.Sun(), origin)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def __getitem__(self, name: str) -> FloatArray:
+        if name not in self.columns:
+            raise self._missing(name)
+        return self.columns[name]
+
+    def _missing(self, name: str) -> InputError:
+        return InputError(
+            f"{self.origin}: column {name!r} is missing (has: {', '.join(self.columns)})"
+        )
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.columns
+
+    def lacks(self, needs: Iterable[str]) -> tuple[str, ...]:
+        """Columns that are missing of those that an estimator ``needs`` (``velocity`` stands for three)."""
+        motion = (HELIOCENTRIC if self.heliocentric else GALACTOCENTRIC)[3:]
+        wanted = [n for need in needs for n in (motion if need == "velocity" else (need,))]
+        return tuple(name for name in wanted if name not in self)
+
+    def select(self, which: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Catalogue:
+        """Catalogue of some of the rows."""
+        drawn = self.drawn_covariance
+        return replace(
+            self,
+            columns={k: v[which] for k, v in self.columns.items()},
+            drawn_covariance=None if drawn is None else drawn[which],
+        )
+
+    def with_drawn_errors(self, rng: np.random.Generator, n_draws: int = 1000) -> Catalogue:
+        """Catalogue whose errors are carried to spherical velocities by Monte Carlo.
+
+        Slower than the first order, and right where that is not: for distance errors of a third and
+        more, and close to the z axis.
+
+        Parameters
+        ----------
+        rng
+            Source of the draws; it is advanced.
+        n_draws
+            Draws a star, at least 2.
+
+        Raises
+        ------
+        InputError
+            If a column is missing, ``n_draws`` is below 2, or a distance is not positive.
+        """
+        from haloassay.contracts import propagation  # compiles: only for those who need errors
+
+        drawn = propagation.monte_carlo_covariance(self, rng, n_draws)
+        return replace(self, drawn_covariance=drawn)
+
+    def check_rows(self, good: NDArray[np.bool_], fault: str) -> None:
+        """Raise :class:`InputError` if any star is not ``good`` (N,); ``fault`` is what those have."""
+        if not good.all():
+            bad = np.flatnonzero(~good)
+            raise InputError(
+                f"{self.origin}: {len(bad)} of {len(good)} stars have {fault} "
+                f"(first rows: {', '.join(map(str, bad[:3]))})"
+            )
+
+    def check_finite(self) -> None:
+        """Raise :class:`InputError` if a position or velocity is not finite."""
+        both = np.concatenate([self.position, self.velocity], axis=1)
+        self.check_rows(np.isfinite(both).all(axis=1), "a position or velocity that is not finite")
+
+    @property
+    def heliocentric(self) -> bool:
+        """Whether the columns are heliocentric."""
+        return HELIOCENTRIC[0] in self.columns
+
+    @cached_property
+    def _cartesian(self) -> tuple[FloatArray, FloatArray | None]:
+        """Positions, and velocities where the columns for them are there."""
+        names = HELIOCENTRIC if self.heliocentric else GALACTOCENTRIC
+        moving = all(name in self for name in names[3:])
+        columns = [self[name] for name in names[: 6 if moving else 3]]
+        if not self.heliocentric:
+            position, velocity = np.stack(columns[:3], axis=1), np.stack(columns[-3:], axis=1)
+        else:
+            ra, dec, distance, pmra, pmdec, vlos = [*columns, *[np.zeros(len(self))] * 3][:6]
+            position, velocity = frames.heliocentric_to_galactocentric(
+                ra, dec, distance, pmra, pmdec, vlos, sun=self.sun
+            )
+        return _read_only(position), _read_only(velocity) if moving else None
+
+    @property
+    def position(self) -> FloatArray:
+        """(N, 3) Galactocentric Cartesian positions [kpc]."""
+        return self._cartesian[0]
+
+    @property
+    def velocity(self) -> FloatArray:
+        """(N, 3) Galactocentric Cartesian velocities [km/s].
+
+        Raises
+        ------
+        InputError
+            If the catalogue has positions only, as a survey without line-of-sight velocities.
+        """
+        velocity = self._cartesian[1]
+        if velocity is None:
+            names = (HELIOCENTRIC if self.heliocentric else GALACTOCENTRIC)[3:]
+            missing = next(name for name in names if name not in self)
+            raise self._missing(missing)
+        return velocity
+
+    @cached_property
+    def r(self) -> FloatArray:
+        """(N,) Galactocentric radii [kpc]."""
+        x, y, z = self.position.T
+        return _read_only(np.sqrt(x * x + y * y + z * z))
+
+    @cached_property
+    def spherical_velocity(self) -> FloatArray:
+        """(N, 3) velocities (v_r, v_theta, v_phi) [km/s]; v_theta towards the north pole."""
+        return _read_only(frames.spherical_velocity(self.position, self.velocity))
+
+    @cached_property
+    def spherical_covariance(self) -> FloatArray:
+        """(N, 3, 3) covariance of the errors of (v_r, v_theta, v_phi) [(km/s)^2].
+
+        To first order (:func:`haloassay.contracts.propagation.spherical_covariance`), or that of draws where
+        :meth:`with_drawn_errors` made them.
+        """
+        if self.drawn_covariance is not None:
+            return self.drawn_covariance
+        from haloassay.contracts import propagation  # compiles: only for those who need errors
+
+        return _read_only(propagation.spherical_covariance(self))
+
+    def error(self, name: str) -> FloatArray:
+        """(N,) errors of a column; zeros where none are given."""
+        return self._or_zeros(f"{name}_err")
+
+    @property
+    def pm_corr(self) -> FloatArray:
+        """(N,) correlation of the errors of pmra and pmdec; zeros where none is given."""
+        return self._or_zeros("pm_corr")
+
+    def _or_zeros(self, name: str) -> FloatArray:
+        return self.columns[name] if name in self.columns else np.zeros(len(self))

@@ -1,0 +1,190 @@
+"""Quantities that estimators yield: unit, scale, name on paper, and where their truth comes from.
+
+One record is all that a quantity needs. Another distribution adds its own by entry points in the group
+``haloassay.contracts.quantities``, and an estimator class by its attribute ``quantities``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, NamedTuple, get_args
+
+from haloassay.base.errors import InputError
+
+Scale = Literal["fractional", "absolute", "angle"]
+#: Ways in which a truth is asked: a number of the halo; a function of radius; the same averaged over the stars of a
+#: bin, where there is one; a field over the sky.
+Way = Literal["scalar", "profile", "bin", "sky"]
+
+
+class Place(NamedTuple):
+    """Where a truth is asked for.
+
+    Parameters
+    ----------
+    r, r_lo, r_hi
+        Radius and edges of the bin [kpc]; NaN where there is none.
+    stars
+        The observed stars as they truly are (:class:`haloassay.mocks.stars.Stars`), where there are any.
+    sun
+        The observer (:class:`haloassay.contracts.frames.Sun`).
+    """
+
+    r: float = math.nan
+    r_lo: float = math.nan
+    r_hi: float = math.nan
+    stars: Any = None
+    sun: Any = None
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A quantity of the field.
+
+    Parameters
+    ----------
+    name
+        As estimates have it.
+    unit
+        Of its values: ``Msun``, ``kpc``, ``km/s``, ``deg``, ``dex``, or empty.
+    scale
+        How its errors are counted: ``fractional``, (estimate - truth) / truth, for positive scales such as masses;
+        ``absolute``, estimate - truth; ``angle``, absolute and wrapped to +-180 degrees.
+    label
+        On paper, in TeX.
+    truth
+        How :class:`haloassay.mocks.truth.Truth` gives it: one of :data:`Way`, or a function of the truth and a
+        :class:`Place` that returns a number, NaN where it is not known; None: there is no truth to compare with.
+
+    Raises
+    ------
+    InputError
+        If the scale or the way to the truth is none of these.
+    """
+
+    name: str
+    unit: str
+    scale: Scale
+    label: str
+    truth: Way | Callable[[Any, Place], float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.scale not in get_args(Scale):
+            allowed = ", ".join(get_args(Scale))
+            raise InputError(
+                f"quantity {self.name!r}: unknown scale {self.scale!r} (allowed: {allowed})"
+            )
+        if isinstance(self.truth, str) and self.truth not in get_args(Way):
+            allowed = ", ".join(get_args(Way))
+            raise InputError(
+                f"quantity {self.name!r}: unknown truth {self.truth!r} (allowed: {allowed})"
+            )
+
+    def to_dict(self) -> dict[str, str]:
+        """Tell what readers of results need: name, unit, scale and label."""
+        return {"name": self.name, "unit": self.unit, "scale": self.scale, "label": self.label}
+
+
+_OWN: Final = (
+    Quantity("enclosed_mass", "Msun", "fractional", r"$M(<r)$", "profile"),
+    Quantity("v_c", "km/s", "fractional", r"$v_\mathrm{c}$", "profile"),
+    Quantity("m200", "Msun", "fractional", r"$M_{200}$", "scalar"),
+    Quantity("r200", "kpc", "fractional", r"$r_{200}$", "scalar"),
+    Quantity("c200", "", "fractional", r"$c_{200}$", "scalar"),
+    Quantity("sigma_r", "km/s", "fractional", r"$\sigma_r$", "bin"),
+    Quantity("sigma_theta", "km/s", "fractional", r"$\sigma_\theta$", "bin"),
+    Quantity("sigma_phi", "km/s", "fractional", r"$\sigma_\phi$", "bin"),
+    Quantity("beta", "", "absolute", r"$\beta$", "bin"),
+    Quantity("mean_v_r", "km/s", "absolute", r"$\langle v_r \rangle$", "bin"),
+    Quantity("mean_v_theta", "km/s", "absolute", r"$\langle v_\theta \rangle$", "bin"),
+    Quantity("mean_v_phi", "km/s", "absolute", r"$\langle v_\phi \rangle$", "bin"),
+    Quantity("sigma_los", "km/s", "fractional", r"$\sigma_\mathrm{los}$", "bin"),
+    Quantity("asymmetry", "", "absolute", r"$A$", "sky"),
+    Quantity("sigma_r_lowest", "km/s", "fractional", r"$\sigma_r$, lowest"),
+    Quantity("sigma_r_highest", "km/s", "fractional", r"$\sigma_r$, highest"),
+    Quantity("sigma_r_accreted_correlation", "", "absolute", r"$\rho(\sigma_r, f_\mathrm{acc})$"),
+    Quantity("beta_accreted_correlation", "", "absolute", r"$\rho(\beta, f_\mathrm{acc})$"),
+    Quantity("mu_compr", "km/s", "absolute", r"$\mu_\mathrm{compr}$", "sky"),
+    Quantity("mu_dipole", "km/s", "absolute", r"$\mu_\mathrm{dipole}$", "sky"),
+    Quantity("v_travel", "km/s", "absolute", r"$v_\mathrm{travel}$", "sky"),
+    Quantity("bulk_v_r", "km/s", "absolute", r"$v_r$, bulk", "sky"),
+    Quantity("bulk_v_theta", "km/s", "absolute", r"$v_\theta$, bulk", "sky"),
+    Quantity("bulk_v_phi", "km/s", "absolute", r"$v_\phi$, bulk", "sky"),
+    Quantity("apex_l", "deg", "angle", r"$l_\mathrm{apex}$", "sky"),
+    Quantity("apex_b", "deg", "angle", r"$b_\mathrm{apex}$", "sky"),
+    Quantity("mean_v_r_north", "km/s", "absolute", r"$\langle v_r \rangle$, north", "sky"),
+    Quantity("mean_v_r_south", "km/s", "absolute", r"$\langle v_r \rangle$, south", "sky"),
+    Quantity(
+        "mean_v_theta_predicted",
+        "km/s",
+        "absolute",
+        r"$\langle v_\theta \rangle$, predicted",
+        "sky",
+    ),
+    Quantity("sigma_l", "km/s", "fractional", r"$\sigma_l$", "bin"),
+    Quantity("sigma_b", "km/s", "fractional", r"$\sigma_b$", "bin"),
+    Quantity("feh_mean", "dex", "absolute", r"$\langle \mathrm{[Fe/H]} \rangle$", "bin"),
+    Quantity("feh_sigma", "dex", "fractional", r"$\sigma_\mathrm{[Fe/H]}$", "bin"),
+    Quantity("p_mr", "", "absolute", r"$p_\mathrm{MR}$", "bin"),
+)
+
+#: Populations that a quantity can belong to: the end of its name, and what to call it.
+POPULATIONS: Final = {"mr": "metal-rich", "mp": "metal-poor"}
+
+#: Quantities that are stated of one population too.
+_OF_POPULATIONS: Final = (
+    *("mean_v_r", "mean_v_theta", "mean_v_phi", "sigma_r", "sigma_theta", "sigma_phi"),
+    *("beta", "feh_mean", "feh_sigma"),
+)
+
+
+def _vocabulary() -> dict[str, Quantity]:
+    known = {quantity.name: quantity for quantity in _OWN}
+    for which, title in POPULATIONS.items():
+        for name in _OF_POPULATIONS:
+            label = f"{known[name].label}, {title}"
+            known[f"{name}.{which}"] = replace(known[name], name=f"{name}.{which}", label=label)
+    return known
+
+
+#: The quantities of this package, in the order of tables.
+QUANTITIES: Final[Mapping[str, Quantity]] = _vocabulary()
+
+
+def known_quantities(own: Iterable[Quantity] = ()) -> dict[str, Quantity]:
+    """All quantities: of this package, of other distributions, and an estimator's ``own``.
+
+    Raises
+    ------
+    InputError
+        If one of them is no :class:`Quantity`, cannot be imported, or gives a known name another unit or scale.
+    """
+    from importlib.metadata import entry_points
+
+    known = dict(QUANTITIES)
+    offered = [_loaded(entry) for entry in entry_points(group="haloassay.contracts.quantities")]
+    for quantity in (*offered, *own):
+        if not isinstance(quantity, Quantity):
+            raise InputError(f"quantities: {quantity!r} is not a haloassay.Quantity")
+        before = known.setdefault(quantity.name, quantity)
+        if (before.unit, before.scale) != (quantity.unit, quantity.scale):
+            raise InputError(
+                f"quantities: {quantity.name!r} is known with unit {before.unit!r} and {before.scale} errors"
+                f" (got {quantity.unit!r}, {quantity.scale}): give yours another name"
+            )
+    return known
+
+
+def _loaded(entry: Any) -> Any:
+    try:
+        return entry.load()
+    except Exception as error:  # somebody else's module may fail in its own way
+        raise InputError(f"quantities: {entry.value!r} cannot be imported: {error}") from None
+
+
+def of_results(told: Iterable[Mapping[str, str]]) -> dict[str, Quantity]:
+    """Quantities that results speak of: those of this package, and what run.json says of others."""
+    others = (Quantity(q["name"], q["unit"], q["scale"], q["label"]) for q in told)  # type: ignore[arg-type]
+    return {**{quantity.name: quantity for quantity in others}, **QUANTITIES}

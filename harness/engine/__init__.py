@@ -1,0 +1,1 @@
+"""Tasks, the processes that run them, and the run as a whole."""

@@ -1,0 +1,232 @@
+"""Tasks in worker processes: a time limit each, and no task can take the others down."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import types
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from multiprocessing.context import SpawnContext, SpawnProcess
+from typing import Any, Final
+
+from haloassay.base.errors import HaloassayError, HaloassayWarning, warn_in_one_line
+from haloassay.engine.task import Task, missing, run_task
+from haloassay.results.outcome import Outcome, TaskResult
+
+#: Variables that keep each worker to one thread: sums keep their order on any number of workers.
+_THREADS: Final = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+#: Tasks handed out a worker: one to work on and one to go on with.
+_IN_FLIGHT: Final = 2
+#: How often an interrupt or a broken pool is looked for [s].
+_LOOK: Final = 0.2
+#: Pools that may break in a row before the run gives up.
+_BREAKS: Final = 3
+
+
+def run_in_pool(
+    tasks: Iterable[Task], workers: int, timeout: float, stop: Callable[[], bool]
+) -> Generator[TaskResult, None, None]:
+    """Run tasks in worker processes; see :func:`haloassay.engine.executors.execute`."""
+    with _single_threaded():
+        crew = _Crew(workers, timeout)
+        try:
+            yield from crew.run(iter(tasks), stop)
+        finally:
+            crew.dismiss()
+
+
+@contextlib.contextmanager
+def _single_threaded() -> Iterator[None]:
+    """Environment in which workers are started; replacements for killed workers start in it too."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+class _Worker(SpawnProcess):
+    """A process that does not import the main script again and does not hear Ctrl-C.
+
+    Tasks are plain data, so a worker needs nothing of the script: ``run`` may be called in a script
+    without the ``if __name__ == "__main__"`` guard.
+    """
+
+    def start(self) -> None:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            with _blocked_interrupt():
+                super().start()
+        finally:
+            sys.modules["__main__"] = main
+
+
+@contextlib.contextmanager
+def _blocked_interrupt() -> Iterator[None]:
+    """Let children started inside inherit a blocked SIGINT, from their first instruction on."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Context(SpawnContext):
+    Process = _Worker
+
+
+def _prepare_worker() -> None:
+    """End this worker as soon as the main process is gone, whatever an estimator is doing.
+
+    The main process has made all mocks before, and has said what there was to say of them.
+    """
+    warnings.simplefilter("ignore", HaloassayWarning)
+    warn_in_one_line()
+    parent = multiprocessing.parent_process()
+
+    def follow() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+@dataclass
+class _Job:
+    """A task in flight; ``whole`` collects the outcomes of a task that was split."""
+
+    task: Task
+    whole: _Whole | None = None
+
+
+@dataclass
+class _Whole:
+    """A task that is tried again estimator by estimator, until all outcomes are there."""
+
+    task: Task
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    def add(self, result: TaskResult) -> TaskResult | None:
+        for outcome in result.outcomes:
+            self.outcomes[outcome.method.label] = outcome
+        labels = [method.label for method in self.task.methods]
+        if len(self.outcomes) < len(labels):
+            return None
+        ordered = tuple(self.outcomes[label] for label in labels)
+        return TaskResult(self.task.cell, self.task.realization, ordered)
+
+
+class _Crew:
+    """Worker processes and the jobs they have."""
+
+    def __init__(self, workers: int, timeout: float) -> None:
+        self.workers = workers
+        self.timeout = timeout
+        self.waiting: list[_Job] = []
+        self.jobs: dict[Future[TaskResult], _Job] = {}
+        self.breaks = 0
+        self.pool = self._new_pool()
+
+    def _new_pool(self) -> Any:
+        from pebble import ProcessPool
+
+        return ProcessPool(self.workers, initializer=_prepare_worker, context=_Context())
+
+    def run(self, tasks: Iterator[Task], stop: Callable[[], bool]) -> Iterator[TaskResult]:
+        while not stop():
+            self._fill(tasks)
+            if not self.jobs:
+                return
+            wait(self.jobs, timeout=_LOOK, return_when=FIRST_COMPLETED)
+            yield from self._collect()
+            if not self.pool.active:
+                self._recover()
+        yield from self._collect()
+
+    def _fill(self, tasks: Iterator[Task]) -> None:
+        """Hand out jobs: those to be tried again first, then new ones."""
+        while len(self.jobs) < _IN_FLIGHT * self.workers:
+            if self.waiting:
+                job = self.waiting.pop()
+            else:
+                task = next(tasks, None)
+                if task is None:
+                    return
+                job = _Job(task)
+            future = self.pool.schedule(run_task, args=(job.task,), timeout=self.timeout)
+            self.jobs[future] = job
+
+    def _collect(self) -> Iterator[TaskResult]:
+        """Results of the jobs that are done."""
+        for future in [future for future in self.jobs if future.done()]:
+            job = self.jobs.pop(future)
+            error = future.exception()
+            if isinstance(error, (BrokenProcessPool, RuntimeError)) and not self.pool.active:
+                self.waiting.append(job)
+                continue
+            self.breaks = 0
+            result = future.result() if error is None else self._give_up(job, error)
+            if result is not None and job.whole is not None:
+                result = job.whole.add(result)
+            if result is not None:
+                yield result
+
+    def _give_up(self, job: _Job, error: BaseException) -> TaskResult | None:
+        """Try a job that did not come back once more, estimator by estimator; else record why."""
+        from pebble import ProcessExpired
+
+        alone = len(job.task.methods) == 1
+        late = isinstance(error, TimeoutError)
+        if job.whole is None and not (alone and late):
+            whole = _Whole(job.task)
+            self.waiting += [_Job(replace(job.task, methods=(m,)), whole) for m in job.task.methods]
+            return None
+        if late:
+            return missing(job.task, "timeout", f"took longer than {self.timeout:g} s")
+        if isinstance(error, ProcessExpired):
+            return missing(
+                job.task, "lost", f"the worker process ended (exit code {error.exitcode})"
+            )
+        return missing(job.task, "lost", f"{type(error).__name__}: {error}")
+
+    def _recover(self) -> None:
+        """Start new workers for the jobs of a pool that broke, as when an idle worker is killed."""
+        self.breaks += 1
+        if self.breaks > _BREAKS:
+            raise HaloassayError(
+                "worker processes end as soon as they start; their messages are above"
+            )
+        self.waiting += self.jobs.values()
+        self.jobs.clear()
+        self.dismiss()
+        self.pool = self._new_pool()
+
+    def dismiss(self) -> None:
+        """Stop all workers, whatever they do."""
+        self.pool.stop()
+        self.pool.join()

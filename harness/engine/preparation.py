@@ -1,0 +1,195 @@
+"""Mocks, surveys and estimators meet before anything is written: what cannot be is refused, what is missing is said."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from haloassay.base.errors import InputError
+from haloassay.contracts.quantities import QUANTITIES, Quantity
+from haloassay.estimators import make_estimator
+from haloassay.mocks import Mock, make_mock
+from haloassay.mocks.surveys.survey import make_survey
+
+if TYPE_CHECKING:
+    from haloassay.contracts.estimate import Estimator
+    from haloassay.plan.cells import Cell, Method
+    from haloassay.plan.plan import Plan
+
+#: What catalogues may lack.
+_IN_WORDS: Final = {
+    "velocity": "line-of-sight velocities (vlos)",
+    "feh": "[Fe/H] (feh)",
+    "alpha_fe": "[alpha/Fe] (alpha_fe)",
+}
+#: Seconds between two lines about a mock that takes long.
+_INTERVAL: Final = 10.0
+
+
+@dataclass(frozen=True)
+class _Meeting:
+    """What is known of a mock once it has been made.
+
+    Parameters
+    ----------
+    number, abundances
+        Those of the mock.
+    facts
+        What is worth knowing of it.
+    silent
+        Quantities that it has no truth of.
+    """
+
+    number: int | None
+    abundances: Mapping[str, bool | None]
+    facts: Mapping[str, Any]
+    silent: frozenset[str]
+
+
+def prepared(plan: Plan, say: Callable[[str], None] | None) -> tuple[Plan, Sequence[str]]:
+    """Make every mock once; workers find the expensive parts in the cache.
+
+    Without anybody to tell, mocks are only checked.
+
+    Returns
+    -------
+    plan
+        With what is worth knowing of the mocks, and without estimators in the cells whose catalogues lack what they
+        need.
+    notices
+        What the user should know: which estimator is left out where, and what will have no truth beside it.
+
+    Raises
+    ------
+    InputError
+        If a mock cannot be made or observed, or an estimator has what it needs in no cell.
+    """
+    wanted = _wanted(plan)
+    known: dict[str, _Meeting] = {}
+    facts: dict[str, Mapping[str, Any]] = {}
+    lacking: dict[str, dict[str, tuple[str, ...]]] = {}
+    silent: dict[str, frozenset[str]] = {}
+    for cell in plan.cells:
+        content = json.dumps(cell.mock, sort_keys=True)
+        try:
+            survey = make_survey(cell.survey)
+            if content not in known:
+                mock = make_mock(cell.mock)
+                survey.require_stars(mock.number)
+                known[content] = _meet(mock, cell.label, wanted, say)
+            met = known[content]
+            survey.require_stars(met.number)
+            survey.require_abundances(met.abundances)
+        except InputError as error:
+            where = f"{plan.scenario.origin}: mock of cell {cell.label!r}"
+            raise InputError(f"{where}: {error}") from None
+        facts[cell.label], silent[cell.label] = met.facts, met.silent
+        lacking[cell.label] = _lacking(cell, survey.hands_over(met.abundances))
+    cells = tuple(_without(cell, lacking[cell.label]) for cell in plan.cells)
+    left_out = list(_left_out(plan, lacking))
+    plan = dataclasses.replace(plan, cells=cells, facts=facts)
+    return plan, [*left_out, *_without_truth(plan, wanted, silent)]
+
+
+def _meet(
+    mock: Mock, label: str, wanted: Mapping[str, Quantity], say: Callable[[str], None] | None
+) -> _Meeting:
+    if say is None:
+        mock.check()
+        facts: Mapping[str, Any] = {}
+        silent = (q.name for q in wanted.values() if q.truth is None)
+    else:
+        facts = mock.prepare(_Patience(label, say))
+        truth = mock.truth
+        silent = (q.name for q in wanted.values() if not truth.knows(q))
+    return _Meeting(mock.number, mock.abundances, facts, frozenset(silent))
+
+
+class _Patience:
+    """Says how far a mock that takes long has come, now and then."""
+
+    def __init__(self, label: str, say: Callable[[str], None]) -> None:
+        self.label, self.say = label, say
+        self.last = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() - self.last > _INTERVAL:
+            self.last = time.monotonic()
+            self.say(f"following the stars of the mock of cell {self.label!r}: {done / total:.0%}")
+
+
+@functools.lru_cache(maxsize=1024)
+def _estimator(spec: str, label: str) -> Estimator:
+    """Estimator of a table; most cells share theirs."""
+    return make_estimator(json.loads(spec), f"estimators.{label}")
+
+
+def _made(method: Method) -> Estimator:
+    return _estimator(json.dumps(method.spec), method.label)
+
+
+def _lacking(cell: Cell, handed_over: frozenset[str]) -> dict[str, tuple[str, ...]]:
+    """Name what the catalogues of a cell lack, by the label of the estimator that needs it."""
+    needs = {method.label: _made(method).required() for method in cell.methods}
+    missing = {
+        label: tuple(n for n in names if n not in handed_over) for label, names in needs.items()
+    }
+    return {label: names for label, names in missing.items() if names}
+
+
+def _without(cell: Cell, lacking: Mapping[str, tuple[str, ...]]) -> Cell:
+    methods = tuple(method for method in cell.methods if method.label not in lacking)
+    return dataclasses.replace(cell, methods=methods)
+
+
+def _left_out(plan: Plan, lacking: Mapping[str, Mapping[str, tuple[str, ...]]]) -> Iterator[str]:
+    """Say which estimators are not applicable where; refuse those that are nowhere."""
+    for entry in plan.scenario.estimators:
+        cells = {
+            cell: names[entry.label] for cell, names in lacking.items() if entry.label in names
+        }
+        if not cells:
+            continue
+        lacks = dict.fromkeys(name for names in cells.values() for name in names)
+        what = ", ".join(_IN_WORDS.get(name, name) for name in lacks)
+        if len(cells) == len(plan.cells):
+            raise InputError(
+                f"{plan.scenario.origin}: estimators.{entry.label}: needs {what}, which no catalogue of this mock and"
+                " survey has"
+            )
+        yield f"{entry.label}: not applicable{_in_cells(list(cells), plan)}, for want of {what}"
+
+
+def _wanted(plan: Plan) -> Mapping[str, Quantity]:
+    """All quantities that estimators of a plan say they yield."""
+    known = {**QUANTITIES, **{quantity.name: quantity for quantity in plan.quantities}}
+    methods = {method.label: method for cell in plan.cells for method in cell.methods}
+    return {name: known[name] for method in methods.values() for name in _made(method).yields}
+
+
+def _without_truth(
+    plan: Plan, wanted: Mapping[str, Quantity], silent: Mapping[str, frozenset[str]]
+) -> Iterator[str]:
+    """Say which quantities of which estimators no truth will stand beside."""
+    found: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for cell in plan.cells:
+        for method in cell.methods:
+            names = tuple(n for n in _made(method).yields if n in silent[cell.label])
+            found.setdefault((method.label, names), []).append(cell.label)
+    for (label, names), cells in found.items():
+        if names:
+            where = _in_cells(cells, plan)
+            yield f"{label}: the mock has no truth of {', '.join(names)}{where}: not scored"
+
+
+def _in_cells(cells: Sequence[str], plan: Plan) -> str:
+    """Name some cells of a plan; all of them need no name."""
+    if len(cells) == len(plan.cells):
+        return ""
+    more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
+    return f" in cell {cells[0]!r}{more}"

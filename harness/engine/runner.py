@@ -1,0 +1,107 @@
+"""Run a scenario: plan it, skip what is done, execute the rest, keep every result as it comes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from haloassay.base.errors import InputError
+from haloassay.engine.executors import available_workers, execute
+from haloassay.engine.interrupt import deferred_interrupt
+from haloassay.engine.preparation import prepared
+from haloassay.engine.progress import Progress, make_progress
+from haloassay.engine.task import Task
+from haloassay.plan.plan import Plan, make_plan
+from haloassay.plan.scenario import Scenario, as_scenario
+from haloassay.results.description import description_of
+from haloassay.results.results import Results
+from haloassay.results.store import Mode, Store, check_folder
+
+
+def run(
+    scenario: str | Path | Mapping[str, Any] | Scenario,
+    out: str | Path,
+    realizations: int | None = None,
+    workers: int | None = None,
+    seed: int | None = None,
+    mode: Mode = "resume",
+    timeout: float | None = None,
+    dry_run: bool = False,
+    progress: Progress | None = None,
+) -> Results:
+    """Run a scenario into a folder and return the results.
+
+    Parameters
+    ----------
+    scenario
+        Name of a packaged scenario, file, plain values, or a scenario.
+    out
+        Folder of the results.
+    realizations, seed, timeout
+        Take the place of those of the scenario.
+    workers
+        Number of processes, that of the processors by default; results do not depend on it. With 0, all is done in
+        this process, where a debugger sees it.
+    mode
+        ``"resume"`` goes on with what the folder holds, ``"restart"`` throws that away,
+        ``"refuse"`` stops if it holds anything.
+    dry_run
+        Check everything, say what would be run, and write nothing.
+    progress
+        Where to report; standard error by default.
+
+    Raises
+    ------
+    InputError
+        If scenario or folder are unusable, before anything is written; or if the disk is full:
+        finished work is kept then.
+    KeyboardInterrupt
+        After Ctrl-C, or SIGTERM (its argument is ``"SIGTERM"`` then); all finished work is kept.
+    """
+    revised = as_scenario(scenario).revise(realizations=realizations, seed=seed, timeout=timeout)
+    plan = make_plan(revised)
+    n_workers = available_workers() if workers is None else workers
+    if n_workers < 0:
+        raise InputError(f"workers: must not be negative (got {n_workers})")
+    if mode not in ("resume", "restart", "refuse"):
+        raise InputError(f"mode: unknown {mode!r} (allowed: resume, restart, refuse)")
+    folder = Path(out)
+    check_folder(folder, plan, mode)
+    report = progress or make_progress()
+    plan, notices = prepared(plan, None if dry_run else report.say)
+    for line in notices:
+        report.say(line)
+    if dry_run:
+        report.say(_announce(plan))
+        return Results(folder, description_of(plan))
+    with deferred_interrupt() as stop, Store.open(folder, plan, mode, report.say) as store:
+        todo = sum(1 for _ in _tasks(plan, store))
+        report.begin(len(plan), len(plan) - todo)
+        with contextlib.ExitStack() as stack:
+            stack.callback(report.end)
+            tasks = _tasks(plan, store)
+            results = execute(tasks, min(n_workers, max(todo, 1)), plan.scenario.timeout, stop)
+            for result in stack.enter_context(contextlib.closing(results)):
+                store.checkpoint(result)
+                report.advance(result)
+        if stop():
+            raise stop.error()
+        store.compact()
+    return Results(folder)
+
+
+def _tasks(plan: Plan, store: Store) -> Iterator[Task]:
+    """List what is to be done, realisation by realisation: cells stay paired in a run cut short."""
+    for realization in range(plan.scenario.realizations):
+        for cell in plan.cells:
+            methods = store.missing(cell, realization)
+            if methods:
+                yield Task(cell, realization, plan.scenario.seed, methods)
+
+
+def _announce(plan: Plan) -> str:
+    n = plan.scenario.realizations
+    labels = ", ".join(entry.label for entry in plan.scenario.estimators)
+    return f"{len(plan.cells)} cells x {n} realisations = {len(plan)} tasks, each with {labels}"

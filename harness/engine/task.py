@@ -1,0 +1,198 @@
+"""One unit of work: one catalogue of one cell, read by its estimators. Plain data in and out."""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from haloassay.base.errors import EstimationError, InputError
+from haloassay.base.seeds import stream
+from haloassay.contracts.estimate import Estimate, Estimates
+from haloassay.contracts.quantities import QUANTITIES, Quantity, known_quantities
+from haloassay.io.tables import UNITS
+from haloassay.plan.cells import Cell, Method
+from haloassay.plan.scenario import Spec
+from haloassay.results.outcome import Outcome, Status, TaskResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from haloassay.contracts.catalogue import Catalogue
+    from haloassay.contracts.estimate import Estimator
+    from haloassay.mocks import Mock
+    from haloassay.mocks.surveys.survey import Observation, Survey
+    from haloassay.mocks.truth import Truth
+
+#: What the machine does to a task, whoever it hits: another try may well succeed.
+_MACHINE: Final = (OSError, MemoryError)
+
+#: Solved mocks that one process keeps at hand; cells of one realisation take turns.
+_MOCKS_KEPT: Final = 16
+_MESSAGE_LENGTH: Final = 500
+
+
+@dataclass(frozen=True)
+class Task:
+    """A cell in one realisation, and which of its estimators are to run."""
+
+    cell: Cell
+    realization: int
+    seed: int
+    methods: tuple[Method, ...]
+
+
+def run_task(task: Task) -> TaskResult:
+    """Make the catalogue, let each estimator read it, and set the truth beside each estimate.
+
+    Whatever an estimator raises or returns, it costs that estimator only. An error of mock, survey or cleaning is
+    booked on the mock in all of the task's rows.
+    """
+    try:
+        mock, observation = observe(task.cell, task.seed, task.realization)
+    except Exception as error:
+        outcomes = tuple(_failure("no-mock", method, error) for method in task.methods)
+        return TaskResult(task.cell, task.realization, outcomes)
+    outcomes = tuple(_run_method(method, task, mock, observation) for method in task.methods)
+    return TaskResult(task.cell, task.realization, outcomes)
+
+
+def observe(cell: Cell, seed: int, realization: int) -> tuple[Mock, Observation]:
+    """Mock of a cell, and what the survey made of one realisation of it, cleaned as the cell says."""
+    mock = _mock(json.dumps(cell.mock))
+    population = stream(seed, "population", realization)
+    errors = stream(seed, "survey", realization)
+    observation = _survey(json.dumps(cell.survey)).observe(mock, population, errors)
+    _require_observable(observation.catalogue)
+    return mock, _cleaned(observation, cell.clean)
+
+
+def _cleaned(observation: Observation, steps: list[Spec]) -> Observation:
+    """Take stars out of the catalogue, and the same ones out of the true stars beside it."""
+    if not steps:
+        return observation
+    from haloassay.cleaning.steps import make_clean
+
+    rows = make_clean(steps).rows(observation.catalogue)
+    catalogue, stars = observation.catalogue.select(rows), observation.stars.select(rows)
+    return replace(observation, catalogue=catalogue, stars=stars)
+
+
+def _require_observable(catalogue: Catalogue) -> None:
+    """Let no column pass that an observer does not have: a truth, most of all."""
+    for name in catalogue.columns:
+        if name not in UNITS:
+            raise InputError(f"survey: column {name!r} is none that an observer has")
+
+
+def missing(task: Task, status: Status, message: str) -> TaskResult:
+    """Make the result of a task that never came back."""
+    error_type = {"timeout": "TimeoutError", "lost": "ProcessLost"}.get(status, "")
+    outcomes = tuple(Outcome(method, status, error_type, message) for method in task.methods)
+    return TaskResult(task.cell, task.realization, outcomes)
+
+
+@functools.lru_cache(maxsize=_MOCKS_KEPT)
+def _mock(spec: str) -> Mock:
+    from haloassay.mocks import make_mock
+
+    return make_mock(json.loads(spec))
+
+
+@functools.lru_cache(maxsize=_MOCKS_KEPT)
+def _survey(spec: str) -> Survey:
+    from haloassay.mocks.surveys.survey import make_survey
+
+    return make_survey(json.loads(spec))
+
+
+def _run_method(method: Method, task: Task, mock: Mock, observation: Observation) -> Outcome:
+    from haloassay.estimators import make_estimator
+
+    start = time.perf_counter()
+    seen = (len(observation.catalogue), observation.overlap)
+    try:
+        estimator = make_estimator(method.spec, f"estimators.{method.label}")
+        rng = stream(task.seed, f"estimator:{method.label}", task.realization)
+        estimates = accepted(estimator.estimate(observation.catalogue, rng))
+        known = _quantities(estimates, estimator)
+    except BaseException as error:  # even SystemExit: an estimator must not end the worker
+        return _failure("failed", method, error, time.perf_counter() - start, *seen)
+    seconds = time.perf_counter() - start
+    try:
+        rows = tuple(_row(row, known[row.quantity], mock.truth, observation) for row in estimates)
+    except Exception as error:
+        return _failure("no-mock", method, error, seconds, *seen)
+    return Outcome(method, "ok", "", "", seconds, *seen, rows)
+
+
+def _failure(
+    status: Status,
+    method: Method,
+    error: BaseException,
+    seconds: float = 0.0,
+    n_stars: int = 0,
+    overlap: float | None = None,
+) -> Outcome:
+    """Say what came of it; ``status`` says whose doing it is, unless it is the machine's."""
+    message = " ".join(str(error).split())[:_MESSAGE_LENGTH]
+    if isinstance(error, _MACHINE):
+        status = "lost"
+    return Outcome(method, status, type(error).__name__, message, seconds, n_stars, overlap)
+
+
+def accepted(estimates: Any) -> Estimates:
+    """Estimates as the contract wants them, whatever an estimator returned."""
+    if not isinstance(estimates, Estimates):
+        raise EstimationError(
+            f"the estimator returned {type(estimates).__name__}, expected Estimates"
+        )
+    if not len(estimates):
+        raise EstimationError("the estimator returned no rows")
+    for row in estimates:
+        if not isinstance(row, Estimate):
+            raise EstimationError(f"a row is {type(row).__name__}, expected Estimate")
+        if not row.note and not np.isfinite(row.value):
+            raise EstimationError(
+                f"{row.quantity} (bin {row.bin}): the value is {row.value} without a note"
+            )
+    return estimates
+
+
+def _quantities(estimates: Estimates, estimator: Estimator) -> Mapping[str, Quantity]:
+    """Look up the quantities of estimates."""
+    if all(row.quantity in QUANTITIES for row in estimates):
+        return QUANTITIES
+    known = known_quantities(estimator.quantities)
+    for row in estimates:
+        if row.quantity not in known:
+            raise EstimationError(
+                f"{row.quantity!r} is no quantity that haloassay or the estimator knows"
+            )
+    return known
+
+
+def _row(estimate: Estimate, quantity: Quantity, truth_of: Truth, observation: Observation) -> Spec:
+    """List the fields of an estimate, the truth there, and its rank among the draws."""
+    stars, sun = observation.stars, observation.catalogue.sun
+    if estimate.stars is None:
+        where = (estimate.r, estimate.r_lo, estimate.r_hi)
+        truth = float(truth_of.value(quantity, *where, stars=stars, sun=sun))
+    else:
+        truth = float(truth_of.local_value(estimate.quantity, stars.select(estimate.stars)))
+    fields: Spec = {
+        "quantity": estimate.quantity,
+        "bin": int(estimate.bin),
+        "unit": estimate.unit or quantity.unit,
+        "note": estimate.note,
+        "truth": truth,
+        "rank": estimate.rank(truth, quantity.scale),
+        "n_draws": 0 if estimate.draws is None else len(estimate.draws),
+    }
+    for name in ("r", "r_lo", "r_hi", "value", "lo68", "hi68", "lo95", "hi95"):
+        fields[name] = float(getattr(estimate, name))
+    return fields

@@ -1,0 +1,237 @@
+"""The commands as functions, for scripts and notebooks; the command line calls these and prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from haloassay.base.errors import EstimationError, HaloassayError, InputError
+from haloassay.engine.runner import run
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import ArrayLike
+
+    from haloassay.contracts.catalogue import Catalogue, Propagation
+    from haloassay.contracts.estimate import Estimates
+    from haloassay.face.vocabulary import Entry
+    from haloassay.mocks.stars import Origin, Stars
+    from haloassay.mocks.truth import Truth
+    from haloassay.plan.scenario import Scenario
+
+__all__ = ["describe", "list", "measure", "mock", "report", "run", "table"]
+
+
+def table(out: str | Path) -> pd.DataFrame:
+    """Scores of the results in folder ``out``: see :func:`haloassay.analysis.scores.score` for the columns."""
+    from haloassay.results.results import Results
+
+    return Results(out).table()
+
+
+def report(out: str | Path, folder: str | Path | None = None) -> Path:
+    """Write tables, figures and the page of the results in ``out``; return the page's path."""
+    from haloassay.analysis.summary import summarise
+    from haloassay.reports.page import write_page
+    from haloassay.results.results import Results
+
+    results = Results(out)
+    data = results.steadily(lambda: summarise(results))
+    return write_page(data, results.out / "report" if folder is None else Path(folder))
+
+
+class MockCatalogue(NamedTuple):
+    """What the survey saw, the same stars as they are, the truth, and the names behind ``stars.origin``."""
+
+    catalogue: Catalogue
+    stars: Stars
+    truth: Truth
+    origins: tuple[Origin, ...]
+
+    def write_true_stars(self, path: str | Path) -> None:
+        """Write the stars as they are, with ``origin`` (its names are in the file's notes) and ``member`` (0 or 1).
+
+        Raises
+        ------
+        InputError
+            If the suffix is unknown or the file cannot be written.
+        """
+        import numpy as np
+
+        from haloassay.contracts.catalogue import GALACTOCENTRIC, Catalogue
+        from haloassay.io.tables import write_catalogue
+
+        stars = self.stars
+        coordinates = np.concatenate([stars.position, stars.velocity], axis=1).T
+        columns = dict(zip(GALACTOCENTRIC, coordinates, strict=True))
+        for name in ("feh", "alpha_fe"):
+            if np.isfinite(getattr(stars, name)).all():
+                columns[name] = getattr(stars, name)
+        member = np.array([origin.member for origin in self.origins])[stars.origin]
+        write_catalogue(
+            Catalogue(columns, self.catalogue.sun, "true stars"),
+            path,
+            {"origin": stars.origin.astype(float), "member": member.astype(float)},
+            {"origins": ", ".join(origin.name for origin in self.origins)},
+        )
+
+    def truth_at(self, r: ArrayLike) -> dict[str, Any]:
+        """Return the truth as plain values at radii ``r`` [kpc], and where the observed stars come from.
+
+        Each of ``origins`` has a name, whether its stars are members of the halo, and how many were observed.
+        """
+        import numpy as np
+
+        counts = np.bincount(self.stars.origin, minlength=len(self.origins))
+        origins = [
+            {"name": origin.name, "member": origin.member, "n_stars": int(n)}
+            for origin, n in zip(self.origins, counts, strict=True)
+        ]
+        return {**self.truth.to_dict(r), "origins": origins}
+
+
+def mock(
+    scenario: str | Path | Mapping[str, Any] | Scenario,
+    n: int | Literal["all"] | None = None,
+    seed: int | None = None,
+    realization: int = 0,
+    cell: str | None = None,
+) -> MockCatalogue:
+    """One mock catalogue of a scenario.
+
+    Parameters
+    ----------
+    scenario
+        As for :func:`run`.
+    n
+        Number of stars in place of the survey's, or ``"all"`` of a mock that has only so many.
+    seed, realization
+        The catalogue is the one that :func:`run` makes for them.
+    cell
+        Which cell of the matrix; by default the scenario as written, without any factor.
+
+    Raises
+    ------
+    InputError
+        If the scenario is unusable, has no such cell, or no equilibrium has the wanted density and anisotropy.
+    """
+    from haloassay.base.settings import unknown
+    from haloassay.engine.task import observe
+    from haloassay.plan.cells import cells
+    from haloassay.plan.scenario import as_scenario
+
+    if realization < 0:
+        raise InputError(f"realization: counts from 0 (got {realization})")
+    scenario = as_scenario(scenario)
+    scenario = scenario.revise(
+        seed=seed,
+        survey=None if n is None else {**scenario.survey, "n_stars": n},
+        matrix={} if cell is None else None,
+    )
+    known = {each.label: each for each in cells(scenario)}
+    if cell is not None and cell not in known:
+        raise unknown("cell", cell, known, scenario.origin)
+    chosen = known[cell] if cell is not None else next(iter(known.values()))
+    try:
+        halo, observation = observe(chosen, scenario.seed, realization)
+    except InputError as error:
+        raise InputError(f"{scenario.origin}: {error}") from None
+    return MockCatalogue(observation.catalogue, observation.stars, halo.truth, halo.origins)
+
+
+def measure(
+    catalogue: Catalogue | str | Path,
+    estimator: str | Mapping[str, Any],
+    /,
+    *,
+    seed: int = 0,
+    propagation: Propagation = "linear",
+    **settings: Any,
+) -> Estimates:
+    """Run one estimator on a catalogue, real or mock.
+
+    Parameters
+    ----------
+    catalogue
+        A catalogue, or what :func:`haloassay.io.tables.read_catalogue` reads.
+    estimator
+        Kind, or a table as in a scenario: ``kind``, settings and, where it has one, ``label``.
+    seed
+        Of the estimator's random stream; that of a scenario, and the label that it gives, make the estimates of its
+        run in realisation 0.
+    propagation
+        How the errors of the observables are carried to spherical velocities: ``"linear"``, to first
+        order, or ``"monte-carlo"``, by 1000 draws a star.
+    settings
+        Settings of the estimator as plain values.
+
+    Raises
+    ------
+    InputError
+        If the catalogue or a setting is unusable.
+    EstimationError
+        If the catalogue does not determine the quantities, or the estimator breaks.
+    """
+    from haloassay.base.seeds import stream
+    from haloassay.base.settings import unknown
+    from haloassay.engine.task import accepted
+    from haloassay.estimators import make_estimator
+    from haloassay.io.tables import read_catalogue
+
+    spec = {"kind": estimator} if isinstance(estimator, str) else {**estimator}
+    kind = str(spec.get("kind", "estimator"))
+    label = str(spec.pop("label", "") or kind)
+    method = make_estimator({**spec, **settings}, kind)
+    if seed < 0:
+        raise InputError(f"seed: is 0 or more (got {seed})")
+    if isinstance(catalogue, str | Path):
+        catalogue = read_catalogue(catalogue)
+    for name in catalogue.lacks(method.required()):
+        catalogue[name]  # raises: it is missing
+    if propagation not in ("linear", "monte-carlo"):
+        raise unknown("propagation", propagation, ("linear", "monte-carlo"), "measure")
+    if propagation == "monte-carlo":
+        catalogue = catalogue.with_drawn_errors(stream(seed, "propagation", 0))
+    rng = stream(seed, f"estimator:{label}", 0)
+    try:
+        return accepted(method.estimate(catalogue, rng))
+    except (HaloassayError, MemoryError):
+        raise
+    except Exception as error:  # a third party's estimator may fail in its own way
+        raise EstimationError(f"{kind}: {type(error).__name__}: {error}") from error
+
+
+def list(what: str) -> tuple[str, ...]:
+    """Names to choose from: of mocks, densities, betas, potentials, surveys, estimators or scenarios."""
+    from haloassay.face.vocabulary import entries
+
+    return tuple(entry.name for entry in entries(what))
+
+
+def describe(name: str) -> str:
+    """All that is known of a scenario, estimator, survey, potential, density, beta or mock called ``name``.
+
+    Raises
+    ------
+    InputError
+        If nothing has that name.
+    """
+    from haloassay.base.settings import unknown
+    from haloassay.face.vocabulary import VOCABULARY, entries, estimator_entry
+
+    if ":" in name:
+        return _text("estimators", estimator_entry(name))
+    found = [(what, entry) for what in VOCABULARY for entry in entries(what) if entry.name == name]
+    if not found:
+        names = [entry.name for what in VOCABULARY for entry in entries(what)]
+        raise unknown("name", name, names, "describe")
+    return "\n\n".join(_text(what, entry) for what, entry in found)
+
+
+def _text(what: str, entry: Entry) -> str:
+    return "\n".join([f"{entry.name} ({what})", "", entry.text, *_settings(entry.settings)])
+
+
+def _settings(settings: tuple[str, ...]) -> tuple[str, ...]:
+    return ("", "Settings:", *(f"  {setting}" for setting in settings)) if settings else ()

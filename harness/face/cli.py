@@ -1,0 +1,445 @@
+"""The command line: parses, calls the function of the same name, prints. Heavy imports wait for a command."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import click
+
+from haloassay import __version__
+from haloassay.base.errors import HaloassayError, InputError, warn_in_one_line
+from haloassay.face.vocabulary import VOCABULARY
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from haloassay.contracts.catalogue import Propagation
+    from haloassay.contracts.estimate import Estimates
+    from haloassay.results.results import Results
+
+EXIT_INPUT, EXIT_NOTHING, EXIT_BUG, EXIT_INTERRUPTED = 2, 3, 70, 130
+EXIT_TERMINATED = 143
+
+TABLE_FORMATS = ("terminal", "csv", "ecsv", "latex", "markdown", "parquet")
+
+
+class _NumberOrAll(click.ParamType):  # type: ignore[type-arg] # of some versions
+    """A whole number, or ``all``."""
+
+    name = "number|all"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | Literal["all"]:
+        return "all" if value == "all" else click.INT.convert(value, param, ctx)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="haloassay")
+def haloassay() -> None:
+    """Test methods that weigh the Milky Way's halo on mocks whose mass is known.
+
+    A scenario says what halo is made, how a survey sees it, and which estimators read the catalogue; `run` makes
+    many such catalogues, and tables, figures and a page say how far off each estimator is, by how much it
+    scatters, and whether its error bars can be believed.
+
+    Start with:  haloassay run quickstart --out quickstart
+    """
+
+
+@haloassay.command()
+@click.argument("scenario")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="Folder of the results."
+)
+@click.option(
+    "-n", "--realizations", type=int, help="Catalogues of each cell, instead of the scenario's."
+)
+@click.option(
+    "-j",
+    "--workers",
+    type=int,
+    help="Processes [all processors], 0 for none beside this one; results do not depend on it.",
+)
+@click.option("--seed", type=int, help="Seed, instead of the scenario's.")
+@click.option(
+    "--timeout", type=float, help="Seconds that one catalogue with its estimators may take."
+)
+@click.option("--restart", "mode", flag_value="restart", help="Throw away what --out holds.")
+@click.option("--refuse", "mode", flag_value="refuse", help="Stop if --out holds anything.")
+@click.option(
+    "--resume",
+    "mode",
+    flag_value="resume",
+    default=True,
+    help="Go on where --out stopped [default].",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="Check everything, say what would run, write nothing."
+)
+@click.option("--no-report", is_flag=True, help="Leave out figures and page.")
+def run(
+    scenario: str,
+    out: Path,
+    realizations: int | None,
+    workers: int | None,
+    seed: int | None,
+    timeout: float | None,
+    mode: Any,
+    dry_run: bool,
+    no_report: bool,
+) -> None:
+    """Run SCENARIO (a packaged name or a TOML file) and print the bias table."""
+    from haloassay.face import api
+
+    try:
+        results = api.run(scenario, out, realizations, workers, seed, mode, timeout, dry_run)
+    except KeyboardInterrupt as stop:
+        ended = EXIT_TERMINATED if stop.args == ("SIGTERM",) else EXIT_INTERRUPTED
+        _fail("interrupted; finished work is kept, run again to go on", ended)
+    if dry_run:
+        return
+    scores = results.table()
+    _print_scores(results, scores)
+    if not no_report:
+        click.echo(f"report: {api.report(out)}")
+    _require_scores(scores, out)
+
+
+@haloassay.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+def report(folder: Path) -> None:
+    """Write tables, figures and the HTML page of the results in FOLDER."""
+    from haloassay.face import api
+
+    scores = api.table(folder)
+    click.echo(api.report(folder))
+    _require_scores(scores, folder)
+
+
+@haloassay.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--format", "fmt", type=click.Choice(TABLE_FORMATS), default="terminal", show_default=True
+)
+@click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
+def table(folder: Path, fmt: str, out: Path | None) -> None:
+    """Print the scores of the results in FOLDER."""
+    from haloassay.contracts import labels
+    from haloassay.reports.tables import format_table
+    from haloassay.results.results import Results
+
+    _require_writable(out)
+    if fmt == "parquet" and out is None and sys.stdout.isatty():
+        raise InputError("--format parquet: is no text for a terminal; name a file (--out)")
+    results = Results(folder)
+    scores = results.table()
+    if fmt != "terminal":
+        with labels.vocabulary(results.quantities):
+            _write(format_table(scores, fmt), out)
+    elif out is None:
+        _print_scores(results, scores)
+    else:
+        raise InputError(f"--out {out}: choose a format for a file (--format)")
+    _require_scores(scores, folder)
+
+
+@haloassay.command()
+@click.argument("scenario")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Catalogue: .parquet, .fits, .ecsv, .csv, .hdf5, .txt.",
+)
+@click.option(
+    "-n",
+    "--n-stars",
+    type=_NumberOrAll(),
+    help="Number of stars, instead of the survey's; all, of a mock that has only so many.",
+)
+@click.option(
+    "--truth", "truth_file", type=click.Path(path_type=Path), help="JSON file for the truth."
+)
+@click.option(
+    "--true-stars", is_flag=True, help="Write the stars as they are, not as the survey saw them."
+)
+@click.option("--seed", type=int, help="Seed, instead of the scenario's.")
+@click.option(
+    "--realization", type=int, default=0, show_default=True, help="Which of the run's catalogues."
+)
+@click.option(
+    "--cell", help="Cell of the matrix, as a report names it; by default, no factor is changed."
+)
+def mock(
+    scenario: str,
+    out: Path,
+    n_stars: int | Literal["all"] | None,
+    truth_file: Path | None,
+    true_stars: bool,
+    seed: int | None,
+    realization: int,
+    cell: str | None,
+) -> None:
+    """Make one mock catalogue of SCENARIO, and the truth behind it."""
+    import json
+
+    import numpy as np
+
+    from haloassay.face import api
+    from haloassay.io.formats import format_of
+    from haloassay.io.tables import write_catalogue
+
+    format_of(out)
+    _require_writable(out, truth_file)
+    if truth_file == out:
+        raise InputError(f"--truth {out}: is the file of the catalogue")
+    made = api.mock(scenario, n_stars, seed, realization, cell)
+    if true_stars:
+        made.write_true_stars(out)
+    else:
+        write_catalogue(made.catalogue, out)
+    if truth_file is not None:
+        radii = np.geomspace(made.stars.r.min(), made.stars.r.max(), 65)
+        _write(json.dumps(made.truth_at(radii), indent=1) + "\n", truth_file)
+    click.echo(f"{len(made.catalogue)} stars: {out}")
+
+
+@haloassay.command()
+@click.argument("catalogue")
+@click.option(
+    "--estimator", required=True, help="Kind of estimator: see `haloassay list estimators`."
+)
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Setting, as in a scenario file."
+)
+@click.option(
+    "--columns", help="Names in the file: 'x,y,z,-,vx,...' in order, or 'distance=dist,...'."
+)
+@click.option(
+    "--unit", "units", multiple=True, metavar="COLUMN=UNIT", help="Unit or factor of a column."
+)
+@click.option(
+    "--sun", help="bird2022, li2026 or zhai2018; by default that of the file, else li2026."
+)
+@click.option(
+    "--drop", default="", help="Defective rows to leave out: nan,duplicates,unphysical,... or all."
+)
+@click.option(
+    "--clean",
+    "steps",
+    multiple=True,
+    metavar="KIND",
+    help="Stars to take out first: a kind of `haloassay list cleans`, or '{ kind = ..., ... }'.",
+)
+@click.option(
+    "--propagation",
+    type=click.Choice(["linear", "monte-carlo"]),
+    default="linear",
+    show_default=True,
+    help="How errors are carried to spherical velocities.",
+)
+@click.option("--format", "fmt", type=click.Choice(["terminal", "csv", "json"]), default="terminal")
+@click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the estimator.")
+@click.option(
+    "--label", default="", help="Label of a scenario, whose stream the estimator is to have."
+)
+def measure(
+    catalogue: str,
+    estimator: str,
+    settings: tuple[str, ...],
+    columns: str | None,
+    units: tuple[str, ...],
+    sun: str | None,
+    drop: str,
+    steps: tuple[str, ...],
+    propagation: Propagation,
+    fmt: str,
+    out: Path | None,
+    seed: int,
+    label: str,
+) -> None:
+    """Run one estimator on CATALOGUE: a file, or galpy:mw-globular-clusters, galpy:mw-satellites."""
+    from haloassay.base.settings import parse_value
+    from haloassay.cleaning.steps import make_clean
+    from haloassay.face import api
+    from haloassay.io.tables import missing_errors, read_catalogue
+
+    _require_writable(out)
+    chosen = _pairs(settings, "--set")
+    if "kind" in chosen:
+        raise InputError("--set kind: the kind is that of --estimator")
+    read = read_catalogue(
+        catalogue, columns, units=_pairs(units, "--unit"), sun=sun, drop=drop or ()
+    )
+    tables = [parse_value(step) for step in steps]
+    tables = [{"kind": table} if isinstance(table, str) else table for table in tables]
+    read = make_clean(tables, "--clean").apply(read)
+    for reason, count in read.dropped.items():
+        click.echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
+    chosen |= {"kind": estimator, "label": label}
+    estimates = api.measure(read, chosen, seed=seed, propagation=propagation)
+    if read.heliocentric and (absent := missing_errors(read)):
+        click.echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
+    click.echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)
+    frame = estimates.to_frame()
+    if fmt == "csv":
+        _write(frame.to_csv(index=False), out)
+    elif fmt == "json":
+        _write(frame.to_json(orient="records", indent=1, double_precision=15) + "\n", out)
+    else:
+        _write(_estimates_text(estimates), out)
+    if all(row.note for row in estimates):
+        _fail(f"{read.origin}: determines no quantity of {estimator}", EXIT_NOTHING)
+
+
+@haloassay.command(name="list")
+@click.argument("what", type=click.Choice(tuple(VOCABULARY)))
+def list_(what: str) -> None:
+    """List what there is to choose from, with settings."""
+    from haloassay.face.vocabulary import entries
+
+    for entry in entries(what):
+        click.echo(f"{click.style(entry.name, bold=True)}: {entry.summary}")
+        for setting in entry.settings:
+            click.echo(f"    {setting}")
+
+
+@haloassay.command()
+@click.argument("name")
+def describe(name: str) -> None:
+    """Say all that is known of a scenario, estimator, survey or other component called NAME."""
+    from haloassay.face import api
+
+    click.echo(api.describe(name))
+
+
+def _print_scores(results: Results, scores: pd.DataFrame) -> None:
+    from haloassay.analysis.overlap import overlaps
+    from haloassay.analysis.verdict import overlap_sentence
+    from haloassay.contracts import labels
+    from haloassay.reports.tables import print_table
+
+    counts = ", ".join(f"{n} {status}" for status, n in sorted(results.counts().items()))
+    title = str(results.scenario.get("title") or results.scenario["name"])
+    with labels.vocabulary(results.quantities):
+        print_table(scores, title=title)
+    click.echo(f"estimator runs: {counts or 'none'}")
+    for reason in results.reasons():
+        click.echo(f"  without a value: {reason}")
+    if mind := overlap_sentence(overlaps(results)):
+        click.echo(f"mind: {mind}")
+
+
+def _require_scores(scores: pd.DataFrame, folder: Path) -> None:
+    if not len(scores) or not scores["n"].sum():
+        _fail(f"{folder}: no estimate stands beside a truth: nothing was compared", EXIT_NOTHING)
+
+
+def _estimates_text(estimates: Estimates) -> str:
+    """Aligned lines: quantity, radius, value with 68 and 95 per cent intervals, unit, or why there is none."""
+    lines = []
+    for row in estimates:
+        place = "" if row.r != row.r else f"r = {row.r:.4g} kpc"
+        if row.r_lo == row.r_lo and row.r_hi == row.r_hi:
+            place += f" ({row.r_lo:.4g}-{row.r_hi:.4g})"
+        start = f"{row.quantity:<15}{place:<32}"
+        if row.note:
+            lines.append(f"{start}cannot be determined: {row.note}")
+            continue
+        lines.append(
+            f"{start}{row.value:>10.4g}  68%: {row.lo68:.4g} to {row.hi68:.4g}"
+            f"  95%: {row.lo95:.4g} to {row.hi95:.4g}  {row.unit}".rstrip()
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _pairs(options: tuple[str, ...], flag: str) -> dict[str, Any]:
+    """Options ``key=value`` as plain values; dots in a key make tables."""
+    from haloassay.base.settings import parse_value
+
+    found: dict[str, Any] = {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals or not key:
+            raise InputError(f"{flag} {option}: expected KEY=VALUE")
+        *tables, name = key.split(".")
+        place = found
+        for part in tables:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise InputError(f"{flag} {option}: {part!r} has a value already")
+        place[name] = parse_value(value)
+    return found
+
+
+def _require_writable(*files: Path | None) -> None:
+    """Refuse an output file that cannot be written, before any work is done for it."""
+    for file in files:
+        if file is None:
+            continue
+        if file.is_dir():
+            raise InputError(f"{file}: cannot be written: is a folder")
+        if not file.parent.is_dir():
+            raise InputError(f"{file}: cannot be written: there is no folder {file.parent}")
+        if not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise InputError(f"{file}: cannot be written: permission denied")
+
+
+def _write(content: str | bytes, out: Path | None) -> None:
+    data = content.encode() if isinstance(content, str) else content
+    if out is None:
+        sys.stdout.buffer.write(data)
+        return
+    try:
+        out.write_bytes(data)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror}") from None
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"haloassay: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+def main() -> None:
+    """Entry point: every failure is one line and an exit code; tracebacks only with HALOASSAY_TRACEBACK=1."""
+    # an estimator "module:Class" may stand where the user is; last, so that it shadows nothing
+    sys.path.append(str(Path.cwd()))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Greek letters
+    warn_in_one_line()
+    try:
+        haloassay(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except SystemExit as end:
+        # click ends with 1 where a reader, such as head, closes the pipe: nothing went wrong
+        sys.exit(0 if end.code == 1 else end.code)
+    except click.exceptions.Abort as abort:
+        if isinstance(abort.__cause__, EOFError):  # click takes it for a user who ends the input
+            _fail(*_explain(abort.__cause__))
+        _fail("interrupted", EXIT_INTERRUPTED)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "haloassay"
+        _fail(f"{error.format_message().rstrip('.')} (see {command} --help)", EXIT_INPUT)
+    except Exception as error:
+        if os.environ.get("HALOASSAY_TRACEBACK"):
+            raise
+        _fail(*_explain(error))
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """Line for the user, and exit code."""
+    if isinstance(error, HaloassayError):
+        return str(error), EXIT_INPUT
+    if isinstance(error, OSError):
+        return f"{error.filename or 'file'}: {error.strerror or error}", EXIT_INPUT
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}", EXIT_INPUT
+    reason = f"{type(error).__name__}: {error} (HALOASSAY_TRACEBACK=1 shows where)"
+    return f"internal error, please report it: {reason}", EXIT_BUG

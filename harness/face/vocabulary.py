@@ -1,0 +1,224 @@
+"""What there is to choose from, with settings: the text behind ``list`` and ``describe``."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import itertools
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from haloassay import scenarios
+from haloassay.base import kinds
+from haloassay.base.errors import InputError
+from haloassay.base.kinds import load
+from haloassay.base.settings import unknown
+from haloassay.contracts.quantities import known_quantities
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing to choose: its name, a line about it, its settings with defaults, and all that is known."""
+
+    name: str
+    summary: str
+    settings: tuple[str, ...]
+    text: str
+
+
+def entries(what: str) -> tuple[Entry, ...]:
+    """All entries of one kind, a key of :data:`VOCABULARY`.
+
+    Raises
+    ------
+    InputError
+        If there is no such kind.
+    """
+    if what not in VOCABULARY:
+        raise unknown("kind", what, VOCABULARY, "list")
+    return VOCABULARY[what]()
+
+
+def _plain(text: str) -> str:
+    """Docstring without the markup that only documentation generators read."""
+    text = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"\1", text)
+    return text.replace("``", "")
+
+
+def _component(name: str, cls: Any) -> Entry:
+    text = _plain(inspect.getdoc(cls) or "")
+    settings = (
+        tuple(_setting(f) for f in dataclasses.fields(cls) if f.init)
+        if dataclasses.is_dataclass(cls)
+        else ()
+    )
+    return Entry(name, text.split("\n")[0], settings, text)
+
+
+def _setting(field: dataclasses.Field[Any]) -> str:
+    if field.default is not dataclasses.MISSING:
+        value = field.default
+    elif field.default_factory is not dataclasses.MISSING:
+        value = field.default_factory()
+    else:
+        return f"{field.name} (required)"
+    return f"{field.name} (optional)" if value is None else f"{field.name} = {_toml(value)}"
+
+
+def _toml(value: Any) -> str:
+    """Write a value as a scenario file has it."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        inner = (f"{name} = {_toml(item)}" for name, item in value.items() if item is not None)
+        return f"{{{', '.join(inner)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    return str(value) if isinstance(value, float) else json.dumps(value)
+
+
+def _classes(family: str) -> Callable[[], tuple[Entry, ...]]:
+    def read() -> tuple[Entry, ...]:
+        return tuple(_entry(family, name) for name in kinds.names(family))
+
+    return read
+
+
+def _entry(family: str, name: str) -> Entry:
+    """Entry of a kind; one of a third party that is broken must not hide the others."""
+    try:
+        return _component(name, kinds.find(family, name, name))
+    except InputError as error:
+        return Entry(name, f"cannot be used: {error}", (), str(error))
+
+
+def _mocks() -> tuple[Entry, ...]:
+    from haloassay.mocks.equilibria.relaxation import PopulationSettings
+    from haloassay.mocks.halo import KINDS, Halo, Sampling
+    from haloassay.mocks.lmc.trajectory import LMC
+    from haloassay.mocks.painted import PaintedField
+    from haloassay.mocks.populations import Composition
+
+    required = (f"{name} (required)" for name in ("potential", "density", "beta"))
+    own = (_component("", cls).settings for cls in (Sampling, Composition))
+    further = {"population": PopulationSettings, "lmc": LMC, "painted": PaintedField}
+    optional = (f"{key} (optional), such as {_toml(cls())}" for key, cls in further.items())
+    lists = ("populations (optional)", "debris (optional)")
+    settings = (*required, *itertools.chain.from_iterable(own), *optional, *lists)
+    classes = (Halo, Sampling, Composition, *further.values())
+    text = "\n\n".join(_plain(inspect.getdoc(cls) or "") for cls in classes)
+    halos = (Entry(name, summary, settings, text) for name, summary in KINDS.items())
+    return (
+        *halos,
+        _agama_mock(),
+        _component("snapshot", load("haloassay.mocks.snapshots.snapshot:Snapshot")),
+    )
+
+
+def _agama_mock() -> Entry:
+    from haloassay.mocks.equilibria.agama_distributions import (
+        AgamaSampling,
+        DoublePowerLaw,
+        Schwarzschild,
+    )
+    from haloassay.mocks.equilibria.agama_halo import AgamaHalo
+    from haloassay.mocks.equilibria.agama_mock import AgamaMock
+
+    settings = (
+        "potential (required)",
+        *(f"{name} (optional)" for name in ("distribution", "density", "beta")),
+        *_component("", AgamaSampling).settings,
+        "populations (optional)",
+    )
+    classes = (AgamaMock, AgamaSampling, DoublePowerLaw, Schwarzschild, AgamaHalo)
+    text = "\n\n".join(_plain(inspect.getdoc(cls) or "") for cls in classes)
+    summary = "stars of distribution functions and Schwarzschild models of agama; needs agama"
+    return Entry("agama", summary, settings, text)
+
+
+def _surveys() -> tuple[Entry, ...]:
+    from haloassay.mocks.surveys.survey import Survey
+
+    everything = _component("", Survey)
+    found = []
+    for name in kinds.names("surveys"):
+        preset = kinds.find("surveys", name, name)
+        summary = (
+            "preset, with these settings in place of those of perfect"
+            if preset
+            else "every star, exactly; a scenario changes any of these settings"
+        )
+        settings = tuple(f"{key} = {_toml(value)}" for key, value in preset.items())
+        found.append(Entry(name, summary, settings or everything.settings, everything.text))
+    return tuple(found)
+
+
+def _estimators() -> tuple[Entry, ...]:
+    return tuple(estimator_entry(name) for name in kinds.names("estimators"))
+
+
+def estimator_entry(name: str) -> Entry:
+    """Entry of an estimator: built in, offered by a distribution, or ``module:Class``."""
+    entry = _entry("estimators", name)
+    try:
+        cls = kinds.find("estimators", name, name)
+    except InputError:
+        return entry
+    facts = (
+        f"Reference: {cls.reference}",
+        f"Assumes: {', '.join(cls.assumes) or 'nothing'}",
+        f"Needs: {', '.join(('position', *cls.needs))}",
+        f"Yields: {', '.join(cls.yields)}",
+        *((f"As published: {_toml(cls.published)}",) if cls.published else ()),
+    )
+    return dataclasses.replace(entry, text="\n\n".join([entry.text, "\n".join(facts)]))
+
+
+def _quantities() -> tuple[Entry, ...]:
+    ways = {
+        "scalar": "a number of the halo",
+        "profile": "at the radius of the estimate",
+        "bin": "of the observed stars of the bin, or at the radius",
+        "sky": "a field over the sky",
+    }
+    found = []
+    for quantity in known_quantities().values():
+        way = quantity.truth
+        truth = ways.get(way, "its own") if isinstance(way, str) else "its own" if way else "none"
+        settings = (
+            f"unit: {quantity.unit or 'none'}",
+            f"errors: {quantity.scale}",
+            f"truth: {truth}",
+        )
+        found.append(Entry(quantity.name, quantity.label, settings, "\n".join(settings)))
+    return tuple(found)
+
+
+def _scenarios() -> tuple[Entry, ...]:
+    from haloassay.plan.scenario import load_scenario
+
+    found = []
+    for name in scenarios.names():
+        scenario = load_scenario(name)
+        text = "\n\n".join(t for t in (scenario.title, scenario.description.strip()) if t)
+        if scenario.reference:
+            text += f"\n\nReference: {scenario.reference}"
+        text += f"\n\nThe file, to copy and change:\n\n{scenarios.path(name).read_text('utf-8').rstrip()}"
+        found.append(Entry(name, scenario.title, (), text))
+    return tuple(found)
+
+
+#: What can be listed, to the function that reads it.
+VOCABULARY: Final[Mapping[str, Callable[[], tuple[Entry, ...]]]] = {
+    "mocks": _mocks,
+    **{family: _classes(family) for family in ("densities", "betas", "potentials", "debris")},
+    "surveys": _surveys,
+    "luminosities": _classes("luminosities"),
+    "estimators": _estimators,
+    "cleans": _classes("cleans"),
+    "quantities": _quantities,
+    "scenarios": _scenarios,
+}

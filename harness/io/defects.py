@@ -1,0 +1,313 @@
+"""Defects of a catalogue's rows: named in one error, or left out and counted on request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.base.arrays import FloatArray
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require, unknown
+from haloassay.contracts.catalogue import Catalogue
+
+Columns = Mapping[str, FloatArray]
+#: What is wrong, in words, and the (N,) rows where it is.
+Found = dict[str, NDArray[np.bool_]]
+
+#: Total Galactocentric speed [km/s] above which a star is an error of measurement: thrice the
+#: escape speed here.
+SPEED_LIMIT: Final = 1500.0
+
+#: Galactocentric radius [kpc] beyond which nothing belongs to the Milky Way: positions in pc, most
+#: likely. A star in the very centre has no radial direction: zeros that stand for missing values.
+RADIUS_LIMIT: Final = 1.0e4
+
+#: Names of the defects in the order in which rows are examined; a row counts for the first one it
+#: has.
+DEFECTS: Final = (
+    "nan",
+    "distance",
+    "longitude",
+    "latitude",
+    "error",
+    "correlation",
+    "duplicates",
+    "unphysical",
+)
+
+_NAMED_ROWS: Final = 5
+
+#: Units that make a catalogue unphysical where they are taken for the canonical ones: what to ask,
+#: the columns and the factor to the canonical unit.
+_MISTAKEN_UNITS: Final = {
+    "are distances in pc? --unit distance=pc": (("distance",), 1e-3),
+    "are positions in pc? --unit position=pc": (("x", "y", "z"), 1e-3),
+    "are line-of-sight velocities in m/s? --unit vlos=m/s": (("vlos",), 1e-3),
+    "are velocities in m/s? --unit velocity=m/s": (("vx", "vy", "vz"), 1e-3),
+    "are proper motions in uas/yr? --unit pmra=uas/yr --unit pmdec=uas/yr": (
+        ("pmra", "pmdec"),
+        1e-3,
+    ),
+    "are proper motions in uas/yr? --unit pm_l=uas/yr --unit pm_b=uas/yr": (
+        ("pm_l", "pm_b"),
+        1e-3,
+    ),
+}
+
+#: Fraction of unphysical rows above which units are suspected, and how many rows are tried.
+_SUSPICIOUS: Final = 0.9
+_TRIED_ROWS: Final = 1000
+
+#: Median distance [kpc] below which a catalogue of the Milky Way is hardly one in pc.
+_FAR: Final = 300.0
+
+
+def checked(
+    catalogue: Catalogue, drop: str | Iterable[str] = (), speed_limit: float = SPEED_LIMIT
+) -> Catalogue:
+    """Catalogue without defective rows; see :func:`sift`."""
+
+    def convert(columns: Columns) -> Catalogue:
+        return Catalogue(columns, catalogue.sun, catalogue.origin)
+
+    return sift(catalogue.columns, convert, catalogue.origin, drop, speed_limit)
+
+
+def sift(
+    columns: Columns,
+    convert: Callable[[Columns], Catalogue],
+    origin: str,
+    drop: str | Iterable[str] = (),
+    speed_limit: float = SPEED_LIMIT,
+) -> Catalogue:
+    """Examine the rows of ``columns`` and convert the sound ones to a catalogue.
+
+    Parameters
+    ----------
+    columns
+        Name to (N,) array in canonical units, as read.
+    convert
+        Makes a catalogue of the columns.
+    origin
+        What to call the columns in messages.
+    drop
+        Defects whose rows are left out and counted in ``Catalogue.dropped``: names of
+        :data:`DEFECTS`, as an iterable or one comma-separated string, or ``"all"``.
+    speed_limit
+        Total Galactocentric speed [km/s] above which a star is ``unphysical``.
+
+    Returns
+    -------
+    Catalogue
+        With ra from 0 to 360 deg, where -180 to 0 was given.
+
+    Raises
+    ------
+    InputError
+        If rows have a defect that is not in ``drop`` (the message names columns, counts and the
+        first rows, counted from 1), no row is left, or most distance errors exceed the distance.
+    """
+    rows = np.arange(1, len(next(iter(columns.values()))) + 1)
+    if rows.size == 0:
+        raise InputError(f"{origin}: there are no rows")
+    names = drop_names(drop)
+    _refuse_distance_errors(columns, origin)
+    columns = _wrapped(columns)
+    hint = ""
+    dropped: dict[str, int] = {}
+    complaints: dict[str, str] = {}
+    for defect, find in _finders(convert, speed_limit).items():
+        found = {what: bad for what, bad in find(columns).items() if bad.any()}
+        if not found:
+            continue
+        bad = np.logical_or.reduce(list(found.values()))
+        if defect == "unphysical" and bad.mean() > _SUSPICIOUS:
+            hint = f"; {_unit_hint(columns, convert, speed_limit)}"
+        if defect in names or "all" in names:
+            dropped[defect] = int(bad.sum())
+        else:
+            complaints[defect] = "; ".join(_named(what, rows[at]) for what, at in found.items())
+        columns = {name: values[~bad] for name, values in columns.items()}
+        rows = rows[~bad]
+        if rows.size == 0:
+            break
+    if complaints:
+        listed, remedy = "; ".join(complaints.values()), ",".join(complaints)
+        raise InputError(
+            f"{origin}: {listed} (drop = {remedy!r} leaves these rows out and counts them){hint}"
+        )
+    if rows.size == 0:
+        counts = ", ".join(f"{name} {count}" for name, count in dropped.items())
+        raise InputError(f"{origin}: no rows are left after dropping ({counts}){hint}")
+    clean = convert(columns)
+    return Catalogue(clean.columns, clean.sun, clean.origin, dropped)
+
+
+def _wrapped(columns: Columns) -> Columns:
+    """Columns with longitudes from -180 to 0 turned to 180 to 360; others outside stay as they are."""
+    turned = {
+        name: np.where((columns[name] >= -180.0) & (columns[name] < 0.0), 360.0, 0.0)
+        for name in ("ra", "l")
+        if name in columns
+    }
+    return {**columns, **{name: columns[name] + turn for name, turn in turned.items()}}
+
+
+def _refuse_distance_errors(columns: Columns, origin: str) -> None:
+    if "distance" not in columns or "distance_err" not in columns:
+        return
+    distance, error = columns["distance"], columns["distance_err"]
+    positive = (distance > 0.0) & np.isfinite(distance) & np.isfinite(error)
+    exceeding = int((positive & (error > distance)).sum())
+    if 2 * exceeding > positive.sum():
+        raise InputError(
+            f"{origin}: distance_err exceeds distance in {exceeding} of {positive.sum()} rows: "
+            "are the errors in another unit? --unit distance_err=pc"
+        )
+
+
+def _median_size(columns: Columns, names: Iterable[str]) -> float:
+    return float(np.median(np.abs([columns[name] for name in names])))
+
+
+def _unit_hint(columns: Columns, convert: Callable[[Columns], Catalogue], limit: float) -> str:
+    """Ask for the fewest changes of units that leave few rows unphysical."""
+    step = -(-len(next(iter(columns.values()))) // _TRIED_ROWS)
+    some = {name: values[::step] for name, values in columns.items()}
+    mistakes = {
+        ask: (names, factor)
+        for ask, (names, factor) in _MISTAKEN_UNITS.items()
+        if all(name in some for name in names)
+        and ("in pc" not in ask or _median_size(some, names) > _FAR)
+    }
+    for count in (1, 2):
+        for asks in combinations(mistakes, count):
+            scaled = dict(some)
+            for names, factor in (mistakes[ask] for ask in asks):
+                scaled |= {name: factor * some[name] for name in names}
+            found = _unphysical(scaled, convert, limit)
+            if np.logical_or.reduce(list(found.values())).mean() < 1.0 - _SUSPICIOUS:
+                return " ".join(asks)
+    return "are the units those of the columns? --unit COLUMN=UNIT"
+
+
+def _finders(
+    convert: Callable[[Columns], Catalogue], speed_limit: float
+) -> dict[str, Callable[[Columns], Found]]:
+    """Search of each defect, in the order of :data:`DEFECTS`."""
+    require(speed_limit > 0.0, f"speed_limit: must be positive (got {speed_limit})")
+    finders = (
+        _not_finite,
+        _distance,
+        _longitude,
+        _latitude,
+        _error,
+        _correlation,
+        _duplicates,
+        partial(_unphysical, convert=convert, limit=speed_limit),
+    )
+    return dict(zip(DEFECTS, finders, strict=True))
+
+
+def drop_names(drop: str | Iterable[str]) -> list[str]:
+    """Names in ``drop``: an iterable or one comma-separated string.
+
+    Raises
+    ------
+    InputError
+        If a name is neither one of :data:`DEFECTS` nor ``all``.
+    """
+    names = (
+        [part.strip() for part in drop.split(",") if part.strip()]
+        if isinstance(drop, str)
+        else [*drop]
+    )
+    for name in names:
+        if name not in (*DEFECTS, "all"):
+            raise unknown("defect", name, (*DEFECTS, "all"), "drop")
+    return names
+
+
+def _named(what: str, rows: NDArray[np.int64]) -> str:
+    """One complaint: what, in how many rows, and the first of them."""
+    first = ", ".join(str(row) for row in rows[:_NAMED_ROWS])
+    more = ", ..." if rows.size > _NAMED_ROWS else ""
+    return f"{what} in {rows.size} row{'s' if rows.size > 1 else ''} ({first}{more})"
+
+
+def _not_finite(columns: Columns) -> Found:
+    return {f"{name} is NaN or infinite": ~np.isfinite(values) for name, values in columns.items()}
+
+
+def _distance(columns: Columns) -> Found:
+    return {
+        f"{name} is zero or negative": columns[name] <= 0.0
+        for name in ("distance",)
+        if name in columns
+    }
+
+
+def _longitude(columns: Columns) -> Found:
+    return {
+        f"{name} is outside -180 to 360 deg": (columns[name] < 0.0) | (columns[name] > 360.0)
+        for name in ("ra", "l")
+        if name in columns
+    }
+
+
+def _latitude(columns: Columns) -> Found:
+    return {
+        f"{name} is outside -90 to 90 deg": np.abs(columns[name]) > 90.0
+        for name in ("dec", "b")
+        if name in columns
+    }
+
+
+def _error(columns: Columns) -> Found:
+    return {
+        f"{name} is negative": values < 0.0
+        for name, values in columns.items()
+        if name.endswith("_err")
+    }
+
+
+def _correlation(columns: Columns) -> Found:
+    return {
+        f"{name} is not between -1 and 1": np.abs(columns[name]) >= 1.0
+        for name in ("pm_corr",)
+        if name in columns
+    }
+
+
+def _duplicates(columns: Columns) -> Found:
+    """Rows that repeat an earlier one in every column."""
+    names = list(columns)
+    first = columns[names[0]]
+    order = np.argsort(first, kind="stable")
+    tied = np.diff(first[order]) == 0.0
+    # only rows that agree in one column can agree in all: few, so the exact comparison is cheap
+    candidates = np.sort(order[np.append(tied, False) | np.append(False, tied)])
+    repeated = np.zeros(first.size, dtype=bool)
+    if candidates.size:
+        table = np.stack([columns[name][candidates] for name in names], axis=1)
+        _, kept = np.unique(table, axis=0, return_index=True)
+        repeated[np.delete(candidates, kept)] = True
+    return {"repeats an earlier row": repeated}
+
+
+def _unphysical(columns: Columns, convert: Callable[[Columns], Catalogue], limit: float) -> Found:
+    catalogue = convert(columns)
+    with np.errstate(over="ignore"):
+        radius = catalogue.r
+        speed = np.sqrt(np.einsum("ni,ni->n", catalogue.velocity, catalogue.velocity))
+    return {
+        f"Galactocentric radius is zero or exceeds {RADIUS_LIMIT:g} kpc": (
+            (radius == 0.0) | (radius > RADIUS_LIMIT)
+        ),
+        f"total Galactocentric speed exceeds {limit:g} km/s": speed > limit,
+    }

@@ -1,0 +1,71 @@
+"""The plan of a run: the cells of a scenario, and what its estimators yield."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from haloassay.base.errors import InputError
+from haloassay.base.settings import unknown
+from haloassay.contracts.quantities import QUANTITIES, Quantity, known_quantities
+from haloassay.plan.cells import Cell, cells
+from haloassay.plan.scenario import Scenario
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is to be run.
+
+    Parameters
+    ----------
+    scenario, cells
+        A scenario and its cells.
+    quantities
+        Those that its estimators yield and haloassay itself does not know.
+    facts
+        What is worth knowing of the mocks, by cell.
+    """
+
+    scenario: Scenario
+    cells: tuple[Cell, ...]
+    quantities: tuple[Quantity, ...] = ()
+    facts: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Count the tasks: cells times realisations."""
+        return len(self.cells) * self.scenario.realizations
+
+
+def make_plan(scenario: Scenario) -> Plan:
+    """Expand and check a scenario.
+
+    Raises
+    ------
+    InputError
+        As in :func:`cells`, or if an estimator yields a quantity that nobody has described.
+    """
+    return Plan(scenario, cells(scenario), _own_quantities(scenario))
+
+
+def _own_quantities(scenario: Scenario) -> tuple[Quantity, ...]:
+    """Quantities of the estimators that are not of this package."""
+    from haloassay.estimators import estimator_class
+
+    own: dict[str, Quantity] = {}
+    for entry in scenario.estimators:
+        where = f"{scenario.origin}: estimators.{entry.label}"
+        cls = estimator_class(entry.kind, where)
+        if not cls.quantities and set(cls.yields) <= set(QUANTITIES):
+            continue
+        try:
+            known = known_quantities((*own.values(), *cls.quantities))
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+        for name in cls.yields:
+            if name not in known:
+                raise unknown("quantity", name, known, f"{where}: yields")
+        mine = {*cls.yields, *(quantity.name for quantity in cls.quantities)} - set(QUANTITIES)
+        own |= {name: known[name] for name in known if name in mine}
+    return tuple(own.values())

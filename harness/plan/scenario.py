@@ -1,0 +1,248 @@
+"""Scenario files: what is mocked, how it is observed, who estimates, and which factors vary."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+
+from haloassay import scenarios
+from haloassay.base.errors import InputError
+from haloassay.base.settings import unknown
+
+if TYPE_CHECKING:
+    from haloassay.plan.cells import Cell
+
+Spec = dict[str, Any]
+
+
+class EstimatorEntry(BaseModel):
+    """One estimator of a scenario: its kind, its label in the results, and its own settings."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    kind: str = Field(min_length=1)
+    label: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _label_by_kind(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and not values.get("label"):
+            return {**values, "label": values.get("kind", "")}
+        return values
+
+    @property
+    def spec(self) -> Spec:
+        """Table that builds the estimator: its kind and settings, without the label."""
+        return {"kind": self.kind, **(self.model_extra or {})}
+
+
+class Matrix(BaseModel):
+    """Factors that vary and how they are combined.
+
+    ``one-at-a-time`` runs the scenario as written and each factor alone at each of its levels;
+    ``full`` runs every combination of levels.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    design: Literal["full", "one-at-a-time"] = "one-at-a-time"
+    factors: dict[str, list[Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _dotted(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and isinstance(values.get("factors"), Mapping):
+            return {**values, "factors": dict(_flatten(values["factors"]))}
+        return values
+
+
+class Scenario(BaseModel):
+    """A scenario as its TOML file states it (see the documentation of the format).
+
+    Parameters
+    ----------
+    name, title, description, reference
+        What to call it, one line, one paragraph, and the ADS bibcode of the paper it follows.
+    realizations
+        How many mock catalogues of each cell, >= 1.
+    seed
+        Seed of all random streams, >= 0.
+    timeout
+        Seconds that one task (one catalogue through its estimators) may take.
+    mock, survey, clean, estimators
+        Tables that build the components; ``clean`` lists what is taken out of the catalogue before
+        any estimator reads it.
+    matrix
+        Factors that vary.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str = Field(min_length=1)
+    title: str = ""
+    description: str = ""
+    reference: str = ""
+    realizations: int = Field(default=100, ge=1)
+    seed: int = Field(default=0, ge=0)
+    timeout: float = Field(default=600.0, gt=0.0, allow_inf_nan=False)
+    mock: Spec
+    survey: Spec
+    clean: list[Spec] = Field(default_factory=list)
+    estimators: list[EstimatorEntry] = Field(min_length=1)
+    matrix: Matrix = Field(default_factory=Matrix)
+
+    _origin: str = PrivateAttr(default="scenario")
+
+    @property
+    def origin(self) -> str:
+        """What to call the scenario in an error: its file."""
+        return self._origin
+
+    def revise(self, **changes: Any) -> Scenario:
+        """Scenario with some keys changed; ``None`` leaves a key as it is."""
+        kept = {key: value for key, value in changes.items() if value is not None}
+        return make_scenario({**self.to_dict(), **kept}, self.origin)
+
+    def to_dict(self) -> Spec:
+        """Plain values, as in the file, with defaults filled in."""
+        return self.model_dump(mode="python")
+
+
+def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Paths and levels, whether the paths were quoted in the file or not."""
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def load_scenario(name_or_path: str | Path) -> Scenario:
+    """Read a scenario: one of the packaged names, else a TOML file.
+
+    Raises
+    ------
+    InputError
+        If there is no such scenario or it is not usable; the message names file, key and what is
+        allowed.
+    """
+    packaged = scenarios.names()
+    path = Path(name_or_path)
+    if not str(name_or_path):
+        raise InputError("scenario: the name is empty")
+    if str(name_or_path) in packaged:
+        path = scenarios.path(str(name_or_path))
+    elif not path.exists():
+        raise unknown(
+            "scenario", str(name_or_path), packaged, "no such file, and not a packaged scenario"
+        )
+    return make_scenario(_read(path), str(path))
+
+
+def as_scenario(scenario: str | Path | Mapping[str, Any] | Scenario) -> Scenario:
+    """Scenario of a packaged name, a file or plain values (errors as in :func:`load_scenario`)."""
+    if isinstance(scenario, Scenario):
+        return scenario
+    return make_scenario(scenario) if isinstance(scenario, Mapping) else load_scenario(scenario)
+
+
+def _read(path: Path) -> Spec:
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, expected a scenario file (TOML)")
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{path}: is not UTF-8 text (byte {error.start} cannot be decoded)"
+        ) from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: is not valid TOML: {error}") from None
+
+
+def make_scenario(values: Mapping[str, Any], origin: str = "scenario") -> Scenario:
+    """Scenario of plain values; ``origin`` is what to call it in errors.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown, missing or of the wrong type, a label appears twice, or a factor has no
+        levels.
+    """
+    _require_plain(values, origin)
+    try:
+        scenario = Scenario.model_validate(dict(values))
+    except ValidationError as error:
+        raise _explain(error, values, origin) from None
+    scenario._origin = origin
+    _require_unique(scenario)
+    return scenario
+
+
+def validate(scenario: Scenario) -> tuple[Cell, ...]:
+    """Build every cell's components once, so that no bad value is found in mid-run.
+
+    Raises
+    ------
+    InputError
+        If any component of any cell does not accept its settings.
+    """
+    from haloassay.plan.cells import cells
+
+    return cells(scenario)
+
+
+def _require_plain(value: Any, where: str) -> None:
+    """Refuse what TOML can write but no setting can mean: dates, times and NaN."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _require_plain(item, f"{where}: {key}" if ": " not in where else f"{where}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for i, item in enumerate(value):
+            _require_plain(item, f"{where}.{i}")
+    elif isinstance(value, float) and math.isnan(value):
+        raise InputError(f"{where}: nan is not a value")
+    elif isinstance(value, (datetime.date, datetime.time)):
+        raise InputError(f"{where}: a date or time is not allowed (got {value})")
+
+
+def _require_unique(scenario: Scenario) -> None:
+    labels = [entry.label for entry in scenario.estimators]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise InputError(
+                f"{scenario.origin}: estimators: label {label!r} appears {labels.count(label)} "
+                "times; give each entry its own 'label'"
+            )
+    for path, levels in scenario.matrix.factors.items():
+        if not levels:
+            raise InputError(f"{scenario.origin}: matrix.factors.{path}: has no levels")
+        if any(level in levels[:i] for i, level in enumerate(levels)):
+            raise InputError(
+                f"{scenario.origin}: matrix.factors.{path}: a level appears twice: {levels}"
+            )
+
+
+_TABLES: dict[str, type[BaseModel]] = {"": Scenario, "matrix": Matrix}
+
+
+def _explain(error: ValidationError, values: Mapping[str, Any], origin: str) -> InputError:
+    """Make one line of pydantic's errors: file, key and what is allowed; unknown keys first."""
+    errors = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    first = errors[0]
+    *table, name = [str(part) for part in first["loc"]] or [""]
+    place = ".".join(table)
+    where = f"{origin}: {place}" if place else origin
+    if first["type"] == "extra_forbidden":
+        return unknown("key", name, _TABLES[place].model_fields, where)
+    if first["type"] == "missing":
+        return InputError(f"{where}: key {name!r} is missing")
+    message = first["msg"][0].lower() + first["msg"][1:]
+    return InputError(f"{origin}: {'.'.join([*table, name])}: {message} (got {first['input']!r})")

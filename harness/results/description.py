@@ -1,0 +1,182 @@
+"""What ``run.json`` says of a results folder: the scenario, and what computed the results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from haloassay.base.errors import InputError
+from haloassay.plan.cells import Cell
+from haloassay.plan.plan import Plan
+from haloassay.plan.scenario import Spec
+from haloassay.results.parts import DamagedError, read_part, reading
+
+DESCRIPTION: Final = "run.json"
+#: Keys of a scenario that may change between runs into one folder.
+_FREE: Final = ("name", "title", "description", "reference", "realizations", "timeout")
+#: Cells of which run.json says what they are made of; others differ from these by settings of the scenario.
+_EXPLAINED: Final = 20
+#: Settings that stand for the content of something outside the scenario.
+_DIGESTS: Final = {"digest": "file", "fingerprint": "name"}
+
+
+def description_of(plan: Plan) -> Spec:
+    """Content of ``run.json``: the scenario, its cells and estimators, and what computed them."""
+    import platform
+    from importlib.metadata import version
+
+    packages = ("haloassay", "numpy", "scipy", "astropy", "numba", "galpy", "pandas", "pyarrow")
+    return {
+        "scenario": plan.scenario.to_dict(),
+        "cells": [
+            {
+                "cell": cell.label,
+                "cell_key": cell.key,
+                "factors": cell.factors,
+                "estimator_keys": {method.label: method.key for method in cell.methods},
+                "mock": dict(plan.facts.get(cell.label, {})),
+                **({"made_of": _made_of(cell)} if number < _EXPLAINED else {}),
+            }
+            for number, cell in enumerate(plan.cells)
+        ],
+        "estimators": [
+            {"estimator": entry.label, "kind": entry.kind} for entry in plan.scenario.estimators
+        ],
+        "quantities": [quantity.to_dict() for quantity in plan.quantities],
+        "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
+        "platform": platform.platform(),
+    }
+
+
+def _made_of(cell: Cell) -> Spec:
+    """Kinds, versions, settings with defaults, and digests of files: all that the keys are made of."""
+    return {**cell.made, "estimators": {method.label: method.made for method in cell.methods}}
+
+
+def read_description(out: Path) -> Spec | None:
+    """Read run.json; None where there is none of ours.
+
+    Raises
+    ------
+    InputError
+        If the file is there and cannot be read.
+    """
+    text = _read(out)
+    try:
+        description = json.loads(text or "")
+    except ValueError:
+        return None
+    ours = isinstance(description, dict) and {"scenario", "cells", "estimators"} <= set(description)
+    return description if ours else None
+
+
+def is_lost(out: Path) -> bool:
+    """Tell whether run.json is gone or cut short, rather than somebody else's."""
+    try:
+        json.loads(_read(out) or "")
+    except ValueError:
+        return True
+    return False
+
+
+def _read(out: Path) -> bytes | None:
+    with reading(out):
+        try:
+            return (out / DESCRIPTION).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+
+def require_own(out: Path, parts: Iterable[str], plan: Plan) -> None:
+    """Let a folder without run.json be taken over only by the scenario that its rows are of."""
+    columns = ["cell", "cell_key", "estimator", "estimator_key"]
+    known = {(c.label, c.key, m.label, m.key) for c in plan.cells for m in c.methods}
+    for name in parts:
+        try:
+            rows = read_part(out, "runs", name).select(columns).to_pylist()
+        except DamagedError:
+            continue  # it will be set aside
+        for row in rows:
+            if tuple(row.values()) not in known:
+                raise InputError(
+                    f"{out}: its {DESCRIPTION} is lost, and its results (cell {row['cell']!r}, "
+                    f"estimator {row['estimator']!r}) are of another scenario; choose another "
+                    "folder or restart"
+                )
+
+
+def require_same(out: Path, old: Spec, new: Spec) -> None:
+    """Allow more realisations, cells and estimators, and nothing that changes what is there."""
+    cells = {cell["cell"]: cell for cell in new["cells"]}
+    same = all(
+        cell["cell_key"] == cells.get(cell["cell"], {}).get("cell_key")
+        and cell["estimator_keys"].items() <= cells[cell["cell"]]["estimator_keys"].items()
+        for cell in old["cells"]
+    )
+    if same:
+        return
+    before, after = ({k: v for k, v in d["scenario"].items() if k not in _FREE} for d in (old, new))
+    for scenario in (before, after):
+        scenario["estimators"] = {entry["label"]: entry for entry in scenario["estimators"]}
+    found = list(differences(json.loads(json.dumps(before)), json.loads(json.dumps(after))))
+    found = found or list(dict.fromkeys(_hidden_differences(old["cells"], cells)))
+    shown = "; ".join(found[:4]) + (f"; and {len(found) - 4} more" if len(found) > 4 else "")
+    version = old.get("versions", {}).get("haloassay", "?")
+    reason = shown or f"equal settings, but made by haloassay {version}, which does not say of what"
+    raise InputError(
+        f"{out}: holds results of another scenario ({reason}); choose another folder or restart"
+    )
+
+
+def _hidden_differences(old: Iterable[Spec], new: Mapping[str, Spec]) -> Iterable[str]:
+    """Say what differs although the scenario is the same: versions, defaults, contents of files."""
+    for cell in old:
+        before, after = (c.get("made_of") for c in (cell, new.get(cell["cell"], {})))
+        if not isinstance(before, dict) or not isinstance(after, dict):
+            continue
+        shared = before["estimators"].keys() & after["estimators"].keys()
+        sides = [
+            {**made, "estimators": {k: v for k, v in made["estimators"].items() if k in shared}}
+            for made in (before, after)
+        ]
+        yield from _explained(sides[0], sides[1])
+
+
+def _explained(before: Any, after: Any, path: str = "") -> Iterable[str]:
+    """Differences of what components are made of, in words where it is a version or a content."""
+    if not (isinstance(before, dict) and isinstance(after, dict)):
+        if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+            for i, (a, b) in enumerate(zip(before, after, strict=True)):
+                yield from _explained(a, b, f"{path}.{i}")
+        else:
+            yield from differences(before, after, path)
+        return
+    kind, same_kind = after.get("kind", path), before.get("kind") == after.get("kind")
+    for key in {**before, **after}:
+        a, b, place = before.get(key), after.get(key), f"{path}.{key}" if path else key
+        if a != b and key in _DIGESTS and same_kind:
+            yield f"{path}: the content of {after.get(_DIGESTS[key])} has changed"
+        elif a != b and key == "version" and same_kind:
+            yield f"{path}: numbers of {kind!r} have changed since: version {a} there, {b} now"
+        else:
+            yield from _explained(a, b, place)
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterable[str]:
+    """Paths at which two plain values differ, with both values."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            place = f"{path}.{key}" if path else key
+            if key not in new:
+                yield f"{place} is gone"
+            elif key not in old:
+                yield f"{place} is new"
+            else:
+                yield from differences(old[key], new[key], place)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        for i, (a, b) in enumerate(zip(old, new, strict=True)):
+            yield from differences(a, b, f"{path}.{i}")
+    elif old != new:
+        yield f"{path}: {old!r} there, {new!r} now"

@@ -1,0 +1,40 @@
+"""What became of a task: how each estimator ended, and its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from haloassay.plan.cells import Cell, Method
+from haloassay.plan.scenario import Spec
+
+#: How one estimator ended on one catalogue. ``failed`` is its own doing; ``no-mock``: there was no catalogue,
+#: or no truth to compare with; ``timeout`` and ``lost`` (the machine's doing) are tried again by the next run.
+Status = Literal["ok", "failed", "no-mock", "timeout", "lost"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one estimator in one task.
+
+    ``n_stars`` were observed, and a share ``overlap`` of them in any other realisation too. ``rows`` are the fields of
+    an estimate (without its draws) with truth, rank and n_draws.
+    """
+
+    method: Method
+    status: Status
+    error_type: str = ""
+    message: str = ""
+    seconds: float = 0.0
+    n_stars: int = 0
+    overlap: float | None = None
+    rows: tuple[Spec, ...] = ()
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """Outcomes of all estimators of a task."""
+
+    cell: Cell
+    realization: int
+    outcomes: tuple[Outcome, ...]

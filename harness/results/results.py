@@ -1,0 +1,176 @@
+"""Results of a run, for reading: tables out of Parquet files, and what run.json says of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from haloassay.base.errors import InputError
+from haloassay.contracts.quantities import Quantity, of_results
+from haloassay.contracts.schema import SCHEMAS, TableName
+from haloassay.plan.scenario import Spec
+from haloassay.results.description import DESCRIPTION, read_description
+from haloassay.results.parts import looks_whole, part_file, scan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_T = TypeVar("_T")
+
+#: Order of rows in tables that are read: the same whatever the order in which tasks ended.
+_ORDER: Final = {
+    "estimates": "cell, realization, estimator, quantity, bin, r",
+    "runs": "cell, realization, estimator",
+}
+#: Where reasons for missing values stand: table, what to show, which rows.
+_REASONS: Final[tuple[tuple[TableName, str, str], ...]] = (
+    ("runs", "concat_ws(': ', nullif(error_type, ''), nullif(message, ''))", "status <> 'ok'"),
+    ("estimates", "note", "note <> '' AND coalesce(NOT isfinite(value), true)"),
+)
+#: How often a reader looks again for parts that a run has replaced meanwhile.
+_LOOKS: Final = 3
+
+
+class Results:
+    """Results in a folder, for reading.
+
+    Parameters
+    ----------
+    out
+        Folder of a run, finished or not.
+    description
+        Content of its ``run.json``; read from the folder where it is not given.
+
+    Raises
+    ------
+    InputError
+        If the folder is not a results folder.
+    """
+
+    def __init__(self, out: str | Path, description: Spec | None = None) -> None:
+        self.out = Path(out)
+        found = description or read_description(self.out)
+        if found is None:
+            raise InputError(
+                f"{self.out}: is not a results folder (it has no usable {DESCRIPTION})"
+            )
+        self.description: Spec = found
+        self._listed: tuple[str, ...] | None = None
+
+    @property
+    def scenario(self) -> Spec:
+        """The scenario that was run, as plain values."""
+        return dict(self.description["scenario"])
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """Parts to read; listed anew once a run that goes on has deleted some of them."""
+        if self._listed is None or not self._are_there(self._listed):
+            for _ in range(_LOOKS):
+                live, broken = scan(self.out, looks_whole)
+                if not broken:
+                    break
+            else:
+                raise InputError(
+                    f"{self.out}: part {broken[0]} is damaged ({len(broken)} such); "
+                    "run the scenario into this folder again to mend it"
+                )
+            self._listed = tuple(live)
+        return self._listed
+
+    def _are_there(self, names: Iterable[str]) -> bool:
+        return all(part_file(self.out, kind, name).exists() for name in names for kind in SCHEMAS)
+
+    def steadily(self, read: Callable[[], _T]) -> _T:
+        """Return what ``read`` does with the files; once more if a run replaced some meanwhile.
+
+        Raises
+        ------
+        InputError
+            If files cannot be read.
+        """
+        import duckdb
+
+        for _ in range(_LOOKS):
+            listed = self._names
+            try:
+                return read()
+            except (duckdb.IOException, duckdb.InvalidInputException, OSError) as error:
+                reason = error
+            if self._are_there(listed):
+                break
+        raise InputError(f"{self.out}: cannot be read: {' '.join(str(reason).split())}")
+
+    @property
+    def estimates_files(self) -> list[Path]:
+        """Parquet files that hold the estimate rows."""
+        return [part_file(self.out, "estimates", name) for name in self._names]
+
+    @property
+    def runs_files(self) -> list[Path]:
+        """Parquet files that hold one row a (cell, realisation, estimator)."""
+        return [part_file(self.out, "runs", name) for name in self._names]
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """One row a cell: its label and the level of every factor."""
+        import pandas as pd
+
+        rows = [{"cell": cell["cell"], **cell["factors"]} for cell in self.description["cells"]]
+        return pd.DataFrame(rows)
+
+    @property
+    def quantities(self) -> Mapping[str, Quantity]:
+        """What the results speak of, by name."""
+        return of_results(self.description.get("quantities", ()))
+
+    def frame(self, kind: TableName) -> pd.DataFrame:
+        """All rows of a table, in an order that does not depend on how they were computed."""
+        return self._query(
+            kind,
+            f"SELECT * FROM read_parquet($files, union_by_name = true) ORDER BY {_ORDER[kind]}",
+        )
+
+    def _query(self, kind: TableName, query: str) -> pd.DataFrame:
+        """Query the parquet files ``$files``; the empty table where there is none."""
+        import duckdb
+
+        def read() -> pd.DataFrame:
+            files = [str(path) for path in getattr(self, f"{kind}_files")]
+            if not files:
+                empty: pd.DataFrame = SCHEMAS[kind].empty_table().to_pandas()
+                return empty
+            with duckdb.connect() as connection:
+                rows: pd.DataFrame = connection.execute(query, {"files": files}).df()
+            return rows
+
+        return self.steadily(read)
+
+    def reasons(self, limit: int = 3) -> list[str]:
+        """Why there are no values, the most frequent first: ``"40 x too few stars"``.
+
+        Reasons are the messages of estimator runs that were not ok, and the notes of estimates that
+        are undetermined.
+        """
+        counts: Counter[str] = Counter()
+        for kind, reason, where in _REASONS:
+            query = f"""SELECT {reason} AS reason, count(*) AS n FROM read_parquet($files, union_by_name = true)
+                WHERE {where} GROUP BY reason ORDER BY n DESC, reason LIMIT {limit:d}"""
+            rows = self._query(kind, query)
+            if "reason" in rows:
+                counts.update(dict(zip(rows["reason"], map(int, rows["n"]), strict=True)))
+        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        return [f"{n} x {reason}" for reason, n in ranked[:limit]]
+
+    def counts(self) -> dict[str, int]:
+        """How many estimator runs ended in each status."""
+        counts = self.frame("runs")["status"].value_counts()
+        return {str(status): int(n) for status, n in counts.items()}
+
+    def table(self) -> pd.DataFrame:
+        """Bias, scatter, coverage and the rest, each with its Monte Carlo error."""
+        from haloassay.analysis.scores import score
+
+        return self.steadily(lambda: score(self))

@@ -1,0 +1,313 @@
+"""Results on disk: what of a plan they already hold, and how they are added to and read."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from haloassay.base.errors import InputError
+from haloassay.contracts.schema import SCHEMAS, TableName
+from haloassay.plan.cells import Cell, Method
+from haloassay.plan.plan import Plan
+from haloassay.plan.scenario import Spec
+from haloassay.results.description import (
+    DESCRIPTION,
+    description_of,
+    differences,
+    is_lost,
+    read_description,
+    require_own,
+    require_same,
+)
+from haloassay.results.outcome import TaskResult
+from haloassay.results.parts import (
+    LOCK,
+    Part,
+    clean,
+    digest,
+    encode,
+    is_whole,
+    locked,
+    looks_whole,
+    part_file,
+    read_part,
+    reading,
+    scan,
+    set_aside,
+    write_file,
+)
+
+if TYPE_CHECKING:
+    pass
+
+Mode = Literal["resume", "restart", "refuse"]
+
+#: Statuses that stand; what timed out or was lost is tried again by the next run.
+_FINAL: Final = ("ok", "failed", "no-mock")
+#: Finished parts that are joined into one.
+SEGMENT: Final = 500
+
+
+def _tables(result: TaskResult) -> dict[TableName, pa.Table]:
+    """Rows of a task, as they stand on disk."""
+    rows: dict[TableName, list[Spec]] = {"estimates": [], "runs": []}
+    for outcome in result.outcomes:
+        keys = {
+            "cell": result.cell.label,
+            "cell_key": result.cell.key,
+            "estimator": outcome.method.label,
+            "estimator_key": outcome.method.key,
+            "realization": result.realization,
+        }
+        fields = {k: v for k, v in asdict(outcome).items() if k not in ("method", "rows")}
+        rows["runs"].append({**keys, **fields})
+        rows["estimates"] += [{**keys, **_nulls(row)} for row in outcome.rows]
+    return {kind: pa.Table.from_pylist(rows[kind], schema=SCHEMAS[kind]) for kind in rows}
+
+
+def _nulls(row: Spec) -> Spec:
+    """Row with what has no value as null: the statistics of a Parquet column know null, but not NaN.
+
+    Readers such as DuckDB simplify queries by these statistics, and would count NaN as a number.
+    """
+    return {k: None if isinstance(v, float) and v != v else v for k, v in row.items()}
+
+
+class Store:
+    """Results of a plan in a folder, open for writing; use :meth:`open` in a ``with`` statement."""
+
+    def __init__(self, out: Path, plan: Plan, say: Callable[[str], None]) -> None:
+        self.out = out
+        self._say = say
+        self._realizations = 0  # that the folder has seen
+        self._replaced: list[str] = []  # parts left to those who are reading them
+        self._done = {
+            (cell.label, method.label): np.zeros(plan.scenario.realizations, dtype=bool)
+            for cell in plan.cells
+            for method in cell.methods
+        }
+        self._loose: list[str] = []  # finished parts of one task each
+        self._again: dict[tuple[str, int], str] = {}  # parts with something to try again
+        self._replaces: dict[str, tuple[str, ...]] = {}
+        live, broken = scan(out, is_whole)
+        description = read_description(out)
+        for part in live.values():
+            self._take_stock(part)
+        self._describe(plan, description, adopted=bool(live) and description is None)
+        for name in broken:
+            set_aside(out, name)
+            say(
+                f"{out}: part {name} is damaged: set aside as *.corrupt, its realisations run again"
+            )
+        clean(out, live)
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(
+        cls, out: Path, plan: Plan, mode: Mode = "resume", say: Callable[[str], None] = print
+    ) -> Iterator[Store]:
+        """Open ``out`` for the results of ``plan``; the folder is locked against other runs.
+
+        Parameters
+        ----------
+        out
+            Folder of the results; made where it does not exist.
+        plan
+            What is to be run.
+        mode
+            ``"resume"`` goes on with what is there, ``"restart"`` throws results away, ``"refuse"``
+            stops if the folder holds anything.
+        say
+            Takes lines for the user.
+
+        Raises
+        ------
+        InputError
+            If the folder holds something else than results, or results of another scenario, or
+            cannot be written, or another run is writing into it. Nothing is touched then.
+        """
+        check_folder(out, plan, mode)
+        with locked(out):
+            if mode == "restart":
+                _clear(out)
+            store = cls(out, plan, say)
+            try:
+                yield store
+            finally:
+                store._keep_description()
+
+    def missing(self, cell: Cell, realization: int) -> tuple[Method, ...]:
+        """Estimators of a cell that have no final result in this realisation."""
+        return tuple(m for m in cell.methods if not self._done[cell.label, m.label][realization])
+
+    def checkpoint(self, result: TaskResult) -> None:
+        """Write the results of one task; once this returns they outlast anything but the disk."""
+        self._sign()
+        tables = _tables(result)
+        place = (result.cell.label, result.realization)
+        replaces: tuple[str, ...] = ()
+        if place in self._again:
+            old = self._again.pop(place)
+            tables = self._join(old, tables)
+            replaces = (old, *self._replaces.pop(old))
+        prefix = digest(repr((result.cell.label, result.cell.key)).encode())[:8]
+        name = f"{prefix}-{result.realization:07d}-{os.urandom(4).hex()}"
+        self._write(name, tables, replaces)
+        self._register(name, tables["runs"], replaces)
+        if len(self._loose) >= SEGMENT:
+            earlier, self._replaced = self._replaced, []
+            self._join_loose()
+            self._delete(earlier)
+
+    def _describe(self, plan: Plan, old: Spec | None, adopted: bool) -> None:
+        """Write run.json: what it knew of the folder stays, and the count never falls."""
+        self._description = new = description_of(plan)
+        self._versions = new["versions"]
+        known = [self._realizations, new["scenario"]["realizations"]]
+        if adopted:
+            new["also_versions"] = [{"haloassay": "unknown"}]
+            self._say(
+                f"{self.out}: {DESCRIPTION} was lost: written anew from the scenario; which "
+                "versions computed the results so far is not known"
+            )
+        elif old is not None:
+            known.append(old["scenario"].get("realizations", 0))
+            new |= {k: old[k] for k in ("versions", "also_versions", "platform") if k in old}
+        new["scenario"]["realizations"] = max(known)
+        self._write_description()
+
+    def _sign(self) -> None:
+        """Note the versions that are about to add results, unless they have added some before."""
+        new = self._description
+        if self._versions not in (new["versions"], *new.get("also_versions", ())):
+            changed = differences(new["versions"], self._versions)
+            self._say(f"{self.out}: other versions than before add results: {'; '.join(changed)}")
+            new["also_versions"] = [*new.get("also_versions", ()), self._versions]
+            self._write_description()
+        self._keep_description()
+
+    def _write_description(self) -> None:
+        self._encoded = json.dumps(self._description, indent=1).encode()
+        write_file(self.out / DESCRIPTION, self._encoded)
+
+    def _keep_description(self) -> None:
+        """Write run.json again if somebody took it away or cut it."""
+        path = self.out / DESCRIPTION
+        if not path.is_file() or path.stat().st_size != len(self._encoded):
+            write_file(path, self._encoded)
+
+    def compact(self) -> None:
+        """Join all finished parts of single tasks into one, and delete those that were replaced."""
+        self._join_loose()
+        replaced, self._replaced = self._replaced, []
+        self._delete(replaced)
+
+    def _join_loose(self) -> None:
+        names, self._loose = self._loose, []
+        if len(names) < 2:
+            self._loose = names
+            return
+        tables = {
+            kind: pa.concat_tables([read_part(self.out, kind, name) for name in names])
+            for kind in SCHEMAS
+        }
+        earlier = (name for part in names for name in self._replaces.pop(part))
+        self._write(f"segment-{os.urandom(8).hex()}", tables, (*names, *earlier))
+
+    def _write(
+        self, name: str, tables: Mapping[TableName, pa.Table], replaces: Iterable[str]
+    ) -> None:
+        """Write a part; those that it replaces do not count from then on."""
+        replaces = tuple(replaces)
+        estimates = encode(tables["estimates"], {})
+        write_file(part_file(self.out, "estimates", name), estimates)
+        meta = {"replaces": replaces, "size": len(estimates), "digest": digest(estimates)}
+        write_file(part_file(self.out, "runs", name), encode(tables["runs"], meta))
+        self._replaced += replaces
+
+    def _delete(self, names: Iterable[str]) -> None:
+        for name in names:
+            for kind in SCHEMAS:
+                with contextlib.suppress(OSError):
+                    part_file(self.out, kind, name).unlink(missing_ok=True)
+
+    def _join(self, old: str, new: Mapping[TableName, pa.Table]) -> dict[TableName, pa.Table]:
+        """Put new rows and those of an old part that stand together."""
+        runs = read_part(self.out, "runs", old).to_pylist()
+        again = set(new["runs"].column("estimator").to_pylist())
+        kept = {r["estimator"] for r in runs if r["status"] in _FINAL} - again
+        joined = {}
+        for kind, table in new.items():
+            rows = [r for r in read_part(self.out, kind, old).to_pylist() if r["estimator"] in kept]
+            joined[kind] = pa.concat_tables([pa.Table.from_pylist(rows, SCHEMAS[kind]), table])
+        return joined
+
+    def _take_stock(self, part: Part) -> None:
+        """Note what a part found on disk holds."""
+        runs = read_part(self.out, "runs", part.name)
+        if part.name.startswith("segment-"):
+            self._mark(runs)
+        else:
+            self._register(part.name, runs, part.replaces)
+
+    def _register(self, name: str, runs: pa.Table, replaces: tuple[str, ...]) -> None:
+        """Note what a part of one task holds, and whether some of it is to be tried again."""
+        self._mark(runs)
+        self._replaces[name] = replaces
+        if all(status in _FINAL for status in runs.column("status").to_pylist()):
+            self._loose.append(name)
+        else:
+            first = runs.slice(0, 1).to_pylist()[0]
+            self._again[first["cell"], first["realization"]] = name
+
+    def _mark(self, runs: pa.Table) -> None:
+        highest = max(runs.column("realization").to_pylist(), default=-1)
+        self._realizations = max(self._realizations, highest + 1)
+        columns = (
+            runs.column(c).to_pylist() for c in ("cell", "estimator", "realization", "status")
+        )
+        for cell, estimator, realization, status in zip(*columns, strict=True):
+            done = self._done.get((cell, estimator))
+            if done is not None and realization < len(done) and status in _FINAL:
+                done[realization] = True
+
+
+def check_folder(out: Path, plan: Plan, mode: Mode) -> None:
+    """Raise :class:`InputError` unless the folder can take the results of ``plan``."""
+    with reading(out):
+        if not out.exists():
+            return
+        if not out.is_dir():
+            raise InputError(f"{out}: is a file, expected a folder for the results")
+        used = [p.name for p in out.iterdir() if p.name not in (LOCK, f".{DESCRIPTION}.tmp")]
+    if not used:
+        return
+    description = read_description(out)
+    parts = scan(out, looks_whole)[0] if description is None and is_lost(out) else {}
+    if description is None and not parts:
+        raise InputError(f"{out}: is neither empty nor a results folder; nothing was touched")
+    if mode == "refuse":
+        raise InputError(f"{out}: holds results already; nothing was touched")
+    if mode == "resume" and description is not None:
+        require_same(out, description, description_of(plan))
+    elif mode == "resume":
+        require_own(out, parts, plan)
+
+
+def _clear(out: Path) -> None:
+    """Delete what earlier runs wrote, and nothing else."""
+    (out / DESCRIPTION).unlink(missing_ok=True)
+    for kind in SCHEMAS:
+        for pattern in ("*.parquet", "*.corrupt", ".*.tmp"):
+            for path in (out / kind).glob(pattern):
+                path.unlink()
+    shutil.rmtree(out / "report", ignore_errors=True)

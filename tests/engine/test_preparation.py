@@ -1,0 +1,100 @@
+"""What estimators need, surveys hand over and mocks have is compared before anything is run."""
+
+import pandas as pd
+import pytest
+
+from haloassay.base.errors import InputError
+from haloassay.engine.progress import Silent
+from haloassay.engine.runner import run
+from haloassay.plan.scenario import make_scenario
+
+BINS = [1.0, 20.0, 300.0]
+
+
+@pytest.fixture
+def stars(tmp_path):
+    """Table of a mock without abundances: particles of a simulation."""
+    file = tmp_path / "stars.csv"
+    line = pd.Series(range(600)) / 20.0 + 5.0
+    rows = {"x": line, "y": line % 3, "z": -line, "u": line, "v": -line, "w": line % 7, "m": 1e8}
+    pd.DataFrame(rows).to_csv(file, index=False)
+    columns = {"position": ["x", "y", "z"], "velocity": ["u", "v", "w"], "mass": "m"}
+    return {
+        "kind": "snapshot",
+        "file": str(file),
+        "tables": [{"kind": "dark", **columns}],
+        "units": {"length": "kpc", "velocity": "km/s", "mass": "Msun"},
+        "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
+        "centre": {"position": [0.0, 0.0, 0.0], "velocity": [0.0, 0.0, 0.0]},
+        "tracers": {"kinds": ["dark"], "r_range": [2.0, 90.0]},
+    }
+
+
+def refusal(values, out):
+    with pytest.raises(InputError) as caught:
+        run(make_scenario(values), out, 1, workers=0, progress=Silent())
+    assert not out.exists()
+    return str(caught.value)
+
+
+def test_a_survey_without_velocities_is_refused_for_a_method_that_needs_them(values, tmp_path):
+    values["survey"] = {"preset": "gaia-rrlyrae", "n_stars": 60}
+    assert refusal(values, tmp_path / "out") == (
+        "scenario: estimators.good: needs line-of-sight velocities (vlos), which no catalogue of this mock and"
+        " survey has"
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "level"), [("feh_max", -1.0), ("distance_feh_correlation", 0.5)]
+)
+def test_a_cut_on_abundances_that_the_mock_has_not_is_refused(
+    values, tmp_path, stars, setting, level
+):
+    values["mock"] = stars
+    values["survey"][setting] = level
+    assert f"mock of cell 'base': survey: {setting} needs [Fe/H]" in refusal(values, tmp_path / "o")
+
+
+def test_a_method_that_needs_abundances_is_refused_without_them(values, tmp_path, stars):
+    values["mock"] = stars
+    for entry, lacks in (
+        ({"kind": "gaussian-single", "bins": BINS}, "[Fe/H] (feh)"),
+        (
+            {"kind": "sky-map", "population": "accreted", "map": "quadrants"},
+            "[Fe/H] (feh), [alpha/Fe] (alpha_fe)",
+        ),
+    ):
+        values["estimators"] = [entry]
+        values["matrix"] = {}
+        assert f"estimators.{entry['kind']}: needs {lacks}, which no" in refusal(
+            values, tmp_path / "o"
+        )
+
+
+def test_populations_that_differ_in_their_abundances_are_refused(values, tmp_path):
+    mock = values["mock"]
+    shared = {"density": mock.pop("density"), "beta": mock.pop("beta")}
+    mock["populations"] = [
+        {"name": "mr", "fraction": 0.5, **shared, "alpha_fe": {"mean": 0.2, "sigma": 0.1}},
+        {"name": "mp", "fraction": 0.5, **shared},
+    ]
+    assert "some stars have [alpha/Fe] and others have none" in refusal(values, tmp_path / "out")
+
+
+def test_where_the_matrix_takes_away_what_is_needed_the_method_is_not_applicable(values, tmp_path):
+    values["matrix"]["factors"] = {"survey.vlos_known": [True, False]}
+    values["estimators"].append({"kind": "plugins:Sky", "label": "sky"})
+    progress = Silent()
+    results = run(make_scenario(values), tmp_path / "out", workers=0, progress=progress)
+    assert progress.lines == [
+        "good: not applicable in cell 'survey.vlos_known=false', for want of line-of-sight velocities (vlos)"
+    ]
+    ran = results.frame("runs").groupby(["cell", "estimator"]).size().to_dict()
+    assert ran == {
+        ("base", "good"): 3,
+        ("base", "sky"): 3,
+        ("survey.vlos_known=false", "sky"): 3,
+    }
+    again = run(make_scenario(values), tmp_path / "out", workers=0, progress=Silent())
+    assert again.counts() == {"ok": 9}

@@ -1,0 +1,141 @@
+"""Quantities of one's own, from the class that yields them to the table that says how far off they are."""
+
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from haloassay.base.errors import InputError
+from haloassay.contracts import labels
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.contracts.quantities import Quantity, known_quantities
+from haloassay.engine.progress import Silent
+from haloassay.engine.runner import run
+from haloassay.face import api
+from haloassay.plan.plan import make_plan
+from haloassay.plan.scenario import make_scenario
+from haloassay.reports.tables import format_table
+
+#: Squared dispersion; its truth is a function of the mock's.
+PRESSURE = Quantity(
+    "pressure",
+    "km2/s2",
+    "fractional",
+    r"$P_r$",
+    lambda truth, place: truth.value("sigma_r", *place) ** 2,
+)
+
+
+@dataclass(frozen=True)
+class Pressure(Estimator):
+    """1.5 times the mean square of v_r, about zero."""
+
+    name: ClassVar[str] = "pressure"
+    reference: ClassVar[str] = ""
+    yields: ClassVar[tuple[str, ...]] = ("pressure",)
+    quantities: ClassVar[tuple[Quantity, ...]] = (PRESSURE,)
+
+    def estimate(self, catalogue, rng):
+        value = 1.5 * float(np.mean(catalogue.spherical_velocity[:, 0] ** 2))
+        spread = value * (1.0 + np.array([-0.2, -0.1, 0.1, 0.2]))
+        return Estimates(
+            [Estimate("pressure", value, spread[1], spread[2], spread[0], spread[3], 0, 1.0, 300.0)]
+        )
+
+
+@dataclass(frozen=True)
+class Mute(Pressure):
+    """Says nothing of its quantity."""
+
+    quantities: ClassVar[tuple[Quantity, ...]] = ()
+
+
+@dataclass(frozen=True)
+class Undeclared(Mute):
+    """Does not even say that it yields it."""
+
+    yields: ClassVar[tuple[str, ...]] = ()
+
+
+@pytest.fixture
+def of(values):
+    """The small scenario with one estimator of this module."""
+
+    def make(cls):
+        estimators = [{"kind": f"{__name__}:{cls.__name__}", "label": "mine"}]
+        return make_scenario({**values, "matrix": {}, "estimators": estimators})
+
+    return make
+
+
+def test_a_quantity_of_one_s_own_is_scored_and_written_like_any_other(of, tmp_path):
+    progress = Silent()
+    results = run(of(Pressure), tmp_path / "out", realizations=40, workers=0, progress=progress)
+    assert progress.lines == []
+    (row,) = results.table().to_dict("records")
+    assert (row["quantity"], row["unit"]) == ("pressure", "km2/s2")
+    # a mean square of 60 Gaussian velocities scatters by sqrt(2 / 60)
+    assert row["bias"] == pytest.approx(0.5, abs=4.0 * row["bias_mcse"])
+    assert row["scatter"] == pytest.approx(1.5 * np.sqrt(2.0 / 60.0), abs=4.0 * row["scatter_mcse"])
+    # readers know it from run.json, whoever made the results
+    assert results.quantities["pressure"].to_dict() == PRESSURE.to_dict()
+    with labels.vocabulary(results.quantities):
+        assert "$P_r$" in str(format_table(results.table(), "latex"))
+        assert labels.error_unit("pressure", "km2/s2") == "%"
+    page = api.report(tmp_path / "out").read_text(encoding="utf-8")
+    assert "P_r" in page
+
+
+def test_a_quantity_that_nobody_describes_is_refused_when_the_scenario_is_read(of):
+    with pytest.raises(InputError, match=r"estimators\.mine: yields: unknown quantity 'pressure'"):
+        make_plan(of(Mute))
+
+
+def test_an_estimate_of_an_undeclared_quantity_fails_with_the_reason(of, tmp_path):
+    results = run(of(Undeclared), tmp_path / "out", 1, workers=0, progress=Silent())
+    (row,) = results.frame("runs").to_dict("records")
+    assert row["status"] == "failed"
+    assert "'pressure' is no quantity" in row["message"]
+
+
+def test_a_distribution_offers_quantities_by_entry_points(of, tmp_path, monkeypatch):
+    entry = EntryPoint("pressure", f"{__name__}:PRESSURE", "haloassay.contracts.quantities")
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: (entry,))
+    for cls in (Mute, Undeclared):
+        results = run(of(cls), tmp_path / cls.__name__, 2, workers=0, progress=Silent())
+        assert results.counts() == {"ok": 2}
+        assert np.isfinite(results.frame("estimates")["truth"]).all()
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        (
+            Quantity("beta", "", "fractional", "b"),
+            "'beta' is known with unit '' and absolute errors",
+        ),
+        ("beta", "'beta' is not a haloassay.Quantity"),
+    ],
+)
+def test_what_is_no_quantity_or_another_one_is_refused(own, message):
+    with pytest.raises(InputError, match=message):
+        known_quantities([own])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [({"scale": "log"}, "unknown scale 'log'"), ({"truth": "shell"}, "unknown truth 'shell'")],
+)
+def test_a_record_says_what_it_may_hold(settings, message):
+    with pytest.raises(InputError, match=message):
+        Quantity(**({"name": "x", "unit": "", "scale": "absolute", "label": "x"} | settings))
+
+
+def test_a_quantity_without_a_truth_is_said_before_the_run(values, tmp_path):
+    values["estimators"] = [{"kind": "dipole", "bins": [5.0, 300.0]}]
+    values["matrix"] = {}
+    progress = Silent()
+    run(make_scenario(values), tmp_path / "out", 1, workers=0, progress=progress)
+    assert progress.lines[0] == ("dipole: the mock has no truth of apex_l, apex_b: not scored")
