@@ -17,7 +17,7 @@ from haloassay.base.settings import require
 from haloassay.mocks.equilibria.relaxation import (
     PopulationSettings,
     Progress,
-    agama_counterpart,
+    other_integrator,
     relaxed_population,
 )
 from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
@@ -232,7 +232,7 @@ class EvolvedHalo:
 
     def check(self) -> None:
         """Solve the spherical equilibrium and rewind the LMC: what can be refused before stars are followed."""
-        agama_counterpart(self.base.potential, self.settings)
+        other_integrator(self.base.potential, self.settings)
         self.wide.prepare()
         _ = self._number_to_follow
         if self.lmc is not None:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from haloassay.base.settings import require
 from haloassay.contracts import profiles
-from haloassay.mocks.gravity.multipole import sphere_average
+from haloassay.mocks.gravity.quadrature import sphere_average
 from haloassay.mocks.gravity.shapes import AxisRatioTable, axis_lengths
 
 FloatArray = NDArray[np.float64]

@@ -38,6 +38,18 @@ def rotation_matrix(tilt: tuple[float, float, float]) -> FloatArray:
     return about_z @ about_y @ about_x
 
 
+def tilt_of(rotation: FloatArray) -> tuple[float, float, float]:
+    """Yaw, pitch and roll [deg] of a (3, 3) rotation: the inverse of :func:`rotation_matrix`."""
+    level = np.hypot(rotation[0, 0], rotation[1, 0])
+    pitch = np.arctan2(-rotation[2, 0], level)
+    if level > 1e-12:
+        yaw = np.arctan2(rotation[1, 0], rotation[0, 0])
+        roll = np.arctan2(rotation[2, 1], rotation[2, 2])
+    else:  # yaw and roll turn about one axis
+        yaw, roll = np.arctan2(-rotation[0, 1], rotation[1, 1]), 0.0
+    return float(np.degrees(yaw)), float(np.degrees(pitch)), float(np.degrees(roll))
+
+
 def require_axis_ratios(*ratios: float) -> None:
     """Raise :class:`InputError` unless every ratio to the first axis is in (0, 1], and no slip of the pen."""
     for ratio in ratios:

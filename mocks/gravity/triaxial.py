@@ -20,6 +20,7 @@ from haloassay.mocks.gravity.ellipsoids import (
     require_falling_outward,
     stretch,
 )
+from haloassay.mocks.gravity.field_parts import FieldParts
 from haloassay.mocks.gravity.multipole import Multipoles, multipoles_of_density
 from haloassay.mocks.gravity.potentials import H0, OVERDENSITY
 from haloassay.mocks.gravity.shapes import AxisRatioTable, require_axis_ratios, rotation_matrix
@@ -66,6 +67,7 @@ class TriaxialNFW:
     overdensity: float = OVERDENSITY
 
     dark: ClassVar[bool] = True
+    label: ClassVar[str] = "a triaxial NFW halo"
 
     def __post_init__(self) -> None:
         for name in ("m200", "c", "h0", "overdensity"):
@@ -111,6 +113,10 @@ class TriaxialNFW:
         lengths = self._ellipsoids.lengths(np.linalg.norm(x, axis=1))
         s = np.linalg.norm(x / lengths, axis=1)
         return mass / (4.0 * np.pi * r_s**3) * nfw_density(s)
+
+    def field_parts(self) -> FieldParts:
+        """Monopole of a sphere, and all else in multipoles."""
+        return FieldParts(spherical=(self.enclosed_mass,), multipoles=(self.multipoles(),))
 
     def multipoles(self) -> Multipoles:
         """All of its potential but the monopole."""

@@ -22,19 +22,15 @@ from numpy.typing import NDArray
 from haloassay.base.cache import content_key, plain_content
 from haloassay.base.errors import EquilibriumError, InputError
 from haloassay.base.settings import require
-from haloassay.mocks.equilibria.agama_distributions import AgamaSampling, Schwarzschild
+from haloassay.mocks.backends.agama.conversion import NoCounterpartError, to_agama, turned
+from haloassay.mocks.backends.agama.distributions import AgamaSampling, Schwarzschild
+from haloassay.mocks.backends.agama.library import library
+from haloassay.mocks.backends.agama.orbits import agama_orbits
 from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy
 from haloassay.mocks.equilibria.relaxation import DriftWarning
 from haloassay.mocks.equilibria.stationarity import Stationarity, stationarity
 from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
 from haloassay.mocks.equilibria.tracers import Density
-from haloassay.mocks.gravity.agama_backend import (
-    NoCounterpartError,
-    agama_orbits,
-    library,
-    to_agama,
-    turned,
-)
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
 from haloassay.mocks.moment_map import MomentMap

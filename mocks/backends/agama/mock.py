@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from haloassay.base.cache import cached, plain_content
 from haloassay.base.errors import EquilibriumError
-from haloassay.mocks.equilibria import jeans
-from haloassay.mocks.equilibria.agama_distributions import (
+from haloassay.mocks.backends.agama.conversion import to_agama
+from haloassay.mocks.backends.agama.distributions import (
     AgamaSampling,
     Distribution,
     QuasiSpherical,
 )
-from haloassay.mocks.gravity.agama_backend import library, to_agama
+from haloassay.mocks.backends.agama.library import library
+from haloassay.mocks.equilibria import jeans
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.moments import Moments, anisotropy, at_rest
 from haloassay.mocks.stars import Origin, Stars, radial_table
