@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +31,6 @@ FloatArray = NDArray[np.float64]
 _PER_DECADE: Final = 14
 _NODES: Final = 4
 
-#: Raised when the same distribution comes out differently, so that old tables are not used.
-_VERSION = 2
-
 
 @dataclass(frozen=True, eq=False)
 class AgamaMock:
@@ -52,6 +49,8 @@ class AgamaMock:
     sampling
         Range, name and chemistry.
     """
+
+    version: ClassVar[int] = 2
 
     potential: CompositePotential
     distribution: Distribution
@@ -162,7 +161,7 @@ class AgamaMock:
         table = cached(
             [
                 "agama-moments",
-                _VERSION,
+                self.version,
                 agama.__version__,
                 plain_content([self.potential, self.distribution, self.sampling.r_range]),
             ],

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +41,6 @@ from haloassay.mocks.truth import Truth
 FloatArray = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
-#: Raised when the same settings give other stars, so that old ones on disk are not used.
-_VERSION = 1
 #: The library reaches this much farther in and out than the stars that are kept, whose orbits cross the ends.
 _INSIDE, _BEYOND = 3.0, 2.5
 #: Points kept of an orbit, in units of the stars that one has on average: a heavy one has several times as many.
@@ -92,6 +90,8 @@ class SchwarzschildMock:
     sampling
         Range, tolerance, name and chemistry.
     """
+
+    version: ClassVar[int] = 1
 
     potential: CompositePotential
     density: Density
@@ -160,7 +160,7 @@ class SchwarzschildMock:
     def _stored(self, progress: Progress | None) -> StoredPopulation:
         _ = self._pot  # refused whether or not an older run made the stars
         parts = [self.potential, self.density, self.anisotropy, self.settings, self.sampling]
-        content = ["schwarzschild", _VERSION, library().__version__, plain_content(parts)]
+        content = ["schwarzschild", self.version, library().__version__, plain_content(parts)]
         rng = np.random.default_rng(int(content_key(content)[:8], 16))
         return stored_population(content, lambda: self._make(rng, progress))
 

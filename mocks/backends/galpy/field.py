@@ -17,7 +17,13 @@ from haloassay.base.constants import G
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.mocks.backends.galpy.expansions import potential_at
-from haloassay.mocks.backends.galpy.members import Units, accelerations, at_places, fingerprint
+from haloassay.mocks.backends.galpy.members import (
+    VERSION,
+    Units,
+    accelerations,
+    at_places,
+    fingerprint,
+)
 from haloassay.mocks.backends.galpy.monopole import mass_table
 from haloassay.mocks.backends.galpy.parameters import miyamoto_nagai
 from haloassay.mocks.gravity.axisymmetric import N_R, N_W, THIN, axisymmetric_table
@@ -36,10 +42,6 @@ _PLACES: Final = np.array([[0.8, 0.5, 0.3], [0.3, 0.8, 0.5], [0.5, 0.3, 0.8]])
 _RADII: Final = np.array([1.0, 10.0, 100.0])
 #: Difference between mirrored places, in units of that between a radius and twice that radius.
 _MIRRORED: Final = 1e-6
-
-#: Raised when the same table or multipoles come out differently, so that old ones on disk are not used.
-_TABLE_VERSION = 2
-_VERSION = 1
 
 
 def followed_parts(members: Sequence[Any], units: Units, label: str) -> FieldParts:
@@ -154,7 +156,7 @@ def _table(members: Sequence[Any], units: Units) -> FloatArray:
         return np.asarray(np.sum(parts, axis=0) * units.vo**2, dtype=float)
 
     mark = fingerprint(members, units)
-    content = ["galpy-table", _TABLE_VERSION, galpy.__version__, mark, N_R, N_W, THIN]
+    content = ["galpy-table", VERSION, galpy.__version__, mark, N_R, N_W, THIN]
     return cached(content, lambda: {"table": axisymmetric_table(potential)})["table"]
 
 
@@ -167,7 +169,7 @@ def _multipoles(member: Any, units: Units, axes: FloatArray) -> Multipoles:
         return {"nodes": made.nodes, "degree": np.array(made.degree)}
 
     mark = fingerprint([member], units)
-    content = ["galpy-multipoles", _VERSION, galpy.__version__, mark]
+    content = ["galpy-multipoles", VERSION, galpy.__version__, mark]
     arrays = cached(content, project)
     return Multipoles(axes, int(arrays["degree"]), arrays["nodes"])
 

@@ -13,7 +13,7 @@ from haloassay.base.cache import cached
 from haloassay.base.constants import G
 from haloassay.base.settings import require
 from haloassay.mocks.backends.galpy.expansions import has_disc, is_expansion, pull_at
-from haloassay.mocks.backends.galpy.members import SAME, Units, fingerprint
+from haloassay.mocks.backends.galpy.members import SAME, VERSION, Units, fingerprint
 from haloassay.mocks.gravity.mass_table import MassTable
 from haloassay.mocks.gravity.quadrature import polar_nodes
 
@@ -22,9 +22,6 @@ _LOOK: Final = np.geomspace(0.1, 300.0, 8)
 _FEW: Final = 6
 #: Part of the force on one side that a mean over the sphere may be by rounding alone.
 _NOTHING: Final = 1e-13
-
-#: Raised when the same table comes out differently, so that old ones on disk are not used.
-_TABLE_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ def mass_table(members: Sequence[Any], units: Units, dark: bool) -> GalpyMass:
         table = GalpyMass.of(lambda r: monopole_mass(members, r), dark)
         return {"r": np.array(table.r), "mass": np.array(table.mass)}
 
-    content = ["galpy-mass", _TABLE_VERSION, galpy.__version__, fingerprint(members, units)]
+    content = ["galpy-mass", VERSION, galpy.__version__, fingerprint(members, units)]
     arrays = cached(content, tabulate)
     return GalpyMass(tuple(arrays["r"].tolist()), tuple(arrays["mass"].tolist()), dark)
 

@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike
 
@@ -15,6 +15,7 @@ from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.mocks.backends.galpy.field import followed_parts
 from haloassay.mocks.backends.galpy.members import (
+    VERSION,
     Units,
     conservative_members,
     fingerprint,
@@ -61,6 +62,8 @@ class GalpyPotential:
     dark
         Whether all of it is (part of) the dark halo.
     """
+
+    version: ClassVar[int] = VERSION
 
     name: str
     settings: dict[str, Any] | None = field(default=None, hash=False)
