@@ -16,8 +16,8 @@ from haloassay.base.constants import G
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 
-#: Raised when the same potential of galpy comes out differently: the version of the kind ``galpy``, and of all tables of
-#: it on disk.
+#: Raised when the same potential of galpy comes out differently: the version of the kind ``galpy``, and of all its
+#: tables on disk.
 VERSION: Final = 1
 
 #: Two numbers that describe the same body differ by rounding only.
