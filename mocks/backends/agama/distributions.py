@@ -6,16 +6,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.settings import require
 from haloassay.mocks.chemistry import HALO_FEH, Abundance
 from haloassay.mocks.equilibria.anisotropy import Constant, FunctionAnisotropy, OsipkovMerritt
 from haloassay.mocks.equilibria.tracers import Density
 from haloassay.mocks.gravity.shapes import require_axis_ratios
 from haloassay.mocks.populations import require_label
-
-FloatArray = NDArray[np.float64]
 
 #: Kinds of distribution function, and a line on each.
 DISTRIBUTIONS: Final = {

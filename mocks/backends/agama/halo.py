@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any, Final, TypeVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from haloassay.base.errors import InputError, UsedUpError
 from haloassay.base.settings import build, require, unknown
@@ -41,7 +40,6 @@ from haloassay.mocks.populations import population_entries, require_distinct, sh
 from haloassay.mocks.stars import Origin, Stars
 from haloassay.mocks.truth import Truth
 
-FloatArray = NDArray[np.float64]
 Member = AgamaMock | SchwarzschildMock
 T = TypeVar("T")
 

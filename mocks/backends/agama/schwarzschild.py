@@ -17,8 +17,8 @@ from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.cache import content_key, plain_content
 from haloassay.base.errors import EquilibriumError, InputError
 from haloassay.base.settings import require
@@ -38,7 +38,6 @@ from haloassay.mocks.moments import measured_moments
 from haloassay.mocks.stars import Origin, Stars
 from haloassay.mocks.truth import Truth
 
-FloatArray = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
 #: Raised when the same settings give other stars, so that old ones on disk are not used.
