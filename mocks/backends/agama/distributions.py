@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
@@ -263,6 +264,11 @@ class AgamaSampling:
             0.0 < lo < hi < np.inf, f"r_range must rise from above zero (got {list(self.r_range)})"
         )
         require(0.0 < self.tolerance < 1.0, f"tolerance must be in (0, 1) (got {self.tolerance})")
+
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` its stars have."""
+        return {"feh": True, "alpha_fe": self.alpha_fe is not None}
 
 
 Distribution = QuasiSpherical | DoublePowerLaw

@@ -37,7 +37,7 @@ from haloassay.mocks.gravity.potentials import CompositePotential, make_potentia
 from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments, mixed_moments
 from haloassay.mocks.populations import population_entries, require_distinct, shares
-from haloassay.mocks.stars import Origin, Stars
+from haloassay.mocks.stars import Origin, Stars, shared
 from haloassay.mocks.truth import Truth
 
 Member = AgamaMock | SchwarzschildMock
@@ -77,6 +77,11 @@ class AgamaHalo:
     def origins(self) -> tuple[Origin, ...]:
         """Names of the populations, in the order of :attr:`Stars.origin`."""
         return tuple(Origin(member.sampling.name) for member in self.members)
+
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` the stars have."""
+        return shared([member.abundances for member in self.members])
 
     @property
     def number(self) -> int | None:

@@ -61,6 +61,11 @@ class AgamaMock:
         return (Origin(self.sampling.name),)
 
     @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` the stars have."""
+        return self.sampling.abundances
+
+    @property
     def number(self) -> int | None:
         """No limit: every draw is of new stars."""
         return None

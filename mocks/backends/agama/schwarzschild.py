@@ -104,6 +104,11 @@ class SchwarzschildMock:
         return (Origin(self.sampling.name),)
 
     @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` the stars have."""
+        return self.sampling.abundances
+
+    @property
     def number(self) -> int | None:
         """About as many stars as the population has."""
         return self.settings.size
