@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.cache import plain_content
 from haloassay.base.errors import HaloassayWarning, InputError
 from haloassay.base.kinds import load
@@ -30,7 +30,6 @@ from haloassay.mocks.stars import Stars
 Sampler = Callable[[int], Stars]
 Progress = Callable[[int, int], None]
 
-FloatArray = NDArray[np.float64]
 
 #: Integrators beside this package's own, by their names in the settings.
 _INTEGRATORS: Final = {"agama": "haloassay.mocks.backends.agama.orbits:AgamaOrbits"}

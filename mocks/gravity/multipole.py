@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
 from haloassay.base.settings import require
 from haloassay.mocks.gravity.field_kernels import LN_R0, N_CELLS, STEP
 from haloassay.mocks.gravity.quadrature import octant
-
-FloatArray = NDArray[np.float64]
 
 #: Gauss-Legendre nodes a cell of ln r, and cells beyond the grid on both sides, in radial integrals.
 _NODES = 6

@@ -21,9 +21,10 @@ from typing import (
 )
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from haloassay.base import kinds
+from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
@@ -32,7 +33,6 @@ from haloassay.contracts import profiles
 if TYPE_CHECKING:
     from haloassay.mocks.gravity.field_parts import FieldParts
 
-FloatArray = NDArray[np.float64]
 
 #: Hubble's constant [km/s/Mpc] and overdensity of virial numbers by default (Bird et al. 2022).
 H0: Final = 67.8

@@ -8,11 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.settings import require
 from haloassay.mocks.stars import Stars
-
-FloatArray = NDArray[np.float64]
-
 
 #: Smallest axis ratio that is no slip of the pen (choice).
 THINNEST: Final = 0.01

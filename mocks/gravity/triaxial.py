@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import ClassVar, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
 from haloassay.base.settings import require
 from haloassay.contracts import profiles
@@ -24,8 +25,6 @@ from haloassay.mocks.gravity.field_parts import FieldParts
 from haloassay.mocks.gravity.multipole import Multipoles, multipoles_of_density
 from haloassay.mocks.gravity.potentials import H0, OVERDENSITY
 from haloassay.mocks.gravity.shapes import AxisRatioTable, require_axis_ratios, rotation_matrix
-
-FloatArray = NDArray[np.float64]
 
 #: Flattest density that these harmonics follow (choice).
 FLATTEST: Final = 0.3

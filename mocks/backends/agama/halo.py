@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any, Final, TypeVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from haloassay.base.errors import InputError, UsedUpError
 from haloassay.base.settings import build, require, unknown
@@ -38,10 +37,9 @@ from haloassay.mocks.gravity.potentials import CompositePotential, make_potentia
 from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments, mixed_moments
 from haloassay.mocks.populations import population_entries, require_distinct, shares
-from haloassay.mocks.stars import Origin, Stars
+from haloassay.mocks.stars import Origin, Stars, shared
 from haloassay.mocks.truth import Truth
 
-FloatArray = NDArray[np.float64]
 Member = AgamaMock | SchwarzschildMock
 T = TypeVar("T")
 
@@ -79,6 +77,11 @@ class AgamaHalo:
     def origins(self) -> tuple[Origin, ...]:
         """Names of the populations, in the order of :attr:`Stars.origin`."""
         return tuple(Origin(member.sampling.name) for member in self.members)
+
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` the stars have."""
+        return shared([member.abundances for member in self.members])
 
     @property
     def number(self) -> int | None:

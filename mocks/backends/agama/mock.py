@@ -8,8 +8,8 @@ from functools import cached_property
 from typing import Any, ClassVar, Final, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.cache import cached, plain_content
 from haloassay.base.errors import EquilibriumError
 from haloassay.mocks.backends.agama.conversion import to_agama
@@ -24,8 +24,6 @@ from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.moments import Moments, anisotropy, at_rest
 from haloassay.mocks.stars import Origin, Stars, radial_table
 from haloassay.mocks.truth import Truth
-
-FloatArray = NDArray[np.float64]
 
 #: Radii a decade at which moments are tabulated, and nodes in abs(cos theta) at each.
 _PER_DECADE: Final = 14
@@ -60,6 +58,11 @@ class AgamaMock:
     def origins(self) -> tuple[Origin, ...]:
         """Name of the population."""
         return (Origin(self.sampling.name),)
+
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` the stars have."""
+        return self.sampling.abundances
 
     @property
     def number(self) -> int | None:

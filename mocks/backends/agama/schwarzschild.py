@@ -17,8 +17,8 @@ from functools import cached_property
 from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.cache import content_key, plain_content
 from haloassay.base.errors import EquilibriumError, InputError
 from haloassay.base.settings import require
@@ -38,7 +38,6 @@ from haloassay.mocks.moments import measured_moments
 from haloassay.mocks.stars import Origin, Stars
 from haloassay.mocks.truth import Truth
 
-FloatArray = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
 #: The library reaches this much farther in and out than the stars that are kept, whose orbits cross the ends.
@@ -103,6 +102,11 @@ class SchwarzschildMock:
     def origins(self) -> tuple[Origin, ...]:
         """Name of the population."""
         return (Origin(self.sampling.name),)
+
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` the stars have."""
+        return self.sampling.abundances
 
     @property
     def number(self) -> int | None:

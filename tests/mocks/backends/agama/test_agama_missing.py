@@ -136,6 +136,17 @@ def test_an_agama_without_its_solver_is_told_apart(message: str) -> None:
 
 @pytest.mark.parametrize("agama", [lambda **_: [1.0]], indirect=True)
 @pytest.mark.usefixtures("agama")
+def test_abundances_are_those_of_the_populations() -> None:
+    alpha = {"alpha_fe": {"mean": 0.2, "sigma": 0.1}}
+    model = {"distribution": {"kind": "schwarzschild"}}
+    for spec, alpha_fe in ((SPEC, False), (SPEC | alpha, True), (SPEC | model | alpha, True)):
+        assert make_mock(spec).abundances == {"feh": True, "alpha_fe": alpha_fe}
+    parts = [{"name": "mr", "fraction": 0.5, **alpha}, {"name": "mp"}]
+    assert make_mock(SPEC | {"populations": parts}).abundances == {"feh": True, "alpha_fe": None}
+
+
+@pytest.mark.parametrize("agama", [lambda **_: [1.0]], indirect=True)
+@pytest.mark.usefixtures("agama")
 def test_its_solver_is_named() -> None:
     make_mock(SPEC | {"distribution": {"kind": "schwarzschild"}})
     assert here() == (
