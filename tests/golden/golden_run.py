@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 import haloassay
-from haloassay.calibrate import calibrate
-from haloassay.score import coverage_curve, paired
+from haloassay.analysis.calibrate import calibrate
+from haloassay.analysis.pairs import paired
+from haloassay.analysis.scores import coverage_curve
 
 BINS = [5.0, 18.0, 60.0]
 DRAWS = 40
