@@ -25,10 +25,12 @@ import numpy as np
 from haloassay.base.errors import InputError
 from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks import make_mock
-from haloassay.mocks.gravity.agama_backend import agama_orbits, library
+from haloassay.mocks.backends.agama.conversion import to_agama
+from haloassay.mocks.backends.agama.library import library
+from haloassay.mocks.backends.agama.orbits import agama_orbits
+from haloassay.mocks.backends.galpy.conversion import to_galpy
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.integration import integrate
-from haloassay.mocks.gravity.interop import to_agama, to_galpy
 from haloassay.mocks.gravity.potentials import make_potential
 
 NFW = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
@@ -53,17 +55,20 @@ def has_agama():
 
 def galpy_forces(pot, x):
     """(N, 3) Cartesian forces [(km/s)^2/kpc] of a galpy potential."""
+    from galpy.util.conversion import get_physical
+
     R, phi = np.hypot(x[:, 0], x[:, 1]), np.arctan2(x[:, 1], x[:, 0])
     cos, sin = np.cos(phi), np.sin(phi)
+    ro, vo = get_physical(pot).values()
     where = [
-        {"R": a / pot._ro, "z": c / pot._ro, "phi": b, "use_physical": False}
+        {"R": a / ro, "z": c / ro, "phi": b, "use_physical": False}
         for a, b, c in zip(R, phi, x[:, 2], strict=True)
     ]
     radial = np.array([pot.Rforce(**w) for w in where])
-    turning = np.array([pot.phitorque(**w) for w in where]) / (R / pot._ro)
+    turning = np.array([pot.phitorque(**w) for w in where]) / (R / ro)
     vertical = np.array([pot.zforce(**w) for w in where])
     forces = [radial * cos - turning * sin, radial * sin + turning * cos, vertical]
-    return np.stack(forces, axis=1) * pot._vo**2 / pot._ro
+    return np.stack(forces, axis=1) * vo**2 / ro
 
 
 def compare_forces(with_agama):

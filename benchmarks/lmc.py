@@ -31,6 +31,7 @@ from haloassay.contracts.profiles import bulge_enclosed_mass, nfw_shape
 from haloassay.contracts.sky import apex
 from haloassay.estimators import make_estimator
 from haloassay.mocks import make_mock
+from haloassay.mocks.backends.galpy.parameters import depth_at, miyamoto_nagai
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.integration import TOLERANCE, integrate
 from haloassay.mocks.gravity.potentials import make_potential
@@ -124,8 +125,8 @@ def reference(stars: Stars, trajectory: Trajectory) -> np.ndarray:
     ro, vo = 8.0, 220.0
     unit = vo**2 * ro / G
     r_1 = bulge.mass(20.0, use_physical=False) * unit
-    m_disc, a, b = disc._amp * unit, disc._a * ro, disc._b * ro
-    m_halo, r_s = halo._amp * unit, halo.a * ro
+    m_disc, a, b = np.array(miyamoto_nagai(disc)) * [unit, ro, ro]
+    m_halo, r_s = depth_at(halo, halo.a) * halo.a / np.log(2.0) * unit, halo.a * ro
     seconds = trajectory.time / GYR_PER_KPC_KMS
     path = CubicSpline(seconds, trajectory.position)
     frame = CubicSpline(seconds, trajectory.frame_acceleration)

@@ -14,6 +14,7 @@ from haloassay.estimators.bins import density_slope
 from haloassay.estimators.fit.los_dispersion import LosBin
 from haloassay.estimators.halo.halo_potential import HaloLikelihood
 from haloassay.estimators.halo.los_halo import ASSUMES, LosHalo, Profiled
+from haloassay.estimators.rows import velocity_row
 
 _NEGATIVE = "the Jeans equation gives a negative V_c^2"
 
@@ -204,9 +205,5 @@ def _velocity_rows(profile: tuple[LosBin, ...], curve: Curve) -> list[Estimate]:
         if los_bin.dispersion is None:
             rows.append(Estimate.undetermined("v_c", los_bin.note, **where))
             continue
-        square = next(drawn)
-        if np.median(square) > 0.0:
-            rows.append(Estimate.from_draws("v_c", np.sqrt(np.maximum(square, 0.0)), **where))
-        else:
-            rows.append(Estimate.undetermined("v_c", _NEGATIVE, **where))
+        rows.append(velocity_row(next(drawn), _NEGATIVE, **where))
     return rows

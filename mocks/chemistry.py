@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.settings import require
-
-FloatArray = NDArray[np.float64]
-
 
 #: Largest abundance [dex] that is no slip of the pen (choice).
 _LARGEST: Final = 20.0

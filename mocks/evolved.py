@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from haloassay.base.cache import Arrays, cached, content_key, plain_content
 from haloassay.base.constants import GYR_PER_KPC_KMS
@@ -17,7 +16,7 @@ from haloassay.base.settings import require
 from haloassay.mocks.equilibria.relaxation import (
     PopulationSettings,
     Progress,
-    agama_counterpart,
+    other_integrator,
     relaxed_population,
 )
 from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
@@ -31,8 +30,6 @@ from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments, anisotropy, measured_moments, undefined_moments
 from haloassay.mocks.stars import Origin, Stars, radial_table
 from haloassay.mocks.truth import Truth
-
-FloatArray = NDArray[np.float64]
 
 #: Stars are followed that start this much nearer to the centre, and this much farther from it, than those that
 #: are kept: orbits, and the pull of the LMC, carry them across the ends of the range.
@@ -232,7 +229,7 @@ class EvolvedHalo:
 
     def check(self) -> None:
         """Solve the spherical equilibrium and rewind the LMC: what can be refused before stars are followed."""
-        agama_counterpart(self.base.potential, self.settings)
+        other_integrator(self.base.potential, self.settings)
         self.wide.prepare()
         _ = self._number_to_follow
         if self.lmc is not None:

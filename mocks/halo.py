@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from haloassay.base.cache import cached, plain_content
 from haloassay.base.errors import EquilibriumError
@@ -21,8 +20,6 @@ from haloassay.mocks.moments import Moments, mixed_moments, solved_moments
 from haloassay.mocks.populations import Population
 from haloassay.mocks.stars import Origin, Stars, orient, shared
 from haloassay.mocks.truth import Truth
-
-FloatArray = NDArray[np.float64]
 
 #: Kinds of mock that this module makes, and a line on each.
 KINDS: Final = {

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import InputError
 from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks.moments import COMPONENTS, anisotropy
 from haloassay.mocks.stars import Stars
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 #: Stars that a cell of the map should rest on: dispersions are then known within 4 per cent.
 STARS_A_CELL: Final = 300

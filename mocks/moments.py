@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks.chemistry import Abundance
 from haloassay.mocks.stars import LogDensity, Stars, radial_table
 
-FloatArray = NDArray[np.float64]
 Profile = Callable[[ArrayLike], FloatArray]
 
 #: Components of the velocity, in the order of all arrays here.

@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.settings import require
 from haloassay.contracts import sky
 from haloassay.contracts.frames import spherical_basis, spherical_velocity
@@ -21,8 +22,6 @@ from haloassay.mocks.truth import Truth
 
 if TYPE_CHECKING:
     from haloassay.mocks import Mock
-
-FloatArray = NDArray[np.float64]
 
 
 #: Fastest motion [km/s] that can be painted (choice).

@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import BoolArray, FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import build, require
 from haloassay.mocks.chemistry import HALO_FEH, Abundance
@@ -21,7 +22,6 @@ from haloassay.mocks.stars import LogDensity, radial_table
 if TYPE_CHECKING:
     from scipy.interpolate import PchipInterpolator
 
-FloatArray = NDArray[np.float64]
 
 #: Least share of a population at any radius: its density must have a logarithm.
 _LEAST_SHARE: Final = 1e-9
@@ -189,9 +189,7 @@ class Population:
         return velocity, feh, alpha_fe
 
 
-def spin(
-    position: FloatArray, velocity: FloatArray, which: NDArray[np.bool_], sign: float
-) -> FloatArray:
+def spin(position: FloatArray, velocity: FloatArray, which: BoolArray, sign: float) -> FloatArray:
     """Velocities (N, 3) with v_phi of ``which`` stars (N,) reflected, where needed, to have ``sign``."""
     x, y = position[:, 0], position[:, 1]
     R = np.hypot(x, y)

@@ -10,10 +10,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from haloassay.base.arrays import BoolArray, FloatArray, IntArray
 from haloassay.base.errors import UsedUpError
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int16]
+OriginArray = NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def shared(parts: Sequence[Mapping[str, bool | None]]) -> Mapping[str, bool | No
 
 def without_replacement(
     size: int, rng: np.random.Generator, used_up: str
-) -> Callable[[int], NDArray[np.int64]]:
+) -> Callable[[int], IntArray]:
     """Draw indices below ``size`` for one realisation: successive calls give further ones, none of them twice.
 
     The last call may give fewer than asked for; the next one raises UsedUpError(``used_up``).
@@ -40,7 +40,7 @@ def without_replacement(
     order = rng.permutation(size)
     taken = 0
 
-    def draw(n: int) -> NDArray[np.int64]:
+    def draw(n: int) -> IntArray:
         nonlocal taken
         if taken >= size:
             raise UsedUpError(used_up)
@@ -79,7 +79,7 @@ class Stars:
     velocity: FloatArray
     feh: FloatArray
     alpha_fe: FloatArray
-    origin: IntArray
+    origin: OriginArray
 
     @classmethod
     def of(
@@ -108,7 +108,7 @@ class Stars:
     def __len__(self) -> int:
         return len(self.position)
 
-    def select(self, which: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Stars:
+    def select(self, which: BoolArray | IntArray | slice) -> Stars:
         """Return some of the stars, by mask, index or slice."""
         return Stars(*(getattr(self, f.name)[which] for f in fields(self)))
 

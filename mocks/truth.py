@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import Any, Final, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.contracts.frames import Sun, spherical_basis, spherical_velocity
 from haloassay.contracts.quantities import QUANTITIES, Place, Quantity
@@ -17,8 +18,6 @@ from haloassay.mocks.equilibria.stationarity import Stationarity
 from haloassay.mocks.gravity.potentials import Virial
 from haloassay.mocks.moments import COMPONENTS, Moments, Profile, anisotropy
 from haloassay.mocks.stars import Stars
-
-FloatArray = NDArray[np.float64]
 
 #: Dispersions along the axes that the Sun sees, in the order of :func:`~haloassay.contracts.frames.spherical_basis`.
 _ON_THE_SKY: Final = ("sigma_los", "sigma_b", "sigma_l")

@@ -48,6 +48,7 @@ _SURVEYS: Final = "haloassay.mocks.surveys"
 _GRAVITY: Final = "haloassay.mocks.gravity"
 _DEBRIS: Final = "haloassay.mocks.debris"
 _CLEANING: Final = "haloassay.cleaning"
+_BACKENDS: Final = "haloassay.mocks.backends"
 _METHODS: Final = "haloassay.estimators"
 
 #: Families by the names that ``haloassay list`` has.
@@ -57,7 +58,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
         {
             "equilibrium": "haloassay.mocks.composition:make_halo",
             "local-jeans-gaussian": "haloassay.mocks.composition:make_halo",
-            "agama": f"{_EQUILIBRIA}.agama_halo:make_agama_mock",
+            "agama": f"{_BACKENDS}.agama.halo:make_agama_mock",
             "snapshot": "haloassay.mocks.snapshots.snapshot:make_snapshot",
         },
     ),
@@ -94,7 +95,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "mwpotential2014-baryons": f"{_GRAVITY}.potentials:MWPotential2014Baryons",
             "mass-table": f"{_GRAVITY}.mass_table:MassTable",
             "triaxial-nfw": f"{_GRAVITY}.triaxial:TriaxialNFW",
-            "galpy": f"{_GRAVITY}.galpy_potential:GalpyPotential",
+            "galpy": f"{_BACKENDS}.galpy.potential:GalpyPotential",
         },
         methods=("enclosed_mass", "potential"),
     ),

@@ -71,12 +71,13 @@ def run(
     check_folder(folder, plan, mode)
     report = progress or make_progress()
     plan, notices = prepared(plan, None if dry_run else report.say)
-    for line in notices:
-        report.say(line)
     if dry_run:
-        report.say(_announce(plan))
+        for line in (*notices, _announce(plan)):
+            report.say(line)
         return Results(folder, description_of(plan))
     with deferred_interrupt() as stop, Store.open(folder, plan, mode, report.say) as store:
+        for line in notices:
+            report.say(line)
         todo = sum(1 for _ in _tasks(plan, store))
         report.begin(len(plan), len(plan) - todo)
         with contextlib.ExitStack() as stack:

@@ -230,7 +230,8 @@ def describe(name: str) -> str:
 
 
 def _text(what: str, entry: Entry) -> str:
-    return "\n".join([f"{entry.name} ({what})", "", entry.text, *_settings(entry.settings)])
+    here = ("", f"Here: {entry.here()}") if entry.here else ()
+    return "\n".join([f"{entry.name} ({what})", "", entry.text, *here, *_settings(entry.settings)])
 
 
 def _settings(settings: tuple[str, ...]) -> tuple[str, ...]:

@@ -21,12 +21,16 @@ from haloassay.contracts.quantities import known_quantities
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing to choose: its name, a line about it, its settings with defaults, and all that is known."""
+    """One thing to choose: its name, a line about it, its settings with defaults, and all that is known.
+
+    ``here`` finds out what is so on this machine, where that takes long.
+    """
 
     name: str
     summary: str
     settings: tuple[str, ...]
     text: str
+    here: Callable[[], str] | None = None
 
 
 def entries(what: str) -> tuple[Entry, ...]:
@@ -119,13 +123,14 @@ def _mocks() -> tuple[Entry, ...]:
 
 
 def _agama_mock() -> Entry:
-    from haloassay.mocks.equilibria.agama_distributions import (
+    from haloassay.mocks.backends.agama.distributions import (
         AgamaSampling,
         DoublePowerLaw,
         Schwarzschild,
     )
-    from haloassay.mocks.equilibria.agama_halo import AgamaHalo
-    from haloassay.mocks.equilibria.agama_mock import AgamaMock
+    from haloassay.mocks.backends.agama.halo import AgamaHalo
+    from haloassay.mocks.backends.agama.library import state
+    from haloassay.mocks.backends.agama.mock import AgamaMock
 
     settings = (
         "potential (required)",
@@ -136,7 +141,7 @@ def _agama_mock() -> Entry:
     classes = (AgamaMock, AgamaSampling, DoublePowerLaw, Schwarzschild, AgamaHalo)
     text = "\n\n".join(_plain(inspect.getdoc(cls) or "") for cls in classes)
     summary = "stars of distribution functions and Schwarzschild models of agama; needs agama"
-    return Entry("agama", summary, settings, text)
+    return Entry("agama", summary, settings, text, state)
 
 
 def _surveys() -> tuple[Entry, ...]:

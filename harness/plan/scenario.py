@@ -7,16 +7,13 @@ import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from haloassay import scenarios
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
-
-if TYPE_CHECKING:
-    from haloassay.plan.cells import Cell
 
 Spec = dict[str, Any]
 
@@ -184,19 +181,6 @@ def make_scenario(values: Mapping[str, Any], origin: str = "scenario") -> Scenar
     scenario._origin = origin
     _require_unique(scenario)
     return scenario
-
-
-def validate(scenario: Scenario) -> tuple[Cell, ...]:
-    """Build every cell's components once, so that no bad value is found in mid-run.
-
-    Raises
-    ------
-    InputError
-        If any component of any cell does not accept its settings.
-    """
-    from haloassay.plan.cells import cells
-
-    return cells(scenario)
 
 
 def _require_plain(value: Any, where: str) -> None:

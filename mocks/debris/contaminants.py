@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.settings import require
 from haloassay.mocks.chemistry import HALO_FEH, Abundance
 from haloassay.mocks.debris.debris import Debris
@@ -18,7 +18,6 @@ from haloassay.mocks.equilibria.tracers import PowerLaw
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.stars import RadialTable, radial_table
 
-FloatArray = NDArray[np.float64]
 PhaseSpace = Callable[[int], tuple[FloatArray, FloatArray]]
 
 #: Lengths [kpc] and speeds [km/s] that a disc may have (choice).

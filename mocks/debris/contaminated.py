@@ -8,8 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks.debris.debris import Debris, contaminate
 from haloassay.mocks.debris.surroundings import Surroundings
@@ -20,7 +21,6 @@ from haloassay.mocks.truth import Truth, Undetermined
 if TYPE_CHECKING:
     from haloassay.mocks import Mock
 
-FloatArray = NDArray[np.float64]
 
 #: Shells in which the moments of debris are constant.
 _SHELLS: Final = 40
@@ -138,7 +138,7 @@ def debris_moments(
     volume = 4.0 / 3.0 * np.pi * np.diff(edges**3)
     v = spherical_velocity(stars.position, stars.velocity)
 
-    def shell(r: ArrayLike) -> NDArray[np.int64]:
+    def shell(r: ArrayLike) -> IntArray:
         found = np.searchsorted(edges, np.asarray(r, dtype=float), side="right") - 1
         return np.clip(found, 0, _SHELLS - 1)
 

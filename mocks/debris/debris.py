@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from haloassay.base import kinds
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.cache import Arrays, cached, content_key, plain_content
 from haloassay.base.errors import InputError, UsedUpError
 from haloassay.base.settings import require
@@ -20,8 +21,6 @@ from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.history import History
 from haloassay.mocks.stars import Origin, Stars, without_replacement
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 Sampler = Callable[[int], Stars]
 
 #: [alpha/Fe] of accreted stars (from memory, near published means).

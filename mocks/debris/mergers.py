@@ -6,16 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.settings import require
 from haloassay.contracts.frames import sky_basis
 from haloassay.mocks.chemistry import Abundance
 from haloassay.mocks.debris.debris import LEAST_WITHIN, SatelliteDebris, present
 from haloassay.mocks.gravity.history import History
 from haloassay.mocks.gravity.potentials import CompositePotential
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Literal, NamedTuple
+from typing import ClassVar, Final, Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from haloassay.base.constants import G
+from haloassay.base.arrays import FloatArray
 from haloassay.base.settings import require
+from haloassay.mocks.backends.galpy.spray import sprayed
 from haloassay.mocks.chemistry import Abundance
 from haloassay.mocks.debris.debris import SatelliteDebris, present
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.history import History
 from haloassay.mocks.gravity.potentials import CompositePotential, Plummer
 
-FloatArray = NDArray[np.float64]
-
-#: Scales of galpy's internal units here: kpc and km/s.
-_RO: Final = 8.0
-_VO: Final = 220.0
-
-#: Radii [kpc] of the table of the force; potential and force are good to 1e-7 between them.
-_TABLE: Final = (1e-3, 1e4, 1001)
+#: Radii [kpc] between which turning points are looked for, and how many of them.
+_TURNING: Final = (1e-3, 1e4, 2000)
 
 
 @dataclass(frozen=True)
@@ -123,36 +115,14 @@ class Stream(SatelliteDebris):
         x, v = (np.tile(now, (self.size, 1)) for now in self._now)
         then = history.follow(x, v, 0.0, -ago)
         require(not then.stuck.any(), f"debris {name!r}: its progenitor cannot be followed back")
-        with _numpy_seed(seed):
-            position, velocity = self._sprayed(history.potential, then.position, then.velocity)
+        potential, mass = history.potential, satellite.mass
+        position, velocity = sprayed(
+            potential, mass, self.model, then.position, then.velocity, seed
+        )
         if self.model == "chen24":
             body = Plummer(satellite.mass, satellite.radius)
             history = history.with_satellite(*self._now, body, satellite.age)
         return present(history, position, velocity, ago, name)
-
-    def _sprayed(
-        self, potential: CompositePotential, position: FloatArray, velocity: FloatArray
-    ) -> tuple[FloatArray, FloatArray]:
-        """Positions [kpc] and velocities [km/s] (N, 3) of stars as they leave a progenitor at (N, 3)."""
-        from galpy.df import chen24spraydf, fardal15spraydf
-        from galpy.orbit import Orbit
-
-        spray = (chen24spraydf if self.model == "chen24" else fardal15spraydf)(
-            self.satellite.mass * G / (_RO * _VO**2),
-            progenitor=Orbit([1.0, 0.0, 1.0, 0.0, 0.0, 0.0]),  # asked for, but its orbit is ours
-            pot=galpy_sphere(potential),
-        )
-        axes = _orbital_axes(position, velocity)
-        x = np.einsum("nij,nj->ni", axes, position) / _RO
-        v = np.einsum("nij,nj->ni", axes, velocity) / _VO
-        half = len(x) // 2
-        parts = [
-            spray.spray_df(x[tail], v[tail], np.zeros(len(x[tail])), leading=leading)
-            for tail, leading in ((slice(half), True), (slice(half, None), False))
-        ]
-        left = np.concatenate([np.stack(part, axis=1) for part in parts])
-        back = np.einsum("nij,nki->nkj", axes, left.reshape(-1, 2, 3))
-        return _RO * back[:, 0], _VO * back[:, 1]
 
     @property
     def _now(self) -> tuple[FloatArray, FloatArray]:
@@ -180,50 +150,12 @@ def turning_points(
     speed_squared = float(velocity @ velocity)
     energy = 0.5 * speed_squared + float(potential.potential(at))
     require(
-        energy < float(potential.potential(_TABLE[1])),
+        energy < float(potential.potential(_TURNING[1])),
         f"debris {name!r}: its progenitor is not bound: {np.sqrt(speed_squared):.0f} km/s at"
         f" {at:.3g} kpc, where the escape speed is"
         f" {np.sqrt(-2.0 * float(potential.potential(at))):.0f} km/s",
     )
-    r = np.append(np.geomspace(_TABLE[0], _TABLE[1], 2000), at)
+    r = np.append(np.geomspace(*_TURNING), at)
     l2 = float(np.sum(np.cross(position, velocity) ** 2))
     visited = r[2.0 * (energy - potential.potential(r)) * r * r >= l2 * (1.0 - 1e-12)]
     return TurningPoints(float(visited.min()), float(visited.max()))
-
-
-def galpy_sphere(potential: CompositePotential) -> Any:
-    """Spherical average of ``potential`` as galpy's compiled integrators take it.
-
-    A spline of the force at 1001 radii from 1e-3 to 1e4 kpc, in internal units of 8 kpc and 220 km/s
-    without physical output.
-    """
-    from galpy.potential import interpSphericalPotential
-
-    r = np.geomspace(*_TABLE)
-    force = -G * potential.enclosed_mass(r) / (r * r) * _RO / _VO**2
-    # galpy asks for the force at the nodes one by one
-    at_node = dict(zip((r / _RO).tolist(), force.tolist(), strict=True))
-    return interpSphericalPotential(
-        rforce=lambda x: at_node[float(x)],
-        rgrid=r / _RO,
-        Phi0=float(potential.potential(r[0])) / _VO**2,
-    )
-
-
-def _orbital_axes(position: FloatArray, velocity: FloatArray) -> FloatArray:
-    """(N, 3, 3) axes in rows, of orbits at (N, 3): outwards, ahead in the orbital plane, and across it."""
-    outward = position / np.linalg.norm(position, axis=1)[:, None]
-    across = np.cross(position, velocity)
-    across /= np.linalg.norm(across, axis=1)[:, None]
-    return np.stack([outward, np.cross(across, outward), across], axis=1)
-
-
-@contextmanager
-def _numpy_seed(seed: int) -> Iterator[None]:
-    """Give galpy's particle spray, which draws from numpy's global generator, numbers of its own."""
-    state = np.random.get_state()  # noqa: NPY002
-    np.random.seed(seed)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        np.random.set_state(state)  # noqa: NPY002

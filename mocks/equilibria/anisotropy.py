@@ -13,16 +13,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from haloassay.base import kinds
+from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 
 if TYPE_CHECKING:
     from scipy.interpolate import PchipInterpolator
-
-FloatArray = NDArray[np.float64]
 
 
 class Anisotropy(Protocol):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from haloassay.base.arrays import FloatArray
 
 #: Softness steps from a rough to a tight fit; each starts at the dual solution of the one before.
 _CONTINUATION = (1e-1, 1e-2, 1e-3, 1e-4)

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import EquilibriumError
 from haloassay.mocks.equilibria.anisotropy import Anisotropy
 from haloassay.mocks.equilibria.entropy import maximum_entropy_weights
@@ -27,8 +27,6 @@ from haloassay.mocks.equilibria.orbits import (
     orbit_library,
 )
 from haloassay.mocks.equilibria.tracers import Density
-
-FloatArray = NDArray[np.float64]
 
 #: Width of shells and of orbit cells in ln r: fine enough that moments between shell centres stay within 1e-3.
 _SHELL_STEP = 0.045

@@ -13,15 +13,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
 from haloassay.base.errors import InputError
 
 if TYPE_CHECKING:
     from scipy.interpolate import CubicHermiteSpline
 
-FloatArray = NDArray[np.float64]
 
 #: Cells a decade of radius, Gauss-Legendre nodes a cell, decades outside the outermost radius.
 CELLS_PER_DECADE: Final = 48

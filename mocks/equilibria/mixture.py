@@ -18,12 +18,11 @@ from functools import cached_property
 from typing import Final, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.mocks.equilibria.jeans import Anisotropy, Density
-
-FloatArray = NDArray[np.float64]
 
 #: Nodes in ln r: of the fit, of the truth and of drawing.
 FIT_NODES: Final = 96

@@ -13,11 +13,10 @@ from typing import Protocol
 
 import numba
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
-
-FloatArray = NDArray[np.float64]
 
 #: Gauss-Legendre nodes in theta for the crossing of one shell, and for the parts outside all shells.
 _SHELL_NODES = np.polynomial.legendre.leggauss(4)

@@ -10,22 +10,17 @@ import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.cache import plain_content
 from haloassay.base.errors import HaloassayWarning, InputError
+from haloassay.base.kinds import load
 from haloassay.base.settings import require
 from haloassay.mocks.equilibria.stationarity import Stationarity, stationarity
 from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
-from haloassay.mocks.gravity.agama_backend import (
-    NoCounterpartError,
-    agama_orbits,
-    library,
-    to_agama,
-)
 from haloassay.mocks.gravity.fields import Field, make_field
 from haloassay.mocks.gravity.integration import TOLERANCE, Orbits, integrate
 from haloassay.mocks.gravity.potentials import CompositePotential
@@ -35,10 +30,9 @@ from haloassay.mocks.stars import Stars
 Sampler = Callable[[int], Stars]
 Progress = Callable[[int, int], None]
 
-FloatArray = NDArray[np.float64]
 
-#: Stars that agama follows between two calls of ``progress``.
-_BATCH = 4096
+#: Integrators beside this package's own, by their names in the settings.
+_INTEGRATORS: Final = {"agama": "haloassay.mocks.backends.agama.orbits:AgamaOrbits"}
 
 
 class DriftWarning(HaloassayWarning):
@@ -88,18 +82,37 @@ class PopulationSettings:
             1e-14 <= self.tolerance <= 1e-3,
             f"tolerance must be in [1e-14, 1e-3] (got {self.tolerance:g})",
         )
-        if self.integrator == "agama":
-            with _agamas():
-                library()
+        if self.integrator != "haloassay":
+            with _named(self.integrator):
+                load(_INTEGRATORS[self.integrator]).require_installed()
 
 
 @contextlib.contextmanager
-def _agamas() -> Iterator[None]:
-    """Name the setting that agama's refusals are about."""
+def _named(integrator: str) -> Iterator[None]:
+    """Name the setting that refusals of an integrator are about."""
     try:
         yield
     except InputError as error:
-        raise InputError(f"integrator = 'agama': {error}") from None
+        raise InputError(f"integrator = {integrator!r}: {error}") from None
+
+
+class Integrator(Protocol):
+    """Follows stars through the static field of one potential."""
+
+    @property
+    def version(self) -> str:
+        """Of the code: stars of another one are other stars."""
+
+    def __call__(
+        self,
+        position: FloatArray,
+        velocity: FloatArray,
+        t_start: FloatArray,
+        t_end: FloatArray,
+        tolerance: float,
+        progress: Progress | None = None,
+    ) -> Orbits:
+        """Orbits of stars (N, 3) from (N,) times to (N,) times [Gyr], as :func:`integrate` gives them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +152,7 @@ def relax(
     axes: Mapping[int, FloatArray] | None = None,
     r_range: tuple[float, float] = (1.0, 300.0),
     progress: Progress | None = None,
-    pot: Any = None,
+    integrator: Integrator | None = None,
 ) -> Relaxed:
     """Follow stars through a static field until their phases are mixed, and then see whether they drift.
 
@@ -159,8 +172,8 @@ def relax(
         Radii [kpc] in which stationarity is tested.
     progress
         Called now and then with work done and all work, in stars.
-    pot
-        The field as a potential of agama's, whose integrator then follows the stars.
+    integrator
+        Who follows the stars in place of this package: it must have the same field.
 
     Raises
     ------
@@ -176,8 +189,11 @@ def relax(
     now, state = np.zeros(n), (stars.position, stars.velocity)
     for k in range(phases + 1):
         goal = times[:, k] if k < phases else times[:, -1] + settings.drift_time
-        follow = _follower(field, pot, settings.tolerance, _share(progress, k, phases + 1))
-        orbits = follow(*state, now, goal)
+        how = (settings.tolerance, _share(progress, k, phases + 1))
+        if integrator is None:
+            orbits = integrate(field, *state, now, goal, *how)
+        else:
+            orbits = integrator(*state, now, goal, *how)
         alive &= ~orbits.stuck
         now, state = goal, (orbits.position, orbits.velocity)
         if k < phases:
@@ -190,25 +206,6 @@ def relax(
     later = replace(last, position=state[0][alive], velocity=state[1][alive])
     tests = _tests(last, later, axes or {}, r_range, settings.drift_time)
     return Relaxed(mixed, tests, int(np.count_nonzero(~alive)))
-
-
-def _follower(
-    field: Field, pot: Any, tolerance: float, progress: Progress | None
-) -> Callable[..., Orbits]:
-    """Integrator of positions and velocities (N, 3) from times to times."""
-    if pot is None:
-        return lambda x, v, start, end: integrate(field, x, v, start, end, tolerance, progress)
-
-    def follow(x: FloatArray, v: FloatArray, start: FloatArray, end: FloatArray) -> Orbits:
-        parts = []
-        for first in range(0, len(x), _BATCH):
-            some = slice(first, first + _BATCH)
-            parts.append(agama_orbits(pot, x[some], v[some], start[some], end[some], tolerance))
-            if progress is not None:
-                progress(min(first + _BATCH, len(x)), len(x))
-        return Orbits(*map(np.concatenate, zip(*parts, strict=True)))
-
-    return follow
 
 
 def _share(progress: Progress | None, part: int, parts: int) -> Progress | None:
@@ -235,23 +232,21 @@ def _tests(
     return tests
 
 
-def agama_counterpart(potential: CompositePotential, settings: PopulationSettings) -> Any:
-    """Return the potential as agama has it where agama's integrator is wanted, else None.
+def other_integrator(
+    potential: CompositePotential, settings: PopulationSettings
+) -> Integrator | None:
+    """Return who follows stars in a potential where that is not this package, else None.
 
     Raises
     ------
     InputError
-        If agama is not installed, or a component has no counterpart there.
+        If its library is not installed, or has no counterpart of a component.
     """
     if settings.integrator == "haloassay":
         return None
-    with _agamas():
-        try:
-            return to_agama(potential)
-        except NoCounterpartError as error:
-            raise InputError(
-                f"{error.reason}; leave integrator out, and this package follows the stars in it"
-            ) from None
+    with _named(settings.integrator):
+        integrator: Integrator = load(_INTEGRATORS[settings.integrator]).of(potential)
+        return integrator
 
 
 def relaxed_population(
@@ -293,7 +288,7 @@ def relaxed_population(
     Raises
     ------
     InputError
-        If agama is to follow the stars, and is not installed or has no counterpart of a component.
+        If another library is to follow the stars, and is not installed or has no counterpart of a component.
 
     Warns
     -----
@@ -301,20 +296,20 @@ def relaxed_population(
         If moments drift by more than noise, or orbits were lost, when the population is made. What
         was found is stored with it.
     """
-    pot = agama_counterpart(potential, settings)
+    integrator = other_integrator(potential, settings)
 
     def make() -> StoredPopulation:
         rng = np.random.default_rng(seed)
         round_stars = base(rng)(-(-settings.size // settings.phases))
         axes = {origin: rotation_matrix(shape.tilt) for origin, shape in shapes.items()}
         stars, field = shaped(round_stars, shapes), make_field(potential)
-        relaxed = relax(stars, field, settings, rng, axes, r_range, progress, pot)
+        relaxed = relax(stars, field, settings, rng, axes, r_range, progress, integrator)
         _warn(relaxed, dict(enumerate(names)))
         return StoredPopulation(relaxed.stars, settings.phases, relaxed.stationarity)
 
     plain = [content, *plain_content([potential, shapes, settings]), seed, list(r_range)]
-    if pot is not None:
-        plain.append([settings.integrator, library().__version__])
+    if integrator is not None:
+        plain.append([settings.integrator, integrator.version])
     return stored_population(["relaxed", *plain], make)
 
 

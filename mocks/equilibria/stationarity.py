@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.settings import require
 from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks.stars import Stars
-
-FloatArray = NDArray[np.float64]
 
 #: What is compared: share of the stars, means and dispersions [km/s], anisotropy, and root mean square
 #: direction cosines to the second and third axis over those to the first. Shells are round, so these
@@ -198,7 +196,7 @@ class _Snapshot:
     adds to the moment of its shell.
     """
 
-    shell: NDArray[np.int64]
+    shell: IntArray
     moments: FloatArray
     influence: FloatArray
 

@@ -1,1 +1,1 @@
-"""Gravity: potentials, fields in three dimensions, orbits, and the same in galpy and agama."""
+"""Gravity: potentials, fields in three dimensions, and orbits."""

@@ -13,14 +13,13 @@ from itertools import pairwise
 from typing import Any, Final, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.settings import require
 from haloassay.contracts import profiles
-from haloassay.mocks.gravity.multipole import sphere_average
+from haloassay.mocks.gravity.quadrature import sphere_average
 from haloassay.mocks.gravity.shapes import AxisRatioTable, axis_lengths
-
-FloatArray = NDArray[np.float64]
 
 #: Widest panel in ln r of the averages' polynomials, and their degree: together good to 1e-12.
 _PANEL: Final = 0.1

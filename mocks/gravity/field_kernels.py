@@ -11,9 +11,8 @@ from typing import Final, NamedTuple
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from haloassay.base.arrays import FloatArray
 
 #: Range [kpc] and cells of the common grid in ln r.
 R_MIN: Final = 1e-3

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
+from haloassay.base.arrays import FloatArray
 from haloassay.mocks.gravity.multipole import Multipoles
-
-FloatArray = NDArray[np.float64]
 
 
 class FieldParts(NamedTuple):
@@ -32,3 +28,15 @@ class FieldParts(NamedTuple):
     discs: tuple[tuple[float, float, float], ...] = ()
     multipoles: tuple[Multipoles, ...] = ()
     table: FloatArray | None = None
+
+
+@runtime_checkable
+class Flattened(Protocol):
+    """A component that has a field of its own in three dimensions; all others are spheres."""
+
+    @property
+    def label(self) -> str:
+        """What to call it in an error."""
+
+    def field_parts(self) -> FieldParts:
+        """Take it apart."""

@@ -15,41 +15,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, singledispatch
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from haloassay.base.constants import GYR_PER_KPC_KMS, G
-from haloassay.base.errors import InputError
+from haloassay.base.arrays import FloatArray
+from haloassay.base.constants import GYR_PER_KPC_KMS
 from haloassay.base.settings import require
-from haloassay.contracts.profiles import (
-    MWPOTENTIAL2014_BULGE,
-    MWPOTENTIAL2014_DISC,
-    bulge_enclosed_mass,
-)
 from haloassay.mocks.gravity.axisymmetric import THIN
 from haloassay.mocks.gravity.field_kernels import FieldArrays, accelerations
-from haloassay.mocks.gravity.field_parts import FieldParts
-from haloassay.mocks.gravity.galpy_field import galpy_parts
-from haloassay.mocks.gravity.galpy_members import accelerations as galpy_accelerations
-from haloassay.mocks.gravity.galpy_potential import GalpyMembers, GalpyPotential
+from haloassay.mocks.gravity.field_parts import FieldParts, Flattened
 from haloassay.mocks.gravity.multipole import (
     hermite_cells,
     monopole_nodes,
     no_multipoles,
 )
-from haloassay.mocks.gravity.potentials import CompositePotential, MWPotential2014Baryons
-from haloassay.mocks.gravity.triaxial import TriaxialNFW
-
-FloatArray = NDArray[np.float64]
-
-
-#: Largest error of the force of a galpy potential, of its own forces, at places between these radii [kpc].
-GALPY_ACCURACY: Final = 1e-3
-_LOOKED_AT: Final = (0.1, 300.0)
-_N_PLACES: Final = 100
+from haloassay.mocks.gravity.potentials import Component, CompositePotential
 
 
 class Profile(Protocol):
@@ -162,25 +144,24 @@ class Field:
 def make_field(potential: CompositePotential, *moving: MovingBody, monopole: bool = False) -> Field:
     """Field of all components of a potential about one centre, and of bodies that move through it.
 
-    Spherical components enter by their enclosed mass, ``mwpotential2014-baryons`` with its disc in
-    closed form, triaxial ones by multipoles, potentials of galpy as galpy has them rather than by
-    their monopole; with ``monopole``, all of them by their spherical average.
+    Spherical components enter by their enclosed mass, :class:`~haloassay.mocks.gravity.field_parts.Flattened`
+    ones as they are: ``mwpotential2014-baryons`` with its disc in closed form, triaxial ones by multipoles,
+    potentials of galpy as galpy has them. With ``monopole``, all of them enter by their spherical average.
 
     Raises
     ------
     InputError
-        If a component has no three-dimensional form here: of galpy, what is not mirrored at its plane or at
-        three planes, or whose force is missed by more than 1e-3 anywhere between 0.1 and 300 kpc.
+        If a component has no three-dimensional form here.
     """
     parts = [
         FieldParts(spherical=(component.enclosed_mass,)) if monopole else _parts(component)
         for component in potential.components
     ]
-    return _field_of(parts, moving)
+    return field_of(parts, moving)
 
 
-def _field_of(parts: Sequence[FieldParts], moving: Sequence[MovingBody] = ()) -> Field:
-    """Sum of what components add."""
+def field_of(parts: Sequence[FieldParts], moving: Sequence[MovingBody] = ()) -> Field:
+    """Sum of what components add, and of moving bodies."""
     bodies = [m for p in parts for m in p.multipoles] or [no_multipoles()]
     degree = max(m.degree for m in bodies)
     radial = np.stack([m.cells(degree) for m in bodies])
@@ -226,62 +207,8 @@ def _moving_arrays(moving: Sequence[MovingBody]) -> dict[str, Any]:
     }
 
 
-@singledispatch
-def _parts(component: Any) -> FieldParts:
-    """Take a component apart; one that nobody says more about is spherical."""
+def _parts(component: Component) -> FieldParts:
+    """Take a component apart; one that says nothing of its field is spherical."""
+    if isinstance(component, Flattened):
+        return component.field_parts()
     return FieldParts(spherical=(component.enclosed_mass,))
-
-
-@_parts.register
-def _(component: TriaxialNFW) -> FieldParts:
-    return FieldParts(spherical=(component.enclosed_mass,), multipoles=(component.multipoles(),))
-
-
-@_parts.register
-def _(component: MWPotential2014Baryons) -> FieldParts:
-    mass, a, b = MWPOTENTIAL2014_DISC
-    factor = component.factor
-
-    def bulge(r: FloatArray) -> FloatArray:
-        return factor * bulge_enclosed_mass(r, *MWPOTENTIAL2014_BULGE)
-
-    return FieldParts(spherical=(bulge,), discs=((factor * G * mass, a, b),))
-
-
-@_parts.register
-def _(component: GalpyPotential) -> FieldParts:
-    return _galpy_parts(component)
-
-
-@_parts.register
-def _(component: GalpyMembers) -> FieldParts:
-    return _galpy_parts(component)
-
-
-@lru_cache(maxsize=8)
-def _galpy_parts(component: GalpyPotential | GalpyMembers) -> FieldParts:
-    """Parts whose sum has galpy's own forces, or a refusal."""
-    try:
-        parts = galpy_parts(component.members, component.units)
-    except InputError as error:
-        raise InputError(f"galpy potential {component.name!r}: {error}") from None
-    if parts is None:
-        raise InputError(
-            f"galpy potential {component.name!r} is not mirrored at three planes through its centre: only its"
-            " monopole is known here"
-        )
-    rng = np.random.default_rng(1)
-    direction = rng.normal(size=(_N_PLACES, 3))
-    direction[::4, 2] *= 0.05  # near a disc
-    r = np.geomspace(*_LOOKED_AT, _N_PLACES)
-    position = direction * (r / np.linalg.norm(direction, axis=1))[:, None]
-    theirs = galpy_accelerations(component.members, component.units, position)
-    misses = np.linalg.norm(_field_of([parts]).acceleration(position) - theirs, axis=1)
-    errors = misses / np.linalg.norm(theirs, axis=1)
-    worst = int(np.argmax(errors))
-    require(
-        bool(errors[worst] <= GALPY_ACCURACY),
-        f"galpy potential {component.name!r} cannot be followed: its force is off by {errors[worst]:.2g} at"
-        f" {r[worst]:.3g} kpc (allowed: {GALPY_ACCURACY:g}); only its monopole is known here",
-    )
-    return parts

@@ -8,14 +8,12 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from haloassay.base.settings import require
 from haloassay.mocks.gravity.fields import Field, MovingBody, Profile, make_field
 from haloassay.mocks.gravity.integration import TOLERANCE, Orbits, integrate
 from haloassay.mocks.gravity.potentials import CompositePotential
-
-FloatArray = NDArray[np.float64]
 
 #: Step of the table of a satellite's path [Gyr]; the cubic between its points is good to 1e-6 kpc.
 _STEP: Final = 0.002

@@ -11,14 +11,13 @@ from typing import Final, NamedTuple
 
 import numba
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import BoolArray, FloatArray
 from haloassay.base.constants import GYR_PER_KPC_KMS
 from haloassay.base.settings import require
 from haloassay.mocks.gravity.field_kernels import R_MIN, potential_and_acceleration
 from haloassay.mocks.gravity.fields import Field
-
-FloatArray = NDArray[np.float64]
 
 #: Relative error of a step that passes, by default: some 1e-5 kpc after 5 Gyr for most halo stars.
 TOLERANCE: Final = 1e-6
@@ -109,7 +108,7 @@ class Orbits(NamedTuple):
 
     position: FloatArray
     velocity: FloatArray
-    stuck: NDArray[np.bool_]
+    stuck: BoolArray
 
 
 @numba.njit(cache=True, inline="always")

@@ -8,12 +8,11 @@ from functools import cached_property
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
 from haloassay.base.settings import require
-
-FloatArray = NDArray[np.float64]
 
 #: Radii [kpc] of a table that is made of a function.
 _R_MIN: Final = 1e-6

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
 from haloassay.base.settings import require
 from haloassay.mocks.gravity.field_kernels import LN_R0, N_CELLS, STEP
-
-FloatArray = NDArray[np.float64]
+from haloassay.mocks.gravity.quadrature import octant
 
 #: Gauss-Legendre nodes a cell of ln r, and cells beyond the grid on both sides, in radial integrals.
 _NODES = 6
@@ -106,7 +105,7 @@ def multipoles_of_density(
     rotation
         From the body's axes to Galactic ones.
     """
-    directions, weight = _octant(36)
+    directions, weight = octant(36)
     harmonics = _harmonics(_MAX_DEGREE)
     basis = np.stack([_harmonic(*lm, directions) for lm in harmonics])
 
@@ -158,7 +157,7 @@ def multipoles_of_potential(
     """
     from scipy.interpolate import make_interp_spline
 
-    directions, weight = _octant(36)
+    directions, weight = octant(36)
     harmonics = _harmonics(_MAX_DEGREE)
     basis = np.stack([_harmonic(*lm, directions) for lm in harmonics]) * weight
     x = LN_R0 + STEP * np.arange(N_CELLS + 1)
@@ -216,31 +215,9 @@ def _harmonic(ell: int, m: int, direction: FloatArray) -> FloatArray:
     return np.asarray(norm * lpmv(m, ell, direction[:, 2]) * np.cos(m * azimuth), dtype=float)
 
 
-def _octant(n: int) -> tuple[FloatArray, FloatArray]:
-    """Directions over one octant and weights that sum to 1, exact for even harmonics up to 2 n."""
-    t, w = np.polynomial.legendre.leggauss(n)
-    cosine, azimuth = 0.5 * (t + 1.0), 0.5 * np.pi * (np.arange(n) + 0.5) / n
-    sine = np.sqrt(1.0 - cosine**2)
-    directions = np.stack(
-        [
-            np.outer(sine, np.cos(azimuth)),
-            np.outer(sine, np.sin(azimuth)),
-            np.outer(cosine, np.ones(n)),
-        ],
-        axis=-1,
-    )
-    return directions.reshape(-1, 3), np.repeat(0.5 * w / n, n)
-
-
-def sphere_average(function: Callable[[FloatArray], FloatArray], n: int = 32) -> FloatArray:
-    """Mean over the sphere of a function of (M, 3) directions that is symmetric about three planes."""
-    directions, weight = _octant(n)
-    return np.asarray(function(directions) @ weight, dtype=float)
-
-
 def _monomials_of(harmonics: Sequence[tuple[int, int]], degree: int) -> FloatArray:
     """(harmonics, monomials) coefficients of u^i v^j in each harmonic."""
-    directions, _ = _octant(2 * degree + 2)
+    directions, _ = octant(2 * degree + 2)
     u, v = directions[:, 0] ** 2, directions[:, 2] ** 2
     monomials = np.stack([u**i * v**j for i, j in _exponents(degree)], axis=1)
     values = np.stack([_harmonic(*lm, directions) for lm in harmonics], axis=1)

@@ -9,18 +9,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Final, NamedTuple, Protocol, cast, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Final,
+    NamedTuple,
+    Protocol,
+    cast,
+    runtime_checkable,
+)
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from haloassay.base import kinds
+from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.contracts import profiles
 
-FloatArray = NDArray[np.float64]
+if TYPE_CHECKING:
+    from haloassay.mocks.gravity.field_parts import FieldParts
+
 
 #: Hubble's constant [km/s/Mpc] and overdensity of virial numbers by default (Bird et al. 2022).
 H0: Final = 67.8
@@ -400,7 +412,7 @@ class Zhai2018Baryons:
 class MWPotential2014Baryons:
     """Bulge and disc of MWPotential2014 (Bovy 2015; Bird et al. 2022, eq. 6 and 7).
 
-    The disc enters by its monopole.
+    The disc enters spherical mocks by its monopole.
 
     Parameters
     ----------
@@ -411,6 +423,7 @@ class MWPotential2014Baryons:
     factor: float = 1.0
 
     dark: ClassVar[bool] = False
+    label: ClassVar[str] = "the disc of MWPotential2014"
 
     def __post_init__(self) -> None:
         _require_positive("factor", self.factor)
@@ -423,6 +436,17 @@ class MWPotential2014Baryons:
         """Potential [(km/s)^2] at ``r`` [kpc]."""
         bulge = profiles.bulge_potential(r, *profiles.MWPOTENTIAL2014_BULGE)
         return self.factor * (bulge + profiles.disc_potential(r, *profiles.MWPOTENTIAL2014_DISC))
+
+    def field_parts(self) -> FieldParts:
+        """Bulge, and disc in closed form."""
+        from haloassay.mocks.gravity.field_parts import FieldParts
+
+        mass, a, b = profiles.MWPOTENTIAL2014_DISC
+
+        def bulge(r: FloatArray) -> FloatArray:
+            return self.factor * profiles.bulge_enclosed_mass(r, *profiles.MWPOTENTIAL2014_BULGE)
+
+        return FieldParts(spherical=(bulge,), discs=((self.factor * G * mass, a, b),))
 
 
 def _require_positive(name: str, value: float) -> None:

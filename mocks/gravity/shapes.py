@@ -8,11 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.settings import require
 from haloassay.mocks.stars import Stars
-
-FloatArray = NDArray[np.float64]
-
 
 #: Smallest axis ratio that is no slip of the pen (choice).
 THINNEST: Final = 0.01
@@ -36,6 +34,18 @@ def rotation_matrix(tilt: tuple[float, float, float]) -> FloatArray:
     c, s = np.cos(roll), np.sin(roll)
     about_x = np.array([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
     return about_z @ about_y @ about_x
+
+
+def tilt_of(rotation: FloatArray) -> tuple[float, float, float]:
+    """Yaw, pitch and roll [deg] of a (3, 3) rotation: the inverse of :func:`rotation_matrix`."""
+    level = np.hypot(rotation[0, 0], rotation[1, 0])
+    pitch = np.arctan2(-rotation[2, 0], level)
+    if level > 1e-12:
+        yaw = np.arctan2(rotation[1, 0], rotation[0, 0])
+        roll = np.arctan2(rotation[2, 1], rotation[2, 2])
+    else:  # yaw and roll turn about one axis
+        yaw, roll = np.arctan2(-rotation[0, 1], rotation[1, 1]), 0.0
+    return float(np.degrees(yaw)), float(np.degrees(pitch)), float(np.degrees(roll))
 
 
 def require_axis_ratios(*ratios: float) -> None:

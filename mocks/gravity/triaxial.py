@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import ClassVar, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
 from haloassay.base.settings import require
 from haloassay.contracts import profiles
@@ -20,11 +21,10 @@ from haloassay.mocks.gravity.ellipsoids import (
     require_falling_outward,
     stretch,
 )
+from haloassay.mocks.gravity.field_parts import FieldParts
 from haloassay.mocks.gravity.multipole import Multipoles, multipoles_of_density
 from haloassay.mocks.gravity.potentials import H0, OVERDENSITY
 from haloassay.mocks.gravity.shapes import AxisRatioTable, require_axis_ratios, rotation_matrix
-
-FloatArray = NDArray[np.float64]
 
 #: Flattest density that these harmonics follow (choice).
 FLATTEST: Final = 0.3
@@ -66,6 +66,7 @@ class TriaxialNFW:
     overdensity: float = OVERDENSITY
 
     dark: ClassVar[bool] = True
+    label: ClassVar[str] = "a triaxial NFW halo"
 
     def __post_init__(self) -> None:
         for name in ("m200", "c", "h0", "overdensity"):
@@ -111,6 +112,10 @@ class TriaxialNFW:
         lengths = self._ellipsoids.lengths(np.linalg.norm(x, axis=1))
         s = np.linalg.norm(x / lengths, axis=1)
         return mass / (4.0 * np.pi * r_s**3) * nfw_density(s)
+
+    def field_parts(self) -> FieldParts:
+        """Monopole of a sphere, and all else in multipoles."""
+        return FieldParts(spherical=(self.enclosed_mass,), multipoles=(self.multipoles(),))
 
     def multipoles(self) -> Multipoles:
         """All of its potential but the monopole."""

@@ -15,15 +15,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.contracts import sky
 from haloassay.contracts.frames import spherical_basis, spherical_velocity
 from haloassay.mocks.stars import Stars
-
-FloatArray = NDArray[np.float64]
 
 #: Dipoles weaker than this [km/s] have no apex.
 _NO_DIPOLE: Final = 1e-9

@@ -19,16 +19,15 @@ from functools import cached_property
 from typing import ClassVar, Final, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import GYR_PER_KPC_KMS, G
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.contracts import profiles
 from haloassay.mocks.gravity.fields import MovingBody, make_field
 from haloassay.mocks.gravity.potentials import H0, OVERDENSITY, CompositePotential
-
-FloatArray = NDArray[np.float64]
 
 #: Largest mass [Msun] that is covered, and longest rewind [Gyr]: the age of the Universe.
 LARGEST_MASS: Final = 2.5e11

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import BoolArray, FloatArray
 from haloassay.base.errors import InputError
-
-FloatArray = NDArray[np.float64]
 
 #: A sphere shrinks by this fraction, until this many particles or this fraction of them is left, whichever is fewer
 #: (Power et al. 2003, section 2.5: M).
@@ -212,7 +211,7 @@ def _with_north(north: FloatArray) -> FloatArray:
     return np.array([x, np.cross(north, x), north])
 
 
-def _require_enough(inside: NDArray[np.bool_], radius: float, what: str, setting: str) -> None:
+def _require_enough(inside: BoolArray, radius: float, what: str, setting: str) -> None:
     n = int(np.count_nonzero(inside))
     if n < _LEAST:
         raise InputError(

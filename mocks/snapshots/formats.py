@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from haloassay.base.arrays import BoolArray, FloatArray
 from haloassay.base.cache import cached
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require, unknown
@@ -22,7 +23,6 @@ from haloassay.io.formats import Fields, format_of, read_fields, readable
 from haloassay.mocks.snapshots.rows import checked, physical, require_spread
 from haloassay.mocks.snapshots.units import HABIT, INSIDE, Unit, parse_unit
 
-FloatArray = NDArray[np.float64]
 Kind = Literal["gas", "dark", "stars", "black_holes"]
 Selection = tuple[tuple[str, float, float], ...]
 
@@ -141,7 +141,7 @@ class Particles:
     def __len__(self) -> int:
         return len(self.position)
 
-    def select(self, which: NDArray[np.bool_]) -> Particles:
+    def select(self, which: BoolArray) -> Particles:
         """Return some of the particles."""
         return Particles(
             self.position[which],
@@ -297,7 +297,7 @@ def _names(columns: str | Sequence[str]) -> tuple[str, ...]:
     return (columns,) if isinstance(columns, str) else tuple(columns)
 
 
-def _require_own_rows(tables: Sequence[Table], taken: Sequence[NDArray[np.bool_]]) -> None:
+def _require_own_rows(tables: Sequence[Table], taken: Sequence[BoolArray]) -> None:
     """Refuse two tables that take the same rows: such particles would be there twice."""
     for i, j in combinations(range(len(tables)), 2):
         if not set(_names(tables[i].position)) & set(_names(tables[j].position)):
@@ -361,9 +361,7 @@ class _Columns:
         require(len(lengths) == 1, f"{self.path}: {what} differ in length: {lengths}")
 
 
-def _read_table(
-    columns: _Columns, table: Table, wanted: Wanted
-) -> tuple[Particles, NDArray[np.bool_]]:
+def _read_table(columns: _Columns, table: Table, wanted: Wanted) -> tuple[Particles, BoolArray]:
     """Particles of a table, and (N,) which rows of the file they are."""
     position = columns.vector(table.position, "length")
     velocity = None

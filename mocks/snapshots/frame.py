@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.cache import Arrays
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
@@ -33,7 +33,6 @@ from haloassay.mocks.snapshots.formats import (
 from haloassay.mocks.snapshots.mass import summed
 from haloassay.mocks.snapshots.rows import FARTHEST, FASTEST, physical
 
-FloatArray = NDArray[np.float64]
 #: Particles that can be tracers, or say where the halo is.
 Body = Literal["dark", "stars"]
 Vector = tuple[float, float, float]

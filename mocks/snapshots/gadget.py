@@ -15,13 +15,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.io.formats import format_of, readable
 from haloassay.mocks.snapshots.formats import (
     KINDS,
     Content,
-    FloatArray,
     Kind,
     Particles,
     Source,

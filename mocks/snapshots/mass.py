@@ -8,13 +8,12 @@ from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
 from haloassay.contracts import profiles
 from haloassay.mocks.gravity.potentials import Virial
-
-FloatArray = NDArray[np.float64]
 
 #: The NFW profile is fitted from this fraction of the virial radius outward, in so many shells, to at least so many
 #: dark particles: choice.

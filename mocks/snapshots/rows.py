@@ -7,11 +7,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.mocks.snapshots.units import INSIDE
-
-FloatArray = NDArray[np.float64]
 
 #: Beyond these, a unit is wrong or a value damaged: some times the observable universe [kpc], light [km/s], and more
 #: than any cluster of galaxies [Msun].

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import BoolArray, FloatArray
 from haloassay.base.cache import Arrays, cached, plain_content
 from haloassay.base.errors import InputError
 from haloassay.base.settings import build, require
@@ -37,7 +38,6 @@ from haloassay.mocks.snapshots.units import require_expansion, require_range
 from haloassay.mocks.stars import Origin, Stars, without_replacement
 from haloassay.mocks.truth import Truth
 
-FloatArray = NDArray[np.float64]
 Viewpoint = Literal["random", "random-azimuth", "fixed"]
 
 #: What h0 [km/s/Mpc] and overdensity can be; r200 beyond is of no halo.
@@ -313,7 +313,7 @@ def _require_truth(snapshot: Snapshot, content: Content) -> None:
         )
 
 
-def _all_or_none(known: NDArray[np.bool_]) -> bool | None:
+def _all_or_none(known: BoolArray) -> bool | None:
     return bool(known.all()) if known.all() or not known.any() else None
 
 

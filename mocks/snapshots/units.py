@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
-
-FloatArray = NDArray[np.float64]
 
 #: Units inside, and what is to be stated where a file does not say (GADGET's habit).
 INSIDE: Final = {"length": "kpc", "velocity": "km/s", "mass": "Msun"}

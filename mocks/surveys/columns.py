@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.settings import require
-
-FloatArray = NDArray[np.float64]
 
 #: Columns that only some mocks have values for, and what to call them.
 ABUNDANCES = {"feh": "[Fe/H]", "alpha_fe": "[alpha/Fe]"}

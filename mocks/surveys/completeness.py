@@ -7,12 +7,10 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.settings import require
 from haloassay.contracts.frames import ICRS_TO_GALACTIC
-
-FloatArray = NDArray[np.float64]
 
 #: Finest map: pixels of a quarter of a degree, finer than any spectrograph's field.
 _LARGEST_NSIDE: Final = 256

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from itertools import starmap
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import BoolArray, FloatArray
 from haloassay.base.settings import require
 from haloassay.contracts.frames import ICRS_TO_GALACTIC, sky_basis
 
-FloatArray = NDArray[np.float64]
 Box = tuple[float, float, float, float]
 Disc = tuple[float, float, float]
 
@@ -73,7 +72,7 @@ class Footprint:
         """Whether nothing is left out."""
         return self == Footprint()
 
-    def contains(self, direction: FloatArray) -> NDArray[np.bool_]:
+    def contains(self, direction: FloatArray) -> BoolArray:
         """(N,) whether the ICRS unit vectors ``direction`` (N, 3) lie in the footprint."""
         inside = _between_declinations(direction, self.dec_min, self.dec_max)
         if self.b_min > 0.0:
@@ -81,9 +80,7 @@ class Footprint:
         if self.boxes:
             ra = np.degrees(np.arctan2(direction[:, 1], direction[:, 0])) % 360.0
 
-            def in_box(
-                ra_min: float, ra_max: float, dec_min: float, dec_max: float
-            ) -> NDArray[np.bool_]:
+            def in_box(ra_min: float, ra_max: float, dec_min: float, dec_max: float) -> BoolArray:
                 width = (ra_max - ra_min) if ra_max > ra_min else (ra_max - ra_min + 360.0)
                 across = (ra - ra_min) % 360.0 <= width
                 return across & _between_declinations(direction, dec_min, dec_max)
@@ -95,7 +92,7 @@ class Footprint:
         return inside
 
 
-def _in_discs(direction: FloatArray, discs: FloatArray) -> NDArray[np.bool_]:
+def _in_discs(direction: FloatArray, discs: FloatArray) -> BoolArray:
     """(N,) whether unit vectors lie in one of the ``discs`` (M, 3): ra, dec, radius [deg].
 
     The nearest centre of each radius decides: thousands of plates cost no more than a few.
@@ -110,9 +107,7 @@ def _in_discs(direction: FloatArray, discs: FloatArray) -> NDArray[np.bool_]:
     return inside
 
 
-def _between_declinations(
-    direction: FloatArray, dec_min: float, dec_max: float
-) -> NDArray[np.bool_]:
+def _between_declinations(direction: FloatArray, dec_min: float, dec_max: float) -> BoolArray:
     """(N,) whether unit vectors lie between two declinations [deg]; the poles are inside +-90."""
     low = np.sin(np.radians(dec_min)) if dec_min > -90.0 else -np.inf
     high = np.sin(np.radians(dec_max)) if dec_max < 90.0 else np.inf

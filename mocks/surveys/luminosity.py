@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from haloassay.base import kinds
+from haloassay.base.arrays import FloatArray
 from haloassay.base.settings import require
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

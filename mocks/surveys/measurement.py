@@ -11,11 +11,9 @@ from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import BoolArray, FloatArray, IntArray
 from haloassay.base.settings import require
-
-FloatArray = NDArray[np.float64]
 
 #: Gaia release to pygaia's release and a factor on its errors: pygaia knows none before DR3, and
 #: DR2's are twice DR3's.
@@ -79,7 +77,7 @@ class Deviates:
         late = further.standard_normal(n), further.random(n), further.standard_normal(n)
         return cls(uniform, normal[0], normal[1], normal[2], normal[3], normal[4:].T, *late)
 
-    def select(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Deviates:
+    def select(self, which: BoolArray | IntArray) -> Deviates:
         """Deviates of some of the stars."""
         return Deviates(*(getattr(self, f.name)[which] for f in fields(self)))
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import BoolArray, FloatArray
 from haloassay.base.errors import InputError
 from haloassay.contracts.catalogue import Catalogue
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from haloassay.contracts.frames import Sun
     from haloassay.mocks.surveys.survey import Survey
 
-FloatArray = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 #: A survey that keeps fewer than this fraction of so many true stars is refused.
 _HOPELESS_FRACTION = 1e-5
@@ -54,7 +53,7 @@ class Tally:
     passed: dict[str, int] = field(default_factory=dict)
     offered: dict[str, int] = field(default_factory=dict)
 
-    def count(self, cut: str, mask: Mask) -> None:
+    def count(self, cut: str, mask: BoolArray) -> None:
         """Add the (N,) outcome of a cut."""
         self.passed[cut] = self.passed.get(cut, 0) + int(np.count_nonzero(mask))
         self.offered[cut] = self.offered.get(cut, 0) + len(mask)
@@ -76,7 +75,7 @@ class Tally:
         )
 
 
-def cuts(survey: Survey, view: View) -> Iterator[tuple[str, Mask]]:
+def cuts(survey: Survey, view: View) -> Iterator[tuple[str, BoolArray]]:
     """Name and (N,) outcome of each cut that needs no velocity."""
     distance, direction = view.distance, view.direction
     bright, faint = survey.magnitude_limits
@@ -105,7 +104,7 @@ def cuts(survey: Survey, view: View) -> Iterator[tuple[str, Mask]]:
 
 def errors_within(
     columns: Mapping[str, ArrayLike], n: int, sun: Sun, error_max: tuple[float, float, float]
-) -> Mask:
+) -> BoolArray:
     """(n,) whether the errors of (v_r, v_theta, v_phi), to first order, are below ``error_max``.
 
     Parameters

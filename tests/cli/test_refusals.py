@@ -290,7 +290,7 @@ def test_places_that_are_no_scenarios(call, stars, tmp_path):
 NUMBERS = {
     "no realizations": ["-n", "0"],
     "less than none": ["-n", "-5"],
-    "no workers": ["-j", "0"],
+    "negative workers": ["-j", "-1"],
     "no time": ["--timeout", "0"],
     "negative time": ["--timeout", "-3"],
     "time that is no number": ["--timeout", "nan"],

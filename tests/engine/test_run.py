@@ -52,7 +52,7 @@ def test_results_do_not_depend_on_workers_or_on_what_else_runs(tmp_path, values,
 def test_cells_are_paired(tmp_path, values):
     """A factor without effect changes nothing: cells share stars, errors and streams."""
     values["matrix"] = {"factors": {"estimators.good.grid": [[3.0]]}}
-    rows = quietly(values, tmp_path / "out", workers=2).frame("estimates")
+    rows = quietly(values, tmp_path / "out", workers=0).frame("estimates")
     base, other = (rows[rows["cell"] == cell] for cell in rows["cell"].unique())
     columns = ["realization", "value", "lo95", "truth", "rank"]
     assert base[columns].values.tolist() == other[columns].values.tolist()
@@ -178,9 +178,9 @@ def test_a_full_disk_stops_the_run_and_the_next_one_goes_on(tmp_path, undisturbe
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(InputError, match="No space left on device"):
-            quietly(SCENARIO, tmp_path / "out", realizations=8, workers=1)
+            quietly(SCENARIO, tmp_path / "out", realizations=8, workers=0)
     assert 0 < len(Results(tmp_path / "out").frame("runs")) < 16
-    assert_equal(quietly(SCENARIO, tmp_path / "out", realizations=8, workers=1), undisturbed)
+    assert_equal(quietly(SCENARIO, tmp_path / "out", realizations=8, workers=0), undisturbed)
 
 
 #: No ``if __name__ == "__main__"`` guard: a user's script need not have one.
@@ -249,7 +249,7 @@ def test_a_run_ended_at_any_moment_goes_on_to_the_same_results(
         assert stderr.count("Traceback") <= 1  # the main process's own, no worker's
         assert stderr.rstrip().endswith("KeyboardInterrupt")
     monkeypatch.setattr(store_module, "SEGMENT", 4)
-    assert_equal(quietly(SCENARIO, out, realizations=8, workers=2), undisturbed)
+    assert_equal(quietly(SCENARIO, out, realizations=8, workers=0), undisturbed)
 
 
 CATCHING = """
@@ -338,7 +338,7 @@ def test_a_worker_that_hangs_ends_with_the_main_process(tmp_path, environment):
 def test_cleaning_takes_stars_out_before_the_estimators_read(values, tmp_path):
     values["clean"] = [{"kind": "height-cut", "z_min": 0.0}]
     values["matrix"] = {"factors": {"clean.0.z_min": [0.0, 5.0]}}
-    results = run(make_scenario(values), tmp_path / "out", workers=1, progress=Silent())
+    results = run(make_scenario(values), tmp_path / "out", workers=0, progress=Silent())
     stars = results.frame("runs").groupby("cell")["n_stars"].max()
     assert stars["base"] == 60
     assert 0 < stars["clean.0.z_min=5.0"] < 60
@@ -346,7 +346,7 @@ def test_cleaning_takes_stars_out_before_the_estimators_read(values, tmp_path):
 
 def test_cleaning_away_every_star_is_the_scenario_s_doing_and_said(values, tmp_path):
     values["clean"] = [{"kind": "height-cut", "z_min": 1e6}]
-    results = run(make_scenario(values), tmp_path / "out", workers=1, progress=Silent())
+    results = run(make_scenario(values), tmp_path / "out", workers=0, progress=Silent())
     runs = results.frame("runs")
     assert set(runs["status"]) == {"no-mock"}
     assert runs["message"].str.contains("no star is left").all()

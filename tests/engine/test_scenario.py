@@ -6,8 +6,9 @@ import pytest
 from haloassay import scenarios
 from haloassay.base.errors import InputError
 from haloassay.plan import cells as cells_module
+from haloassay.plan.cells import cells
 from haloassay.plan.plan import make_plan
-from haloassay.plan.scenario import Matrix, load_scenario, make_scenario, validate
+from haloassay.plan.scenario import Matrix, load_scenario, make_scenario
 
 TOML = """
 name = "small"
@@ -122,9 +123,9 @@ def test_a_component_refuses_bad_settings_of_any_cell_before_the_run(tmp_path, o
     assert old in TOML
     path = write(tmp_path, TOML.replace(old, new))
     if expected is None:
-        assert len(validate(load_scenario(path))) == 2
+        assert len(cells(load_scenario(path))) == 2
         return
-    text = message(lambda: validate(load_scenario(path)))
+    text = message(lambda: cells(load_scenario(path)))
     for part in [str(path), *expected]:
         assert part in text
 
@@ -134,7 +135,7 @@ def test_a_component_refuses_bad_settings_of_any_cell_before_the_run(tmp_path, o
 )
 def test_bins_that_are_empty_or_out_of_order_are_refused(values, bins, expected):
     values["estimators"] = [{"kind": "velocity-ellipsoid", "bins": bins}]
-    assert expected in message(validate, make_scenario(values))
+    assert expected in message(cells, make_scenario(values))
 
 
 def test_files_that_are_no_files(tmp_path):
@@ -157,7 +158,7 @@ def test_a_scenario_survives_its_own_dictionary(scenario):
 
 def labels(values, design, factors):
     values["matrix"] = {"design": design, "factors": factors}
-    return [cell.label for cell in validate(make_scenario(values))]
+    return [cell.label for cell in cells(make_scenario(values))]
 
 
 def test_one_at_a_time_is_the_base_and_each_factor_alone(values):
@@ -183,7 +184,7 @@ def test_full_is_the_product_and_every_cell_names_its_levels(values):
 def test_factors_of_estimators_and_levels_that_are_lists(values):
     before = copy.deepcopy(values)
     values["matrix"] = {"factors": {"estimators.good.grid": [[1.0, 2.0], [3.0]]}}
-    base, other = validate(make_scenario(values))
+    base, other = cells(make_scenario(values))
     assert base.factors == {"estimators.good.grid": [1.0, 2.0]}  # a default, not in the file
     assert (other.label, other.factors) == (
         "estimators.good.grid=[3.0]",
@@ -218,7 +219,7 @@ def test_every_packaged_scenario_is_usable(name):
     scenario = load_scenario(name)
     assert scenario.name == name
     assert scenario.description
-    assert validate(scenario)
+    assert cells(scenario)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,7 @@ from haloassay.contracts import frames
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.frames import sky_basis, spherical_basis
 from haloassay.contracts.sky import (
-    antipode,
     apex,
-    around_centre,
     dipole_vector,
     mean_v_theta,
     wrapped,
@@ -70,27 +68,6 @@ def rows_of(catalogue, seed=0, **spec):
 
 def half(row):
     return 0.5 * (row.hi68 - row.lo68)
-
-
-# ---------------------------------------------------------------------------------------------- angles
-
-
-@given(st.floats(0.5, 100.0), st.floats(-179.0, 179.0), st.floats(-89.0, 89.0))
-def test_one_dipole_has_two_names_and_one_convention(speed, lon, lat):
-    d = dipole_vector(-speed, lon, lat)
-    np.testing.assert_allclose(apex(d), (-speed, lon, lat), atol=1e-9)
-    other = antipode(-speed, lon, lat)
-    assert other[0] > 0.0
-    np.testing.assert_allclose(dipole_vector(*other), d, atol=1e-9)
-    np.testing.assert_allclose(antipode(*other), (-speed, lon, lat), atol=1e-9)
-
-
-def test_longitudes_either_side_of_180_degrees_have_a_narrow_interval():
-    lon = wrapped(179.0 + 5.0 * seeded(1).standard_normal(1000))
-    assert np.ptp(lon) > 300.0
-    unrolled = around_centre(lon)
-    assert abs(np.std(unrolled) - 5.0) < 4.0 * 5.0 / np.sqrt(2000.0)
-    assert abs(wrapped(np.mean(unrolled) - 179.0)) < 4.0 * 5.0 / np.sqrt(1000.0)
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.0, 4.0, 30.0])

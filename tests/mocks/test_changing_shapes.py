@@ -12,9 +12,9 @@ from seeds import seeded
 from haloassay.base.constants import G
 from haloassay.base.errors import InputError
 from haloassay.mocks import make_mock
-from haloassay.mocks.gravity.agama_backend import to_agama
+from haloassay.mocks.backends.agama.conversion import to_agama
+from haloassay.mocks.backends.galpy.conversion import to_galpy
 from haloassay.mocks.gravity.fields import make_field
-from haloassay.mocks.gravity.interop import to_galpy
 from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
 from haloassay.mocks.gravity.triaxial import TriaxialNFW
 

@@ -108,11 +108,11 @@ def test_agrees_with_galpy() -> None:
         theirs = galpy_jeans.sigmar(
             halo, r / 8, dens=lambda x: x**-4.0, beta=lambda x: x**2 / (x**2 + 4.0)
         )
-        amplitude = 220.0**2 * 8.0 / G
+        mass = halo.mass(halo.a, use_physical=False) * 220.0**2 * 8.0 / G  # within the scale radius
         nfw = make_potential(
             {
                 "kind": "nfw",
-                "rho0": float(halo._amp) * amplitude / (4 * np.pi * (8.0 * halo.a) ** 3),
+                "rho0": float(mass) / (np.log(2.0) - 0.5) / (4 * np.pi * (8.0 * halo.a) ** 3),
                 "r_s": 8.0 * halo.a,
             }
         )

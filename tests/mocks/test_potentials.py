@@ -11,7 +11,7 @@ from haloassay.base import kinds
 from haloassay.base.constants import G
 from haloassay.base.errors import InputError
 from haloassay.contracts import profiles
-from haloassay.mocks.gravity.galpy_monopole import monopole_mass
+from haloassay.mocks.backends.galpy.monopole import monopole_mass
 from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
 
 BIRD_NFW = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}

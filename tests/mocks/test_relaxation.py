@@ -29,7 +29,7 @@ from haloassay.mocks.equilibria.stored_population import StoredPopulation
 from haloassay.mocks.equilibria.tracers import make_density
 from haloassay.mocks.gravity.fields import MovingBody, make_field
 from haloassay.mocks.gravity.potentials import Plummer, make_potential
-from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
+from haloassay.mocks.gravity.shapes import Shape, rotation_matrix, tilt_of
 from haloassay.mocks.stars import Stars, orient
 
 HALO = make_potential({"kind": "nfw", "m200": 0.8e12, "c": 15.0})
@@ -78,6 +78,14 @@ def test_shaping_keeps_volume_and_is_undone_by_its_axes(
     assert np.allclose(np.prod(shape.lengths(stars.r), axis=1), 1.0)
     body = shape.of(stars).position @ rotation_matrix(shape.tilt)
     np.testing.assert_allclose(body / shape.lengths(stars.r), stars.position, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "tilt", [(0.0, 0.0, 0.0), (25.0, 40.0, 10.0), (170.0, -80.0, -100.0), (30.0, 90.0, 20.0)]
+)
+def test_angles_of_a_rotation_make_it_again(tilt: tuple[float, float, float]) -> None:
+    rotation = rotation_matrix(tilt)
+    np.testing.assert_allclose(rotation_matrix(tilt_of(rotation)), rotation, atol=1e-15)
 
 
 def test_axes_of_a_population_are_not_swapped_and_its_tilt_has_the_right_sign() -> None:

@@ -8,19 +8,19 @@ from functools import cached_property
 from typing import Any, Final, TypeVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from haloassay.base.errors import InputError, UsedUpError
 from haloassay.base.settings import build, require, unknown
-from haloassay.mocks.equilibria.agama_distributions import (
+from haloassay.mocks.backends.agama.distributions import (
     DISTRIBUTIONS,
     AgamaSampling,
     DoublePowerLaw,
     QuasiSpherical,
     Schwarzschild,
 )
-from haloassay.mocks.equilibria.agama_mock import AgamaMock
-from haloassay.mocks.equilibria.agama_schwarzschild import (
+from haloassay.mocks.backends.agama.library import library, require_solver
+from haloassay.mocks.backends.agama.mock import AgamaMock
+from haloassay.mocks.backends.agama.schwarzschild import (
     MAP_SHELLS,
     Progress,
     SchwarzschildMock,
@@ -32,16 +32,14 @@ from haloassay.mocks.equilibria.anisotropy import (
     make_anisotropy,
 )
 from haloassay.mocks.equilibria.tracers import make_density
-from haloassay.mocks.gravity.agama_backend import library
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
 from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments, mixed_moments
 from haloassay.mocks.populations import population_entries, require_distinct, shares
-from haloassay.mocks.stars import Origin, Stars
+from haloassay.mocks.stars import Origin, Stars, shared
 from haloassay.mocks.truth import Truth
 
-FloatArray = NDArray[np.float64]
 Member = AgamaMock | SchwarzschildMock
 T = TypeVar("T")
 
@@ -79,6 +77,11 @@ class AgamaHalo:
     def origins(self) -> tuple[Origin, ...]:
         """Names of the populations, in the order of :attr:`Stars.origin`."""
         return tuple(Origin(member.sampling.name) for member in self.members)
+
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` the stars have."""
+        return shared([member.abundances for member in self.members])
 
     @property
     def number(self) -> int | None:
@@ -210,7 +213,8 @@ def make_agama_mock(spec: Mapping[str, Any], where: str) -> Member | AgamaHalo:
     Raises
     ------
     InputError
-        If agama is not installed, a setting is unknown, missing or out of range, or fractions do not sum to one.
+        If agama is not installed, or lacks the solver of a Schwarzschild model, a setting is unknown, missing or out of
+        range, or fractions do not sum to one.
     """
     rest = {key: value for key, value in spec.items() if key != "kind"}
     require("potential" in rest, f"{where}: key 'potential' is missing")
@@ -231,6 +235,8 @@ def make_agama_mock(spec: Mapping[str, Any], where: str) -> Member | AgamaHalo:
     _require_one_field(members, where)
     try:
         library()
+        if any(isinstance(member, SchwarzschildMock) for member in members):
+            require_solver()
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     return members[0] if len(members) == 1 else AgamaHalo(tuple(members), tuple(fractions))

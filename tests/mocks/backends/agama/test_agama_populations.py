@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from agama_halos import HALO, HERNQUIST_TRACERS, RANGE, TRIAXIAL
+from agama_halos import HALO, HERNQUIST_TRACERS, LACKING, RANGE, TRIAXIAL, needs_solver
 from seeds import resized, seeded
 
 from haloassay.base.errors import EquilibriumError, UsedUpError
 from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks import make_mock
-from haloassay.mocks.equilibria.agama_schwarzschild import SchwarzschildMock
+from haloassay.mocks.backends.agama.schwarzschild import SchwarzschildMock
 from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.stars import Stars
 
@@ -170,7 +170,8 @@ def test_a_population_that_cannot_be_is_named() -> None:
 @pytest.fixture(scope="module")
 def beside() -> Any:
     """A flattened population of an orbit library beside a round one of a distribution function."""
-    pytest.importorskip("cvxopt", reason="agama weighs orbits by cvxopt, not installed")
+    if LACKING:
+        pytest.skip(LACKING)
     flat = ORBITS | {"axis_ratios": [1.0, 0.5], "size": resized(8000)}
     mr = {"name": "mr", "distribution": flat, "fraction": SHARE}
     mp = {"name": "mp", "beta": 0.5, "feh": {"mean": -1.7, "sigma": 0.2}}
@@ -245,9 +246,9 @@ def test_it_is_used_up_by_name(beside: Any) -> None:
             draw(n)
 
 
+@needs_solver
 def test_two_orbit_libraries_share_a_field() -> None:
     """A triaxial one; the smaller population runs out first, and no star of either comes twice."""
-    pytest.importorskip("cvxopt", reason="agama weighs orbits by cvxopt, not installed")
     axes = {"axis_ratios": [0.8, 0.6], "tilt": TRIAXIAL["tilt"]}
     mock = halo(
         {"name": "mr", "distribution": ORBITS | axes | {"size": resized(4000)}},

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.settings import require
 from haloassay.mocks.chemistry import HALO_FEH, Abundance
 from haloassay.mocks.equilibria.anisotropy import Constant, FunctionAnisotropy, OsipkovMerritt
 from haloassay.mocks.equilibria.tracers import Density
 from haloassay.mocks.gravity.shapes import require_axis_ratios
 from haloassay.mocks.populations import require_label
-
-FloatArray = NDArray[np.float64]
 
 #: Kinds of distribution function, and a line on each.
 DISTRIBUTIONS: Final = {
@@ -264,6 +264,11 @@ class AgamaSampling:
             0.0 < lo < hi < np.inf, f"r_range must rise from above zero (got {list(self.r_range)})"
         )
         require(0.0 < self.tolerance < 1.0, f"tolerance must be in (0, 1) (got {self.tolerance})")
+
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` its stars have."""
+        return {"feh": True, "alpha_fe": self.alpha_fe is not None}
 
 
 Distribution = QuasiSpherical | DoublePowerLaw

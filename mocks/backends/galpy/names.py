@@ -13,7 +13,7 @@ import numpy as np
 
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require, unknown
-from haloassay.mocks.gravity.galpy_members import require_conservative
+from haloassay.mocks.backends.galpy.members import require_conservative
 
 #: galpy's own scales [kpc] and [km/s], so that what is made here adds up with what is made there.
 RO: Final = 8.0
@@ -109,6 +109,19 @@ def named_potential(name: str) -> Any:
                 return found
     names = {n for n in dir(galpy.potential) if _is_potential(getattr(galpy.potential, n))}
     raise unknown("galpy potential", name, {*names, *dir(mwpotentials), *_classes()}, "name")
+
+
+def name_of(pot: Any) -> str | None:
+    """Galpy's own name of a potential that it ships, if this is one."""
+    import galpy.potential
+    from galpy.potential import mwpotentials
+
+    for name, value in vars(galpy.potential).items():
+        if value is pot:
+            return name
+    # asked for by name, each would be made, which takes up to a minute: those that have been are kept there
+    made = {name.strip("_") for name, value in vars(mwpotentials).items() if value is pot}
+    return next((name for name in dir(mwpotentials) if name.lower() in made), None)
 
 
 def _classes() -> set[str]:

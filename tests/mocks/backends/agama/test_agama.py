@@ -6,17 +6,20 @@ import galpy.potential as gp
 import numpy as np
 import pytest
 from agama_halos import HALO, HERNQUIST_TRACERS, TRIAXIAL
+from galpy.util.conversion import get_physical
 from seeds import resized, seeded, shifted
 
 from haloassay.base.constants import G
 from haloassay.base.errors import InputError
 from haloassay.base.settings import build
 from haloassay.mocks import make_mock
+from haloassay.mocks.backends.agama.conversion import from_agama, to_agama
+from haloassay.mocks.backends.agama.library import library
+from haloassay.mocks.backends.agama.orbits import AgamaOrbits, agama_orbits
+from haloassay.mocks.backends.galpy.conversion import from_galpy, to_galpy
 from haloassay.mocks.equilibria.relaxation import PopulationSettings, relax, relaxed_population
-from haloassay.mocks.gravity.agama_backend import agama_orbits, library
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.integration import integrate
-from haloassay.mocks.gravity.interop import from_agama, from_galpy, to_agama, to_galpy
 from haloassay.mocks.gravity.mass_table import MassTable
 from haloassay.mocks.gravity.potentials import NFW, Hernquist, make_potential
 from haloassay.mocks.stars import Stars
@@ -62,14 +65,14 @@ def monopole_force(potential, x: np.ndarray) -> np.ndarray:
 def galpy_force(pot, x: np.ndarray) -> np.ndarray:
     """(N, 3) Cartesian forces [(km/s)^2/kpc] of a galpy potential."""
     R, phi = np.hypot(x[:, 0], x[:, 1]), np.arctan2(x[:, 1], x[:, 0])
-    rows = []
+    (ro, vo), rows = get_physical(pot).values(), []
     for a, b, c in zip(R, phi, x[:, 2], strict=True):
-        where = {"R": a / pot._ro, "z": c / pot._ro, "phi": b, "use_physical": False}
-        radial, turning = pot.Rforce(**where), pot.phitorque(**where) / (a / pot._ro)
+        where = {"R": a / ro, "z": c / ro, "phi": b, "use_physical": False}
+        radial, turning = pot.Rforce(**where), pot.phitorque(**where) / (a / ro)
         cos, sin = np.cos(b), np.sin(b)
         along_y = radial * sin + turning * cos
         rows.append([radial * cos - turning * sin, along_y, pot.zforce(**where)])
-    return np.array(rows, dtype=float) * pot._vo**2 / pot._ro
+    return np.array(rows, dtype=float) * vo**2 / ro
 
 
 class TestPotentials:
@@ -228,9 +231,9 @@ class TestRelaxation:
                 seeded(1),
                 r_range=(3.0, 60.0),
                 progress=lambda done, total: told.append((done, total)),
-                pot=pot,
+                integrator=integrator,
             )
-            for pot in (None, to_agama(potential))
+            for integrator in (None, AgamaOrbits.of(potential))
         )
         assert ours.lost == theirs.lost == 0
         assert told[-1][0] == told[-1][1]

@@ -5,33 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.cache import cached, plain_content
 from haloassay.base.errors import EquilibriumError
-from haloassay.mocks.equilibria import jeans
-from haloassay.mocks.equilibria.agama_distributions import (
+from haloassay.mocks.backends.agama.conversion import to_agama
+from haloassay.mocks.backends.agama.distributions import (
     AgamaSampling,
     Distribution,
     QuasiSpherical,
 )
-from haloassay.mocks.gravity.agama_backend import library, to_agama
+from haloassay.mocks.backends.agama.library import library
+from haloassay.mocks.equilibria import jeans
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.moments import Moments, anisotropy, at_rest
 from haloassay.mocks.stars import Origin, Stars, radial_table
 from haloassay.mocks.truth import Truth
 
-FloatArray = NDArray[np.float64]
-
 #: Radii a decade at which moments are tabulated, and nodes in abs(cos theta) at each.
 _PER_DECADE: Final = 14
 _NODES: Final = 4
-
-#: Raised when the same distribution comes out differently, so that old tables are not used.
-_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +48,8 @@ class AgamaMock:
         Range, name and chemistry.
     """
 
+    version: ClassVar[int] = 2
+
     potential: CompositePotential
     distribution: Distribution
     sampling: AgamaSampling
@@ -60,6 +58,11 @@ class AgamaMock:
     def origins(self) -> tuple[Origin, ...]:
         """Name of the population."""
         return (Origin(self.sampling.name),)
+
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` the stars have."""
+        return self.sampling.abundances
 
     @property
     def number(self) -> int | None:
@@ -161,7 +164,7 @@ class AgamaMock:
         table = cached(
             [
                 "agama-moments",
-                _VERSION,
+                self.version,
                 agama.__version__,
                 plain_content([self.potential, self.distribution, self.sampling.r_range]),
             ],

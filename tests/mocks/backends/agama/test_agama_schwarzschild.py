@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from agama_halos import HALO, HERNQUIST_TRACERS, RANGE, TRIAXIAL, schwarzschild
+from agama_halos import HALO, HERNQUIST_TRACERS, RANGE, TRIAXIAL, needs_solver, schwarzschild
 from seeds import resized, seeded
 
 from haloassay.base.errors import EquilibriumError, InputError
@@ -20,8 +20,7 @@ from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
 from haloassay.mocks.stars import Stars, radial_table
 
 pytest.importorskip("agama", reason="agama is not installed: its tests are left out")
-pytest.importorskip("cvxopt", reason="agama weighs orbits by cvxopt, which is not installed")
-pytestmark = pytest.mark.agama
+pytestmark = [pytest.mark.agama, needs_solver]
 
 
 @pytest.mark.parametrize("beta", [0.4, {"kind": "osipkov-merritt", "r_a": 25.0}], ids=str)

@@ -8,7 +8,7 @@ import pytest
 from agama_halos import HALO, HERNQUIST_TRACERS
 
 from haloassay.base.errors import InputError
-from haloassay.mocks.equilibria.agama_halo import make_agama_mock
+from haloassay.mocks.backends.agama.halo import make_agama_mock
 
 
 @pytest.mark.parametrize(

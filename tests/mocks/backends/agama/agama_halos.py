@@ -5,10 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import pytest
 from seeds import resized
 
+from haloassay.base.errors import InputError
 from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks import make_mock
+from haloassay.mocks.backends.agama.library import require_solver
 
 HALO = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
 TRIAXIAL = {
@@ -20,6 +23,19 @@ TRIAXIAL = {
 }
 RANGE = [3.0, 60.0]
 HERNQUIST_TRACERS = {"kind": "hernquist", "a": 12.0}
+
+
+def _lacking() -> str:
+    """Why Schwarzschild models cannot be solved here; nothing where they can."""
+    try:
+        require_solver()
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+LACKING = _lacking()
+needs_solver = pytest.mark.skipif(bool(LACKING), reason=LACKING)
 
 
 def shells(stars, mock, edges=(4.0, 8.0, 16.0, 32.0, 50.0)):

@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 
-FloatArray = NDArray[np.float64]
+#: Raised when the same potential of galpy comes out differently: the version of the kind ``galpy``, and of all its
+#: tables on disk.
+VERSION: Final = 1
 
 #: Two numbers that describe the same body differ by rounding only.
 SAME: Final = 1e-9
@@ -94,13 +96,16 @@ def units_of(
     InputError
         If there are none (the message says how to set them, and ``otherwise``), or different ones.
     """
+    from galpy.util.conversion import get_physical
+
     require((ro is None) == (vo is None), "give both ro and vo, or neither")
     for name, value in (("ro", ro), ("vo", vo)):
         require(value is None or 0.0 < value < np.inf, f"{name} must be positive (got {value})")
     found = []
     for member in members:
-        if member._roSet and member._voSet:
-            found.append(Units(member._ro, member._vo))
+        physical = get_physical(member, include_set=True)
+        if physical["roSet"] and physical["voSet"]:
+            found.append(Units(physical["ro"], physical["vo"]))
         elif ro is not None and vo is not None:
             found.append(Units(ro, vo))
         else:

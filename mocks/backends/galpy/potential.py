@@ -6,14 +6,16 @@ import contextlib
 import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
-from haloassay.mocks.gravity.galpy_members import (
+from haloassay.mocks.backends.galpy.field import followed_parts
+from haloassay.mocks.backends.galpy.members import (
+    VERSION,
     Units,
     conservative_members,
     fingerprint,
@@ -21,15 +23,14 @@ from haloassay.mocks.gravity.galpy_members import (
     units_of,
     with_units,
 )
-from haloassay.mocks.gravity.galpy_monopole import GalpyMass, mass_table, require_mass
-from haloassay.mocks.gravity.galpy_names import (
+from haloassay.mocks.backends.galpy.monopole import GalpyMass, mass_table, require_mass
+from haloassay.mocks.backends.galpy.names import (
     is_class,
     named_potential,
     own_potential,
     potential_of_class,
 )
-
-FloatArray = NDArray[np.float64]
+from haloassay.mocks.gravity.field_parts import FieldParts
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class GalpyPotential:
         Whether all of it is (part of) the dark halo.
     """
 
+    version: ClassVar[int] = VERSION
+
     name: str
     settings: dict[str, Any] | None = field(default=None, hash=False)
     ro: float | None = None
@@ -84,7 +87,7 @@ class GalpyPotential:
         if own or of_class:
             for member in members:
                 require_static(member)
-            with _named(f"galpy potential {self.name!r}"):
+            with _named(self.label):
                 require_mass(members)
         if own:
             object.__setattr__(self, "fingerprint", fingerprint(members, self.units))
@@ -120,11 +123,20 @@ class GalpyPotential:
         """Density [Msun/kpc^3] at ``r`` [kpc], spherically averaged."""
         return _monopole(self).density(r)
 
+    @property
+    def label(self) -> str:
+        """What to call it in an error."""
+        return f"galpy potential {self.name!r}"
+
+    def field_parts(self) -> FieldParts:
+        """Parts of the field that galpy has; InputError where it cannot be followed."""
+        return _field_parts(self)
+
 
 @functools.lru_cache(maxsize=16)
 def _monopole(component: GalpyPotential) -> GalpyMass:
     """Tabulate the monopole of a potential."""
-    with _named(f"galpy potential {component.name!r}"):
+    with _named(component.label):
         return mass_table(component.members, component.units, component.dark)
 
 
@@ -179,8 +191,22 @@ class GalpyMembers(GalpyMass):
 
     @property
     def name(self) -> str:
-        """What to call it in an error."""
+        """Classes of the members."""
         return _names(self.members)
+
+    @property
+    def label(self) -> str:
+        """What to call it in an error."""
+        return f"galpy potential {self.name!r}"
+
+    def field_parts(self) -> FieldParts:
+        """Parts of the field that galpy has; InputError where it cannot be followed."""
+        return _field_parts(self)
+
+
+@functools.lru_cache(maxsize=8)
+def _field_parts(component: GalpyPotential | GalpyMembers) -> FieldParts:
+    return followed_parts(component.members, component.units, component.label)
 
 
 def _names(members: Iterable[Any]) -> str:

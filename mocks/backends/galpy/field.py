@@ -10,17 +10,32 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.cache import cached
 from haloassay.base.constants import G
-from haloassay.mocks.gravity.axisymmetric import axisymmetric_table, potential_at
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
+from haloassay.mocks.backends.galpy.expansions import potential_at
+from haloassay.mocks.backends.galpy.members import (
+    VERSION,
+    Units,
+    accelerations,
+    at_places,
+    fingerprint,
+)
+from haloassay.mocks.backends.galpy.monopole import mass_table
+from haloassay.mocks.backends.galpy.parameters import miyamoto_nagai
+from haloassay.mocks.gravity.axisymmetric import N_R, N_W, THIN, axisymmetric_table
 from haloassay.mocks.gravity.field_parts import FieldParts
-from haloassay.mocks.gravity.galpy_members import Units, at_places, fingerprint
-from haloassay.mocks.gravity.galpy_monopole import mass_table
+from haloassay.mocks.gravity.fields import field_of
 from haloassay.mocks.gravity.multipole import Multipoles, multipoles_of_potential
+from haloassay.mocks.gravity.quadrature import sphere_nodes
 
-FloatArray = NDArray[np.float64]
+#: Largest error of the force of a potential, of its own forces, at places between these radii [kpc].
+ACCURACY: Final = 1e-3
+_LOOKED_AT: Final = (0.1, 300.0)
+_N_PLACES: Final = 100
 
 #: Places, in units of a radius, that are looked at for symmetry, and radii [kpc].
 _PLACES: Final = np.array([[0.8, 0.5, 0.3], [0.3, 0.8, 0.5], [0.5, 0.3, 0.8]])
@@ -28,11 +43,42 @@ _RADII: Final = np.array([1.0, 10.0, 100.0])
 #: Difference between mirrored places, in units of that between a radius and twice that radius.
 _MIRRORED: Final = 1e-6
 
-#: Raised when the same multipoles come out differently, so that old ones on disk are not used.
-_VERSION = 1
+
+def followed_parts(members: Sequence[Any], units: Units, label: str) -> FieldParts:
+    """Parts of a field whose sum has galpy's own forces; ``label`` is what errors call it.
+
+    Raises
+    ------
+    InputError
+        If a member is not mirrored at its plane or at three planes, or the force is missed by more than 1e-3
+        anywhere between 0.1 and 300 kpc.
+    """
+    try:
+        parts = _parts(members, units)
+    except InputError as error:
+        raise InputError(f"{label}: {error}") from None
+    if parts is None:
+        raise InputError(
+            f"{label} is not mirrored at three planes through its centre: only its monopole is known here"
+        )
+    rng = np.random.default_rng(1)
+    direction = rng.normal(size=(_N_PLACES, 3))
+    direction[::4, 2] *= 0.05  # near a disc
+    r = np.geomspace(*_LOOKED_AT, _N_PLACES)
+    position = direction * (r / np.linalg.norm(direction, axis=1))[:, None]
+    theirs = accelerations(members, units, position)
+    misses = np.linalg.norm(field_of([parts]).acceleration(position) - theirs, axis=1)
+    errors = misses / np.linalg.norm(theirs, axis=1)
+    worst = int(np.argmax(errors))
+    require(
+        bool(errors[worst] <= ACCURACY),
+        f"{label} cannot be followed: its force is off by {errors[worst]:.2g} at {r[worst]:.3g} kpc"
+        f" (allowed: {ACCURACY:g}); only its monopole is known here",
+    )
+    return parts
 
 
-def galpy_parts(members: Sequence[Any], units: Units) -> FieldParts | None:
+def _parts(members: Sequence[Any], units: Units) -> FieldParts | None:
     """Take members apart, each of which has :func:`symmetry_axes`; None where one has not."""
     from galpy.potential import MiyamotoNagaiPotential
 
@@ -44,7 +90,8 @@ def galpy_parts(members: Sequence[Any], units: Units) -> FieldParts | None:
         if axes is None:
             return None
         if isinstance(member, MiyamotoNagaiPotential):
-            discs.append((member._amp * vo**2 * ro, member._a * ro, member._b * ro))
+            amp, a, b = miyamoto_nagai(member)
+            discs.append((amp * vo**2 * ro, a * ro, b * ro))
         elif member.isNonAxi:
             spherical.append(mass_table([member], units, False).enclosed_mass)
             multipoles.append(_multipoles(member, units, axes))
@@ -52,7 +99,7 @@ def galpy_parts(members: Sequence[Any], units: Units) -> FieldParts | None:
             spherical.append(_mass(member, units))
         else:
             rest.append(member)
-    table = axisymmetric_table(rest, units) if rest else None
+    table = _table(rest, units) if rest else None
     return FieldParts(tuple(spherical), tuple(discs), tuple(multipoles), table)
 
 
@@ -93,20 +140,24 @@ def _is_mirrored(member: Any, units: Units, axes: FloatArray) -> bool:
 
 def _quadrupole_axes(member: Any, units: Units, radius: float) -> FloatArray:
     """(3, 3) principal axes, right-handed, of the quadrupole of the potential on a sphere."""
-    cosine, weight = np.polynomial.legendre.leggauss(24)
-    azimuth = 2.0 * np.pi * np.arange(48) / 48
-    sine = np.sqrt(1.0 - cosine**2)
-    direction = np.stack(
-        [
-            np.outer(sine, np.cos(azimuth)),
-            np.outer(sine, np.sin(azimuth)),
-            np.outer(cosine, np.ones(48)),
-        ],
-        axis=-1,
-    ).reshape(-1, 3)
-    values = _potential(member, units, radius * direction) * np.repeat(weight / 96, 48)
+    direction, weight = sphere_nodes(24, 48)
+    values = _potential(member, units, radius * direction) * weight
     _, axes = np.linalg.eigh(3.0 * (direction.T * values) @ direction)
     return axes * np.sign(np.linalg.det(axes))
+
+
+def _table(members: Sequence[Any], units: Units) -> FloatArray:
+    """Table of members that are axisymmetric, from the cache where it was made before."""
+    import galpy
+
+    def potential(R: FloatArray, z: FloatArray) -> FloatArray:
+        where = (R / units.ro, z / units.ro, np.zeros_like(R))
+        parts = [potential_at(member, *where) for member in members]
+        return np.asarray(np.sum(parts, axis=0) * units.vo**2, dtype=float)
+
+    mark = fingerprint(members, units)
+    content = ["galpy-table", VERSION, galpy.__version__, mark, N_R, N_W, THIN]
+    return cached(content, lambda: {"table": axisymmetric_table(potential)})["table"]
 
 
 def _multipoles(member: Any, units: Units, axes: FloatArray) -> Multipoles:
@@ -118,7 +169,7 @@ def _multipoles(member: Any, units: Units, axes: FloatArray) -> Multipoles:
         return {"nodes": made.nodes, "degree": np.array(made.degree)}
 
     mark = fingerprint([member], units)
-    content = ["galpy-multipoles", _VERSION, galpy.__version__, mark]
+    content = ["galpy-multipoles", VERSION, galpy.__version__, mark]
     arrays = cached(content, project)
     return Multipoles(axes, int(arrays["degree"]), arrays["nodes"])
 

@@ -1,28 +1,23 @@
-"""The library agama where it is installed: potentials to and from it, and its orbits.
+"""Potentials to and from agama (Vasiliev 2019, MNRAS 482, 1525).
 
-Vasiliev (2019, MNRAS 482, 1525). Units of agama here are kpc, km/s and Msun, so that its unit of time
-is kpc/(km/s). Masses go by this package's G, which differs from agama's in the tenth digit, so that
-forces agree.
+Masses go by this package's G, which differs from agama's in the tenth digit, so that forces agree.
 """
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import GYR_PER_KPC_KMS, G
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.contracts import profiles
-from haloassay.mocks.gravity.galpy_monopole import polar_nodes
-from haloassay.mocks.gravity.galpy_potential import GalpyMembers, GalpyPotential
-from haloassay.mocks.gravity.integration import TOLERANCE, Orbits
+from haloassay.mocks.backends.agama.library import library, library_with_units
+from haloassay.mocks.gravity.field_parts import Flattened
 from haloassay.mocks.gravity.mass_table import MassTable
 from haloassay.mocks.gravity.potentials import (
     NFW,
@@ -33,18 +28,9 @@ from haloassay.mocks.gravity.potentials import (
     Plummer,
     PointMass,
 )
+from haloassay.mocks.gravity.quadrature import polar_nodes
 from haloassay.mocks.gravity.shapes import AxisRatioTable, rotation_matrix
 from haloassay.mocks.gravity.triaxial import TriaxialNFW
-
-FloatArray = NDArray[np.float64]
-
-#: How to get it; a registry's package builds from source as well.
-HOW_TO_INSTALL: Final = (
-    "pip install agama, or pip install . in a copy of its source; it is compiled on the way, which"
-    " takes a C++ compiler and the GNU Scientific Library"
-)
-
-_UNITS: Final = {"length": 1.0, "velocity": 1.0, "mass": 1.0}
 
 #: Grid of a spherical potential that agama has no closed form for: forces good to 1e-9.
 _SPHERE: Final = {"symmetry": "s", "lmax": 0, "gridSizeR": 800, "rmin": 1e-5, "rmax": 1e5}
@@ -73,39 +59,12 @@ class NoCounterpartError(InputError):
         self.reason = reason
 
 
-def library() -> Any:
-    """Import agama, in units of kpc, km/s and Msun.
-
-    Raises
-    ------
-    InputError
-        If it cannot be imported (the message says how to install it), or somebody has set other
-        units.
-    """
-    try:
-        agama = importlib.import_module("agama")
-        units = agama.getUnits()
-    except (ImportError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"needs agama, which cannot be imported ({reason}); to install it: {HOW_TO_INSTALL}"
-        ) from None
-    if not units:
-        agama.setUnits(**_UNITS)
-    elif any(abs(_plain(units[name]) / value - 1.0) > 1e-12 for name, value in _UNITS.items()):
-        raise InputError(
-            "agama works in other units here: call agama.setUnits(length=1, velocity=1, mass=1) before"
-            " any potential is made"
-        )
-    return agama
-
-
 def to_agama(potential: CompositePotential, *, monopole: bool = False) -> Any:
     """Convert a mock's potential to one of agama's.
 
     ``nfw``, ``hernquist``, ``plummer``, ``point-mass`` and the disc of ``mwpotential2014-baryons`` are
     agama's own closed forms; other spheres are a spline whose forces are good to 1e-9, triaxial halos
-    a multipole expansion. Nothing of kind ``galpy`` has a counterpart but its monopole.
+    a multipole expansion. Other flattened kinds (``galpy``) have no counterpart but their monopole.
 
     Parameters
     ----------
@@ -162,7 +121,7 @@ def from_agama(pot: Any, *, dark: Sequence[bool] | None = None) -> CompositePote
         If agama is not installed, has no or other units, ``pot`` is none of its potentials, changes
         with time, or has no positive mass.
     """
-    agama = _with_units()
+    agama = library_with_units()
     require(
         isinstance(pot, agama.Potential), f"expected an agama potential (got {type(pot).__name__})"
     )
@@ -188,80 +147,6 @@ def from_agama(pot: Any, *, dark: Sequence[bool] | None = None) -> CompositePote
     return CompositePotential(tuple(components))
 
 
-def agama_orbits(
-    pot: Any,
-    position: ArrayLike,
-    velocity: ArrayLike,
-    t_start: ArrayLike,
-    t_end: ArrayLike,
-    tolerance: float = TOLERANCE,
-) -> Orbits:
-    """Follow stars through a potential of agama's, by its own integrator (dop853).
-
-    Called, and answers, as :func:`haloassay.mocks.gravity.integration.integrate` does with a field.
-
-    Parameters
-    ----------
-    pot
-        From :func:`to_agama`, or any other that does not change with time.
-    position, velocity
-        (N, 3) at the start [kpc], [km/s].
-    t_start, t_end
-        Times [Gyr], for all stars or for each; backwards where the end is earlier.
-    tolerance
-        Relative error of a step, as agama understands it.
-
-    Raises
-    ------
-    InputError
-        If agama is not installed, positions or velocities are not (N, 3) and finite, or the tolerance
-        is not between 1e-14 and 1e-2.
-    """
-    agama = library()
-    x, v = np.array(position, dtype=float, ndmin=2), np.array(velocity, dtype=float, ndmin=2)
-    require(x.shape == v.shape and x.shape[1:] == (3,), "positions and velocities must be (N, 3)")
-    require(
-        bool(np.isfinite(x).all() and np.isfinite(v).all()), "an orbit starts at no finite place"
-    )
-    require(1e-14 <= tolerance <= 1e-2, f"tolerance must be in [1e-14, 1e-2] (got {tolerance:g})")
-    time = np.broadcast_to(np.asarray(t_end, float) - np.asarray(t_start, float), len(x))
-    moving = np.flatnonzero(time)
-    stuck = np.zeros(len(x), dtype=bool)
-    if len(moving) == 0:
-        return Orbits(x, v, stuck)
-    _, paths = agama.orbit(
-        ic=np.hstack([x, v])[moving],
-        potential=pot,
-        time=time[moving] / GYR_PER_KPC_KMS,
-        trajsize=1,
-        dtype=float,
-        accuracy=tolerance,
-        verbose=False,
-        separateTime=True,
-    )
-    end = np.asarray(paths, dtype=float).reshape(len(moving), 6)
-    finite = np.isfinite(end).all(axis=1)
-    stuck[moving] = ~finite
-    x[moving[finite]], v[moving[finite]] = end[finite, :3], end[finite, 3:]
-    return Orbits(x, v, stuck)
-
-
-def _plain(unit: Any) -> float:
-    """Value of a unit of agama's, which is a quantity where astropy is installed."""
-    return float(getattr(unit, "value", unit))
-
-
-def _with_units() -> Any:
-    """Return agama where its units have been set already: a potential made before has none."""
-    with contextlib.suppress(ImportError):  # library() says it better
-        require(
-            bool(importlib.import_module("agama").getUnits()),
-            "agama has no units, so neither has the potential: call agama.setUnits(length=1, velocity=1,"
-            " mass=1) before it is made",
-        )
-    return library()
-
-
 def _part(agama: Any, component: Component, monopole: bool) -> list[Any]:
     """Agama's potentials of one component."""
     make, unit = agama.Potential, G / agama.G
@@ -285,8 +170,8 @@ def _part(agama: Any, component: Component, monopole: bool) -> list[Any]:
         return [_sphere(agama, bulge), make(type="MiyamotoNagai", **disc)]
     if not monopole and isinstance(component, TriaxialNFW):
         return [_triaxial(agama, component, unit)]
-    if not monopole and isinstance(component, GalpyPotential | GalpyMembers):
-        raise NoCounterpartError(f"galpy potential {component.name!r} has no counterpart in agama")
+    if not monopole and isinstance(component, Flattened):
+        raise NoCounterpartError(f"{component.label} has no counterpart in agama")
     return [_sphere(agama, component.potential)]
 
 

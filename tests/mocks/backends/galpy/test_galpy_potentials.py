@@ -16,11 +16,11 @@ from seeds import seeded
 from haloassay.base.cache import content_key, plain_content
 from haloassay.base.constants import G
 from haloassay.base.errors import InputError
-from haloassay.mocks.gravity import fields
+from haloassay.mocks.backends.galpy import field
+from haloassay.mocks.backends.galpy.conversion import from_galpy, to_galpy
+from haloassay.mocks.backends.galpy.names import named_potential
+from haloassay.mocks.backends.galpy.potential import GalpyMembers, GalpyPotential
 from haloassay.mocks.gravity.fields import make_field
-from haloassay.mocks.gravity.galpy_names import named_potential
-from haloassay.mocks.gravity.galpy_potential import GalpyMembers, GalpyPotential
-from haloassay.mocks.gravity.interop import from_galpy, to_galpy
 from haloassay.mocks.gravity.mass_table import MassTable
 from haloassay.mocks.gravity.potentials import NFW, make_potential
 
@@ -294,7 +294,7 @@ def test_what_no_class_can_do_is_refused(table: dict[str, object], message: str)
 
 
 def test_what_harmonics_do_not_reach_is_refused(monkeypatch) -> None:
-    monkeypatch.setattr(fields, "GALPY_ACCURACY", 1e-9)
+    monkeypatch.setattr(field, "ACCURACY", 1e-9)
     table = spec("LogarithmicHaloPotential", normalize=1.0, q=0.75, b=0.85)
     with pytest.raises(InputError, match=r"off by .* kpc .*only its monopole is known here"):
         make_field(make_potential(table))

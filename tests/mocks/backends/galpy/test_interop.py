@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-
 import galpy.potential as gp
 import numpy as np
 import pytest
+from galpy.util.conversion import get_physical
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from seeds import seeded
 
 from haloassay.base.constants import G
 from haloassay.base.errors import InputError
-from haloassay.face.cli import main
-from haloassay.face.vocabulary import entries
-from haloassay.mocks import make_mock
+from haloassay.mocks.backends.galpy.conversion import from_galpy, to_galpy
+from haloassay.mocks.backends.galpy.parameters import miyamoto_nagai
+from haloassay.mocks.backends.galpy.potential import GalpyMembers, GalpyPotential
 from haloassay.mocks.gravity.fields import make_field
-from haloassay.mocks.gravity.galpy_potential import GalpyMembers, GalpyPotential
-from haloassay.mocks.gravity.interop import from_agama, from_galpy, to_agama, to_galpy
 from haloassay.mocks.gravity.mass_table import MassTable
 from haloassay.mocks.gravity.potentials import (
     NFW,
@@ -58,7 +55,7 @@ def points(n: int, seed: int = 4) -> np.ndarray:
 
 def galpy_forces(pot, x: np.ndarray) -> np.ndarray:
     """(n, 3) forces [(km/s)^2/kpc] of a galpy potential along R, phi (as torque over R), z."""
-    ro, vo = pot._ro, pot._vo
+    ro, vo = get_physical(pot).values()
     R, z = np.hypot(x[:, 0], x[:, 1]) / ro, x[:, 2] / ro
     azimuth = np.arctan2(x[:, 1], x[:, 0])
     forces = []
@@ -79,7 +76,8 @@ def our_forces(potential, x: np.ndarray) -> np.ndarray:
 def test_spheres_have_the_same_forces_to_rounding(spec) -> None:
     potential, x = make_potential(spec), points(60)
     pot = to_galpy(potential)
-    assert all(member._roSet and member._voSet for member in [pot, *pot])
+    units = [get_physical(member, include_set=True) for member in [pot, *pot]]
+    assert all(physical["roSet"] and physical["voSet"] for physical in units)
     got, expected = galpy_forces(pot, x), our_forces(potential, x)
     scale = np.linalg.norm(expected, axis=1)
     assert np.max(np.linalg.norm(got - expected, axis=1) / scale) < 1e-10
@@ -100,7 +98,7 @@ def test_masses_potentials_and_densities_agree(spec) -> None:
     potential = make_potential(spec)
     pot = to_galpy(potential, monopole=True)
     r = np.array([0.3, 2.0, 8.0, 40.0, 250.0])
-    ro, vo = pot._ro, pot._vo
+    ro, vo = get_physical(pot).values()
     phi = np.array([pot(x / ro, 0.0, use_physical=False) * vo**2 for x in r])
     ours = potential.potential(r)
     np.testing.assert_allclose(phi - phi[-1], ours - ours[-1], rtol=1e-9, atol=1e-6)
@@ -128,7 +126,8 @@ def test_the_disc_is_a_disc_unless_the_monopole_is_wanted() -> None:
     """galpy's own classes, with the masses and scales that Bird et al. (2022) state."""
     potential = make_potential({"kind": "mwpotential2014-baryons"})
     bulge, disc = to_galpy(potential)
-    assert (disc._a * 8.0, disc._b * 8.0) == pytest.approx((3.0, 0.28), rel=1e-12)
+    _, a, b = miyamoto_nagai(disc)
+    assert (a * 8.0, b * 8.0) == pytest.approx((3.0, 0.28), rel=1e-12)
     s = np.hypot(5.0, 0.28)
     above, beside = galpy_forces(disc, np.array([[1e-9, 0.0, 5.0], [5.0, 0.0, 1e-9]]))
     assert -above[2] == pytest.approx(G * 6.8e10 * 5.0 / s / (3.0 + s) ** 2, rel=1e-12)
@@ -142,7 +141,9 @@ def test_a_named_potential_keeps_its_flattening_and_units() -> None:
     x = points(20)
     expected = galpy_forces(gp.MWPotential2014, x) + our_forces(make_potential(HALO), x)
     np.testing.assert_allclose(galpy_forces(pot, x), expected, rtol=1e-11, atol=1e-9)
-    assert not gp.MWPotential2014[0]._roSet  # galpy's own object is as it was
+    assert not get_physical(gp.MWPotential2014[0], include_set=True)[
+        "roSet"
+    ]  # galpy's own object is as it was
 
 
 @pytest.mark.parametrize("monopole", [False, True])
@@ -249,6 +250,30 @@ def test_what_cannot_be_converted_is_named(make, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+class Egg:
+    """A flattened component of another package's."""
+
+    dark, label = False, "an egg"
+
+    def enclosed_mass(self, r):
+        return 1e10 * np.ones(np.shape(r))
+
+    def potential(self, r):
+        return -G * 1e10 / np.asarray(r)
+
+    def field_parts(self):
+        raise NotImplementedError
+
+
+def test_a_flattening_that_galpy_has_not_is_not_lost_in_silence() -> None:
+    potential = CompositePotential((Egg(),))
+    with pytest.raises(InputError, match="an egg has no counterpart in galpy; monopole=True"):
+        to_galpy(potential)
+    x = points(5)
+    got = galpy_forces(to_galpy(potential, monopole=True), x)
+    np.testing.assert_allclose(got, our_forces(potential, x), rtol=1e-10, atol=1e-10)
+
+
 def test_units_are_given_once() -> None:
     with pytest.raises(InputError, match="both ro and vo"):
         from_galpy(gp.MWPotential2014, ro=8.0)
@@ -295,8 +320,9 @@ class TestTriaxial:
         assert isinstance(back, TriaxialNFW)
         assert (back.m200, back.c) == pytest.approx((halo.m200, halo.c), rel=1e-9)
         assert back.axis_ratios == pytest.approx(halo.axis_ratios, rel=1e-12)
-        turned, own = rotation_matrix(back.tilt), rotation_matrix(halo.tilt)
-        np.testing.assert_allclose(turned, own, atol=1e-9)
+        # no density tells the sign of an axis
+        same = rotation_matrix(back.tilt).T @ rotation_matrix(halo.tilt)
+        np.testing.assert_allclose(np.abs(same), np.eye(3), atol=1e-9)
 
     def test_another_long_axis_is_averaged(self) -> None:
         pot = gp.TriaxialNFWPotential(amp=3.0, a=2.0, b=1.2, c=0.9, glorder=10, **UNITS)
@@ -306,116 +332,3 @@ class TestTriaxial:
         potential, x = CompositePotential((TriaxialNFW(1e12, 10.0, (0.8, 0.7)),)), points(20)
         got = galpy_forces(to_galpy(potential, monopole=True), x)
         np.testing.assert_allclose(got, our_forces(potential, x), rtol=1e-10, atol=1e-10)
-
-
-class TestWithoutAgama:
-    @pytest.fixture(autouse=True)
-    def nowhere(self, monkeypatch) -> None:
-        monkeypatch.setitem(sys.modules, "agama", None)
-
-    @pytest.mark.parametrize("call", [to_agama, from_agama])
-    def test_it_is_asked_for(self, call) -> None:
-        with pytest.raises(InputError, match=r"needs agama.*pip install agama") as caught:
-            call(make_potential(HALO))
-        assert "\n" not in str(caught.value)
-        assert "://" not in str(caught.value)
-
-    def test_a_scenario_that_needs_it_is_refused_at_once(self) -> None:
-        spec = {"kind": "agama", "potential": HALO, "density": {"kind": "nfw", "r_s": 20.0}}
-        with pytest.raises(InputError, match=r"^mock: needs agama, which cannot be imported"):
-            make_mock({**spec, "beta": 0.0})
-
-    def test_the_list_of_mocks_says_so(self) -> None:
-        (entry,) = (e for e in entries("mocks") if e.name == "agama")
-        assert "needs agama" in entry.summary
-        assert "slope_out" in entry.text
-
-    def test_the_command_ends_with_exit_2(self, tmp_path, monkeypatch, capsys) -> None:
-        scenario = tmp_path / "agama.toml"
-        scenario.write_text(SCENARIO)
-        arguments = ["haloassay", "run", str(scenario), "--out", str(tmp_path / "out")]
-        monkeypatch.setattr(sys, "argv", arguments)
-        with pytest.raises(SystemExit) as stop:
-            main()
-        assert stop.value.code == 2
-        said = capsys.readouterr().err
-        assert "needs agama" in said
-        assert said.count("\n") == 1
-        assert not (tmp_path / "out").exists()
-
-
-SCENARIO = """
-name = "agama"
-realizations = 1
-seed = 1
-
-[mock]
-kind = "agama"
-potential = { kind = "nfw", m200 = 1e12, c = 12.0 }
-density = { kind = "hernquist", a = 12.0 }
-beta = 0.3
-
-[survey]
-preset = "perfect"
-n_stars = 100
-
-[[estimators]]
-kind = "velocity-ellipsoid"
-bins = [5.0, 20.0, 100.0]
-"""
-
-
-class TestMassTable:
-    def test_it_is_the_sphere_that_it_was_made_of(self) -> None:
-        halo = make_potential(HALO)
-        table = MassTable.of(halo.enclosed_mass, dark=True)
-        r = np.geomspace(1e-8, 1e6, 60)
-        np.testing.assert_allclose(table.enclosed_mass(r), halo.enclosed_mass(r), rtol=1e-6)
-        r = np.geomspace(1e-3, 1e3, 40)
-        edge = table.potential(1e7) - halo.potential(1e7)
-        np.testing.assert_allclose(table.potential(r), halo.potential(r) + edge, rtol=1e-8)
-        np.testing.assert_allclose(table.density(r), halo.components[0].density(r), rtol=1e-4)
-        far = table.potential([1e7, 4e7])
-        assert far[1] == pytest.approx(far[0] / 4.0, rel=1e-12)
-
-    @pytest.mark.parametrize("power", [0.5, 1.0, 1.5])
-    def test_within_the_first_radius_the_force_is_the_gradient(self, power: float) -> None:
-        r = np.geomspace(1.0, 100.0, 9)
-        table = MassTable(tuple(r), tuple(1e10 * r**power))
-        x, h = np.array([1e-3, 0.1, 0.9]), 1e-4
-        rise = table.potential(x * np.exp(h)) - table.potential(x * np.exp(-h))
-        np.testing.assert_allclose(rise / (2 * h), G * 1e10 * x ** (power - 1), rtol=1e-7)
-
-    def test_it_describes_itself(self) -> None:
-        r = (0.1, 1.0, 10.0, 100.0)
-        spec = {"kind": "mass-table", "r": list(r), "mass": [1e8, 1e10, 1e11, 5e11], "dark": True}
-        potential = make_potential(spec)
-        assert make_potential(potential.describe()) == potential
-        np.testing.assert_allclose(potential.enclosed_mass(r), spec["mass"], rtol=1e-12)
-
-    @pytest.mark.parametrize(
-        ("r", "mass", "message"),
-        [
-            ([1, 2, 3], [1, 2, 3], "4 radii"),
-            ([1, 2, 3, 4], [1, 2, 3], "differ in length"),
-            ([1, 2, 2, 4], [1, 2, 3, 4], "must rise"),
-            ([0, 1, 2, 4], [1, 2, 3, 4], "must rise"),
-            ([1, 2, 3, 4], [0, 2, 3, 4], "must be positive"),
-            ([1, 2, 3, 4], [1, 2, 1.5, 4], "must not fall .*3 kpc"),
-            ([1, 2, 3, 4, 5], [1, 1, 1, 1e6, 1e6], "falls near .*add radii"),
-        ],
-    )
-    def test_no_mass_that_falls(self, r, mass, message: str) -> None:
-        with pytest.raises(InputError, match=message):
-            make_potential({"kind": "mass-table", "r": r, "mass": mass})
-
-    def test_an_expansion_may_fail_at_the_very_centre_only(self) -> None:
-        def hollow(r: np.ndarray) -> np.ndarray:
-            return 1e10 * (r - 0.003) / (1.0 + r)
-
-        table = MassTable.of(hollow)
-        assert 0.003 < table.r[0] < 0.1
-        r = np.geomspace(0.1, 100.0, 9)
-        np.testing.assert_allclose(table.enclosed_mass(r), hollow(r), rtol=1e-6)
-        with pytest.raises(InputError, match="not positive within"):
-            MassTable.of(lambda r: hollow(r / 100.0))

@@ -14,27 +14,23 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from haloassay.base.arrays import FloatArray
 from haloassay.base.cache import content_key, plain_content
 from haloassay.base.errors import EquilibriumError, InputError
 from haloassay.base.settings import require
-from haloassay.mocks.equilibria.agama_distributions import AgamaSampling, Schwarzschild
+from haloassay.mocks.backends.agama.conversion import NoCounterpartError, to_agama, turned
+from haloassay.mocks.backends.agama.distributions import AgamaSampling, Schwarzschild
+from haloassay.mocks.backends.agama.library import library
+from haloassay.mocks.backends.agama.orbits import agama_orbits
 from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy
 from haloassay.mocks.equilibria.relaxation import DriftWarning
 from haloassay.mocks.equilibria.stationarity import Stationarity, stationarity
 from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
 from haloassay.mocks.equilibria.tracers import Density
-from haloassay.mocks.gravity.agama_backend import (
-    NoCounterpartError,
-    agama_orbits,
-    library,
-    to_agama,
-    turned,
-)
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
 from haloassay.mocks.moment_map import MomentMap
@@ -42,11 +38,8 @@ from haloassay.mocks.moments import measured_moments
 from haloassay.mocks.stars import Origin, Stars
 from haloassay.mocks.truth import Truth
 
-FloatArray = NDArray[np.float64]
 Progress = Callable[[int, int], None]
 
-#: Raised when the same settings give other stars, so that old ones on disk are not used.
-_VERSION = 1
 #: The library reaches this much farther in and out than the stars that are kept, whose orbits cross the ends.
 _INSIDE, _BEYOND = 3.0, 2.5
 #: Points kept of an orbit, in units of the stars that one has on average: a heavy one has several times as many.
@@ -97,6 +90,8 @@ class SchwarzschildMock:
         Range, tolerance, name and chemistry.
     """
 
+    version: ClassVar[int] = 1
+
     potential: CompositePotential
     density: Density
     anisotropy: FunctionAnisotropy | None
@@ -107,6 +102,11 @@ class SchwarzschildMock:
     def origins(self) -> tuple[Origin, ...]:
         """Name of the population."""
         return (Origin(self.sampling.name),)
+
+    @property
+    def abundances(self) -> Mapping[str, bool | None]:
+        """Which of ``feh`` and ``alpha_fe`` the stars have."""
+        return self.sampling.abundances
 
     @property
     def number(self) -> int | None:
@@ -164,7 +164,7 @@ class SchwarzschildMock:
     def _stored(self, progress: Progress | None) -> StoredPopulation:
         _ = self._pot  # refused whether or not an older run made the stars
         parts = [self.potential, self.density, self.anisotropy, self.settings, self.sampling]
-        content = ["schwarzschild", _VERSION, library().__version__, plain_content(parts)]
+        content = ["schwarzschild", self.version, library().__version__, plain_content(parts)]
         rng = np.random.default_rng(int(content_key(content)[:8], 16))
         return stored_population(content, lambda: self._make(rng, progress))
 

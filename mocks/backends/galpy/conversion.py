@@ -17,9 +17,8 @@ import numpy as np
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.contracts import profiles
-from haloassay.mocks.gravity.agama_backend import from_agama, to_agama
-from haloassay.mocks.gravity.galpy_field import symmetry_axes
-from haloassay.mocks.gravity.galpy_members import (
+from haloassay.mocks.backends.galpy.field import symmetry_axes
+from haloassay.mocks.backends.galpy.members import (
     SAME,
     Units,
     conservative_members,
@@ -27,8 +26,17 @@ from haloassay.mocks.gravity.galpy_members import (
     units_of,
     with_units,
 )
-from haloassay.mocks.gravity.galpy_names import RO, VO
-from haloassay.mocks.gravity.galpy_potential import GalpyMembers, GalpyPotential
+from haloassay.mocks.backends.galpy.names import RO, VO, name_of
+from haloassay.mocks.backends.galpy.parameters import (
+    density_at,
+    depth_at,
+    long_axis_angle,
+    miyamoto_nagai,
+    plummer,
+    triaxial_nfw,
+)
+from haloassay.mocks.backends.galpy.potential import GalpyMembers, GalpyPotential
+from haloassay.mocks.gravity.field_parts import Flattened
 from haloassay.mocks.gravity.potentials import (
     H0,
     NFW,
@@ -40,10 +48,8 @@ from haloassay.mocks.gravity.potentials import (
     Plummer,
     PointMass,
 )
-from haloassay.mocks.gravity.shapes import AxisRatioTable, rotation_matrix
+from haloassay.mocks.gravity.shapes import AxisRatioTable, rotation_matrix, tilt_of
 from haloassay.mocks.gravity.triaxial import FLATTEST, TriaxialNFW
-
-__all__ = ["from_agama", "from_galpy", "to_agama", "to_galpy"]
 
 #: Order of galpy's integrals over a triaxial halo.
 _QUADRATURE: Final = 100
@@ -54,7 +60,7 @@ def to_galpy(potential: CompositePotential, *, monopole: bool = False) -> Any:
 
     Spheres that galpy has (``nfw``, ``hernquist``, ``plummer``, ``point-mass``) become its own
     classes. Any other sphere becomes a
-    :class:`~haloassay.mocks.gravity.galpy_sphere.ComponentPotential`, just as exact but without galpy's
+    :class:`~haloassay.mocks.backends.galpy.sphere.ComponentPotential`, just as exact but without galpy's
     compiled integrators. A kind that enters a mock by its spherical average only
     (``mwpotential2014-baryons``, ``galpy``, triaxial halos) is by default converted with its flattening: pass
     ``monopole=True`` for the field that the mock itself moves in.
@@ -75,8 +81,8 @@ def to_galpy(potential: CompositePotential, *, monopole: bool = False) -> Any:
     Raises
     ------
     InputError
-        If components that are galpy's have different units, or the axis ratios of a triaxial halo change
-        with radius, which no potential of galpy's does.
+        If components that are galpy's have different units, or a flattened component has no counterpart there: a
+        triaxial halo whose axis ratios change with radius, say.
     """
     import galpy.potential as gp
 
@@ -103,7 +109,7 @@ def from_galpy(
     ``KeplerPotential``, ``TriaxialNFWPotential`` (whose long axis is its first), bulge and disc of the
     kind ``mwpotential2014-baryons``, and whatever :func:`to_galpy` made. All others enter together by
     their spherical average, tabulated to 1e-7 where it is smooth, and keep their true field
-    (:class:`~haloassay.mocks.gravity.galpy_potential.GalpyMembers`) if each is mirrored at its plane or, where
+    (:class:`~haloassay.mocks.backends.galpy.potential.GalpyMembers`) if each is mirrored at its plane or, where
     it is not axisymmetric, at three planes; those that are not are a
     :class:`~haloassay.mocks.gravity.mass_table.MassTable`, and so is everything beside them where they have no
     sound mass of their own. Where nothing has a closed form and galpy has a name for it, it is the kind
@@ -141,7 +147,7 @@ def from_galpy(
         require_static(member)
     wanted: list[bool | None] = [None] * len(members) if dark is None else list(dark)
     closed = _closed_forms(members, units, wanted)
-    if not closed and dark is None and ro is None and (name := _name(pot)):
+    if not closed and dark is None and ro is None and (name := name_of(pot)):
         return CompositePotential((GalpyPotential(name),))
     components = list(dict.fromkeys(closed.values()))
     rest = [i for i in range(len(members)) if i not in closed]
@@ -169,7 +175,7 @@ def _common_units(potential: CompositePotential) -> Units:
 def _galpy_members(component: Component, units: Units, monopole: bool) -> list[Any]:
     import galpy.potential as gp
 
-    from haloassay.mocks.gravity.galpy_sphere import ComponentPotential
+    from haloassay.mocks.backends.galpy.sphere import ComponentPotential
 
     scales = {"ro": units.ro, "vo": units.vo}
     if isinstance(component, NFW):
@@ -190,6 +196,10 @@ def _galpy_members(component: Component, units: Units, monopole: bool) -> list[A
         return [_triaxial(component, units)]
     if not monopole and isinstance(component, GalpyPotential | GalpyMembers):
         return with_units(component.members, units)
+    if not monopole and isinstance(component, Flattened):
+        raise InputError(
+            f"{component.label} has no counterpart in galpy; monopole=True converts its spherical average"
+        )
     return [ComponentPotential(component, **scales)]
 
 
@@ -233,25 +243,26 @@ def _triaxial(halo: TriaxialNFW, units: Units) -> Any:
         "ro": units.ro,
         "vo": units.vo,
     }
+    # no density tells the sign of an axis; galpy mirrors a body that stands on its head
     axes = rotation_matrix(halo.tilt)
-    about_z = axes.T
+    axes = axes * np.copysign(1.0, [1.0, axes[2, 2], axes[2, 2]])
     if axes[2, 2] < 1.0 - SAME:
         shape["zvec"] = axes[:, 2].copy()
-        # what galpy makes of the new z axis alone leaves a turn about it
-        about_z = about_z @ gp.TriaxialNFWPotential(**shape)._rot.T
-    pa = float(np.arctan2(about_z[0, 1], about_z[0, 0]))
-    return gp.TriaxialNFWPotential(**shape, pa=pa)
+    # the new z axis alone leaves a turn about it: where galpy has put the long axis is seen in the density
+    turn = -long_axis_angle(gp.TriaxialNFWPotential(**shape), axes[:, 0], axes[:, 1])
+    return gp.TriaxialNFWPotential(**shape, pa=turn)
 
 
 def _from_triaxial(member: Any, units: Units) -> TriaxialNFW | None:
     """Triaxial halo with the same density, where its long axis is the first and it is not too flat."""
     from scipy.optimize import brentq
 
-    b, c = float(member._b), float(member._c)
-    if not FLATTEST <= min(b, c) <= max(b, c) <= 1.0:
+    rho0, ratios, axes = triaxial_nfw(member)
+    if ratios.max() > 1.0 + SAME or ratios.min() < FLATTEST * (1.0 - SAME):
         return None
+    _, b, c = np.clip(ratios, FLATTEST, 1.0).tolist()
     r_s = float(member.a) * np.cbrt(b * c)
-    mass = 4.0 * np.pi * r_s**3 * float(member._amp) * units.mass
+    mass = 4.0 * np.pi * r_s**3 * rho0 * units.mass
     r_s *= units.ro
     other = TriaxialNFW(1.0, 1.0, (b, c))
 
@@ -262,12 +273,7 @@ def _from_triaxial(member: Any, units: Units) -> TriaxialNFW | None:
 
     concentration = float(np.exp(brentq(excess, np.log(1e-2), np.log(1e4), xtol=1e-14)))
     m200 = float(profiles.virial_mass(concentration * r_s, H0, OVERDENSITY))
-    axes = np.eye(3) if member._aligned else np.asarray(member._rot).T
-    yaw, roll = np.arctan2(axes[1, 0], axes[0, 0]), np.arctan2(axes[2, 1], axes[2, 2])
-    tilt = np.degrees([yaw, -np.arcsin(np.clip(axes[2, 0], -1.0, 1.0)), roll])
-    return TriaxialNFW(
-        m200, concentration, (b, c), (float(tilt[0]), float(tilt[1]), float(tilt[2]))
-    )
+    return TriaxialNFW(m200, concentration, (b, c), tilt_of(axes))
 
 
 def _closed_forms(
@@ -286,19 +292,21 @@ def _sphere(member: Any, units: Units, dark: bool | None) -> Component | None:
     """Component with the same forces as one member, where there is one that is as dark."""
     import galpy.potential as gp
 
-    from haloassay.mocks.gravity.galpy_sphere import ComponentPotential
+    from haloassay.mocks.backends.galpy.sphere import ComponentPotential
 
-    mass = float(member._amp) * units.mass
     component: Component | None = None
     if type(member) is gp.NFWPotential:
-        r_s = float(member.a) * units.ro
+        a = float(member.a)
+        mass, r_s = depth_at(member, a) * a / np.log(2.0) * units.mass, a * units.ro
         component = NFW(rho0=mass / (4.0 * np.pi * r_s**3), r_s=r_s)
     elif type(member) is gp.HernquistPotential:
-        component = Hernquist(0.5 * mass, float(member.a) * units.ro, bool(dark))
+        a = float(member.a)
+        component = Hernquist(2.0 * a * depth_at(member, a) * units.mass, a * units.ro, bool(dark))
     elif type(member) is gp.PlummerPotential:
-        component = Plummer(mass, float(member._b) * units.ro, bool(dark))
+        mass, a = plummer(member)
+        component = Plummer(mass * units.mass, a * units.ro, bool(dark))
     elif type(member) is gp.KeplerPotential:
-        component = PointMass(mass)
+        component = PointMass(depth_at(member, 1.0) * units.mass)
     elif type(member) is gp.TriaxialNFWPotential:
         component = _from_triaxial(member, units)
     elif type(member) is ComponentPotential:
@@ -318,23 +326,14 @@ def _bulges_with_discs(
             if dark[i] or dark[j] or type(one) is not gp.PowerSphericalPotentialwCutoff:
                 continue
             if type(other) is gp.MiyamotoNagaiPotential:
-                factor = float(one._amp / bulge._amp)
-                have = (one.alpha, one.rc, other._amp, other._a, other._b)
-                want = (bulge.alpha, bulge.rc, factor * disc._amp, disc._a, disc._b)
+                edge = np.array([bulge.rc, 0.0, 0.0])
+                factor = density_at(one, edge) / density_at(bulge, edge)
+                amp, *scales = miyamoto_nagai(disc)
+                have = (one.alpha, one.rc, *miyamoto_nagai(other))
+                want = (bulge.alpha, bulge.rc, factor * amp, *scales)
                 if np.allclose(have, want, rtol=SAME, atol=0.0):
                     return dict.fromkeys((i, j), MWPotential2014Baryons(factor))
     return {}
-
-
-def _name(pot: Any) -> str | None:
-    """Galpy's own name of a potential."""
-    import galpy.potential
-    from galpy.potential import mwpotentials
-
-    named = dict(vars(galpy.potential))
-    for name in dir(mwpotentials):  # a potential that is dear to make has been made, if this is it
-        named[name] = getattr(mwpotentials, f"_{name.lower()}", None)
-    return next((name for name, value in named.items() if value is pot), None)
 
 
 def _averages(members: list[Any], units: Units, dark: bool) -> list[Component]:
