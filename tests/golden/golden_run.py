@@ -63,10 +63,10 @@ SCENARIO: dict[str, Any] = {
         {**ELLIPSOID, "label": "ellipsoid"},
         {**ELLIPSOID, "label": "the same"},
         {"kind": "sky-map", "map": "quadrants", "n_draws": DRAWS, "min_stars": 60},
-        {"kind": "dipole", "n_draws": DRAWS},
+        {"kind": "plain_dipole:PlainDipole", "label": "dipole"},
         {"kind": "tracer-mass", "bins": BINS, "alpha": -3.5, "n_bootstrap": DRAWS},
         {"kind": "los-jeans", "bins": BINS},
-        {"kind": "temperamental:Picky", "label": "picky", "fewest": 290},
+        {"kind": "plain_dipole:PlainDipole", "label": "picky", "fewest": 290},
     ],
     "matrix": {
         "factors": {"survey.distance_scale": [1.0, 1.15], "mock.potential.m200": [1e12, 0.8e12]}
