@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from haloassay.base import kinds
+from haloassay.mocks.watch import Watch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from haloassay.mocks.truth import Truth
 
 Facts = Mapping[str, Any]
-Progress = Callable[[int, int], None]
 
 
 class Mock(Protocol):
@@ -39,7 +39,7 @@ class Mock(Protocol):
     def check(self) -> None:
         """Raise InputError where no such mock exists, as far as that can be known in seconds."""
 
-    def prepare(self, progress: Progress | None = None) -> Facts:
+    def prepare(self, progress: Watch | None = None) -> Facts:
         """Do what is expensive and kept for all draws; raises InputError where no such mock exists.
 
         ``progress`` is called now and then with work done and all work. Returned is what is worth knowing

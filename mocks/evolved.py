@@ -15,11 +15,16 @@ from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.mocks.equilibria.relaxation import (
     PopulationSettings,
-    Progress,
     other_integrator,
     relaxed_population,
 )
-from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
+from haloassay.mocks.equilibria.stored_population import (
+    BEYOND,
+    INSIDE,
+    StoredPopulation,
+    reach,
+    stored_population,
+)
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.shapes import Shape
 from haloassay.mocks.halo import WIDEST, Halo
@@ -27,26 +32,20 @@ from haloassay.mocks.lmc.dipole_truth import DipoleTruth
 from haloassay.mocks.lmc.population import lmc_population
 from haloassay.mocks.lmc.trajectory import LMC, rewind
 from haloassay.mocks.moment_map import MomentMap
-from haloassay.mocks.moments import Moments, anisotropy, measured_moments, undefined_moments
+from haloassay.mocks.moments import Moments, anisotropy, population_moments, undefined_moments
 from haloassay.mocks.stars import Origin, Stars, radial_table
 from haloassay.mocks.truth import Truth
+from haloassay.mocks.watch import Watch
 
-#: Stars are followed that start this much nearer to the centre, and this much farther from it, than those that
-#: are kept: orbits, and the pull of the LMC, carry them across the ends of the range.
-_INSIDE, _BEYOND = 3.0, 2.5
 #: Largest ratio of the ends of the range that is kept.
-WIDEST_KEPT = WIDEST / (_INSIDE * _BEYOND)
+WIDEST_KEPT = WIDEST / (INSIDE * BEYOND)
 #: Stars below the inner end are followed if their energy lets them reach this part of it: potentials that are not round
 #: let some go a little farther than their spherical average.
 _MARGIN = 0.8
 #: Stars that tell which share of those followed will be kept, and how many of them must be, or all the work is lost.
 _TRIAL, _LEAST_KEPT = 20_000, 100
-#: Shells of the truth's profiles at most, and stars that a shell should have.
-_MOST_SHELLS, _STARS_A_SHELL = 40, 2000
 #: Radii at which the anisotropy is compared with the wish.
 _WISHES = 8
-#: Shells of the truth's map.
-_MAP_SHELLS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +85,7 @@ class EvolvedHalo:
     def wide(self) -> Halo:
         """The spherical halo over a wider range, with the same shares within the range that is kept."""
         lo, hi = self.base.sampling.r_range
-        wide = (lo / _INSIDE, hi * _BEYOND)
+        wide = reach((lo, hi))
         weights = np.array(
             [
                 p.fraction * np.exp(_log_number(p.density, wide) - _log_number(p.density, (lo, hi)))
@@ -107,7 +106,7 @@ class EvolvedHalo:
         """All stars that there are, from the cache where they were made before."""
         return self._make(None)
 
-    def _make(self, progress: Progress | None) -> StoredPopulation:
+    def _make(self, progress: Watch | None) -> StoredPopulation:
         if self.lmc is None:
             return self._kept(self._mixed(progress))
         # one without mass too: its stars are then at the same phases of their orbits as with one
@@ -125,7 +124,7 @@ class EvolvedHalo:
         content = ["lmc", self._content, plain_content(lmc), self.settings.integrator]
         return self._kept(stored_population(content, make))
 
-    def _mixed(self, progress: Progress | None) -> StoredPopulation:
+    def _mixed(self, progress: Watch | None) -> StoredPopulation:
         """Stars in equilibrium in the true field, over the wide range."""
         settings = replace(self.settings, size=self._number_to_follow)
         if self.shapes or not make_field(self.base.potential).spherical:
@@ -204,7 +203,7 @@ class EvolvedHalo:
         """Masses of the potential; moments measured in the population, in shells and over the sky."""
         stars = self.population.stars
         r_range = self.base.sampling.r_range
-        tracers = _moments(stars, r_range)
+        tracers = population_moments(stars, r_range)
         names = [origin.name for origin in self.origins]
         parts = {
             name: _moments_of_part(stars.select(stars.origin == k), r_range)
@@ -217,7 +216,7 @@ class EvolvedHalo:
             tracers,
             parts,
             DipoleTruth.of(stars, tracers.r_range) if moving else None,
-            MomentMap.of(stars, np.geomspace(*tracers.r_range, _MAP_SHELLS + 1)),
+            MomentMap.of_population(stars, tracers.r_range),
             {"lmc": self.lmc.enclosed_mass} if self.lmc else {},
             {self.origins[k].name: test for k, test in self.population.stationarity.items()},
         )
@@ -235,7 +234,7 @@ class EvolvedHalo:
         if self.lmc is not None:
             rewind(self.lmc, self.base.potential)
 
-    def prepare(self, progress: Progress | None = None) -> Mapping[str, Any]:
+    def prepare(self, progress: Watch | None = None) -> Mapping[str, Any]:
         """Make the population now, or find it in the cache; returns its size and how stationary it is."""
         self.__dict__["population"] = population = self._make(progress)
         tests = self.truth.stationarity  # too few stars to state a truth are told now
@@ -285,11 +284,6 @@ def _log_number(density: Any, r_range: tuple[float, float]) -> float:
 def _moments_of_part(stars: Stars, r_range: tuple[float, float]) -> Moments:
     """Moments of a population among others; undefined where it has too few stars, which does not stop the rest."""
     try:
-        return _moments(stars, r_range)
+        return population_moments(stars, r_range)
     except InputError:
         return undefined_moments(r_range)
-
-
-def _moments(stars: Stars, r_range: tuple[float, float]) -> Moments:
-    shells = int(np.clip(len(stars) // _STARS_A_SHELL, 4, _MOST_SHELLS))
-    return measured_moments(stars, np.geomspace(*r_range, shells + 1))

@@ -20,6 +20,7 @@ from haloassay.mocks.moments import Moments, mixed_moments, solved_moments
 from haloassay.mocks.populations import Population
 from haloassay.mocks.stars import Origin, Stars, orient, shared
 from haloassay.mocks.truth import Truth
+from haloassay.mocks.watch import Watch
 
 #: Kinds of mock that this module makes, and a line on each.
 KINDS: Final = {
@@ -176,7 +177,7 @@ class Halo:
         """Solve."""
         _ = self.solutions
 
-    def prepare(self, progress: Callable[[int, int], None] | None = None) -> Mapping[str, Any]:
+    def prepare(self, progress: Watch | None = None) -> Mapping[str, Any]:
         """Solve now rather than at the first draw; see :attr:`solutions` for what can go wrong."""
         _ = self.solutions
         return {}

@@ -21,6 +21,8 @@ STARS_A_CELL: Final = 300
 _FINEST: Final = 4
 #: Pixels over which a field is averaged.
 _FINE: Final = 32
+#: Shells of the map of a stored population.
+_SHELLS: Final = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +141,11 @@ class MomentMap:
         while nside > 1 and 12 * nside**2 * n_shells * STARS_A_CELL > len(stars):
             nside //= 2
         return cls(edges, nside, *_cells(stars, edges, nside))
+
+    @classmethod
+    def of_population(cls, stars: Stars, r_range: tuple[float, float]) -> MomentMap:
+        """Map of a stored population in eight shells between two radii [kpc]."""
+        return cls.of(stars, np.geomspace(*r_range, _SHELLS + 1))
 
     def with_more(self, stars: Stars, weight: float) -> MomentMap:
         """Map of this population and of other stars, each of which counts ``weight`` times."""

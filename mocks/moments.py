@@ -17,7 +17,7 @@ from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks.chemistry import Abundance
-from haloassay.mocks.stars import LogDensity, Stars, radial_table
+from haloassay.mocks.stars import RadialDensity, Stars, radial_table
 
 Profile = Callable[[ArrayLike], FloatArray]
 
@@ -25,6 +25,9 @@ Profile = Callable[[ArrayLike], FloatArray]
 COMPONENTS: Final = ("r", "theta", "phi")
 #: Stars in a shell below which its moments are not measured.
 FEWEST_STARS: Final = 50
+#: Shells of a stored population at most, and stars that a shell should have.
+_MOST_SHELLS: Final = 40
+_STARS_A_SHELL: Final = 2000
 
 
 class Solution(Protocol):
@@ -118,7 +121,7 @@ def at_rest(
 
 def solved_moments(
     solution: Solution,
-    density: LogDensity,
+    density: RadialDensity,
     r_range: tuple[float, float],
     *,
     number: float = 1.0,
@@ -143,7 +146,7 @@ def solved_moments(
     feh
         Distribution of [Fe/H].
     """
-    own = solution if isinstance(solution, LogDensity) else density
+    own = solution if isinstance(solution, RadialDensity) else density
     log_scale = np.log(number) - radial_table(own, *r_range).log_mass
     ln_r = np.log(solution.radius)
     log_sigma, beta = _spline(ln_r, np.log(solution.sigma_r)), _spline(ln_r, solution.beta)
@@ -270,6 +273,18 @@ def measured_moments(stars: Stars, edges: ArrayLike) -> Moments:
         part(slice(7, 9)) if known else unknown_feh,
         (float(edges[used[0]]), float(edges[used[-1] + 1])),
     )
+
+
+def population_moments(stars: Stars, r_range: tuple[float, float]) -> Moments:
+    """Moments of a stored population, measured in as many shells between two radii [kpc] as its stars allow.
+
+    Raises
+    ------
+    InputError
+        If it has too few stars.
+    """
+    shells = int(np.clip(len(stars) // _STARS_A_SHELL, 4, _MOST_SHELLS))
+    return measured_moments(stars, np.geomspace(*r_range, shells + 1))
 
 
 def _local_variance(position: FloatArray, velocity: FloatArray) -> FloatArray:

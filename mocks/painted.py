@@ -19,6 +19,7 @@ from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments
 from haloassay.mocks.stars import Origin, Stars
 from haloassay.mocks.truth import Truth
+from haloassay.mocks.watch import Watch
 
 if TYPE_CHECKING:
     from haloassay.mocks import Mock
@@ -150,7 +151,7 @@ class PaintedMock:
         """Check the mock that is painted."""
         self.mock.check()
 
-    def prepare(self, progress: Callable[[int, int], None] | None = None) -> Mapping[str, Any]:
+    def prepare(self, progress: Watch | None = None) -> Mapping[str, Any]:
         """Prepare the mock that is painted."""
         return self.mock.prepare(progress)
 

@@ -17,7 +17,7 @@ from haloassay.mocks.chemistry import HALO_FEH, Abundance
 from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy, make_anisotropy
 from haloassay.mocks.equilibria.tracers import Density, make_density
 from haloassay.mocks.gravity.shapes import Shape
-from haloassay.mocks.stars import LogDensity, radial_table
+from haloassay.mocks.stars import RadialDensity, radial_table
 
 if TYPE_CHECKING:
     from scipy.interpolate import PchipInterpolator
@@ -326,5 +326,5 @@ def _share_out(
     return parts, np.exp(log_numbers - np.logaddexp.reduce(log_numbers)).tolist()
 
 
-def _log_number(density: LogDensity, r_range: tuple[float, float]) -> float:
+def _log_number(density: RadialDensity, r_range: tuple[float, float]) -> float:
     return radial_table(density, *r_range).log_mass

@@ -52,7 +52,7 @@ def without_replacement(
 
 
 @runtime_checkable
-class LogDensity(Protocol):
+class RadialDensity(Protocol):
     """Anything with ln rho as a function of radius."""
 
     def log_density(self, r: ArrayLike) -> FloatArray:
@@ -145,7 +145,7 @@ class RadialTable:
 
 
 def radial_table(
-    density: LogDensity, r_min: float, r_max: float, n_cells: int = 4096
+    density: RadialDensity, r_min: float, r_max: float, n_cells: int = 4096
 ) -> RadialTable:
     """Table for drawing radii of ``density`` between ``r_min`` and ``r_max`` [kpc]."""
     edges = np.linspace(np.log(r_min), np.log(r_max), n_cells + 1)
@@ -160,7 +160,7 @@ def radial_table(
 
 
 def sample_radii(
-    density: LogDensity, r_min: float, r_max: float, n: int, rng: np.random.Generator
+    density: RadialDensity, r_min: float, r_max: float, n: int, rng: np.random.Generator
 ) -> FloatArray:
     """(n,) radii [kpc] of ``density`` between ``r_min`` and ``r_max``."""
     return radial_table(density, r_min, r_max).sample(n, rng)

@@ -49,7 +49,7 @@ class Mass(Protocol):
     def virial(self) -> Virial:
         """Virial mass, radius and concentration of the dark halo."""
 
-    def describe(self) -> Any:
+    def to_plain(self) -> Any:
         """Plain values that say what it is."""
 
 
@@ -229,7 +229,7 @@ class Truth:
             raise InputError("truth: radii must be positive and finite")
         lo, hi = self.r_range
         told = {
-            "potential": self.potential.describe(),
+            "potential": self.potential.to_plain(),
             "units": {"r": "kpc", "density": "arbitrary"}
             | {name: quantity.unit for name, quantity in QUANTITIES.items()},
             "r_range": [lo, hi if np.isfinite(hi) else None],

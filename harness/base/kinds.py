@@ -56,8 +56,8 @@ FAMILIES: Final[Mapping[str, Family]] = {
     "mocks": Family(
         "mock",
         {
-            "equilibrium": "haloassay.mocks.composition:make_halo",
-            "local-jeans-gaussian": "haloassay.mocks.composition:make_halo",
+            "equilibrium": "haloassay.mocks.assembly:make_halo",
+            "local-jeans-gaussian": "haloassay.mocks.assembly:make_halo",
             "agama": f"{_BACKENDS}.agama.halo:make_agama_mock",
             "snapshot": "haloassay.mocks.snapshots.snapshot:make_snapshot",
         },
@@ -71,7 +71,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "plummer": f"{_EQUILIBRIA}.tracers:Plummer",
             "hernquist": f"{_EQUILIBRIA}.tracers:Hernquist",
             "nfw": f"{_EQUILIBRIA}.tracers:NFW",
-            "table": f"{_EQUILIBRIA}.tracers:Table",
+            "table": f"{_EQUILIBRIA}.tracers:TabulatedDensity",
         },
         methods=("log_density", "slope"),
     ),
@@ -80,7 +80,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
         {
             "constant": f"{_EQUILIBRIA}.anisotropy:Constant",
             "osipkov-merritt": f"{_EQUILIBRIA}.anisotropy:OsipkovMerritt",
-            "table": f"{_EQUILIBRIA}.anisotropy:Table",
+            "table": f"{_EQUILIBRIA}.anisotropy:TabulatedAnisotropy",
         },
         methods=("__call__",),
     ),

@@ -17,6 +17,7 @@ from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.moments import Moments, Profile, mixed_moments
 from haloassay.mocks.stars import Origin, Stars
 from haloassay.mocks.truth import Truth, Undetermined
+from haloassay.mocks.watch import Watch
 
 if TYPE_CHECKING:
     from haloassay.mocks import Mock
@@ -90,7 +91,7 @@ class ContaminatedMock:
         for debris in self.debris:
             debris.check(self.around)
 
-    def prepare(self, progress: Callable[[int, int], None] | None = None) -> Mapping[str, Any]:
+    def prepare(self, progress: Watch | None = None) -> Mapping[str, Any]:
         """Prepare the mock and all debris; a population is counted with the debris that goes with it."""
         for debris in self.debris:
             debris.check(self.around)

@@ -135,7 +135,7 @@ class OsipkovMerritt:
 
 
 @dataclass(frozen=True)
-class Table:
+class TabulatedAnisotropy:
     """Tabulated anisotropy: monotone cubics (PCHIP) in ln r, constant outside the table.
 
     Parameters

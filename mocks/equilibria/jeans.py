@@ -18,6 +18,8 @@ from numpy.typing import ArrayLike
 from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
 from haloassay.base.errors import InputError
+from haloassay.mocks.equilibria.anisotropy import Anisotropy
+from haloassay.mocks.stars import RadialDensity
 
 if TYPE_CHECKING:
     from scipy.interpolate import CubicHermiteSpline
@@ -36,20 +38,6 @@ class Massive(Protocol):
         """Mass [Msun] within ``r`` [kpc]."""
 
 
-class Density(Protocol):
-    """Anything with ln rho."""
-
-    def log_density(self, r: ArrayLike) -> FloatArray:
-        """Natural logarithm of rho at ``r`` [kpc]."""
-
-
-class Anisotropy(Protocol):
-    """Anything with beta."""
-
-    def beta(self, r: ArrayLike) -> FloatArray:
-        """Anisotropy at ``r`` [kpc]."""
-
-
 @dataclass(frozen=True, eq=False)
 class JeansSolution:
     """Tabulated solution of the Jeans equation between ``r_min`` and ``r_max``.
@@ -59,7 +47,7 @@ class JeansSolution:
     breaks.
     """
 
-    density: Density
+    density: RadialDensity
     r_min: float
     r_max: float
     log_r: FloatArray
@@ -99,7 +87,7 @@ class JeansSolution:
 
 
 def solve(
-    potential: Massive, density: Density, anisotropy: Anisotropy, r_min: float, r_max: float
+    potential: Massive, density: RadialDensity, anisotropy: Anisotropy, r_min: float, r_max: float
 ) -> JeansSolution:
     """Solve the Jeans equation from ``r_min`` to ``r_max`` [kpc].
 
@@ -140,7 +128,7 @@ def solve(
 
 
 def sigma_r(
-    potential: Massive, density: Density, anisotropy: Anisotropy, r: ArrayLike
+    potential: Massive, density: RadialDensity, anisotropy: Anisotropy, r: ArrayLike
 ) -> FloatArray:
     """Radial velocity dispersion [km/s] at radii ``r`` [kpc]; see :func:`solve`."""
     r = np.asarray(r, dtype=float)

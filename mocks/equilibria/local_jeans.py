@@ -8,7 +8,8 @@ import numpy as np
 
 from haloassay.base.arrays import FloatArray
 from haloassay.mocks.equilibria import jeans
-from haloassay.mocks.stars import RadialTable, radial_table
+from haloassay.mocks.equilibria.anisotropy import Anisotropy
+from haloassay.mocks.stars import RadialDensity, RadialTable, radial_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +40,8 @@ class LocalJeans:
     def solve(
         cls,
         potential: jeans.Massive,
-        density: jeans.Density,
-        anisotropy: jeans.Anisotropy,
+        density: RadialDensity,
+        anisotropy: Anisotropy,
         r_min: float,
         r_max: float,
     ) -> LocalJeans:

@@ -15,14 +15,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
-from haloassay.mocks.equilibria.jeans import Anisotropy, Density
+from haloassay.mocks.equilibria.anisotropy import Anisotropy
+from haloassay.mocks.equilibria.orbits import SphericalPotential
+from haloassay.mocks.stars import RadialDensity
 
 #: Nodes in ln r: of the fit, of the truth and of drawing.
 FIT_NODES: Final = 96
@@ -30,13 +32,6 @@ TABLE_NODES: Final = 4096
 
 #: The fit reaches this much beyond the outermost star: what moves there adds to the pressure.
 BEYOND: Final = 4.0
-
-
-class SphericalPotential(Protocol):
-    """Anything with a potential that vanishes at infinity."""
-
-    def potential(self, r: ArrayLike) -> FloatArray:
-        """Potential [(km/s)^2] at ``r`` [kpc]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +65,7 @@ class Mixture:
     def solve(
         cls,
         potential: SphericalPotential,
-        density: Density,
+        density: RadialDensity,
         anisotropy: Anisotropy,
         r_min: float,
         r_max: float,
@@ -108,7 +103,7 @@ class Mixture:
         fitted = cls(potential, r_min, r_max, b[used], p[used], log_weight, np.nan, np.nan)
         return fitted._judged(density, anisotropy)
 
-    def _judged(self, density: Density, anisotropy: Anisotropy) -> Mixture:
+    def _judged(self, density: RadialDensity, anisotropy: Anisotropy) -> Mixture:
         """Fill in the misses, found on a grid four times as fine as the fit's."""
         r = np.geomspace(self.r_min, self.r_max, 4 * FIT_NODES)
         log_rho, _, beta = self.moments(r)

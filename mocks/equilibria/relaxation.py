@@ -26,9 +26,9 @@ from haloassay.mocks.gravity.integration import TOLERANCE, Orbits, integrate
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
 from haloassay.mocks.stars import Stars
+from haloassay.mocks.watch import Watch, part_watched
 
 Sampler = Callable[[int], Stars]
-Progress = Callable[[int, int], None]
 
 
 #: Integrators beside this package's own, by their names in the settings.
@@ -110,7 +110,7 @@ class Integrator(Protocol):
         t_start: FloatArray,
         t_end: FloatArray,
         tolerance: float,
-        progress: Progress | None = None,
+        progress: Watch | None = None,
     ) -> Orbits:
         """Orbits of stars (N, 3) from (N,) times to (N,) times [Gyr], as :func:`integrate` gives them."""
 
@@ -151,7 +151,7 @@ def relax(
     rng: np.random.Generator,
     axes: Mapping[int, FloatArray] | None = None,
     r_range: tuple[float, float] = (1.0, 300.0),
-    progress: Progress | None = None,
+    progress: Watch | None = None,
     integrator: Integrator | None = None,
 ) -> Relaxed:
     """Follow stars through a static field until their phases are mixed, and then see whether they drift.
@@ -189,7 +189,7 @@ def relax(
     now, state = np.zeros(n), (stars.position, stars.velocity)
     for k in range(phases + 1):
         goal = times[:, k] if k < phases else times[:, -1] + settings.drift_time
-        how = (settings.tolerance, _share(progress, k, phases + 1))
+        how = (settings.tolerance, part_watched(progress, k, phases + 1))
         if integrator is None:
             orbits = integrate(field, *state, now, goal, *how)
         else:
@@ -206,13 +206,6 @@ def relax(
     later = replace(last, position=state[0][alive], velocity=state[1][alive])
     tests = _tests(last, later, axes or {}, r_range, settings.drift_time)
     return Relaxed(mixed, tests, int(np.count_nonzero(~alive)))
-
-
-def _share(progress: Progress | None, part: int, parts: int) -> Progress | None:
-    """Progress of one of several equal parts of a job as that of the whole."""
-    if progress is None:
-        return None
-    return lambda done, total: progress(part * total + done, parts * total)
 
 
 def _tests(
@@ -257,7 +250,7 @@ def relaxed_population(
     content: Any,
     seed: int,
     r_range: tuple[float, float] = (1.0, 300.0),
-    progress: Progress | None = None,
+    progress: Watch | None = None,
     names: Sequence[str] = (),
 ) -> StoredPopulation:
     """Phase-mixed population in the true field of a potential, from the cache where it was made before.

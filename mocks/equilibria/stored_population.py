@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,17 @@ from numpy.typing import NDArray
 from haloassay.base.cache import cached
 from haloassay.mocks.equilibria.stationarity import Stationarity
 from haloassay.mocks.stars import Stars, without_replacement
+
+#: Stars are followed that start this much nearer to the centre, and this much farther from it, than those that are
+#: kept: orbits, and the pull of an LMC, carry them across the ends of the range.
+INSIDE: Final = 3.0
+BEYOND: Final = 2.5
+
+
+def reach(r_range: tuple[float, float]) -> tuple[float, float]:
+    """Radii [kpc] between which stars must start that all who are in ``r_range`` later are among them."""
+    lo, hi = r_range
+    return lo / INSIDE, hi * BEYOND
 
 
 @dataclass(frozen=True, eq=False)

@@ -219,7 +219,7 @@ class NFW:
 
 
 @dataclass(frozen=True)
-class Table:
+class TabulatedDensity:
     """Tabulated density: monotone cubics in ln rho against ln r, power laws outside the table.
 
     Parameters

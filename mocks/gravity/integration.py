@@ -6,7 +6,6 @@ x'' = a(x, t) it takes eight accelerations a step of order 8, where a general me
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import numba
@@ -18,6 +17,7 @@ from haloassay.base.constants import GYR_PER_KPC_KMS
 from haloassay.base.settings import require
 from haloassay.mocks.gravity.field_kernels import R_MIN, potential_and_acceleration
 from haloassay.mocks.gravity.fields import Field
+from haloassay.mocks.watch import Watch
 
 #: Relative error of a step that passes, by default: some 1e-5 kpc after 5 Gyr for most halo stars.
 TOLERANCE: Final = 1e-6
@@ -202,7 +202,7 @@ def integrate(
     t_start: ArrayLike,
     t_end: ArrayLike,
     tolerance: float = TOLERANCE,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Watch | None = None,
 ) -> Orbits:
     """Follow stars through a field.
 

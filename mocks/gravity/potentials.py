@@ -129,7 +129,7 @@ class CompositePotential:
         m200 = float(profiles.virial_mass(r200, h0, overdensity))
         return Virial(m200, r200, r200 / _peak_radius(self))
 
-    def describe(self) -> list[dict[str, Any]]:
+    def to_plain(self) -> list[dict[str, Any]]:
         """Kind and settings of every component, as plain values."""
         return [_description(component) for component in self.components]
 

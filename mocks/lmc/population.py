@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from haloassay.base.errors import InputError
@@ -11,6 +10,7 @@ from haloassay.mocks.gravity.integration import TOLERANCE, integrate
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.lmc.trajectory import LMC, rewind
 from haloassay.mocks.stars import Stars
+from haloassay.mocks.watch import Watch
 
 
 def lmc_population(
@@ -18,7 +18,7 @@ def lmc_population(
     milky_way: CompositePotential,
     lmc: LMC,
     tolerance: float = TOLERANCE,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Watch | None = None,
 ) -> Stars:
     """Stars now, after the LMC's orbit over the last ``lmc.time``.
 

@@ -20,7 +20,7 @@ from haloassay.base.cache import cached
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require, unknown
 from haloassay.io.formats import Fields, format_of, read_fields, readable
-from haloassay.mocks.snapshots.rows import checked, physical, require_spread
+from haloassay.mocks.snapshots.rows import finite_values, physical, require_spread
 from haloassay.mocks.snapshots.units import HABIT, INSIDE, Unit, parse_unit
 
 Kind = Literal["gas", "dark", "stars", "black_holes"]
@@ -71,7 +71,7 @@ class Types:
 
 
 @dataclass(frozen=True)
-class Table:
+class ParticleTable:
     """Columns of a plain table (HDF5 datasets by their path, Parquet, FITS, CSV, text) that hold particles of a kind.
 
     Parameters
@@ -110,7 +110,7 @@ class Source:
     """Where particles are, and what the file does not say of them."""
 
     file: str
-    tables: tuple[Table, ...] = ()
+    tables: tuple[ParticleTable, ...] = ()
     types: Types = field(default_factory=Types)
     units: Units = field(default_factory=Units)
     h: float | None = None
@@ -297,7 +297,7 @@ def _names(columns: str | Sequence[str]) -> tuple[str, ...]:
     return (columns,) if isinstance(columns, str) else tuple(columns)
 
 
-def _require_own_rows(tables: Sequence[Table], taken: Sequence[BoolArray]) -> None:
+def _require_own_rows(tables: Sequence[ParticleTable], taken: Sequence[BoolArray]) -> None:
     """Refuse two tables that take the same rows: such particles would be there twice."""
     for i, j in combinations(range(len(tables)), 2):
         if not set(_names(tables[i].position)) & set(_names(tables[j].position)):
@@ -326,7 +326,7 @@ class _Columns:
 
     def raw(self, name: str, width: int | None = 1) -> FloatArray:
         with readable(self.path, format_of(self.path)):
-            return checked(self._get(name)[0], f"{self.path}: {name}", width)
+            return finite_values(self._get(name)[0], f"{self.path}: {name}", width)
 
     def unit(self, name: str, dimension: str) -> float:
         what, text = f"{self.path}: {name}", self._get(name)[1]
@@ -345,7 +345,7 @@ class _Columns:
         self.require_one_length(parts, ", ".join(names))
         return np.stack(parts, axis=1)
 
-    def mass(self, table: Table) -> FloatArray | float | None:
+    def mass(self, table: ParticleTable) -> FloatArray | float | None:
         """(N,) masses of particles, one for all, or none."""
         if isinstance(table.mass, str):
             return self.physical(table.mass, 1, "mass")
@@ -361,7 +361,9 @@ class _Columns:
         require(len(lengths) == 1, f"{self.path}: {what} differ in length: {lengths}")
 
 
-def _read_table(columns: _Columns, table: Table, wanted: Wanted) -> tuple[Particles, BoolArray]:
+def _read_table(
+    columns: _Columns, table: ParticleTable, wanted: Wanted
+) -> tuple[Particles, BoolArray]:
     """Particles of a table, and (N,) which rows of the file they are."""
     position = columns.vector(table.position, "length")
     velocity = None

@@ -30,7 +30,7 @@ from haloassay.mocks.snapshots.formats import (
     digest_of,
     resolved_unit,
 )
-from haloassay.mocks.snapshots.rows import checked, physical, require_spread
+from haloassay.mocks.snapshots.rows import finite_values, physical, require_spread
 from haloassay.mocks.snapshots.units import (
     number,
     numbers,
@@ -378,7 +378,7 @@ class _Reader:
         if name not in group:
             known = ", ".join(sorted(group))
             raise InputError(f"{what} is missing (there are: {known})")
-        values = checked(group[name][()], what, width)
+        values = finite_values(group[name][()], what, width)
         if len(values) != count:
             raise InputError(f"{what} has {len(values)} rows, the header promises {count}")
         return values

@@ -61,7 +61,7 @@ class ParticleMass:
         m200, r200 = self._sphere
         return Virial(m200, r200, self._concentration[0])
 
-    def describe(self) -> dict[str, Any]:
+    def to_plain(self) -> dict[str, Any]:
         """Say what it is, in plain values; ``undetermined`` says why a virial number has no value."""
         notes = {}
         if not np.isfinite(self._sphere[1]):

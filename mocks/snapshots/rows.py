@@ -26,7 +26,7 @@ _PLACE: Final = 1e-9
 _NAMED_ROWS: Final = 3
 
 
-def checked(values: Any, what: str, width: int | None = None) -> FloatArray:
+def finite_values(values: Any, what: str, width: int | None = None) -> FloatArray:
     """(N,) or (N, width) finite numbers of a dataset or column.
 
     Raises

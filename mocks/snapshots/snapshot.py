@@ -22,8 +22,8 @@ from haloassay.mocks.moments import Moments, measured_moments
 from haloassay.mocks.snapshots.formats import (
     Content,
     Kind,
+    ParticleTable,
     Source,
-    Table,
     Types,
     Units,
     Wanted,
@@ -37,6 +37,7 @@ from haloassay.mocks.snapshots.mass import ParticleMass
 from haloassay.mocks.snapshots.units import require_expansion, require_range
 from haloassay.mocks.stars import Origin, Stars, without_replacement
 from haloassay.mocks.truth import Truth
+from haloassay.mocks.watch import Watch
 
 Viewpoint = Literal["random", "random-azimuth", "fixed"]
 
@@ -86,7 +87,7 @@ class Snapshot:
     version: ClassVar[int] = 2
 
     file: str
-    tables: tuple[Table, ...] = ()
+    tables: tuple[ParticleTable, ...] = ()
     types: Types = field(default_factory=Types)
     units: Units = field(default_factory=Units)
     h: float | None = None
@@ -172,7 +173,7 @@ class Snapshot:
         """Read the file; raises InputError where it cannot serve."""
         _ = self.truth
 
-    def prepare(self, progress: Callable[[int, int], None] | None = None) -> Mapping[str, Any]:
+    def prepare(self, progress: Watch | None = None) -> Mapping[str, Any]:
         """Read the file now; raises InputError where it cannot serve. Returns tracers and digest."""
         _ = self.truth
         return {"population": len(self.stars), "digest": self.digest}
@@ -226,7 +227,7 @@ def make_snapshot(spec: Mapping[str, Any], where: str) -> Snapshot:
     )
     snapshot = replace(
         build(Snapshot, rest, where),
-        tables=tuple(build(Table, t, f"{where}.tables.{i}") for i, t in enumerate(tables)),
+        tables=tuple(build(ParticleTable, t, f"{where}.tables.{i}") for i, t in enumerate(tables)),
         potential=potential and make_potential(potential, f"{where}.potential"),
     )
     path = Path(snapshot.file)

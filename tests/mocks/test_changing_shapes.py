@@ -161,7 +161,7 @@ def test_ends_of_the_table_are_kept() -> None:
 
 def test_it_is_described_and_tilted_as_any_other() -> None:
     potential, upright = halo(RATIOS, TILT), halo(RATIOS)
-    assert make_potential(potential.describe()) == potential
+    assert make_potential(potential.to_plain()) == potential
     from scipy.spatial.transform import Rotation
 
     turn, x = Rotation.from_euler("ZYX", TILT, degrees=True), places(20, 0.5, 300.0)

@@ -39,7 +39,7 @@ def test_it_describes_itself() -> None:
     r = (0.1, 1.0, 10.0, 100.0)
     spec = {"kind": "mass-table", "r": list(r), "mass": [1e8, 1e10, 1e11, 5e11], "dark": True}
     potential = make_potential(spec)
-    assert make_potential(potential.describe()) == potential
+    assert make_potential(potential.to_plain()) == potential
     np.testing.assert_allclose(potential.enclosed_mass(r), spec["mass"], rtol=1e-12)
 
 

@@ -239,7 +239,7 @@ def test_components_add_up_and_describe_themselves() -> None:
     np.testing.assert_allclose(
         whole.circular_velocity(r), np.sqrt(G * whole.enclosed_mass(r) / r), rtol=1e-14
     )
-    assert make_potential(whole.describe()) == whole
+    assert make_potential(whole.to_plain()) == whole
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_wind_particles_of_arepo_are_gas(bodies, tmp_path):
     datasets = {4: {"GFM_StellarFormationTime": formed}}
     path = write_gadget(tmp_path / "snap.hdf5", bodies, datasets=datasets)
     mock = make_mock(spec_of(path))
-    facts = mock.truth.potential.describe()
+    facts = mock.truth.potential.to_plain()
     assert facts["particles"] == {"gas": 1000, "dark": 20_000, "stars": 4500}
     assert mock.truth.profile("enclosed_mass", 100.0) == pytest.approx(
         mass_within(bodies, [100.0])[0], rel=1e-6
@@ -249,11 +249,11 @@ def test_what_is_undetermined_is_said(tmp_path):
     bodies = {1: nfw_body(600, rng, truncation=0.3), 4: hernquist_stars(2000, rng)}
     truth = make_mock(spec_of(write_gadget(tmp_path / "snap.hdf5", bodies))).truth
     assert np.isnan([truth.m200, truth.r200, truth.c200]).all()
-    assert set(truth.potential.describe()["undetermined"]) == {"r200", "c200"}
+    assert set(truth.potential.to_plain()["undetermined"]) == {"r200", "c200"}
     bodies = {1: nfw_body(600, rng), 4: bodies[4]}
     truth = make_mock(spec_of(write_gadget(tmp_path / "few.hdf5", bodies))).truth
     assert np.isfinite([truth.m200, truth.r200]).all()
-    assert "dark particles between" in truth.potential.describe()["undetermined"]["c200"]
+    assert "dark particles between" in truth.potential.to_plain()["undetermined"]["c200"]
     json.dumps(truth.to_dict(RADII), allow_nan=False)
 
 

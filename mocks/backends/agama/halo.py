@@ -21,8 +21,6 @@ from haloassay.mocks.backends.agama.distributions import (
 from haloassay.mocks.backends.agama.library import library, require_solver
 from haloassay.mocks.backends.agama.mock import AgamaMock
 from haloassay.mocks.backends.agama.schwarzschild import (
-    MAP_SHELLS,
-    Progress,
     SchwarzschildMock,
 )
 from haloassay.mocks.equilibria.anisotropy import (
@@ -39,6 +37,7 @@ from haloassay.mocks.moments import Moments, mixed_moments
 from haloassay.mocks.populations import population_entries, require_distinct, shares
 from haloassay.mocks.stars import Origin, Stars, shared
 from haloassay.mocks.truth import Truth
+from haloassay.mocks.watch import Watch
 
 Member = AgamaMock | SchwarzschildMock
 T = TypeVar("T")
@@ -105,7 +104,7 @@ class AgamaHalo:
         sky = None
         if self._stored:
             stars = self.sample(min(self._most, _MOST_MAPPED), np.random.default_rng(_SEED))
-            sky = MomentMap.of(stars, np.geomspace(*tracers.r_range, MAP_SHELLS + 1))
+            sky = MomentMap.of_population(stars, tracers.r_range)
         tests = {name: test for truth in truths for name, test in truth.stationarity.items()}
         return Truth(self.members[0].potential, tracers, parts, local=sky, stationarity=tests)
 
@@ -113,7 +112,7 @@ class AgamaHalo:
         """Check each population."""
         self._each(lambda member: member.check())
 
-    def prepare(self, progress: Progress | None = None) -> Mapping[str, Any]:
+    def prepare(self, progress: Watch | None = None) -> Mapping[str, Any]:
         """Make all populations now, or find them in the cache.
 
         Returns the number of stars that a realisation can have and how stationary populations are, where some

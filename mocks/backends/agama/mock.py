@@ -24,6 +24,7 @@ from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.moments import Moments, anisotropy, at_rest
 from haloassay.mocks.stars import Origin, Stars, radial_table
 from haloassay.mocks.truth import Truth
+from haloassay.mocks.watch import Watch
 
 #: Radii a decade at which moments are tabulated, and nodes in abs(cos theta) at each.
 _PER_DECADE: Final = 14
@@ -114,7 +115,7 @@ class AgamaMock:
         """Work out distribution function and moments."""
         _ = self._table
 
-    def prepare(self, progress: Callable[[int, int], None] | None = None) -> Mapping[str, Any]:
+    def prepare(self, progress: Watch | None = None) -> Mapping[str, Any]:
         """Work out distribution function and moments now.
 
         Raises

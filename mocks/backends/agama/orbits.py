@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -17,6 +16,7 @@ from haloassay.mocks.backends.agama.conversion import NoCounterpartError, to_aga
 from haloassay.mocks.backends.agama.library import library
 from haloassay.mocks.gravity.integration import TOLERANCE, Orbits
 from haloassay.mocks.gravity.potentials import CompositePotential
+from haloassay.mocks.watch import Watch
 
 #: Stars that go in one batch between two calls of ``progress``.
 _BATCH: Final = 4096
@@ -67,7 +67,7 @@ class AgamaOrbits:
         t_start: FloatArray,
         t_end: FloatArray,
         tolerance: float,
-        progress: Callable[[int, int], None] | None = None,
+        progress: Watch | None = None,
     ) -> Orbits:
         """Follow stars from times to times, see :func:`agama_orbits`; ``progress`` hears of stars done, and of all."""
         parts = []

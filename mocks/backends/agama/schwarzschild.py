@@ -29,19 +29,16 @@ from haloassay.mocks.backends.agama.orbits import agama_orbits
 from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy
 from haloassay.mocks.equilibria.relaxation import DriftWarning
 from haloassay.mocks.equilibria.stationarity import Stationarity, stationarity
-from haloassay.mocks.equilibria.stored_population import StoredPopulation, stored_population
+from haloassay.mocks.equilibria.stored_population import StoredPopulation, reach, stored_population
 from haloassay.mocks.equilibria.tracers import Density
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
 from haloassay.mocks.moment_map import MomentMap
-from haloassay.mocks.moments import measured_moments
+from haloassay.mocks.moments import population_moments
 from haloassay.mocks.stars import Origin, Stars
 from haloassay.mocks.truth import Truth
+from haloassay.mocks.watch import Watch
 
-Progress = Callable[[int, int], None]
-
-#: The library reaches this much farther in and out than the stars that are kept, whose orbits cross the ends.
-_INSIDE, _BEYOND = 3.0, 2.5
 #: Points kept of an orbit, in units of the stars that one has on average: a heavy one has several times as many.
 _POINTS = 12.0
 #: Price of uneven weights beside that of a constraint that is missed by all of it: constraints come first.
@@ -50,8 +47,6 @@ _SMOOTH: Final = 0.01
 _BETAS: Final = (-1.0, 0.9)
 #: Relative error of a step, and orbits that are integrated between two calls of ``progress``.
 _TOLERANCE, _BATCH = 1e-7, 500
-#: Shells of the truth's profiles at most, stars that each should have, and shells of its map.
-_MOST_SHELLS, _STARS_A_SHELL, MAP_SHELLS = 40, 2000, 8
 #: Difference of the potential between mirrored places that counts as none.
 _MIRRORED: Final = 1e-6
 _SIDES: Final = np.array(list(itertools.product([1.0, -1.0], repeat=3)))
@@ -122,9 +117,8 @@ class SchwarzschildMock:
     def truth(self) -> Truth:
         """Masses of the potential; moments measured in the population, in shells and over the sky."""
         stars, r_range = self.population.stars, self.sampling.r_range
-        shells = int(np.clip(len(stars) // _STARS_A_SHELL, 4, _MOST_SHELLS))
-        tracers = measured_moments(stars, np.geomspace(*r_range, shells + 1))
-        sky = MomentMap.of(stars, np.geomspace(*tracers.r_range, MAP_SHELLS + 1))
+        tracers = population_moments(stars, r_range)
+        sky = MomentMap.of_population(stars, tracers.r_range)
         tests = {self.sampling.name: self.population.stationarity[0]}
         return Truth(self.potential, tracers, local=sky, stationarity=tests)
 
@@ -138,7 +132,7 @@ class SchwarzschildMock:
         """
         _ = self._pot
 
-    def prepare(self, progress: Progress | None = None) -> Mapping[str, Any]:
+    def prepare(self, progress: Watch | None = None) -> Mapping[str, Any]:
         """Make the population now, or find it in the cache; returns its size and how stationary it is.
 
         Raises
@@ -161,14 +155,14 @@ class SchwarzschildMock:
         """Draw ``n`` stars."""
         return self.sampler(rng)(n)
 
-    def _stored(self, progress: Progress | None) -> StoredPopulation:
+    def _stored(self, progress: Watch | None) -> StoredPopulation:
         _ = self._pot  # refused whether or not an older run made the stars
         parts = [self.potential, self.density, self.anisotropy, self.settings, self.sampling]
         content = ["schwarzschild", self.version, library().__version__, plain_content(parts)]
         rng = np.random.default_rng(int(content_key(content)[:8], 16))
         return stored_population(content, lambda: self._make(rng, progress))
 
-    def _make(self, rng: np.random.Generator, progress: Progress | None) -> StoredPopulation:
+    def _make(self, rng: np.random.Generator, progress: Watch | None) -> StoredPopulation:
         orbits = self._integrate(rng, progress)
         weights = self._solve(orbits)
         phase, share = self._draw(orbits, weights, rng)
@@ -211,10 +205,9 @@ class SchwarzschildMock:
     @property
     def _edges(self) -> FloatArray:
         """(K,) edges [kpc] of the shells that are constrained."""
-        lo, hi = self.sampling.r_range
-        return np.geomspace(lo / _INSIDE, hi * _BEYOND, self.settings.shells + 1)
+        return np.geomspace(*reach(self.sampling.r_range), self.settings.shells + 1)
 
-    def _integrate(self, rng: np.random.Generator, progress: Progress | None) -> _Library:
+    def _integrate(self, rng: np.random.Generator, progress: Watch | None) -> _Library:
         """Orbits that start evenly in ln r, at places as flattened as the density, with many anisotropies."""
         agama, n, lengths, edges = library(), self.settings.orbits, self._lengths, self._edges
         b, c = self.settings.axis_ratios

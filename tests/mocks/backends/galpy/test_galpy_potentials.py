@@ -126,7 +126,7 @@ def test_dark_says_what_the_halo_is() -> None:
 
 def test_it_describes_itself_and_tells_itself_apart() -> None:
     one = make_potential(spec("LogarithmicHaloPotential", **LOGARITHMIC))
-    assert make_potential(one.describe()) == one
+    assert make_potential(one.to_plain()) == one
     others = [
         spec("LogarithmicHaloPotential", **(LOGARITHMIC | {"q": 0.81})),
         spec("LogarithmicHaloPotential", **LOGARITHMIC) | {"ro": 8.1},
@@ -353,7 +353,7 @@ class TestFromGalpy:
         r = np.geomspace(0.1, 500.0, 20)
         for method in ("enclosed_mass", "potential", "density"):
             np.testing.assert_array_equal(getattr(kept, method)(r), getattr(sphere, method)(r))
-        (described,) = from_galpy(pot, dark=(True,)).describe()
+        (described,) = from_galpy(pot, dark=(True,)).to_plain()
         assert described.keys() == {"kind", "r", "mass", "dark"}
         assert make_potential(described).components == (sphere,)
         # but what is followed through one is not what is followed through the other
