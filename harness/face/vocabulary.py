@@ -115,11 +115,9 @@ def _mocks() -> tuple[Entry, ...]:
     classes = (Halo, Sampling, Composition, *further.values())
     text = "\n\n".join(_plain(inspect.getdoc(cls) or "") for cls in classes)
     halos = (Entry(name, summary, settings, text) for name, summary in KINDS.items())
-    return (
-        *halos,
-        _agama_mock(),
-        _component("snapshot", load("haloassay.mocks.snapshots.snapshot:Snapshot")),
-    )
+    snapshot = _component("snapshot", load("haloassay.mocks.snapshots.snapshot:Snapshot"))
+    offered = set(kinds.names("mocks")) - set(kinds.FAMILIES["mocks"].builtin)
+    return (*halos, _agama_mock(), snapshot, *(_entry("mocks", name) for name in sorted(offered)))
 
 
 def _agama_mock() -> Entry:

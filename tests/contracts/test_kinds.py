@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+import haloassay
 from haloassay.base import kinds
 from haloassay.base.cache import content_key, plain_content
 from haloassay.base.errors import InputError
@@ -116,6 +117,24 @@ def test_a_survey_of_another_distribution_can_be_used_and_overridden(offered):
     assert (survey.n_stars, survey.distance_max) == (5, 20.0)
     with pytest.raises(InputError, match="is not a table of settings"):
         make_survey({"preset": "steep-survey"})
+
+
+def offered_mock(spec, where):
+    """Stars of a third party's making."""
+    return make_mock({**HALO, "density": {"kind": "power-law", "slope": spec["slope"]}}, where)
+
+
+def test_a_mock_of_another_distribution_is_listed_and_made(monkeypatch):
+    mine = EntryPoint("theirs", f"{__name__}:offered_mock", "haloassay.mocks")
+    monkeypatch.setattr(
+        "importlib.metadata.entry_points",
+        lambda group: (mine,) if group == "haloassay.mocks" else (),
+    )
+    assert "theirs" in haloassay.list("mocks")
+    assert "Stars of a third party's making." in haloassay.describe("theirs")
+    assert (
+        len(make_mock({"kind": "theirs", "slope": -4.0}).sample(9, np.random.default_rng(0))) == 9
+    )
 
 
 def test_a_kind_that_cannot_serve_is_refused_by_name(offered):
