@@ -21,6 +21,7 @@ from haloassay.mocks.equilibria.relaxation import (
 from haloassay.mocks.equilibria.stored_population import (
     BEYOND,
     INSIDE,
+    StoredMock,
     StoredPopulation,
     reach,
     stored_population,
@@ -49,7 +50,7 @@ _WISHES = 8
 
 
 @dataclass(frozen=True, eq=False)
-class EvolvedHalo:
+class EvolvedHalo(StoredMock):
     """A halo whose stars were brought into shape, mixed in the true field, and then pulled by the LMC.
 
     Parameters
@@ -101,14 +102,10 @@ class EvolvedHalo:
             self.base, populations=populations, sampling=replace(self.base.sampling, r_range=wide)
         )
 
-    @cached_property
-    def population(self) -> StoredPopulation:
-        """All stars that there are, from the cache where they were made before."""
-        return self._make(None)
-
-    def _make(self, progress: Watch | None) -> StoredPopulation:
+    def make_population(self, progress: Watch | None = None) -> StoredPopulation:
+        """Make all stars that there are, or find them in the cache."""
         if self.lmc is None:
-            return self._kept(self._mixed(progress))
+            return self._within(self._mixed(progress))
         # one without mass too: its stars are then at the same phases of their orbits as with one
         lmc = self.lmc
 
@@ -122,7 +119,7 @@ class EvolvedHalo:
             return StoredPopulation(moved, mixed.phases, mixed.stationarity)
 
         content = ["lmc", self._content, plain_content(lmc), self.settings.integrator]
-        return self._kept(stored_population(content, make))
+        return self._within(stored_population(content, make))
 
     def _mixed(self, progress: Watch | None) -> StoredPopulation:
         """Stars in equilibrium in the true field, over the wide range."""
@@ -193,7 +190,7 @@ class EvolvedHalo:
     def _content(self) -> Any:
         return [self.version, *plain_content([self.wide, self.shapes, self.settings])]
 
-    def _kept(self, population: StoredPopulation) -> StoredPopulation:
+    def _within(self, population: StoredPopulation) -> StoredPopulation:
         lo, hi = self.base.sampling.r_range
         stars = population.stars
         return replace(population, stars=stars.select((stars.r >= lo) & (stars.r < hi)))
@@ -236,12 +233,11 @@ class EvolvedHalo:
 
     def prepare(self, progress: Watch | None = None) -> Mapping[str, Any]:
         """Make the population now, or find it in the cache; returns its size and how stationary it is."""
-        self.__dict__["population"] = population = self._make(progress)
+        facts = super().prepare(progress)
         tests = self.truth.stationarity  # too few stars to state a truth are told now
         drift = {name: test.summary() for name, test in tests.items()}
         return {
-            "population": population.size,
-            "phases": population.phases,
+            **facts,
             "drift": drift,
             "followed": {"gyr": self.settings.time, "turns": self._turns},
             "beta_wish": self._beta_misses(),
@@ -267,14 +263,6 @@ class EvolvedHalo:
                 worst = int(np.argmax(np.abs(miss)))
                 found[name] = {"miss": float(miss[worst]), "r": float(r[worst])}
         return found
-
-    def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
-        """Source of stars of the population, none of them twice in one realisation."""
-        return self.population.sampler(rng)
-
-    def sample(self, n: int, rng: np.random.Generator) -> Stars:
-        """Draw ``n`` stars."""
-        return self.sampler(rng)(n)
 
 
 def _log_number(density: Any, r_range: tuple[float, float]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 
@@ -16,11 +16,11 @@ from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.equilibria.local_jeans import LocalJeans
 from haloassay.mocks.equilibria.mixture import Mixture
 from haloassay.mocks.gravity.potentials import CompositePotential
+from haloassay.mocks.mock import Mock
 from haloassay.mocks.moments import Moments, mixed_moments, solved_moments
 from haloassay.mocks.populations import Population
 from haloassay.mocks.stars import Origin, Stars, orient, shared
 from haloassay.mocks.truth import Truth
-from haloassay.mocks.watch import Watch
 
 #: Kinds of mock that this module makes, and a line on each.
 KINDS: Final = {
@@ -66,7 +66,7 @@ Solution = OrbitSuperposition | Mixture | LocalJeans
 
 
 @dataclass(frozen=True, eq=False)
-class Halo:
+class Halo(Mock):
     """A spherical halo and the tracers in it; solved when first drawn from or asked for the truth.
 
     Parameters
@@ -90,11 +90,6 @@ class Halo:
     def origins(self) -> tuple[Origin, ...]:
         """Names of the populations, in the order of :attr:`Stars.origin`."""
         return tuple(Origin(p.composition.name) for p in self.populations)
-
-    @property
-    def number(self) -> int | None:
-        """No limit: every draw is of new stars."""
-        return None
 
     @cached_property
     def solutions(self) -> tuple[Solution, ...]:
@@ -174,20 +169,15 @@ class Halo:
         return shared([population.composition.abundances for population in self.populations])
 
     def check(self) -> None:
-        """Solve."""
-        _ = self.solutions
-
-    def prepare(self, progress: Watch | None = None) -> Mapping[str, Any]:
         """Solve now rather than at the first draw; see :attr:`solutions` for what can go wrong."""
         _ = self.solutions
-        return {}
 
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Source of independent stars: each call with a number returns that many more."""
-        return lambda n: self.sample(n, rng)
+        return lambda n: self._drawn(n, rng)
 
-    def sample(self, n: int, rng: np.random.Generator) -> Stars:
-        """Draw ``n`` stars; those of several populations come in random order."""
+    def _drawn(self, n: int, rng: np.random.Generator) -> Stars:
+        """``n`` stars; those of several populations come in random order."""
         if len(self.populations) == 1:
             return self._draw(0, n, rng)
         counts = rng.multinomial(n, [population.fraction for population in self.populations])

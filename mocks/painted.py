@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,15 +15,11 @@ from haloassay.base.settings import require
 from haloassay.contracts import sky
 from haloassay.contracts.frames import spherical_basis, spherical_velocity
 from haloassay.mocks.lmc.dipole_truth import DipoleTruth
+from haloassay.mocks.mock import Mock, MockOfMock
 from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments
-from haloassay.mocks.stars import Origin, Stars
+from haloassay.mocks.stars import Stars
 from haloassay.mocks.truth import Truth
-from haloassay.mocks.watch import Watch
-
-if TYPE_CHECKING:
-    from haloassay.mocks import Mock
-
 
 #: Fastest motion [km/s] that can be painted (choice).
 _FASTEST: Final = 1e4
@@ -104,7 +100,7 @@ class PaintedField:
 
 
 @dataclass(frozen=True, eq=False)
-class PaintedMock:
+class PaintedMock(MockOfMock):
     """A mock with a painted field.
 
     Parameters
@@ -117,16 +113,6 @@ class PaintedMock:
 
     mock: Mock
     painted: PaintedField = field(default_factory=PaintedField)
-
-    @property
-    def origins(self) -> tuple[Origin, ...]:
-        """Origins of the stars."""
-        return self.mock.origins
-
-    @property
-    def number(self) -> int | None:
-        """As many stars as the mock has."""
-        return self.mock.number
 
     @cached_property
     def truth(self) -> Truth:
@@ -141,19 +127,6 @@ class PaintedMock:
             if isinstance(truth.local, MomentMap)
             else None,
         )
-
-    @property
-    def abundances(self) -> Mapping[str, bool | None]:
-        """Which of ``feh`` and ``alpha_fe`` the stars have."""
-        return self.mock.abundances
-
-    def check(self) -> None:
-        """Check the mock that is painted."""
-        self.mock.check()
-
-    def prepare(self, progress: Watch | None = None) -> Mapping[str, Any]:
-        """Prepare the mock that is painted."""
-        return self.mock.prepare(progress)
 
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Source of painted stars."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,21 +14,18 @@ from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks.debris.debris import Debris, contaminate
 from haloassay.mocks.debris.surroundings import Surroundings
+from haloassay.mocks.mock import Mock, MockOfMock
 from haloassay.mocks.moments import Moments, Profile, mixed_moments
 from haloassay.mocks.stars import Origin, Stars
 from haloassay.mocks.truth import Truth, Undetermined
 from haloassay.mocks.watch import Watch
-
-if TYPE_CHECKING:
-    from haloassay.mocks import Mock
-
 
 #: Shells in which the moments of debris are constant.
 _SHELLS: Final = 40
 
 
 @dataclass(frozen=True, eq=False)
-class ContaminatedMock:
+class ContaminatedMock(MockOfMock):
     """A mock whose stars are in part debris.
 
     Parameters
@@ -80,14 +77,9 @@ class ContaminatedMock:
             truth, tracers=mixed_moments(parts), velocity_field=Undetermined(), local=local
         )
 
-    @property
-    def abundances(self) -> Mapping[str, bool | None]:
-        """Those of the mock: debris has none that the others lack."""
-        return self.mock.abundances
-
     def check(self) -> None:
         """Check the mock, and each debris."""
-        self.mock.check()
+        super().check()
         for debris in self.debris:
             debris.check(self.around)
 
@@ -95,7 +87,7 @@ class ContaminatedMock:
         """Prepare the mock and all debris; a population is counted with the debris that goes with it."""
         for debris in self.debris:
             debris.check(self.around)
-        facts = dict(self.mock.prepare(progress))
+        facts = dict(super().prepare(progress))
         for debris in self.debris:
             debris.prepare(self.around)
         if "population" in facts:
@@ -111,10 +103,6 @@ class ContaminatedMock:
         return contaminate(
             self.mock.sampler(rng), self.debris, self.around, rng, first_origin=first
         )
-
-    def sample(self, n: int, rng: np.random.Generator) -> Stars:
-        """Draw ``n`` stars."""
-        return self.sampler(rng)(n)
 
 
 def debris_moments(

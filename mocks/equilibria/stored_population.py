@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Final
+from functools import cached_property
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.base.cache import cached
 from haloassay.mocks.equilibria.stationarity import Stationarity
+from haloassay.mocks.mock import Mock
 from haloassay.mocks.stars import Stars, without_replacement
+from haloassay.mocks.watch import Watch
 
 #: Stars are followed that start this much nearer to the centre, and this much farther from it, than those that are
 #: kept: orbits, and the pull of an LMC, carry them across the ends of the range.
 INSIDE: Final = 3.0
 BEYOND: Final = 2.5
+#: What scenarios call the setting that makes a population larger.
+SIZE_SETTING: Final = "mock.population.size"
 
 
 def reach(r_range: tuple[float, float]) -> tuple[float, float]:
@@ -50,7 +56,7 @@ class StoredPopulation:
         return len(self.stars)
 
     def sampler(
-        self, rng: np.random.Generator, setting: str = "mock.population.size"
+        self, rng: np.random.Generator, setting: str = SIZE_SETTING
     ) -> Callable[[int], Stars]:
         """One realisation: successive calls give further stars, none of them twice.
 
@@ -89,3 +95,44 @@ class StoredPopulation:
 def stored_population(content: Any, make: Callable[[], StoredPopulation]) -> StoredPopulation:
     """Return what ``make`` gives for plain ``content``, from the cache where it was made before."""
     return StoredPopulation.from_arrays(cached(content, lambda: make().to_arrays()))
+
+
+class StoredMock(Mock):
+    """A mock whose stars are those of a stored population, made when it is first asked for."""
+
+    size_setting: ClassVar[str] = SIZE_SETTING
+
+    @abstractmethod
+    def make_population(self, progress: Watch | None = None) -> StoredPopulation:
+        """Make all stars that there are, or find them in the cache."""
+
+    @cached_property
+    def _kept(self) -> _Kept:
+        return _Kept(self.make_population)
+
+    @property
+    def population(self) -> StoredPopulation:
+        """All stars that there are."""
+        return self._kept()
+
+    def prepare(self, progress: Watch | None = None) -> Mapping[str, Any]:
+        """Make the population now, or find it in the cache; returns its size."""
+        population = self._kept(progress)
+        return {"population": population.size, "phases": population.phases}
+
+    def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
+        """Source of stars of the population, none of them twice in one realisation."""
+        return self.population.sampler(rng, self.size_setting)
+
+
+class _Kept:
+    """A population that is made once, whoever watches."""
+
+    def __init__(self, make: Callable[[Watch | None], StoredPopulation]) -> None:
+        self._make = make
+        self._population: StoredPopulation | None = None
+
+    def __call__(self, progress: Watch | None = None) -> StoredPopulation:
+        if self._population is None:
+            self._population = self._make(progress)
+        return self._population

@@ -18,6 +18,7 @@ from haloassay.base.cache import Arrays, cached, plain_content
 from haloassay.base.errors import InputError
 from haloassay.base.settings import build, require
 from haloassay.mocks.gravity.potentials import H0, OVERDENSITY, CompositePotential, make_potential
+from haloassay.mocks.mock import Mock
 from haloassay.mocks.moments import Moments, measured_moments
 from haloassay.mocks.snapshots.formats import (
     Content,
@@ -50,7 +51,7 @@ _SHELL_STARS: Final = 200
 
 
 @dataclass(frozen=True, eq=False)
-class Snapshot:
+class Snapshot(Mock):
     """A halo of an N-body or hydrodynamical simulation, its particles observed as stars.
 
     Files in GADGET's HDF5 layout (AREPO, GIZMO, SWIFT) are understood as they are; of any other table (HDF5, Parquet,
@@ -203,7 +204,7 @@ class Snapshot:
             raise InputError(
                 f"mock: {n} stars asked for, {self.file} has {len(self.stars)} tracers"
             )
-        return self.sampler(rng)(n)
+        return super().sample(n, rng)
 
 
 def make_snapshot(spec: Mapping[str, Any], where: str) -> Snapshot:

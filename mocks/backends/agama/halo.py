@@ -32,6 +32,7 @@ from haloassay.mocks.equilibria.anisotropy import (
 from haloassay.mocks.equilibria.tracers import make_density
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
+from haloassay.mocks.mock import Mock
 from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments, mixed_moments
 from haloassay.mocks.populations import population_entries, require_distinct, shares
@@ -54,7 +55,7 @@ _SEED: Final = 1
 
 
 @dataclass(frozen=True, eq=False)
-class AgamaHalo:
+class AgamaHalo(Mock):
     """Several populations in one potential, each of a distribution function or Schwarzschild model of its own.
 
     ``populations`` lists them: an entry has a ``name``, a ``fraction``, and what differs from the mock's own
@@ -163,10 +164,6 @@ class AgamaHalo:
             return Stars.concatenate(parts).select(np.argsort(order))
 
         return draw
-
-    def sample(self, n: int, rng: np.random.Generator) -> Stars:
-        """Draw ``n`` stars; those of the populations come in random order."""
-        return self.sampler(rng)(n)
 
     @cached_property
     def _stored(self) -> dict[int, int]:

@@ -21,10 +21,10 @@ from haloassay.mocks.backends.agama.distributions import (
 from haloassay.mocks.backends.agama.library import library
 from haloassay.mocks.equilibria import jeans
 from haloassay.mocks.gravity.potentials import CompositePotential
+from haloassay.mocks.mock import Mock
 from haloassay.mocks.moments import Moments, anisotropy, at_rest
 from haloassay.mocks.stars import Origin, Stars, radial_table
 from haloassay.mocks.truth import Truth
-from haloassay.mocks.watch import Watch
 
 #: Radii a decade at which moments are tabulated, and nodes in abs(cos theta) at each.
 _PER_DECADE: Final = 14
@@ -32,7 +32,7 @@ _NODES: Final = 4
 
 
 @dataclass(frozen=True, eq=False)
-class AgamaMock:
+class AgamaMock(Mock):
     """Stars of a distribution function of agama's, in the spherical average of the potential.
 
     A table with ``distribution = { kind = "double-power-law", j0 = ..., slope_in = ..., slope_out = ... }``
@@ -64,11 +64,6 @@ class AgamaMock:
     def abundances(self) -> Mapping[str, bool | None]:
         """Which of ``feh`` and ``alpha_fe`` the stars have."""
         return self.sampling.abundances
-
-    @property
-    def number(self) -> int | None:
-        """No limit: every draw is of new stars."""
-        return None
 
     @cached_property
     def truth(self) -> Truth:
@@ -112,11 +107,7 @@ class AgamaMock:
         )
 
     def check(self) -> None:
-        """Work out distribution function and moments."""
-        _ = self._table
-
-    def prepare(self, progress: Watch | None = None) -> Mapping[str, Any]:
-        """Work out distribution function and moments now.
+        """Work out distribution function and moments.
 
         Raises
         ------
@@ -124,14 +115,13 @@ class AgamaMock:
             If agama finds no distribution function of the wanted density and anisotropy.
         """
         _ = self._table
-        return {}
 
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Source of independent stars: each call with a number returns that many more."""
-        return lambda n: self.sample(n, rng)
+        return lambda n: self._drawn(n, rng)
 
-    def sample(self, n: int, rng: np.random.Generator) -> Stars:
-        """Draw ``n`` stars, on one thread; agama's own generator is seeded from ``rng``."""
+    def _drawn(self, n: int, rng: np.random.Generator) -> Stars:
+        """``n`` stars, drawn on one thread; agama's own generator is seeded from ``rng``."""
         agama = library()
         lo, hi = self.sampling.r_range
         inside = float(self._table["fraction"])

@@ -11,7 +11,7 @@ import contextlib
 import io
 import itertools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Final, NamedTuple
@@ -29,7 +29,12 @@ from haloassay.mocks.backends.agama.orbits import agama_orbits
 from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy
 from haloassay.mocks.equilibria.relaxation import DriftWarning
 from haloassay.mocks.equilibria.stationarity import Stationarity, stationarity
-from haloassay.mocks.equilibria.stored_population import StoredPopulation, reach, stored_population
+from haloassay.mocks.equilibria.stored_population import (
+    StoredMock,
+    StoredPopulation,
+    reach,
+    stored_population,
+)
 from haloassay.mocks.equilibria.tracers import Density
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
@@ -68,7 +73,7 @@ class _Library(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class SchwarzschildMock:
+class SchwarzschildMock(StoredMock):
     """Stars of a Schwarzschild model of agama's in the true field of a potential.
 
     Parameters
@@ -93,6 +98,8 @@ class SchwarzschildMock:
     settings: Schwarzschild
     sampling: AgamaSampling
 
+    size_setting: ClassVar[str] = "mock.distribution.size"
+
     @property
     def origins(self) -> tuple[Origin, ...]:
         """Name of the population."""
@@ -107,11 +114,6 @@ class SchwarzschildMock:
     def number(self) -> int | None:
         """About as many stars as the population has."""
         return self.settings.size
-
-    @cached_property
-    def population(self) -> StoredPopulation:
-        """All stars that there are, from the cache where they were made before."""
-        return self._stored(None)
 
     @cached_property
     def truth(self) -> Truth:
@@ -140,22 +142,12 @@ class SchwarzschildMock:
         EquilibriumError
             If no weights of the library's orbits give density and beta within the tolerance.
         """
-        self.__dict__["population"] = population = self._stored(progress)
-        return {
-            "population": population.size,
-            "phases": population.phases,
-            "drift": {self.sampling.name: population.stationarity[0].summary()},
-        }
+        facts = super().prepare(progress)
+        drift = self.population.stationarity[0].summary()
+        return {**facts, "drift": {self.sampling.name: drift}}
 
-    def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
-        """Source of stars of the population, none of them twice in one realisation."""
-        return self.population.sampler(rng, "mock.distribution.size")
-
-    def sample(self, n: int, rng: np.random.Generator) -> Stars:
-        """Draw ``n`` stars."""
-        return self.sampler(rng)(n)
-
-    def _stored(self, progress: Watch | None) -> StoredPopulation:
+    def make_population(self, progress: Watch | None = None) -> StoredPopulation:
+        """Make all stars that there are, or find them in the cache."""
         _ = self._pot  # refused whether or not an older run made the stars
         parts = [self.potential, self.density, self.anisotropy, self.settings, self.sampling]
         content = ["schwarzschild", self.version, library().__version__, plain_content(parts)]
