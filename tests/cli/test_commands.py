@@ -237,8 +237,12 @@ def test_terminal_table_is_not_for_files(finished, call, tmp_path):
     assert "--format" in answer.refusal
 
 
-def test_report_writes_the_page(finished, call):
-    folder, _ = finished
+def test_report_writes_the_page(small, call, tmp_path):
+    """Of one estimator with one quantity: there are few figures to draw."""
+    path, folder = tmp_path / "one.toml", tmp_path / "out"
+    other = '[[estimators]]\nkind = "velocity-ellipsoid"\nbins = [5.0, 20.0, 100.0]\n'
+    path.write_text(small.read_text().replace(other, ""))
+    call("run", path, "--out", folder, "-n", "2", "-j", "0", "--no-report")
     page = folder / "report" / "index.html"
     assert not page.exists()
     answer = call("report", folder)

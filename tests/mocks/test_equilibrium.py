@@ -1,5 +1,7 @@
 """Equilibria by orbit superposition, against a Jeans solution and orbits integrated elsewhere."""
 
+import functools
+
 import numpy as np
 import pytest
 from scipy.integrate import cumulative_simpson
@@ -47,6 +49,12 @@ def solve(density=BIRD, beta="bird", r_min=1.0, r_max=300.0, potential=MILKY_WAY
     )
 
 
+@functools.cache
+def solved_with(beta):
+    """Solution for the Milky Way's halo with one of the profiles: solved once."""
+    return solve(beta=beta)
+
+
 def shell_deviations(r, values):
     """Means of zero-mean ``values`` in the shells, in units of their Monte Carlo errors."""
     shell = np.digitize(r, SHELLS) - 1
@@ -57,7 +65,7 @@ def shell_deviations(r, values):
 @pytest.mark.parametrize("beta", PROFILES)
 def test_moments_of_stars_are_those_of_the_jeans_equation(beta):
     density, anisotropy = make_density(BIRD), make_anisotropy(PROFILES[beta])
-    r, v_r, v_t = solve(beta=beta).sample(300_000, seeded(11))
+    r, v_r, v_t = solved_with(beta).sample(300_000, seeded(11))
     ln_r, pressure = jeans_pressure(MILKY_WAY, density, anisotropy)
     radial = v_r**2 - np.interp(np.log(r), ln_r, pressure)
     balance = v_t**2 - 2.0 * (1.0 - anisotropy.beta(r)) * v_r**2
@@ -67,7 +75,7 @@ def test_moments_of_stars_are_those_of_the_jeans_equation(beta):
 
 
 def test_radii_follow_the_density():
-    r, _, _ = solve().sample(200_000, seeded(5))
+    r, _, _ = solved_with("bird").sample(200_000, seeded(5))
     grid = np.geomspace(1.0, 300.0, 20_001)
     shells = np.exp(make_density(BIRD).log_density(grid) + 3.0 * np.log(grid))
     cdf = cumulative_simpson(shells, x=np.log(grid), initial=0.0)
@@ -105,7 +113,7 @@ def test_moments_do_not_change_along_orbits_that_galpy_integrates():
 
 
 def test_the_truth_is_what_the_weights_give():
-    solved = solve(beta="radial")
+    solved = solved_with("radial")
     r, v_r, v_t = solved.sample(400_000, seeded(23))
     shell = np.digitize(r, solved.edges) - 1
     for first in (20, 50, 80, 105):
@@ -118,7 +126,7 @@ def test_the_truth_is_what_the_weights_give():
 
 
 def test_solution_survives_a_round_trip_through_arrays():
-    solved = solve()
+    solved = solved_with("bird")
     again = OrbitSuperposition.from_arrays(solved.to_arrays())
     first, second = (s.sample(1000, seeded(1)) for s in (solved, again))
     np.testing.assert_array_equal(first, second)

@@ -341,7 +341,7 @@ def test_a_run_finds_the_mass_of_the_particles(tmp_path):
             }
         ],
     }
-    results = haloassay.run(scenario, out=tmp_path / "out", workers=1)
+    results = haloassay.run(scenario, out=tmp_path / "out", workers=0)
     table = results.table().query("quantity == 'enclosed_mass'")
     assert len(table) == 2
     assert (table.n == 8).all()
@@ -401,7 +401,7 @@ def test_opdf_halo_through_the_harness(shared_data, tmp_path):
             {"kind": "jeans-3d", "bins": [5.0, 10.0, 15.0, 25.0, 40.0], "alpha": -2.3},
         ],
     }
-    results = haloassay.run(scenario, out=tmp_path / "out", workers=1)
+    results = haloassay.run(scenario, out=tmp_path / "out", workers=0)
     table = results.table()
     beta = table.query("quantity == 'beta' and estimator == 'velocity-ellipsoid'")
     assert (abs(beta.bias) < 4.0 * np.hypot(beta.bias_mcse, 0.02)).all()

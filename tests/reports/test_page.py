@@ -147,10 +147,16 @@ def test_a_page_of_a_run_without_results_says_so(tmp_path):
     ).read_text("utf-8")
 
 
-def test_a_single_realisation_is_not_judged(tmp_path):
+@pytest.fixture(scope="module")
+def single(tmp_path_factory):
+    """One realisation, far off, and its page."""
     frame = synthetic.rows(seeded(1), 1, offset=5.0)
-    results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
-    text = synthetic.report_of(results).read_text(encoding="utf-8")
+    results = synthetic.write(tmp_path_factory.mktemp("one"), frame, synthetic.runs_of(frame))
+    return results, synthetic.report_of(results).read_text(encoding="utf-8")
+
+
+def test_a_single_realisation_is_not_judged(single):
+    _, text = single
     assert "Cannot be determined, because there is only one estimate" in text
     assert not re.search(r">nan\b|\bnan ±|± nan", text)
 
@@ -183,12 +189,10 @@ def test_the_legend_does_not_cover_the_panels(report):
         assert axes.get_tightbbox().y0 >= box.y1
 
 
-def test_what_cannot_be_judged_is_not_marked_as_sound(tmp_path):
-    frame = synthetic.rows(seeded(1), 1, offset=5.0)
-    results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
+def test_what_cannot_be_judged_is_not_marked_as_sound(single):
+    results, text = single
     (verdict,) = verdicts(score(results))
     assert verdict.state == "open"
-    text = synthetic.report_of(results).read_text(encoding="utf-8")
     assert re.search(r'<tr class="open"><td>[^/]*</td><td class="mark">\? open', text)
     assert ".verdict .open .mark { color: var(--soft); }" in text
 

@@ -26,6 +26,9 @@ from haloassay.mocks.gravity.potentials import NFW, make_potential
 
 UNITS = {"ro": 8.0, "vo": 220.0}
 LOGARITHMIC = {"normalize": 1.0, "q": 0.8}
+#: Averages over the sphere of potentials that are not axisymmetric take seconds: the tests share them by the cache.
+TRIAXIAL = {"normalize": 1.0, "b": 1.2, "c": 0.7, "a": 2.0}
+PERFECT = {"amp": 1.0, "a": 1.0, "b": 0.8, "c": 0.6}
 
 
 def spec(name: str, **settings: object) -> dict[str, object]:
@@ -97,8 +100,8 @@ def misses(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
         ("NFWPotential", {"normalize": 0.4, "a": 2.0}, 1e-9),
         # harmonics leave out 1e-6 of the force
         ("LogarithmicHaloPotential", LOGARITHMIC | {"b": 0.9}, 2e-6),
-        ("PerfectEllipsoidPotential", {"normalize": 1.0, "b": 0.8, "c": 0.6, "a": 2.0}, 2e-6),
-        ("TriaxialNFWPotential", {"normalize": 1.0, "b": 1.2, "c": 0.7, "pa": 0.4, "a": 2.0}, 4e-6),
+        ("PerfectEllipsoidPotential", PERFECT, 2e-6),
+        ("TriaxialNFWPotential", TRIAXIAL | {"pa": 0.4}, 4e-6),
         (
             "TriaxialHernquistPotential",
             {"normalize": 1.0, "b": 0.8, "c": 0.6, "zvec": [0.2, 0.3, 0.9], "pa": 0.7, "a": 2.0},
@@ -132,7 +135,7 @@ def test_the_mass_is_that_of_the_mean_force() -> None:
 
 def test_a_quadrature_that_fails_far_out_ends_the_mass_there() -> None:
     """galpy's perfect ellipsoid has a finite mass; its own quadrature fails beyond some thousand kpc."""
-    table = make_potential(spec("PerfectEllipsoidPotential", amp=1.0, a=1.0, b=0.8, c=0.6))
+    table = make_potential(spec("PerfectEllipsoidPotential", **PERFECT))
     total = 8.0 * 220.0**2 / G
     assert float(table.enclosed_mass(2e3)) == pytest.approx(total, rel=0.01)
     assert float(table.enclosed_mass(1e7)) == pytest.approx(total, rel=0.02)
@@ -260,7 +263,7 @@ class TestOwnObjects:
         with pytest.raises(InputError, match=r"'no_such:thing' cannot be imported"):
             make_potential(table | {"name": "no_such:thing"})
 
-    def test_a_module_beside_the_working_directory_is_found(self, tmp_path) -> None:
+    def test_a_module_beside_the_working_directory_is_found(self, tmp_path, monkeypatch) -> None:
         (tmp_path / "halos.py").write_text(
             "from galpy.potential import LogarithmicHaloPotential\n"
             "flattened = LogarithmicHaloPotential(normalize=1.0, q=0.8, ro=8.0, vo=220.0)\n"
@@ -270,26 +273,24 @@ class TestOwnObjects:
             realizations = 1
             seed = 1
             mock.kind = "local-jeans-gaussian"
-            mock.potential = { kind = "galpy", name = "halos:NAME" }
+            mock.potential = { kind = "galpy", name = "halos:flattened" }
             mock.density = { kind = "power-law", slope = -3.5 }
             mock.beta = 0.3
             mock.r_range = [5.0, 100.0]
             survey = { preset = "perfect", n_stars = 100 }
             estimators = [{ kind = "velocity-ellipsoid", bins = [5.0, 20.0, 100.0] }]
         """
-        codes = {}
-        for name in ("flattened", "round"):
-            (tmp_path / f"{name}.toml").write_text(scenario.replace("NAME", name))
-            command = [sys.executable, "-m", "haloassay", "run", f"{name}.toml", "--out", name]
-            done = subprocess.run(
-                command, cwd=tmp_path, capture_output=True, text=True, check=False
-            )
-            codes[name] = done.returncode
-        assert codes == {"flattened": 0, "round": 2}
-        assert done.stderr.count("\n") == 1
-        assert (
-            "mock.potential: name: galpy potential 'halos:round' cannot be imported" in done.stderr
-        )
+        (tmp_path / "own.toml").write_text(scenario)
+        command = [sys.executable, "-m", "haloassay", "run", "own.toml", "--out", "out"]
+        command += ["-j", "1", "--no-report"]  # the worker, too, must find it
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        monkeypatch.syspath_prepend(tmp_path)
+        with pytest.raises(InputError) as caught:
+            make_potential({"kind": "galpy", "name": "halos:round"})
+        said = str(caught.value)
+        assert "mock.potential: name: galpy potential 'halos:round' cannot be imported" in said
+        assert "\n" not in said
 
 
 @pytest.mark.parametrize(
@@ -364,7 +365,7 @@ class TestFromGalpy:
                 ),
                 1e-8,
             ),
-            (lambda: gp.TriaxialNFWPotential(normalize=1.0, b=1.2, c=0.9, a=2.0, **UNITS), 4e-6),
+            (lambda: gp.TriaxialNFWPotential(**TRIAXIAL, **UNITS), 4e-6),
         ],
     )
     def test_the_flattening_comes_back(self, make, worst: float) -> None:
@@ -398,8 +399,7 @@ class TestFromGalpy:
     def test_potentials_of_one_mass_are_told_apart(self) -> None:
         """Planted fault: no fingerprint. A turned halo has the mean mass of the upright one."""
         turned, upright = (
-            from_galpy(gp.TriaxialNFWPotential(normalize=1.0, b=1.2, c=0.9, pa=pa, **UNITS))
-            for pa in (0.4, 0.0)
+            from_galpy(gp.TriaxialNFWPotential(**TRIAXIAL, pa=pa, **UNITS)) for pa in (0.4, 0.0)
         )
         r = np.geomspace(0.1, 300.0, 9)
         ours = turned.enclosed_mass(r)
