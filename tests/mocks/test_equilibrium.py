@@ -156,7 +156,7 @@ def test_solution_survives_a_round_trip_through_arrays():
 )
 def test_what_no_equilibrium_has_is_refused_in_one_line(density, beta, place):
     with pytest.raises(EquilibriumError, match=place) as refusal:
-        solve(density, beta)
+        solve(density, beta, r_max=30.0)
     assert "\n" not in str(refusal.value)
 
 
