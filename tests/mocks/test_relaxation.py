@@ -15,6 +15,7 @@ from seeds import seeded, shifted
 
 from haloassay.base.errors import InputError
 from haloassay.base.settings import build
+from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks.equilibria.anisotropy import make_anisotropy
 from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.equilibria.relaxation import (
@@ -53,6 +54,12 @@ def base(solved: OrbitSuperposition) -> Callable[[np.random.Generator], Callable
         return lambda n: Stars.of(*orient(*solved.sample(n, rng), rng))
 
     return sampler
+
+
+def reaching(stars: Stars) -> Stars:
+    """Those that come to 2 kpc: half of all, which take most of the time, never see the shells."""
+    energy = 0.5 * np.sum(stars.velocity**2, axis=1) + HALO.potential(stars.r)
+    return stars.select(energy > HALO.potential(2.0))
 
 
 def ball(n: int, seed: int = 1) -> Stars:
@@ -151,7 +158,7 @@ def test_each_origin_has_its_own_shape() -> None:
 def test_round_equilibrium_stays_as_it_is(base: Callable) -> None:
     """The spherical limit: nothing drifts, and the moments are those that were drawn."""
     rng = seeded(4)
-    stars = base(rng)(10_000)
+    stars = reaching(base(rng)(10_000))
     settings_ = PopulationSettings(size=10_000, time=1.0, drift_time=0.5, tolerance=1e-5)
     relaxed = relax(stars, make_field(HALO), settings_, rng, r_range=INSIDE)
     assert relaxed.lost == 0
@@ -162,8 +169,11 @@ def test_round_equilibrium_stays_as_it_is(base: Callable) -> None:
     # drift in units of noise is a standard normal, within four sigma of its scatter
     squares = np.concatenate([result.drift.ravel(), mixed.drift.ravel()]) ** 2
     assert squares.mean() == pytest.approx(1.0, abs=4 * np.sqrt(2 / (squares.size / 2)))
-    _, beta, _ = moment(mixed, "beta")
-    assert np.average(beta, weights=mixed.count) == pytest.approx(0.5, abs=0.03)
+    # beta is still a half: sigma_theta^2 + sigma_phi^2 = sigma_r^2
+    inside = (relaxed.stars.r > INSIDE[0]) & (relaxed.stars.r < INSIDE[1])
+    v = spherical_velocity(relaxed.stars.position, relaxed.stars.velocity)[inside]
+    balance = v[:, 1] ** 2 + v[:, 2] ** 2 - v[:, 0] ** 2
+    assert abs(balance.mean()) < 4.0 * balance.std() / np.sqrt(len(balance))
 
 
 def test_drift_of_what_is_not_mixed_is_noticed(base: Callable) -> None:
@@ -199,7 +209,7 @@ def cold(stars: Stars) -> Stars:
 def test_flattened_halo_keeps_flattened_tracers(base: Callable) -> None:
     """Tracers mixed in a triaxial field follow its axes: flattest along z, stationary, slower along it."""
     rng = seeded(6)
-    stars = shaped(base(rng)(5_000), {0: Shape((0.8, 0.6))})
+    stars = shaped(reaching(base(rng)(5_000)), {0: Shape((0.8, 0.6))})
     settings_ = PopulationSettings(size=5_000, time=3.0, drift_time=1.0, tolerance=1e-5)
     relaxed = relax(stars, make_field(TRIAXIAL), settings_, rng, r_range=INSIDE)
     result = relaxed.stationarity[0]
