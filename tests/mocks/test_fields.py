@@ -229,19 +229,6 @@ def test_galpy_potential_is_taken_apart_without_loss() -> None:
         assert relative(found, expected).max() < 5e-6, name
 
 
-def test_thin_discs_of_galpy_potentials_are_resolved() -> None:
-    from galpy.potential import mwpotentials
-
-    position = places(40)
-    position[:20, 2] *= 0.02
-    expected = galpy_accelerations(mwpotentials.McMillan17, position)
-    error = relative(
-        field({"kind": "galpy", "name": "McMillan17"}).acceleration(position), expected
-    )
-    assert np.median(error) < 1e-6
-    assert error.max() < 3e-4
-
-
 def test_field_is_finite_at_the_centre_and_falls_as_a_point_mass_far_away() -> None:
     own = field(TILTED, BARYONS)
     np.testing.assert_array_equal(own.acceleration([[0.0, 0.0, 0.0]]), np.zeros((1, 3)))

@@ -61,6 +61,28 @@ def lopsided(mass: float = 1.0):
     return gp.SCFPotential(amp=2.0, Acos=cosine, Asin=np.zeros((1, 2, 2)), a=1.0, **UNITS)
 
 
+def thin_discs():
+    """Discs of gas and of stars as those of McMillan (2017), the thinnest of 45 pc, as few harmonics as will do."""
+    from galpy.potential import mwpot_helpers
+    from galpy.util.conversion import surfdens_in_msolpc2
+
+    unit = surfdens_in_msolpc2(**UNITS)
+    gas = [(7.0, 4.0, 0.085, 53.1), (1.5, 12.0, 0.045, 2180.0)]
+    stars = [(2.5, 0.3, 896.0), (3.02, 0.9, 183.0)]
+    gas = [(h / 8.0, hole / 8.0, z / 8.0, amp / unit) for h, hole, z, amp in gas]
+    stars = [(h / 8.0, z / 8.0, amp / unit) for h, z, amp in stars]
+
+    def density(R, z):
+        of_gas = [mwpot_helpers.expsech2_dens_with_hole(R, z, *disc) for disc in gas]
+        return sum(of_gas) + sum(mwpot_helpers.expexp_dens(R, z, *disc) for disc in stars)
+
+    surface = [{"type": "exp", "h": h, "Rhole": hole, "amp": amp} for h, hole, _, amp in gas]
+    surface += [{"type": "exp", "h": h, "amp": amp} for h, _, amp in stars]
+    height = [{"type": "sech2", "h": z} for *_, z, _ in gas]
+    height += [{"type": "exp", "h": z} for _, z, _ in stars]
+    return gp.DiskSCFPotential(dens=density, Sigma=surface, hz=height, a=2.5, N=6, L=6, **UNITS)
+
+
 def misses(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
     return np.linalg.norm(found - expected, axis=1) / np.linalg.norm(expected, axis=1)
 
@@ -162,6 +184,17 @@ class TestOwnObjects:
         for pot in (members, members[0] + members[1] + members[2] + members[3]):
             found = make_field(make_potential(own(pot))).acceleration(x)
             assert misses(found, expected).max() < 1e-5
+
+    @pytest.mark.filterwarnings("ignore")
+    def test_thin_discs_are_resolved(self, own) -> None:
+        """Planted fault: half as many nodes over the latitude miss by 1.4e-4."""
+        members = [thin_discs(), gp.NFWPotential(normalize=0.6, a=2.4, **UNITS)]
+        x = places(40)
+        x[:20, 2] *= 0.02
+        expected = np.sum([theirs(member, x) for member in members], axis=0)
+        error = misses(make_field(make_potential(own(members))).acceleration(x), expected)
+        assert np.median(error) < 1e-6
+        assert error.max() < 1e-4
 
     def test_content_goes_with_the_forces(self, own) -> None:
         """Planted fault: a key of the name alone, which keeps what another object gave."""
