@@ -34,7 +34,7 @@ _DESCRIPTION: Final = "in the unit that column error_unit names"
 #: Columns whose unit is that of the row's errors.
 _IN_ERROR_UNIT: Final = (
     *(score.name for score in SCORES if score.form == "error"),
-    *("change", "truth_change", "error_change"),
+    "shift",
 )
 _COVERAGES: Final = tuple(score.name for score in SCORES if score.form == "coverage")
 _LATEX: Final = str.maketrans(
@@ -105,8 +105,8 @@ def compact(frame: pd.DataFrame) -> pd.DataFrame:
 def compact_pairs(frame: pd.DataFrame) -> pd.DataFrame:
     """Paired differences as text, each with its Monte Carlo error.
 
-    Columns: labels, ``r [kpc]``, number of pairs, change of the estimate, change of the truth, and
-    of the first minus the second.
+    Columns: labels, ``r [kpc]``, number of pairs (and of lost ones), shift of the error, changes of estimate and truth
+    for positive scales, correlation of the errors, and what pairing saves.
     """
     import pandas as pd
 
@@ -116,16 +116,16 @@ def compact_pairs(frame: pd.DataFrame) -> pd.DataFrame:
             "estimator": str(row["estimator"]),
             "quantity": labels.plain(row["quantity"]),
             "r [kpc]": _radius(row["r"]),
-            "pairs": str(row["n"]),
-            "change of the estimate": _in_error_unit(row, "change"),
-            "change of the truth": _change(row, "truth_change"),
-            "estimate − truth": _change(row, "error_change"),
+            "pairs": str(row["n"]) + (f" ({row['n_lost']} lost)" if row["lossy"] else ""),
+            "shift": _shift(row),
+            "estimate": _log_change(row, "log_change"),
+            "truth": _log_change(row, "truth_log_change"),
+            "correlation": _plain_number(row["correlation"], "{:.3f}"),
+            "gain": _plain_number(row["gain"], "{:.3g}"),
         }
         for row in frame.to_dict("records")
     ]
-    names = ["cell", "estimator", "quantity", "r [kpc]", "pairs"]
-    names += ["change of the estimate", "change of the truth", "estimate − truth"]
-    return pd.DataFrame(rows, columns=names, dtype=object)
+    return pd.DataFrame(rows, columns=list(_PAIR_COLUMNS), dtype=object)
 
 
 def compact_calibration(frame: pd.DataFrame) -> pd.DataFrame:
@@ -242,9 +242,20 @@ def _in_error_unit(row: dict[Any, Any], name: str) -> str:
     return text if text == labels.DASH or not unit else f"{text} {unit}"
 
 
-def _change(row: dict[Any, Any], name: str) -> str:
-    """Write a change, a dash where there is none at all."""
-    return labels.DASH if row[name] == 0.0 else _in_error_unit(row, name)
+def _shift(row: dict[Any, Any]) -> str:
+    """Write a shift, a dash where there is none at all."""
+    return labels.DASH if row["shift"] == 0.0 else _in_error_unit(row, "shift")
+
+
+def _log_change(row: dict[Any, Any], name: str) -> str:
+    """Write a mean change of a logarithm in per cent, a dash where there is none at all."""
+    if not math.isfinite(row[name]) or row[name] == 0.0:
+        return labels.DASH
+    return labels.with_error(row[name], row[f"{name}_mcse"], 100.0) + " %"
+
+
+def _plain_number(value: float, form: str) -> str:
+    return form.format(value) if math.isfinite(value) else labels.DASH
 
 
 def _radius(r: float) -> str:
