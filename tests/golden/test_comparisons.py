@@ -11,8 +11,8 @@ import pytest
 from witnesses import little
 
 import haloassay
-from haloassay.calibrate import calibrate
-from haloassay.score import paired
+from haloassay.analysis.calibrate import calibrate
+from haloassay.analysis.pairs import paired
 
 # --------------------------------------------------------------------------------------------- differences of cells
 
