@@ -11,6 +11,8 @@ from haloassay.base.errors import InputError
 from haloassay.contracts import labels
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
     from rich.console import Console
 
@@ -26,6 +28,11 @@ _MACHINE: Final = (
 _SHOWN: Final[tuple[Score, ...]] = tuple(score for score in SCORES if score.title)
 _TERMINAL: Final = (
     *("quantity", "r [kpc]", "n", "failed", "bias", "scatter", "ratio", "in 68 %", "in 95 %"),
+)
+#: Columns of paired differences for readers.
+_PAIR_COLUMNS: Final = (
+    *("cell", "estimator", "quantity", "r [kpc]", "pairs"),
+    *("shift", "Δ ln estimate", "Δ ln truth", "correlation", "gain"),
 )
 #: Columns of text from which a terminal shows all Monte Carlo errors.
 _WIDE: Final = 110
@@ -118,8 +125,8 @@ def compact_pairs(frame: pd.DataFrame) -> pd.DataFrame:
             "r [kpc]": _radius(row["r"]),
             "pairs": str(row["n"]) + (f" ({row['n_lost']} lost)" if row["lossy"] else ""),
             "shift": _shift(row),
-            "estimate": _log_change(row, "log_change"),
-            "truth": _log_change(row, "truth_log_change"),
+            "Δ ln estimate": _log_change(row, "log_change"),
+            "Δ ln truth": _log_change(row, "truth_log_change"),
             "correlation": _plain_number(row["correlation"], "{:.3f}"),
             "gain": _plain_number(row["gain"], "{:.3g}"),
         }
@@ -157,41 +164,71 @@ def compact_calibration(frame: pd.DataFrame) -> pd.DataFrame:
 
 def print_table(frame: pd.DataFrame, console: Console | None = None, title: str = "") -> None:
     """Print the scores on the terminal: a compact table for each cell and estimator."""
-    from rich import box
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    if console is None:
-        console = Console()
-        if not console.is_terminal:  # a file or a pipe has room for every digit
-            console.width = max(console.width, _WIDE)
-    if title:
-        console.print(f"[bold]{escape(title)}[/bold]", highlight=False)
+    console = console or _console()
+    _print_title(console, title)
     if not len(frame):
         console.print("No scores: this run holds no results.")
         return
     one_cell = frame["cell"].nunique() == 1
     with_failures = bool((frame["n_failed"] > 0).any())
+    names = [name for name in _TERMINAL if with_failures or name != "failed"]
     for (cell, estimator), group in frame.groupby(["cell", "estimator"], sort=False):
-        # markup in a user's label is text, not colour
-        heading = escape(str(estimator) if one_cell else f"{estimator} — {cell}")
-        table = Table(title=heading, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-        table.padding, table.pad_edge = (0, 1, 0, 0), False
-        table.show_edge = False
-        names = [name for name in _TERMINAL if with_failures or name != "failed"]
-        for k, name in enumerate(names):
-            justify: Literal["left", "right"] = "left" if k == 0 else "right"
-            table.add_column(escape(name), justify=justify, overflow="fold")
-        for row in group.to_dict("records"):
-            cells = _terminal_row(row, console.width >= _WIDE)
-            table.add_row(*(cells[name] for name in names))
-        console.print(table)
+        heading = str(estimator) if one_cell else f"{estimator} — {cell}"
+        rows = [_terminal_row(row, console.width >= _WIDE) for row in group.to_dict("records")]
+        _print_rows(console, heading, names, rows)
+
+
+def print_pairs(
+    frame: pd.DataFrame, base_cell: str, console: Console | None = None, title: str = ""
+) -> None:
+    """Print paired differences from ``base_cell`` on the terminal: a table for each cell and estimator."""
+    console = console or _console()
+    _print_title(console, title)
+    if not len(frame):
+        console.print(f"No pairs: no realisation has a value in {base_cell!r} and in another cell.")
+        return
+    names = [name for name in _PAIR_COLUMNS if name not in ("cell", "estimator")]
+    for (cell, estimator), group in frame.groupby(["cell", "estimator"], sort=False):
+        rows = compact_pairs(group).to_dict("records")
+        _print_rows(console, f"{estimator} — {cell} against {base_cell}", names, rows)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe has room for every digit
+        console.width = max(console.width, _WIDE)
+    return console
+
+
+def _print_title(console: Console, title: str) -> None:
+    from rich.markup import escape
+
+    if title:
+        console.print(f"[bold]{escape(title)}[/bold]", highlight=False)
+
+
+def _print_rows(
+    console: Console, heading: str, names: Sequence[str], rows: Sequence[Mapping[Any, str]]
+) -> None:
+    """Print a table of text, its first column to the left; markup in a user's label is text, not colour."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(heading), title_justify="left", title_style="bold")
+    table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 1, 0, 0), False
+    table.show_edge = False
+    for k, name in enumerate(names):
+        justify: Literal["left", "right"] = "left" if k == 0 else "right"
+        table.add_column(escape(name), justify=justify, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(row[name]) for name in names))
+    console.print(table)
 
 
 def _terminal_row(row: dict[Any, Any], wide: bool) -> dict[str, str]:
-    from rich.markup import escape
-
     unit = labels.error_unit(row["quantity"], row["unit"])
     name = labels.plain(row["quantity"]) or "no result"
     text = _compact_row(row)
@@ -201,7 +238,7 @@ def _terminal_row(row: dict[Any, Any], wide: bool) -> dict[str, str]:
     if not wide:
         scatter, ratio = (cell.split(" ±")[0] for cell in (scatter, ratio))
     values = (
-        *(escape(f"{name} [{unit}]" if unit else name), text["r [kpc]"], text["n"], text["failed"]),
+        *(f"{name} [{unit}]" if unit else name, text["r [kpc]"], text["n"], text["failed"]),
         *(bias, scatter, ratio, text["cover 68"], text["cover 95"]),
     )
     return dict(zip(_TERMINAL, values, strict=True))

@@ -91,6 +91,8 @@ def paired(results: ResultTables, base_cell: str) -> pd.DataFrame:
     known = [str(cell) for cell in results.cells["cell"]]
     if base_cell not in known:
         raise unknown("cell", base_cell, known, "base")
+    if len(known) == 1:
+        raise InputError("there is one cell only: pairs need a matrix of two or more")
     with open_tables(results) as tables:
         found = tables.execute(_query(), {"base": base_cell}).df()
     return arrange(found, results.cells, COLUMNS)
