@@ -207,4 +207,4 @@ def test_a_full_design_is_compared_with_its_first_cell(tmp_path):
     assert list(dict.fromkeys(shown["cell"])) == others
     written = pd.read_csv(results.out / "report" / "tables" / "paired.csv")
     expected = paired(results, first)
-    np.testing.assert_allclose(written["change"], expected["change"], rtol=1e-12)
+    np.testing.assert_allclose(written["shift"], expected["shift"], rtol=1e-12)
