@@ -1,8 +1,8 @@
 """Rooms of the house, floors, arrows and circles: ``python benchmarks/rooms.py [--inside ROOM]``.
 
 A room is a package right below ``haloassay``; with ``--inside mocks``, one right below that, its own modules being
-rooms of their own. An arrow goes from a room to one that it imports from, at the head of a module or inside a function. Read
-off the installed package by grimp, which import-linter builds on.
+rooms of their own. An arrow goes from a room to one that it imports from, at the head of a module or inside a
+function. Read off the installed package by grimp, which import-linter builds on.
 """
 
 from __future__ import annotations
