@@ -11,6 +11,8 @@ from haloassay.base.errors import InputError
 from haloassay.contracts import labels
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
     from rich.console import Console
 
@@ -27,6 +29,11 @@ _SHOWN: Final[tuple[Score, ...]] = tuple(score for score in SCORES if score.titl
 _TERMINAL: Final = (
     *("quantity", "r [kpc]", "n", "failed", "bias", "scatter", "ratio", "in 68 %", "in 95 %"),
 )
+#: Columns of paired differences for readers.
+_PAIR_COLUMNS: Final = (
+    *("cell", "estimator", "quantity", "r [kpc]", "pairs"),
+    *("shift", "Δ ln estimate", "Δ ln truth", "correlation", "gain"),
+)
 #: Columns of text from which a terminal shows all Monte Carlo errors.
 _WIDE: Final = 110
 _RADII: Final = ("r", "r_lo", "r_hi")
@@ -34,7 +41,7 @@ _DESCRIPTION: Final = "in the unit that column error_unit names"
 #: Columns whose unit is that of the row's errors.
 _IN_ERROR_UNIT: Final = (
     *(score.name for score in SCORES if score.form == "error"),
-    *("change", "truth_change", "error_change"),
+    "shift",
 )
 _COVERAGES: Final = tuple(score.name for score in SCORES if score.form == "coverage")
 _LATEX: Final = str.maketrans(
@@ -105,8 +112,8 @@ def compact(frame: pd.DataFrame) -> pd.DataFrame:
 def compact_pairs(frame: pd.DataFrame) -> pd.DataFrame:
     """Paired differences as text, each with its Monte Carlo error.
 
-    Columns: labels, ``r [kpc]``, number of pairs, change of the estimate, change of the truth, and
-    of the first minus the second.
+    Columns: labels, ``r [kpc]``, number of pairs (and of lost ones), shift of the error, changes of estimate and truth
+    for positive scales, correlation of the errors, and what pairing saves.
     """
     import pandas as pd
 
@@ -116,16 +123,16 @@ def compact_pairs(frame: pd.DataFrame) -> pd.DataFrame:
             "estimator": str(row["estimator"]),
             "quantity": labels.plain(row["quantity"]),
             "r [kpc]": _radius(row["r"]),
-            "pairs": str(row["n"]),
-            "change of the estimate": _in_error_unit(row, "change"),
-            "change of the truth": _change(row, "truth_change"),
-            "estimate − truth": _change(row, "error_change"),
+            "pairs": str(row["n"]) + (f" ({row['n_lost']} lost)" if row["lossy"] else ""),
+            "shift": _shift(row),
+            "Δ ln estimate": _log_change(row, "log_change"),
+            "Δ ln truth": _log_change(row, "truth_log_change"),
+            "correlation": _plain_number(row["correlation"], "{:.3f}"),
+            "gain": _plain_number(row["gain"], "{:.3g}"),
         }
         for row in frame.to_dict("records")
     ]
-    names = ["cell", "estimator", "quantity", "r [kpc]", "pairs"]
-    names += ["change of the estimate", "change of the truth", "estimate − truth"]
-    return pd.DataFrame(rows, columns=names, dtype=object)
+    return pd.DataFrame(rows, columns=list(_PAIR_COLUMNS), dtype=object)
 
 
 def compact_calibration(frame: pd.DataFrame) -> pd.DataFrame:
@@ -157,41 +164,71 @@ def compact_calibration(frame: pd.DataFrame) -> pd.DataFrame:
 
 def print_table(frame: pd.DataFrame, console: Console | None = None, title: str = "") -> None:
     """Print the scores on the terminal: a compact table for each cell and estimator."""
-    from rich import box
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    if console is None:
-        console = Console()
-        if not console.is_terminal:  # a file or a pipe has room for every digit
-            console.width = max(console.width, _WIDE)
-    if title:
-        console.print(f"[bold]{escape(title)}[/bold]", highlight=False)
+    console = console or _console()
+    _print_title(console, title)
     if not len(frame):
         console.print("No scores: this run holds no results.")
         return
     one_cell = frame["cell"].nunique() == 1
     with_failures = bool((frame["n_failed"] > 0).any())
+    names = [name for name in _TERMINAL if with_failures or name != "failed"]
     for (cell, estimator), group in frame.groupby(["cell", "estimator"], sort=False):
-        # markup in a user's label is text, not colour
-        heading = escape(str(estimator) if one_cell else f"{estimator} — {cell}")
-        table = Table(title=heading, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-        table.padding, table.pad_edge = (0, 1, 0, 0), False
-        table.show_edge = False
-        names = [name for name in _TERMINAL if with_failures or name != "failed"]
-        for k, name in enumerate(names):
-            justify: Literal["left", "right"] = "left" if k == 0 else "right"
-            table.add_column(escape(name), justify=justify, overflow="fold")
-        for row in group.to_dict("records"):
-            cells = _terminal_row(row, console.width >= _WIDE)
-            table.add_row(*(cells[name] for name in names))
-        console.print(table)
+        heading = str(estimator) if one_cell else f"{estimator} — {cell}"
+        rows = [_terminal_row(row, console.width >= _WIDE) for row in group.to_dict("records")]
+        _print_rows(console, heading, names, rows)
+
+
+def print_pairs(
+    frame: pd.DataFrame, base_cell: str, console: Console | None = None, title: str = ""
+) -> None:
+    """Print paired differences from ``base_cell`` on the terminal: a table for each cell and estimator."""
+    console = console or _console()
+    _print_title(console, title)
+    if not len(frame):
+        console.print(f"No pairs: no realisation has a value in {base_cell!r} and in another cell.")
+        return
+    names = [name for name in _PAIR_COLUMNS if name not in ("cell", "estimator")]
+    for (cell, estimator), group in frame.groupby(["cell", "estimator"], sort=False):
+        rows = compact_pairs(group).to_dict("records")
+        _print_rows(console, f"{estimator} — {cell} against {base_cell}", names, rows)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:  # a file or a pipe has room for every digit
+        console.width = max(console.width, _WIDE)
+    return console
+
+
+def _print_title(console: Console, title: str) -> None:
+    from rich.markup import escape
+
+    if title:
+        console.print(f"[bold]{escape(title)}[/bold]", highlight=False)
+
+
+def _print_rows(
+    console: Console, heading: str, names: Sequence[str], rows: Sequence[Mapping[Any, str]]
+) -> None:
+    """Print a table of text, its first column to the left; markup in a user's label is text, not colour."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=escape(heading), title_justify="left", title_style="bold")
+    table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 1, 0, 0), False
+    table.show_edge = False
+    for k, name in enumerate(names):
+        justify: Literal["left", "right"] = "left" if k == 0 else "right"
+        table.add_column(escape(name), justify=justify, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(row[name]) for name in names))
+    console.print(table)
 
 
 def _terminal_row(row: dict[Any, Any], wide: bool) -> dict[str, str]:
-    from rich.markup import escape
-
     unit = labels.error_unit(row["quantity"], row["unit"])
     name = labels.plain(row["quantity"]) or "no result"
     text = _compact_row(row)
@@ -201,7 +238,7 @@ def _terminal_row(row: dict[Any, Any], wide: bool) -> dict[str, str]:
     if not wide:
         scatter, ratio = (cell.split(" ±")[0] for cell in (scatter, ratio))
     values = (
-        *(escape(f"{name} [{unit}]" if unit else name), text["r [kpc]"], text["n"], text["failed"]),
+        *(f"{name} [{unit}]" if unit else name, text["r [kpc]"], text["n"], text["failed"]),
         *(bias, scatter, ratio, text["cover 68"], text["cover 95"]),
     )
     return dict(zip(_TERMINAL, values, strict=True))
@@ -242,9 +279,20 @@ def _in_error_unit(row: dict[Any, Any], name: str) -> str:
     return text if text == labels.DASH or not unit else f"{text} {unit}"
 
 
-def _change(row: dict[Any, Any], name: str) -> str:
-    """Write a change, a dash where there is none at all."""
-    return labels.DASH if row[name] == 0.0 else _in_error_unit(row, name)
+def _shift(row: dict[Any, Any]) -> str:
+    """Write a shift, a dash where there is none at all."""
+    return labels.DASH if row["shift"] == 0.0 else _in_error_unit(row, "shift")
+
+
+def _log_change(row: dict[Any, Any], name: str) -> str:
+    """Write a mean change of a logarithm in per cent, a dash where there is none at all."""
+    if not math.isfinite(row[name]) or row[name] == 0.0:
+        return labels.DASH
+    return labels.with_error(row[name], row[f"{name}_mcse"], 100.0) + " %"
+
+
+def _plain_number(value: float, form: str) -> str:
+    return form.format(value) if math.isfinite(value) else labels.DASH
 
 
 def _radius(r: float) -> str:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 #: What tells one group of realisations from another.
 KEYS: Final = ("cell", "estimator", "quantity", "bin")
-_COUNTS: Final = ("n", "n_failed", "n_attempted", "n_draws", "bin")
-_LABELS: Final = ("estimator", "quantity", "unit", "inside", "shape")
+_COUNTS: Final = ("n", "n_lost", "n_failed", "n_attempted", "n_draws", "bin")
+_LABELS: Final = ("estimator", "quantity", "unit", "inside", "shape", "lossy")
 
 
 class ResultTables(Protocol):

@@ -239,11 +239,11 @@ def coverage_curve(results: ResultTables, steps: int = 40) -> pd.DataFrame:
     keys = ", ".join(KEYS)
     # abs(2u - 1) <= p in whole numbers: rounding would take one end of an interval for inside, and not the other
     inside = "abs(2 * rank - n_draws) * {steps} <= {k} * (n_draws + 1)"
-    levels = ", ".join(
+    columns = ", ".join(
         f"avg(({inside.format(steps=steps, k=k)})::INT) AS level{k}" for k in range(steps + 1)
     )
     query = f"""
-        SELECT {keys}, count(*) AS n, {levels}
+        SELECT {keys}, count(*) AS n, {columns}
         FROM estimates WHERE n_draws > 0 AND rank >= 0
         GROUP BY {keys} ORDER BY {keys}
     """

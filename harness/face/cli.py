@@ -127,25 +127,31 @@ def report(folder: Path) -> None:
     "--format", "fmt", type=click.Choice(TABLE_FORMATS), default="terminal", show_default=True
 )
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
-def table(folder: Path, fmt: str, out: Path | None) -> None:
-    """Print the scores of the results in FOLDER."""
+@click.option("--paired", is_flag=True, help="Differences from a base cell instead of scores.")
+@click.option("--base", help="Cell to compare with [base, or the first]; goes with --paired.")
+def table(folder: Path, fmt: str, out: Path | None, paired: bool, base: str | None) -> None:
+    """Print the scores of the results in FOLDER, or paired differences between its cells."""
     from haloassay.contracts import labels
-    from haloassay.reports.tables import format_table
+    from haloassay.reports.tables import format_table, print_pairs
     from haloassay.results.results import Results
 
     _require_writable(out)
     if fmt == "parquet" and out is None and sys.stdout.isatty():
         raise InputError("--format parquet: is no text for a terminal; name a file (--out)")
-    results = Results(folder)
-    scores = results.table()
-    if fmt != "terminal":
-        with labels.vocabulary(results.quantities):
-            _write(format_table(scores, fmt), out)
-    elif out is None:
-        _print_scores(results, scores)
-    else:
+    if fmt == "terminal" and out is not None:
         raise InputError(f"--out {out}: choose a format for a file (--format)")
-    _require_scores(scores, folder)
+    if base is not None and not paired:
+        raise InputError("--base: goes with --paired")
+    results = Results(folder)
+    frame = results.pairs(base) if paired else results.table()
+    with labels.vocabulary(results.quantities):
+        if fmt != "terminal":
+            _write(format_table(frame, fmt), out)
+        elif paired:
+            print_pairs(frame, base or results.base_cell, title=_title(results))
+        else:
+            _print_scores(results, frame)
+    _require_scores(frame, folder)
 
 
 @haloassay.command()
@@ -326,14 +332,17 @@ def _print_scores(results: Results, scores: pd.DataFrame) -> None:
     from haloassay.reports.tables import print_table
 
     counts = ", ".join(f"{n} {status}" for status, n in sorted(results.counts().items()))
-    title = str(results.scenario.get("title") or results.scenario["name"])
     with labels.vocabulary(results.quantities):
-        print_table(scores, title=title)
+        print_table(scores, title=_title(results))
     click.echo(f"estimator runs: {counts or 'none'}")
     for reason in results.reasons():
         click.echo(f"  without a value: {reason}")
     if mind := overlap_sentence(overlaps(results)):
         click.echo(f"mind: {mind}")
+
+
+def _title(results: Results) -> str:
+    return str(results.scenario.get("title") or results.scenario["name"])
 
 
 def _require_scores(scores: pd.DataFrame, folder: Path) -> None:

@@ -169,8 +169,26 @@ class Results:
         counts = self.frame("runs")["status"].value_counts()
         return {str(status): int(n) for status, n in counts.items()}
 
+    @property
+    def base_cell(self) -> str:
+        """The cell that others are compared with: ``base``, or the first of a design that has none."""
+        cells = [str(cell["cell"]) for cell in self.description["cells"]]
+        return "base" if "base" in cells else next(iter(cells), "")
+
     def table(self) -> pd.DataFrame:
         """Bias, scatter, coverage and the rest, each with its Monte Carlo error."""
         from haloassay.analysis.scores import score
 
         return self.steadily(lambda: score(self))
+
+    def pairs(self, base: str | None = None) -> pd.DataFrame:
+        """Differences of errors from a base cell; see :func:`haloassay.analysis.pairs.paired`.
+
+        Raises
+        ------
+        InputError
+            If there is no such cell, or no other.
+        """
+        from haloassay.analysis.pairs import paired
+
+        return self.steadily(lambda: paired(self, self.base_cell if base is None else base))

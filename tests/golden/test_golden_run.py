@@ -49,7 +49,7 @@ def test_the_run_holds_what_it_is_to_test():
     assert [row["value"] for row in one] != [row["value"] for row in other]
     assert [row["truth"] for row in one] == [row["truth"] for row in other]
     for factor in ("survey.distance_scale", "mock.potential.m200"):
-        assert any(r["truth_change"] for r in frames["paired"] if r["cell"].startswith(factor))
+        assert any(r["truth_log_change"] for r in frames["paired"] if r["cell"].startswith(factor))
 
 
 def test_a_difference_names_table_row_and_column():

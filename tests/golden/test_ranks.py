@@ -9,8 +9,8 @@ import pytest
 from witnesses import little
 
 import haloassay
-from haloassay.calibrate import calibrate, rank_counts
-from haloassay.score import coverage_curve
+from haloassay.analysis.calibrate import calibrate, rank_counts
+from haloassay.analysis.scores import coverage_curve
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from witnesses import little
 
 import haloassay
 from haloassay import InputError
+from haloassay.base.seeds import stream
 from haloassay.mocks import make_mock
 from haloassay.mocks.surveys.survey import make_survey
-from haloassay.seeds import stream
 
 SURVEY = little()["survey"]
 WITNESS = little()["estimators"][0]

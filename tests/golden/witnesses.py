@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from seeds import shifted
 
 from haloassay import Estimate, Estimates, Estimator
 
@@ -55,7 +56,7 @@ class Ranked(Estimator):
 _LITTLE: dict[str, Any] = {
     "name": "little",
     "realizations": 2,
-    "seed": 5,
+    "seed": shifted(5),
     "mock": {
         "kind": "local-jeans-gaussian",
         "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},

@@ -133,17 +133,31 @@ def test_pairs_tell_the_method_from_the_moving_truth(tmp_path):
     )
     cells = pd.DataFrame({"cell": ["base", "far", "same"]})
     pairs = paired(synthetic.write(tmp_path, frame, synthetic.runs_of(frame), cells), "base")
-    far, same = (pairs[pairs["cell"] == cell].iloc[0] for cell in ("far", "same"))
-    change = moved / 2e11 - 1.0
-    assert far["truth_change"] == pytest.approx(change.mean())
-    assert far["truth_change_mcse"] == pytest.approx(change.std(ddof=1) / np.sqrt(50))
-    assert far["error_change"] == pytest.approx(-change.mean())
-    assert far["error_change_mcse"] == pytest.approx(change.std(ddof=1) / np.sqrt(50))
+    far = pairs[pairs["cell"] == "far"].iloc[0]
+    change = np.log(moved / 2e11)
+    assert far["truth_log_change"] == pytest.approx(change.mean())
+    assert far["truth_log_change_mcse"] == pytest.approx(change.std(ddof=1) / np.sqrt(50))
+    assert far["log_change"] == pytest.approx(0.0, abs=1e-12)
     text = tables.compact_pairs(pairs).set_index("cell")
-    assert text.loc["far", "change of the truth"].endswith(" %")
-    assert "±" in text.loc["far", "estimate − truth"]
-    assert text.loc["same", "change of the truth"] == labels.DASH
-    assert same["error_change"] == pytest.approx(0.0)
+    assert text.loc["far", "Δ ln truth"].endswith(" %")
+    assert "±" in text.loc["far", "shift"]
+    assert text.loc["far", "pairs"] == "50"
+    assert text.loc["same", "Δ ln truth"] == text.loc["same", "shift"] == labels.DASH
+    lossy = tables.compact_pairs(pairs.assign(n_lost=7, lossy=True))
+    assert lossy["pairs"].tolist() == ["50 (7 lost)", "50 (7 lost)"]
+
+
+@pytest.mark.parametrize("fmt", ["csv", "ecsv", "latex", "markdown", "parquet"])
+def test_pairs_are_written_in_every_format(tmp_path, fmt):
+    frame = pd.concat([synthetic.rows(seeded(8), 5, cell) for cell in ("base", "far")])
+    cells = pd.DataFrame({"cell": ["base", "far"]})
+    pairs = paired(synthetic.write(tmp_path, frame, synthetic.runs_of(frame), cells), "base")
+    text = tables.format_table(pairs, fmt)
+    assert len(text) > 100
+    if fmt == "csv":
+        read = pd.read_csv(io.StringIO(text))
+        assert read["shift"].tolist() == pairs["shift"].tolist()
+        assert read["error_unit"].tolist() == ["fraction"]
 
 
 @pytest.mark.parametrize(("width", "errors"), [(110, 5), (100, 3)])

@@ -12,8 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from seeds import seeded
 
-from haloassay.analysis import pairs, query, scores
-from haloassay.base.errors import InputError
+from haloassay.analysis import query, scores
 from haloassay.contracts.quantities import QUANTITIES, Quantity
 
 SCORES = ["bias", "median_bias", "scatter", "robust_scatter", "rmse", "error_ratio"]
@@ -301,40 +300,6 @@ def test_batches_do_not_change_the_scores(tmp_path, rng, monkeypatch):
     whole = scores.score(results)
     monkeypatch.setattr(scores, "BATCH_ROWS", 50)
     pd.testing.assert_frame_equal(scores.score(results), whole, rtol=1e-12)
-
-
-def test_paired_differences_cancel_common_noise(tmp_path, rng):
-    z = rng.standard_normal(200)
-    mass = [
-        synthetic.rows(rng, 200, cell, z=z, offset=offset, sigma=0.2)
-        for cell, offset in (("base", 0.0), ("far", 0.2))
-    ]
-    beta = [
-        synthetic.rows(
-            rng, 200, cell, quantity="beta", truth=0.5, z=z + 0.01 * rng.standard_normal(200)
-        )
-        for cell in ("base", "far")
-    ]
-    frame = pd.concat([*mass, *beta])
-    frame = frame[~((frame["cell"] == "far") & (frame["realization"] >= 150))]
-    results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
-    found = pairs.paired(results, "base")
-    assert list(found["quantity"]) == ["enclosed_mass", "beta"]
-    assert (found["n"] == 150).all()
-    change = 0.2 / (1.0 + 0.2 * z[:150])
-    np.testing.assert_allclose(found["change"][0], change.mean(), rtol=1e-9)
-    np.testing.assert_allclose(
-        found["change_mcse"][0], change.std(ddof=1) / np.sqrt(150), rtol=1e-9
-    )
-    assert found["change_mcse"][1] < 0.05 * scores.score(results)["bias_mcse"].iloc[1]
-    assert abs(found["change"][1]) < 4 * found["change_mcse"][1]
-    assert (found["truth_change"] == 0.0).all()
-
-
-def test_an_unknown_base_cell_is_named(tmp_path, rng):
-    frame = synthetic.rows(rng, 3)
-    with pytest.raises(InputError, match="base cell 'other' is not in this run"):
-        pairs.paired(synthetic.write(tmp_path, frame, synthetic.runs_of(frame)), "other")
 
 
 @pytest.mark.parametrize(("stated", "calibrated"), [(0.1, True), (0.05, False)])
