@@ -27,6 +27,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = SHIFT
+    # there is one worker a processor
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if "HALOASSAY_CACHE" not in os.environ:
         _temporary.append(Path(tempfile.mkdtemp(prefix="haloassay-tests-")))
         os.environ["HALOASSAY_CACHE"] = str(_temporary[0])

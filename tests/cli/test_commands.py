@@ -241,7 +241,8 @@ def test_report_writes_the_page(small, call, tmp_path):
     """Of one estimator with one quantity: there are few figures to draw."""
     path, folder = tmp_path / "one.toml", tmp_path / "out"
     other = '[[estimators]]\nkind = "velocity-ellipsoid"\nbins = [5.0, 20.0, 100.0]\n'
-    path.write_text(small.read_text().replace(other, ""))
+    one = '[[estimators]]\nkind = "tracer-mass"\nalpha = -3.5\n'
+    path.write_text(small.read_text().replace(other, one))
     call("run", path, "--out", folder, "-n", "2", "-j", "0", "--no-report")
     page = folder / "report" / "index.html"
     assert not page.exists()
