@@ -200,6 +200,26 @@ def test_a_label_with_dots_is_a_label(values):
     assert labels(values, "full", {"estimators.v1.2.scale": [2.0]}) == ["estimators.v1.2.scale=2.0"]
 
 
+def test_a_factor_is_of_the_estimator_with_the_longest_label(values):
+    values["estimators"] = [
+        {"kind": "plugins:Good", "label": label} for label in ("v1", "v1.more", "v")
+    ]
+    values["matrix"] = {"factors": {"estimators.v1.more.scale": [2.0]}}
+    base, changed = cells(make_scenario(values))
+    differ = [a.label for a, b in zip(base.methods, changed.methods, strict=True) if a != b]
+    assert differ == ["v1.more"]
+
+
+def test_a_factor_leaves_the_rest_of_a_presets_table_as_it_is(values):
+    """The footprint of a preset is not that of its class: changing one bound keeps the others."""
+    values["survey"] = {"preset": "lamost-kgiants", "n_stars": 60}
+    values["matrix"] = {"factors": {"survey.footprint.b_min": [10.0]}}
+    base, changed = cells(make_scenario(values))
+    assert base.made["survey"]["footprint"]["b_min"] == 0.0
+    assert base.made["survey"]["footprint"]["dec_max"] == 60.0
+    assert changed.made["survey"]["footprint"] == {**base.made["survey"]["footprint"], "b_min": 10.0}
+
+
 def test_keys_depend_on_content_and_on_nothing_else(values):
     def keys(**changes):
         (cell,) = make_plan(make_scenario({**values, "matrix": {}, **changes})).cells

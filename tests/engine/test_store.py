@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import plugins
+import pyarrow.parquet as pq
 import pytest
 from seeds import seeded
 
@@ -151,6 +152,18 @@ def test_what_timed_out_is_tried_again_and_takes_the_place_of_the_old_row(tmp_pa
             store.checkpoint(TaskResult(whole.cell, realization, whole.outcomes[1:]))
         store.compact()
     assert_complete(tmp_path)
+
+
+def test_what_has_no_value_is_null_on_disk(tmp_path, plan):
+    """Readers of Parquet simplify by statistics that know null, but count NaN as a number."""
+    whole = result(plan, 0)
+    for row in whole.outcomes[0].rows:
+        row.update(value=float("nan"), lo95=float("nan"))
+    with Store.open(tmp_path, plan) as store:
+        store.checkpoint(whole)
+    (file,) = (tmp_path / "estimates").glob("*.parquet")
+    nulls = {name: pq.read_table(file)[name].null_count for name in ("value", "lo95", "lo68")}
+    assert nulls == {"value": 1, "lo95": 1, "lo68": 0}
 
 
 def test_what_failed_is_final(tmp_path, plan):

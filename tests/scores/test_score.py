@@ -258,6 +258,14 @@ def test_where_the_truth_is_not_defined_nothing_failed(tmp_path, rng):
     assert np.isnan(row["bias"])
 
 
+def test_the_radius_of_a_row_is_the_median_and_its_bin_holds_all(tmp_path, rng):
+    """The median radius of the stars jumps with the bin's content; one outlier moves no row."""
+    r = np.array([20.0, 21.0, 22.0, 23.0, 90.0])
+    frame = synthetic.rows(rng, 5).assign(r=r, r_lo=r - 1.0, r_hi=r + 1.0)
+    row = one(scores.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame))))
+    assert (row["r"], row["r_lo"], row["r_hi"]) == (22.0, 19.0, 91.0)
+
+
 def test_one_realisation_has_a_bias_but_no_scatter(tmp_path, rng):
     frame = synthetic.rows(rng, 1)
     row = one(scores.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame))))
