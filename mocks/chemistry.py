@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.settings import require
+from haloassay.mocks.uniforms import Uniforms
 
 #: Largest abundance [dex] that is no slip of the pen (choice).
 _LARGEST: Final = 20.0
@@ -69,10 +70,20 @@ class Abundance:
         mean, sigma = self.at(r)
         return np.stack([mean, mean**2 + sigma**2], axis=-1)
 
-    def sample(self, r: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """(N,) abundances [dex] of stars at radii ``r`` (N,) [kpc]."""
+    def of(self, r: FloatArray, deviate: FloatArray) -> FloatArray:
+        """(N,) abundances [dex] of stars at radii ``r`` (N,) [kpc] with standard normal deviates (N,)."""
         mean, sigma = self.at(r)
-        return mean + sigma * rng.standard_normal(len(r))
+        return mean + sigma * deviate
+
+
+def abundances(
+    feh: Abundance, alpha_fe: Abundance | None, r: FloatArray, uniforms: Uniforms, number: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """[Fe/H] and [alpha/Fe] (N,) of stars of these numbers at radii ``r`` (N,) [kpc]; NaN without a distribution."""
+    drawn = feh.of(r, uniforms.normal("feh", number))
+    if alpha_fe is None:
+        return drawn, np.full(len(r), np.nan)
+    return drawn, alpha_fe.of(r, uniforms.normal("alpha_fe", number))
 
 
 #: [Fe/H] of the halo K giants, near the whole-sample values of Li et al. (2026, Table 1).

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from haloassay.base.cache import Arrays, cached, content_key, plain_content
+from haloassay.base.cache import Arrays, cached, plain_content
 from haloassay.base.constants import GYR_PER_KPC_KMS
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
@@ -65,7 +65,7 @@ class EvolvedHalo(StoredMock):
         Size of the population, time of mixing.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     base: Halo
     shapes: dict[int, Shape] = field(default_factory=dict)
@@ -131,7 +131,6 @@ class EvolvedHalo(StoredMock):
                 self.shapes,
                 settings,
                 self._content,
-                self._seed,
                 self.base.sampling.r_range,
                 progress,
                 [origin.name for origin in self.origins],
@@ -139,13 +138,9 @@ class EvolvedHalo(StoredMock):
         return stored_population(
             ["round", self._content, settings.size],
             lambda: StoredPopulation(
-                self._reaching(np.random.default_rng(self._seed))(settings.size)
+                self._reaching(np.random.default_rng(self.settings.seed))(settings.size)
             ),
         )
-
-    @property
-    def _seed(self) -> int:
-        return int(content_key(self._content)[:8], 16)
 
     @cached_property
     def _number_to_follow(self) -> int:
@@ -153,7 +148,7 @@ class EvolvedHalo(StoredMock):
         lo, hi = self.base.sampling.r_range
 
         def count() -> Arrays:
-            r = self._reaching(np.random.default_rng(self._seed))(_TRIAL).r
+            r = self._reaching(np.random.default_rng(self.settings.seed))(_TRIAL).r
             return {"kept": np.array(np.count_nonzero((r >= lo) & (r < hi)))}
 
         kept = int(cached(["trial", _TRIAL, self._content], count)["kept"])
@@ -172,11 +167,13 @@ class EvolvedHalo(StoredMock):
         lo = self.base.sampling.r_range[0]
         threshold = float(self.base.potential.potential(_MARGIN * lo))
 
+        further = self.wide.sampler(rng)
+
         def draw(n: int) -> Stars:
             parts: list[Stars] = []
             missing = n
             while missing > 0:
-                stars = self.wide.sample(max(2 * missing, 1000), rng)
+                stars = further(max(2 * missing, 1000))
                 energy = 0.5 * np.sum(stars.velocity**2, axis=1)
                 energy += self.base.potential.potential(stars.r)
                 able = np.flatnonzero((energy > threshold) | (stars.r >= lo))[:missing]

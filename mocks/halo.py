@@ -9,6 +9,7 @@ from typing import ClassVar, Final, Literal
 
 import numpy as np
 
+from haloassay.base.arrays import IntArray
 from haloassay.base.cache import cached, plain_content
 from haloassay.base.errors import EquilibriumError
 from haloassay.base.settings import require
@@ -21,6 +22,7 @@ from haloassay.mocks.moments import Moments, mixed_moments, solved_moments
 from haloassay.mocks.populations import Population
 from haloassay.mocks.stars import Origin, Stars, orient, shared
 from haloassay.mocks.truth import Truth
+from haloassay.mocks.uniforms import Uniforms, numbers
 
 #: Kinds of mock that this module makes, and a line on each.
 KINDS: Final = {
@@ -79,7 +81,7 @@ class Halo(Mock):
         How it is drawn.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     kind: Literal["equilibrium", "local-jeans-gaussian"]
     potential: CompositePotential
@@ -174,17 +176,30 @@ class Halo(Mock):
 
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Source of independent stars: each call with a number returns that many more."""
-        return lambda n: self._drawn(n, rng)
+        uniforms = Uniforms.of(rng)
+        drawn = 0
 
-    def _drawn(self, n: int, rng: np.random.Generator) -> Stars:
-        """``n`` stars; those of several populations come in random order."""
-        if len(self.populations) == 1:
-            return self._draw(0, n, rng)
-        counts = rng.multinomial(n, [population.fraction for population in self.populations])
-        parts = [self._draw(k, int(count), rng) for k, count in enumerate(counts)]
-        return Stars.concatenate(parts).select(rng.permutation(n))
+        def draw(n: int) -> Stars:
+            nonlocal drawn
+            stars = self.stars(uniforms, numbers(drawn, n))
+            drawn += n
+            return stars
 
-    def _draw(self, k: int, n: int, rng: np.random.Generator) -> Stars:
-        position, velocity = orient(*self.solutions[k].sample(n, rng), rng)
-        velocity, feh, alpha_fe = self.populations[k].dress(position, velocity, rng)
-        return Stars.of(position, velocity, feh, alpha_fe, k)
+        return draw
+
+    def stars(self, uniforms: Uniforms, number: IntArray) -> Stars:
+        """Stars of these numbers (N,); each is of a population at its fraction, independently of all others."""
+        ends = np.cumsum([population.fraction for population in self.populations])
+        shares = uniforms.uniform("population", number)
+        origin = np.searchsorted(ends[:-1] / ends[-1], shares, side="right")
+        rows = [np.flatnonzero(origin == k) for k in range(len(self.populations))]
+        parts = [self._of_population(k, uniforms, number[which]) for k, which in enumerate(rows)]
+        if len(parts) == 1:
+            return parts[0]
+        return Stars.concatenate(parts).select(np.argsort(np.concatenate(rows)))
+
+    def _of_population(self, k: int, uniforms: Uniforms, number: IntArray) -> Stars:
+        resting = self.solutions[k].sample(uniforms, number)
+        position, velocity = orient(*resting, uniforms, number)
+        dressed = self.populations[k].dress(position, velocity, uniforms, number)
+        return Stars.of(position, *dressed, k, number)

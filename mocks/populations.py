@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.base.arrays import BoolArray, FloatArray
+from haloassay.base.arrays import BoolArray, FloatArray, IntArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import build, require
-from haloassay.mocks.chemistry import HALO_FEH, Abundance
+from haloassay.mocks.chemistry import HALO_FEH, Abundance, abundances
 from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy, make_anisotropy
 from haloassay.mocks.equilibria.tracers import Density, make_density
 from haloassay.mocks.gravity.shapes import Shape
 from haloassay.mocks.stars import RadialDensity, radial_table
+from haloassay.mocks.uniforms import Uniforms
 
 if TYPE_CHECKING:
     from scipy.interpolate import PchipInterpolator
@@ -175,16 +176,13 @@ class Population:
     fraction: float
 
     def dress(
-        self, position: FloatArray, velocity: FloatArray, rng: np.random.Generator
+        self, position: FloatArray, velocity: FloatArray, uniforms: Uniforms, number: IntArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Velocities (N, 3) that turn as the population does, [Fe/H] and [alpha/Fe] (N,), of stars that do not."""
-        r = np.linalg.norm(position, axis=1)
-        feh = self.composition.feh.sample(r, rng)
-        alpha_fe = np.full(len(r), np.nan)
-        if self.composition.alpha_fe is not None:
-            alpha_fe = self.composition.alpha_fe.sample(r, rng)
+        own, r = self.composition, np.linalg.norm(position, axis=1)
+        feh, alpha_fe = abundances(own.feh, own.alpha_fe, r, uniforms, number)
         if self.composition.rotation:
-            turned = rng.random(len(r)) < abs(self.composition.rotation)
+            turned = uniforms.uniform("turned", number) < abs(self.composition.rotation)
             velocity = spin(position, velocity, turned, np.sign(self.composition.rotation))
         return velocity, feh, alpha_fe
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haloassay.base.arrays import BoolArray, FloatArray, IntArray
 from haloassay.base.errors import UsedUpError
+from haloassay.mocks.uniforms import Uniforms, numbers
 
 OriginArray = NDArray[np.int16]
+
+#: Numbers of the stars of one source, of several that make a mock: those of the next one start here.
+_NUMBERS_A_SOURCE: Final = 2**40
 
 
 @dataclass(frozen=True)
@@ -31,18 +35,20 @@ def shared(parts: Sequence[Mapping[str, bool | None]]) -> Mapping[str, bool | No
 
 
 def without_replacement(
-    size: int, rng: np.random.Generator, used_up: str
+    number: IntArray, rng: np.random.Generator, used_up: str
 ) -> Callable[[int], IntArray]:
-    """Draw indices below ``size`` for one realisation: successive calls give further ones, none of them twice.
+    """Draw rows of one realisation: successive calls give further ones, none of them twice.
 
-    The last call may give fewer than asked for; the next one raises UsedUpError(``used_up``).
+    The order is that of a deviate of each star's ``number`` (N,): of two populations, stars that both have come in
+    one order, whatever others come between them. The last call may give fewer than asked for; the next one raises
+    UsedUpError(``used_up``).
     """
-    order = rng.permutation(size)
+    order = np.argsort(Uniforms.of(rng).uniform("order", number), kind="stable")
     taken = 0
 
     def draw(n: int) -> IntArray:
         nonlocal taken
-        if taken >= size:
+        if taken >= len(order):
             raise UsedUpError(used_up)
         which = order[taken : taken + n]
         taken += len(which)
@@ -73,6 +79,9 @@ class Stars:
         (N,) abundances [Fe/H] and [alpha/Fe] [dex]; NaN in a mock that has none.
     origin
         (N,) index into the origins of the mock: which population or debris a star belongs to.
+    number
+        (N,) number of each star in its mock, the same wherever it is drawn: what is measured of it depends on that.
+        -1 for stars that have none; a survey counts them as they come.
     """
 
     position: FloatArray
@@ -80,6 +89,7 @@ class Stars:
     feh: FloatArray
     alpha_fe: FloatArray
     origin: OriginArray
+    number: IntArray
 
     @classmethod
     def of(
@@ -89,8 +99,9 @@ class Stars:
         feh: ArrayLike = np.nan,
         alpha_fe: ArrayLike = np.nan,
         origin: ArrayLike = 0,
+        number: ArrayLike = -1,
     ) -> Stars:
-        """Stars (N, 3), (N, 3) with one abundance or origin for all, or (N,) of them."""
+        """Stars (N, 3), (N, 3) with one abundance or origin for all, or (N,) of them; without numbers by default."""
         n = len(position)
         return cls(
             position,
@@ -98,6 +109,7 @@ class Stars:
             np.array(np.broadcast_to(feh, n), dtype=float),
             np.array(np.broadcast_to(alpha_fe, n), dtype=float),
             np.array(np.broadcast_to(origin, n), dtype=np.int16),
+            np.array(np.broadcast_to(number, n), dtype=np.int64),
         )
 
     @classmethod
@@ -111,6 +123,17 @@ class Stars:
     def select(self, which: BoolArray | IntArray | slice) -> Stars:
         """Return some of the stars, by mask, index or slice."""
         return Stars(*(getattr(self, f.name)[which] for f in fields(self)))
+
+    def numbered(self, first: int = 0) -> Stars:
+        """Count the stars from ``first`` where they have no numbers."""
+        if np.all(self.number >= 0):
+            return self
+        return replace(self, number=numbers(first, len(self)))
+
+    def from_source(self, k: int) -> Stars:
+        """Mark the stars as those of source ``k`` of a mock, with numbers that no other source has."""
+        origin = np.full(len(self), k, dtype=np.int16)
+        return replace(self, origin=origin, number=self.number + k * _NUMBERS_A_SOURCE)
 
     @cached_property
     def r(self) -> FloatArray:
@@ -139,9 +162,9 @@ class RadialTable:
     cumulative: FloatArray
     log_mass: float
 
-    def sample(self, n: int, rng: np.random.Generator) -> FloatArray:
-        """(n,) independent radii [kpc]."""
-        return np.exp(np.interp(rng.random(n), self.cumulative, self.log_r))
+    def at(self, share: FloatArray) -> FloatArray:
+        """(N,) radii [kpc] within which there is this share (N,) of the stars."""
+        return np.exp(np.interp(share, self.cumulative, self.log_r))
 
 
 def radial_table(
@@ -159,15 +182,8 @@ def radial_table(
     return RadialTable(edges, cumulative / total, peak + np.log(4.0 * np.pi * total))
 
 
-def sample_radii(
-    density: RadialDensity, r_min: float, r_max: float, n: int, rng: np.random.Generator
-) -> FloatArray:
-    """(n,) radii [kpc] of ``density`` between ``r_min`` and ``r_max``."""
-    return radial_table(density, r_min, r_max).sample(n, rng)
-
-
 def orient(
-    r: FloatArray, v_r: FloatArray, v_t: FloatArray, rng: np.random.Generator
+    r: FloatArray, v_r: FloatArray, v_t: FloatArray, uniforms: Uniforms, number: IntArray
 ) -> tuple[FloatArray, FloatArray]:
     """Place stars isotropically: uniform directions, and tangential velocities at uniform angles.
 
@@ -175,8 +191,8 @@ def orient(
     ----------
     r, v_r, v_t
         (N,) radii [kpc], radial velocities and sizes of the tangential velocities [km/s].
-    rng
-        Source of the three uniform deviates a star.
+    uniforms, number
+        Three deviates of each star, and the numbers (N,) of the stars.
 
     Returns
     -------
@@ -184,7 +200,7 @@ def orient(
         (N, 3) Galactocentric Cartesian [kpc, km/s].
     """
     n = len(r)
-    u = rng.random((3, n))
+    u = [uniforms.uniform(meaning, number) for meaning in ("latitude", "longitude", "angle of v_t")]
     longitude, angle = 2.0 * np.pi * u[1], 2.0 * np.pi * u[2]
     sin_lat = 2.0 * u[0] - 1.0
     cos_lat = np.sqrt(1.0 - sin_lat * sin_lat)

@@ -9,16 +9,15 @@ from typing import ClassVar, Final, Literal
 
 import numpy as np
 
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.settings import require
 from haloassay.mocks.chemistry import HALO_FEH, Abundance
-from haloassay.mocks.debris.debris import Debris
+from haloassay.mocks.debris.debris import Debris, PhaseSpace
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.equilibria.tracers import PowerLaw
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.stars import RadialTable, radial_table
-
-PhaseSpace = Callable[[int], tuple[FloatArray, FloatArray]]
+from haloassay.mocks.uniforms import Uniforms, numbers
 
 #: Lengths [kpc] and speeds [km/s] that a disc may have (choice).
 LENGTHS: Final = (0.01, 1000.0)
@@ -86,19 +85,20 @@ class RotatingDisc(Debris):
         potential, r_range = around.potential, around.r_range
         at, cumulative = self._cumulative(r_range)
 
-        def draw(n: int) -> tuple[FloatArray, FloatArray]:
-            u = rng.random((4, n))
+        def place(uniforms: Uniforms, number: IntArray) -> tuple[FloatArray, FloatArray]:
+            u = [uniforms.uniform(name, number) for name in ("R", "height", "side", "phi")]
             R = np.interp(u[0], cumulative, at)
             z = self._height(R, u[1], r_range) * np.where(u[2] < 0.5, 1.0, -1.0)
             phi = 2.0 * np.pi * u[3]
-            v_R, v_phi, v_z = self.dispersions(R) * rng.standard_normal((3, n))
+            random = np.stack([uniforms.normal(name, number) for name in ("v_R", "v_phi", "v_z")])
+            v_R, v_phi, v_z = self.dispersions(R) * random
             v_phi = v_phi - self.rotation(potential, R)
             cos, sin = np.cos(phi), np.sin(phi)
             position = np.stack([R * cos, R * sin, z], axis=1)
             velocity = np.stack([v_R * cos - v_phi * sin, v_R * sin + v_phi * cos, v_z], axis=1)
             return position, velocity
 
-        return draw
+        return endless(place, rng)
 
     def _cumulative(self, r_range: tuple[float, float]) -> tuple[FloatArray, FloatArray]:
         """R [kpc] and the share of the stars within it, of those between the spheres ``r_range`` [kpc]."""
@@ -275,7 +275,11 @@ class Outliers(Debris):
 
     @abstractmethod
     def velocities(
-        self, position: FloatArray, potential: CompositePotential, rng: np.random.Generator
+        self,
+        position: FloatArray,
+        potential: CompositePotential,
+        uniforms: Uniforms,
+        number: IntArray,
     ) -> FloatArray:
         """Velocities [km/s] (N, 3) of stars at ``position`` (N, 3) [kpc]."""
 
@@ -283,11 +287,12 @@ class Outliers(Debris):
         """Independent stars."""
         table: RadialTable = radial_table(PowerLaw(self.slope).density(), *around.r_range)
 
-        def draw(n: int) -> tuple[FloatArray, FloatArray]:
-            position = table.sample(n, rng)[:, None] * directions(n, rng)
-            return position, self.velocities(position, around.potential, rng)
+        def place(uniforms: Uniforms, number: IntArray) -> tuple[FloatArray, FloatArray]:
+            r = table.at(uniforms.uniform("radius", number))
+            position = r[:, None] * directions("position", uniforms, number)
+            return position, self.velocities(position, around.potential, uniforms, number)
 
-        return draw
+        return endless(place, rng)
 
 
 @dataclass(frozen=True)
@@ -316,16 +321,21 @@ class Unbound(Outliers):
         )
 
     def velocities(
-        self, position: FloatArray, potential: CompositePotential, rng: np.random.Generator
+        self,
+        position: FloatArray,
+        potential: CompositePotential,
+        uniforms: Uniforms,
+        number: IntArray,
     ) -> FloatArray:
         """Of the given speeds and direction."""
-        n, r = len(position), np.linalg.norm(position, axis=1)
+        r = np.linalg.norm(position, axis=1)
         # rounding must not leave a star bound that is to leave
         escape = np.sqrt(-2.0 * potential.potential(r)) * (1.0 + 1e-9)
-        speed = escape * rng.uniform(*self.speed, n)
+        lo, hi = self.speed
+        speed = escape * (lo + (hi - lo) * uniforms.uniform("speed", number))
         if self.direction == "outward":
             return (speed / r)[:, None] * position
-        return speed[:, None] * directions(n, rng)
+        return speed[:, None] * directions("velocity", uniforms, number)
 
 
 @dataclass(frozen=True)
@@ -347,10 +357,15 @@ class Blunders(Outliers):
         require(0.0 < self.v_max < 3e5, f"v_max must be in (0, 3e5) km/s (got {self.v_max:g})")
 
     def velocities(
-        self, position: FloatArray, potential: CompositePotential, rng: np.random.Generator
+        self,
+        position: FloatArray,
+        potential: CompositePotential,
+        uniforms: Uniforms,
+        number: IntArray,
     ) -> FloatArray:
         """Even in a cube."""
-        return rng.uniform(-self.v_max, self.v_max, position.shape)
+        u = np.stack([uniforms.uniform(name, number) for name in ("v_x", "v_y", "v_z")], axis=1)
+        return self.v_max * (2.0 * u - 1.0)
 
 
 def _require_length(name: str, value: float) -> None:
@@ -365,8 +380,24 @@ def _require_speeds(name: str, values: tuple[float, ...]) -> None:
     )
 
 
-def directions(n: int, rng: np.random.Generator) -> FloatArray:
-    """(n, 3) unit vectors, evenly over the sphere."""
-    vector = rng.standard_normal((n, 3))
+def directions(meaning: str, uniforms: Uniforms, number: IntArray) -> FloatArray:
+    """(N, 3) unit vectors, evenly over the sphere, of the stars of these numbers (N,)."""
+    vector = np.stack([uniforms.normal(f"{meaning} {axis}", number) for axis in "xyz"], axis=1)
     unit: FloatArray = vector / np.linalg.norm(vector, axis=1)[:, None]
     return unit
+
+
+def endless(
+    place: Callable[[Uniforms, IntArray], tuple[FloatArray, FloatArray]], rng: np.random.Generator
+) -> PhaseSpace:
+    """Source of further stars whose positions and velocities ``place`` gives by their numbers."""
+    uniforms = Uniforms.of(rng)
+    drawn = 0
+
+    def draw(n: int) -> tuple[FloatArray, FloatArray, IntArray]:
+        nonlocal drawn
+        number = numbers(drawn, n)
+        drawn += n
+        return (*place(uniforms, number), number)
+
+    return draw

@@ -16,12 +16,14 @@ from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.cache import Arrays, cached, content_key, plain_content
 from haloassay.base.errors import InputError, UsedUpError
 from haloassay.base.settings import require
-from haloassay.mocks.chemistry import HALO_FEH, Abundance
+from haloassay.mocks.chemistry import HALO_FEH, Abundance, abundances
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.history import History
 from haloassay.mocks.stars import Origin, Stars, without_replacement
+from haloassay.mocks.uniforms import Uniforms, numbers
 
 Sampler = Callable[[int], Stars]
+PhaseSpace = Callable[[int], tuple[FloatArray, FloatArray, IntArray]]
 
 #: [alpha/Fe] of accreted stars (from memory, near published means).
 HALO_ALPHA_FE: Final = Abundance(0.2, 0.1)
@@ -55,7 +57,7 @@ class Debris(ABC):
 
     kind: ClassVar[str]
     #: Raised when the same satellite leaves other stars, so that old ones on disk are not used.
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     fraction: float
     name: str | None = None
@@ -86,28 +88,25 @@ class Debris(ABC):
         self.check(around)
 
     @abstractmethod
-    def phase_space(
-        self, around: Surroundings, rng: np.random.Generator
-    ) -> Callable[[int], tuple[FloatArray, FloatArray]]:
-        """Successive calls give the positions [kpc] and velocities [km/s] (n, 3) of further stars.
+    def phase_space(self, around: Surroundings, rng: np.random.Generator) -> PhaseSpace:
+        """Successive calls give the positions [kpc] and velocities [km/s] (n, 3) of further stars, and their numbers.
 
         A call may return fewer where there are no more; the next one raises InputError.
         """
 
     def typical(self, around: Surroundings) -> tuple[FloatArray, FloatArray]:
         """Positions [kpc] and velocities [km/s] (N, 3) of many stars, the same at each call: for the truth."""
-        return self.phase_space(around, np.random.default_rng(0))(TYPICAL)
+        return self.phase_space(around, np.random.default_rng(0))(TYPICAL)[:2]
 
     def sampler(self, around: Surroundings, rng: np.random.Generator) -> Sampler:
         """Successive calls give further stars of one realisation, with origin 0."""
-        draw = self.phase_space(around, rng)
+        draw, uniforms = self.phase_space(around, rng), Uniforms.of(rng)
 
         def sample(n: int) -> Stars:
-            position, velocity = draw(n)
+            position, velocity, number = draw(n)
             r = np.linalg.norm(position, axis=1)
-            return Stars.of(
-                position, velocity, self.feh.sample(r, rng), self.alpha_fe.sample(r, rng)
-            )
+            chemistry = abundances(self.feh, self.alpha_fe, r, uniforms, number)
+            return Stars.of(position, velocity, *chemistry, number=number)
 
         return sample
 
@@ -146,7 +145,8 @@ class SatelliteDebris(Debris):
         own = [f.name for f in dataclasses.fields(self)]
         settings = [n for n in own if n not in ("fraction", "name", "member", "feh", "alpha_fe")]
         story = [self.kind, *((n, plain_content(getattr(self, n))) for n in settings)]
-        seed = int(content_key(story)[:8], 16)
+        # not of the other settings: the same stars start, moved
+        seed = int(content_key([self.kind, self.size])[:8], 16)
 
         def make() -> Arrays:
             position, velocity = self.follow(around.history, seed)
@@ -178,24 +178,23 @@ class SatelliteDebris(Debris):
         """All stars of :meth:`population`."""
         return self.population(around)
 
-    def phase_space(
-        self, around: Surroundings, rng: np.random.Generator
-    ) -> Callable[[int], tuple[FloatArray, FloatArray]]:
+    def phase_space(self, around: Surroundings, rng: np.random.Generator) -> PhaseSpace:
         """Draw from the population without replacement; an error says so when it is used up."""
         position, velocity = self.population(around)
+        number = numbers(0, len(position))
         further = without_replacement(
-            len(position),
+            number,
             rng,
             f"debris {self.origin.name!r}: all its {len(position)} stars are used up; raise its size (now {self.size})"
             " or lower its fraction",
         )
 
-        def draw(n: int) -> tuple[FloatArray, FloatArray]:
+        def draw(n: int) -> tuple[FloatArray, FloatArray, IntArray]:
             try:
                 which = further(n)
             except UsedUpError as error:  # the mock itself still has stars
                 raise InputError(str(error)) from None
-            return position[which], velocity[which]
+            return position[which], velocity[which], number[which]
 
         return draw
 
@@ -281,9 +280,10 @@ def contaminate(
     fractions = np.array([d.fraction for d in debris])
     # rounding must not make the halo's share negative
     shares = np.array([max(1.0 - fractions.sum(), 0.0), *fractions])
+    ends = np.cumsum(shares[:-1]) / shares.sum()
 
     def sample(n: int) -> Stars:
-        which = mixing.choice(len(shares), n, p=shares / shares.sum())
+        which = np.searchsorted(ends, mixing.random(n), side="right")
         counts = np.bincount(which, minlength=len(shares))
         # one star at least tells which abundances the halo has
         halo = members(max(int(counts[0]), 1))
@@ -313,9 +313,9 @@ def _in_order(which: IntArray, parts: Sequence[Stars]) -> Stars:
 def _as_debris(stars: Stars, halo: Stars, origin: int) -> Stars:
     """Stars with their origin, and without the abundances that the halo does not have."""
     nothing = np.full(len(stars), np.nan)
-    return replace(
+    bare = replace(
         stars,
         feh=nothing if np.all(np.isnan(halo.feh)) else stars.feh,
         alpha_fe=nothing if np.all(np.isnan(halo.alpha_fe)) else stars.alpha_fe,
-        origin=np.full(len(stars), origin, dtype=np.int16),
     )
+    return bare.from_source(origin)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import EquilibriumError
 from haloassay.mocks.equilibria.anisotropy import Anisotropy
 from haloassay.mocks.equilibria.entropy import maximum_entropy_weights
@@ -27,6 +27,7 @@ from haloassay.mocks.equilibria.orbits import (
     orbit_library,
 )
 from haloassay.mocks.equilibria.tracers import Density
+from haloassay.mocks.uniforms import Uniforms
 
 #: Width of shells and of orbit cells in ln r: fine enough that moments between shell centres stay within 1e-3.
 _SHELL_STEP = 0.045
@@ -127,11 +128,12 @@ class OrbitSuperposition:
         _check(solved, wanted, beta, density, tolerance)
         return solved
 
-    def sample(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """(n,) radii [kpc], radial and tangential velocities [km/s] of stars now between r_min and r_max."""
-        return draw_stars(
-            self.table, self.grid, self.share, self.bound, (self.r_min, self.r_max), n, rng
-        )
+    def sample(
+        self, uniforms: Uniforms, number: IntArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(N,) radii [kpc], radial and tangential velocities [km/s] of stars now between r_min and r_max."""
+        ends = (self.r_min, self.r_max)
+        return draw_stars(self.table, self.grid, self.share, self.bound, ends, uniforms, number)
 
     def to_arrays(self) -> dict[str, FloatArray]:
         """Everything that makes the solution, as arrays by name."""

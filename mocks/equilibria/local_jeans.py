@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.mocks.equilibria import jeans
 from haloassay.mocks.equilibria.anisotropy import Anisotropy
 from haloassay.mocks.stars import RadialDensity, RadialTable, radial_table
+from haloassay.mocks.uniforms import Uniforms
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +63,14 @@ class LocalJeans:
         """(K,) mean size of the tangential velocity [km/s], of a Rayleigh distribution."""
         return np.asarray(self.sigma_r * np.sqrt(0.5 * np.pi * (1.0 - self.beta)), dtype=float)
 
-    def sample(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """(n,) radii [kpc], radial and tangential velocities [km/s]."""
-        r = self.radii.sample(n, rng)
+    def sample(
+        self, uniforms: Uniforms, number: IntArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(N,) radii [kpc], radial and tangential velocities [km/s] of the stars of these numbers (N,)."""
+        r = self.radii.at(uniforms.uniform("radius", number))
         x = np.log(r)
         sigma = np.interp(x, self.radii.log_r, self.sigma_r)
         flattening = np.sqrt(1.0 - np.interp(x, self.radii.log_r, self.beta))
-        v_r = sigma * rng.standard_normal(n)
-        return r, v_r, sigma * flattening * np.sqrt(2.0 * rng.standard_exponential(n))
+        v_r = sigma * uniforms.normal("v_r", number)
+        size = np.sqrt(-2.0 * np.log(uniforms.uniform("v_t", number)))
+        return r, v_r, sigma * flattening * size

@@ -17,14 +17,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import InputError
 from haloassay.mocks.equilibria.anisotropy import Anisotropy
 from haloassay.mocks.equilibria.orbits import SphericalPotential
 from haloassay.mocks.stars import RadialDensity
+from haloassay.mocks.uniforms import Uniforms, state_of, uniform_at
 
 #: Nodes in ln r: of the fit, of the truth and of drawing.
 FIT_NODES: Final = 96
@@ -32,6 +34,10 @@ TABLE_NODES: Final = 4096
 
 #: The fit reaches this much beyond the outermost star: what moves there adds to the pressure.
 BEYOND: Final = 4.0
+
+#: Quantiles are tabulated at steps of ln(u / (1 - u)), in which tails that are powers are straight, out to this.
+_TAIL: Final = 22.0
+QUANTILE_STEPS: Final = np.linspace(-_TAIL, _TAIL, 1201)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,38 +175,130 @@ class Mixture:
         return mean
 
     @cached_property
-    def _tables(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Nodes in ln r, ln psi in them, and the cumulative mass of every component, (K, nodes)."""
-        x = np.linspace(np.log(self.r_min), np.log(self.r_max), TABLE_NODES)
-        psi = _depth(self.potential, np.exp(x))
-        log_mass = (
-            _log_densities(np.exp(x), psi, self.b, self.p) + self.log_weight + 3.0 * x[:, None]
-        )
-        mass = np.exp(log_mass - np.max(log_mass)).T
-        cells = 0.5 * (mass[:, 1:] + mass[:, :-1])
-        return x, np.log(psi), np.concatenate([np.zeros((len(mass), 1)), np.cumsum(cells, 1)], 1)
+    def _tables(self) -> _Tables:
+        return _Tables.of(self)
 
-    def sample(self, n: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """(n,) radii [kpc], radial and tangential velocities [km/s], exactly from the mixture.
+    def sample(
+        self, uniforms: Uniforms, number: IntArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """(N,) radii [kpc], radial and tangential velocities [km/s] of the stars of these numbers, from the mixture.
 
-        A component is drawn by its mass between r_min and r_max, a radius from its own density, and
-        speed and direction from their Beta distributions.
+        A radius is drawn by the mass of all components, then one of those that are there by its share: first its
+        anisotropy, then its exponent; last speed and direction by the quantiles of their Beta distributions. All
+        six deviates of a star are used up one for one, and a mixture that differs a little moves it a little.
         """
-        x, log_psi, cumulative = self._tables
-        counts = rng.multinomial(n, cumulative[:, -1] / cumulative[:, -1].sum())
-        log_r, speed2, cosine2 = np.empty(n), np.empty(n), np.empty(n)
-        ends = np.cumsum(counts)
-        for k in np.flatnonzero(counts):
-            part = slice(ends[k] - counts[k], ends[k])
-            log_r[part] = np.interp(rng.random(counts[k]) * cumulative[k, -1], cumulative[k], x)
-            speed2[part] = rng.beta(1.5 - self.b[k], self.p[k] - 0.5 + self.b[k], counts[k])
-            cosine2[part] = rng.beta(0.5, 1.0 - self.b[k], counts[k])
-        order = rng.permutation(n)  # otherwise the first stars would all be of one component
-        log_r = log_r[order]
-        v2 = 2.0 * np.exp(np.interp(log_r, x, log_psi)) * speed2[order]
-        radial2 = v2 * cosine2[order]
-        sign = np.where(rng.random(n) < 0.5, -1.0, 1.0)
-        return np.exp(log_r), sign * np.sqrt(radial2), np.sqrt(v2 - radial2)
+        tables = self._tables
+        r, v_r, v_t = _draw(
+            uniforms.key_of("mixture"),
+            number,
+            tables.x,
+            tables.log_psi,
+            tables.mass,
+            tables.of_b,
+            tables.of_p,
+            tables.first,
+            tables.speed,
+            tables.slant,
+        )
+        return r, v_r, v_t
+
+
+@dataclass(frozen=True, eq=False)
+class _Tables:
+    """What stars are drawn by: B anisotropies, K components in order of (b, p), M cells between nodes in ln r.
+
+    ``x``, ``log_psi`` (M + 1,) are ln r and ln psi in the nodes; ``mass`` (M + 1,) the share of all stars below them;
+    ``of_b`` (M, B) the cumulative shares of the anisotropies in a cell, ``of_p`` (M, K) those of the components among
+    the ones of their anisotropy, which start at ``first`` (B + 1,). ``speed`` (K, Q) holds ln(v^2 / 2 psi) and
+    ``slant`` (B, Q) ln(tan^2 eta) at equal steps of ln(u / (1 - u)).
+    """
+
+    x: FloatArray
+    log_psi: FloatArray
+    mass: FloatArray
+    of_b: FloatArray
+    of_p: FloatArray
+    first: IntArray
+    speed: FloatArray
+    slant: FloatArray
+
+    @classmethod
+    def of(cls, mixture: Mixture) -> _Tables:
+        order = np.lexsort((mixture.p, mixture.b))
+        b, p = mixture.b[order], mixture.p[order]
+        x = np.linspace(np.log(mixture.r_min), np.log(mixture.r_max), TABLE_NODES)
+        psi = _depth(mixture.potential, np.exp(x))
+        log_mass = (
+            _log_densities(np.exp(x), psi, b, p) + mixture.log_weight[order] + 3.0 * x[:, None]
+        )
+        nodes = np.exp(log_mass - np.max(log_mass))
+        cells = 0.5 * (nodes[1:] + nodes[:-1])
+        values, first = np.unique(b, return_index=True)
+        of_b = np.add.reduceat(cells, first, axis=1)
+        group = np.searchsorted(values, b)
+        before = np.cumsum(cells, axis=1) - cells
+        inside = before + cells - before[:, first][:, group]
+        total = np.concatenate([[0.0], np.cumsum(cells.sum(axis=1))])
+        return cls(
+            x,
+            np.log(psi),
+            total / total[-1],
+            np.cumsum(of_b, axis=1) / of_b.sum(axis=1, keepdims=True),
+            inside / np.where(of_b > 0.0, of_b, 1.0)[:, group],
+            np.append(first, len(b)),
+            np.array(
+                [_beta_quantiles(1.5 - bk, pk - 0.5 + bk)[0] for bk, pk in zip(b, p, strict=True)]
+            ),
+            np.array([_odds_quantiles(1.0 - value, 0.5) for value in values]),
+        )
+
+
+def _beta_quantiles(a: float, b: float) -> tuple[FloatArray, FloatArray]:
+    """Ln x and ln(1 - x) of Beta(a, b) at the steps of ln(u / (1 - u)), (Q,) each."""
+    from scipy.special import betaincinv
+
+    low = QUANTILE_STEPS <= 0.0
+    tail = 1.0 / (1.0 + np.exp(np.abs(QUANTILE_STEPS)))
+    x, rest = np.empty(len(tail)), np.empty(len(tail))
+    x[low], rest[~low] = betaincinv(a, b, tail[low]), betaincinv(b, a, tail[~low])
+    x[~low], rest[low] = 1.0 - rest[~low], 1.0 - x[low]
+    least = np.finfo(float).tiny
+    return np.log(np.maximum(x, least)), np.log(np.maximum(rest, least))
+
+
+def _odds_quantiles(a: float, b: float) -> FloatArray:
+    """ln(x / (1 - x)) of Beta(a, b) at the steps of ln(u / (1 - u)), (Q,)."""
+    x, rest = _beta_quantiles(a, b)
+    return x - rest
+
+
+@numba.njit(cache=True, inline="always")
+def _quantile(table, u):  # type: ignore[no-untyped-def]
+    place = (np.log(u / (1.0 - u)) + _TAIL) / (2.0 * _TAIL) * (len(table) - 1)
+    k = min(max(int(place), 0), len(table) - 2)
+    part = place - k
+    return table[k] * (1.0 - part) + table[k + 1] * part
+
+
+@numba.njit(cache=True)
+def _draw(key, numbers, x, log_psi, mass, of_b, of_p, first, speed, slant):  # type: ignore[no-untyped-def]
+    out = np.empty((3, len(numbers)))
+    for star in range(len(numbers)):
+        state = state_of(key, numbers[star])
+        u = uniform_at(state, 0)
+        cell = min(np.searchsorted(mass, u, side="right") - 1, len(mass) - 2)
+        part = (u - mass[cell]) / (mass[cell + 1] - mass[cell])
+        b = min(np.searchsorted(of_b[cell], uniform_at(state, 1)), of_b.shape[1] - 1)
+        own = of_p[cell, first[b] : first[b + 1]]
+        k = first[b] + min(np.searchsorted(own, uniform_at(state, 2)), len(own) - 1)
+        depth = np.exp(log_psi[cell] * (1.0 - part) + log_psi[cell + 1] * part)
+        v2 = 2.0 * depth * np.exp(_quantile(speed[k], uniform_at(state, 3)))
+        odds = np.exp(_quantile(slant[b], uniform_at(state, 4)))
+        sign = 1.0 if uniform_at(state, 5) < 0.5 else -1.0
+        out[0, star] = np.exp(x[cell] * (1.0 - part) + x[cell + 1] * part)
+        out[1, star] = sign * np.sqrt(v2 / (1.0 + odds))
+        out[2, star] = np.sqrt(v2 * odds / (1.0 + odds))
+    return out
 
 
 def _components(

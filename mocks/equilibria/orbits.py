@@ -15,8 +15,9 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.constants import G
+from haloassay.mocks.uniforms import Uniforms, state_of, uniform_at
 
 #: Gauss-Legendre nodes in theta for the crossing of one shell, and for the parts outside all shells.
 _SHELL_NODES = np.polynomial.legendre.leggauss(4)
@@ -27,6 +28,9 @@ _SUB_ORBITS = 4
 
 #: Room above the largest rate seen among the sub-orbits of a cell.
 _BOUND_MARGIN = 1.2
+
+#: Deviates of a star that stand before those of its first try: two for the cell, one for the sign of v_r.
+_FIRST_TRY = 3
 
 
 class SphericalPotential(Protocol):
@@ -201,26 +205,29 @@ def _angular_momenta(r_m, w, table):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _draw(rng, n, r_min, r_max, ln_r, w, cumulative, bound, table):  # type: ignore[no-untyped-def]
+def _draw(key, numbers, r_min, r_max, ln_r, w, rows, columns, bound, table):  # type: ignore[no-untyped-def]
     ln_r0, step, phi, slope = table
     n_w = len(w) - 1
-    out = np.empty((3, n))
-    for star in range(n):
-        cell = min(np.searchsorted(cumulative, rng.random(), side="right"), len(cumulative) - 1)
-        i, j = cell // n_w, cell % n_w
+    out = np.empty((3, len(numbers)))
+    for star in range(len(numbers)):
+        state = state_of(key, numbers[star])
+        i = min(np.searchsorted(rows, uniform_at(state, 0), side="right"), len(rows) - 1)
+        j = min(np.searchsorted(columns[i], uniform_at(state, 1), side="right"), n_w - 1)
+        place = _FIRST_TRY
         while True:
-            r_m = np.exp(ln_r[i] + (ln_r[i + 1] - ln_r[i]) * rng.random())
-            e = 1.0 - (w[j] + (w[j + 1] - w[j]) * (1.0 - rng.random()))
+            r_m = np.exp(ln_r[i] + (ln_r[i + 1] - ln_r[i]) * uniform_at(state, place))
+            e = 1.0 - (w[j] + (w[j + 1] - w[j]) * uniform_at(state, place + 1))
             start = _phase(r_min, r_m, e)
             window = _phase(r_max, r_m, e) - start
-            theta = start + window * rng.random()
+            theta = start + window * uniform_at(state, place + 2)
             r = r_m * (1.0 - e * np.cos(theta))
             e2, l2 = _integrals(r_m, e, ln_r0, step, phi, slope)
             v2 = _speed_squared(r, e2, l2, ln_r0, step, phi, slope)
             time = window * r_m * e * np.sin(theta)
-            if rng.random() * bound[cell] * np.sqrt(v2) < time:
+            if uniform_at(state, place + 3) * bound[i, j] * np.sqrt(v2) < time:
                 break
-        sign = 1.0 if rng.random() < 0.5 else -1.0
+            place += 4
+        sign = 1.0 if uniform_at(state, 2) < 0.5 else -1.0
         out[0, star] = r
         out[1, star] = sign * np.sqrt(v2)
         out[2, star] = np.sqrt(l2) / r
@@ -277,16 +284,28 @@ def draw_stars(
     share: FloatArray,
     bound: FloatArray,
     r_range: tuple[float, float],
-    n: int,
-    rng: np.random.Generator,
+    uniforms: Uniforms,
+    number: IntArray,
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Radii, radial and tangential velocities of ``n`` stars that are in ``r_range`` [kpc] now.
+    """Radii, radial and tangential velocities of the stars of these numbers, which are in ``r_range`` [kpc] now.
 
-    A cell is drawn by its ``share`` of these stars; orbit and phase inside it are drawn together,
-    exactly, by rejection.
+    Two deviates of a star choose its cell by the ``share`` of these stars: first the mean radius, then the roundness
+    among orbits of that radius, so that neither jumps where shares change a little. Orbit and phase inside the cell
+    are drawn together, exactly, by rejection: each try has deviates of its own, which no other star is kept from.
     """
-    cumulative = np.cumsum(share)
+    shape = (len(grid.ln_r) - 1, len(grid.w) - 1)
+    columns = np.cumsum(share.reshape(shape), axis=1)
+    rows = np.cumsum(columns[:, -1])
+    columns /= np.where(columns[:, -1:] > 0.0, columns[:, -1:], 1.0)
     r, v_r, v_t = _draw(
-        rng, n, *r_range, grid.ln_r, grid.w, cumulative / cumulative[-1], bound, table.arrays
+        uniforms.key_of("orbit"),
+        number,
+        *r_range,
+        grid.ln_r,
+        grid.w,
+        rows / rows[-1],
+        columns,
+        bound.reshape(shape),
+        table.arrays,
     )
     return r, v_r, v_t

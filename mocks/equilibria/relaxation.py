@@ -26,6 +26,7 @@ from haloassay.mocks.gravity.integration import TOLERANCE, Orbits, integrate
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
 from haloassay.mocks.stars import Stars
+from haloassay.mocks.uniforms import Uniforms
 from haloassay.mocks.watch import Watch, part_watched
 
 Sampler = Callable[[int], Stars]
@@ -59,6 +60,9 @@ class PopulationSettings:
     integrator
         Whose orbits: this package's, or those of agama where it is installed. Stars start from the same places; what
         an LMC then does to them is always followed by this package.
+    seed
+        Of the stars: populations that differ in nothing but this are other stars of one halo. Those of different halos
+        with one seed are the same stars, moved, and can be paired.
     """
 
     size: int = 200_000
@@ -68,8 +72,10 @@ class PopulationSettings:
     drift_time: float = 3.0
     # not compared: the same stars are wanted, whoever follows them
     integrator: Literal["haloassay", "agama"] = field(default="haloassay", compare=False)
+    seed: int = 0
 
     def __post_init__(self) -> None:
+        require(self.seed >= 0, f"seed must be >= 0 (got {self.seed})")
         require(0 < self.size <= 100_000_000, f"size must be in [1, 1e8] (got {self.size})")
         require(
             0 < self.phases <= self.size,
@@ -148,7 +154,7 @@ def relax(
     stars: Stars,
     field: Field,
     settings: PopulationSettings,
-    rng: np.random.Generator,
+    uniforms: Uniforms,
     axes: Mapping[int, FloatArray] | None = None,
     r_range: tuple[float, float] = (1.0, 300.0),
     progress: Watch | None = None,
@@ -164,8 +170,8 @@ def relax(
         The true field.
     settings
         ``time``, ``tolerance``, ``phases`` and ``drift_time``; N is the number of orbits, whatever ``size`` says.
-    rng
-        Source of the times at which orbits are looked at.
+    uniforms
+        Source of the times at which orbits are looked at; those of a star's own number.
     axes
         By origin, (3, 3) axes in columns whose ratios are tested; Galactic ones by default.
     r_range
@@ -181,8 +187,10 @@ def relax(
         If the field is not static, or there are too few stars in the range.
     """
     require(field.static, "stars can only relax in a field in which nothing moves")
+    stars = stars.numbered()
     n, phases = len(stars), settings.phases
-    slots = (np.arange(phases) + rng.random((n, phases))) / phases
+    random = [uniforms.uniform(f"phase {k}", stars.number) for k in range(phases)]
+    slots = (np.arange(phases) + np.stack(random, axis=1)) / phases
     times = settings.time * (0.5 + 0.5 * slots)
     position, velocity = np.empty((n, phases, 3)), np.empty((n, phases, 3))
     alive = np.ones(n, dtype=bool)
@@ -200,7 +208,10 @@ def relax(
             position[:, k], velocity[:, k] = state
     kept = stars.select(np.repeat(np.flatnonzero(alive), phases))
     mixed = replace(
-        kept, position=position[alive].reshape(-1, 3), velocity=velocity[alive].reshape(-1, 3)
+        kept,
+        position=position[alive].reshape(-1, 3),
+        velocity=velocity[alive].reshape(-1, 3),
+        number=kept.number * phases + np.tile(np.arange(phases), int(alive.sum())),
     )
     last = mixed.select(slice(phases - 1, None, phases))
     later = replace(last, position=state[0][alive], velocity=state[1][alive])
@@ -248,7 +259,6 @@ def relaxed_population(
     shapes: Mapping[int, Shape],
     settings: PopulationSettings,
     content: Any,
-    seed: int,
     r_range: tuple[float, float] = (1.0, 300.0),
     progress: Watch | None = None,
     names: Sequence[str] = (),
@@ -266,11 +276,9 @@ def relaxed_population(
     shapes
         By origin, the shape that its stars start from.
     settings
-        Size, time, tolerance, phases.
+        Size, time, tolerance, phases, seed.
     content
         Plain values that say everything about ``base``.
-    seed
-        Of everything that is random here.
     r_range
         Radii [kpc] in which stationarity is tested.
     progress
@@ -292,15 +300,17 @@ def relaxed_population(
     integrator = other_integrator(potential, settings)
 
     def make() -> StoredPopulation:
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(settings.seed)
         round_stars = base(rng)(-(-settings.size // settings.phases))
         axes = {origin: rotation_matrix(shape.tilt) for origin, shape in shapes.items()}
         stars, field = shaped(round_stars, shapes), make_field(potential)
-        relaxed = relax(stars, field, settings, rng, axes, r_range, progress, integrator)
+        relaxed = relax(
+            stars, field, settings, Uniforms.of(rng), axes, r_range, progress, integrator
+        )
         _warn(relaxed, dict(enumerate(names)))
         return StoredPopulation(relaxed.stars, settings.phases, relaxed.stationarity)
 
-    plain = [content, *plain_content([potential, shapes, settings]), seed, list(r_range)]
+    plain = [content, *plain_content([potential, shapes, settings]), list(r_range)]
     if integrator is not None:
         plain.append([settings.integrator, integrator.version])
     return stored_population(["relaxed", *plain], make)

@@ -85,7 +85,7 @@ class Snapshot(Mock):
     """
 
     kind: ClassVar[str] = "snapshot"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     file: str
     tables: tuple[ParticleTable, ...] = ()
@@ -143,7 +143,7 @@ class Snapshot(Mock):
     def stars(self) -> Stars:
         """All tracers, about the centre in the axes that were asked for."""
         names = ("position", "velocity", "feh", "alpha_fe", "origin")
-        return Stars.of(*(self._arrays[name] for name in names))
+        return Stars.of(*(self._arrays[name] for name in names)).numbered()
 
     @cached_property
     def truth(self) -> Truth:
@@ -186,7 +186,7 @@ class Snapshot(Mock):
         """
         turn = _rotation(self.seen_from, rng)
         which = without_replacement(
-            len(self.stars),
+            self.stars.number,
             rng,
             f"mock: all {len(self.stars)} tracers of {self.file} are drawn, and the survey asks for more: lower "
             "n_stars, widen its cuts, or take more particles as tracers",

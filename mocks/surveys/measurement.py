@@ -1,7 +1,7 @@
-"""Measurement errors: standard deviates drawn once, and what they do to what is observed.
+"""Measurement errors: standard deviates of each star, and what they do to what is observed.
 
-Deviates are drawn for all stars of a batch, in a fixed order, whatever the settings: two surveys
-that differ in the size of their errors, or in their cuts, share the deviates of each star.
+Deviates depend on the number of a star and on what they are for: two surveys that differ in the size of their
+errors, or in their cuts, share the deviates of each star, and so do two mocks of the same stars.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from haloassay.base.arrays import BoolArray, FloatArray, IntArray
 from haloassay.base.settings import require
+from haloassay.mocks.uniforms import Uniforms
 
 #: Gaia release to pygaia's release and a factor on its errors: pygaia knows none before DR3, and
 #: DR2's are twice DR3's.
@@ -66,16 +67,21 @@ class Deviates:
     distance_error: FloatArray
 
     @classmethod
-    def draw(cls, n: int, rng: np.random.Generator, further: np.random.Generator) -> Deviates:
-        """Deviates of ``n`` stars, whatever the survey: 7 numbers a star from ``rng``, and 3.
-
-        Those of ``further`` came later than the rest; a stream of their own leaves the others, and
-        with them all catalogues made before, as they were.
-        """
-        uniform = rng.random(n)
-        normal = rng.standard_normal((6, n))
-        late = further.standard_normal(n), further.random(n), further.standard_normal(n)
-        return cls(uniform, normal[0], normal[1], normal[2], normal[3], normal[4:].T, *late)
+    def of(cls, uniforms: Uniforms, number: IntArray) -> Deviates:
+        """Deviates of the stars of these numbers (N,), whatever the survey and whichever other stars it sees."""
+        normal, uniform = uniforms.normal, uniforms.uniform
+        motion = [normal(f"proper motion {axis}", number) for axis in ("alpha", "delta")]
+        return cls(
+            uniform("luminosity", number),
+            normal("distance", number),
+            normal("vlos", number),
+            normal("feh", number),
+            normal("correlation", number),
+            np.stack(motion, axis=1),
+            normal("alpha_fe", number),
+            uniform("fibre", number),
+            normal("distance error", number),
+        )
 
     def select(self, which: BoolArray | IntArray) -> Deviates:
         """Deviates of some of the stars."""

@@ -23,6 +23,7 @@ from haloassay.mocks.surveys.measurement import (
     proper_motion_errors,
 )
 from haloassay.mocks.surveys.selection import Tally, View, cuts, errors_within
+from haloassay.mocks.uniforms import Uniforms, numbers
 
 if TYPE_CHECKING:
     from haloassay.mocks.surveys.survey import Survey
@@ -43,23 +44,21 @@ class Seen:
 
 def seen_again(survey: Survey, stars: Stars, survey_rng: np.random.Generator) -> float:
     """Share of observed stars that another observation of the same stars would see too."""
-    first, further = survey_rng.spawn(2)
-    shared = further.standard_normal(len(FEH_BINS) + 1)
-    deviates = with_shared_errors(survey, stars, Deviates.draw(len(stars), first, further), shared)
+    deviates = deviates_of(survey, stars, Uniforms.of(survey_rng))
     tally = Tally()
     seen = look(survey, stars, deviates, len(stars), tally)
     return len(measured(survey, seen, len(stars), tally)[0]) / len(stars)
 
 
-def with_shared_errors(
-    survey: Survey, stars: Stars, deviates: Deviates, shared: FloatArray
-) -> Deviates:
-    """Deviates with distance errors that stars of one [Fe/H] share, where the survey has such."""
+def deviates_of(survey: Survey, stars: Stars, uniforms: Uniforms) -> Deviates:
+    """Deviates of stars, with distance errors that those of one [Fe/H] share where the survey has such."""
     correlation = survey.distance_feh_correlation
     if np.isnan(stars.feh).any():
         survey.require_no_feh()
+    deviates = Deviates.of(uniforms, stars.number)
     if correlation == 0.0:
         return deviates
+    shared = uniforms.normal("distance of [Fe/H]", numbers(0, len(FEH_BINS) + 1))
     mixed = correlated_by_feh(deviates.distance, stars.feh, shared, correlation)
     return replace(deviates, distance=mixed)
 

@@ -24,16 +24,15 @@ from haloassay.mocks.surveys.completeness import Completeness
 from haloassay.mocks.surveys.footprints import Footprint
 from haloassay.mocks.surveys.luminosity import Luminosity, PowerLawLuminosity, make_luminosity
 from haloassay.mocks.surveys.measurement import (
-    FEH_BINS,
     GAIA_RELEASES,
     LOG_DISTANCE_PER_MAG,
-    Deviates,
     DistanceErrorKind,
     ErrorCurve,
 )
-from haloassay.mocks.surveys.observing import look, measured, seen_again, with_shared_errors
+from haloassay.mocks.surveys.observing import deviates_of, look, measured, seen_again
 from haloassay.mocks.surveys.presets import resolve
 from haloassay.mocks.surveys.selection import Tally
+from haloassay.mocks.uniforms import Uniforms
 
 #: Sizes of the batches of true stars: doubling, then constant; the same for all surveys, so that
 #: they share stars.
@@ -150,7 +149,7 @@ class Survey:
         If a setting is out of range.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     n_stars: int | Literal["all"] = 10000
     sun: Sun = field(default_factory=Sun)
@@ -267,7 +266,7 @@ class Survey:
             Where the true stars come from.
         population_rng, survey_rng
             Randomness of the stars and of the observation. Surveys given equal ones meet the same
-            stars with the same standard deviates, whatever their settings.
+            stars with the same standard deviates, whatever their settings: each star has its own, by its number.
 
         Raises
         ------
@@ -280,20 +279,18 @@ class Survey:
         room = _FIRST_BATCH if self.n_stars == "all" else self.n_stars
         surveyed, columns, tally = Columns(room), Columns(room), Tally()
         draw = mock.sampler(population_rng)
-        (further,) = survey_rng.spawn(1)
-        shared = further.standard_normal(len(FEH_BINS) + 1)
-        drawn = batch = 0
+        uniforms = Uniforms.of(survey_rng)
+        drawn = batch = offered = 0
         while columns.n < wanted:
             batch = min(2 * batch or _FIRST_BATCH, _LARGEST_BATCH)
             try:
-                stars = draw(batch)
+                stars = draw(batch).numbered(offered)
             except UsedUpError:
                 if self.n_stars == "all":
                     break
                 raise
-            deviates = with_shared_errors(
-                self, stars, Deviates.draw(len(stars), survey_rng, further), shared
-            )
+            offered += len(stars)
+            deviates = deviates_of(self, stars, uniforms)
             seen = look(self, stars, deviates, wanted - columns.n, tally)
             rows, some, values = measured(self, seen, wanted - columns.n, tally)
             surveyed.append(len(some), {f.name: getattr(some, f.name) for f in fields(Stars)})

@@ -157,7 +157,7 @@ class AgamaHalo(Mock):
             for k, source in enumerate(sources):
                 count = int(np.count_nonzero(which == k))
                 if count:
-                    parts.append(replace(source(count), origin=np.full(count, k, np.int16)))
+                    parts.append(source(count).from_source(k))
                 if k in left:
                     left[k] -= count
             order = np.argsort(which, kind="stable")

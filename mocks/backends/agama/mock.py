@@ -19,12 +19,14 @@ from haloassay.mocks.backends.agama.distributions import (
     QuasiSpherical,
 )
 from haloassay.mocks.backends.agama.library import library
+from haloassay.mocks.chemistry import abundances
 from haloassay.mocks.equilibria import jeans
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.mock import Mock
 from haloassay.mocks.moments import Moments, anisotropy, at_rest
 from haloassay.mocks.stars import Origin, Stars, radial_table
 from haloassay.mocks.truth import Truth
+from haloassay.mocks.uniforms import Uniforms, numbers
 
 #: Radii a decade at which moments are tabulated, and nodes in abs(cos theta) at each.
 _PER_DECADE: Final = 14
@@ -49,7 +51,7 @@ class AgamaMock(Mock):
         Range, name and chemistry.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     potential: CompositePotential
     distribution: Distribution
@@ -118,10 +120,22 @@ class AgamaMock(Mock):
 
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Source of independent stars: each call with a number returns that many more."""
-        return lambda n: self._drawn(n, rng)
+        uniforms = Uniforms.of(rng)
+        drawn = 0
 
-    def _drawn(self, n: int, rng: np.random.Generator) -> Stars:
-        """``n`` stars, drawn on one thread; agama's own generator is seeded from ``rng``."""
+        def draw(n: int) -> Stars:
+            nonlocal drawn
+            phase, number = self._phase_space(n, rng), numbers(drawn, n)
+            drawn += n
+            position, velocity = phase[:, :3].copy(), phase[:, 3:].copy()
+            own, r = self.sampling, np.linalg.norm(position, axis=1)
+            chemistry = abundances(own.feh, own.alpha_fe, r, uniforms, number)
+            return Stars.of(position, velocity, *chemistry, number=number)
+
+        return draw
+
+    def _phase_space(self, n: int, rng: np.random.Generator) -> FloatArray:
+        """(n, 6) positions and velocities, drawn on one thread; agama's own generator is seeded from ``rng``."""
         agama = library()
         lo, hi = self.sampling.r_range
         inside = float(self._table["fraction"])
@@ -132,11 +146,7 @@ class AgamaMock(Mock):
                 drawn = self._model.sample(int(missing / inside * 1.02) + 100)[0]
             r = np.linalg.norm(drawn[:, :3], axis=1)
             parts.append(np.asarray(drawn[(r >= lo) & (r <= hi)], dtype=float)[:missing])
-        phase = np.concatenate(parts)
-        position, velocity = phase[:, :3].copy(), phase[:, 3:].copy()
-        r = np.linalg.norm(position, axis=1)
-        alpha_fe = self.sampling.alpha_fe.sample(r, rng) if self.sampling.alpha_fe else np.nan
-        return Stars.of(position, velocity, self.sampling.feh.sample(r, rng), alpha_fe)
+        return np.concatenate(parts)
 
     @cached_property
     def _model(self) -> Any:

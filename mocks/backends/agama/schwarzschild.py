@@ -26,6 +26,7 @@ from haloassay.mocks.backends.agama.conversion import NoCounterpartError, to_aga
 from haloassay.mocks.backends.agama.distributions import AgamaSampling, Schwarzschild
 from haloassay.mocks.backends.agama.library import library
 from haloassay.mocks.backends.agama.orbits import agama_orbits
+from haloassay.mocks.chemistry import abundances
 from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy
 from haloassay.mocks.equilibria.relaxation import DriftWarning
 from haloassay.mocks.equilibria.stationarity import Stationarity, stationarity
@@ -42,6 +43,7 @@ from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import population_moments
 from haloassay.mocks.stars import Origin, Stars
 from haloassay.mocks.truth import Truth
+from haloassay.mocks.uniforms import Uniforms, numbers
 from haloassay.mocks.watch import Watch
 
 #: Points kept of an orbit, in units of the stars that one has on average: a heavy one has several times as many.
@@ -90,7 +92,7 @@ class SchwarzschildMock(StoredMock):
         Range, tolerance, name and chemistry.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     potential: CompositePotential
     density: Density
@@ -163,9 +165,9 @@ class SchwarzschildMock(StoredMock):
         test = self._drift(stars, turn.T)
         lo, hi = self.sampling.r_range
         stars = stars.select((stars.r >= lo) & (stars.r < hi))
-        alpha_fe = self.sampling.alpha_fe.sample(stars.r, rng) if self.sampling.alpha_fe else np.nan
-        feh = self.sampling.feh.sample(stars.r, rng)
-        dressed = Stars.of(stars.position, stars.velocity, feh, alpha_fe)
+        own, number = self.sampling, numbers(0, len(stars))
+        chemistry = abundances(own.feh, own.alpha_fe, stars.r, Uniforms.of(rng), number)
+        dressed = Stars.of(stars.position, stars.velocity, *chemistry, number=number)
         return StoredPopulation(dressed, max(1, round(len(phase) * share)), {0: test})
 
     @cached_property
