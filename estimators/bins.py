@@ -219,4 +219,14 @@ def bootstrap(
     rng: np.random.Generator,
 ) -> FloatArray:
     """Values (n, ...) of ``statistic`` of the row numbers of ``n`` resampled catalogues."""
-    return np.array([statistic(rng.integers(n_stars, size=n_stars)) for _ in range(n)])
+    return np.array([statistic(rows) for rows in resampled_catalogues(n_stars, n, rng)])
+
+
+def resampled_catalogues(n_stars: int, n: int, rng: np.random.Generator) -> Iterator[IntArray]:
+    """Row numbers (n_stars,) of each of ``n`` bootstrap catalogues, drawn with replacement.
+
+    Each has deviates of its own, and the k-th star drawn is at the same share of the rows however many there are: a
+    catalogue with a few stars more is resampled in the same way.
+    """
+    for own in rng.spawn(n):
+        yield (n_stars * own.random(n_stars)).astype(np.int64)

@@ -18,6 +18,7 @@ from haloassay.estimators.bins import (
     check_edges,
     check_least,
     radial_bins,
+    resampled_catalogues,
 )
 from haloassay.estimators.cells import (
     Cells,
@@ -450,7 +451,7 @@ def bootstrap_correlation(
     rng: np.random.Generator,
 ) -> FloatArray:
     """Correlations (n_draws,) of resampled pairs x, y (n,); NaN where one is constant."""
-    rows = rng.integers(len(x), size=(n_draws, len(x)))
+    rows = np.stack([*resampled_catalogues(len(x), n_draws, rng)])
     a, b = x[rows], y[rows]
     if kind == "spearman":
         from scipy.stats import rankdata

@@ -21,6 +21,7 @@ from haloassay.estimators.bins import (
     check_range,
     density_slope,
     places_at,
+    resampled_catalogues,
     rows_within,
 )
 from haloassay.estimators.fit.laplace import LogDensity
@@ -376,8 +377,8 @@ def _bootstrap(
     """Coefficients (n_draws, p) of each spline, refitted to resampled stars."""
     n = len(sample.x)
     found = []
-    for _ in range(n_draws):
-        counts = np.bincount(rng.integers(n, size=n), minlength=n).astype(float)
+    for rows in resampled_catalogues(n, n_draws, rng):
+        counts = np.bincount(rows, minlength=n).astype(float)
         again = sample.likelihoods(density, counts)
         found.append(
             [

@@ -10,6 +10,8 @@ import os
 
 import numpy as np
 
+from haloassay.mocks.uniforms import Uniforms, numbers
+
 SHIFT = int(os.environ.get("HALOASSAY_TEST_SEED", "0"))
 STRIDE = 1_000_003  # tests count repetitions with seeds 0, 1, ...: their ranges must not overlap
 
@@ -25,5 +27,10 @@ def seeded(first: int, *more: int) -> np.random.Generator:
 
 
 def resized(stars: int) -> int:
-    """Return a size near this one for a stored population: its seed is made of its settings."""
+    """Return a size near this one for debris: the seed of its stars is made of that."""
     return stars + SHIFT
+
+
+def lots(n: int, rng: np.random.Generator) -> tuple[Uniforms, np.ndarray]:
+    """Return what the first ``n`` stars of a realisation are drawn by: its deviates, and their numbers."""
+    return Uniforms.of(rng), numbers(0, n)

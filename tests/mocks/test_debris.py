@@ -9,7 +9,7 @@ import pytest
 from debris_samples import AROUND, POTENTIAL, R_RANGE, components, one
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seeds import resized, seeded
+from seeds import resized, seeded, shifted
 
 from haloassay.base import kinds
 from haloassay.base.errors import InputError, UsedUpError
@@ -20,6 +20,7 @@ from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.moment_map import octants
 from haloassay.mocks.stars import Stars, without_replacement
+from haloassay.mocks.uniforms import numbers
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -138,7 +139,7 @@ def test_stars_come_until_one_is_missing() -> None:
 
 
 def test_a_halo_that_ends_ends_the_mix() -> None:
-    left = without_replacement(700, seeded(1), "the halo is used up")
+    left = without_replacement(numbers(0, 700), seeded(1), "the halo is used up")
     halo = smooth()(700)
     debris = make_debris([{"kind": "blunders", "fraction": 0.5}])
     draw = contaminate(lambda n: halo.select(left(n)), debris, AROUND, seeded(2))
@@ -214,7 +215,7 @@ TRIAXIAL = {
     "density": {"kind": "broken-power-law", "slopes": [-2.5, -4.0], "breaks": [20.0]},
     "beta": {"kind": "constant", "beta": 0.3},
     "r_range": [5.0, 80.0],
-    "population": {"size": resized(20_000), "time": 1.0, "drift_time": 0.2},
+    "population": {"size": 20_000, "seed": shifted(0), "time": 1.0, "drift_time": 0.2},
 }
 
 
@@ -237,7 +238,7 @@ def test_truth_over_the_sky_has_the_member_debris_in_it(painted: dict[str, Any] 
     """Halo and debris drawn and observed in a part of the sky have the moments that are stated for it."""
     spec = {
         **TRIAXIAL,
-        "population": {"size": resized(10_000), "time": 0.5, "drift_time": 0.1},
+        "population": {"size": 10_000, "seed": shifted(0), "time": 0.5, "drift_time": 0.1},
         "debris": [{"kind": "gse", "fraction": 0.3, "size": resized(10_000), "age": 1.0}],
     }
     mock = make_mock(spec | ({} if painted is None else {"painted": painted}))

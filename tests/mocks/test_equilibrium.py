@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 from scipy.integrate import cumulative_simpson
-from seeds import seeded
+from seeds import lots, seeded
 
 from haloassay.base.constants import GYR_PER_KPC_KMS, G
 from haloassay.base.errors import EquilibriumError
@@ -65,7 +65,7 @@ def shell_deviations(r, values):
 @pytest.mark.parametrize("beta", PROFILES)
 def test_moments_of_stars_are_those_of_the_jeans_equation(beta):
     density, anisotropy = make_density(BIRD), make_anisotropy(PROFILES[beta])
-    r, v_r, v_t = solved_with(beta).sample(300_000, seeded(11))
+    r, v_r, v_t = solved_with(beta).sample(*lots(300_000, seeded(11)))
     ln_r, pressure = jeans_pressure(MILKY_WAY, density, anisotropy)
     radial = v_r**2 - np.interp(np.log(r), ln_r, pressure)
     balance = v_t**2 - 2.0 * (1.0 - anisotropy.beta(r)) * v_r**2
@@ -75,7 +75,7 @@ def test_moments_of_stars_are_those_of_the_jeans_equation(beta):
 
 
 def test_radii_follow_the_density():
-    r, _, _ = solved_with("bird").sample(200_000, seeded(5))
+    r, _, _ = solved_with("bird").sample(*lots(200_000, seeded(5)))
     grid = np.geomspace(1.0, 300.0, 20_001)
     shells = np.exp(make_density(BIRD).log_density(grid) + 3.0 * np.log(grid))
     cdf = cumulative_simpson(shells, x=np.log(grid), initial=0.0)
@@ -93,8 +93,8 @@ def test_moments_do_not_change_along_orbits_that_galpy_integrates():
     r_s = halo.virial().r200 / 15.0
     amplitude = G * 0.8e12 / nfw_shape(15.0) / (ro * vo**2)
     solved = solve(r_min=0.5, r_max=600.0, potential=halo)
-    rng = seeded(17)
-    stars = Stars.of(*orient(*solved.sample(2000, rng), rng))
+    of = lots(2000, seeded(17))
+    stars = Stars.of(*orient(*solved.sample(*of), *of))
     energy = 0.5 * np.sum(stars.velocity**2, axis=1) + halo.potential(stars.r)
     stars = stars.select(energy > halo.potential(4.0))  # the others never come to be counted
     (x, y, z), (vx, vy, vz) = stars.position.T / ro, stars.velocity.T / vo
@@ -116,7 +116,7 @@ def test_moments_do_not_change_along_orbits_that_galpy_integrates():
 
 def test_the_truth_is_what_the_weights_give():
     solved = solved_with("radial")
-    r, v_r, v_t = solved.sample(400_000, seeded(23))
+    r, v_r, v_t = solved.sample(*lots(400_000, seeded(23)))
     shell = np.digitize(r, solved.edges) - 1
     for first in (20, 50, 80, 105):
         part = slice(first, first + 5)
@@ -130,7 +130,7 @@ def test_the_truth_is_what_the_weights_give():
 def test_solution_survives_a_round_trip_through_arrays():
     solved = solved_with("bird")
     again = OrbitSuperposition.from_arrays(solved.to_arrays())
-    first, second = (s.sample(1000, seeded(1)) for s in (solved, again))
+    first, second = (s.sample(*lots(1000, seeded(1))) for s in (solved, again))
     np.testing.assert_array_equal(first, second)
 
 

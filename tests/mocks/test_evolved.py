@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from seeds import resized, seeded
+from seeds import seeded, shifted
 
 from haloassay.base.errors import InputError
 from haloassay.contracts.frames import spherical_velocity
@@ -25,7 +25,13 @@ ROUND: dict[str, Any] = {
     "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
     "density": {"kind": "power-law", "slope": -3.5},
     "r_range": [10.0, 100.0],
-    "population": {"size": resized(6000), "time": 1.0, "drift_time": 0.5, "tolerance": 1e-6},
+    "population": {
+        "size": 6000,
+        "seed": shifted(0),
+        "time": 1.0,
+        "drift_time": 0.5,
+        "tolerance": 1e-6,
+    },
 }
 TWO = [
     {
@@ -127,7 +133,7 @@ def test_every_population_has_its_own_truth(shaped: EvolvedHalo) -> None:
 @pytest.mark.filterwarnings("ignore::haloassay.mocks.equilibria.relaxation.DriftWarning")
 def test_how_far_beta_misses_the_wish_is_told() -> None:
     """The spherical start has it, a flat shape changes it; rotation, which turns stars round, does not."""
-    size = {"population": {**ROUND["population"], "size": resized(20_000)}}
+    size = {"population": {**ROUND["population"], "size": 20_000}}
     flat = {"shape": {"axis_ratios": [1.0, 0.4]}}
     for change, least in (({}, 0.0), ({"rotation": 0.8}, 0.0), (flat, 0.1)):
         mock = make_mock({**ROUND, **size, "beta": 0.0, **change})
@@ -294,7 +300,7 @@ def test_ranges_that_cannot_be_stored_are_refused(r_range: list[float], message:
 def test_a_population_that_drifts_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path))  # it is said when it is made
     spec = {**ROUND, "name": "cigar", "beta": 0.0, "shape": {"axis_ratios": [1.0, 0.4]}}
-    spec["population"] = {"size": resized(20_000), "time": 0.3, "drift_time": 0.5}
+    spec["population"] = {"size": 20_000, "seed": shifted(0), "time": 0.3, "drift_time": 0.5}
     with pytest.warns(DriftWarning, match="population 'cigar' is not stationary"):
         make_mock(spec).prepare()
 
@@ -303,7 +309,7 @@ def test_a_population_too_small_for_a_truth_is_refused_before_anything_runs() ->
     few = {
         **ROUND,
         "beta": 0.0,
-        "population": {"size": resized(50), "time": 0.1, "drift_time": 0.1},
+        "population": {"size": 50, "seed": shifted(0), "time": 0.1, "drift_time": 0.1},
     }
     with pytest.raises(InputError, match=r"shells .* have 50 stars"):
         make_mock(few).prepare()

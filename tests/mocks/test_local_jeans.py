@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
-from seeds import seeded
+from seeds import lots, seeded
 
 from haloassay.base.errors import InputError
 from haloassay.mocks.equilibria import jeans
@@ -15,7 +15,7 @@ from haloassay.mocks.equilibria.anisotropy import make_anisotropy
 from haloassay.mocks.equilibria.local_jeans import LocalJeans
 from haloassay.mocks.equilibria.tracers import make_density
 from haloassay.mocks.gravity.potentials import make_potential
-from haloassay.mocks.stars import radial_table, sample_radii
+from haloassay.mocks.stars import radial_table
 
 POTENTIAL = make_potential(
     [{"kind": "nfw", "m200": 0.8e12, "c": 15.0}, {"kind": "mwpotential2014-baryons"}]
@@ -28,7 +28,7 @@ BETA = make_anisotropy(
 
 def test_moments_and_shape_of_the_velocities() -> None:
     mock = LocalJeans.solve(POTENTIAL, BIRD, BETA, 3.0, 150.0)
-    r, v_r, v_t = mock.sample(300_000, seeded(21))
+    r, v_r, v_t = mock.sample(*lots(300_000, seeded(21)))
     sigma = jeans.sigma_r(POTENTIAL, BIRD, BETA, r[:2000])
     x = v_r[:2000] / sigma
     assert stats.kstest(x, "norm").pvalue > 1e-4
@@ -54,14 +54,14 @@ def test_some_stars_escape() -> None:
     mock = LocalJeans.solve(
         POTENTIAL, make_density({"kind": "power-law", "slope": -2.5}), very_radial, 3.0, 150.0
     )
-    r, v_r, v_t = mock.sample(100_000, seeded(1))
+    r, v_r, v_t = mock.sample(*lots(100_000, seeded(1)))
     assert np.any(v_r**2 + v_t**2 > -2 * POTENTIAL.potential(r))
 
 
 @pytest.mark.parametrize("slope", [-2.0, -3.0, -4.6])
 def test_radii_follow_a_power_law(slope: float) -> None:
     density = make_density({"kind": "power-law", "slope": slope})
-    r = sample_radii(density, 2.0, 90.0, 200_000, seeded(6))
+    r = radial_table(density, 2.0, 90.0).at(seeded(6).random(200_000))
     k = slope + 3.0
     lo, hi = np.log([2.0, 90.0]) if k == 0 else np.array([2.0, 90.0]) ** k
     uniform = ((np.log(r) if k == 0 else r**k) - lo) / (hi - lo)

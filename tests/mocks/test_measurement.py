@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from scipy import stats
-from seeds import seeded
+from seeds import lots, seeded
 
 from haloassay.mocks.surveys.measurement import (
     MAX_CORRELATION,
@@ -19,7 +19,7 @@ P_4SIGMA = 6.3e-5
 
 @pytest.fixture(scope="module")
 def deviates():
-    return Deviates.draw(N, seeded(21), seeded(22))
+    return Deviates.of(*lots(N, seeded(21)))
 
 
 def test_deviates_are_standard_and_independent(deviates):

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
-from seeds import seeded
+from seeds import lots, seeded
 
 from haloassay.base.errors import InputError
 from haloassay.mocks.equilibria import jeans
@@ -70,7 +70,7 @@ def test_draws_have_the_moments_of_an_independent_jeans_solution(case: tuple[obj
     mixture = Mixture.solve(potential, density, anisotropy, 4.0, 130.0)
     own = make_anisotropy(lambda x: mixture.moments(x)[2])
     solution = jeans.solve(potential, mixture, own, 4.0, 130.0)
-    r, v_r, v_t = mixture.sample(400_000, seeded(11))
+    r, v_r, v_t = mixture.sample(*lots(400_000, seeded(11)))
     sigma = solution.sigma_r(np.clip(r, 4.0, 130.0))
     flattening = 1.0 - own.beta(r)
     square = (v_r / sigma) ** 2
@@ -90,7 +90,7 @@ def test_draws_have_the_moments_of_an_independent_jeans_solution(case: tuple[obj
 def test_radii_follow_the_fitted_density() -> None:
     potential, density, anisotropy = parts(FITTING["radial"])
     mixture = Mixture.solve(potential, density, anisotropy, 5.0, 100.0)
-    r, _, _ = mixture.sample(200_000, seeded(5))
+    r, _, _ = mixture.sample(*lots(200_000, seeded(5)))
     assert r.min() >= 5.0 * (1 - 1e-12)
     assert r.max() <= 100.0 * (1 + 1e-12)
     # r^-4 r^2 dr: uniform in 1 / r
@@ -108,7 +108,7 @@ def test_speeds_are_those_of_the_isotropic_hernquist_distribution() -> None:
     potential = make_potential({"kind": "hernquist", "mass": 1e12, "a": 20.0})
     density = make_density({"kind": "hernquist", "a": 20.0})
     mixture = Mixture.solve(potential, density, make_anisotropy(0.0), 2.0, 200.0)
-    r, v_r, v_t = mixture.sample(400_000, seeded(8))
+    r, v_r, v_t = mixture.sample(*lots(400_000, seeded(8)))
     df = isotropicHernquistdf(pot=HernquistPotential(amp=2.0, a=20.0 / 8.0))
     for radius in (5.0, 20.0, 80.0):
         shell = np.abs(np.log(r / radius)) < 0.02
@@ -144,12 +144,12 @@ def test_says_that_it_does_not_fit(case: tuple[object, ...]) -> None:
 def test_stars_are_bound_and_exchangeable() -> None:
     potential, density, anisotropy = parts(FITTING["falling"])
     mixture = Mixture.solve(potential, density, anisotropy, 5.0, 100.0)
-    r, v_r, v_t = mixture.sample(100_000, seeded(2))
+    r, v_r, v_t = mixture.sample(*lots(100_000, seeded(2)))
     assert np.all(v_r**2 + v_t**2 <= -2 * potential.potential(r) * (1 + 1e-6))
     assert np.all(v_t >= 0.0)
     first, last = r[:50_000], r[50_000:]
     assert stats.ks_2samp(first, last).pvalue > 1e-4
-    again = mixture.sample(100_000, seeded(2))
+    again = mixture.sample(*lots(100_000, seeded(2)))
     for one, two in zip((r, v_r, v_t), again, strict=True):
         np.testing.assert_array_equal(one, two)
 
@@ -170,7 +170,7 @@ def test_orientation_is_isotropic_and_keeps_the_spherical_velocities() -> None:
     rng = seeded(4)
     n = 200_000
     r, v_r, v_t = rng.uniform(1, 9, n), rng.normal(0, 100, n), rng.uniform(0, 200, n)
-    stars = Stars.of(*orient(r, v_r, v_t, rng), feh=-1.5)
+    stars = Stars.of(*orient(r, v_r, v_t, *lots(len(r), rng)), feh=-1.5)
     assert len(stars) == n
     np.testing.assert_allclose(stars.r, r, rtol=1e-13)
     unit = stars.position / r[:, None]

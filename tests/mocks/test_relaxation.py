@@ -32,6 +32,7 @@ from haloassay.mocks.gravity.fields import MovingBody, make_field
 from haloassay.mocks.gravity.potentials import Plummer, make_potential
 from haloassay.mocks.gravity.shapes import Shape, rotation_matrix, tilt_of
 from haloassay.mocks.stars import Stars, orient
+from haloassay.mocks.uniforms import Uniforms, numbers
 
 HALO = make_potential({"kind": "nfw", "m200": 0.8e12, "c": 15.0})
 TRIAXIAL = make_potential(
@@ -51,7 +52,15 @@ def solved() -> OrbitSuperposition:
 @pytest.fixture(scope="module")
 def base(solved: OrbitSuperposition) -> Callable[[np.random.Generator], Callable[[int], Stars]]:
     def sampler(rng: np.random.Generator) -> Callable[[int], Stars]:
-        return lambda n: Stars.of(*orient(*solved.sample(n, rng), rng))
+        uniforms, drawn = Uniforms.of(rng), 0
+
+        def draw(n: int) -> Stars:
+            nonlocal drawn
+            of = uniforms, numbers(drawn, n)
+            drawn += n
+            return Stars.of(*orient(*solved.sample(*of), *of), number=of[1])
+
+        return draw
 
     return sampler
 
@@ -160,7 +169,7 @@ def test_round_equilibrium_stays_as_it_is(base: Callable) -> None:
     rng = seeded(4)
     stars = reaching(base(rng)(10_000))
     settings_ = PopulationSettings(size=10_000, time=1.0, drift_time=0.5, tolerance=1e-5)
-    relaxed = relax(stars, make_field(HALO), settings_, rng, r_range=INSIDE)
+    relaxed = relax(stars, make_field(HALO), settings_, Uniforms.of(rng), r_range=INSIDE)
     assert relaxed.lost == 0
     result = relaxed.stationarity[0]
     assert result.complaint is None
@@ -180,7 +189,7 @@ def test_drift_of_what_is_not_mixed_is_noticed(base: Callable) -> None:
     rng = seeded(5)
     stars = cold(base(rng)(3000))
     settings_ = PopulationSettings(size=3000, time=0.01, drift_time=0.1, tolerance=1e-5)
-    relaxed = relax(stars, make_field(HALO), settings_, rng, r_range=INSIDE)
+    relaxed = relax(stars, make_field(HALO), settings_, Uniforms.of(rng), r_range=INSIDE)
     complaint = relaxed.stationarity[0].complaint
     assert complaint is not None
     assert "times its noise" in complaint
@@ -211,7 +220,7 @@ def test_flattened_halo_keeps_flattened_tracers(base: Callable) -> None:
     rng = seeded(6)
     stars = shaped(reaching(base(rng)(5_000)), {0: Shape((0.8, 0.6))})
     settings_ = PopulationSettings(size=5_000, time=3.0, drift_time=1.0, tolerance=1e-5)
-    relaxed = relax(stars, make_field(TRIAXIAL), settings_, rng, r_range=INSIDE)
+    relaxed = relax(stars, make_field(TRIAXIAL), settings_, Uniforms.of(rng), r_range=INSIDE)
     result = relaxed.stationarity[0]
     assert result.complaint is None
     b_a, c_a = (np.average(moment(result, q)[0], weights=result.count) for q in ("b_a", "c_a"))
@@ -221,7 +230,9 @@ def test_flattened_halo_keeps_flattened_tracers(base: Callable) -> None:
 def test_phases_are_one_orbit_at_several_times(base: Callable) -> None:
     rng = seeded(7)
     settings_ = PopulationSettings(size=2000, phases=4, time=1.0, drift_time=0.5)
-    relaxed = relax(base(rng)(500), make_field(TRIAXIAL), settings_, rng, r_range=INSIDE)
+    relaxed = relax(
+        base(rng)(500), make_field(TRIAXIAL), settings_, Uniforms.of(rng), r_range=INSIDE
+    )
     assert len(relaxed.stars) == 2000
     energy = make_field(TRIAXIAL).energy(relaxed.stars.position, relaxed.stars.velocity)
     assert np.ptp(energy.reshape(500, 4), axis=1).max() < 1e-2
@@ -232,13 +243,13 @@ def test_nothing_relaxes_beside_a_moving_body() -> None:
     time = np.linspace(0.0, 10.0, 5)
     body = MovingBody(time, np.zeros((5, 3)), np.zeros((5, 3)), Plummer(1e11, 8.0))
     with pytest.raises(InputError, match="nothing moves"):
-        relax(ball(10), make_field(HALO, body), PopulationSettings(), seeded(1))
+        relax(ball(10), make_field(HALO, body), PopulationSettings(), Uniforms(1))
 
 
 def test_too_few_stars_to_tell_are_refused() -> None:
     settings_ = PopulationSettings(size=1, time=0.1, drift_time=0.1)
     with pytest.raises(InputError, match="too few stars"):
-        relax(ball(1), make_field(HALO), settings_, seeded(1))
+        relax(ball(1), make_field(HALO), settings_, Uniforms(1))
 
 
 @pytest.mark.parametrize(
@@ -278,10 +289,10 @@ def test_population_is_made_once_and_read_ever_after(
             made.append(1)
             return base(rng) if time > 0.1 else lambda n: cold(base(rng)(n))
 
-        small = PopulationSettings(size=3000, time=time, drift_time=0.1, tolerance=1e-5)
-        return relaxed_population(
-            counted, HALO, {0: Shape()}, small, ["test"], shifted(seed), INSIDE
+        small = PopulationSettings(
+            size=3000, time=time, drift_time=0.1, tolerance=1e-5, seed=shifted(seed)
         )
+        return relaxed_population(counted, HALO, {0: Shape()}, small, ["test"], INSIDE)
 
     first, second = get(), get()
     assert len(made) == 1
