@@ -33,6 +33,7 @@ from haloassay.mocks.gravity.integration import integrate
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.gravity.shapes import Shape, rotation_matrix
 from haloassay.mocks.stars import Stars, orient
+from haloassay.mocks.uniforms import Uniforms, numbers
 
 NFW = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
 BARYONS = {"kind": "mwpotential2014-baryons"}
@@ -53,7 +54,15 @@ def base(potential_spec):
         0.5,
         600.0,
     )
-    return lambda rng: lambda n: Stars.of(*orient(*solved.sample(n, rng), rng))
+
+    def sampler(rng):
+        def draw(n):
+            of = Uniforms.of(rng), numbers(0, n)
+            return Stars.of(*orient(*solved.sample(*of), *of), number=of[1])
+
+        return draw
+
+    return sampler
 
 
 def galpy_accelerations(potential, position):
@@ -215,7 +224,7 @@ def population_table(n=200_000):
         start = time.perf_counter()
         field = make_field(make_potential(spec))
         axes = {0: rotation_matrix(tracers.tilt)}
-        relaxed = relax(stars, field, settings, rng, axes, (2.0, 150.0))
+        relaxed = relax(stars, field, settings, Uniforms.of(rng), axes, (2.0, 150.0))
         seconds = time.perf_counter() - start
         test = relaxed.stationarity[0]
         chi2 = np.sum(test.drift**2, axis=1)
@@ -238,9 +247,7 @@ def cache_table(n=200_000):
     draw = base(NFW)
 
     def get():
-        return relaxed_population(
-            draw, make_potential(NFW), {}, settings, ["bird"], 1, (2.0, 150.0)
-        )
+        return relaxed_population(draw, make_potential(NFW), {}, settings, ["bird"], (2.0, 150.0))
 
     start = time.perf_counter()
     get()

@@ -21,6 +21,7 @@ from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.equilibria.tracers import make_density
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.stars import Stars, orient
+from haloassay.mocks.uniforms import Uniforms, numbers
 
 NFW = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
 BARYONS = {"kind": "mwpotential2014-baryons"}
@@ -99,7 +100,7 @@ def moments_table() -> None:
         start = time.perf_counter()
         solved = OrbitSuperposition.solve(potential, density, anisotropy, 1.0, 300.0)
         middle = time.perf_counter()
-        r, v_r, v_t = solved.sample(1_000_000, np.random.default_rng(2026))
+        r, v_r, v_t = solved.sample(Uniforms(2026), numbers(0, 1_000_000))
         end = time.perf_counter()
 
         pressure = jeans_pressure(potential, density, anisotropy)
@@ -124,8 +125,8 @@ def stationarity_table(n: int = 4_000) -> None:
         anisotropy = make_anisotropy(beta_spec)
         # wide, so that every star that can cross the shells within 3 Gyr is in the sample
         solved = OrbitSuperposition.solve(potential, density, anisotropy, 0.2, 600.0)
-        rng = np.random.default_rng(7)
-        stars = Stars.of(*orient(*solved.sample(n, rng), rng))
+        of = Uniforms(7), numbers(0, n)
+        stars = Stars.of(*orient(*solved.sample(*of), *of))
 
         def force(r, potential=potential):
             r = np.maximum(r, 1e-6)
@@ -178,9 +179,9 @@ def speed_table(n: int = 100_000, repeats: int = 5) -> None:
             1.0,
             300.0,
         )
-        rng = np.random.default_rng(1)
+        of = Uniforms(1), numbers(0, n)
         rows.append(
-            (f"haloassay, {name}", median(lambda s=solved, g=rng: orient(*s.sample(n, g), g)))
+            (f"haloassay, {name}", median(lambda s=solved, of=of: orient(*s.sample(*of), *of)))
         )
     start = time.perf_counter()
     om = osipkovmerrittNFWdf(NFWPotential(a=2.0, normalize=1.0), ra=2.5, rmax=40.0)

@@ -136,6 +136,7 @@ class SkyMap(Estimator):
         Which coefficient.
     """
 
+    version: ClassVar[int] = 2
     name: ClassVar[str] = "sky-map"
     reference: ClassVar[str] = "2024arXiv240612969H"
     assumes: ClassVar[tuple[str, ...]] = ("known Gaussian errors",)

@@ -109,6 +109,7 @@ class SplineJeans(Estimator):
         Fewer stars give no value.
     """
 
+    version: ClassVar[int] = 2
     name: ClassVar[str] = "spline-jeans"
     reference: ClassVar[str] = "2022MNRAS.511.5536R"
     assumes: ClassVar[tuple[str, ...]] = (

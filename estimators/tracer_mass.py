@@ -143,6 +143,7 @@ class TracerMass(Estimator):
         Of that fit.
     """
 
+    version: ClassVar[int] = 2
     name: ClassVar[str] = "tracer-mass"
     reference: ClassVar[str] = "2011MNRAS.413.1744A"
     assumes: ClassVar[tuple[str, ...]] = (

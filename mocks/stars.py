@@ -7,12 +7,13 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Final, Protocol, runtime_checkable
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haloassay.base.arrays import BoolArray, FloatArray, IntArray
 from haloassay.base.errors import UsedUpError
-from haloassay.mocks.uniforms import Uniforms, numbers
+from haloassay.mocks.uniforms import Uniforms, numbers, state_of, uniform_at
 
 OriginArray = NDArray[np.int16]
 
@@ -199,20 +200,26 @@ def orient(
     position, velocity
         (N, 3) Galactocentric Cartesian [kpc, km/s].
     """
+    return _oriented(uniforms.key_of("direction"), number, r, v_r, v_t)
+
+
+@numba.njit(cache=True)
+def _oriented(key, number, r, v_r, v_t):  # type: ignore[no-untyped-def]
     n = len(r)
-    u = [uniforms.uniform(meaning, number) for meaning in ("latitude", "longitude", "angle of v_t")]
-    longitude, angle = 2.0 * np.pi * u[1], 2.0 * np.pi * u[2]
-    sin_lat = 2.0 * u[0] - 1.0
-    cos_lat = np.sqrt(1.0 - sin_lat * sin_lat)
-    cos_lon, sin_lon = np.cos(longitude), np.sin(longitude)
-    v_phi, v_lat = v_t * np.cos(angle), v_t * np.sin(angle)
     position, velocity = np.empty((n, 3)), np.empty((n, 3))
-    in_plane = r * cos_lat
-    position[:, 0] = in_plane * cos_lon
-    position[:, 1] = in_plane * sin_lon
-    position[:, 2] = r * sin_lat
-    v_R = v_r * cos_lat - v_lat * sin_lat
-    velocity[:, 0] = v_R * cos_lon - v_phi * sin_lon
-    velocity[:, 1] = v_R * sin_lon + v_phi * cos_lon
-    velocity[:, 2] = v_r * sin_lat + v_lat * cos_lat
+    for star in range(n):
+        state = state_of(key, number[star])
+        sin_lat = 2.0 * uniform_at(state, 0) - 1.0
+        cos_lat = np.sqrt(1.0 - sin_lat * sin_lat)
+        longitude = 2.0 * np.pi * uniform_at(state, 1)
+        angle = 2.0 * np.pi * uniform_at(state, 2)
+        cos_lon, sin_lon = np.cos(longitude), np.sin(longitude)
+        v_phi, v_lat = v_t[star] * np.cos(angle), v_t[star] * np.sin(angle)
+        v_R = v_r[star] * cos_lat - v_lat * sin_lat
+        position[star, 0] = r[star] * cos_lat * cos_lon
+        position[star, 1] = r[star] * cos_lat * sin_lon
+        position[star, 2] = r[star] * sin_lat
+        velocity[star, 0] = v_R * cos_lon - v_phi * sin_lon
+        velocity[star, 1] = v_R * sin_lon + v_phi * cos_lon
+        velocity[star, 2] = v_r[star] * sin_lat + v_lat * cos_lat
     return position, velocity

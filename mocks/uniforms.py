@@ -44,21 +44,26 @@ def uniform_at(state, place):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _uniforms(key, number):  # type: ignore[no-untyped-def]
-    out = np.empty(len(number))
-    for k in range(len(number)):
-        out[k] = uniform_at(state_of(key, number[k]), 0)
+def _uniforms(key, number, k):  # type: ignore[no-untyped-def]
+    out = np.empty((k, len(number)))
+    for star in range(len(number)):
+        state = state_of(key, number[star])
+        for place in range(k):
+            out[place, star] = uniform_at(state, place)
     return out
 
 
 @numba.njit(cache=True)
-def _normals(key, number):  # type: ignore[no-untyped-def]
-    out = np.empty(len(number))
-    for k in range(len(number)):
-        state = state_of(key, number[k])
-        size = np.sqrt(-2.0 * np.log(uniform_at(state, 0)))
-        out[k] = size * np.cos(2.0 * np.pi * uniform_at(state, 1))
-    return out
+def _normals(key, number, k):  # type: ignore[no-untyped-def]
+    out = np.empty((k + 1, len(number)))
+    for star in range(len(number)):
+        state = state_of(key, number[star])
+        for place in range(0, k, 2):
+            size = np.sqrt(-2.0 * np.log(uniform_at(state, place)))
+            angle = 2.0 * np.pi * uniform_at(state, place + 1)
+            out[place, star] = size * np.cos(angle)
+            out[place + 1, star] = size * np.sin(angle)
+    return out[:k]
 
 
 @functools.cache
@@ -89,11 +94,19 @@ class Uniforms:
 
     def uniform(self, meaning: str, number: IntArray) -> FloatArray:
         """(N,) deviates in (0, 1) of stars with these numbers (N,)."""
-        return np.asarray(_uniforms(self.key_of(meaning), number), dtype=float)
+        return self.uniforms(meaning, number, 1)[0]
+
+    def uniforms(self, meaning: str, number: IntArray, k: int) -> FloatArray:
+        """(k, N) deviates in (0, 1), ``k`` of each star; the first of them are the same whatever ``k`` is."""
+        return np.asarray(_uniforms(self.key_of(meaning), number, k), dtype=float)
 
     def normal(self, meaning: str, number: IntArray) -> FloatArray:
-        """(N,) standard normal deviates of the same, each of two uniform ones (Box & Muller 1958)."""
-        return np.asarray(_normals(self.key_of(meaning), number), dtype=float)
+        """(N,) standard normal deviates of stars with these numbers (N,)."""
+        return self.normals(meaning, number, 1)[0]
+
+    def normals(self, meaning: str, number: IntArray, k: int) -> FloatArray:
+        """(k, N) standard normal deviates, ``k`` of each star, two of two uniform ones (Box & Muller 1958)."""
+        return np.asarray(_normals(self.key_of(meaning), number, k), dtype=float)
 
 
 def numbers(first: int, n: int) -> NDArray[np.int64]:

@@ -86,12 +86,11 @@ class RotatingDisc(Debris):
         at, cumulative = self._cumulative(r_range)
 
         def place(uniforms: Uniforms, number: IntArray) -> tuple[FloatArray, FloatArray]:
-            u = [uniforms.uniform(name, number) for name in ("R", "height", "side", "phi")]
+            u = uniforms.uniforms("R, height, side, phi", number, 4)
             R = np.interp(u[0], cumulative, at)
             z = self._height(R, u[1], r_range) * np.where(u[2] < 0.5, 1.0, -1.0)
             phi = 2.0 * np.pi * u[3]
-            random = np.stack([uniforms.normal(name, number) for name in ("v_R", "v_phi", "v_z")])
-            v_R, v_phi, v_z = self.dispersions(R) * random
+            v_R, v_phi, v_z = self.dispersions(R) * uniforms.normals("velocity", number, 3)
             v_phi = v_phi - self.rotation(potential, R)
             cos, sin = np.cos(phi), np.sin(phi)
             position = np.stack([R * cos, R * sin, z], axis=1)
@@ -364,8 +363,7 @@ class Blunders(Outliers):
         number: IntArray,
     ) -> FloatArray:
         """Even in a cube."""
-        u = np.stack([uniforms.uniform(name, number) for name in ("v_x", "v_y", "v_z")], axis=1)
-        return self.v_max * (2.0 * u - 1.0)
+        return self.v_max * (2.0 * uniforms.uniforms("velocity", number, 3).T - 1.0)
 
 
 def _require_length(name: str, value: float) -> None:
@@ -382,7 +380,7 @@ def _require_speeds(name: str, values: tuple[float, ...]) -> None:
 
 def directions(meaning: str, uniforms: Uniforms, number: IntArray) -> FloatArray:
     """(N, 3) unit vectors, evenly over the sphere, of the stars of these numbers (N,)."""
-    vector = np.stack([uniforms.normal(f"{meaning} {axis}", number) for axis in "xyz"], axis=1)
+    vector = uniforms.normals(f"direction of {meaning}", number, 3).T
     unit: FloatArray = vector / np.linalg.norm(vector, axis=1)[:, None]
     return unit
 

@@ -189,8 +189,7 @@ def relax(
     require(field.static, "stars can only relax in a field in which nothing moves")
     stars = stars.numbered()
     n, phases = len(stars), settings.phases
-    random = [uniforms.uniform(f"phase {k}", stars.number) for k in range(phases)]
-    slots = (np.arange(phases) + np.stack(random, axis=1)) / phases
+    slots = (np.arange(phases) + uniforms.uniforms("phases", stars.number, phases).T) / phases
     times = settings.time * (0.5 + 0.5 * slots)
     position, velocity = np.empty((n, phases, 3)), np.empty((n, phases, 3))
     alive = np.ones(n, dtype=bool)

@@ -64,7 +64,7 @@ class StoredPopulation:
         higher.
         """
         draw = without_replacement(
-            self.stars.number,
+            self.stars.numbered().number,
             rng,
             f"the stored population of {self.size} stars is used up: one realisation asks for more"
             f" (set {setting} higher, or observe fewer stars)",

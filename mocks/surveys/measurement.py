@@ -6,7 +6,9 @@ errors, or in their cuts, share the deviates of each star, and so do two mocks o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Final, Literal
 
@@ -42,50 +44,56 @@ FEH_BINS: Final = np.arange(-4.0, 1.0, 0.5)
 class Deviates:
     """Standard deviates of N stars: all that is random between a true star and its catalogue entry.
 
+    They are worked out when they are first asked for: what a survey does not use, and for stars that it does not see,
+    costs nothing.
+
     Parameters
     ----------
-    luminosity
-        (N,) uniform in [0, 1): quantile of the absolute magnitude.
-    distance, vlos, feh, correlation
-        (N,) standard normal.
-    proper_motion
-        (N, 2) standard normal, independent.
-    alpha_fe, distance_error
-        (N,) standard normal; the second for how good the distance of a star is.
-    fibre
-        (N,) uniform in [0, 1): a star is observed where this is below the completeness.
+    uniforms, number
+        Deviates of the observation, and the numbers (N,) of the stars.
     """
 
-    luminosity: FloatArray
-    distance: FloatArray
-    vlos: FloatArray
-    feh: FloatArray
-    correlation: FloatArray
-    proper_motion: FloatArray
-    alpha_fe: FloatArray
-    fibre: FloatArray
-    distance_error: FloatArray
+    uniforms: Uniforms
+    number: IntArray
 
-    @classmethod
-    def of(cls, uniforms: Uniforms, number: IntArray) -> Deviates:
-        """Deviates of the stars of these numbers (N,), whatever the survey and whichever other stars it sees."""
-        normal, uniform = uniforms.normal, uniforms.uniform
-        motion = [normal(f"proper motion {axis}", number) for axis in ("alpha", "delta")]
-        return cls(
-            uniform("luminosity", number),
-            normal("distance", number),
-            normal("vlos", number),
-            normal("feh", number),
-            normal("correlation", number),
-            np.stack(motion, axis=1),
-            normal("alpha_fe", number),
-            uniform("fibre", number),
-            normal("distance error", number),
-        )
+    @cached_property
+    def luminosity(self) -> FloatArray:
+        """(N,) uniform in (0, 1): quantile of the absolute magnitude."""
+        return self.uniforms.uniform("luminosity", self.number)
 
-    def select(self, which: BoolArray | IntArray) -> Deviates:
+    @cached_property
+    def fibre(self) -> FloatArray:
+        """(N,) uniform in (0, 1): a star is observed where this is below the completeness."""
+        return self.uniforms.uniform("fibre", self.number)
+
+    @cached_property
+    def distance(self) -> FloatArray:
+        """(N,) standard normal: error of ln(distance)."""
+        return self.uniforms.normal("distance", self.number)
+
+    @cached_property
+    def distance_error(self) -> FloatArray:
+        """(N,) standard normal: how good the distance of a star is."""
+        return self.uniforms.normal("distance error", self.number)
+
+    @cached_property
+    def feh(self) -> FloatArray:
+        """(N,) standard normal: error of [Fe/H]."""
+        return self.uniforms.normal("feh", self.number)
+
+    @cached_property
+    def alpha_fe(self) -> FloatArray:
+        """(N,) standard normal: error of [alpha/Fe]."""
+        return self.uniforms.normal("alpha_fe", self.number)
+
+    @cached_property
+    def motion(self) -> FloatArray:
+        """(4, N) standard normal: errors of v_los and of two proper motions, and how correlated these are."""
+        return self.uniforms.normals("motion", self.number, 4)
+
+    def select(self, which: BoolArray | IntArray | slice) -> Deviates:
         """Deviates of some of the stars."""
-        return Deviates(*(getattr(self, f.name)[which] for f in fields(self)))
+        return Deviates(self.uniforms, self.number[which])
 
 
 @dataclass(frozen=True)
@@ -203,13 +211,13 @@ def error_correlation(deviate: FloatArray, scatter: float) -> FloatArray:
 
 
 def correlated_noise(
-    deviates: FloatArray, errors: FloatArray, correlation: FloatArray
+    deviates: Sequence[FloatArray], errors: FloatArray, correlation: FloatArray
 ) -> FloatArray:
-    """(N, 2) noise from independent standard ``deviates`` (N, 2).
+    """(N, 2) noise from independent standard ``deviates``, two (N,) of them.
 
     Its covariance is [[e1^2, rho e1 e2], [rho e1 e2, e2^2]].
     """
-    first, second = deviates.T
+    first, second = deviates
     mixed = correlation * first + np.sqrt(1.0 - correlation**2) * second
     noise: FloatArray = errors * np.stack([first, mixed], axis=1)
     return noise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,23 +44,19 @@ class Seen:
 
 def seen_again(survey: Survey, stars: Stars, survey_rng: np.random.Generator) -> float:
     """Share of observed stars that another observation of the same stars would see too."""
-    deviates = deviates_of(survey, stars, Uniforms.of(survey_rng))
+    deviates = Deviates(Uniforms.of(survey_rng), stars.number)
     tally = Tally()
     seen = look(survey, stars, deviates, len(stars), tally)
     return len(measured(survey, seen, len(stars), tally)[0]) / len(stars)
 
 
-def deviates_of(survey: Survey, stars: Stars, uniforms: Uniforms) -> Deviates:
-    """Deviates of stars, with distance errors that those of one [Fe/H] share where the survey has such."""
+def distance_deviates(survey: Survey, stars: Stars, deviates: Deviates) -> FloatArray:
+    """(N,) errors of ln(distance) in their own units, which stars of one [Fe/H] share where the survey says so."""
     correlation = survey.distance_feh_correlation
-    if np.isnan(stars.feh).any():
-        survey.require_no_feh()
-    deviates = Deviates.of(uniforms, stars.number)
     if correlation == 0.0:
-        return deviates
-    shared = uniforms.normal("distance of [Fe/H]", numbers(0, len(FEH_BINS) + 1))
-    mixed = correlated_by_feh(deviates.distance, stars.feh, shared, correlation)
-    return replace(deviates, distance=mixed)
+        return deviates.distance
+    shared = deviates.uniforms.normal("distance of [Fe/H]", numbers(0, len(FEH_BINS) + 1))
+    return correlated_by_feh(deviates.distance, stars.feh, shared, correlation)
 
 
 def look(survey: Survey, stars: Stars, deviates: Deviates, most: int, tally: Tally) -> Seen:
@@ -68,14 +64,17 @@ def look(survey: Survey, stars: Stars, deviates: Deviates, most: int, tally: Tal
     from_sun = stars.position - survey.sun.position
     true_distance = np.sqrt(np.einsum("ni,ni->n", from_sun, from_sun))
     absolute = survey.luminosity.absolute_magnitude(deviates.luminosity)
-    error = log_distance_errors(
-        deviates.distance_error, survey.log_distance_error, survey.distance_error_spread
-    )
+    error = np.full(len(stars), survey.log_distance_error)
+    if survey.distance_error_spread > 0.0:
+        error = log_distance_errors(
+            deviates.distance_error, survey.log_distance_error, survey.distance_error_spread
+        )
     scatter = error * survey.distance_error_scale
+    off = distance_deviates(survey, stars, deviates) if scatter.any() else np.zeros(len(stars))
     view = View(
         from_sun / true_distance[:, None],
-        observed_distance(true_distance, deviates.distance, scatter, survey.distance_scale),
-        stars.feh + survey.feh_error * deviates.feh,
+        observed_distance(true_distance, off, scatter, survey.distance_scale),
+        stars.feh + survey.feh_error * deviates.feh if survey.feh_error > 0.0 else stars.feh,
         apparent_magnitude(absolute, true_distance),
         deviates.fibre,
     )
@@ -116,8 +115,9 @@ def _columns(survey: Survey, seen: Seen) -> dict[str, FloatArray | float]:
     stars, deviates = seen.stars, seen.deviates
     true = galactocentric_to_heliocentric(stars.position, stars.velocity, survey.sun)
     errors = proper_motion_errors(survey.pm_error, seen.magnitude + survey.g_offset)
-    correlation = error_correlation(deviates.correlation, survey.pm_correlation)
-    noise = correlated_noise(deviates.proper_motion, survey.pm_error_scale * errors, correlation)
+    vlos, *motion, related = deviates.motion
+    correlation = error_correlation(related, survey.pm_correlation)
+    noise = correlated_noise(motion, survey.pm_error_scale * errors, correlation)
     columns: dict[str, FloatArray | float] = {
         "ra": true["ra"],
         "dec": true["dec"],
@@ -136,7 +136,7 @@ def _columns(survey: Survey, seen: Seen) -> dict[str, FloatArray | float]:
     if survey.vlos_known:
         error = survey.vlos_error
         stated = error.at(seen.magnitude) if isinstance(error, ErrorCurve) else error
-        scatter = stated * survey.vlos_error_scale * deviates.vlos
+        scatter = stated * survey.vlos_error_scale * vlos
         columns["vlos"] = true["vlos"] + survey.vlos_offset + scatter
         columns["vlos_err"] = stated
     return columns

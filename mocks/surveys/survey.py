@@ -26,10 +26,11 @@ from haloassay.mocks.surveys.luminosity import Luminosity, PowerLawLuminosity, m
 from haloassay.mocks.surveys.measurement import (
     GAIA_RELEASES,
     LOG_DISTANCE_PER_MAG,
+    Deviates,
     DistanceErrorKind,
     ErrorCurve,
 )
-from haloassay.mocks.surveys.observing import deviates_of, look, measured, seen_again
+from haloassay.mocks.surveys.observing import look, measured, seen_again
 from haloassay.mocks.surveys.presets import resolve
 from haloassay.mocks.surveys.selection import Tally
 from haloassay.mocks.uniforms import Uniforms
@@ -290,7 +291,9 @@ class Survey:
                     break
                 raise
             offered += len(stars)
-            deviates = deviates_of(self, stars, uniforms)
+            if np.isnan(stars.feh).any():
+                self.require_no_feh()
+            deviates = Deviates(uniforms, stars.number)
             seen = look(self, stars, deviates, wanted - columns.n, tally)
             rows, some, values = measured(self, seen, wanted - columns.n, tally)
             surveyed.append(len(some), {f.name: getattr(some, f.name) for f in fields(Stars)})
