@@ -64,8 +64,9 @@ def test_importance_mends_what_laplace_gets_wrong(derivatives):
     for k in range(D):
         assert kstest(np.exp(found.draws[:, k]), truth.cdf).statistic < 2.0 / np.sqrt(2000.0)
     alone = laplace(skewed, start, scale, derivatives)
-    raw = alone.mode + seeded(3).standard_normal((4000, D)) @ alone.axes.T
-    assert kstest(np.exp(raw[:, 0]), truth.cdf).statistic > 4.0 / np.sqrt(4000.0)
+    raw = alone.mode + seeded(3).standard_normal((16_000, D)) @ alone.axes.T
+    # a log-normal is 0.070 from a gamma distribution of shape 4 at the worst; draws move that by 0.5 / sqrt(n)
+    assert kstest(np.exp(raw[:, 0]), truth.cdf).statistic > 0.070 - 4.0 * 0.5 / np.sqrt(16_000.0)
 
 
 def test_mode_and_curvature_are_exact_enough():
@@ -79,7 +80,7 @@ def test_sign_of_the_weights_is_caught(monkeypatch):
     # arviz-stats takes minus the logarithms of the weights, its predecessor took the logarithms
     log_weights = seeded(4).standard_normal(2000)
     weights, k_hat = smoothed(log_weights)
-    assert np.argmax(weights) == np.argmax(log_weights)
+    assert weights[np.argmax(log_weights)] == weights.max()  # the largest are cut to one value
     assert np.corrcoef(log_weights, np.log(weights))[0, 1] > 0.99
     assert k_hat < 0.7
 

@@ -492,5 +492,7 @@ def test_mean_velocity_of_zero_counts_a_drift_as_dispersion():
 
     plain = make_estimator({"kind": "los-jeans"}).estimate(as_catalogue(x, v), seeded(23))
     far = slice(6, 12)
-    np.testing.assert_array_less(1.1 * values(plain, "sigma_los")[far], sigma("zero")[far])
+    # sqrt(1 + (80 / 115)^2) = 1.22 along radial sight lines; a dispersion is good to 7 per cent, the mean of six to 3
+    ratio = sigma("zero")[far] / values(plain, "sigma_los")[far]
+    assert 1.1 < ratio.mean() < 1.34
     np.testing.assert_allclose(sigma("free")[far], values(plain, "sigma_los")[far], rtol=0.06)

@@ -20,7 +20,7 @@ from debris_samples import (
 )
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from seeds import seeded, shifted
+from seeds import resized, seeded, shifted
 
 from haloassay.base.constants import GYR_PER_KPC_KMS, G
 from haloassay.base.errors import InputError
@@ -349,10 +349,11 @@ def test_the_lmc_pulls_debris_and_does_not_move_the_progenitor() -> None:
 def test_no_star_of_a_population_is_drawn_twice_and_an_error_says_when_it_is_used_up() -> None:
     draw = one("stream").sampler(AROUND, seeded(1))
     parts = [draw(1000), draw(600)]
-    assert [len(part) for part in parts] == [1000, 500]
-    assert len(np.unique(Stars.concatenate(parts).position, axis=0)) == 1500
+    assert [len(part) for part in parts] == [1000, resized(500)]
+    assert len(np.unique(Stars.concatenate(parts).position, axis=0)) == resized(1500)
     with pytest.raises(
-        InputError, match=r"debris 'stream': all its 1500 stars are used up; raise its size"
+        InputError,
+        match=rf"debris 'stream': all its {resized(1500)} stars are used up; raise its size",
     ):
         draw(1)
 
