@@ -160,6 +160,26 @@ class MomentMap:
         cell = (_shells(r, self.edges), pixels(position, self.nside))
         return self.pixels.first[cell], self.pixels.second[cell]
 
+    def variation(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """How the pixels at positions (N, 3) [kpc] differ from their shells.
+
+        Returns
+        -------
+        shift
+            (N, 3) mean (v_r, v_theta, v_phi) of the pixel minus that of all pixels of the shell [km/s].
+        factor
+            (N, 3) its variances over the mean variance in pixels of the shell.
+        """
+        cell = self.pixels
+        weight = cell.number[:, :, None] / np.maximum(cell.number.sum(axis=1), 1.0)[:, None, None]
+        variance = cell.second - cell.first**2
+        shift = cell.first - np.sum(weight * cell.first, axis=1, keepdims=True)
+        usual = np.sum(weight * variance, axis=1, keepdims=True)
+        factor = np.divide(variance, usual, out=np.ones_like(variance), where=usual > 0.0)
+        r = np.linalg.norm(position, axis=1)
+        where = (_shells(r, self.edges), pixels(position, self.nside))
+        return shift[where], factor[where]
+
     def moved(self, field: Callable[[FloatArray], FloatArray]) -> MomentMap:
         """Map with the mean over each cell of a velocity field that depends on direction alone.
 
