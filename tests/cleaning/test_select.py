@@ -204,7 +204,7 @@ def test_code_is_refused(text):
 
 
 def test_large_powers_cost_nothing(stars):
-    assert not parse("9**9**9**9 < r", frozenset(["r"]), "where").at({"r": stars.r}).any()
+    assert kept(stars, where="9**9**9**9 > r").all()
 
 
 @settings(max_examples=200, deadline=None)
@@ -213,11 +213,12 @@ def test_any_text_is_a_condition_or_refused(text):
     try:
         node = parse(text, frozenset(["r"]), "where")
     except InputError as error:
-        assert "\n" not in str(error)
-        return
-    with np.errstate(all="ignore"):
-        found = node.at({"r": np.array([1.0, 2.0])})
-    assert np.asarray(found).dtype == bool
+        said = str(error)
+    else:
+        said = ""
+        with np.errstate(all="ignore"):
+            assert np.asarray(node.at({"r": np.array([1.0, 2.0])})).dtype == bool
+    assert "\n" not in said
 
 
 def test_a_missing_column_and_an_empty_result_are_said(stars):

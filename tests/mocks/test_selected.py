@@ -191,13 +191,13 @@ def test_a_survey_says_whether_it_sees_a_difference(changes, blind):
 )
 def test_rows_stand_beside_the_truth_of_what_was_selected(way, tmp_path):
     spec = scenario(**way)
-    results = haloassay.run(spec, out=tmp_path / "out", processes=1)
+    results = haloassay.run(spec, out=tmp_path / "out", workers=0)
     rows = results.frame("estimates")
     (cell,) = cells(as_scenario(spec))
     for k, row in rows[rows.quantity == "beta"].reset_index().iterrows():
         mock, seen = observe(cell, as_scenario(spec).seed, k)
         assert row.truth == mock.truth.value("beta", row.r, row.r_lo, row.r_hi, seen.stars)
-        assert abs(row.value - row.truth) < 0.08
+        assert abs(row.value - row.truth) < 2.0 * (row.hi68 - row.lo68)
         assert abs(mock.truth.value("beta", **BIN) - row.truth) > 0.12
 
 
@@ -207,7 +207,7 @@ def test_contaminants_do_not_enter():
     mock = make_mock({**bare, "debris": debris})
     stars = mock.sample(4000, seeded(6))
     member = np.array([origin.member for origin in mock.origins])[stars.origin]
-    assert 0 < np.count_nonzero(~member)
+    assert np.count_nonzero(~member) > 0
     for name in ("sigma_r", "beta", "sigma_los"):
         both = (
             mock.truth.value(name, **BIN, stars=s, sun=Sun()) for s in (stars, stars.select(member))
