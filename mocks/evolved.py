@@ -208,10 +208,13 @@ class EvolvedHalo(StoredMock):
             for k, name in enumerate(names)
             if len(names) > 1
         }
+        sky = MomentMap.of_population(stars, tracers.r_range)
         sources = {
-            name: Source(parts[name], _variation(stars.select(stars.origin == k), r_range), True)
+            name: Source(
+                parts.get(name, tracers),
+                _variation(stars.select(stars.origin == k), r_range) if parts else sky.variation,
+            )
             for k, name in enumerate(names)
-            if len(names) > 1
         }
         moving = self.lmc is not None and self.lmc.mass > 0.0
         return Truth(
@@ -219,7 +222,7 @@ class EvolvedHalo(StoredMock):
             tracers,
             parts,
             DipoleTruth.of(stars, tracers.r_range) if moving else None,
-            MomentMap.of_population(stars, tracers.r_range),
+            sky,
             {"lmc": self.lmc.enclosed_mass} if self.lmc else {},
             {self.origins[k].name: test for k, test in self.population.stationarity.items()},
             sources,

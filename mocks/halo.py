@@ -152,10 +152,8 @@ class Halo(Mock):
             for population, solution in zip(self.populations, self.solutions, strict=True)
         }
         tracers = mixed_moments(list(parts.values()))
-        if len(parts) == 1:
-            return Truth(self.potential, tracers)
         sources = {name: Source(moments) for name, moments in parts.items()}
-        return Truth(self.potential, tracers, parts, sources=sources)
+        return Truth(self.potential, tracers, parts if len(parts) > 1 else {}, sources=sources)
 
     def _moments(self, population: Population, solution: Solution) -> Moments:
         return solved_moments(

@@ -137,7 +137,7 @@ class PaintedMock(MockOfMock):
         if source is None:
             return None
         moments = _moved(source.moments, self.painted.mean)
-        return Source(moments, self._over(source.variation), source.patchy)
+        return replace(source, moments=moments, variation=self._over(source.variation))
 
     def _over(self, sky: Variation | None) -> Variation:
         """How painted moments vary over the sky, on top of how those of the mock do."""
@@ -177,6 +177,10 @@ class _PaintedMap:
     def variation(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
         """How moments at positions (N, 3) [kpc] differ from those of their shells."""
         return self.local.moved(self.painted.at).variation(position)
+
+    def alone(self, stars: Stars) -> MomentMap:
+        """Map of other stars, which are not painted."""
+        return self.local.alone(stars)
 
     def with_more(self, stars: Stars, weight: float) -> _PaintedMap:
         """Map of the painted stars and of others that are not, each of which counts ``weight`` times."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -24,6 +24,13 @@ _POWER: Final = 0.8
 _STEP: Final = 0.01
 
 
+class Local(Protocol):
+    """Raw moments that vary over the sky."""
+
+    def raw(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(N, 3) mean and mean square of (v_r, v_theta, v_phi) at positions (N, 3) [kpc]."""
+
+
 @dataclass(frozen=True, eq=False)
 class Source:
     """What is known of the stars of one origin.
@@ -34,16 +41,20 @@ class Source:
         In spherical shells.
     variation
         How they vary over the sky, where they do.
+    local
+        Raw moments over the sky of stars that are not spread smoothly over it, such as debris.
     patchy
-        Whether its share of the stars differs over the sky, at one radius.
+        Whether its share of the stars differs over the sky, at one radius, and no map of all tracers has that.
     """
 
     moments: Moments
     variation: Variation | None = None
+    local: Local | None = None
     patchy: bool = False
 
 
-#: Sources by name, in the order of :attr:`Stars.origin`; None for stars that are no members of the halo.
+#: Sources by name, in the order of :attr:`Stars.origin`; None for stars that are no members of the halo, as those of
+#: further origins are not.
 Sources = Mapping[str, Source | None]
 
 
@@ -55,8 +66,8 @@ class StarMoments:
     ----------
     first, second
         (N, 3) mean of the shell, and its square plus the local variances, of (v_r, v_theta, v_phi).
-    mean
-        (N, 3) local means.
+    mean, square
+        (N, 3) local mean, and local mean square about zero.
     feh
         (N, 2) mean of [Fe/H] and of its square.
     """
@@ -64,6 +75,7 @@ class StarMoments:
     first: FloatArray
     second: FloatArray
     mean: FloatArray
+    square: FloatArray
     feh: FloatArray
 
     @classmethod
@@ -75,33 +87,40 @@ class StarMoments:
         if source.variation is not None:
             shift, factor = source.variation(stars.position)
             mean, variance = first + shift, variance * factor
-        return cls(first, variance + first**2, mean, moments.feh(stars.r))
+        square = variance + mean**2
+        if source.local is not None:
+            mean, square = source.local.raw(stars.position)
+        return cls(first, variance + first**2, mean, square, moments.feh(stars.r))
 
     @classmethod
-    def by_origin(cls, sources: Sources, stars: Stars) -> StarMoments:
-        """Moments of stars that are members, each of its own source."""
+    def by_origin(cls, sources: Sources, stars: Stars, everyone: Source) -> StarMoments:
+        """Moments of stars that are members, each of its own source.
+
+        Where a stored population has too few stars to know its moments, those of ``everyone`` there count.
+        """
         n = len(stars)
-        made = cls(*(np.full((n, width), np.nan) for width in (3, 3, 3, 2)))
+        made = cls(*(np.full((n, width), np.nan) for width in (3, 3, 3, 3, 2)))
         for k, source in enumerate(sources.values()):
             rows = np.flatnonzero(stars.origin == k)
             if source is not None and len(rows):
                 part = cls.of(source, stars.select(rows))
                 for f in fields(cls):
                     getattr(made, f.name)[rows] = getattr(part, f.name)
+        unknown = np.flatnonzero(np.isnan(made.second).any(axis=1))
+        if len(unknown):
+            part = cls.of(everyone, stars.select(unknown))
+            for f in fields(cls):
+                getattr(made, f.name)[unknown] = getattr(part, f.name)
         return made
-
-    @property
-    def local_second(self) -> FloatArray:
-        """(N, 3) mean squares about zero, with the local mean."""
-        return np.asarray(self.second - self.first**2 + self.mean**2, dtype=float)
 
 
 def members(sources: Sources, stars: Stars) -> BoolArray:
     """Which of the stars (N,) are members of the halo; all, where nothing is said of their origins."""
-    if all(source is not None for source in sources.values()):
+    if not sources:
         return np.ones(len(stars), dtype=bool)
     known = np.array([source is not None for source in sources.values()])
-    return np.asarray(known[stars.origin])
+    listed = stars.origin < len(known)
+    return np.asarray(listed & known[np.where(listed, stars.origin, 0)])
 
 
 def shares(sources: Sources, stars: Stars, r: FloatArray) -> FloatArray:

@@ -80,6 +80,9 @@ class LocalMoments(Protocol):
     def variation(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
         """How moments at positions differ from those of the shell: a :data:`Variation`."""
 
+    def alone(self, stars: Stars) -> LocalMoments:
+        """Moments of other stars, in the same cells."""
+
     def with_more(self, stars: Stars, weight: float) -> LocalMoments:
         """Moments of these and of other stars together, each of which counts ``weight`` times."""
 
@@ -203,7 +206,7 @@ class Truth:
     def _at(self, stars: Stars) -> StarMoments:
         """Moments at stars that are members: of their own origins, or of all tracers."""
         if self._by_origin:
-            return StarMoments.by_origin(self.sources, stars)
+            return StarMoments.by_origin(self.sources, stars, self.everyone)
         return StarMoments.of(self.everyone, stars)
 
     @cached_property
@@ -293,7 +296,7 @@ class Truth:
             return np.nan
         if self._by_origin:
             at = self._at(stars)
-            first, second, feh = at.mean, at.local_second, at.feh
+            first, second, feh = at.mean, at.square, at.feh
         else:
             feh = self.tracers.feh(stars.r)
             if self.local is None or name.startswith("feh"):

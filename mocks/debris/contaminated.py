@@ -62,24 +62,23 @@ class ContaminatedMock(MockOfMock):
     def truth(self) -> Truth:
         """Truth of the mock; that about all tracers is of its own stars and of debris that is ``member``."""
         truth = self.mock.truth
-        mixed_in = [d for d in self.debris if d.member and d.fraction > 0.0]
-        own = truth.sources or {
-            origin.name: truth.everyone if origin.member else None for origin in self.mock.origins
-        }
-        if not mixed_in:
-            return replace(truth, sources={**own, **{d.origin.name: None for d in self.debris}})
+        if not any(d.member and d.fraction > 0.0 for d in self.debris):
+            return truth  # stars of origins that it does not list are no members
         number = _number(truth.tracers) / self._own
-        sources: dict[str, Source | None] = dict(own)
+        sources: dict[str, Source | None] = dict(truth.sources)
         parts, local = [truth.tracers], truth.local
         for debris in self.debris:
-            sources[debris.origin.name] = None
-            if not any(debris is d for d in mixed_in):
+            name = debris.origin.name
+            sources[name] = None
+            if not (debris.member and debris.fraction > 0.0):
                 continue
             stars, expected = Stars.of(*debris.typical(self.around)), number * debris.fraction
             feh = debris.feh.moments
             parts.append(debris_moments(stars, self.around.r_range, expected, feh))
-            sources[debris.origin.name] = Source(parts[-1], patchy=True)
-            if local is not None:
+            if local is None:
+                sources[name] = Source(parts[-1], patchy=True)
+            else:
+                sources[name] = Source(parts[-1], local=local.alone(stars))
                 local = local.with_more(stars, expected / len(stars))
         # debris is not all over the sky, where a dipole could be told from it
         return replace(

@@ -13,6 +13,7 @@ from haloassay.contracts.frames import Sun
 from haloassay.contracts.quantities import QUANTITIES
 from haloassay.engine.task import observe
 from haloassay.mocks import make_mock
+from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import anisotropy, at_rest
 from haloassay.mocks.selected import Source
 from haloassay.mocks.stars import Stars
@@ -233,3 +234,49 @@ def test_every_local_quantity_has_a_truth_of_what_was_selected(mixed):
     for name, quantity in QUANTITIES.items():
         if quantity.truth == "bin":
             assert np.isfinite(mixed.truth.value(name, **BIN, stars=stars, sun=Sun())), name
+
+
+def test_where_a_population_is_too_small_to_know_all_tracers_count():
+    everyone, few = (
+        at_rest(
+            lambda r: np.asarray(r) ** -3.0,
+            lambda r, s=s: 0.0 * np.asarray(r) + s,
+            lambda r: 0.0 * np.asarray(r),
+            (1.0, hi),
+        )
+        for s, hi in ((100.0, 100.0), (50.0, 15.0))
+    )
+    potential = make_mock({**HALO, "beta": {"kind": "constant", "beta": 0.5}}).potential
+    truth = Truth(potential, everyone, sources={"a": Source(everyone), "b": Source(few)})
+    position = np.array([[12.0, 0.0, 0.0], [20.0, 0.0, 0.0]])
+    stars = Stars.of(position, 0.0 * position, origin=1)
+    square = (50.0**2 + 100.0**2) / 2.0
+    assert truth.value("sigma_r", **BIN, stars=stars) == pytest.approx(np.sqrt(square))
+
+
+def test_moments_vary_over_the_sky_as_those_of_a_large_population_do():
+    """A population colder and faster in the north: the truth of a survey of the north is that of the north."""
+    rng = seeded(8)
+    n = 120_000
+    position = rng.normal(size=(n, 3))
+    position *= (rng.uniform(10.0, 30.0, n) / np.linalg.norm(position, axis=1))[:, None]
+    sigma = np.where(position[:, 2] > 0.0, 80.0, 120.0)
+    stars = Stars.of(position, rng.normal(size=(n, 3)) * sigma[:, None])
+    tracers = at_rest(
+        lambda r: np.asarray(r) ** -3.0,
+        lambda r: 0.0 * np.asarray(r) + np.sqrt(np.mean(sigma**2)),
+        lambda r: 0.0 * np.asarray(r),
+        (10.0, 30.0),
+    )
+    potential = make_mock({**HALO, "beta": {"kind": "constant", "beta": 0.5}}).potential
+    local = MomentMap.of(stars, [10.0, 20.0, 30.0])
+    north = stars.select((position[:, 2] > 5.0) & (position[:, 2] < 25.0))
+    found = Truth(potential, tracers, local=local).value("sigma_r", **BIN, stars=north)
+    # pixels on the equator mix both halves: stars well within the north are in few of them
+    assert found == pytest.approx(80.0, rel=0.04)
+    whole = Truth(potential, tracers, local=local).value("sigma_r", **BIN, stars=stars)
+    assert whole == pytest.approx(float(np.sqrt(np.mean(sigma**2))), rel=0.005)
+    few = MomentMap.of(stars.select(slice(0, 3000)), [10.0, 20.0, 30.0])
+    shift, factor = few.variation(position)
+    assert not shift.any()
+    assert (factor == 1.0).all()

@@ -108,7 +108,7 @@ class AgamaHalo(Mock):
             sky = MomentMap.of_population(stars, tracers.r_range)
         tests = {name: test for truth in truths for name, test in truth.stationarity.items()}
         sources = {
-            name: replace(truth.everyone, moments=parts[name], patchy=truth.local is not None)
+            name: replace(truth.everyone, moments=parts[name])
             for name, truth in zip(parts, truths, strict=True)
         }
         return Truth(
