@@ -70,6 +70,10 @@ class HeightCut(Clean):
         require(self.z_min >= 0.0, f"z_min is not negative (got {self.z_min:g})")
         require(self.z_poor >= 0.0, f"z_poor is not negative (got {self.z_poor:g})")
 
+    def required(self) -> tuple[str, ...]:
+        """[Fe/H], where it matters."""
+        return () if self.feh_max == "none" else ("feh",)
+
     @property
     def reason(self) -> str:
         """Why stars go."""
@@ -150,6 +154,10 @@ class GaussianBalls(Clean):
                 f"balls.{k}: space {self.space!r} has the coordinates {', '.join(axes)} "
                 f"(got {len(ball.centre)})",
             )
+
+    def required(self) -> tuple[str, ...]:
+        """Velocities, for all spaces but that of positions."""
+        return () if self.space == "position" else self.needs
 
     @property
     def reason(self) -> str:

@@ -130,16 +130,26 @@ def _slope(catalogue: Catalogue, name: str, potential: AssumedPotential) -> Floa
     return (both[1] - both[0]) / (2.0 * _STEP)
 
 
-def seen_from_sun(catalogue: Catalogue) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Directions (N, 3) in Galactic axes, distances (N,) [kpc], line-of-sight velocities (N,) [km/s].
+def galactic_directions(catalogue: Catalogue) -> tuple[FloatArray, FloatArray]:
+    """Directions (N, 3) in Galactic axes, and distances (N,) [kpc], as seen from the Sun.
 
-    Galactic axes point to (l, b) = (0, 0), (90, 0) and the north pole. Velocities are those seen by
-    an observer at the Sun who rests in the Galaxy (v_gsr).
+    Galactic axes point to (l, b) = (0, 0), (90, 0) and the north pole.
     """
-    sun = catalogue.sun
-    offset = catalogue.position - sun.position
+    outward, distance = _from_sun(catalogue)
+    return outward @ (frames.ICRS_TO_GALACTIC @ catalogue.sun.rotation().T).T, distance
+
+
+def seen_from_sun(catalogue: Catalogue) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Directions (N, 3) and distances (N,) of :func:`galactic_directions`, line-of-sight velocities (N,) [km/s].
+
+    Velocities are those seen by an observer at the Sun who rests in the Galaxy (v_gsr).
+    """
+    velocity = np.einsum("ni,ni->n", _from_sun(catalogue)[0], catalogue.velocity)
+    return (*galactic_directions(catalogue), velocity)
+
+
+def _from_sun(catalogue: Catalogue) -> tuple[FloatArray, FloatArray]:
+    """Directions (N, 3) on Galactocentric axes, and distances (N,) [kpc]."""
+    offset = catalogue.position - catalogue.sun.position
     distance = np.sqrt(np.einsum("ni,ni->n", offset, offset))
-    outward = offset / np.maximum(distance, 1e-12)[:, None]
-    velocity = np.einsum("ni,ni->n", outward, catalogue.velocity)
-    turn = frames.ICRS_TO_GALACTIC @ sun.rotation().T
-    return outward @ turn.T, distance, velocity
+    return offset / np.maximum(distance, 1e-12)[:, None], distance

@@ -9,7 +9,7 @@ import numpy as np
 
 from haloassay.base.arrays import BoolArray, FloatArray
 from haloassay.base.settings import require
-from haloassay.cleaning.integrals import seen_from_sun
+from haloassay.cleaning.integrals import galactic_directions
 from haloassay.cleaning.steps import Clean
 from haloassay.contracts.sky import lon_lat
 
@@ -65,6 +65,7 @@ class SagittariusBand(Clean):
     """
 
     kind: ClassVar[str] = "sagittarius-band"
+    needs: ClassVar[tuple[str, ...]] = ()
 
     width: float = 15.0
 
@@ -78,7 +79,7 @@ class SagittariusBand(Clean):
 
     def kept(self, catalogue: Catalogue) -> BoolArray:
         """Which stars (N,) stay."""
-        _, latitude = sagittarius_coordinates(seen_from_sun(catalogue)[0])
+        _, latitude = sagittarius_coordinates(galactic_directions(catalogue)[0])
         return np.asarray(np.abs(latitude) >= self.width)
 
 

@@ -5,14 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
 from haloassay.base import kinds
 from haloassay.base.arrays import BoolArray, IntArray
 from haloassay.base.errors import EstimationError, InputError
+from haloassay.base.settings import build
 from haloassay.contracts.catalogue import Catalogue
+
+#: What does not differ between populations of one place: the sky, distances, and errors that follow from magnitudes.
+EVEN: Final = frozenset(
+    ("ra", "dec", "distance", "distance_err", "pmra_err", "pmdec_err", "vlos_err", "pm_corr")
+)
 
 
 class Clean(ABC):
@@ -22,6 +28,22 @@ class Clean(ABC):
     kind: ClassVar[str]
     #: Raised when equal settings leave other stars.
     version: ClassVar[int] = 1
+    #: What it reads beside positions: ``"velocity"``, all three components, and names of columns.
+    needs: ClassVar[tuple[str, ...]] = ("velocity",)
+
+    @classmethod
+    def of_table(cls, settings: Mapping[str, Any], where: str) -> Clean:
+        """Step of a table of plain settings."""
+        return build(cls, settings, where)
+
+    def required(self) -> tuple[str, ...]:
+        """Name what it reads beside positions, with these settings."""
+        return self.needs
+
+    @property
+    def blind(self) -> bool:
+        """Whether it reads nothing that differs between populations of one place, as chemistry and velocity do."""
+        return EVEN.issuperset(self.required())
 
     @abstractmethod
     def kept(self, catalogue: Catalogue) -> BoolArray:
@@ -38,11 +60,16 @@ class Clean(ABC):
         Raises
         ------
         InputError
-            If a position or velocity is not finite.
+            If a column that it reads is missing, or a position or velocity is not finite.
         EstimationError
             If no star is left.
         """
-        catalogue.check_finite()
+        for name in catalogue.lacks(self.required()):
+            catalogue[name]  # raises: it is missing
+        if "velocity" in self.required():
+            catalogue.check_finite()
+        good = np.asarray(np.isfinite(catalogue.position).all(axis=1))
+        catalogue.check_rows(good, "a position that is not finite")
         kept = self.kept(catalogue)
         if not kept.any():
             raise EstimationError(
@@ -70,6 +97,11 @@ class Cleaning:
     """
 
     steps: tuple[Clean, ...] = ()
+
+    @property
+    def blind(self) -> bool:
+        """Whether no step reads what differs between populations of one place."""
+        return all(step.blind for step in self.steps)
 
     def rows(self, catalogue: Catalogue) -> IntArray:
         """Row numbers of the stars that stay.
@@ -104,8 +136,8 @@ class Cleaning:
 
 def make_step(spec: Any, where: str) -> Clean:
     """Make a step of a table with a ``kind`` of the family ``cleans`` and its settings."""
-    step: Clean = kinds.make("cleans", spec, where)
-    return step
+    cls: type[Clean] = kinds.find("cleans", kinds.kind_of("cleans", spec, where), where)
+    return cls.of_table({key: value for key, value in spec.items() if key != "kind"}, where)
 
 
 def make_clean(spec: Any, where: str = "clean") -> Cleaning:

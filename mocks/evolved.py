@@ -34,6 +34,7 @@ from haloassay.mocks.lmc.population import lmc_population
 from haloassay.mocks.lmc.trajectory import LMC, rewind
 from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments, anisotropy, population_moments, undefined_moments
+from haloassay.mocks.selected import Source, Variation
 from haloassay.mocks.stars import Origin, Stars, radial_table
 from haloassay.mocks.truth import Truth
 from haloassay.mocks.watch import Watch
@@ -204,15 +205,24 @@ class EvolvedHalo(StoredMock):
             for k, name in enumerate(names)
             if len(names) > 1
         }
+        sky = MomentMap.of_population(stars, tracers.r_range)
+        sources = {
+            name: Source(
+                parts.get(name, tracers),
+                _variation(stars.select(stars.origin == k), r_range) if parts else sky.variation,
+            )
+            for k, name in enumerate(names)
+        }
         moving = self.lmc is not None and self.lmc.mass > 0.0
         return Truth(
             self.base.potential,
             tracers,
             parts,
             DipoleTruth.of(stars, tracers.r_range) if moving else None,
-            MomentMap.of_population(stars, tracers.r_range),
+            sky,
             {"lmc": self.lmc.enclosed_mass} if self.lmc else {},
             {self.origins[k].name: test for k, test in self.population.stationarity.items()},
+            sources,
         )
 
     @property
@@ -272,3 +282,11 @@ def _moments_of_part(stars: Stars, r_range: tuple[float, float]) -> Moments:
         return population_moments(stars, r_range)
     except InputError:
         return undefined_moments(r_range)
+
+
+def _variation(stars: Stars, r_range: tuple[float, float]) -> Variation | None:
+    """How a population varies over the sky; not known of one without stars."""
+    try:
+        return MomentMap.of_population(stars, r_range).variation
+    except InputError:
+        return None

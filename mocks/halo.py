@@ -20,6 +20,7 @@ from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.mock import Mock
 from haloassay.mocks.moments import Moments, mixed_moments, solved_moments
 from haloassay.mocks.populations import Population
+from haloassay.mocks.selected import Source
 from haloassay.mocks.stars import Origin, Stars, orient, shared
 from haloassay.mocks.truth import Truth
 from haloassay.mocks.uniforms import Uniforms, numbers
@@ -153,7 +154,8 @@ class Halo(Mock):
             for population, solution in zip(self.populations, self.solutions, strict=True)
         }
         tracers = mixed_moments(list(parts.values()))
-        return Truth(self.potential, tracers, parts if len(parts) > 1 else {})
+        sources = {name: Source(moments) for name, moments in parts.items()}
+        return Truth(self.potential, tracers, parts if len(parts) > 1 else {}, sources=sources)
 
     def _moments(self, population: Population, solution: Solution) -> Moments:
         return solved_moments(

@@ -147,18 +147,48 @@ class MomentMap:
         """Map of a stored population in eight shells between two radii [kpc]."""
         return cls.of(stars, np.geomspace(*r_range, _SHELLS + 1))
 
+    def alone(self, stars: Stars) -> MomentMap:
+        """Map of other stars in the cells of this one."""
+        inside = (stars.r >= self.edges[0]) & (stars.r < self.edges[-1])
+        return MomentMap(
+            self.edges, self.nside, *_cells(stars.select(inside), self.edges, self.nside)
+        )
+
     def with_more(self, stars: Stars, weight: float) -> MomentMap:
         """Map of this population and of other stars, each of which counts ``weight`` times."""
-        inside = (stars.r >= self.edges[0]) & (stars.r < self.edges[-1])
-        more = _cells(stars.select(inside), self.edges, self.nside)
-        both = (a.mixed(b, weight) for a, b in zip((self.pixels, self.octants), more, strict=True))
-        return MomentMap(self.edges, self.nside, *both)
+        more = self.alone(stars)
+        pixels = self.pixels.mixed(more.pixels, weight)
+        return MomentMap(self.edges, self.nside, pixels, self.octants.mixed(more.octants, weight))
 
     def raw(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(N, 3) mean and mean square of (v_r, v_theta, v_phi) at positions (N, 3) [kpc]."""
         r = np.linalg.norm(position, axis=1)
         cell = (_shells(r, self.edges), pixels(position, self.nside))
         return self.pixels.first[cell], self.pixels.second[cell]
+
+    def variation(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """How the pixels at positions (N, 3) [kpc] differ from their shells; not at all where they have too few stars.
+
+        A map of pixels with fewer than :data:`STARS_A_CELL` stars each would put its own noise in the place of the sky.
+
+        Returns
+        -------
+        shift
+            (N, 3) mean (v_r, v_theta, v_phi) of the pixel minus that of all pixels of the shell [km/s].
+        factor
+            (N, 3) its variances over the mean variance in pixels of the shell.
+        """
+        cell = self.pixels
+        if cell.number.mean() < STARS_A_CELL:
+            return np.zeros((len(position), 3)), np.ones((len(position), 3))
+        weight = cell.number[:, :, None] / np.maximum(cell.number.sum(axis=1), 1.0)[:, None, None]
+        variance = cell.second - cell.first**2
+        shift = cell.first - np.sum(weight * cell.first, axis=1, keepdims=True)
+        usual = np.sum(weight * variance, axis=1, keepdims=True)
+        factor = np.divide(variance, usual, out=np.ones_like(variance), where=usual > 0.0)
+        r = np.linalg.norm(position, axis=1)
+        where = (_shells(r, self.edges), pixels(position, self.nside))
+        return shift[where], factor[where]
 
     def moved(self, field: Callable[[FloatArray], FloatArray]) -> MomentMap:
         """Map with the mean over each cell of a velocity field that depends on direction alone.

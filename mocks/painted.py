@@ -18,6 +18,7 @@ from haloassay.mocks.lmc.dipole_truth import DipoleTruth
 from haloassay.mocks.mock import Mock, MockOfMock
 from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments
+from haloassay.mocks.selected import Source, Variation
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.truth import Truth
 
@@ -118,6 +119,7 @@ class PaintedMock(MockOfMock):
     def truth(self) -> Truth:
         """Truth of the mock, with the field; dispersions stay those about the local mean."""
         truth = self.mock.truth
+        sky = truth.local.variation if truth.sky is None and truth.local is not None else truth.sky
         return replace(
             truth,
             tracers=_moved(truth.tracers, self.painted.mean),
@@ -126,7 +128,28 @@ class PaintedMock(MockOfMock):
             local=_PaintedMap(truth.local, self.painted)
             if isinstance(truth.local, MomentMap)
             else None,
+            sources={name: self._source(source) for name, source in truth.sources.items()},
+            sky=self._over(sky),
         )
+
+    def _source(self, source: Source | None) -> Source | None:
+        """Stars of an origin, painted."""
+        if source is None:
+            return None
+        moments = _moved(source.moments, self.painted.mean)
+        return replace(source, moments=moments, variation=self._over(source.variation))
+
+    def _over(self, sky: Variation | None) -> Variation:
+        """How painted moments vary over the sky, on top of how those of the mock do."""
+
+        def vary(position: FloatArray) -> tuple[FloatArray, FloatArray]:
+            field = spherical_velocity(position, self.painted.at(position)) - self.painted.mean
+            if sky is None:
+                return field, np.ones_like(field)
+            shift, factor = sky(position)
+            return shift + field, factor
+
+        return vary
 
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Source of painted stars."""
@@ -150,6 +173,14 @@ class _PaintedMap:
         first, second = self.local.raw(position)
         moved = first + spherical_velocity(position, self.painted.at(position))
         return moved, second - first**2 + moved**2
+
+    def variation(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """How moments at positions (N, 3) [kpc] differ from those of their shells."""
+        return self.local.moved(self.painted.at).variation(position)
+
+    def alone(self, stars: Stars) -> MomentMap:
+        """Map of other stars, which are not painted."""
+        return self.local.alone(stars)
 
     def with_more(self, stars: Stars, weight: float) -> _PaintedMap:
         """Map of the painted stars and of others that are not, each of which counts ``weight`` times."""

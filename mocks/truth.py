@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, Protocol
 
@@ -17,6 +17,16 @@ from haloassay.contracts.quantities import QUANTITIES, Place, Quantity
 from haloassay.mocks.equilibria.stationarity import Stationarity
 from haloassay.mocks.gravity.potentials import Virial
 from haloassay.mocks.moments import COMPONENTS, Moments, Profile, anisotropy
+from haloassay.mocks.selected import (
+    Source,
+    Sources,
+    StarMoments,
+    Variation,
+    members,
+    mixed,
+    shares,
+    slope,
+)
 from haloassay.mocks.stars import Stars
 
 #: Dispersions along the axes that the Sun sees, in the order of :func:`~haloassay.contracts.frames.spherical_basis`.
@@ -33,6 +43,7 @@ def _names(*ways: str) -> tuple[str, ...]:
 #: Profiles of radius, by the names that estimates have.
 PROFILES: Final = tuple(n for n in _names("profile", "bin") if n not in _OF_BINS_ALONE)
 _MASSES: Final = _names("profile")
+_LOCAL: Final = tuple(n for n in PROFILES if n not in _MASSES)
 #: What a mean velocity field of constant and dipole has; zero, or undefined, in a halo at rest.
 FIELD: Final = frozenset(_names("sky")) - {"asymmetry"}
 
@@ -66,6 +77,12 @@ class LocalMoments(Protocol):
     def raw(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(N, 3) mean and mean square of (v_r, v_theta, v_phi) at positions (N, 3) [kpc]."""
 
+    def variation(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """How moments at positions differ from those of the shell: a :data:`Variation`."""
+
+    def alone(self, stars: Stars) -> LocalMoments:
+        """Moments of other stars, in the same cells."""
+
     def with_more(self, stars: Stars, weight: float) -> LocalMoments:
         """Moments of these and of other stars together, each of which counts ``weight`` times."""
 
@@ -85,6 +102,11 @@ class Undetermined:
 class Truth:
     """Truth of a halo and its tracers.
 
+    There are two truths of what is local, as dispersions and anisotropies are. That of the halo is of all tracers at
+    their densities. That of what was selected is asked for with the stars that passed: moments stay those of the
+    populations, but each star counts with those of its own (``sources``), so it holds for any selection on chemistry,
+    sky or magnitude. Masses and circular velocities are the halo's in both.
+
     Parameters
     ----------
     potential
@@ -101,6 +123,14 @@ class Truth:
         Mass [Msun] of other bodies within a radius [kpc] of the halo's centre, by name; not part of the halo's.
     stationarity
         By population, the test of whether it stands still in the static field, where stars were followed.
+    sources
+        What is known of the stars of each origin, by name and in the order of :attr:`Stars.origin`; None for stars that
+        are no members of the halo. Without it, all stars are of ``tracers``.
+    sky
+        How moments of all tracers vary over the sky; as ``local`` has it where nothing is said.
+    blind
+        Whether stars are selected by nothing that differs between populations. Their shares are then those of the
+        densities, which is free from the chance of who passed.
     """
 
     potential: Mass
@@ -110,21 +140,74 @@ class Truth:
     local: LocalMoments | None = None
     others: Mapping[str, Profile] = field(default_factory=dict)
     stationarity: Mapping[str, Stationarity] = field(default_factory=dict)
+    sources: Sources = field(default_factory=dict)
+    sky: Variation | None = None
+    blind: bool = False
+
+    @cached_property
+    def of_blind(self) -> Truth:
+        """The truth of stars that are selected by nothing that differs between populations."""
+        return self if self.blind else replace(self, blind=True)
 
     @property
     def r_range(self) -> tuple[float, float]:
         """Radii [kpc] between which the tracers' profiles are defined."""
         return self.tracers.r_range
 
-    def profile(self, name: str, r: ArrayLike) -> FloatArray:
-        """Profile of :data:`PROFILES`, or ``density`` of the tracers, at ``r`` [kpc]."""
+    def profile(self, name: str, r: ArrayLike, stars: Stars | None = None) -> FloatArray:
+        """Profile of :data:`PROFILES`, ``density`` or its slope ``alpha`` of the tracers, at ``r`` [kpc].
+
+        With ``stars``, that of what was selected: of the origins at the shares that they have of the stars about r.
+        Its density is not told: that of the halo times an unknown selection.
+        """
+        r = np.asarray(r, dtype=float)
         if name == "enclosed_mass":
             return self.potential.enclosed_mass(r)
         if name == "v_c":
             return self.potential.circular_velocity(r)
+        if stars is not None and self._by_origin:
+            return self._selected_profile(name, r, stars)
         if name == "density":
-            return self.tracers.density(r)
-        return _of_moments(name, self.tracers.first(r), self.tracers.second(r), self.tracers.feh(r))
+            return self.tracers.density(r) if stars is None else np.full(r.shape, np.nan)
+        return _of_radius(name, self.tracers, r)
+
+    def _selected_profile(self, name: str, r: FloatArray, stars: Stars) -> FloatArray:
+        """Profile of stars of several origins, at the shares of those that passed."""
+        radii, known = np.atleast_1d(r), self._members
+        share = shares(self.sources, stars, radii)
+        if name == "density":
+            return np.full(r.shape, np.nan)
+        if name == "alpha":
+            slopes = {k: slope(s.moments, radii) for k, s in known.items()}
+            return mixed(slopes, share).reshape(r.shape)
+        parts = (
+            mixed({k: getattr(s.moments, what)(radii) for k, s in known.items()}, share)
+            for what in ("first", "second", "feh")
+        )
+        return _of_moments(name, *parts).reshape(r.shape)
+
+    @property
+    def _members(self) -> dict[int, Source]:
+        """Sources of stars that are members, by origin."""
+        return {k: s for k, s in enumerate(self.sources.values()) if s is not None}
+
+    @property
+    def _by_origin(self) -> bool:
+        """Whether stars count as of their own origin: where there are several, whose shares are not known."""
+        known = self._members.values()
+        return len(known) > 1 and not (self.blind and not any(s.patchy for s in known))
+
+    @property
+    def everyone(self) -> Source:
+        """All tracers as if of one origin."""
+        sky = self.local.variation if self.sky is None and self.local is not None else self.sky
+        return Source(self.tracers, sky)
+
+    def _at(self, stars: Stars) -> StarMoments:
+        """Moments at stars that are members: of their own origins, or of all tracers."""
+        if self._by_origin:
+            return StarMoments.by_origin(self.sources, stars, self.everyone)
+        return StarMoments.of(self.everyone, stars)
 
     @cached_property
     def virial(self) -> Virial:
@@ -167,8 +250,9 @@ class Truth:
             Edges [kpc] of a radial bin. Dispersions, anisotropy and means are then those of all
             stars in the bin: mean square about the mean, beta of the mean squares, mean of the means.
         stars
-            The surveyed stars as they truly are, to average over the radii of those in the bin; without
-            them, the tracers' own density is the weight.
+            The surveyed stars as they truly are, for the truth of what was selected: the average over those in the bin
+            that are members of the halo, each with the moments of its own population. Without them, the truth of the
+            halo: the tracers' own density is the weight.
         sun
             The observer, for dispersions along lines of sight.
 
@@ -182,6 +266,8 @@ class Truth:
         if known is None or known.truth is None:
             return np.nan
         name, way = known.name, known.truth
+        if stars is not None and self.sources:
+            stars = stars.select(members(self.sources, stars))
         if callable(way):
             return float(way(self, Place(r, r_lo, r_hi, stars, sun)))
         if way == "scalar":
@@ -192,7 +278,7 @@ class Truth:
             return self._bin_average(name, r_lo, r_hi, stars, sun)
         if name not in PROFILES or not (np.isfinite(r) and r > 0.0):
             return np.nan
-        return float(self.profile(name, r))
+        return float(self.profile(name, r, stars))
 
     def knows(self, quantity: Quantity) -> bool:
         """Whether there is a truth of ``quantity`` at the middle of the range, of all stars there."""
@@ -205,13 +291,18 @@ class Truth:
     def local_value(self, quantity: str, stars: Stars) -> float:
         """Return the true value of a profile of all of ``stars``, which are a part of the sky."""
         name, _, population = quantity.partition(".")
+        stars = stars.select(members(self.sources, stars))
         if population or name not in PROFILES or name in _MASSES or not len(stars):
             return np.nan
-        if self.local is None or name.startswith("feh"):
-            first, second = self.tracers.first(stars.r), self.tracers.second(stars.r)
+        if self._by_origin:
+            at = self._at(stars)
+            first, second, feh = at.mean, at.square, at.feh
         else:
-            first, second = self.local.raw(stars.position)
-        feh = self.tracers.feh(stars.r)
+            feh = self.tracers.feh(stars.r)
+            if self.local is None or name.startswith("feh"):
+                first, second = self.tracers.first(stars.r), self.tracers.second(stars.r)
+            else:
+                first, second = self.local.raw(stars.position)
         return float(_of_moments(name, *(np.mean(x, axis=0) for x in (first, second, feh))))
 
     def to_dict(self, r: ArrayLike) -> dict[str, Any]:
@@ -235,17 +326,18 @@ class Truth:
             "r_range": [lo, hi if np.isfinite(hi) else None],
             **{name: _plain(value) for name, value in self.virial._asdict().items()},
             "r": r.tolist(),
-            **{name: [_plain(v) for v in self.profile(name, r)] for name in ("density", *PROFILES)},
+            **{
+                name: [_plain(v) for v in self.profile(name, r)]
+                for name in ("density", "alpha", *PROFILES)
+            },
         }
         for which, moments in self.components.items():
             told[f"density.{which}"] = [_plain(v) for v in moments.density(r)]
             told[f"share.{which}"] = [
                 _plain(v) for v in moments.density(r) / self.tracers.density(r)
             ]
-            parts = moments.first(r), moments.second(r), moments.feh(r)
-            for name in PROFILES:
-                if name not in _MASSES:
-                    told[f"{name}.{which}"] = [_plain(v) for v in _of_moments(name, *parts)]
+            for name in ("alpha", *_LOCAL):
+                told[f"{name}.{which}"] = [_plain(v) for v in _of_radius(name, moments, r)]
         if self.velocity_field is not None:
             for name in sorted(FIELD):
                 told[name] = [_plain(self.velocity_field.value(name, np.array([x]))) for x in r]
@@ -255,6 +347,22 @@ class Truth:
             told["map"] = self.local.to_dict()
         if self.stationarity:
             told["stationarity"] = {name: t.to_dict() for name, t in self.stationarity.items()}
+        return told
+
+    def selected_to_dict(self, r: ArrayLike, stars: Stars) -> dict[str, Any]:
+        """Plain values of the truth of what was selected: profiles at ``r`` [kpc] of the stars that passed.
+
+        Undefined values are null. ``share`` has the part of each origin among members, where there are several.
+        """
+        r = np.atleast_1d(np.asarray(r, dtype=float))
+        stars = stars.select(members(self.sources, stars))
+        told: dict[str, Any] = {"n_stars": len(stars)}
+        for name in ("alpha", *_LOCAL):
+            told[name] = [_plain(v) for v in self.profile(name, r, stars)]
+        if self._by_origin:
+            names, found = list(self.sources), shares(self.sources, stars, r)
+            for k in self._members:
+                told[f"share.{names[k]}"] = [_plain(v) for v in found[:, k]]
         return told
 
     def _weighted_radii(
@@ -292,15 +400,35 @@ class Truth:
         self, quantity: str, r_lo: float, r_hi: float, stars: Stars | None, sun: Sun | None
     ) -> float:
         name, _, population = quantity.partition(".")
+        if stars is not None:
+            stars = stars.select((stars.r >= r_lo) & (stars.r < r_hi))
         if name in _ON_THE_SKY:
-            return self._sky_dispersion(_ON_THE_SKY.index(name), r_lo, r_hi, stars, sun)
-        r, weights = self._weighted_radii(r_lo, r_hi, stars)
+            return self._sky_dispersion(_ON_THE_SKY.index(name), stars, sun)
         part = "mr" if name == "p_mr" else population
-        if len(r) == 0 or (part and part not in self.components):
+        if part and part not in self.components:
+            return np.nan
+        if name == "p_mr" or stars is None or (part and not self._by_origin):
+            return self._average_over_radii(name, population, r_lo, r_hi, stars)
+        if population:
+            stars = stars.select(stars.origin == list(self.sources).index(population))
+        if not len(stars):
+            return np.nan
+        at = self._at(stars)
+        first = at.mean if name.startswith("mean_v") else at.first
+        return float(_of_moments(name, *(np.mean(x, axis=0) for x in (first, at.second, at.feh))))
+
+    def _average_over_radii(
+        self, name: str, population: str, r_lo: float, r_hi: float, stars: Stars | None
+    ) -> float:
+        """Average over the radii of a bin, at which populations have the shares of their densities."""
+        r, weights = self._weighted_radii(r_lo, r_hi, stars)
+        if len(r) == 0:
             return np.nan
         if name == "p_mr":
-            shares = self.components["mr"].density(r) / self.tracers.density(r)
-            return float(np.average(shares, weights=weights))
+            if stars is not None and self.sources and not self.blind:
+                return float(np.mean(stars.origin == list(self.sources).index("mr")))
+            fractions = self.components["mr"].density(r) / self.tracers.density(r)
+            return float(np.average(fractions, weights=weights))
         moments = self.tracers
         if population:
             moments = self.components[population]
@@ -308,21 +436,23 @@ class Truth:
         parts = (moments.first(r), moments.second(r), moments.feh(r))
         return float(_of_moments(name, *(np.average(x, axis=0, weights=weights) for x in parts)))
 
-    def _sky_dispersion(
-        self, axis: int, r_lo: float, r_hi: float, stars: Stars | None, sun: Sun | None
-    ) -> float:
-        """Dispersion along the lines of sight of the stars in a bin, or across them towards l or b."""
-        if stars is None or sun is None:
+    def _sky_dispersion(self, axis: int, stars: Stars | None, sun: Sun | None) -> float:
+        """Dispersion along the lines of sight of stars, or across them towards l or b."""
+        if stars is None or sun is None or not len(stars):
             return np.nan
-        inside = (stars.r >= r_lo) & (stars.r < r_hi)
-        if not inside.any():
-            return np.nan
-        position, r = stars.position[inside], stars.r[inside]
+        position, at = stars.position, self._at(stars)
         # axes as seen from the Sun; the tilt of the Galactic ones against them, 0.1 deg, does not matter here
         along = spherical_velocity(position, spherical_basis(position - sun.position)[:, axis])
-        mean = np.sum(along * self.tracers.first(r), axis=1)
-        square = np.sum(along**2 * self.tracers.variance(r), axis=1) + mean**2
+        mean = np.sum(along * at.first, axis=1)
+        square = np.sum(along**2 * (at.second - at.first**2), axis=1) + mean**2
         return float(np.sqrt(square.mean() - mean.mean() ** 2))
+
+
+def _of_radius(name: str, moments: Moments, r: FloatArray) -> FloatArray:
+    """Profile of a population, or the slope ``alpha`` of its density, at ``r`` [kpc]."""
+    if name == "alpha":
+        return slope(moments, r)
+    return _of_moments(name, moments.first(r), moments.second(r), moments.feh(r))
 
 
 def _of_moments(name: str, first: FloatArray, second: FloatArray, feh: FloatArray) -> FloatArray:

@@ -144,6 +144,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "gaussian-balls": f"{_CLEANING}.cuts:GaussianBalls",
             "friends-of-friends": f"{_CLEANING}.substructure:FriendsOfFriends",
             "four-distance": f"{_CLEANING}.substructure:FourDistance",
+            "select": f"{_CLEANING}.select:Select",
         },
         contract=f"{_CLEANING}.steps:Clean",
     ),

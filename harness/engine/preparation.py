@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from haloassay.base.errors import InputError
+from haloassay.cleaning.steps import make_clean
 from haloassay.contracts.quantities import QUANTITIES, Quantity
 from haloassay.estimators import make_estimator
 from haloassay.mocks import Mock, make_mock
@@ -67,7 +68,8 @@ def prepared(plan: Plan, say: Callable[[str], None] | None) -> tuple[Plan, Seque
     Raises
     ------
     InputError
-        If a mock cannot be made or observed, or an estimator has what it needs in no cell.
+        If a mock cannot be made or observed, a step of cleaning lacks what it reads, or an estimator has what it needs
+        in no cell.
     """
     wanted = _wanted(plan)
     known: dict[str, _Meeting] = {}
@@ -89,11 +91,24 @@ def prepared(plan: Plan, say: Callable[[str], None] | None) -> tuple[Plan, Seque
             where = f"{plan.scenario.origin}: mock of cell {cell.label!r}"
             raise InputError(f"{where}: {error}") from None
         facts[cell.label], silent[cell.label] = met.facts, met.silent
-        lacking[cell.label] = _lacking(cell, survey.hands_over(met.abundances))
+        handed_over = survey.hands_over(met.abundances)
+        _require_cleanable(cell, handed_over, plan.scenario.origin)
+        lacking[cell.label] = _lacking(cell, handed_over)
     cells = tuple(_without(cell, lacking[cell.label]) for cell in plan.cells)
     left_out = list(_left_out(plan, lacking))
     plan = dataclasses.replace(plan, cells=cells, facts=facts)
     return plan, [*left_out, *_without_truth(plan, wanted, silent)]
+
+
+def _require_cleanable(cell: Cell, handed_over: frozenset[str], origin: str) -> None:
+    """Raise :class:`InputError` where a step of cleaning reads what the catalogues of a cell lack."""
+    for k, step in enumerate(make_clean(cell.clean).steps):
+        missing = [name for name in step.required() if name not in handed_over]
+        if missing:
+            what = ", ".join(_IN_WORDS.get(name, name) for name in missing)
+            raise InputError(
+                f"{origin}: clean.{k} ({step.kind}): needs {what}, which the catalogues of cell {cell.label!r} lack"
+            )
 
 
 def _meet(

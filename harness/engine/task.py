@@ -77,9 +77,14 @@ def _cleaned(observation: Observation, steps: list[Spec]) -> Observation:
         return observation
     from haloassay.cleaning.steps import make_clean
 
-    rows = make_clean(steps).rows(observation.catalogue)
-    catalogue, stars = observation.catalogue.select(rows), observation.stars.select(rows)
-    return replace(observation, catalogue=catalogue, stars=stars)
+    cleaning = make_clean(steps)
+    rows = cleaning.rows(observation.catalogue)
+    return replace(
+        observation,
+        catalogue=observation.catalogue.select(rows),
+        stars=observation.stars.select(rows),
+        blind=observation.blind and cleaning.blind,
+    )
 
 
 def _require_observable(catalogue: Catalogue) -> None:
@@ -177,7 +182,8 @@ def _quantities(estimates: Estimates, estimator: Estimator) -> Mapping[str, Quan
 
 
 def _row(estimate: Estimate, quantity: Quantity, truth_of: Truth, observation: Observation) -> Spec:
-    """List the fields of an estimate, the truth there, and its rank among the draws."""
+    """List the fields of an estimate, the truth there of what was selected, and its rank among the draws."""
+    truth_of = truth_of.of_blind if observation.blind else truth_of
     stars, sun = observation.stars, observation.catalogue.sun
     if estimate.stars is None:
         where = (estimate.r, estimate.r_lo, estimate.r_hi)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from haloassay.base.errors import EstimationError, HaloassayError, InputError
 from haloassay.engine.runner import run
@@ -39,6 +39,14 @@ def report(out: str | Path, folder: str | Path | None = None) -> Path:
     results = Results(out)
     data = results.steadily(lambda: summarise(results))
     return write_page(data, results.out / "report" if folder is None else Path(folder))
+
+
+#: What the two truths in a file are.
+_TRUTHS: Final = {
+    "halo": "this table: masses, and profiles of all tracers of the halo at their densities",
+    "selected": "the table 'selected': profiles of the stars that survey and cleaning let pass, each with the moments"
+    " of its own population; masses are the halo's",
+}
 
 
 class MockCatalogue(NamedTuple):
@@ -77,8 +85,10 @@ class MockCatalogue(NamedTuple):
         )
 
     def truth_at(self, r: ArrayLike) -> dict[str, Any]:
-        """Return the truth as plain values at radii ``r`` [kpc], and where the observed stars come from.
+        """Return both truths as plain values at radii ``r`` [kpc], and where the observed stars come from.
 
+        Profiles are those of all tracers of the halo; the table ``selected`` has those of the stars that passed, each
+        with the moments of its own population: what estimates are compared with. ``truths`` says so.
         Each of ``origins`` has a name, whether its stars are members of the halo, and how many were observed.
         """
         import numpy as np
@@ -88,7 +98,12 @@ class MockCatalogue(NamedTuple):
             {"name": origin.name, "member": origin.member, "n_stars": int(n)}
             for origin, n in zip(self.origins, counts, strict=True)
         ]
-        return {**self.truth.to_dict(r), "origins": origins}
+        return {
+            "truths": _TRUTHS,
+            **self.truth.to_dict(r),
+            "selected": self.truth.selected_to_dict(r, self.stars),
+            "origins": origins,
+        }
 
 
 def mock(

@@ -16,6 +16,7 @@ from haloassay.mocks.debris.debris import Debris, contaminate
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.mock import Mock, MockOfMock
 from haloassay.mocks.moments import Moments, Profile, mixed_moments
+from haloassay.mocks.selected import Source
 from haloassay.mocks.stars import Origin, Stars
 from haloassay.mocks.truth import Truth, Undetermined
 from haloassay.mocks.watch import Watch
@@ -61,20 +62,31 @@ class ContaminatedMock(MockOfMock):
     def truth(self) -> Truth:
         """Truth of the mock; that about all tracers is of its own stars and of debris that is ``member``."""
         truth = self.mock.truth
-        members = [d for d in self.debris if d.member and d.fraction > 0.0]
-        if not members:
-            return truth
+        if not any(d.member and d.fraction > 0.0 for d in self.debris):
+            return truth  # stars of origins that it does not list are no members
         number = _number(truth.tracers) / self._own
+        sources: dict[str, Source | None] = dict(truth.sources)
         parts, local = [truth.tracers], truth.local
-        for debris in members:
+        for debris in self.debris:
+            name = debris.origin.name
+            sources[name] = None
+            if not (debris.member and debris.fraction > 0.0):
+                continue
             stars, expected = Stars.of(*debris.typical(self.around)), number * debris.fraction
             feh = debris.feh.moments
             parts.append(debris_moments(stars, self.around.r_range, expected, feh))
-            if local is not None:
+            if local is None:
+                sources[name] = Source(parts[-1], patchy=True)
+            else:
+                sources[name] = Source(parts[-1], local=local.alone(stars))
                 local = local.with_more(stars, expected / len(stars))
         # debris is not all over the sky, where a dipole could be told from it
         return replace(
-            truth, tracers=mixed_moments(parts), velocity_field=Undetermined(), local=local
+            truth,
+            tracers=mixed_moments(parts),
+            velocity_field=Undetermined(),
+            local=local,
+            sources=sources,
         )
 
     def check(self) -> None:

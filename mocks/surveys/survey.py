@@ -66,12 +66,15 @@ class Observation:
         How many true stars were looked at to find them.
     overlap
         Share of them that any other realisation is expected to have too; None where the mock always has further stars.
+    blind
+        Whether they were selected by nothing that differs between populations; see :attr:`Survey.blind`.
     """
 
     catalogue: Catalogue
     stars: Stars
     n_drawn: int
     overlap: float | None = None
+    blind: bool = False
 
 
 @dataclass(frozen=True)
@@ -309,7 +312,12 @@ class Survey:
         overlap = None
         if mock.number is not None:
             overlap = min(1.0, drawn / mock.number) * seen_again(self, observed, survey_rng)
-        return Observation(catalogue, observed, drawn, overlap)
+        return Observation(catalogue, observed, drawn, overlap, self.blind)
+
+    @property
+    def blind(self) -> bool:
+        """Whether stars are selected by sky, magnitude and distance alone, in which populations do not differ."""
+        return bool(np.isposinf(self.feh_max)) and not self.limits_errors
 
     def require_abundances(self, known: Mapping[str, bool | None]) -> None:
         """Raise :class:`InputError` where a setting needs [Fe/H] of a mock, or only some stars have an abundance.

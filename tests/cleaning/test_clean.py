@@ -39,6 +39,7 @@ SPECS = {
     "gaussian-balls": {"balls": [{"centre": [8, 0, 0], "sigma": [2, 2, 2]}]},
     "friends-of-friends": {"unit": "median-separation"},
     "four-distance": {"linking_length": 0.6},
+    "select": {"where": "r > 10 and abs(z) > 2"},
 }
 
 
@@ -314,6 +315,7 @@ def test_no_star_left_is_one_line(kind):
         "sagittarius-momentum": {"offset": 1e9},
         "gaussian-balls": SPECS["gaussian-balls"],
         "friends-of-friends": {"unit": "median-separation"},
+        "select": {"r": [1e3, 1e4]},
     }
     step = make_clean([{"kind": kind, **nothing.get(kind, {})}])
     for n in (11, 0):

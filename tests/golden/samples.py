@@ -117,6 +117,7 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "gaussian-balls": [{"balls": [{"centre": [8, 0, 0], "sigma": [4, 4, 4]}]}],
         "friends-of-friends": [{"unit": "median-separation"}],
         "four-distance": [{"linking_length": 0.6}],
+        "select": [{"feh": [-1.7, -1.3], "where": "r > 10 and apocentre < 80"}],
     },
     "estimators": {
         "velocity-ellipsoid": [{"bins": BINS}],

@@ -107,7 +107,18 @@ class AgamaHalo(Mock):
             stars = self.sample(min(self._most, _MOST_MAPPED), np.random.default_rng(_SEED))
             sky = MomentMap.of_population(stars, tracers.r_range)
         tests = {name: test for truth in truths for name, test in truth.stationarity.items()}
-        return Truth(self.members[0].potential, tracers, parts, local=sky, stationarity=tests)
+        sources = {
+            name: replace(truth.everyone, moments=parts[name])
+            for name, truth in zip(parts, truths, strict=True)
+        }
+        return Truth(
+            self.members[0].potential,
+            tracers,
+            parts,
+            local=sky,
+            stationarity=tests,
+            sources=sources,
+        )
 
     def check(self) -> None:
         """Check each population."""

@@ -1,0 +1,164 @@
+"""Properties of stars that they can be selected by: columns of a catalogue, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from haloassay.base.arrays import FloatArray
+from haloassay.cleaning.integrals import galactic_directions, integrals_of_motion
+from haloassay.cleaning.turning_points import turning_points
+from haloassay.contracts.sky import lon_lat
+from haloassay.io.tables import UNITS
+
+if TYPE_CHECKING:
+    from haloassay.cleaning.integrals import AssumedPotential
+    from haloassay.contracts.catalogue import Catalogue
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Stars of a catalogue, with what is derived of them once.
+
+    Parameters
+    ----------
+    catalogue
+        The stars.
+    potential
+        In which energies and orbits are taken.
+    nside
+        Of pixels of the sky.
+    """
+
+    catalogue: Catalogue
+    potential: AssumedPotential
+    nside: int
+
+    @cached_property
+    def galactic(self) -> tuple[FloatArray, FloatArray]:
+        """Galactic longitude in [0, 360) and latitude (N,) [deg], as seen from the Sun."""
+        longitude, latitude = lon_lat(galactic_directions(self.catalogue)[0])
+        longitude = longitude % 360.0
+        return np.where(longitude < 360.0, longitude, 0.0), latitude
+
+    @cached_property
+    def integrals(self) -> FloatArray:
+        """E and L (N, 4)."""
+        return integrals_of_motion(self.catalogue, self.potential)
+
+    @cached_property
+    def turns(self) -> tuple[FloatArray, FloatArray]:
+        """Pericentres and apocentres (N,) [kpc]."""
+        return turning_points(self.catalogue.position, self.catalogue.velocity, self.potential)
+
+    def pixel(self) -> FloatArray:
+        """Healpix pixel (N,), ring order, of Galactic longitude and latitude."""
+        import healpy
+
+        return np.asarray(healpy.ang2pix(self.nside, *self.galactic, lonlat=True), dtype=float)
+
+    def quadrant(self) -> FloatArray:
+        """Quadrant (N,) as ``sky-map`` numbers them: 0, 1, 2, 3 from north of l >= 180 deg, clockwise."""
+        longitude, latitude = self.galactic
+        far = longitude > 180.0
+        return np.where(latitude >= 0.0, np.where(far, 0.0, 1.0), np.where(far, 3.0, 2.0))
+
+    def eccentricity(self) -> FloatArray:
+        """(apocentre - pericentre) / (apocentre + pericentre), 1 where a star is not bound."""
+        near, far = self.turns
+        bound = np.isfinite(far)
+        finite = np.where(bound, far, 1.0)
+        return np.where(bound, (finite - near) / (finite + near), 1.0)
+
+    def error(self, k: int) -> FloatArray:
+        """Error (N,) of component k of the spherical velocity [km/s]."""
+        return np.sqrt(self.catalogue.spherical_covariance[:, k, k])
+
+
+@dataclass(frozen=True)
+class Property:
+    """A number of each star.
+
+    Parameters
+    ----------
+    of
+        Its values (N,).
+    unit
+        In words; empty for a pure number.
+    needs
+        What a catalogue must have beside positions.
+    counted
+        Whether it takes whole numbers, which are listed rather than given as a range.
+    turns
+        Whether it is an angle of a full turn, 0 to 360, whose ranges may lead through 0.
+    """
+
+    of: Callable[[Seen], FloatArray]
+    unit: str = ""
+    needs: tuple[str, ...] = ()
+    counted: bool = False
+    turns: bool = False
+
+
+def _column(name: str) -> Property:
+    return Property(
+        lambda seen: seen.catalogue[name],
+        UNITS[name].replace(" ", ""),
+        (name,),
+        turns=name == "ra",
+    )
+
+
+def _of_velocity(of: Callable[[Seen], FloatArray], unit: str = "km/s") -> Property:
+    return Property(of, unit, ("velocity",))
+
+
+def _component(values: Callable[[Seen], FloatArray], k: int) -> Callable[[Seen], FloatArray]:
+    return lambda seen: values(seen)[:, k]
+
+
+def _derived() -> dict[str, Property]:
+    """List what follows from positions, velocities and their errors."""
+    found = {
+        "l": Property(lambda s: s.galactic[0], "deg", turns=True),
+        "b": Property(lambda s: s.galactic[1], "deg"),
+        "quadrant": Property(Seen.quadrant, counted=True),
+        "pixel": Property(Seen.pixel, counted=True),
+        "distance": Property(lambda s: galactic_directions(s.catalogue)[1], "kpc"),
+        "distance_error": Property(
+            lambda s: s.catalogue["distance_err"] / s.catalogue["distance"],
+            "fraction of the distance",
+            ("distance", "distance_err"),
+        ),
+        "r": Property(lambda s: s.catalogue.r, "kpc"),
+        "R": Property(lambda s: np.hypot(*s.catalogue.position[:, :2].T), "kpc"),
+        "speed": _of_velocity(lambda s: np.linalg.norm(s.catalogue.velocity, axis=1)),
+        "E": _of_velocity(_component(lambda s: s.integrals, 0), "(km/s)^2"),
+        "L": _of_velocity(lambda s: np.linalg.norm(s.integrals[:, 1:], axis=1), "kpc km/s"),
+        "pericentre": _of_velocity(lambda s: s.turns[0], "kpc"),
+        "apocentre": _of_velocity(lambda s: s.turns[1], "kpc"),
+        "eccentricity": _of_velocity(Seen.eccentricity, ""),
+    }
+    for k, axis in enumerate("xyz"):
+        found[axis] = Property(_component(lambda s: s.catalogue.position, k), "kpc")
+        found[f"v{axis}"] = _of_velocity(_component(lambda s: s.catalogue.velocity, k))
+        found[f"L_{axis}"] = _of_velocity(_component(lambda s: s.integrals, k + 1), "kpc km/s")
+    for k, axis in enumerate(("r", "theta", "phi")):
+        found[f"v_{axis}"] = _of_velocity(_component(lambda s: s.catalogue.spherical_velocity, k))
+        found[f"v_{axis}_err"] = _of_velocity(lambda s, k=k: s.error(k))  # type: ignore[misc]
+    return found
+
+
+#: Everything that stars can be selected by.
+PROPERTIES: Final[Mapping[str, Property]] = {
+    **{
+        name: _column(name)
+        for name in UNITS
+        if not name.startswith("pm_l") and not name.startswith("pm_b")
+    },
+    **_derived(),
+}
