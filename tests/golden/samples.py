@@ -80,7 +80,7 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
     },
     "betas": {
         "constant": [{"beta": 0.4}],
-        "osipkov-merritt": [{"r_a": 20.0, "beta0": 0.1}],
+        "osipkov-merritt-profile": [{"r_a": 20.0, "beta0": 0.1}],
         "table": [{"r": [5.0, 20.0, 80.0], "beta": [0.7, 0.5, 0.6]}],
     },
     "potentials": {
