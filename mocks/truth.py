@@ -16,7 +16,7 @@ from haloassay.contracts.frames import Sun, spherical_basis, spherical_velocity
 from haloassay.contracts.quantities import QUANTITIES, Place, Quantity
 from haloassay.mocks.equilibria.stationarity import Stationarity
 from haloassay.mocks.gravity.potentials import Virial
-from haloassay.mocks.moments import COMPONENTS, Moments, Profile, anisotropy
+from haloassay.mocks.moments import COMPONENTS, Moments, Profile, anisotropy, kurtosis
 from haloassay.mocks.stars import Stars
 
 #: Dispersions along the axes that the Sun sees, in the order of :func:`~haloassay.contracts.frames.spherical_basis`.
@@ -124,7 +124,7 @@ class Truth:
             return self.potential.circular_velocity(r)
         if name == "density":
             return self.tracers.density(r)
-        return _of_moments(name, self.tracers.first(r), self.tracers.second(r), self.tracers.feh(r))
+        return _of_moments(name, *_raw(self.tracers, r))
 
     @cached_property
     def virial(self) -> Virial:
@@ -207,12 +207,12 @@ class Truth:
         name, _, population = quantity.partition(".")
         if population or name not in PROFILES or name in _MASSES or not len(stars):
             return np.nan
-        if self.local is None or name.startswith("feh"):
-            first, second = self.tracers.first(stars.r), self.tracers.second(stars.r)
-        else:
-            first, second = self.local.raw(stars.position)
-        feh = self.tracers.feh(stars.r)
-        return float(_of_moments(name, *(np.mean(x, axis=0) for x in (first, second, feh))))
+        parts = _raw(self.tracers, stars.r)
+        if self.local is not None and not name.startswith("feh"):
+            if name.startswith("kurtosis"):  # maps have no fourth moments
+                return np.nan
+            parts = (*self.local.raw(stars.position), *parts[2:])
+        return float(_of_moments(name, *(np.mean(x, axis=0) for x in parts)))
 
     def to_dict(self, r: ArrayLike) -> dict[str, Any]:
         """Plain values for a JSON file: profiles at ``r`` [kpc], virial numbers, units.
@@ -242,7 +242,7 @@ class Truth:
             told[f"share.{which}"] = [
                 _plain(v) for v in moments.density(r) / self.tracers.density(r)
             ]
-            parts = moments.first(r), moments.second(r), moments.feh(r)
+            parts = _raw(moments, r)
             for name in PROFILES:
                 if name not in _MASSES:
                     told[f"{name}.{which}"] = [_plain(v) for v in _of_moments(name, *parts)]
@@ -305,8 +305,7 @@ class Truth:
         if population:
             moments = self.components[population]
             weights = weights * moments.density(r) / self.tracers.density(r)
-        parts = (moments.first(r), moments.second(r), moments.feh(r))
-        return float(_of_moments(name, *(np.average(x, axis=0, weights=weights) for x in parts)))
+        return float(_of_moments(name, *(np.average(x, axis=0, weights=weights) for x in _raw(moments, r))))
 
     def _sky_dispersion(
         self, axis: int, r_lo: float, r_hi: float, stars: Stars | None, sun: Sun | None
@@ -325,8 +324,15 @@ class Truth:
         return float(np.sqrt(square.mean() - mean.mean() ** 2))
 
 
-def _of_moments(name: str, first: FloatArray, second: FloatArray, feh: FloatArray) -> FloatArray:
-    """Value of a profile of raw moments (..., 3), (..., 3) and (..., 2)."""
+def _raw(moments: Moments, r: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """What :func:`_of_moments` takes, at radii."""
+    return moments.first(r), moments.second(r), moments.feh(r), moments.higher(r)
+
+
+def _of_moments(
+    name: str, first: FloatArray, second: FloatArray, feh: FloatArray, higher: FloatArray
+) -> FloatArray:
+    """Value of a profile of raw moments (..., 3), (..., 3), (..., 2) and (..., 2, 3)."""
     if name == "feh_mean":
         return np.asarray(feh[..., 0])
     if name == "feh_sigma":
@@ -335,6 +341,8 @@ def _of_moments(name: str, first: FloatArray, second: FloatArray, feh: FloatArra
         return anisotropy(second - first**2)
     what, _, component = name.rpartition("_")
     k = COMPONENTS.index(component)
+    if what == "kurtosis":
+        return kurtosis(first, second, higher)[..., k]
     if what == "mean_v":
         return np.asarray(first[..., k])
     return np.sqrt(second[..., k] - first[..., k] ** 2)

@@ -8,21 +8,19 @@ and beta.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import numpy as np
 
 from haloassay.base import kinds
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import BoolArray, FloatArray
 from haloassay.base.errors import EquilibriumError
 from haloassay.base.settings import require
 from haloassay.mocks.equilibria import jeans
 from haloassay.mocks.equilibria.anisotropy import (
     Anisotropy,
     Constant,
-    FunctionAnisotropy,
     OsipkovMerrittProfile,
 )
 from haloassay.mocks.equilibria.inversion import SeparableFunction, cell_shares
@@ -39,6 +37,8 @@ from haloassay.mocks.equilibria.tracers import Density
 _MOST_RADIAL: Final = 0.97
 #: Least weight of a cell in a first guess, of the largest: entropy needs positive ones.
 _LEAST: Final = 1e-12
+#: Kurtosis that no component can be below: one whose direction is at random in a plane has more.
+_LEAST_KURTOSIS: Final = {"radial": 1.0, "tangential": 1.5}
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +103,14 @@ class OrbitProblem:
 class Distribution(ABC):
     """A kind of distribution function: a frozen dataclass of settings."""
 
+    #: What a solution is to have, as errors name it.
+    wish: ClassVar[str] = "density and beta"
+
     @abstractmethod
     def prior(self, problem: OrbitProblem) -> FloatArray:
         """(n_cells,) positive weights that the solved ones stay nearest to, of mass 1 within the edges."""
 
-    def check(self, anisotropy: FunctionAnisotropy) -> None:  # noqa: B027 most go with any
+    def check(self, anisotropy: Anisotropy) -> None:  # noqa: B027 most go with any
         """Raise InputError where there is no such function of this anisotropy."""
 
     def constraints(self, problem: OrbitProblem) -> tuple[FloatArray, FloatArray]:
@@ -167,83 +170,69 @@ class Gaussian(Distribution):
 
 
 @dataclass(frozen=True)
-class KurtosisTable:
-    """Kurtosis as a function of radius, linear in ln r, constant outside.
+class Kurtosis(Distribution):
+    """Kurtosis that is wished for between some radii: <v^4> / <v^2>^2, which is 3 for Gaussian velocities, met in every shell.
+
+    Of all functions that have the density, beta and these fourth moments, the one nearest to :class:`Gaussian` is taken; between
+    other radii it is free. A wish that none has is refused, with the place.
 
     Parameters
     ----------
     r
         (K,) radii [kpc], rising, at least 2.
-    kurtosis
-        (K,) values.
-    """
-
-    r: tuple[float, ...]
-    kurtosis: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        require(
-            len(self.r) == len(self.kurtosis) >= 2,
-            "r and kurtosis must be of one length, at least 2"
-            f" (got {len(self.r)} and {len(self.kurtosis)})",
-        )
-        rising = self.r[0] > 0.0 and bool(np.all(np.diff(self.r) > 0.0))
-        require(rising, f"r must be positive and rising (got {list(self.r)})")
-
-
-@dataclass(frozen=True)
-class Kurtosis(Distribution):
-    """Kurtosis that is wished for: <v^4> / <v^2>^2, which is 3 for Gaussian velocities, met in every shell.
-
-    Of all functions that have the density, beta and these fourth moments, the one nearest to :class:`Gaussian` is taken. A
-    wish that none has is refused, with the place.
-
-    Parameters
-    ----------
     radial
-        Kurtosis of v_r: a number, or a table { r, kurtosis }; left free without.
+        Kurtosis of v_r between them: one number, or (K,), linear in ln r; free without.
     tangential
         The same of v_theta and of v_phi, which is 1.5 <v_t^4> / <v_t^2>^2.
     """
 
-    radial: float | KurtosisTable | None = None
-    tangential: float | KurtosisTable | None = None
+    wish: ClassVar[str] = "density, beta and kurtosis"
 
-    #: Least kurtosis of a component, and of one whose direction is at random in a plane.
-    _BOUNDS: ClassVar[Mapping[str, float]] = {"radial": 1.0, "tangential": 1.5}
+    r: tuple[float, ...]
+    radial: float | tuple[float, ...] | None = None
+    tangential: float | tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         require(
-            self.radial is not None or self.tangential is not None,
-            "radial or tangential kurtosis must be given",
+            len(self.r) >= 2 and self.r[0] > 0.0 and bool(np.all(np.diff(self.r) > 0.0)),
+            f"r must be positive and rising, of at least 2 radii (got {list(self.r)})",
         )
-        for name, least in self._BOUNDS.items():
+        require(
+            self.radial is not None or self.tangential is not None,
+            "radial or tangential must be given",
+        )
+        for name, least in _LEAST_KURTOSIS.items():
             wish = getattr(self, name)
-            values = wish.kurtosis if isinstance(wish, KurtosisTable) else (wish,)
-            for value in values:
-                require(
-                    value is None or value > least, f"{name} must be above {least:g} (got {value})"
-                )
+            if wish is None:
+                continue
+            values = np.atleast_1d(wish)
+            require(
+                np.ndim(wish) == 0 or len(values) == len(self.r),
+                f"{name} must be a number or of the length of r, {len(self.r)} (got {len(values)})",
+            )
+            require(bool(np.all(values > least)), f"{name} must be above {least:g} (got {wish})")
 
     def prior(self, problem: OrbitProblem) -> FloatArray:
         """Return that of :class:`Gaussian`."""
         return Gaussian().prior(problem)
 
     def constraints(self, problem: OrbitProblem) -> tuple[FloatArray, FloatArray]:
-        """Fourth moments, in units of those wished for, in the shells that stars are drawn in."""
-        n, r = problem.n_in, problem.radius[: problem.n_in]
-        square = (
-            jeans.sigma_r(problem.potential, problem.density, problem.anisotropy, r) ** 2
-        )  # of v_r; of v_theta with 1 - beta
-        across = square * (1.0 - problem.anisotropy.beta(r))
+        """Fourth moments, in units of those wished for."""
+        r = problem.radius
+        inside = self._inside(r) & (np.arange(len(r)) < problem.n_in)
+        r, masses = r[inside], problem.masses[inside]
         rows = [np.empty((0, len(problem.library.bound)))]
-        for wish, fourth, variance in (
-            (self.radial, problem.library.radial4, square),
-            (self.tangential, 0.375 * problem.library.tangential4, across),
-        ):
-            if wish is not None:
-                unit = _at(wish, r) * variance**2 * problem.masses[:n]
-                rows.append((fourth[:, :n] / unit).T)
+        if inside.any():
+            wanted = (problem.potential, problem.density, problem.anisotropy)
+            square = jeans.sigma_r(*wanted, r) ** 2
+            across = square * (1.0 - problem.anisotropy.beta(r))
+            for name, fourth, variance in (
+                ("radial", problem.library.radial4, square),
+                ("tangential", 0.375 * problem.library.tangential4, across),
+            ):
+                if getattr(self, name) is not None:
+                    unit = self._at(name, r) * variance**2 * masses
+                    rows.append((fourth[:, inside] / unit).T)
         matrix = np.concatenate(rows)
         return matrix, np.ones(len(matrix))
 
@@ -251,20 +240,27 @@ class Kurtosis(Distribution):
         self, r: FloatArray, kurtosis_r: FloatArray, kurtosis_t: FloatArray, tolerance: float
     ) -> None:
         """Refuse a solution whose kurtosis misses by a larger fraction than ``tolerance``."""
-        for name, found in (("radial", kurtosis_r), ("tangential", kurtosis_t)):
-            wish = getattr(self, name)
-            if wish is None:
+        inside = self._inside(r)
+        r = r[inside]
+        for name, solved in (("radial", kurtosis_r), ("tangential", kurtosis_t)):
+            if getattr(self, name) is None or not len(r):
                 continue
-            wanted = _at(wish, r)
+            wanted, found = self._at(name, r), solved[inside]
             miss = np.abs(found / wanted - 1.0)
-            if np.any(~(miss <= tolerance)):
-                worst = int(np.argmax(miss))
-                bad = r[~(miss <= tolerance)]
+            if np.any(miss > tolerance):
+                worst, bad = int(np.argmax(miss)), r[miss > tolerance]
                 raise EquilibriumError(
                     f"no equilibrium of this density, beta and kurtosis: the {name} one misses at"
                     f" {bad.min():.3g} to {bad.max():.3g} kpc; best found is {found[worst]:.3g} where"
                     f" {wanted[worst]:.3g} is wanted at {r[worst]:.3g} kpc"
                 )
+
+    def _inside(self, r: FloatArray) -> BoolArray:
+        return np.asarray((r >= self.r[0]) & (r <= self.r[-1]))
+
+    def _at(self, name: str, r: FloatArray) -> FloatArray:
+        values = np.broadcast_to(np.asarray(getattr(self, name), dtype=float), len(self.r))
+        return np.interp(np.log(r), np.log(self.r), values)
 
 
 @dataclass(frozen=True)
@@ -276,22 +272,22 @@ class Cuddeford(Distribution):
     would be negative. The orbits' weights are it up to the size of their cells, then moved as little as density and beta need.
     """
 
-    def check(self, anisotropy: FunctionAnisotropy) -> None:
+    def check(self, anisotropy: Anisotropy) -> None:
         """Refuse an anisotropy that is neither constant nor Osipkov's and Merritt's."""
         require(
-            isinstance(anisotropy.function, Constant | OsipkovMerrittProfile),
-            "cuddeford needs a beta of kind constant or osipkov-merritt-profile",
+            isinstance(getattr(anisotropy, "function", None), Constant | OsipkovMerrittProfile),
+            "distribution cuddeford needs a beta of kind constant or osipkov-merritt-profile",
         )
 
     def prior(self, problem: OrbitProblem) -> FloatArray:
         """Return the masses of the cells; EquilibriumError where the function is negative."""
-        function = getattr(problem.anisotropy, "function", None)
-        rises = isinstance(function, OsipkovMerrittProfile)
+        self.check(problem.anisotropy)
+        r_a = getattr(getattr(problem.anisotropy, "function", None), "r_a", np.inf)
         found = SeparableFunction.invert(
             problem.potential,
             problem.density,
-            function.beta0 if rises else float(problem.anisotropy.beta(problem.edges[0])),
-            function.r_a if rises else np.inf,
+            float(problem.anisotropy.beta(0.0)),
+            r_a,
             (problem.edges[0], problem.edges[-1]),
             float(np.exp(problem.grid.ln_r[0])),
         )
@@ -311,9 +307,3 @@ def _rates(mean: FloatArray) -> FloatArray:
     means = 1.0 / k - 1.0 / np.expm1(k)
     means[np.abs(k) < 1e-4] = 0.5
     return np.interp(-mean, -means, k)
-
-
-def _at(wish: float | KurtosisTable, r: FloatArray) -> FloatArray:
-    if isinstance(wish, KurtosisTable):
-        return np.interp(np.log(r), np.log(wish.r), wish.kurtosis)
-    return np.full(len(r), float(wish))

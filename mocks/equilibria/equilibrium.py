@@ -136,7 +136,7 @@ class OrbitSuperposition:
             edges,
             *(weights @ getattr(library, name) for name in _MOMENTS),
         )
-        _check(solved, wanted, beta, density, tolerance)
+        _check(solved, wanted, beta, density, tolerance, distribution.wish)
         inside = slice(n_in)
         distribution.check_solution(
             solved.radius[inside], solved.kurtosis_r[inside], solved.kurtosis_t[inside], tolerance
@@ -243,6 +243,7 @@ def _check(
     beta: FloatArray,
     density: Density,
     tolerance: float,
+    wish: str,
 ) -> None:
     """Refuse a solution that misses the wish between r_min and r_max."""
     r = solved.radius
@@ -261,7 +262,7 @@ def _check(
         else ""
     )
     raise EquilibriumError(
-        f"no equilibrium of this density and beta: misses at {_span(r[bad])}; best found has"
+        f"no equilibrium of this {wish}: misses at {_span(r[bad])}; best found has"
         f" beta = {solved.beta[worst_beta]:.2f} where {beta[worst_beta]:.2f} is wanted at {r[worst_beta]:.3g} kpc"
         f" and {1.0 + miss_mass[worst_mass]:.3g} times the density at {r[worst_mass]:.3g} kpc{hint}"
     )
