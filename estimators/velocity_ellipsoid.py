@@ -50,12 +50,12 @@ class VelocityEllipsoid(Estimator):
     to 0.70 and ``"fisher"`` 0.65 to 0.71 at any number (``benchmarks/interval_coverage.py``; Monte Carlo
     errors 0.015 to 0.023).
 
-    Kurtosis <(v - mu)^4> / sigma^4, 3 for Gaussian velocities (not the excess over it), is that of moments corrected for the
-    Gaussian errors of each star (:func:`haloassay.estimators.fit.kurtosis.fit_kurtosis`), with the error that the stars'
-    own scatter gives its logarithm; ``"fisher"`` and ``"poisson"`` have that of Gaussian velocities. It is undetermined below
-    100 stars, and where the errors hide it or single stars make it. The scatter of a fourth moment rests on the eighth, which
-    tails hide from a sample: intervals cover 0.6 of Gaussian and 0.45 of Laplace velocities at 300 stars, 0.66 and 0.58 at 3000
-    (``tests/estimators/test_kurtosis.py`` has the latter).
+    Kurtosis <(v - mu)^4> / sigma^4, 3 for Gaussian velocities (not the excess over it), is that of moments corrected
+    for the Gaussian errors of each star (:func:`haloassay.estimators.fit.kurtosis.fit_kurtosis`), with the error that
+    the stars' own scatter gives its logarithm; ``"fisher"`` and ``"poisson"`` have that of Gaussian velocities. It is
+    undetermined below 100 stars, and where the errors hide it or single stars make it. The scatter of a fourth moment
+    rests on the eighth, which tails hide from a sample: intervals cover 0.6 of Gaussian and 0.45 of Laplace
+    velocities at 300 stars, 0.66 and 0.58 at 3000 (``tests/estimators/test_kurtosis.py`` has the latter).
 
     Parameters
     ----------

@@ -43,7 +43,8 @@ class Sampling:
         Radii [kpc] between which there are stars; the truth is stated there.
     method
         ``orbits`` for orbit superposition, ``mixture`` for analytic distribution functions, ``auto`` for the mixture
-        where it meets the tolerance, of populations whose ``distribution`` is of powers of L as it is, and orbits elsewhere.
+        where it meets the tolerance, of populations whose ``distribution`` is of powers of L as it is, and orbits
+        elsewhere.
     tolerance
         Largest miss of the wanted density (as a fraction) and anisotropy (absolute) that passes.
     """

@@ -80,8 +80,8 @@ class Moments:
     r_range
         Radii [kpc] between which there are stars.
     higher
-        Mean cubes [(km/s)^3] and fourth powers [(km/s)^4] of (v_r, v_theta, v_phi), about zero as ``second`` is; shape of r,
-        and (2, 3). NaN where they are not known.
+        Mean cubes [(km/s)^3] and fourth powers [(km/s)^4] of (v_r, v_theta, v_phi), about zero as ``second`` is;
+        shape of r, and (2, 3). NaN where they are not known.
     """
 
     density: Profile
@@ -249,8 +249,8 @@ def mixed_moments(parts: Sequence[Moments]) -> Moments:
 
     lo = max(p.r_range[0] for p in parts)
     hi = min(p.r_range[1] for p in parts)
-    names = ("first", "second", "feh")
-    return Moments(total, *map(weighted, names), (lo, hi), weighted("higher"))
+    first, second, feh, higher = map(weighted, ("first", "second", "feh", "higher"))
+    return Moments(total, first, second, feh, (lo, hi), higher)
 
 
 def measured_moments(stars: Stars, edges: ArrayLike) -> Moments:

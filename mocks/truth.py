@@ -305,7 +305,9 @@ class Truth:
         if population:
             moments = self.components[population]
             weights = weights * moments.density(r) / self.tracers.density(r)
-        return float(_of_moments(name, *(np.average(x, axis=0, weights=weights) for x in _raw(moments, r))))
+        return float(
+            _of_moments(name, *(np.average(x, axis=0, weights=weights) for x in _raw(moments, r)))
+        )
 
     def _sky_dispersion(
         self, axis: int, r_lo: float, r_hi: float, stars: Stars | None, sun: Sun | None
@@ -325,7 +327,7 @@ class Truth:
 
 
 def _raw(moments: Moments, r: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """What :func:`_of_moments` takes, at radii."""
+    """Take from moments at radii what :func:`_of_moments` needs."""
     return moments.first(r), moments.second(r), moments.feh(r), moments.higher(r)
 
 

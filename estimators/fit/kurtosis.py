@@ -57,10 +57,11 @@ def fit_kurtosis(
 ) -> KurtosisFit:
     """Kurtosis of each component from moments that Gaussian errors leave unbiased.
 
-    With d = v - mu and the variance s^2 of its error, <d^2 - s^2>, <d^3 - 3 s^2 d> and <d^4 - 6 s^2 d^2 + 3 s^4> are the
-    moments of the true velocities, whatever their distribution: Hermite polynomials in place of powers. Stars are weighted
-    by (sigma^2 / (sigma^2 + s^2))^4, the inverse variance of the last one where velocities are Gaussian. The bias of the ratio
-    is taken out to first order in 1 / N (for Gaussian velocities, 3 (N - 1) / (N + 1) without that).
+    With d = v - mu and the variance s^2 of its error, <d^2 - s^2>, <d^3 - 3 s^2 d> and <d^4 - 6 s^2 d^2 + 3 s^4> are
+    the moments of the true velocities, whatever their distribution: Hermite polynomials in place of powers. Stars are
+    weighted by (sigma^2 / (sigma^2 + s^2))^4, the inverse variance of the last one where velocities are Gaussian. The
+    bias of the ratio is taken out to first order in 1 / N (for Gaussian velocities, 3 (N - 1) / (N + 1) without
+    that).
 
     Parameters
     ----------

@@ -111,7 +111,7 @@ def _mocks() -> tuple[Entry, ...]:
     further = {"population": PopulationSettings, "lmc": LMC, "painted": PaintedField}
     optional = (f"{key} (optional), such as {_toml(cls())}" for key, cls in further.items())
     lists = ("populations (optional)", "debris (optional)")
-    chosen = "distribution (optional), such as {kind = \"gaussian\"}"
+    chosen = 'distribution (optional), such as {kind = "gaussian"}'
     settings = (*required, chosen, *itertools.chain.from_iterable(own), *optional, *lists)
     classes = (Halo, Sampling, Composition, *further.values())
     text = "\n\n".join(_plain(inspect.getdoc(cls) or "") for cls in classes)

@@ -1,8 +1,8 @@
 """Distribution functions of an equilibrium: which of all that share a density and an anisotropy.
 
 The Jeans equation fixes second moments. What is left free, such as the tails of the velocities, is fixed by a
-distribution: it gives the first guess that the weights of orbits stay nearest to, and what they are to meet beside density
-and beta.
+distribution: it gives the first guess that the weights of orbits stay nearest to, and what they are to meet beside
+density and beta.
 """
 
 from __future__ import annotations
@@ -89,13 +89,13 @@ class OrbitProblem:
 
     @property
     def squared_momentum(self) -> FloatArray:
-        """(n_r, n_w + 1) squared angular momentum at the edges of cells in w, in units of that of the circular orbit."""
+        """(n_r, n_w + 1) squared angular momentum at the edges of cells in w, over that of the circular orbit."""
         l2 = angular_momentum_squared(self.table, self.mean_radius, self.grid.w)
         l2 = np.maximum.accumulate(l2, axis=1)
         return np.asarray(l2 / l2[:, -1:])
 
     def spread(self, share: FloatArray) -> FloatArray:
-        """(n_cells,) first guess: the wanted mass at r_m, and shares (n_r, n_w) of the orbits there by their roundness."""
+        """(n_cells,) first guess: the wanted mass at r_m, and shares (n_r, n_w) of the orbits there by roundness."""
         prior = (self.shell_of_cells[:, None] * share).ravel()
         return np.maximum(prior, _LEAST * prior.max())
 
@@ -139,9 +139,9 @@ def make_distribution(spec: Any, where: str = "mock.distribution") -> Distributi
 class PowerLaw(Distribution):
     """Powers of the angular momentum: nearest to f ~ L^(-2 beta) at each energy.
 
-    For constant beta that is the function of :class:`Cuddeford`. Otherwise beta is taken at the mean radius of an orbit, and
-    of all functions that have the density and beta, the one of largest entropy relative to this guess is taken. Radial
-    orbits (beta > 0) are many: velocities across have a sharp peak and wide tails.
+    For constant beta that is the function of :class:`Cuddeford`. Otherwise beta is taken at the mean radius of an
+    orbit, and of all functions that have the density and beta, the one of largest entropy relative to this guess is
+    taken. Radial orbits (beta > 0) are many: velocities across have a sharp peak and wide tails.
     """
 
     def prior(self, problem: OrbitProblem) -> FloatArray:
@@ -171,10 +171,10 @@ class Gaussian(Distribution):
 
 @dataclass(frozen=True)
 class Kurtosis(Distribution):
-    """Kurtosis that is wished for between some radii: <v^4> / <v^2>^2, which is 3 for Gaussian velocities, met in every shell.
+    """Kurtosis <v^4> / <v^2>^2 (3 for Gaussian velocities) that is wished for between some radii, met in every shell.
 
-    Of all functions that have the density, beta and these fourth moments, the one nearest to :class:`Gaussian` is taken; between
-    other radii it is free. A wish that none has is refused, with the place.
+    Of all functions that have the density, beta and these fourth moments, the one nearest to :class:`Gaussian` is
+    taken; between other radii it is free. A wish that none has is refused, with the place.
 
     Parameters
     ----------
@@ -268,8 +268,9 @@ class Cuddeford(Distribution):
     """The separable function f = L^(-2 beta0) f(Q), Q = -E - L^2 / (2 r_a^2), by inversion (Cuddeford 1991).
 
     Of a constant beta it is L^(-2 beta) f(E), of beta = 0 that of Eddington (1916), of a beta of kind
-    ``osipkov-merritt-profile`` that of Osipkov (1979) and Merritt (1985). It is the only one of its form, and refused where it
-    would be negative. The orbits' weights are it up to the size of their cells, then moved as little as density and beta need.
+    ``osipkov-merritt-profile`` that of Osipkov (1979) and Merritt (1985). It is the only one of its form, and refused
+    where it would be negative. The orbits' weights are it up to the size of their cells, then moved as little as
+    density and beta need.
     """
 
     def check(self, anisotropy: Anisotropy) -> None:

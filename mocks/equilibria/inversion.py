@@ -1,6 +1,7 @@
 """The separable distribution function of a density: Eddington's, Osipkov's and Merritt's, and Cuddeford's.
 
-With psi = -Phi and Q = psi - v^2 / 2 - L^2 / (2 r_a^2), f = L^(-2 b) f_0(Q) has beta = (b r_a^2 + r^2) / (r_a^2 + r^2) and
+With psi = -Phi and Q = psi - v^2 / 2 - L^2 / (2 r_a^2), f = L^(-2 b) f_0(Q) has beta = (b r_a^2 + r^2) / (r_a^2 +
+r^2) and
 
     g(psi) = rho r^(2 b) (1 + r^2 / r_a^2)^(1 - b) = C int_0^psi f_0(Q) (psi - Q)^(1/2 - b) dQ, C > 0
 
@@ -120,7 +121,7 @@ def _derivative(
     ln_r: FloatArray,
     order: int,
 ) -> tuple[FloatArray, FloatArray]:
-    """Psi and the derivative of g of an order, d^k g / d psi^k = g u_k, at radii; u_k by recursion, as smooth as its slope."""
+    """Psi and a derivative of g, d^k g / d psi^k = g u_k, at radii; u_k, by recursion, is as smooth as the slope."""
     from scipy.interpolate import CubicSpline
 
     r = np.exp(ln_r)
@@ -158,13 +159,12 @@ def _fractional(
     return value, scale
 
 
-def cell_shares(
-    function: SeparableFunction, table: PotentialTable, grid: OrbitGrid
-) -> FloatArray:
+def cell_shares(function: SeparableFunction, table: PotentialTable, grid: OrbitGrid) -> FloatArray:
     """(n_cells,) stars of a distribution function on the orbits of each cell, but for a factor.
 
-    N = 8 pi^2 int f T_r dE d(L^2 / 2) with the radial period T_r. With p and a the turning points, and A the effective force
-    there, dE d(L^2 / 2) = p^2 a^2 (-A_p A_a) / (a^2 - p^2) dp da. Nodes in w are even in w^(2 - 2 b), where f L dL is.
+    N = 8 pi^2 int f T_r dE d(L^2 / 2) with the radial period T_r. With p and a the turning points, and A the
+    effective force there, dE d(L^2 / 2) = p^2 a^2 (-A_p A_a) / (a^2 - p^2) dp da. Nodes in w are even in w^(2 - 2 b),
+    where f L dL is.
     """
     sub = (np.arange(_SUB_ORBITS) + 0.5) / _SUB_ORBITS
     rise = 2.0 - 2.0 * function.b

@@ -267,7 +267,11 @@ def orbit_library(
     moments, bound = _library(
         grid.ln_r, grid.w, edges, n_in, sub, _SHELL_NODES, _END_NODES, table.arrays
     )
-    return OrbitLibrary(*moments.reshape(len(moments), bound.size, -1), bound.ravel())
+    parts: FloatArray = moments.reshape(len(moments), bound.size, -1)
+    fraction, radial, tangential, turn, turn3, radial4, tangential4 = parts
+    return OrbitLibrary(
+        fraction, radial, tangential, turn, turn3, radial4, tangential4, bound.ravel()
+    )
 
 
 def angular_momentum_squared(table: PotentialTable, r_m: FloatArray, w: FloatArray) -> FloatArray:

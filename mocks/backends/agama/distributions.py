@@ -12,7 +12,11 @@ from numpy.typing import ArrayLike
 from haloassay.base.arrays import FloatArray
 from haloassay.base.settings import require
 from haloassay.mocks.chemistry import HALO_FEH, Abundance
-from haloassay.mocks.equilibria.anisotropy import Constant, FunctionAnisotropy, OsipkovMerrittProfile
+from haloassay.mocks.equilibria.anisotropy import (
+    Constant,
+    FunctionAnisotropy,
+    OsipkovMerrittProfile,
+)
 from haloassay.mocks.equilibria.tracers import Density
 from haloassay.mocks.gravity.shapes import require_axis_ratios
 from haloassay.mocks.populations import require_label
