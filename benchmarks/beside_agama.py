@@ -132,7 +132,7 @@ def compare_draws(n, with_agama):
     betas = {
         "beta = 0": 0.0,
         "beta = 0.5": 0.5,
-        "Osipkov-Merritt": {"kind": "osipkov-merritt", "r_a": 25.0},
+        "Osipkov-Merritt": {"kind": "osipkov-merritt-profile", "r_a": 25.0},
     }
     for name, beta in betas.items():
         wanted = {"potential": NFW, "beta": beta, **TRACERS}

@@ -51,7 +51,7 @@ CASES = {
     "beta = 0.5": ([NFW, BARYONS], {"kind": "constant", "beta": 0.5}),
     "beta = 0.95": ([NFW, BARYONS], {"kind": "constant", "beta": 0.95}),
     "beta = -0.5": ([NFW, BARYONS], {"kind": "constant", "beta": -0.5}),
-    "Osipkov-Merritt, r_a = 20": ([NFW, BARYONS], {"kind": "osipkov-merritt", "r_a": 20.0}),
+    "Osipkov-Merritt, r_a = 20": ([NFW, BARYONS], {"kind": "osipkov-merritt-profile", "r_a": 20.0}),
     "falling +0.5 to -0.5": ([NFW], {"kind": "table", "r": [5.0, 100.0], "beta": [0.5, -0.5]}),
     "Li 2026, Table 1": ([NFW, BARYONS], LI),
     "Bird 2022, with baryons": (

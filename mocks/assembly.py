@@ -10,6 +10,7 @@ from haloassay.base.settings import build, require, unknown
 from haloassay.mocks.debris.contaminated import ContaminatedMock
 from haloassay.mocks.debris.debris import make_debris
 from haloassay.mocks.debris.surroundings import Surroundings
+from haloassay.mocks.equilibria.distributions import DEFAULT
 from haloassay.mocks.equilibria.relaxation import PopulationSettings
 from haloassay.mocks.evolved import WIDEST_KEPT, EvolvedHalo
 from haloassay.mocks.gravity.potentials import make_potential
@@ -26,7 +27,7 @@ T = TypeVar("T")
 #: Keys of a mock's table: its own, and those that all its populations share.
 _KNOWN: Final = frozenset(
     [
-        *("kind", "potential", "density", "beta", "populations"),
+        *("kind", "potential", "density", "beta", "distribution", "populations"),
         *("lmc", "population", "painted", "debris"),
         *Sampling.__dataclass_fields__,
         *Composition.__dataclass_fields__,
@@ -99,4 +100,11 @@ def _make_halo(rest: dict[str, Any], where: str) -> Halo:
     potential = make_potential(rest.pop("potential"), f"{where}.potential")
     own = {key: rest.pop(key) for key in Sampling.__dataclass_fields__ if key in rest}
     sampling = build(Sampling, own, where)
-    return Halo(kind, potential, make_populations(rest, sampling.r_range, where), sampling)
+    populations = make_populations(rest, sampling.r_range, where)
+    chosen = any(population.distribution != DEFAULT for population in populations)
+    require(
+        not chosen or (kind == "equilibrium" and sampling.method != "mixture"),
+        f"{where}: a distribution needs kind = 'equilibrium' and method = 'orbits' or 'auto'"
+        f" (got {kind!r} and {sampling.method!r})",
+    )
+    return Halo(kind, potential, populations, sampling)

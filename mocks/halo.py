@@ -13,6 +13,7 @@ from haloassay.base.arrays import IntArray
 from haloassay.base.cache import cached, plain_content
 from haloassay.base.errors import EquilibriumError
 from haloassay.base.settings import require
+from haloassay.mocks.equilibria.distributions import DEFAULT
 from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.equilibria.local_jeans import LocalJeans
 from haloassay.mocks.equilibria.mixture import Mixture
@@ -45,7 +46,8 @@ class Sampling:
         Radii [kpc] between which there are stars; the truth is stated there.
     method
         ``orbits`` for orbit superposition, ``mixture`` for analytic distribution functions, ``auto`` for the mixture
-        where it meets the tolerance and orbits elsewhere.
+        where it meets the tolerance, of populations whose ``distribution`` is of powers of L as it is, and orbits
+        elsewhere.
     tolerance
         Largest miss of the wanted density (as a fraction) and anisotropy (absolute) that passes.
     """
@@ -109,7 +111,7 @@ class Halo(Mock):
         wanted = (self.potential, population.density, population.anisotropy)
         if self.kind == "local-jeans-gaussian":
             return LocalJeans.solve(*wanted, *self.sampling.r_range)
-        if self.sampling.method != "orbits":
+        if self.sampling.method != "orbits" and population.distribution == DEFAULT:
             mixture = Mixture.solve(*wanted, *self.sampling.r_range)
             if mixture.qualifies(self.sampling.tolerance):
                 return mixture
@@ -135,11 +137,18 @@ class Halo(Mock):
                 population.anisotropy,
                 *self.sampling.r_range,
                 self.sampling.tolerance,
+                population.distribution,
             )
 
         try:
             content = plain_content(
-                [self.potential, population.density, population.anisotropy, self.sampling]
+                [
+                    self.potential,
+                    population.density,
+                    population.anisotropy,
+                    population.distribution,
+                    self.sampling,
+                ]
             )
         except TypeError:  # a beta that is a Python function has no content to find it by
             return solve()

@@ -7,7 +7,7 @@ a mixture, or of all stars of a bin, are weighted means of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
@@ -49,6 +49,18 @@ class Solution(Protocol):
     def mean_v_t(self) -> FloatArray:
         """(K,) mean sizes of the tangential velocity [km/s]."""
 
+    @property
+    def mean_v_t3(self) -> FloatArray:
+        """(K,) mean cubes of the same [(km/s)^3]."""
+
+    @property
+    def kurtosis_r(self) -> FloatArray:
+        """(K,) kurtosis of v_r."""
+
+    @property
+    def kurtosis_t(self) -> FloatArray:
+        """(K,) kurtosis of v_theta and of v_phi before any net rotation."""
+
 
 @dataclass(frozen=True, eq=False)
 class Moments:
@@ -67,6 +79,9 @@ class Moments:
         Mean of [Fe/H] [dex] and of its square; shape of r, and 2.
     r_range
         Radii [kpc] between which there are stars.
+    higher
+        Mean cubes [(km/s)^3] and fourth powers [(km/s)^4] of (v_r, v_theta, v_phi), about zero as ``second`` is;
+        shape of r, and (2, 3). NaN where they are not known.
     """
 
     density: Profile
@@ -74,9 +89,10 @@ class Moments:
     second: Profile
     feh: Profile
     r_range: tuple[float, float] = (0.0, np.inf)
+    higher: Profile = field(default_factory=lambda: unknown_higher)
 
     def __post_init__(self) -> None:
-        for name in ("density", "first", "second", "feh"):
+        for name in ("density", "first", "second", "feh", "higher"):
             object.__setattr__(self, name, _within(getattr(self, name), self.r_range))
 
     def mean(self, r: ArrayLike, component: str) -> FloatArray:
@@ -101,6 +117,33 @@ def anisotropy(variance: FloatArray) -> FloatArray:
     return np.asarray(
         1.0 - 0.5 * (variance[..., 1] + variance[..., 2]) / variance[..., 0], dtype=float
     )
+
+
+def central_moments(
+    first: FloatArray, second: FloatArray, higher: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Variances, third and fourth moments about the mean (..., 3) of raw moments (..., 3), (..., 3), (..., 2, 3)."""
+    third, fourth = higher[..., 0, :], higher[..., 1, :]
+    return (
+        second - first**2,
+        third - 3.0 * first * second + 2.0 * first**3,
+        fourth - 4.0 * first * third + 6.0 * first**2 * second - 3.0 * first**4,
+    )
+
+
+def higher_moments(
+    first: FloatArray, variance: FloatArray, third: FloatArray, fourth: FloatArray
+) -> FloatArray:
+    """Mean cubes and fourth powers (..., 2, 3) of means and of moments about them (..., 3)."""
+    cube = third + 3.0 * first * variance + first**3
+    power = fourth + 4.0 * first * third + 6.0 * first**2 * variance + first**4
+    return np.stack([cube, power], axis=-2)
+
+
+def kurtosis(first: FloatArray, second: FloatArray, higher: FloatArray) -> FloatArray:
+    """Fourth moment about the mean over the squared variance (..., 3): 3 for Gaussian velocities."""
+    variance, _, fourth = central_moments(first, second, higher)
+    return np.asarray(fourth / variance**2, dtype=float)
 
 
 def at_rest(
@@ -151,10 +194,19 @@ def solved_moments(
     ln_r = np.log(solution.radius)
     log_sigma, beta = _spline(ln_r, np.log(solution.sigma_r)), _spline(ln_r, solution.beta)
     turning = _spline(ln_r, rotation * 2.0 / np.pi * solution.mean_v_t)
+    # the same of the cube, of which uniform angles leave 4 / (3 pi)
+    turning3 = _spline(ln_r, rotation * 4.0 / (3.0 * np.pi) * solution.mean_v_t3)
+    log_kurtosis = _spline(ln_r, np.log(np.stack([solution.kurtosis_r, solution.kurtosis_t], 1)))
 
     def first(r: ArrayLike) -> FloatArray:
         v_phi = turning(r)
         return np.stack([np.zeros_like(v_phi), np.zeros_like(v_phi), v_phi], axis=-1)
+
+    def higher(r: ArrayLike) -> FloatArray:
+        fourth = np.exp(log_kurtosis(r))[..., [0, 1, 1]] * rotating.second(r) ** 2
+        third = np.zeros_like(fourth)
+        third[..., 2] = turning3(r)
+        return np.stack([third, fourth], axis=-2)
 
     rotating = at_rest(
         lambda r: np.exp(own.log_density(r) + log_scale), lambda r: np.exp(log_sigma(r)), beta
@@ -165,6 +217,7 @@ def solved_moments(
         rotating.second,
         unknown_feh if feh is None else feh.moments,
         r_range,
+        higher,
     )
 
 
@@ -187,21 +240,24 @@ def mixed_moments(parts: Sequence[Moments]) -> Moments:
 
     def weighted(name: str) -> Profile:
         def mean(r: ArrayLike) -> FloatArray:
-            terms = (p.density(r)[..., None] * getattr(p, name)(r) for p in parts)
-            return np.asarray(sum(terms) / total(r)[..., None], dtype=float)
+            values = [np.asarray(getattr(p, name)(r)) for p in parts]
+            wide = (..., *(None,) * (values[0].ndim - np.ndim(r)))
+            terms = (p.density(r)[wide] * v for p, v in zip(parts, values, strict=True))
+            return np.asarray(sum(terms) / total(r)[wide], dtype=float)
 
         return mean
 
     lo = max(p.r_range[0] for p in parts)
     hi = min(p.r_range[1] for p in parts)
-    return Moments(total, weighted("first"), weighted("second"), weighted("feh"), (lo, hi))
+    first, second, feh, higher = map(weighted, ("first", "second", "feh", "higher"))
+    return Moments(total, first, second, feh, (lo, hi), higher)
 
 
 def measured_moments(stars: Stars, edges: ArrayLike) -> Moments:
     """Moments of a large population in shells, monotone cubic interpolation against ln r between their median radii.
 
     Beyond the outermost medians, up to the edges, moments are constant and the density keeps its slope.
-    Variances are about the local mean: a mean velocity that varies over the sky as a constant and a dipole in each
+    Moments are about the local mean: a mean velocity that varies over the sky as a constant and a dipole in each
     component is taken out first. Shells with fewer than :data:`FEWEST_STARS` stars are left out.
 
     Parameters
@@ -229,7 +285,7 @@ def measured_moments(stars: Stars, edges: ArrayLike) -> Moments:
         if len(members) < FEWEST_STARS:
             continue
         first = velocity[members].mean(axis=0)
-        variance = _local_variance(stars.position[members], velocity[members])
+        about_mean = _local_moments(stars.position[members], velocity[members])
         radius = float(np.median(stars.r[members]))
         # a shell's number a unit of ln r, over r^3: a halo's density falls nearly as r^-3
         volume = 4.0 * np.pi * radius**3 * np.log(edges[k + 1] / edges[k])
@@ -240,7 +296,8 @@ def measured_moments(stars: Stars, edges: ArrayLike) -> Moments:
                 np.log(radius),
                 np.log(len(members) / volume),
                 *first,
-                *(variance + first**2),
+                *(about_mean[0] + first**2),
+                *higher_moments(first, *about_mean).ravel(),
                 feh.mean(),
                 (feh**2).mean(),
             ]
@@ -252,7 +309,7 @@ def measured_moments(stars: Stars, edges: ArrayLike) -> Moments:
         )
     table = np.array(rows)
     spline = PchipInterpolator(table[:, 0], np.where(np.isnan(table[:, 1:]), 0.0, table[:, 1:]))
-    known = not np.isnan(table[:, 8]).any()
+    known = not np.isnan(table[:, -1]).any()
 
     first, last = table[0, 0], table[-1, 0]
 
@@ -270,8 +327,9 @@ def measured_moments(stars: Stars, edges: ArrayLike) -> Moments:
         density,
         part(slice(1, 4)),
         part(slice(4, 7)),
-        part(slice(7, 9)) if known else unknown_feh,
+        part(slice(13, 15)) if known else unknown_feh,
         (float(edges[used[0]]), float(edges[used[-1] + 1])),
+        lambda r: part(slice(7, 13))(r).reshape(*np.shape(r), 2, 3),
     )
 
 
@@ -287,14 +345,17 @@ def population_moments(stars: Stars, r_range: tuple[float, float]) -> Moments:
     return measured_moments(stars, np.geomspace(*r_range, shells + 1))
 
 
-def _local_variance(position: FloatArray, velocity: FloatArray) -> FloatArray:
-    """(3,) variances about the best constant plus dipole of each component, unbiased."""
+def _local_moments(
+    position: FloatArray, velocity: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """(3,) variances, unbiased, third and fourth moments about the best constant plus dipole of each component."""
     direction = position / np.linalg.norm(position, axis=1)[:, None]
     field = np.column_stack([np.ones(len(direction)), direction])
     normal = field.T @ field
     coefficients = np.linalg.lstsq(normal, field.T @ velocity, rcond=None)[0]
     residual = velocity - field @ coefficients
-    return np.asarray(np.sum(residual**2, axis=0) / (len(velocity) - 4), dtype=float)
+    variance = np.sum(residual**2, axis=0) / (len(velocity) - 4)
+    return variance, np.mean(residual**3, axis=0), np.mean(residual**4, axis=0)
 
 
 def zeros(width: int) -> Profile:
@@ -305,6 +366,11 @@ def zeros(width: int) -> Profile:
 def unknown_feh(r: ArrayLike) -> FloatArray:
     """Metallicity moments of a population that has none: NaN."""
     return np.full((*np.shape(r), 2), np.nan)
+
+
+def unknown_higher(r: ArrayLike) -> FloatArray:
+    """Third and fourth moments of a population of which they are not known: NaN."""
+    return np.full((*np.shape(r), 2, 3), np.nan)
 
 
 def _within(profile: Profile, r_range: tuple[float, float]) -> Profile:

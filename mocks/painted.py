@@ -17,7 +17,7 @@ from haloassay.contracts.frames import spherical_basis, spherical_velocity
 from haloassay.mocks.lmc.dipole_truth import DipoleTruth
 from haloassay.mocks.mock import Mock, MockOfMock
 from haloassay.mocks.moment_map import MomentMap
-from haloassay.mocks.moments import Moments
+from haloassay.mocks.moments import Moments, central_moments, higher_moments
 from haloassay.mocks.selected import Source, Variation
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.truth import Truth
@@ -211,4 +211,8 @@ def _moved(moments: Moments, mean: FloatArray) -> Moments:
     def second(r: ArrayLike) -> FloatArray:
         return np.asarray(moments.variance(r) + first(r) ** 2, dtype=float)
 
-    return replace(moments, first=first, second=second)
+    def higher(r: ArrayLike) -> FloatArray:
+        parts = moments.first(r), moments.second(r), moments.higher(r)
+        return higher_moments(first(r), *central_moments(*parts))
+
+    return replace(moments, first=first, second=second, higher=higher)

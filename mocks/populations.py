@@ -15,6 +15,7 @@ from haloassay.base.errors import InputError
 from haloassay.base.settings import build, require
 from haloassay.mocks.chemistry import HALO_FEH, Abundance, abundances
 from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy, make_anisotropy
+from haloassay.mocks.equilibria.distributions import DEFAULT, Distribution, make_distribution
 from haloassay.mocks.equilibria.tracers import Density, make_density
 from haloassay.mocks.gravity.shapes import Shape
 from haloassay.mocks.stars import RadialDensity, radial_table
@@ -168,12 +169,15 @@ class Population:
         Name, rotation and chemistry.
     fraction
         Share of all stars of the mock.
+    distribution
+        Which of all functions that have that density and anisotropy.
     """
 
     density: Density
     anisotropy: FunctionAnisotropy
     composition: Composition
     fraction: float
+    distribution: Distribution = DEFAULT
 
     def dress(
         self, position: FloatArray, velocity: FloatArray, uniforms: Uniforms, number: IntArray
@@ -270,24 +274,42 @@ def make_populations(
         table = {**rest, **entry}
         for key in ("density", "beta"):
             require(key in table, f"{place}: key {key!r} is missing")
-        others = {k: v for k, v in table.items() if k not in ("density", "beta")}
+        own = ("density", "beta", "distribution")
+        others = {k: v for k, v in table.items() if k not in own}
+        anisotropy = make_anisotropy(table["beta"], f"{place}.beta")
         made.append(
             (
                 make_density(table["density"], f"{place}.density"),
-                make_anisotropy(table["beta"], f"{place}.beta"),
+                anisotropy,
                 build(Composition, others, place),
+                _distribution(table, anisotropy, place),
             )
         )
-    require_distinct([composition.name for _, _, composition in made], where)
+    require_distinct([composition.name for _, _, composition, _ in made], where)
     densities, fractions = _share_out(
-        [density for density, _, _ in made], [c.fraction for _, _, c in made], r_range, where
+        [each[0] for each in made], [each[2].fraction for each in made], r_range, where
     )
     return tuple(
-        Population(density, anisotropy, composition, fraction)
-        for density, (_, anisotropy, composition), fraction in zip(
+        Population(density, anisotropy, composition, fraction, distribution)
+        for density, (_, anisotropy, composition, distribution), fraction in zip(
             densities, made, fractions, strict=True
         )
     )
+
+
+def _distribution(
+    table: Mapping[str, Any], anisotropy: FunctionAnisotropy, place: str
+) -> Distribution:
+    """Distribution of a population's table, which must go with its anisotropy."""
+    if "distribution" not in table:
+        return DEFAULT
+    where = f"{place}.distribution"
+    distribution = make_distribution(table["distribution"], where)
+    try:
+        distribution.check(anisotropy)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    return distribution
 
 
 def _share_out(

@@ -70,6 +70,9 @@ class StarMoments:
         (N, 3) local mean, and local mean square about zero.
     feh
         (N, 2) mean of [Fe/H] and of its square.
+    higher
+        (N, 2, 3) mean of the third and of the fourth powers; NaN where moments vary over the sky, of which no map has
+        these.
     """
 
     first: FloatArray
@@ -77,6 +80,7 @@ class StarMoments:
     mean: FloatArray
     square: FloatArray
     feh: FloatArray
+    higher: FloatArray
 
     @classmethod
     def of(cls, source: Source, stars: Stars) -> StarMoments:
@@ -90,7 +94,10 @@ class StarMoments:
         square = variance + mean**2
         if source.local is not None:
             mean, square = source.local.raw(stars.position)
-        return cls(first, variance + first**2, mean, square, moments.feh(stars.r))
+        higher = moments.higher(stars.r)
+        if source.variation is not None or source.local is not None:
+            higher = np.full_like(higher, np.nan)
+        return cls(first, variance + first**2, mean, square, moments.feh(stars.r), higher)
 
     @classmethod
     def by_origin(cls, sources: Sources, stars: Stars, everyone: Source) -> StarMoments:
@@ -99,7 +106,8 @@ class StarMoments:
         Where a stored population has too few stars to know its moments, those of ``everyone`` there count.
         """
         n = len(stars)
-        made = cls(*(np.full((n, width), np.nan) for width in (3, 3, 3, 3, 2)))
+        shapes = ((3,), (3,), (3,), (3,), (2,), (2, 3))
+        made = cls(*(np.full((n, *shape), np.nan) for shape in shapes))
         for k, source in enumerate(sources.values()):
             rows = np.flatnonzero(stars.origin == k)
             if source is not None and len(rows):

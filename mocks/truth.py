@@ -16,7 +16,7 @@ from haloassay.contracts.frames import Sun, spherical_basis, spherical_velocity
 from haloassay.contracts.quantities import QUANTITIES, Place, Quantity
 from haloassay.mocks.equilibria.stationarity import Stationarity
 from haloassay.mocks.gravity.potentials import Virial
-from haloassay.mocks.moments import COMPONENTS, Moments, Profile, anisotropy
+from haloassay.mocks.moments import COMPONENTS, Moments, Profile, anisotropy, kurtosis
 from haloassay.mocks.selected import (
     Source,
     Sources,
@@ -182,7 +182,7 @@ class Truth:
             return mixed(slopes, share).reshape(r.shape)
         parts = (
             mixed({k: getattr(s.moments, what)(radii) for k, s in known.items()}, share)
-            for what in ("first", "second", "feh")
+            for what in ("first", "second", "feh", "higher")
         )
         return _of_moments(name, *parts).reshape(r.shape)
 
@@ -294,16 +294,16 @@ class Truth:
         stars = stars.select(members(self.sources, stars))
         if population or name not in PROFILES or name in _MASSES or not len(stars):
             return np.nan
+        if name.startswith("kurtosis") and self.local is not None:  # maps have no fourth moments
+            return np.nan
         if self._by_origin:
             at = self._at(stars)
-            first, second, feh = at.mean, at.square, at.feh
+            parts = (at.mean, at.square, at.feh, at.higher)
         else:
-            feh = self.tracers.feh(stars.r)
-            if self.local is None or name.startswith("feh"):
-                first, second = self.tracers.first(stars.r), self.tracers.second(stars.r)
-            else:
-                first, second = self.local.raw(stars.position)
-        return float(_of_moments(name, *(np.mean(x, axis=0) for x in (first, second, feh))))
+            parts = _raw(self.tracers, stars.r)
+            if self.local is not None and not name.startswith("feh"):
+                parts = (*self.local.raw(stars.position), *parts[2:])
+        return float(_of_moments(name, *(np.mean(x, axis=0) for x in parts)))
 
     def to_dict(self, r: ArrayLike) -> dict[str, Any]:
         """Plain values for a JSON file: profiles at ``r`` [kpc], virial numbers, units.
@@ -415,7 +415,8 @@ class Truth:
             return np.nan
         at = self._at(stars)
         first = at.mean if name.startswith("mean_v") else at.first
-        return float(_of_moments(name, *(np.mean(x, axis=0) for x in (first, at.second, at.feh))))
+        parts = (first, at.second, at.feh, at.higher)
+        return float(_of_moments(name, *(np.mean(x, axis=0) for x in parts)))
 
     def _average_over_radii(
         self, name: str, population: str, r_lo: float, r_hi: float, stars: Stars | None
@@ -433,8 +434,9 @@ class Truth:
         if population:
             moments = self.components[population]
             weights = weights * moments.density(r) / self.tracers.density(r)
-        parts = (moments.first(r), moments.second(r), moments.feh(r))
-        return float(_of_moments(name, *(np.average(x, axis=0, weights=weights) for x in parts)))
+        return float(
+            _of_moments(name, *(np.average(x, axis=0, weights=weights) for x in _raw(moments, r)))
+        )
 
     def _sky_dispersion(self, axis: int, stars: Stars | None, sun: Sun | None) -> float:
         """Dispersion along the lines of sight of stars, or across them towards l or b."""
@@ -448,15 +450,22 @@ class Truth:
         return float(np.sqrt(square.mean() - mean.mean() ** 2))
 
 
+def _raw(moments: Moments, r: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Take from moments at radii what :func:`_of_moments` needs."""
+    return moments.first(r), moments.second(r), moments.feh(r), moments.higher(r)
+
+
 def _of_radius(name: str, moments: Moments, r: FloatArray) -> FloatArray:
     """Profile of a population, or the slope ``alpha`` of its density, at ``r`` [kpc]."""
     if name == "alpha":
         return slope(moments, r)
-    return _of_moments(name, moments.first(r), moments.second(r), moments.feh(r))
+    return _of_moments(name, *_raw(moments, r))
 
 
-def _of_moments(name: str, first: FloatArray, second: FloatArray, feh: FloatArray) -> FloatArray:
-    """Value of a profile of raw moments (..., 3), (..., 3) and (..., 2)."""
+def _of_moments(
+    name: str, first: FloatArray, second: FloatArray, feh: FloatArray, higher: FloatArray
+) -> FloatArray:
+    """Value of a profile of raw moments (..., 3), (..., 3), (..., 2) and (..., 2, 3)."""
     if name == "feh_mean":
         return np.asarray(feh[..., 0])
     if name == "feh_sigma":
@@ -465,6 +474,8 @@ def _of_moments(name: str, first: FloatArray, second: FloatArray, feh: FloatArra
         return anisotropy(second - first**2)
     what, _, component = name.rpartition("_")
     k = COMPONENTS.index(component)
+    if what == "kurtosis":
+        return kurtosis(first, second, higher)[..., k]
     if what == "mean_v":
         return np.asarray(first[..., k])
     return np.sqrt(second[..., k] - first[..., k] ** 2)

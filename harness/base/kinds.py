@@ -79,10 +79,20 @@ FAMILIES: Final[Mapping[str, Family]] = {
         "anisotropy",
         {
             "constant": f"{_EQUILIBRIA}.anisotropy:Constant",
-            "osipkov-merritt": f"{_EQUILIBRIA}.anisotropy:OsipkovMerritt",
+            "osipkov-merritt-profile": f"{_EQUILIBRIA}.anisotropy:OsipkovMerrittProfile",
             "table": f"{_EQUILIBRIA}.anisotropy:TabulatedAnisotropy",
         },
         methods=("__call__",),
+    ),
+    "distributions": Family(
+        "distribution",
+        {
+            "power-law": f"{_EQUILIBRIA}.distributions:PowerLaw",
+            "gaussian": f"{_EQUILIBRIA}.distributions:Gaussian",
+            "kurtosis": f"{_EQUILIBRIA}.distributions:Kurtosis",
+            "cuddeford": f"{_EQUILIBRIA}.distributions:Cuddeford",
+        },
+        contract=f"{_EQUILIBRIA}.distributions:Distribution",
     ),
     "potentials": Family(
         "potential",

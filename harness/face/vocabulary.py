@@ -111,7 +111,8 @@ def _mocks() -> tuple[Entry, ...]:
     further = {"population": PopulationSettings, "lmc": LMC, "painted": PaintedField}
     optional = (f"{key} (optional), such as {_toml(cls())}" for key, cls in further.items())
     lists = ("populations (optional)", "debris (optional)")
-    settings = (*required, *itertools.chain.from_iterable(own), *optional, *lists)
+    chosen = 'distribution (optional), such as {kind = "gaussian"}'
+    settings = (*required, chosen, *itertools.chain.from_iterable(own), *optional, *lists)
     classes = (Halo, Sampling, Composition, *further.values())
     text = "\n\n".join(_plain(inspect.getdoc(cls) or "") for cls in classes)
     halos = (Entry(name, summary, settings, text) for name, summary in KINDS.items())
@@ -214,10 +215,12 @@ def _scenarios() -> tuple[Entry, ...]:
     return tuple(found)
 
 
+_PROFILES: Final = ("densities", "betas", "distributions", "potentials", "debris")
+
 #: What can be listed, to the function that reads it.
 VOCABULARY: Final[Mapping[str, Callable[[], tuple[Entry, ...]]]] = {
     "mocks": _mocks,
-    **{family: _classes(family) for family in ("densities", "betas", "potentials", "debris")},
+    **{family: _classes(family) for family in _PROFILES},
     "surveys": _surveys,
     "luminosities": _classes("luminosities"),
     "estimators": _estimators,

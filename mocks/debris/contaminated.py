@@ -151,13 +151,15 @@ def debris_moments(
         sums = [np.bincount(of_star, column, minlength=_SHELLS) for column in values.T]
         return np.asarray((sums / np.maximum(count, 1)).T, dtype=float)
 
-    first, second = mean(v), mean(v**2)
+    first, second, third, fourth = (mean(v**k) for k in (1, 2, 3, 4))
+    higher = np.stack([third, fourth], axis=-2)
     return Moments(
         lambda r: density[shell(r)],
         lambda r: first[shell(r)],
         lambda r: second[shell(r)],
         feh,
         r_range,
+        lambda r: higher[shell(r)],
     )
 
 

@@ -108,10 +108,11 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class OsipkovMerritt:
-    """Anisotropy beta(r) = (beta0 r_a^2 + r^2) / (r_a^2 + r^2), rising to 1 (Cuddeford 1991).
+class OsipkovMerrittProfile:
+    """Profile beta(r) = (beta0 r_a^2 + r^2) / (r_a^2 + r^2), rising to 1 (Cuddeford 1991).
 
-    With ``beta0 = 0`` it is that of Osipkov (1979) and Merritt (1985).
+    With ``beta0 = 0`` it is that of Osipkov (1979) and Merritt (1985). Many distribution functions have this profile;
+    theirs is ``distribution = { kind = "cuddeford" }`` of an equilibrium.
 
     Parameters
     ----------

@@ -16,13 +16,13 @@ import numpy as np
 from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import EquilibriumError
 from haloassay.mocks.equilibria.anisotropy import Anisotropy
+from haloassay.mocks.equilibria.distributions import DEFAULT, Distribution, OrbitProblem
 from haloassay.mocks.equilibria.entropy import maximum_entropy_weights
 from haloassay.mocks.equilibria.orbits import (
     OrbitGrid,
     OrbitLibrary,
     PotentialTable,
     SphericalPotential,
-    angular_momentum_squared,
     draw_stars,
     orbit_library,
 )
@@ -39,7 +39,8 @@ _BEYOND = 4.0
 #: Orbits span this much more than the solved region.
 _ORBITS_INSIDE, _ORBITS_OUTSIDE = 4.0, 8.0
 #: Arrays of a solution by name, as they are stored.
-_OWN = ("share", "bound", "edges", "mass", "radial", "tangential", "turn")
+_MOMENTS = ("fraction", "radial", "tangential", "turn", "turn3", "radial4", "tangential4")
+_OWN = ("share", "bound", "edges", "mass", *_MOMENTS[1:])
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,8 @@ class OrbitSuperposition:
         (n_shells + 1,) edges [kpc] of the solved shells; they reach beyond ``r_max``.
     mass, radial, tangential, turn
         (n_shells,) mass fraction, and mass-weighted v_r^2, v_t^2 [(km/s)^2] and v_t [km/s], as solved.
+    turn3, radial4, tangential4
+        (n_shells,) mass-weighted v_t^3 [(km/s)^3], v_r^4 and v_t^4 [(km/s)^4].
     """
 
     r_min: float
@@ -71,6 +74,9 @@ class OrbitSuperposition:
     radial: FloatArray
     tangential: FloatArray
     turn: FloatArray
+    turn3: FloatArray
+    radial4: FloatArray
+    tangential4: FloatArray
 
     @classmethod
     def solve(
@@ -81,6 +87,7 @@ class OrbitSuperposition:
         r_min: float,
         r_max: float,
         tolerance: float = 0.005,
+        distribution: Distribution = DEFAULT,
     ) -> OrbitSuperposition:
         """Weigh orbits for ``density`` and ``anisotropy`` in ``potential``.
 
@@ -92,6 +99,8 @@ class OrbitSuperposition:
             Radii [kpc] between which stars will be drawn.
         tolerance
             Largest miss of a shell's mass (as a fraction) or anisotropy (absolute) that passes.
+        distribution
+            Which of all functions that have them: what the weights stay nearest to, and what else they meet.
 
         Raises
         ------
@@ -107,10 +116,16 @@ class OrbitSuperposition:
         table = PotentialTable.tabulate(potential, 1e-7 * r_lo, 3.0 * r_hi)
         library = orbit_library(table, grid, edges, n_in)
         wanted = _shell_masses(density, edges)
-        beta = anisotropy.beta(_centres(edges))
+        problem = OrbitProblem(
+            potential, density, anisotropy, table, grid, library, edges, n_in, wanted
+        )
+        beta = anisotropy.beta(problem.radius)
         matrix, target = _constraints(library, wanted, beta)
+        further, aims = distribution.constraints(problem)
         weights = maximum_entropy_weights(
-            matrix, target, _prior(density, anisotropy, table, grid, edges)
+            np.concatenate([matrix, further]),
+            np.concatenate([target, aims]),
+            distribution.prior(problem),
         )
         solved = cls(
             r_min,
@@ -120,12 +135,13 @@ class OrbitSuperposition:
             weights * library.fraction[:, :n_in].sum(axis=1),
             library.bound,
             edges,
-            weights @ library.fraction,
-            weights @ library.radial,
-            weights @ library.tangential,
-            weights @ library.turn,
+            *(weights @ getattr(library, name) for name in _MOMENTS),
         )
-        _check(solved, wanted, beta, density, tolerance)
+        _check(solved, wanted, beta, density, tolerance, distribution.wish)
+        inside = slice(n_in)
+        distribution.check_solution(
+            solved.radius[inside], solved.kurtosis_r[inside], solved.kurtosis_t[inside], tolerance
+        )
         return solved
 
     def sample(
@@ -161,7 +177,7 @@ class OrbitSuperposition:
     @property
     def radius(self) -> FloatArray:
         """(n_shells,) centres [kpc] of the solved shells."""
-        return _centres(self.edges)
+        return np.asarray(np.sqrt(self.edges[1:] * self.edges[:-1]))
 
     @property
     def sigma_r(self) -> FloatArray:
@@ -178,13 +194,24 @@ class OrbitSuperposition:
         """(n_shells,) mean size of the tangential velocity [km/s]."""
         return self.turn / self.mass
 
+    @property
+    def mean_v_t3(self) -> FloatArray:
+        """(n_shells,) mean cube of the size of the tangential velocity [(km/s)^3]."""
+        return self.turn3 / self.mass
+
+    @property
+    def kurtosis_r(self) -> FloatArray:
+        """(n_shells,) kurtosis of v_r."""
+        return self.radial4 * self.mass / self.radial**2
+
+    @property
+    def kurtosis_t(self) -> FloatArray:
+        """(n_shells,) kurtosis of v_theta and of v_phi before any net rotation: <v_theta^4> = 3/8 <v_t^4>."""
+        return 1.5 * self.tangential4 * self.mass / self.tangential**2
+
 
 def _log_edges(lo: float, hi: float, step: float) -> FloatArray:
     return np.geomspace(lo, hi, int(np.ceil(np.log(hi / lo) / step)) + 1)
-
-
-def _centres(edges: FloatArray) -> FloatArray:
-    return np.sqrt(edges[1:] * edges[:-1])
 
 
 def _shell_masses(density: Density, edges: FloatArray) -> FloatArray:
@@ -212,34 +239,13 @@ def _constraints(
     return matrix, np.repeat([1.0, 0.0], len(masses))
 
 
-def _prior(
-    density: Density,
-    anisotropy: Anisotropy,
-    table: PotentialTable,
-    grid: OrbitGrid,
-    edges: FloatArray,
-) -> FloatArray:
-    """(n_cells,) first guess: the wanted density at r_m, and L^(-2 beta) at fixed energy.
-
-    For constant beta the distribution function goes as L^(-2 beta), and the number of orbits at fixed energy as L dL.
-    """
-    r_m = np.exp(0.5 * (grid.ln_r[1:] + grid.ln_r[:-1]))
-    l2 = np.maximum.accumulate(angular_momentum_squared(table, r_m, grid.w), axis=1)
-    power = 1.0 - np.minimum(anisotropy.beta(r_m), 0.97)[:, None]
-    share = np.diff((l2 / l2[:, -1:]) ** power, axis=1)
-    inside = (r_m >= edges[0]) & (r_m <= edges[-1])
-    log_mass = density.log_density(r_m) + 3.0 * np.log(r_m)
-    mass = np.exp(log_mass - np.logaddexp.reduce(log_mass[inside]))
-    prior = (mass[:, None] * share).ravel()
-    return np.maximum(prior, 1e-12 * prior.max())
-
-
 def _check(
     solved: OrbitSuperposition,
     masses: FloatArray,
     beta: FloatArray,
     density: Density,
     tolerance: float,
+    wish: str,
 ) -> None:
     """Refuse a solution that misses the wish between r_min and r_max."""
     r = solved.radius
@@ -258,7 +264,7 @@ def _check(
         else ""
     )
     raise EquilibriumError(
-        f"no equilibrium of this density and beta: misses at {_span(r[bad])}; best found has"
+        f"no equilibrium of this {wish}: misses at {_span(r[bad])}; best found has"
         f" beta = {solved.beta[worst_beta]:.2f} where {beta[worst_beta]:.2f} is wanted at {r[worst_beta]:.3g} kpc"
         f" and {1.0 + miss_mass[worst_mass]:.3g} times the density at {r[worst_mass]:.3g} kpc{hint}"
     )

@@ -63,6 +63,22 @@ class LocalJeans:
         """(K,) mean size of the tangential velocity [km/s], of a Rayleigh distribution."""
         return np.asarray(self.sigma_r * np.sqrt(0.5 * np.pi * (1.0 - self.beta)), dtype=float)
 
+    @property
+    def mean_v_t3(self) -> FloatArray:
+        """(K,) mean cube of the size of the tangential velocity [(km/s)^3], of a Rayleigh distribution."""
+        across = self.sigma_r**2 * (1.0 - self.beta)
+        return np.asarray(3.0 * np.sqrt(0.5 * np.pi) * across**1.5, dtype=float)
+
+    @property
+    def kurtosis_r(self) -> FloatArray:
+        """(K,) kurtosis of v_r: 3."""
+        return np.full(len(self.radius), 3.0)
+
+    @property
+    def kurtosis_t(self) -> FloatArray:
+        """(K,) kurtosis of v_theta and of v_phi: 3."""
+        return np.full(len(self.radius), 3.0)
+
     def sample(
         self, uniforms: Uniforms, number: IntArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -159,20 +159,42 @@ class Mixture:
         """(1024,) mean size of the tangential velocity [km/s] at :attr:`radius`.
 
         Speed and direction of a component are independent, v^2 / (2 psi) and sin^2 eta of Beta
-        distributions: the mean of a root is Gamma(a + 1/2) Gamma(a + b) / (Gamma(a) Gamma(a + b + 1/2)).
+        distributions: the mean of a power k is Gamma(a + k) Gamma(a + b) / (Gamma(a) Gamma(a + b + k)).
         """
+        return self._mean_power(1.0, 1.0 - self.b, 0.5)
+
+    @property
+    def mean_v_t3(self) -> FloatArray:
+        """(1024,) mean cube of the size of the tangential velocity [(km/s)^3] at :attr:`radius`."""
+        return self._mean_power(3.0, 1.0 - self.b, 0.5)
+
+    @property
+    def kurtosis_r(self) -> FloatArray:
+        """(1024,) kurtosis of v_r at :attr:`radius`."""
+        return self._mean_power(4.0, 0.5, 1.0 - self.b) / self.sigma_r**4
+
+    @property
+    def kurtosis_t(self) -> FloatArray:
+        """(1024,) kurtosis of v_theta and of v_phi, 3/8 <v_t^4> over the squared variance, at :attr:`radius`."""
+        across = self.sigma_r**2 * (1.0 - self.beta)
+        return 0.375 * self._mean_power(4.0, 1.0 - self.b, 0.5) / across**2
+
+    def _mean_power(
+        self, power: float, along: FloatArray | float, across: FloatArray | float
+    ) -> FloatArray:
+        """Mean power of abs(v u) at :attr:`radius`, of a direction with u^2 ~ Beta(``along``, ``across``)."""
         from scipy.special import gammaln
 
-        def mean_root(a: FloatArray, b: FloatArray | float) -> FloatArray:
-            logarithm = gammaln(a + 0.5) + gammaln(a + b) - gammaln(a) - gammaln(a + b + 0.5)
+        def mean(a: FloatArray | float, b: FloatArray | float) -> FloatArray:
+            half = 0.5 * power
+            logarithm = gammaln(a + half) + gammaln(a + b) - gammaln(a) - gammaln(a + b + half)
             return np.asarray(np.exp(logarithm), dtype=float)
 
-        speed = mean_root(1.5 - self.b, self.p - 0.5 + self.b) * mean_root(1.0 - self.b, 0.5)
+        of_component = mean(1.5 - self.b, self.p - 0.5 + self.b) * mean(along, across)
         psi = _depth(self.potential, self.radius)
         log_rho = _log_densities(self.radius, psi, self.b, self.p) + self.log_weight
         rho = np.exp(log_rho - np.max(log_rho, axis=-1, keepdims=True))
-        mean: FloatArray = np.sqrt(2.0 * psi) * (rho @ speed) / rho.sum(axis=-1)
-        return mean
+        return np.asarray((2.0 * psi) ** (0.5 * power) * (rho @ of_component) / rho.sum(axis=-1))
 
     @cached_property
     def _tables(self) -> _Tables:

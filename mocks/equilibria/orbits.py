@@ -130,8 +130,8 @@ def _phase(r, r_m, e):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _add_orbit(r_m, e, edges, n_in, shell_nodes, end_nodes, table, time, radial, tangential, turn):  # type: ignore[no-untyped-def]
-    """Add one orbit's time in each shell, and its squared velocities and tangential speed weighted by it.
+def _add_orbit(r_m, e, edges, n_in, shell_nodes, end_nodes, table, moments):  # type: ignore[no-untyped-def]
+    """Add one orbit's time in each shell, and powers of its velocities weighted by it, to ``moments`` (7, n_shells).
 
     Returns half the orbit's period, and a bound on its time per unit of a deviate that is uniform over the window of
     theta in which the orbit is in one of the first ``n_in`` shells.
@@ -156,10 +156,15 @@ def _add_orbit(r_m, e, edges, n_in, shell_nodes, end_nodes, table, time, radial,
             spent = 0.5 * (end - start) * weights[j] * rate
             half_period += spent
             if inside:
-                time[k] += spent
-                radial[k] += spent * v2
-                tangential[k] += spent * l2 / (r * r)
-                turn[k] += spent * np.sqrt(l2) / r
+                t2 = l2 / (r * r)
+                t = np.sqrt(t2)
+                moments[0, k] += spent
+                moments[1, k] += spent * v2
+                moments[2, k] += spent * t2
+                moments[3, k] += spent * t
+                moments[4, k] += spent * t2 * t
+                moments[5, k] += spent * v2 * v2
+                moments[6, k] += spent * t2 * t2
                 if k < n_in:
                     peak_rate = max(peak_rate, rate)
         start = end
@@ -169,27 +174,23 @@ def _add_orbit(r_m, e, edges, n_in, shell_nodes, end_nodes, table, time, radial,
 @numba.njit(cache=True)
 def _library(ln_r, w, edges, n_in, sub, shell_nodes, end_nodes, table):  # type: ignore[no-untyped-def]
     n_r, n_w, n = len(ln_r) - 1, len(w) - 1, len(edges) - 1
-    fraction = np.zeros((n_r, n_w, n))
-    radial = np.zeros((n_r, n_w, n))
-    tangential = np.zeros((n_r, n_w, n))
-    turn = np.zeros((n_r, n_w, n))
+    moments = np.zeros((7, n_r, n_w, n))
     bound = np.zeros((n_r, n_w))
     for i in range(n_r):
         for j in range(n_w):
-            cell = (fraction[i, j], radial[i, j], tangential[i, j], turn[i, j])
+            cell = moments[:, i, j]
             total = 0.0
             for a in range(len(sub)):
                 r_m = np.exp(ln_r[i] + (ln_r[i + 1] - ln_r[i]) * sub[a])
                 for b in range(len(sub)):
                     e = 1.0 - (w[j] + (w[j + 1] - w[j]) * sub[b])
                     time, rate = _add_orbit(
-                        r_m, e, edges, n_in, shell_nodes, end_nodes, table, *cell
+                        r_m, e, edges, n_in, shell_nodes, end_nodes, table, cell
                     )
                     total += time
                     bound[i, j] = max(bound[i, j], _BOUND_MARGIN * rate)
-            for part in cell:
-                part /= total
-    return fraction, radial, tangential, turn, bound
+            cell /= total
+    return moments, bound
 
 
 @numba.njit(cache=True)
@@ -247,8 +248,10 @@ class OrbitLibrary:
     radial, tangential
         (n_cells, n_shells) v_r^2 and v_t^2 = v_theta^2 + v_phi^2 [(km/s)^2], averaged over all stars of the cell
         and zero for those outside the shell.
-    turn
-        (n_cells, n_shells) the same of v_t [km/s].
+    turn, turn3
+        (n_cells, n_shells) the same of v_t [km/s] and of v_t^3 [(km/s)^3].
+    radial4, tangential4
+        (n_cells, n_shells) the same of v_r^4 and v_t^4 [(km/s)^4].
     bound
         (n_cells,) bound on the sampling rate in the shells that are to be sampled [kpc/(km/s)].
     """
@@ -257,6 +260,9 @@ class OrbitLibrary:
     radial: FloatArray
     tangential: FloatArray
     turn: FloatArray
+    turn3: FloatArray
+    radial4: FloatArray
+    tangential4: FloatArray
     bound: FloatArray
 
 
@@ -265,12 +271,14 @@ def orbit_library(
 ) -> OrbitLibrary:
     """Library of the cells of ``grid`` for shells between ``edges`` [kpc], the first ``n_in`` to be sampled."""
     sub = (np.arange(_SUB_ORBITS) + 0.5) / _SUB_ORBITS
-    *moments, bound = _library(
+    moments, bound = _library(
         grid.ln_r, grid.w, edges, n_in, sub, _SHELL_NODES, _END_NODES, table.arrays
     )
-    shape = (bound.size, len(edges) - 1)
-    fraction, radial, tangential, turn = (part.reshape(shape) for part in moments)
-    return OrbitLibrary(fraction, radial, tangential, turn, bound.ravel())
+    parts: FloatArray = moments.reshape(len(moments), bound.size, -1)
+    fraction, radial, tangential, turn, turn3, radial4, tangential4 = parts
+    return OrbitLibrary(
+        fraction, radial, tangential, turn, turn3, radial4, tangential4, bound.ravel()
+    )
 
 
 def angular_momentum_squared(table: PotentialTable, r_m: FloatArray, w: FloatArray) -> FloatArray:

@@ -334,7 +334,10 @@ def _shell_edges(r: FloatArray, r_range: tuple[float, float]) -> FloatArray:
 
 
 def _from_all_sides(moments: Moments) -> Moments:
-    """Moments averaged over all viewpoints: no mean tangential velocity, and the same square of both components."""
+    """Moments averaged over all viewpoints: no mean tangential velocity, and the same square of both components.
+
+    Fourth moments across depend on products of the components, which are not measured: they are not known.
+    """
 
     def first(r: ArrayLike) -> FloatArray:
         return np.asarray(moments.first(r) * [1.0, 0.0, 0.0], dtype=float)
@@ -344,7 +347,12 @@ def _from_all_sides(moments: Moments) -> Moments:
         tangential = 0.5 * (squares[..., 1] + squares[..., 2])
         return np.stack([squares[..., 0], tangential, tangential], axis=-1)
 
-    return replace(moments, first=first, second=second)
+    def higher(r: ArrayLike) -> FloatArray:
+        powers = moments.higher(r).copy()
+        powers[..., 1:] = np.nan
+        return powers
+
+    return replace(moments, first=first, second=second, higher=higher)
 
 
 def _rotation(viewpoint: Viewpoint, rng: np.random.Generator) -> FloatArray:

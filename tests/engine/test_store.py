@@ -321,10 +321,11 @@ def test_what_the_scenario_does_not_say_is_named_where_it_has_changed(
     snapshot(file, 2e8)
     assert f"(mock: the content of {file} has changed); choose another folder" in refusal()
     snapshot(file, 1e8)
-    monkeypatch.setattr(Survey, "version", 2)
+    was = Survey.version
+    monkeypatch.setattr(Survey, "version", was + 1)
     monkeypatch.setattr(plugins.Good, "version", 5)
     assert (
-        "(survey: numbers of 'survey' have changed since: version 1 there, 2 now;"
+        f"(survey: numbers of 'survey' have changed since: version {was} there, {was + 1} now;"
         " estimators.good: numbers of 'good' have changed since: version 1 there, 5 now)"
     ) in refusal()
     monkeypatch.undo()

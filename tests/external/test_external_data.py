@@ -139,7 +139,7 @@ def test_our_sampler_draws_the_gaia_challenge_halo(shared_data):
             "r": (0.1 * x).tolist(),
             "rho": (x**-0.1 * (1.0 + x**2) ** -2.45).tolist(),
         },
-        "beta": {"kind": "osipkov-merritt", "r_a": R_A},
+        "beta": {"kind": "osipkov-merritt-profile", "r_a": R_A},
         "r_range": [0.002, 3.0],
     }
     ours = make_mock(spec).sample(400_000, seeded(1))

@@ -18,6 +18,8 @@ from haloassay.mocks import make_mock
 from haloassay.mocks.debris.debris import make_debris
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.equilibria.anisotropy import make_anisotropy
+from haloassay.mocks.equilibria.distributions import make_distribution
+from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.equilibria.tracers import make_density
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.surveys.luminosity import make_luminosity
@@ -66,6 +68,12 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
                     },
                 ],
             },
+            {**HALO, "distribution": {"kind": "gaussian"}},
+            {**HALO, "distribution": {"kind": "cuddeford"}},
+            {
+                **HALO,
+                "distribution": {"kind": "kurtosis", "r": [10.0, 40.0], "tangential": 3.5},
+            },
         ],
         "local-jeans-gaussian": [HALO],
     },
@@ -80,8 +88,14 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
     },
     "betas": {
         "constant": [{"beta": 0.4}],
-        "osipkov-merritt": [{"r_a": 20.0, "beta0": 0.1}],
+        "osipkov-merritt-profile": [{"r_a": 20.0, "beta0": 0.1}],
         "table": [{"r": [5.0, 20.0, 80.0], "beta": [0.7, 0.5, 0.6]}],
+    },
+    "distributions": {
+        "power-law": [{}],
+        "gaussian": [{}],
+        "kurtosis": [{"r": [10.0, 40.0], "tangential": 3.5}],
+        "cuddeford": [{}],
     },
     "potentials": {
         "nfw": [{"m200": 1e12, "c": 12.0}],
@@ -156,6 +170,7 @@ def made(family: str, kind: str, settings: dict[str, Any]) -> Any:
         "mocks": make_mock,
         "densities": make_density,
         "betas": make_anisotropy,
+        "distributions": make_distribution,
         "potentials": make_potential,
         "luminosities": make_luminosity,
         "surveys": make_survey,
@@ -232,6 +247,13 @@ def _of_mock(mock: Any) -> list[float]:
     return [*np.nan_to_num(truth), *moments, np.mean(sample.r), *np.nan_to_num([sample.feh.mean()])]
 
 
+def _of_distribution(distribution: Any) -> list[float]:
+    halo = make_potential(NFW), make_density(HALO["density"]), make_anisotropy(HALO["beta"])
+    solved = OrbitSuperposition.solve(*halo, 8.0, 50.0, distribution=distribution)
+    at = np.searchsorted(solved.radius, [12.0, 20.0, 35.0])
+    return [*solved.kurtosis_r[at], *solved.kurtosis_t[at]]
+
+
 def _of_debris(debris: Any) -> list[float]:
     around = Surroundings(make_potential(NFW), (2.0, 150.0))
     sample = debris.sampler(around, np.random.default_rng(2))(100)
@@ -271,6 +293,7 @@ _NUMBERS: dict[str, Any] = {
     "mocks": _of_mock,
     "densities": lambda d: [*np.diff(d.log_density(RADII)), *d.slope(RADII)],
     "betas": lambda b: b.beta(RADII),
+    "distributions": _of_distribution,
     "potentials": lambda p: [*p.enclosed_mass(RADII), *p.potential(RADII)],
     "debris": _of_debris,
     "luminosities": lambda m: m.absolute_magnitude(np.array([0.1, 0.5, 0.9])),

@@ -12,8 +12,8 @@ from haloassay.mocks.equilibria.anisotropy import FunctionAnisotropy, make_aniso
 TABLE = {"kind": "table", "r": [5.0, 20.0, 40.0, 80.0], "beta": [0.6, 0.75, 0.65, 0.5]}
 SPECS = [
     {"kind": "constant", "beta": -0.5},
-    {"kind": "osipkov-merritt", "r_a": 20.0},
-    {"kind": "osipkov-merritt", "r_a": 20.0, "beta0": -1.0},
+    {"kind": "osipkov-merritt-profile", "r_a": 20.0},
+    {"kind": "osipkov-merritt-profile", "r_a": 20.0, "beta0": -1.0},
     TABLE,
 ]
 
@@ -32,11 +32,11 @@ def test_keeps_shape_and_bound(spec: dict[str, object]) -> None:
 
 
 def test_osipkov_merritt_goes_from_centre_to_radial() -> None:
-    beta = make_anisotropy({"kind": "osipkov-merritt", "r_a": 20.0, "beta0": -1.0}).beta
+    beta = make_anisotropy({"kind": "osipkov-merritt-profile", "r_a": 20.0, "beta0": -1.0}).beta
     assert float(beta(1e-6)) == pytest.approx(-1.0, abs=1e-12)
     assert float(beta(20.0)) == pytest.approx(0.0, abs=1e-15)
     assert float(beta(1e9)) == pytest.approx(1.0, abs=1e-12)
-    classic = make_anisotropy({"kind": "osipkov-merritt", "r_a": 20.0}).beta
+    classic = make_anisotropy({"kind": "osipkov-merritt-profile", "r_a": 20.0}).beta
     assert float(classic(10.0)) == pytest.approx(100.0 / 500.0, rel=1e-14)
 
 
@@ -76,8 +76,8 @@ def test_bad_functions_are_refused_where_they_go_wrong(function: object, message
     [
         ({"kind": "constant", "beta": 1.2}, "beta must be at most 1"),
         ({"kind": "constant"}, "'beta' is missing"),
-        ({"kind": "osipkov-merritt", "r_a": 0.0}, "r_a must be positive"),
-        ({"kind": "osipkov-merritt", "r_a": 9.0, "beta0": 2.0}, "beta0 must be at most 1"),
+        ({"kind": "osipkov-merritt-profile", "r_a": 0.0}, "r_a must be positive"),
+        ({"kind": "osipkov-merritt-profile", "r_a": 9.0, "beta0": 2.0}, "beta0 must be at most 1"),
         ({"kind": "table", "r": [1.0, 2.0], "beta": [0.1]}, "one length"),
         ({"kind": "table", "r": [2.0, 1.0], "beta": [0.1, 0.2]}, "r must be positive and rising"),
         ({"kind": "table", "r": [1.0, 2.0], "beta": [0.1, 1.2]}, "beta must be at most 1"),

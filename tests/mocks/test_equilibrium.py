@@ -25,7 +25,7 @@ PROFILES = {
     "isotropic": {"kind": "constant", "beta": 0.0},
     "radial": {"kind": "constant", "beta": 0.95},
     "tangential": {"kind": "constant", "beta": -0.5},
-    "osipkov-merritt": {"kind": "osipkov-merritt", "r_a": 20.0},
+    "osipkov-merritt": {"kind": "osipkov-merritt-profile", "r_a": 20.0},
     "bird": {"kind": "table", "r": [5.0, 20.0, 40.0, 80.0], "beta": [0.6, 0.75, 0.65, 0.5]},
     "falling": {"kind": "table", "r": [5.0, 100.0], "beta": [0.5, -0.5]},
 }

@@ -100,7 +100,7 @@ def test_agrees_with_galpy() -> None:
         ours = jeans.sigma_r(
             potential,
             make_density({"kind": "power-law", "slope": -4.0}),
-            make_anisotropy({"kind": "osipkov-merritt", "r_a": 16.0}),
+            make_anisotropy({"kind": "osipkov-merritt-profile", "r_a": 16.0}),
             np.array([r]),
         )[0]
         halo = MWPotential2014[2]  # galpy takes spherical potentials: the NFW halo of the list
@@ -118,7 +118,7 @@ def test_agrees_with_galpy() -> None:
         same = jeans.sigma_r(
             nfw,
             make_density({"kind": "power-law", "slope": -4.0}),
-            make_anisotropy({"kind": "osipkov-merritt", "r_a": 16.0}),
+            make_anisotropy({"kind": "osipkov-merritt-profile", "r_a": 16.0}),
             np.array([r]),
         )[0]
         assert same == pytest.approx(220.0 * theirs, rel=1e-6)

@@ -19,7 +19,7 @@ P_4SIGMA = 6.3e-5
 
 @pytest.fixture(scope="module")
 def deviates():
-    return Deviates.of(*lots(N, seeded(21)))
+    return Deviates(*lots(N, seeded(21)))
 
 
 def test_deviates_are_standard_and_independent(deviates):
@@ -27,11 +27,9 @@ def test_deviates_are_standard_and_independent(deviates):
         [
             stats.norm.ppf(deviates.luminosity),
             deviates.distance,
-            deviates.vlos,
             deviates.feh,
-            deviates.correlation,
-            *deviates.proper_motion.T,
             deviates.alpha_fe,
+            *deviates.motion,
             stats.norm.ppf(deviates.fibre),
             deviates.distance_error,
         ]
@@ -45,7 +43,7 @@ def test_deviates_are_standard_and_independent(deviates):
 def test_selected_deviates_keep_their_rows(deviates):
     which = np.arange(N) % 7 == 3
     part = deviates.select(which)
-    np.testing.assert_array_equal(part.proper_motion, deviates.proper_motion[which])
+    np.testing.assert_array_equal(part.motion, deviates.motion[:, which])
     np.testing.assert_array_equal(part.luminosity, deviates.luminosity[which])
 
 
@@ -64,7 +62,7 @@ def test_distances_scatter_in_the_logarithm_about_the_scaled_truth(deviates):
 @pytest.mark.parametrize("rho", [-0.8, 0.0, 0.5, 0.9])
 def test_proper_motion_noise_has_the_stated_covariance(deviates, rho):
     errors = np.tile([0.05, 0.2], (N, 1))
-    noise = correlated_noise(deviates.proper_motion, errors, np.full(N, rho))
+    noise = correlated_noise(deviates.motion[1:3], errors, np.full(N, rho))
     for component, error in zip(noise.T, (0.05, 0.2), strict=True):
         assert abs(component.mean()) < 4 * error / np.sqrt(N)
         assert abs(component.std() / error - 1.0) < 4 / np.sqrt(2 * N)
@@ -72,9 +70,9 @@ def test_proper_motion_noise_has_the_stated_covariance(deviates, rho):
 
 
 def test_correlations_scatter_as_set_and_stay_below_one(deviates):
-    small = error_correlation(deviates.correlation, 0.2)
+    small = error_correlation(deviates.motion[3], 0.2)
     assert abs(small.std() - 0.2) < 4 * 0.2 / np.sqrt(2 * N)
-    assert np.abs(error_correlation(deviates.correlation, 0.95)).max() == MAX_CORRELATION
+    assert np.abs(error_correlation(deviates.motion[3], 0.95)).max() == MAX_CORRELATION
 
 
 def test_gaia_errors_at_the_magnitudes_of_the_science_reference():

@@ -131,7 +131,7 @@ def test_speeds_are_those_of_the_isotropic_hernquist_distribution() -> None:
     [
         ([NFW, BARYONS], BIRD, RISING),
         (NFW, BIRD, 0.5),
-        (NFW, STEEP, {"kind": "osipkov-merritt", "r_a": 20.0}),
+        (NFW, STEEP, {"kind": "osipkov-merritt-profile", "r_a": 20.0}),
     ],
     ids=["bird", "break", "osipkov-merritt"],
 )

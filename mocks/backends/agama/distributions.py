@@ -12,7 +12,11 @@ from numpy.typing import ArrayLike
 from haloassay.base.arrays import FloatArray
 from haloassay.base.settings import require
 from haloassay.mocks.chemistry import HALO_FEH, Abundance
-from haloassay.mocks.equilibria.anisotropy import Constant, FunctionAnisotropy, OsipkovMerritt
+from haloassay.mocks.equilibria.anisotropy import (
+    Constant,
+    FunctionAnisotropy,
+    OsipkovMerrittProfile,
+)
 from haloassay.mocks.equilibria.tracers import Density
 from haloassay.mocks.gravity.shapes import require_axis_ratios
 from haloassay.mocks.populations import require_label
@@ -69,7 +73,7 @@ class QuasiSpherical:
     """
 
     density: Density
-    function: Constant | OsipkovMerritt
+    function: Constant | OsipkovMerrittProfile
 
     @property
     def anisotropy(self) -> FunctionAnisotropy:
@@ -95,7 +99,7 @@ class QuasiSpherical:
             return np.asarray(np.exp(cut.log_density(r) - middle), dtype=float)
 
         settings = {"beta0": self.beta0}
-        if isinstance(self.function, OsipkovMerritt):
+        if isinstance(self.function, OsipkovMerrittProfile):
             settings["r_a"] = self.function.r_a
         return agama.DistributionFunction(
             type="QuasiSpherical",

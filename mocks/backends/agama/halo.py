@@ -26,7 +26,7 @@ from haloassay.mocks.backends.agama.schwarzschild import (
 from haloassay.mocks.equilibria.anisotropy import (
     Constant,
     FunctionAnisotropy,
-    OsipkovMerritt,
+    OsipkovMerrittProfile,
     make_anisotropy,
 )
 from haloassay.mocks.equilibria.tracers import make_density
@@ -308,9 +308,9 @@ def _make_member(
     _require_known(settings, ("kind",), where)
     function = cast("FunctionAnisotropy", beta).function
     require(
-        isinstance(function, Constant | OsipkovMerritt),
-        f"{place}.beta: agama's distribution functions have a constant or an osipkov-merritt beta;"
+        isinstance(function, Constant | OsipkovMerrittProfile),
+        f"{place}.beta: agama's distribution functions have a constant or an osipkov-merritt-profile beta;"
         " distribution = { kind = 'schwarzschild' } and kind = 'equilibrium' have any",
     )
-    wanted = QuasiSpherical(density, cast("Constant | OsipkovMerritt", function))
+    wanted = QuasiSpherical(density, cast("Constant | OsipkovMerrittProfile", function))
     return AgamaMock(potential, wanted, sampling)

@@ -39,7 +39,7 @@ class AgamaMock(Mock):
 
     A table with ``distribution = { kind = "double-power-law", j0 = ..., slope_in = ..., slope_out = ... }``
     has stars of that function of actions. One without has those of the quasi-spherical function of its
-    ``density`` and ``beta`` (constant or osipkov-merritt). Needs agama.
+    ``density`` and ``beta`` (constant or osipkov-merritt-profile). Needs agama.
 
     Parameters
     ----------

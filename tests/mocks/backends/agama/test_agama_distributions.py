@@ -16,7 +16,7 @@ pytestmark = pytest.mark.agama
 
 @pytest.mark.parametrize(
     "beta",
-    [0.0, 0.4, -0.5, {"kind": "osipkov-merritt", "r_a": 25.0}],
+    [0.0, 0.4, -0.5, {"kind": "osipkov-merritt-profile", "r_a": 25.0}],
     ids=["0", "0.4", "-0.5", "osipkov"],
 )
 def test_quasi_spherical_stars_have_jeans_moments(beta) -> None:

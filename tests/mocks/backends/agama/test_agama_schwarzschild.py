@@ -23,7 +23,7 @@ pytest.importorskip("agama", reason="agama is not installed: its tests are left 
 pytestmark = [pytest.mark.agama, needs_solver]
 
 
-@pytest.mark.parametrize("beta", [0.4, {"kind": "osipkov-merritt", "r_a": 25.0}], ids=str)
+@pytest.mark.parametrize("beta", [0.4, {"kind": "osipkov-merritt-profile", "r_a": 25.0}], ids=str)
 def test_a_round_model_has_the_density_and_jeans_moments(beta) -> None:
     mock = schwarzschild(HALO, beta, orbits=2000, periods=30, shells=16)
     facts = mock.prepare()
