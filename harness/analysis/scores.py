@@ -48,9 +48,9 @@ class Score:
     definition
         What it is, in words.
     without
-        SQL of the same score of all realisations but one, for the jackknife: columns are those of the group and of
-        the one, which are ``e`` (error), ``half`` (half width of the 68 per cent interval on the scale of ``e``) and
-        ``pull`` = e / half.
+        SQL of the same score of all realisations but one, for the jackknife: columns are those of the group, of the
+        one, which are ``e`` (error), ``half`` (half width of the 68 per cent interval on the scale of ``e``) and
+        ``pull`` = e / half, and ``without_name`` of the scores before.
     mcse
         SQL of the Monte Carlo error of a score without a jackknife.
     """
@@ -115,13 +115,8 @@ class Share:
 
 def _spread_without(x: str) -> str:
     """Write the SQL of the standard deviation of all values of ``x`` but this one; NULL where this one is none."""
-    rest = f"((n_{x} - 1) * var_{x} - n_{x} / (n_{x} - 1) * ({x} - mean_{x}) ** 2) / (n_{x} - 2)"
+    rest = f"((n_{x} - 1) * var_{x} - n_{x} / (n_{x} - 1) * ({x} - mean_{x}) * ({x} - mean_{x})) / (n_{x} - 2)"
     return f"CASE WHEN {x} IS NOT NULL AND n_{x} > 2 THEN sqrt(greatest({rest}, 0)) END"
-
-
-def _mean_without(x: str) -> str:
-    """Write the SQL of the mean of all values of ``x`` but this one; NULL where this one is none."""
-    return f"CASE WHEN n_{x} > 1 THEN (n_{x} * mean_{x} - {x}) / (n_{x} - 1) END"
 
 
 #: SQL of what scores are made of: of a group of realisations, by the name of its column.
@@ -149,7 +144,7 @@ SCORES: Final[tuple[Score | Share, ...]] = (
         "error",
         "bias",
         "Mean of the errors e. Monte Carlo error: scatter / sqrt(n).",
-        without=_mean_without("e"),
+        mcse="sqrt(var_e / n_e)",
     ),
     Score(
         "median_bias",
@@ -192,7 +187,8 @@ SCORES: Final[tuple[Score | Share, ...]] = (
         "error ratio",
         "Mean half width of the stated 68 per cent interval over the scatter: below 1 the stated errors are too small. "
         "Monte Carlo error: jackknife.",
-        without=f"(CASE WHEN half IS NULL THEN mean_half ELSE ({_mean_without('half')}) END) / nullif(({_spread_without('e')}), 0)",
+        without="CASE WHEN half IS NULL THEN mean_half WHEN n_half > 1 THEN (n_half * mean_half - half) / (n_half - 1) END"
+        " / nullif(without_scatter, 0)",
     ),
     *(
         Share(
@@ -213,7 +209,7 @@ SCORES: Final[tuple[Score | Share, ...]] = (
         "ratio",
         "pull mean",
         "Mean of (estimate - truth) / half width of the 68 per cent interval; 0 where the method is unbiased.",
-        without=_mean_without("pull"),
+        mcse="sqrt(var_pull / n_pull)",
     ),
     Score(
         "pull_sd",
@@ -390,17 +386,18 @@ def _batch_query() -> str:
     """Write the query of all groups of a batch: moments first, then what each score is without one of its values."""
     scores = [score for score in SCORES if isinstance(score, Score)]
     moments = ", ".join(f"{sql} AS {name}" for name, sql in MOMENTS.items())
-    jackknifed = ", ".join(
-        f"sqrt((count({s.without}) - 1) * var_pop({s.without})) AS {s.name}_jackknife"
-        for s in scores
-        if s.without
+    jackknifed = [s for s in scores if s.without]
+    without = ", ".join(f"{s.without} AS without_{s.name}" for s in jackknifed)
+    errors = ", ".join(
+        f"sqrt((count(without_{s.name}) - 1) * var_pop(without_{s.name})) AS {s.name}_mcse"
+        for s in jackknifed
     )
     written = ", ".join(
-        f"{s.value} AS {s.name}, {s.mcse or f'{s.name}_jackknife'} AS {s.name}_mcse" for s in scores
+        f"{s.value} AS {s.name}, {s.mcse or f'{s.name}_mcse'} AS {s.name}_mcse" for s in scores
     )
     keys = ", ".join(KEYS)
     return f"""
-        WITH errors AS MATERIALIZED (
+        WITH errors AS (
             {_errors("(SELECT * FROM estimates SEMI JOIN batch USING (cell, estimator))")}
         ), moments AS MATERIALIZED (
             SELECT {keys}, min(unit) AS unit, median(r) FILTER (isfinite(r)) AS r,
@@ -410,9 +407,11 @@ def _batch_query() -> str:
                 count(in95) AS n95, coalesce(sum(in95), 0) AS hits95, {moments}
             FROM errors GROUP BY {keys}
         ), jackknives AS (
-            SELECT {keys}, avg(((e - mean_e) / nullif(sqrt(var_e), 0)) ** 3) AS skewness, {jackknifed}
-            FROM errors JOIN (SELECT * EXCLUDE (ranked, unit, r, r_lo, r_hi) FROM moments) USING ({keys})
-            GROUP BY {keys}
+            SELECT {keys}, avg(z * z * z) AS skewness, {errors}
+            FROM (
+                SELECT {keys}, (e - mean_e) / nullif(sqrt(var_e), 0) AS z, {without}
+                FROM errors JOIN (SELECT * EXCLUDE (ranked) FROM moments) USING ({keys})
+            ) GROUP BY {keys}
         )
         SELECT {keys}, unit, r, r_lo, r_hi, n, n_valued, n68, hits68, n95, hits95, skewness, {written}
         FROM moments JOIN jackknives USING ({keys})
