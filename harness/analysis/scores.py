@@ -255,7 +255,8 @@ def score(results: ResultTables) -> pd.DataFrame:
     realisation counts in ``n`` if its value and truth are finite; ``n_failed`` are the attempted
     runs that gave no value: failed, timed out, lost, or undetermined with a note; what had no mock was not attempted.
     All scores but ``success`` are of the ``n`` alone; ``lossy`` where success is below 0.95. ``n68`` and ``n95`` count
-    the values with an interval of that level: 0 for a method that states no errors. A score that
+    the values with an interval of that level: 0 for a method that states no errors. ``skewness`` is that of the errors,
+    third moment over scatter cubed. A score that
     ``n`` realisations do not determine (a scatter of fewer than two, anything of none) is NaN,
     which tables print as a dash. An estimator that never gave a value in a cell still has its rows
     there, with ``n = 0``.
@@ -409,7 +410,7 @@ def _batch_query() -> str:
         ), jackknives AS (
             SELECT {keys}, avg(z * z * z) AS skewness, {errors}
             FROM (
-                SELECT {keys}, (e - mean_e) / nullif(sqrt(var_e), 0) AS z, {without}
+                SELECT {keys}, (e - mean_e) / nullif(sqrt(var_e * (n_e - 1) / n_e), 0) AS z, {without}
                 FROM errors JOIN (SELECT * EXCLUDE (ranked) FROM moments) USING ({keys})
             ) GROUP BY {keys}
         )

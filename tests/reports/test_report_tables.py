@@ -218,7 +218,15 @@ def test_numbers_have_the_digits_their_error_allows(value, mcse, text):
     assert labels.with_error(value, mcse) == text
 
 
-def test_a_coverage_of_all_does_not_claim_a_zero_error():
-    assert labels.coverage_text(1.0, 0.0, 20) == "20 of 20"
-    assert labels.coverage_text(0.0, np.nan, 1) == "0 of 1"
-    assert labels.coverage_text(0.9, 0.0671, 20) == "0.90 ± 0.07"
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        ((1.0, 0.8389, 1.0), "1.00 (.84–1.00)"),
+        ((0.0, 0.0, 0.0876), "0.00 (.00–.09)"),
+        ((0.9, 0.6990, 0.9721), "0.90 (.70–.97)"),
+        ((0.6812, 0.6783, 0.6841), "0.6812 (.6783–.6841)"),
+        ((np.nan, np.nan, np.nan), labels.DASH),
+    ],
+)
+def test_a_share_of_none_or_all_does_not_claim_a_zero_error(share, text):
+    assert labels.share_text(*share) == text

@@ -64,7 +64,7 @@ def reference(group: pd.DataFrame, scale: str) -> dict[str, float]:
         if name in MOMENTS and n > 1:
             rest = [of(**{k: np.delete(x, i) for k, x in values.items()}) for i in range(n)]
             out[f"{name}_mcse"] = np.sqrt((n - 1) / n * np.sum((rest - np.mean(rest)) ** 2))
-    out["skewness"] = np.mean((e - e.mean()) ** 3) / e.std(ddof=1) ** 3 if n > 1 else nan
+    out["skewness"] = np.mean((e - e.mean()) ** 3) / e.std() ** 3 if n > 1 else nan
     if n > 1:
         ends = {p: order_error(e, p) for p in (0.16, 0.5, 0.84)}
         out["median_bias_mcse"] = ends[0.5]
