@@ -25,7 +25,9 @@ LIKELY: Final = 0.9
 _ROUNDING: Final = 1e-9
 
 
-def bias_p_values(bias: ArrayLike, scatter: ArrayLike, skewness: ArrayLike, n: ArrayLike) -> FloatArray:
+def bias_p_values(
+    bias: ArrayLike, scatter: ArrayLike, skewness: ArrayLike, n: ArrayLike
+) -> FloatArray:
     """Probabilities of means as far from zero, of ``n`` errors of this scatter and skewness and no bias."""
     from scipy.stats import t
 
@@ -43,7 +45,9 @@ def bias_found(mcse: ArrayLike, n: ArrayLike, alpha: float) -> FloatArray:
     from scipy.stats import t
 
     freedom = _FREEDOM * (np.asarray(n, dtype=float) - 1.0)
-    return np.asarray((t.isf(0.5 * alpha, freedom) + t.isf(1.0 - LIKELY, freedom)) * np.asarray(mcse))
+    return np.asarray(
+        (t.isf(0.5 * alpha, freedom) + t.isf(1.0 - LIKELY, freedom)) * np.asarray(mcse)
+    )
 
 
 def coverage_p_values(hits: ArrayLike, n: ArrayLike, nominal: float) -> FloatArray:

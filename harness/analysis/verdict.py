@@ -157,7 +157,9 @@ def _success_sentence(group: pd.DataFrame) -> str:
     if not worst["n68"]:
         return text
     ends = " to ".join(f"{worst[f'coverage68_{end}']:.2f}" for end in ("min", "max"))
-    return f"{text} If the others were all misses or all hits, its 68 per cent intervals cover {ends}."
+    return (
+        f"{text} If the others were all misses or all hits, its 68 per cent intervals cover {ends}."
+    )
 
 
 def _why_not(group: pd.DataFrame) -> str:

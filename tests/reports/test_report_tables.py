@@ -239,9 +239,15 @@ def test_a_method_without_intervals_states_no_errors(tmp_path):
     frame[["lo68", "hi68", "lo95", "hi95"]] = np.nan
     points = score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame)))
     row = points.iloc[0]
-    assert np.isfinite(row[["bias", "scatter", "rmse", "bias_mcse", "scatter_mcse"]].astype(float)).all()
+    assert np.isfinite(
+        row[["bias", "scatter", "rmse", "bias_mcse", "scatter_mcse"]].astype(float)
+    ).all()
     assert (row["n"], row["n68"], row["n95"]) == (40, 0, 0)
-    assert row[["coverage68", "coverage68_lo", "coverage68_min", "error_ratio", "pull_sd"]].isna().all()
+    assert (
+        row[["coverage68", "coverage68_lo", "coverage68_min", "error_ratio", "pull_sd"]]
+        .isna()
+        .all()
+    )
     for text in (terminal(points), *written(points)):
         assert text.count(labels.NO_ERRORS) == 2
         assert "nan" not in text
