@@ -376,7 +376,7 @@ def _is_lossy(frame: pd.DataFrame) -> bool:
 
 
 def _printed(frame: pd.DataFrame) -> list[str]:
-    """Columns of the tables for readers; Monte Carlo errors and limits stand with their scores, bounds where they matter."""
+    """Columns of tables for readers; errors and limits stand with their scores, bounds where they matter."""
     names = [str(name) for name in frame.columns if name not in _MACHINE]
     names = [name for name in names if name.removesuffix("_mcse") not in (set(frame) - {name})]
     if not _is_lossy(frame):

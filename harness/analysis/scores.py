@@ -168,8 +168,9 @@ SCORES: Final[tuple[Score | Share, ...]] = (
         f"CASE WHEN n_e > 1 THEN (order_statistic(ranked, {1.0 - _TAIL}) - order_statistic(ranked, {_TAIL})) / 2 END",
         "error",
         "",
-        "Half the distance between the 16 and 84 per cent quantiles of the errors: outliers do not move it. Monte Carlo "
-        "error: that of both quantiles by order statistics, with the correlation that they have in large samples.",
+        "Half the distance between the 16 and 84 per cent quantiles of the errors: outliers do not move it. Monte "
+        "Carlo error: that of both quantiles by order statistics, with the correlation that they have in large "
+        "samples.",
         mcse=f"range_error(ranked, {_TAIL})",
     ),
     Score(
@@ -178,7 +179,8 @@ SCORES: Final[tuple[Score | Share, ...]] = (
         "error",
         "rmse",
         "Root of the mean squared error. Monte Carlo error: jackknife.",
-        without="CASE WHEN e IS NOT NULL AND n_e > 1 THEN sqrt(greatest((n_e * mean_square - e * e) / (n_e - 1), 0)) END",
+        without="CASE WHEN e IS NOT NULL AND n_e > 1 THEN"
+        " sqrt(greatest((n_e * mean_square - e * e) / (n_e - 1), 0)) END",
     ),
     Score(
         "error_ratio",
@@ -187,7 +189,8 @@ SCORES: Final[tuple[Score | Share, ...]] = (
         "error ratio",
         "Mean half width of the stated 68 per cent interval over the scatter: below 1 the stated errors are too small. "
         "Monte Carlo error: jackknife.",
-        without="CASE WHEN half IS NULL THEN mean_half WHEN n_half > 1 THEN (n_half * mean_half - half) / (n_half - 1) END"
+        without="CASE WHEN half IS NULL THEN mean_half"
+        " WHEN n_half > 1 THEN (n_half * mean_half - half) / (n_half - 1) END"
         " / nullif(without_scatter, 0)",
     ),
     *(

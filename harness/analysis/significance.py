@@ -31,13 +31,13 @@ def bias_p_values(
     """Probabilities of means as far from zero, of ``n`` errors of this scatter and skewness and no bias."""
     from scipy.stats import t
 
-    bias, scatter, skewness, n = (np.asarray(x, dtype=float) for x in (bias, scatter, skewness, n))
-    skewness = np.nan_to_num(skewness)
+    mean, sd, size = (np.asarray(x, dtype=float) for x in (bias, scatter, n))
+    g = np.nan_to_num(np.asarray(skewness, dtype=float))
     with np.errstate(divide="ignore", invalid="ignore"):
-        u = np.where(np.abs(bias) < _ROUNDING, 0.0, bias) / scatter
-        u = np.clip(np.nan_to_num(u), -1e6, 1e6)  # no scatter: 0 / 0 is no bias, all else is one
-    u += skewness * u**2 / 3.0 + skewness**2 * u**3 / 27.0 + skewness / (6.0 * n)
-    return np.asarray(2.0 * t.sf(np.abs(u) * np.sqrt(n), _FREEDOM * (n - 1.0)))
+        u = np.where(np.abs(mean) < _ROUNDING, 0.0, mean) / sd
+    u = np.clip(np.nan_to_num(u), -1e6, 1e6)  # no scatter: 0 / 0 is no bias, all else is one
+    u = u + g * u**2 / 3.0 + g**2 * u**3 / 27.0 + g / (6.0 * size)
+    return np.asarray(2.0 * t.sf(np.abs(u) * np.sqrt(size), _FREEDOM * (size - 1.0)))
 
 
 def bias_found(mcse: ArrayLike, n: ArrayLike, alpha: float) -> FloatArray:
@@ -54,13 +54,13 @@ def coverage_p_values(hits: ArrayLike, n: ArrayLike, nominal: float) -> FloatArr
     """Probabilities, twice that of the smaller tail, of ``hits`` among ``n`` intervals of a nominal level."""
     from scipy.stats import binom
 
-    hits, n = np.asarray(hits), np.asarray(n)
-    tails = np.minimum(binom.cdf(hits, n, nominal), binom.sf(hits - 1, n, nominal))
-    return np.minimum(2.0 * tails, 1.0)
+    k, size = (np.asarray(x, dtype=float) for x in (hits, n))
+    tails = np.minimum(binom.cdf(k, size, nominal), binom.sf(k - 1.0, size, nominal))
+    return np.asarray(np.minimum(2.0 * tails, 1.0))
 
 
 def holm(p_values: ArrayLike, alpha: float) -> NDArray[np.bool_]:
-    """Which of the tests fail, so that one fails or more with a probability of ``alpha`` at most where nothing is wrong."""
+    """Which tests fail, so that with a probability of ``alpha`` at most any fails where nothing is wrong."""
     p = np.asarray(p_values, dtype=float)
     order = np.argsort(p)
     failed = p[order] <= alpha / (len(p) - np.arange(len(p)))
@@ -89,7 +89,7 @@ def narrow_power(n: int, factor: float, alpha: float, levels: tuple[int, ...] = 
 
 
 def narrow_found(n: int, alpha: float, levels: tuple[int, ...] = (68, 95)) -> float:
-    """How much too narrow, as a share of their width, intervals are that :data:`LIKELY` of all runs would have found."""
+    """How much too narrow, as a share of their width, are intervals that :data:`LIKELY` of all runs would find."""
     lo, hi = 0.0, 1.0
     for _ in range(12):
         middle = 0.5 * (lo + hi)

@@ -126,7 +126,7 @@ def _judge(cell: str, estimator: str, quantity: str, group: pd.DataFrame) -> Ver
 
 
 def _tests(group: pd.DataFrame) -> dict[str, Any]:
-    """All tests of a verdict: their p-values ``p``, what each is ``of`` (bias, 68 or 95), and the ``row`` of its bin."""
+    """All tests of a verdict: p-values ``p``, what each is ``of`` (bias, 68 or 95), and the ``row`` of its bin."""
     rows = np.arange(len(group))
     p = [significance.bias_p_values(*(group[k] for k in ("bias", "scatter", "skewness", "n")))]
     kinds: list[Any] = ["bias"] * len(group)

@@ -64,9 +64,10 @@ def _require_sound(row: Any, n_stars: int) -> None:
             raise EstimationError(_wrong(row, name, "a str"))
         if text != text.encode("utf-8", "replace").decode():
             raise EstimationError(f"{name} {text!r} is no text that can be written")
-    if isinstance(row.bin, bool) or not isinstance(row.bin, Integral):
+    number: Any = row.bin
+    if isinstance(number, bool) or not isinstance(number, Integral):
         raise EstimationError(_wrong(row, "bin", "an int"))
-    if not -_LARGEST_BIN <= row.bin <= _LARGEST_BIN:
+    if not -_LARGEST_BIN <= int(number) <= _LARGEST_BIN:
         raise EstimationError(f"{row.quantity}: bin {row.bin} is no number of a bin")
     for name in _NUMBERS:
         number = getattr(row, name)

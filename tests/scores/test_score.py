@@ -18,10 +18,8 @@ from haloassay.contracts.quantities import QUANTITIES, Quantity
 
 SHARE = ("", "_mcse", "_lo", "_hi")
 COVERAGE = (*SHARE, "_min", "_max")
-SCORES = {"success": SHARE} | {
-    name: ("", "_mcse")
-    for name in ("bias", "median_bias", "scatter", "robust_scatter", "rmse", "error_ratio")
-}
+MOMENTS_AND_RANKS = ("bias", "median_bias", "scatter", "robust_scatter", "rmse", "error_ratio")
+SCORES = {"success": SHARE} | dict.fromkeys(MOMENTS_AND_RANKS, ("", "_mcse"))
 SCORES |= {"coverage68": COVERAGE, "coverage95": COVERAGE}
 SCORES |= {"pull_mean": ("", "_mcse"), "pull_sd": ("", "_mcse")}
 DOCUMENTED = ["cell", "estimator", "quantity", "r", "unit", "n", "n_failed"]
