@@ -173,10 +173,12 @@ def test_columns_stand_in_the_documented_order_with_factors_beside_the_cell(tmp_
 STUDIES, N = 2000, 40
 
 
-@pytest.fixture(scope="module")
-def studies(tmp_path_factory):
+@pytest.fixture(scope="module", params=["Gaussian", "lognormal"])
+def studies(request, tmp_path_factory):
     rng = seeded(7)
     z = rng.standard_normal(STUDIES * N)
+    if request.param == "lognormal":  # formulas for Gaussian errors state half of what is true of its scatter
+        z = (np.exp(0.5 * z) - np.exp(0.125)) / np.sqrt(np.exp(0.5) - np.exp(0.25))
     frame = synthetic.rows(rng, STUDIES * N, sigma=0.1, offset=0.03, stated=0.08, n_draws=0, z=z)
     frame["cell"] = [f"study{k // N:04d}" for k in range(STUDIES * N)]
     frame["realization"] %= N
@@ -194,9 +196,9 @@ def test_monte_carlo_errors_are_the_scatter_of_the_score_over_studies(studies, n
         actual * np.sqrt((kurtosis - 1.0) / (4.0 * STUDIES)),
         np.std(errors**2) / (2.0 * stated * np.sqrt(STUDIES)),
     )
-    # the formulas are of leading order in 1/n; of the order of 1/n is what N = 40 may add, and n^-2/3 for quantiles
+    # the formulas are of leading order in 1/n; of the order of 1/n is what N = 40 may add, and n^-1/2 for quantiles
     ranked = name in ("median_bias", "robust_scatter")
-    assert abs(actual - stated) < 4.0 * noise + actual * (N ** (-2 / 3) if ranked else 1.0 / N)
+    assert abs(actual - stated) < 4.0 * noise + actual * (N ** (-1 / 2) if ranked else 1.0 / N)
 
 
 def test_an_estimator_two_per_cent_high_is_caught(tmp_path, rng):
