@@ -20,6 +20,13 @@ ENOUGH: Final = 10
 #: How much too narrow the intervals are for which it is said how often they would have been found.
 _NARROW: Final = 0.1
 _LEVELS: Final = (68, 95)
+#: Columns of the scores that are read.
+_READ: Final = (
+    *("cell", "estimator", "quantity", "unit", "r", "n", "n_failed", "n_attempted", "lossy"),
+    *("success", "success_lo", "success_hi", "bias", "bias_mcse", "scatter", "skewness"),
+    *(f"coverage{level}{end}" for level in _LEVELS for end in ("", "_lo", "_hi", "_min", "_max")),
+    *(f"n{level}" for level in _LEVELS),
+)
 
 #: Share of its stars that two realisations may have in common without a word: scatters are then 2.5 per cent too small.
 NOTABLE: Final = 0.05
@@ -67,7 +74,7 @@ def verdicts(scores: pd.DataFrame) -> list[Verdict]:
     Biases and coverages of all bins of a verdict are judged together (:mod:`haloassay.analysis.significance`), so that
     about one in 100 verdicts (:data:`ALPHA`) on methods without a fault is a false alarm.
     """
-    groups = scores.groupby(["cell", "estimator", "quantity"], sort=False)
+    groups = scores[list(_READ)].groupby(["cell", "estimator", "quantity"], sort=False)
     return [_judge(str(c), str(e), str(q), group) for (c, e, q), group in groups]
 
 
@@ -149,7 +156,7 @@ def _success_sentence(group: pd.DataFrame) -> str:
     lossy = group[group["lossy"]]
     if not len(lossy):
         return ""
-    worst = lossy.to_dict("records")[int(np.argmin(lossy["success"]))]
+    worst = lossy.iloc[int(np.argmin(lossy["success"]))]
     share = labels.share_text(*(worst[f"success{end}"] for end in ("", "_lo", "_hi")))
     text = f"Success is {share}"
     text += f" in the worst of {len(lossy)} of {_bins(len(group))}" if len(group) > 1 else ""
@@ -220,7 +227,7 @@ def _wrong_intervals(group: pd.DataFrame, wrong: pd.DataFrame, level: int) -> st
 
 def _extreme(group: pd.DataFrame, name: str) -> dict[Any, Any]:
     """Row with the largest absolute value of a column."""
-    return group.to_dict("records")[int(np.argmax(np.abs(group[name])))]
+    return dict(group.iloc[int(np.argmax(np.abs(group[name])))])
 
 
 def _bins(n: int) -> str:
