@@ -50,7 +50,7 @@ def rate(hits: int, n: int) -> str:
 
 
 def is_narrow(verdict: Verdict) -> bool:
-    return "too narrow in" in verdict.intervals or "too narrow:" in verdict.intervals
+    return "intervals are too narrow" in verdict.intervals
 
 
 def main() -> None:
