@@ -4,8 +4,8 @@ Run with ``python benchmarks/mcse.py``; takes about two minutes on one core. Stu
 independent errors of unit scatter, with stated errors that follow the size of the error (a tenth of it, so that an
 estimate that is high states a large error, as masses do) and intervals of exact coverage, and scored by haloassay. The
 true Monte Carlo error is the standard deviation of a score over the studies; what is printed is the stated one over it:
-root mean square, and median over the studies. ``before`` is what formulas for Gaussian errors would state (Morris, White
-& Crowther 2019, table 6), root mean square. t4 has no fourth moment: the error of its scatter is made by rare outliers,
+root mean square, and median over the studies. ``before`` is what formulas for Gaussian errors would state (Morris,
+White & Crowther 2019, table 6), root mean square. t4 has no fourth moment: the error of its scatter is made by rare outliers,
 which most studies do not have and cannot know of.
 """
 
@@ -40,7 +40,9 @@ SIZES = (10, 40, 100, 1000)
 #: Formulas of the same errors that hold for Gaussian ones.
 BEFORE = {
     "bias": lambda t: t["scatter"] / np.sqrt(t["n"]),
-    "median_bias": lambda t: math.sqrt(math.pi / 2.0) * t["robust_scatter"] / 0.9945 / np.sqrt(t["n"]),
+    "median_bias": lambda t: (
+        math.sqrt(math.pi / 2.0) * t["robust_scatter"] / 0.9945 / np.sqrt(t["n"])
+    ),
     "scatter": lambda t: t["scatter"] / np.sqrt(2.0 * (t["n"] - 1)),
     "robust_scatter": lambda t: 0.955 * t["robust_scatter"] / np.sqrt(t["n"]),
     "error_ratio": lambda t: t["error_ratio"] / np.sqrt(2.0 * (t["n"] - 1)),
@@ -71,7 +73,9 @@ def estimates(law: Any, studies: int, n: int, bins: int, rng: np.random.Generato
     for level, (lo, hi) in ends.items():
         half = 0.5 * (hi - lo) * width
         # at least up to the truth where it is to be inside, at most short of it where not
-        reach = np.where(inside[level], np.maximum(half, np.abs(e)), np.minimum(half, 0.999 * np.abs(e)))
+        reach = np.where(
+            inside[level], np.maximum(half, np.abs(e)), np.minimum(half, 0.999 * np.abs(e))
+        )
         frame |= {f"lo{level}": e - reach, f"hi{level}": e + reach}
     cell, bin_, realization = (index.ravel() for index in np.indices(e.shape))
     named = np.char.add("study ", np.arange(studies).astype(str))
@@ -79,13 +83,23 @@ def estimates(law: Any, studies: int, n: int, bins: int, rng: np.random.Generato
     return table.assign(
         **{"cell": named[cell], "cell_key": "", "estimator": "method", "estimator_key": ""},
         **{"realization": realization, "quantity": "mean_v_r", "bin": bin_, "unit": "km/s"},
-        **{"r": 20.0, "r_lo": np.nan, "r_hi": np.nan, "truth": 0.0, "rank": -1, "n_draws": 0, "note": ""},
+        **{
+            "r": 20.0,
+            "r_lo": np.nan,
+            "r_hi": np.nan,
+            "truth": 0.0,
+            "rank": -1,
+            "n_draws": 0,
+            "note": "",
+        },
     )[SCHEMAS["estimates"].names]
 
 
 def scored(frame: pd.DataFrame) -> pd.DataFrame:
     """Scores of rows whose runs all gave a value."""
-    runs = frame[["cell", "cell_key", "estimator", "estimator_key", "realization"]].drop_duplicates()
+    runs = frame[
+        ["cell", "cell_key", "estimator", "estimator_key", "realization"]
+    ].drop_duplicates()
     runs = runs.assign(status="ok", error_type="", message="", seconds=0.0, n_stars=1, overlap=0.0)
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / name for name in ("estimates.parquet", "runs.parquet")]

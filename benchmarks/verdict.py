@@ -1,8 +1,8 @@
 """False alarms of verdicts on a method without a fault, and how often intervals that are too narrow are found.
 
 Run with ``python benchmarks/verdict.py``; takes about a quarter of an hour on one core. Studies are those of
-``benchmarks/mcse.py``: independent errors of mean zero, intervals of exact coverage, scored and judged by haloassay. The
-stated rate of false alarms is that of one verdict, all its bins and all that is judged of them together. ``before`` is
+``benchmarks/mcse.py``: independent errors of mean zero, intervals of exact coverage, scored and judged by haloassay.
+The stated rate of false alarms is that of one verdict, all its bins and all that is judged of them together. ``before`` is
 the rate of 3 Monte Carlo standard errors and of binomial tails of 0.00135, each bin by itself. Below, the share of runs
 that find Gaussian intervals 10 per cent too narrow, exactly, by simulation of whole verdicts, and before.
 """
@@ -39,7 +39,10 @@ def found_before(scores: pd.DataFrame) -> pd.Series:
     found = np.abs(scores["bias"]) > 3.0 * scores["scatter"] / np.sqrt(scores["n"])
     for level in (68, 95):
         hits = np.round(scores[f"coverage{level}"] * scores["n"])
-        tails = (binom.cdf(hits, scores["n"], level / 100), binom.sf(hits - 1, scores["n"], level / 100))
+        tails = (
+            binom.cdf(hits, scores["n"], level / 100),
+            binom.sf(hits - 1, scores["n"], level / 100),
+        )
         found |= np.minimum(*tails) < TAIL
     return found.groupby(scores["cell"]).any()
 
@@ -71,7 +74,9 @@ def main() -> None:
                 rates = (rate(k, given.studies) for k in (alarms, before))
                 print(f"{name:12}{n:6}{bins:6}" + "".join(f"{r:>16}" for r in rates), flush=True)
     print("\nintervals 10 per cent too narrow are found in per cent of runs (one bin of 1 or of 7)")
-    print(f"{'n':>6}{'exactly, 1':>12}{'simulated':>16}{'before':>12}{'of 7':>8}{'nine in ten find':>18}")
+    print(
+        f"{'n':>6}{'exactly, 1':>12}{'simulated':>16}{'before':>12}{'of 7':>8}{'nine in ten find':>18}"
+    )
     for n in (10, 40, 100, 400, 1000):
         number = min(given.studies, 2_000_000 // n)
         simulated = 0
@@ -81,7 +86,9 @@ def main() -> None:
         shares = (exact, narrow_power(n, 0.9, 2 * TAIL), narrow_power(n, 0.9, ALPHA / 21))
         one, was, seven = (f"{100 * share:.1f}" for share in shares)
         width = f"{100 * narrow_found(n, ALPHA / 3):.0f} % narrow"
-        print(f"{n:6}{one:>12}{rate(simulated, number):>16}{was:>12}{seven:>8}{width:>18}", flush=True)
+        print(
+            f"{n:6}{one:>12}{rate(simulated, number):>16}{was:>12}{seven:>8}{width:>18}", flush=True
+        )
 
 
 def _narrowed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -149,8 +149,8 @@ def compact_calibration(frame: pd.DataFrame) -> pd.DataFrame:
     """Judgement of the ranks as text.
 
     Columns: labels, ``r [kpc]``, ``n``, ``draws`` (fewest), ``ECDF off by`` (largest distance from
-    uniform), ``p``, ``95 % band``: inside, or outside and what ails the intervals, ``10 % narrow seen``: in how many runs
-    intervals 10 per cent too narrow would have been outside.
+    uniform), ``p``, ``95 % band``: inside, or outside and what ails the intervals, ``10 % narrow seen``: in how many
+    runs intervals 10 per cent too narrow would have been outside.
     """
     import pandas as pd
 

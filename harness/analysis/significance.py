@@ -2,8 +2,9 @@
 
 The mean of n errors of unknown scatter and skewness is judged by Student's t with the correction for skewness of Hall
 (1992, Journal of the Royal Statistical Society B 54, 221), T + g T^2 / (3 sqrt n) + g^2 T^3 / (27 n) + g / (6 sqrt n):
-without it, lognormal errors (0.5 in the logarithm) give three times as many false alarms with 40 realisations. Coverages
-are judged by the binomial distribution, tests that are judged together by Holm (1979, Scandinavian Journal of Statistics 6, 65).
+without it, lognormal errors (0.5 in the logarithm) give three times as many false alarms with 40 realisations.
+Coverages are judged by the binomial distribution, tests that are judged together after Holm (1979, Scandinavian Journal
+of Statistics 6, 65).
 """
 
 from __future__ import annotations

@@ -177,7 +177,8 @@ STUDIES, N = 2000, 40
 def studies(request, tmp_path_factory):
     rng = seeded(7)
     z = rng.standard_normal(STUDIES * N)
-    if request.param == "lognormal":  # formulas for Gaussian errors state half of what is true of its scatter
+    if request.param == "lognormal":
+        # formulas for Gaussian errors state half of what is true of its scatter
         z = (np.exp(0.5 * z) - np.exp(0.125)) / np.sqrt(np.exp(0.5) - np.exp(0.25))
     frame = synthetic.rows(rng, STUDIES * N, sigma=0.1, offset=0.03, stated=0.08, n_draws=0, z=z)
     frame["cell"] = [f"study{k // N:04d}" for k in range(STUDIES * N)]

@@ -26,10 +26,14 @@ def errors(name, n):
 @pytest.mark.parametrize("alpha", [ALPHA, ALPHA / 3])
 def test_biases_give_no_more_false_alarms_than_are_stated(name, n, alpha):
     e = errors(name, n)
-    p = significance.bias_p_values(e.mean(axis=1), e.std(axis=1, ddof=1), skew(e, axis=1), np.full(STUDIES, n))
+    p = significance.bias_p_values(
+        e.mean(axis=1), e.std(axis=1, ddof=1), skew(e, axis=1), np.full(STUDIES, n)
+    )
     noise = np.sqrt(alpha / STUDIES)
     # skewness costs up to twice the rate where ten values have to tell it
-    assert np.mean(p < alpha) < (2.0 if (name, n) == ("lognormal", 10) else 1.2) * alpha + 4.0 * noise
+    assert (
+        np.mean(p < alpha) < (2.0 if (name, n) == ("lognormal", 10) else 1.2) * alpha + 4.0 * noise
+    )
 
 
 def test_the_old_rule_of_three_standard_errors_did_not_hold_its_rate():
@@ -60,7 +64,10 @@ def test_bias_that_would_have_been_found_is_found_in_nine_of_ten_runs():
     bias = significance.bias_found(1.0 / np.sqrt(n), n, alpha)
     shifted = e + bias
     p = significance.bias_p_values(
-        shifted.mean(axis=1), shifted.std(axis=1, ddof=1), skew(shifted, axis=1), np.full(STUDIES, n)
+        shifted.mean(axis=1),
+        shifted.std(axis=1, ddof=1),
+        skew(shifted, axis=1),
+        np.full(STUDIES, n),
     )
     # the scatter of a run is not that of all: of the order of 1/n
     assert np.mean(p < alpha) == pytest.approx(significance.LIKELY, abs=2.0 / n)
