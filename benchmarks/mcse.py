@@ -3,10 +3,10 @@
 Run with ``python benchmarks/mcse.py``; takes about two minutes on one core. Studies of n realisations each are made of
 independent errors of unit scatter, with stated errors that follow the size of the error (a tenth of it, so that an
 estimate that is high states a large error, as masses do) and intervals of exact coverage, and scored by haloassay. The
-true Monte Carlo error is the standard deviation of a score over the studies; what is printed is the stated one over it:
-root mean square, and median over the studies. ``before`` is what formulas for Gaussian errors would state (Morris,
-White & Crowther 2019, table 6), root mean square. t4 has no fourth moment: the error of its scatter is made by rare outliers,
-which most studies do not have and cannot know of.
+true Monte Carlo error is the standard deviation of a score over the studies; what is printed is the stated one over
+it: root mean square, and median over the studies. ``before`` is what formulas for Gaussian errors would state (Morris,
+White & Crowther 2019, table 6), root mean square. t4 has no fourth moment: the error of its scatter is made by rare
+outliers, which most studies do not have and cannot know of.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
 Run with ``python benchmarks/verdict.py``; takes about a quarter of an hour on one core. Studies are those of
 ``benchmarks/mcse.py``: independent errors of mean zero, intervals of exact coverage, scored and judged by haloassay.
-The stated rate of false alarms is that of one verdict, all its bins and all that is judged of them together. ``before`` is
-the rate of 3 Monte Carlo standard errors and of binomial tails of 0.00135, each bin by itself. Below, the share of runs
-that find Gaussian intervals 10 per cent too narrow, exactly, by simulation of whole verdicts, and before.
+The stated rate of false alarms is that of one verdict, all its bins and all that is judged of them together.
+``before`` is the rate of 3 Monte Carlo standard errors and of binomial tails of 0.00135, each bin by itself. Below,
+the share of runs that find Gaussian intervals 10 per cent too narrow, exactly, by simulation of whole verdicts, and
+before.
 """
 
 from __future__ import annotations
