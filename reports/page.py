@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from haloassay.analysis.verdict import ENOUGH, SIGNIFICANT, overlap_sentence, verdicts
+from haloassay.analysis.verdict import ALPHA, ENOUGH, overlap_sentence, verdicts
 from haloassay.contracts import labels
 from haloassay.reports import figures, tables
 
@@ -27,7 +27,11 @@ _TEXT: Final = ("cell", "estimator", "quantity", "95 % band")
 _EXTENSIONS: Final = {"csv": "csv", "ecsv": "ecsv", "latex": "tex", "markdown": "md"}
 _REFERENCES: Final = (
     "Morris T. P., White I. R., Crowther M. J. 2019, Statistics in Medicine 38, 2074: bias, "
-    "scatter, RMSE and coverage with their Monte Carlo errors.",
+    "scatter, RMSE and coverage.",
+    "Efron B., Stein C. 1981, Annals of Statistics 9, 586: the jackknife, for Monte Carlo errors.",
+    "Wilson E. B. 1927, Journal of the American Statistical Association 22, 209: limits of shares.",
+    "Hall P. 1992, Journal of the Royal Statistical Society B 54, 221: means of skewed errors; Holm S. 1979, "
+    "Scandinavian Journal of Statistics 6, 65: tests that are judged together.",
     "Talts S. et al. 2018, arXiv:1804.06788: calibration by the rank of the truth among "
     "posterior draws.",
     "Säilynoja T., Bürkner P.-C., Vehtari A. 2022, Statistics and Computing 32, 32: simultaneous "
@@ -148,17 +152,19 @@ def render(data: Summary, shown: Sequence[Mapping[str, str]]) -> str:
     )
     scenario = data.description.get("scenario", {})
     calibration = data.calibration[data.calibration["n"] >= ENOUGH]
+    groups = _verdict_groups(data.scores)
     context = {
         "css": (here / "page.css").read_text(encoding="utf-8"),
         "scenario": scenario,
         "title": scenario.get("title") or scenario.get("name") or "Run",
         "counts": _counts(data.outcomes),
         "problems": _problems(data),
-        "verdicts": _verdict_groups(data.scores),
+        "verdicts": groups,
         "many_cells": data.scores["cell"].nunique() > 1,
         "overlap": overlap_sentence(data.overlaps),
         "enough": ENOUGH,
-        "significant": SIGNIFICANT,
+        "one_in": round(1.0 / ALPHA),
+        "by_chance": f"{ALPHA * sum(len(group['entries']) for group in groups):.2g}",
         "sections": _sections(data.scores),
         "pairs": None if data.pairs is None else _limited(tables.compact_pairs(data.pairs)),
         "base_cell": data.base_cell,
@@ -215,7 +221,8 @@ def _verdict_groups(scores: pd.DataFrame) -> list[dict[str, Any]]:
         entry = {
             "quantity": labels.plain(verdict.quantity) or "no result",
             "state": verdict.state,
-            "text": f"{verdict.bias} {verdict.intervals}".strip(),
+            "lossy": verdict.lossy,
+            "text": verdict.text,
         }
         groups.setdefault((verdict.cell, verdict.estimator), []).append(entry)
     return [

@@ -6,7 +6,7 @@ import io
 import math
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from haloassay.analysis.scores import SCORES, Score
+from haloassay.analysis.scores import NOTABLE_SUCCESS, SCORES, Score, Share
 from haloassay.base.errors import InputError
 from haloassay.contracts import labels
 
@@ -21,13 +21,19 @@ FORMATS: Final[tuple[str, ...]] = get_args(Format)
 
 #: Columns that only machine-readable formats carry: they would make a printed table too wide.
 _MACHINE: Final = (
-    *("bin", "r_lo", "r_hi", "n_attempted"),
-    *(score.name for score in SCORES if not score.title),
+    *("bin", "r_lo", "r_hi", "n_attempted", "n68", "n95", "skewness", "lossy"),
+    *(column for score in SCORES for column in score.columns[0 if not score.title else 1 :]),
 )
 #: Scores that readers see.
-_SHOWN: Final[tuple[Score, ...]] = tuple(score for score in SCORES if score.title)
+_SHOWN: Final = tuple(score for score in SCORES if score.title)
+_BOUNDED: Final = tuple(score for score in SCORES if isinstance(score, Share) and score.bounded)
 _TERMINAL: Final = (
-    *("quantity", "r [kpc]", "n", "failed", "bias", "scatter", "ratio", "in 68 %", "in 95 %"),
+    *("quantity", "r [kpc]", "n", "success", "bias", "scatter", "ratio", "in 68 %", "in 95 %"),
+)
+#: What the mark of a low success means.
+_LOSSY_NOTE: Final = (
+    f"{labels.LOSSY} success below {NOTABLE_SUCCESS}: the scores are of the attempts that gave a value alone;"
+    " bounds are the coverage of all if the others were all misses or all hits"
 )
 #: Columns of paired differences for readers.
 _PAIR_COLUMNS: Final = (
@@ -43,7 +49,7 @@ _IN_ERROR_UNIT: Final = (
     *(score.name for score in SCORES if score.form == "error"),
     "shift",
 )
-_COVERAGES: Final = tuple(score.name for score in SCORES if score.form == "coverage")
+_SHARES: Final = {score.name: score for score in SCORES if isinstance(score, Share)}
 _LATEX: Final = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -100,13 +106,17 @@ def format_table(frame: pd.DataFrame, fmt: str) -> str | bytes:
 def compact(frame: pd.DataFrame) -> pd.DataFrame:
     """Scores as text for a reader: one column a score, written with its Monte Carlo error.
 
-    Columns: those of the labels, ``r [kpc]``, ``n``, ``failed``, and the title of each score that
-    has one. Undetermined scores are dashes.
+    Columns: those of the labels, ``r [kpc]``, ``n``, ``failed``, the title of each score that has one, and the bounds
+    of coverages if failures were all misses or all hits, where success is low in some row. Undetermined scores are
+    dashes; what a method does not state is said.
     """
     import pandas as pd
 
+    names = list(_compact_row(None))
+    if not frame["lossy"].any():
+        names = [name for name in names if not name.startswith("bounds")]
     rows = [_compact_row(row) for row in frame.to_dict("records")]
-    return pd.DataFrame(rows, columns=list(_compact_row(None)), dtype=object)
+    return pd.DataFrame(rows, columns=names, dtype=object)
 
 
 def compact_pairs(frame: pd.DataFrame) -> pd.DataFrame:
@@ -139,7 +149,8 @@ def compact_calibration(frame: pd.DataFrame) -> pd.DataFrame:
     """Judgement of the ranks as text.
 
     Columns: labels, ``r [kpc]``, ``n``, ``draws`` (fewest), ``ECDF off by`` (largest distance from
-    uniform), ``p``, ``95 % band``: inside, or outside and what ails the intervals.
+    uniform), ``p``, ``95 % band``: inside, or outside and what ails the intervals, ``10 % narrow seen``: in how many
+    runs intervals 10 per cent too narrow would have been outside.
     """
     import pandas as pd
 
@@ -154,11 +165,12 @@ def compact_calibration(frame: pd.DataFrame) -> pd.DataFrame:
             "ECDF off by": f"{row['ecdf_distance']:.3f}",
             "p": "< 1e-6" if row["p_value"] < 1e-6 else f"{row['p_value']:.2g}",
             "95 % band": "inside" if row["inside"] else f"outside: {row['shape']}",
+            "10 % narrow seen": f"{100.0 * row['narrow_power']:.2g} %",
         }
         for row in frame.to_dict("records")
     ]
     names = ["cell", "estimator", "quantity", "r [kpc]", "n", "draws"]
-    names += ["ECDF off by", "p", "95 % band"]
+    names += ["ECDF off by", "p", "95 % band", "10 % narrow seen"]
     return pd.DataFrame(rows, columns=names, dtype=object)
 
 
@@ -171,11 +183,13 @@ def print_table(frame: pd.DataFrame, console: Console | None = None, title: str 
         return
     one_cell = frame["cell"].nunique() == 1
     with_failures = bool((frame["n_failed"] > 0).any())
-    names = [name for name in _TERMINAL if with_failures or name != "failed"]
+    names = [name for name in _TERMINAL if with_failures or name != "success"]
     for (cell, estimator), group in frame.groupby(["cell", "estimator"], sort=False):
         heading = str(estimator) if one_cell else f"{estimator} — {cell}"
         rows = [_terminal_row(row, console.width >= _WIDE) for row in group.to_dict("records")]
         _print_rows(console, heading, names, rows)
+        for row in group[group["lossy"]].to_dict("records"):
+            console.print(f"{labels.LOSSY} {_lossy_line(row)}", highlight=False, markup=False)
 
 
 def print_pairs(
@@ -228,6 +242,18 @@ def _print_rows(
     console.print(table)
 
 
+def _lossy_line(row: dict[Any, Any]) -> str:
+    """Say how few attempts gave a value, and what that leaves open."""
+    where = f" at {_radius(row['r'])} kpc" if math.isfinite(row["r"]) else ""
+    name = labels.plain(row["quantity"]) or "no result"
+    n = row["n_attempted"] - row["n_failed"]
+    text = f"{name}{where}: {n} of {row['n_attempted']} attempts gave a value"
+    bounds = [f"{_bounds_text(row, s)} ({s.name[-2:]} %)" for s in _BOUNDED if row[s.trials]]
+    if bounds:
+        text += f"; were the others all misses or all hits, coverage would be {', '.join(bounds)}"
+    return text
+
+
 def _terminal_row(row: dict[Any, Any], wide: bool) -> dict[str, str]:
     unit = labels.error_unit(row["quantity"], row["unit"])
     name = labels.plain(row["quantity"]) or "no result"
@@ -235,11 +261,13 @@ def _terminal_row(row: dict[Any, Any], wide: bool) -> dict[str, str]:
     bias, scatter, ratio = (
         text[key].removesuffix(f" {unit}").strip() for key in ("bias", "scatter", "error ratio")
     )
+    shares = [text[key] for key in ("success", "cover 68", "cover 95")]
     if not wide:
         scatter, ratio = (cell.split(" ±")[0] for cell in (scatter, ratio))
+        shares = [share.removeprefix("0").replace("(", "").replace(")", "") for share in shares]
     values = (
-        *(f"{name} [{unit}]" if unit else name, text["r [kpc]"], text["n"], text["failed"]),
-        *(bias, scatter, ratio, text["cover 68"], text["cover 95"]),
+        *(f"{name} [{unit}]" if unit else name, text["r [kpc]"], text["n"], shares[0]),
+        *(bias, scatter, ratio, *shares[1:]),
     )
     return dict(zip(_TERMINAL, values, strict=True))
 
@@ -248,6 +276,7 @@ def _compact_row(row: dict[Any, Any] | None) -> dict[str, str]:
     """One row of :func:`compact`; ``None`` gives the names only."""
     names = ["cell", "estimator", "quantity", "r [kpc]", "n", "failed"]
     names += [score.title for score in _SHOWN]
+    names += [f"bounds {score.name[-2:]}" for score in _BOUNDED]
     if row is None:
         return dict.fromkeys(names, "")
     values = [
@@ -258,18 +287,33 @@ def _compact_row(row: dict[Any, Any] | None) -> dict[str, str]:
         str(row["n"]),
         str(row["n_failed"]),
         *(_score_text(row, score) for score in _SHOWN),
+        *(_bounds_text(row, score) if row["lossy"] else labels.DASH for score in _BOUNDED),
     ]
     return dict(zip(names, values, strict=True))
 
 
-def _score_text(row: dict[Any, Any], score: Score) -> str:
-    """Write a score with its Monte Carlo error."""
+def _score_text(row: dict[Any, Any], score: Score | Share) -> str:
+    """Write a score with its Monte Carlo error, or with its limits."""
+    if isinstance(score, Share):
+        return _share_text(row, score)
     if score.form == "error":
         return _in_error_unit(row, score.name)
-    value, mcse = row[score.name], row[f"{score.name}_mcse"]
-    if score.form == "coverage":
-        return labels.coverage_text(value, mcse, row["n"])
-    return labels.with_error(value, mcse)
+    return labels.with_error(row[score.name], row[f"{score.name}_mcse"])
+
+
+def _share_text(row: dict[Any, Any], share: Share) -> str:
+    """Write a share with its limits; of a coverage, that no intervals were stated."""
+    if share.bounded and row["n"] and not row[share.trials]:
+        return labels.NO_ERRORS
+    value, lo, hi = (row[f"{share.name}{end}"] for end in ("", "_lo", "_hi"))
+    text = labels.share_text(value, lo, hi)
+    return f"{text} {labels.LOSSY}" if share.name == "success" and row["lossy"] else text
+
+
+def _bounds_text(row: dict[Any, Any], share: Share) -> str:
+    """Write the coverage of all attempts if failures were all misses, or all hits."""
+    ends = (row[f"{share.name}_{end}"] for end in ("min", "max"))
+    return "–".join(f"{end:.2f}" for end in ends) if row[share.trials] else labels.DASH
 
 
 def _in_error_unit(row: dict[Any, Any], name: str) -> str:
@@ -328,15 +372,24 @@ def _ecsv(frame: pd.DataFrame) -> str:
     return text.getvalue()
 
 
+def _is_lossy(frame: pd.DataFrame) -> bool:
+    """Whether a table of scores has a row of low success."""
+    return "success" in frame and bool(frame["lossy"].any())
+
+
 def _printed(frame: pd.DataFrame) -> list[str]:
-    """Columns of the tables for readers; Monte Carlo errors stand with their scores."""
+    """Columns of tables for readers; errors and limits stand with their scores, bounds where they matter."""
     names = [str(name) for name in frame.columns if name not in _MACHINE]
-    return [name for name in names if name.removesuffix("_mcse") not in (set(frame) - {name})]
+    names = [name for name in names if name.removesuffix("_mcse") not in (set(frame) - {name})]
+    if not _is_lossy(frame):
+        return names
+    return [*names, *(f"{share.name}_min" for share in _BOUNDED)]
 
 
 def _header(names: list[str]) -> list[str]:
     shown = {"r": "r [kpc]", "n_failed": "failed", "coverage68": "coverage 68 %"}
     shown |= {"coverage95": "coverage 95 %"}
+    shown |= {f"{share.name}_min": f"bounds {share.name[-2:]} %" for share in _BOUNDED}
     # factors are paths of the scenario, written as they are
     return [shown.get(name, name if "." in name else name.replace("_", " ")) for name in names]
 
@@ -350,12 +403,14 @@ def _cell_text(row: dict[Any, Any], name: str) -> str:
         return labels.error_unit(quantity, str(value)) if quantity else ""
     if not isinstance(value, float):
         return str(value)
+    if name in _SHARES:
+        return _share_text(row, _SHARES[name])
+    if (share := _SHARES.get(name.removesuffix("_min"))) is not None:
+        return _bounds_text(row, share) if row["lossy"] else labels.DASH
     if not math.isfinite(value):
         return labels.DASH
     if f"{name}_mcse" not in row:
         return f"{value:.4g}"
-    if name in _COVERAGES:
-        return labels.coverage_text(value, row[f"{name}_mcse"], row["n"])
     factor = labels.error_factor(row["quantity"]) if name in _IN_ERROR_UNIT else 1.0
     return labels.with_error(value, row[f"{name}_mcse"], factor)
 
@@ -366,6 +421,7 @@ def _latex(frame: pd.DataFrame) -> str:
     rows = frame.to_dict("records")
     lines = [
         "% needs \\usepackage{booktabs}; unit: that of bias, scatter and other errors",
+        *((f"% {_LOSSY_NOTE}",) if _is_lossy(frame) else ()),
         f"\\begin{{tabular}}{{{align}}}",
         "\\toprule",
         " & ".join(name.translate(_LATEX) for name in _header(names)) + r" \\",
@@ -398,6 +454,7 @@ def _markdown(frame: pd.DataFrame) -> str:
         _markdown_row(_header(names)),
         "| " + " | ".join(rule) + " |",
         *(_markdown_row([_cell_text(row, name) for name in names]) for row in rows),
+        *(("", _LOSSY_NOTE) if _is_lossy(frame) else ()),
     ]
     return "\n".join(lines) + "\n"
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 #: What tells one group of realisations from another.
 KEYS: Final = ("cell", "estimator", "quantity", "bin")
-_COUNTS: Final = ("n", "n_lost", "n_failed", "n_attempted", "n_draws", "bin")
+_COUNTS: Final = (*("n", "n_lost", "n_failed", "n_attempted", "n_draws", "n68", "n95", "bin"),)
 _LABELS: Final = ("estimator", "quantity", "unit", "inside", "shape", "lossy")
 
 

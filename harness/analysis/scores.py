@@ -1,38 +1,34 @@
 """Scores of estimators: queries by DuckDB straight over the Parquet tables of a run, out of core.
 
-Every score is an aggregate over the realisations of one (cell, estimator, quantity, bin) and stands
-next to its Monte Carlo standard error (MCSE), the error that comes from the finite number of
-realisations (Morris, White & Crowther 2019, Statistics in Medicine 38, 2074, table 6).
+Every score is a number of the realisations of one (cell, estimator, quantity, bin) and stands next to its Monte Carlo
+standard error (MCSE), the error that comes from the finite number of realisations. The scores are those of Morris,
+White & Crowther (2019, Statistics in Medicine 38, 2074, table 6); their MCSE does not take errors of estimates for
+Gaussian. What is made of moments has that of the jackknife, whose mean square is not below the truth whatever the
+distribution (Efron & Stein 1981, Annals of Statistics 9, 586); quantiles have that of order statistics (McKean &
+Schrader 1984, Communications in Statistics B 13, 751); shares have the limits of Wilson.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import numpy as np
+
 from haloassay.analysis.query import KEYS, ResultTables, arrange, as_frame, difference, open_tables
+from haloassay.analysis.shares import share_error, wilson
 from haloassay.contracts.estimate import INTERVALS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-_Z = NormalDist().inv_cdf(INTERVALS[2] / 100.0)  # 84 per cent, in sigma
-_TAIL = INTERVALS[1] / 100.0
-#: Sampling error of (q84 - q16) / 2 of n Gaussian errors, in units of itself / sqrt(n).
-ROBUST_MCSE: Final = math.sqrt(_TAIL * (1.0 - 2.0 * _TAIL) / 2.0) / (NormalDist().pdf(_Z) * _Z)
-#: Sampling error of the median of n Gaussian errors, in units of (q84 - q16) / 2 / sqrt(n).
-MEDIAN_MCSE: Final = math.sqrt(math.pi / 2.0) / _Z
+_TAIL: Final = INTERVALS[1] / 100.0
+#: Success below which the realisations that have a value may not speak for all.
+NOTABLE_SUCCESS: Final = 0.95
 
-_QUANTILES = f"quantile_cont(e, [{_TAIL}, 0.5, {1.0 - _TAIL}])"
-_ROBUST = f"(({_QUANTILES})[3] - ({_QUANTILES})[1]) / 2"
-_RATIO = "avg(half) / nullif(stddev_samp(e), 0)"
-
-
-#: How a score is written: in the unit of errors, as a pure number, or as a fraction of realisations.
-Form = Literal["error", "ratio", "coverage"]
+#: How a score is written: in the unit of errors, as a pure number, or as a share of realisations.
+Form = Literal["error", "ratio", "share"]
 
 
 @dataclass(frozen=True)
@@ -43,125 +39,211 @@ class Score:
     ----------
     name
         Its column; that of its Monte Carlo standard error is ``name_mcse``.
-    value, mcse
-        SQL of both. It aggregates over one group of realisations, whose columns are ``e`` (error), ``half``
-        (half width of the 68 per cent interval on the scale of ``e``), ``pull`` = e / half, ``in68``
-        and ``in95`` (1 where the interval contains the truth, else 0); NULL where a realisation has none.
+    value
+        SQL of a group of realisations, whose columns are :data:`MOMENTS`; NULL where they do not determine it.
     form
         How it is written.
     title
         What it is called in a table for readers; empty where only machines read it.
     definition
         What it is, in words.
+    without
+        SQL of the same score of all realisations but one, for the jackknife: columns are those of the group, of the
+        one, which are ``e`` (error), ``half`` (half width of the 68 per cent interval on the scale of ``e``) and
+        ``pull`` = e / half, and ``without_name`` of the scores before.
+    mcse
+        SQL of the Monte Carlo error of a score without a jackknife.
     """
 
     name: str
     value: str
-    mcse: str
     form: Form
     title: str
     definition: str
+    without: str = ""
+    mcse: str = ""
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of a table: the score, then its Monte Carlo error."""
+        return (self.name, f"{self.name}_mcse")
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of realisations, with limits: all that tables, figures and pages need to know of it.
+
+    Parameters
+    ----------
+    name
+        Its column; ``name_mcse`` is half the distance of its limits at one sigma, ``name_lo`` and ``name_hi`` are
+        those at 95 per cent (:func:`haloassay.analysis.shares.wilson`).
+    hits, trials
+        Columns with the numbers of realisations.
+    title, definition
+        As of a :class:`Score`.
+    bounded
+        Whether attempts without a value would have been trials too: ``name_min`` and ``name_max`` are then the share
+        of all attempts if these were all misses or all hits.
+    """
+
+    name: str
+    hits: str
+    trials: str
+    title: str
+    definition: str
+    bounded: bool = False
+    form: Form = "share"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of a table: the share, then what says how far it is known."""
+        ends = ("mcse", "lo", "hi", *(("min", "max") if self.bounded else ()))
+        return (self.name, *(f"{self.name}_{end}" for end in ends))
+
+    def of(self, frame: pd.DataFrame) -> dict[str, Any]:
+        """Compute the columns from those of the counts."""
+        hits, trials = (frame[name].to_numpy(dtype=float) for name in (self.hits, self.trials))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            values = [hits / trials, share_error(hits, trials), *wilson(hits, trials)]
+            if self.bounded:
+                failed = np.where(trials > 0.0, frame["n_failed"].to_numpy(dtype=float), np.nan)
+                every = trials + failed
+                values += [hits / every, (hits + failed) / every]
+        return dict(zip(self.columns, values, strict=True))
+
+
+def _spread_without(x: str) -> str:
+    """Write the SQL of the standard deviation of all values of ``x`` but this one; NULL where this one is none."""
+    rest = f"((n_{x} - 1) * var_{x} - n_{x} / (n_{x} - 1) * ({x} - mean_{x}) * ({x} - mean_{x})) / (n_{x} - 2)"
+    return f"CASE WHEN {x} IS NOT NULL AND n_{x} > 2 THEN sqrt(greatest({rest}, 0)) END"
+
+
+#: SQL of what scores are made of: of a group of realisations, by the name of its column.
+MOMENTS: Final = {
+    **{f"n_{x}": f"count({x})::DOUBLE" for x in ("e", "half", "pull")},
+    **{f"mean_{x}": f"avg({x})" for x in ("e", "half", "pull")},
+    **{f"var_{x}": f"var_samp({x})" for x in ("e", "pull")},
+    "mean_square": "avg(e * e)",
+    "ranked": "list_sort(list(e) FILTER (e IS NOT NULL))",
+}
 
 #: All scores, in the order of their columns.
-SCORES: Final = (
+SCORES: Final[tuple[Score | Share, ...]] = (
+    Share(
+        "success",
+        "n_valued",
+        "n_attempted",
+        "success",
+        "Share of the attempts that gave a value. All other scores are of these alone: below 0.95 it is flagged, since "
+        "an estimator that fails where it would have been wrong looks better than it is.",
+    ),
     Score(
         "bias",
-        "avg(e)",
-        "stddev_samp(e) / sqrt(count(e))",
+        "mean_e",
         "error",
         "bias",
         "Mean of the errors e. Monte Carlo error: scatter / sqrt(n).",
+        mcse="sqrt(var_e / n_e)",
     ),
     Score(
         "median_bias",
-        f"({_QUANTILES})[2]",
-        f"CASE WHEN count(e) > 1 THEN {MEDIAN_MCSE} * {_ROBUST} / sqrt(count(e)) END",
+        "order_statistic(ranked, 0.5)",
         "error",
         "median bias",
-        "Median of the errors. Monte Carlo error: that of Gaussian errors, sqrt(pi / 2n) times the "
-        "robust sigma.",
+        "Median of the errors. Monte Carlo error: half the distance of the order statistics one binomial sigma to "
+        "either side.",
+        mcse="order_error(ranked, 0.5)",
     ),
     Score(
         "scatter",
-        "stddev_samp(e)",
-        "stddev_samp(e) / sqrt(2 * (count(e) - 1))",
+        "sqrt(var_e)",
         "error",
         "scatter",
-        "Standard deviation of the errors, n - 1 in the denominator. "
-        "Monte Carlo error: scatter / sqrt(2(n - 1)).",
+        "Standard deviation of the errors, n - 1 in the denominator. Monte Carlo error: jackknife.",
+        without=_spread_without("e"),
     ),
     Score(
         "robust_scatter",
-        f"CASE WHEN count(e) > 1 THEN {_ROBUST} END",
-        f"CASE WHEN count(e) > 1 THEN {ROBUST_MCSE} * {_ROBUST} / sqrt(count(e)) END",
+        f"CASE WHEN n_e > 1 THEN (order_statistic(ranked, {1.0 - _TAIL}) - order_statistic(ranked, {_TAIL})) / 2 END",
         "error",
         "",
-        "Half the distance between the 16 and 84 per cent quantiles of the errors: outliers do not "
-        "move it. "
-        "Monte Carlo error: that of Gaussian errors.",
+        "Half the distance between the 16 and 84 per cent quantiles of the errors: outliers do not move it. Monte "
+        "Carlo error: that of both quantiles by order statistics, with the correlation that they have in large "
+        "samples.",
+        mcse=f"range_error(ranked, {_TAIL})",
     ),
     Score(
         "rmse",
-        "sqrt(avg(e * e))",
-        "stddev_samp(e * e) / sqrt(count(e)) / (2 * sqrt(nullif(avg(e * e), 0)))",
+        "sqrt(mean_square)",
         "error",
         "rmse",
-        "Root of the mean squared error. Monte Carlo error: by the delta method from that of the "
-        "MSE, sqrt(sum (e^2 - MSE)^2 / n(n - 1)) / (2 RMSE).",
+        "Root of the mean squared error. Monte Carlo error: jackknife.",
+        without="CASE WHEN e IS NOT NULL AND n_e > 1 THEN"
+        " sqrt(greatest((n_e * mean_square - e * e) / (n_e - 1), 0)) END",
     ),
     Score(
         "error_ratio",
-        _RATIO,
-        f"{_RATIO} * sqrt(var_samp(half) / count(half) / nullif(avg(half) * avg(half), 0)"
-        " + 1.0 / (2 * (count(e) - 1)))",
+        "mean_half / nullif(sqrt(var_e), 0)",
         "ratio",
         "error ratio",
-        "Mean half width of the stated 68 per cent interval over the scatter: below 1 the stated "
-        "errors are too small. Monte Carlo error: by the delta method, mean half width and scatter "
-        "taken as independent.",
+        "Mean half width of the stated 68 per cent interval over the scatter: below 1 the stated errors are too small. "
+        "Monte Carlo error: jackknife.",
+        without="CASE WHEN half IS NULL THEN mean_half"
+        " WHEN n_half > 1 THEN (n_half * mean_half - half) / (n_half - 1) END"
+        " / nullif(without_scatter, 0)",
     ),
-    Score(
-        "coverage68",
-        "avg(in68)",
-        "CASE WHEN count(in68) > 1 THEN sqrt(avg(in68) * (1 - avg(in68)) / count(in68)) END",
-        "coverage",
-        "cover 68",
-        "Fraction C of the stated 68 per cent intervals that contain the truth. "
-        "Monte Carlo error: sqrt(C (1 - C) / n).",
-    ),
-    Score(
-        "coverage95",
-        "avg(in95)",
-        "CASE WHEN count(in95) > 1 THEN sqrt(avg(in95) * (1 - avg(in95)) / count(in95)) END",
-        "coverage",
-        "cover 95",
-        "Fraction of the stated 95 per cent intervals that contain the truth.",
+    *(
+        Share(
+            f"coverage{level}",
+            f"hits{level}",
+            f"n{level}",
+            f"cover {level}",
+            f"Share of the stated {level} per cent intervals that contain the truth, with limits of 95 per cent after "
+            "Wilson; none where no intervals are stated. Where attempts failed, min and max are the share of all "
+            "attempts if the failures were all misses or all hits.",
+            bounded=True,
+        )
+        for level in (68, 95)
     ),
     Score(
         "pull_mean",
-        "avg(pull)",
-        "stddev_samp(pull) / sqrt(count(pull))",
+        "mean_pull",
         "ratio",
         "pull mean",
-        "Mean of (estimate - truth) / half width of the 68 per cent interval; 0 where the method "
-        "is unbiased.",
+        "Mean of (estimate - truth) / half width of the 68 per cent interval; 0 where the method is unbiased.",
+        mcse="sqrt(var_pull / n_pull)",
     ),
     Score(
         "pull_sd",
-        "stddev_samp(pull)",
-        "stddev_samp(pull) / sqrt(2 * (count(pull) - 1))",
+        "sqrt(var_pull)",
         "ratio",
         "pull sd",
-        "Standard deviation of those pulls; 1 where the stated errors are right.",
+        "Standard deviation of those pulls; 1 where the stated errors are right. Monte Carlo error: jackknife.",
+        without=_spread_without("pull"),
     ),
 )
 
 #: Columns after the cell and its factors.
 COLUMNS: Final = (
     *("estimator", "quantity", "r", "unit", "n", "n_failed"),
-    *(column for score in SCORES for column in (score.name, f"{score.name}_mcse")),
-    *("bin", "r_lo", "r_hi", "n_attempted"),
+    *(column for score in SCORES for column in score.columns),
+    *("lossy", "bin", "r_lo", "r_hi", "n_attempted", "n68", "n95", "skewness"),
+)
+
+#: Macros on a sorted list: its quantile as numpy has it, half of what lies one binomial sigma to either side of it, and
+#: the error of half the distance of two quantiles p and 1 - p, whose correlation is p / (1 - p).
+_MACROS: Final = (
+    """CREATE MACRO value_at(ranked, h) AS
+        ranked[floor(h)::BIGINT] + (h - floor(h)) * (ranked[ceil(h)::BIGINT] - ranked[floor(h)::BIGINT])""",
+    """CREATE MACRO order_statistic(ranked, p) AS
+        value_at(ranked, 1 + (len(ranked) - 1) * least(greatest(p, 0.0), 1.0))""",
+    """CREATE MACRO order_error(ranked, p) AS CASE WHEN len(ranked) > 1 THEN
+        (order_statistic(ranked, p + sqrt(p * (1 - p) / len(ranked)))
+        - order_statistic(ranked, p - sqrt(p * (1 - p) / len(ranked)))) / 2 END""",
+    """CREATE MACRO range_error(ranked, p) AS
+        sqrt(order_error(ranked, p) ** 2 + order_error(ranked, 1 - p) ** 2
+        - 2 * p / (1 - p) * order_error(ranked, p) * order_error(ranked, 1 - p)) / 2""",
 )
 
 #: Rows that one query aggregates: medians keep their values in memory, about 60 bytes a row.
@@ -175,7 +257,9 @@ def score(results: ResultTables) -> pd.DataFrame:
     (see :mod:`haloassay.contracts.quantities`). A
     realisation counts in ``n`` if its value and truth are finite; ``n_failed`` are the attempted
     runs that gave no value: failed, timed out, lost, or undetermined with a note; what had no mock was not attempted.
-    A score that
+    All scores but ``success`` are of the ``n`` alone; ``lossy`` where success is below 0.95. ``n68`` and ``n95`` count
+    the values with an interval of that level: 0 for a method that states no errors. ``skewness`` is that of the errors,
+    third moment over scatter cubed. A score that
     ``n`` realisations do not determine (a scatter of fewer than two, anything of none) is NaN,
     which tables print as a dash. An estimator that never gave a value in a cell still has its rows
     there, with ``n = 0``.
@@ -292,22 +376,50 @@ def _scores(tables: Any) -> pd.DataFrame:
     """Scores of all groups that have rows, without the counts of runs."""
     import pandas as pd
 
-    aggregates = ",\n".join(f"{s.value} AS {s.name}, {s.mcse} AS {s.name}_mcse" for s in SCORES)
+    for macro in _MACROS:
+        tables.execute(macro)
     parts = []
     for batch in _batches(tables):
         tables.register("batch", batch)
-        query = f"""
-            SELECT cell, estimator, quantity, bin, min(unit) AS unit,
-                median(r) FILTER (isfinite(r)) AS r,
-                min(r_lo) FILTER (isfinite(r_lo)) AS r_lo,
-                max(r_hi) FILTER (isfinite(r_hi)) AS r_hi,
-                count(e) AS n, count(sound(value)) AS n_valued, {aggregates}
-            FROM ({_errors("(SELECT * FROM estimates SEMI JOIN batch USING (cell, estimator))")})
-            GROUP BY cell, estimator, quantity, bin
-        """
-        parts.append(as_frame(tables.sql(query)))
+        parts.append(as_frame(tables.sql(_batch_query())))
         tables.unregister("batch")
     return pd.concat(parts, ignore_index=True)
+
+
+def _batch_query() -> str:
+    """Write the query of all groups of a batch: moments first, then what each score is without one of its values."""
+    scores = [score for score in SCORES if isinstance(score, Score)]
+    moments = ", ".join(f"{sql} AS {name}" for name, sql in MOMENTS.items())
+    jackknifed = [s for s in scores if s.without]
+    without = ", ".join(f"{s.without} AS without_{s.name}" for s in jackknifed)
+    errors = ", ".join(
+        f"sqrt((count(without_{s.name}) - 1) * var_pop(without_{s.name})) AS {s.name}_mcse"
+        for s in jackknifed
+    )
+    written = ", ".join(
+        f"{s.value} AS {s.name}, {s.mcse or f'{s.name}_mcse'} AS {s.name}_mcse" for s in scores
+    )
+    keys = ", ".join(KEYS)
+    return f"""
+        WITH errors AS (
+            {_errors("(SELECT * FROM estimates SEMI JOIN batch USING (cell, estimator))")}
+        ), moments AS MATERIALIZED (
+            SELECT {keys}, min(unit) AS unit, median(r) FILTER (isfinite(r)) AS r,
+                min(r_lo) FILTER (isfinite(r_lo)) AS r_lo, max(r_hi) FILTER (isfinite(r_hi)) AS r_hi,
+                count(e) AS n, count(sound(value)) AS n_valued,
+                count(in68) AS n68, coalesce(sum(in68), 0) AS hits68,
+                count(in95) AS n95, coalesce(sum(in95), 0) AS hits95, {moments}
+            FROM errors GROUP BY {keys}
+        ), jackknives AS (
+            SELECT {keys}, avg(z * z * z) AS skewness, {errors}
+            FROM (
+                SELECT {keys}, (e - mean_e) / nullif(sqrt(var_e * (n_e - 1) / n_e), 0) AS z, {without}
+                FROM errors JOIN (SELECT * EXCLUDE (ranked) FROM moments) USING ({keys})
+            ) GROUP BY {keys}
+        )
+        SELECT {keys}, unit, r, r_lo, r_hi, n, n_valued, n68, hits68, n95, hits95, skewness, {written}
+        FROM moments JOIN jackknives USING ({keys})
+    """
 
 
 def _batches(tables: Any) -> list[pd.DataFrame]:
@@ -334,7 +446,8 @@ def _complete(scores: pd.DataFrame, attempts: pd.DataFrame) -> pd.DataFrame:
     index = pd.MultiIndex.from_frame(scores[list(KEYS)])
     missing = wanted[~pd.MultiIndex.from_frame(wanted[list(KEYS)]).isin(index)]
     if len(missing):
-        rows = missing.drop(columns="n_attempted").assign(n=0, n_valued=0)
+        counts = dict.fromkeys(("n", "n_valued", "n68", "hits68", "n95", "hits95"), 0)
+        rows = missing.drop(columns="n_attempted").assign(**counts)
         scores = (
             pd.concat([scores, rows], ignore_index=True)
             if len(scores)
@@ -345,4 +458,5 @@ def _complete(scores: pd.DataFrame, attempts: pd.DataFrame) -> pd.DataFrame:
     scores["n_failed"] = (attempted - scores["n_valued"]).clip(lower=0)
     scores["n_attempted"] = attempted
     scores["unit"] = scores["unit"].fillna("")
-    return scores
+    shares = {k: v for s in SCORES if isinstance(s, Share) for k, v in s.of(scores).items()}
+    return scores.assign(**shares, lossy=shares["success"] < NOTABLE_SUCCESS)

@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from haloassay.analysis import significance
 from haloassay.contracts import labels
 
 if TYPE_CHECKING:
     import pandas as pd
 
-#: A bias counts as found where it exceeds this many Monte Carlo standard errors.
-SIGNIFICANT: Final = 3.0
-#: One-sided probability of as many sigma, for coverages.
-_TAIL: Final = 0.00135
+#: Rate of false alarms of one verdict, all bins and all that is judged of them together.
+ALPHA: Final = 0.01
 #: Fewer realisations than these do not tell a bias from chance: their scatter is itself unknown.
 ENOUGH: Final = 10
-
+#: How much too narrow the intervals are for which it is said how often they would have been found.
+_NARROW: Final = 0.1
+_LEVELS: Final = (68, 95)
+#: Columns of the scores that are read.
+_READ: Final = (
+    *("cell", "estimator", "quantity", "unit", "r", "n", "n_failed", "n_attempted", "lossy"),
+    *("success", "success_lo", "success_hi", "bias", "bias_mcse", "scatter", "skewness"),
+    *(f"coverage{level}{end}" for level in _LEVELS for end in ("", "_lo", "_hi", "_min", "_max")),
+    *(f"n{level}" for level in _LEVELS),
+)
 
 #: Share of its stars that two realisations may have in common without a word: scatters are then 2.5 per cent too small.
 NOTABLE: Final = 0.05
@@ -29,7 +37,8 @@ class Verdict:
     """What the scores of one quantity by one estimator in one cell say.
 
     ``fault`` is whether something speaks against the method, ``determined`` whether there were
-    enough estimates to say; ``bias`` and ``intervals`` are sentences.
+    enough estimates to say, ``lossy`` whether too few attempts gave a value; ``bias``, ``intervals`` and ``success``
+    are sentences.
     """
 
     cell: str
@@ -39,6 +48,17 @@ class Verdict:
     bias: str
     intervals: str
     determined: bool = True
+    success: str = ""
+
+    @property
+    def lossy(self) -> bool:
+        """Whether so few attempts gave a value that these may not speak for all."""
+        return bool(self.success)
+
+    @property
+    def text(self) -> str:
+        """All sentences."""
+        return " ".join(filter(None, (self.success, self.bias, self.intervals)))
 
     @property
     def state(self) -> str:
@@ -51,10 +71,10 @@ class Verdict:
 def verdicts(scores: pd.DataFrame) -> list[Verdict]:
     """One verdict for each (cell, estimator, quantity), in the order of the table.
 
-    Biases are judged at 3 Monte Carlo standard errors, coverages by the exact binomial probability
-    of the same rarity (0.00135 on one side). By chance about one in 400 tests fails this.
+    Biases and coverages of all bins of a verdict are judged together (:mod:`haloassay.analysis.significance`), so that
+    about one in 100 verdicts (:data:`ALPHA`) on methods without a fault is a false alarm.
     """
-    groups = scores.groupby(["cell", "estimator", "quantity"], sort=False)
+    groups = scores[list(_READ)].groupby(["cell", "estimator", "quantity"], sort=False)
     return [_judge(str(c), str(e), str(q), group) for (c, e, q), group in groups]
 
 
@@ -96,15 +116,57 @@ def overlap_sentence(overlaps: pd.DataFrame) -> str:
 
 
 def _judge(cell: str, estimator: str, quantity: str, group: pd.DataFrame) -> Verdict:
+    success = _success_sentence(group)
     enough = group[group["n"] >= ENOUGH]
     if not len(enough):
-        return Verdict(cell, estimator, quantity, False, _why_not(group), "", False)
-    biased, bias = _bias_sentence(quantity, enough)
-    wrong, intervals = _interval_sentence(enough)
+        return Verdict(cell, estimator, quantity, False, _why_not(group), "", False, success)
+    tests = _tests(enough)
+    alpha = ALPHA / len(tests["p"])
+    failed = significance.holm(tests["p"], ALPHA)
+    found = {name: tests["row"][failed & (tests["of"] == name)] for name in ("bias", *_LEVELS)}
+    bias = _bias_sentence(quantity, enough, found["bias"], alpha)
+    intervals = _interval_sentence(enough, found, alpha)
     left_out = len(group) - len(enough)
     if left_out:
         bias += f" In {_bins(left_out)} it cannot be determined: fewer than {ENOUGH} estimates."
-    return Verdict(cell, estimator, quantity, biased or wrong, bias, intervals)
+    return Verdict(cell, estimator, quantity, bool(failed.any()), bias, intervals, True, success)
+
+
+def _tests(group: pd.DataFrame) -> dict[str, Any]:
+    """All tests of a verdict: p-values ``p``, what each is ``of`` (bias, 68 or 95), and the ``row`` of its bin."""
+    rows = np.arange(len(group))
+    p = [significance.bias_p_values(*(group[k] for k in ("bias", "scatter", "skewness", "n")))]
+    kinds: list[Any] = ["bias"] * len(group)
+    where = [rows]
+    for level in _LEVELS:
+        stated = group[f"n{level}"].to_numpy() >= ENOUGH
+        n, share = (group[name].to_numpy()[stated] for name in (f"n{level}", f"coverage{level}"))
+        p.append(significance.coverage_p_values(np.round(share * n), n, level / 100.0))
+        kinds += [level] * len(n)
+        where.append(rows[stated])
+    return {
+        "p": np.concatenate(p),
+        "of": np.array(kinds, dtype=object),
+        "row": np.concatenate(where),
+    }
+
+
+def _success_sentence(group: pd.DataFrame) -> str:
+    """Say how few attempts gave a value where these may not speak for all; empty elsewhere."""
+    lossy = group[group["lossy"]]
+    if not len(lossy):
+        return ""
+    worst = lossy.iloc[int(np.argmin(lossy["success"]))]
+    share = labels.share_text(*(worst[f"success{end}"] for end in ("", "_lo", "_hi")))
+    text = f"Success is {share}"
+    text += f" in the worst of {len(lossy)} of {_bins(len(group))}" if len(group) > 1 else ""
+    text += ": what is said here is of the attempts that gave a value."
+    if not worst["n68"]:
+        return text
+    ends = " to ".join(f"{worst[f'coverage68_{end}']:.2f}" for end in ("min", "max"))
+    return (
+        f"{text} If the others were all misses or all hits, its 68 per cent intervals cover {ends}."
+    )
 
 
 def _why_not(group: pd.DataFrame) -> str:
@@ -117,52 +179,55 @@ def _why_not(group: pd.DataFrame) -> str:
     return f"Cannot be determined, because there {only} (at least {ENOUGH} are needed)."
 
 
-def _bias_sentence(quantity: str, group: pd.DataFrame) -> tuple[bool, str]:
-    found = group[np.abs(group["bias"]) > SIGNIFICANT * group["bias_mcse"]]
-    worst = _extreme(found if len(found) else group, "bias")
+def _bias_sentence(quantity: str, group: pd.DataFrame, found: Any, alpha: float) -> str:
     factor = labels.error_factor(quantity)
+    worst = _extreme(group.iloc[found] if len(found) else group, "bias")
     unit = labels.error_unit(quantity, str(worst["unit"]))
+    if not len(found):
+        limit = factor * float(significance.bias_found(group["bias_mcse"], group["n"], alpha).max())
+        often = f"in {10 * significance.LIKELY:.0f} of 10 runs"
+        return f"No bias found; one of {limit:.2g} {unit}".rstrip() + f" would have been, {often}."
     size = f"{labels.with_error(worst['bias'], worst['bias_mcse'], factor)} {unit}".rstrip()
     where = f" at r = {worst['r']:.3g} kpc" if np.isfinite(worst["r"]) else ""
-    if not len(found):
-        limit = SIGNIFICANT * float(group["bias_mcse"].max()) * factor
-        return False, f"No bias found; one of {limit:.2g} {unit}".rstrip() + " would have been."
     if len(group) == 1:
-        return True, f"Biased by {size}{where}."
-    return True, f"Biased in {len(found)} of {_bins(len(group))}, most by {size}{where}."
+        return f"Biased by {size}{where}."
+    return f"Biased in {len(found)} of {_bins(len(group))}, most by {size}{where}."
 
 
-def _interval_sentence(group: pd.DataFrame) -> tuple[bool, str]:
-    group = group[np.isfinite(group["coverage68"])]
-    if not len(group):
-        return False, "It states no intervals."
-    for level in (68, 95):
-        found = _wrong_intervals(group, level)
-        if found:
-            return True, found
-    return False, "Its intervals cover what they state, within the Monte Carlo error."
+def _interval_sentence(group: pd.DataFrame, found: dict[Any, Any], alpha: float) -> str:
+    if not group[["n68", "n95"]].to_numpy().any():
+        return "It states no errors."
+    for level in _LEVELS:
+        if len(found[level]):
+            return _wrong_intervals(group, group.iloc[found[level]], level)
+    levels = tuple(level for level in _LEVELS if group[f"n{level}"].max() >= ENOUGH)
+    if not levels:
+        return f"Of its intervals nothing can be said: fewer than {ENOUGH} are stated."
+    counts = group[[f"n{level}" for level in levels]].min(axis=1)
+    n = int(counts[counts >= ENOUGH].min()) if (counts >= ENOUGH).any() else ENOUGH
+    often = 100.0 * significance.narrow_power(n, 1.0 - _NARROW, alpha, levels)
+    width = 100.0 * significance.narrow_found(n, alpha, levels)
+    return (
+        "Its intervals cover what they state, within the Monte Carlo error; intervals"
+        f" {100.0 * _NARROW:.0f} per cent too narrow would have been found in {often:.2g} per cent of runs,"
+        f" {width:.0f} per cent too narrow in {100.0 * significance.LIKELY:.0f}."
+    )
 
 
-def _wrong_intervals(group: pd.DataFrame, level: int) -> str:
-    """Say what is wrong with the intervals of a level; empty where nothing was found."""
-    from scipy.stats import binom
-
+def _wrong_intervals(group: pd.DataFrame, wrong: pd.DataFrame, level: int) -> str:
+    """Say what is wrong with the intervals of a level."""
     name, nominal = f"coverage{level}", level / 100.0
-    inside = np.round(group[name] * group["n"])
-    narrow = group[binom.cdf(inside, group["n"], nominal) < _TAIL]
-    wide = group[binom.sf(inside - 1, group["n"], nominal) < _TAIL]
-    for wrong, word in ((narrow, "narrow"), (wide, "wide")):
-        if len(wrong):
-            worst = _extreme(wrong.assign(miss=wrong[name] - nominal), "miss")
-            text = labels.coverage_text(worst[name], worst[f"{name}_mcse"], worst["n"])
-            where = f" in {len(wrong)} of {_bins(len(group))}" if len(group) > 1 else ""
-            return f"Its {level} per cent intervals are too {word}{where}: they cover {text}."
-    return ""
+    narrow = wrong[wrong[name] < nominal]
+    word, rows = ("narrow", narrow) if len(narrow) else ("wide", wrong)
+    worst = _extreme(rows.assign(miss=rows[name] - nominal), "miss")
+    text = labels.share_text(*(worst[f"{name}{end}"] for end in ("", "_lo", "_hi")))
+    where = f" in {len(rows)} of {_bins(len(group))}" if len(group) > 1 else ""
+    return f"Its {level} per cent intervals are too {word}{where}: they cover {text}."
 
 
 def _extreme(group: pd.DataFrame, name: str) -> dict[Any, Any]:
     """Row with the largest absolute value of a column."""
-    return group.to_dict("records")[int(np.argmax(np.abs(group[name])))]
+    return dict(group.iloc[int(np.argmax(np.abs(group[name])))])
 
 
 def _bins(n: int) -> str:

@@ -33,13 +33,15 @@ class Estimate:
     value
         The estimate, in ``unit``; NaN only together with a ``note`` that says why there is none.
     lo68, hi68, lo95, hi95
-        Bounds of the central 68 and 95 per cent intervals; they contain ``value``.
+        Bounds of the central 68 and 95 per cent intervals; they contain ``value``. Left out, both ends of one, by a
+        method that does not state it: it is then scored for bias and scatter, not for coverage.
     r, r_lo, r_hi
         Radius [kpc] the value belongs to and, for a value from a radial bin, the edges of that bin.
     bin
-        Number of the bin or radius within its quantity; rows of equal number are scored together.
+        Number of the bin or radius within its quantity, once in an estimate; over realisations, rows of equal number
+        are scored together.
     unit
-        Unit; that of the quantity where it is left out.
+        Unit; that of the quantity where it is left out, and no other.
     draws
         (n_draws,) independent draws from the posterior or the bootstrap distribution, where there are any.
     stars
@@ -68,15 +70,19 @@ class Estimate:
             object.__setattr__(self, "unit", QUANTITIES[self.quantity].unit)
         if self.note:
             return
-        bounds = (self.lo95, self.lo68, self.value, self.hi68, self.hi95)
+        where = f"{self.quantity} (bin {self.bin})"
+        if not np.isfinite(self.value):
+            raise EstimationError(f"{where}: the value is not finite: {self.value}")
+        stated = [
+            ends
+            for ends in ((self.lo95, self.hi95), (self.lo68, self.hi68))
+            if not np.all(np.isnan(ends))
+        ]
+        bounds = (*(lo for lo, _ in stated), self.value, *(hi for _, hi in reversed(stated)))
         if not np.all(np.isfinite(bounds)):
-            raise EstimationError(
-                f"{self.quantity} (bin {self.bin}): value or interval is not finite: {bounds}"
-            )
+            raise EstimationError(f"{where}: an interval is not finite: {bounds}")
         if not np.all(np.diff(bounds) >= 0.0):
-            raise EstimationError(
-                f"{self.quantity} (bin {self.bin}): intervals do not contain the value: {bounds}"
-            )
+            raise EstimationError(f"{where}: intervals do not contain the value: {bounds}")
 
     @classmethod
     def from_draws(cls, quantity: str, draws: ArrayLike, **where: float) -> Estimate:
@@ -150,7 +156,7 @@ class Estimator(ABC):
     needs: ClassVar[tuple[str, ...]] = ("velocity",)
     #: What the method takes for granted of the halo.
     assumes: ClassVar[tuple[str, ...]] = ()
-    #: Quantities that it returns.
+    #: Quantities that it returns; rows of others are refused.
     yields: ClassVar[tuple[str, ...]] = ()
     #: Records of those that haloassay does not know: what a quantity of one's own is.
     quantities: ClassVar[tuple[Quantity, ...]] = ()

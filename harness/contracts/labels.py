@@ -28,6 +28,10 @@ PLAIN: Final = {
 }
 
 DASH: Final = "–"
+#: What stands in place of a coverage where a method states no errors.
+NO_ERRORS: Final = "none stated"
+#: Mark of a success below which scores may not speak for all.
+LOSSY: Final = "!"
 _SYMBOLS: Final = {
     **{r"\langle ": "⟨", r"\rangle": "⟩", r"\sigma": "σ", r"\theta": "θ", r"\phi": "φ"},
     **{r"\beta": "β", r"\gamma": "γ", r"\alpha": "α", r"\rho": "ρ", r"\mu": "μ"},
@@ -106,11 +110,10 @@ def with_error(value: float, mcse: float, factor: float = 1.0) -> str:
     return f"{rounded:.{digits}f} ± {mcse * factor:.{digits}f}"
 
 
-def coverage_text(value: float, mcse: float, n: int) -> str:
-    """``0.66 ± 0.05``; none or all says of how many, because its formal error is zero."""
-    if math.isfinite(value) and (value in (0.0, 1.0) or not math.isfinite(mcse)):
-        return f"{value:.0f} of 1" if n == 1 else f"{value * n:.0f} of {n}"
+def share_text(value: float, lo: float, hi: float) -> str:
+    """``0.66 (.50–.79)``: a share of realisations with its limits; a dash where there is none."""
     if not math.isfinite(value):
         return DASH
-    digits = max(2, decimals(mcse)) if mcse < 0.005 else 2
-    return f"{value:.{digits}f} ± {mcse:.{digits}f}"
+    digits = max(2, decimals(0.25 * (hi - lo)))
+    ends = (f"{end:.{digits}f}".removeprefix("0") for end in (lo, hi))
+    return f"{value:.{digits}f} ({'–'.join(ends)})"

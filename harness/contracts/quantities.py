@@ -1,7 +1,7 @@
 """Quantities that estimators yield: unit, scale, name on paper, and where their truth comes from.
 
 One record is all that a quantity needs. Another distribution adds its own by entry points in the group
-``haloassay.contracts.quantities``, and an estimator class by its attribute ``quantities``.
+``haloassay.quantities``, and an estimator class by its attribute ``quantities``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from haloassay.base.errors import InputError
 
 Scale = Literal["fractional", "absolute", "angle"]
 #: Ways in which a truth is asked: a number of the halo; a function of radius; the same averaged over the stars of a
-#: bin, where there is one; a field over the sky.
-Way = Literal["scalar", "profile", "bin", "sky"]
+#: bin, where there is one; a field over the sky; what the mock states under the quantity's name.
+Way = Literal["scalar", "profile", "bin", "sky", "stated"]
 
 
 class Place(NamedTuple):
@@ -40,6 +40,21 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Stated:
+    """The truth that a mock states of a quantity of one's own, by its ``name``.
+
+    The mock's truth has an attribute ``stated``, a mapping of names to numbers or to functions of a :class:`Place`.
+    """
+
+    name: str
+
+    def __call__(self, truth: Any, place: Place) -> float:
+        """Return what ``truth`` states; NaN where it says nothing of the quantity."""
+        found = getattr(truth, "stated", {}).get(self.name, math.nan)
+        return float(found(place) if callable(found) else found)
+
+
+@dataclass(frozen=True)
 class Quantity:
     """A quantity of the field.
 
@@ -56,7 +71,8 @@ class Quantity:
         On paper, in TeX.
     truth
         How :class:`haloassay.mocks.truth.Truth` gives it: one of :data:`Way`, or a function of the truth and a
-        :class:`Place` that returns a number, NaN where it is not known; None: there is no truth to compare with.
+        :class:`Place` that returns a number, NaN where it is not known; ``"stated"``: what the mock's truth has under
+        the name in its mapping ``stated``; None: there is no truth to compare with.
 
     Raises
     ------
@@ -81,6 +97,8 @@ class Quantity:
             raise InputError(
                 f"quantity {self.name!r}: unknown truth {self.truth!r} (allowed: {allowed})"
             )
+        if self.truth == "stated":
+            object.__setattr__(self, "truth", Stated(self.name))
 
     def to_dict(self) -> dict[str, str]:
         """Tell what readers of results need: name, unit, scale and label."""
@@ -167,7 +185,7 @@ def known_quantities(own: Iterable[Quantity] = ()) -> dict[str, Quantity]:
     from importlib.metadata import entry_points
 
     known = dict(QUANTITIES)
-    offered = [_loaded(entry) for entry in entry_points(group="haloassay.contracts.quantities")]
+    offered = [_loaded(entry) for entry in entry_points(group="haloassay.quantities")]
     for quantity in (*offered, *own):
         if not isinstance(quantity, Quantity):
             raise InputError(f"quantities: {quantity!r} is not a haloassay.Quantity")

@@ -19,6 +19,7 @@ from haloassay.mocks.surveys.survey import make_survey
 
 if TYPE_CHECKING:
     from haloassay.contracts.estimate import Estimator
+    from haloassay.mocks.truth import Truth
     from haloassay.plan.cells import Cell, Method
     from haloassay.plan.plan import Plan
 
@@ -111,6 +112,14 @@ def _require_cleanable(cell: Cell, handed_over: frozenset[str], origin: str) -> 
             )
 
 
+def _is_silent(truth: Truth, quantity: Quantity) -> bool:
+    """Whether there is no truth of a quantity; one that fails is not silent, and booked where it is asked for."""
+    try:
+        return not truth.knows(quantity)
+    except Exception:  # a third party's truth may fail in its own way
+        return False
+
+
 def _meet(
     mock: Mock, label: str, wanted: Mapping[str, Quantity], say: Callable[[str], None] | None
 ) -> _Meeting:
@@ -121,7 +130,7 @@ def _meet(
     else:
         facts = mock.prepare(_Patience(label, say))
         truth = mock.truth
-        silent = (q.name for q in wanted.values() if not truth.knows(q))
+        silent = (q.name for q in wanted.values() if _is_silent(truth, q))
     return _Meeting(mock.number, mock.abundances, facts, frozenset(silent))
 
 

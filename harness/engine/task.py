@@ -6,24 +6,20 @@ import functools
 import json
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from haloassay.base.errors import EstimationError, InputError
+from haloassay.base.errors import InputError
 from haloassay.base.seeds import stream
-from haloassay.contracts.estimate import Estimate, Estimates
-from haloassay.contracts.quantities import QUANTITIES, Quantity, known_quantities
+from haloassay.contracts.quantities import Quantity
+from haloassay.engine.acceptance import accepted
 from haloassay.io.tables import UNITS
 from haloassay.plan.cells import Cell, Method
 from haloassay.plan.scenario import Spec
 from haloassay.results.outcome import Outcome, Status, TaskResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from haloassay.contracts.catalogue import Catalogue
-    from haloassay.contracts.estimate import Estimator
+    from haloassay.contracts.estimate import Estimate
     from haloassay.mocks import Mock
     from haloassay.mocks.surveys.survey import Observation, Survey
     from haloassay.mocks.truth import Truth
@@ -123,8 +119,8 @@ def _run_method(method: Method, task: Task, mock: Mock, observation: Observation
     try:
         estimator = make_estimator(method.spec, f"estimators.{method.label}")
         rng = stream(task.seed, f"estimator:{method.label}", task.realization)
-        estimates = accepted(estimator.estimate(observation.catalogue, rng))
-        known = _quantities(estimates, estimator)
+        returned = estimator.estimate(observation.catalogue, rng)
+        estimates, known = accepted(returned, estimator, len(observation.catalogue))
     except BaseException as error:  # even SystemExit: an estimator must not end the worker
         return _failure("failed", method, error, time.perf_counter() - start, *seen)
     seconds = time.perf_counter() - start
@@ -144,41 +140,11 @@ def _failure(
     overlap: float | None = None,
 ) -> Outcome:
     """Say what came of it; ``status`` says whose doing it is, unless it is the machine's."""
-    message = " ".join(str(error).split())[:_MESSAGE_LENGTH]
+    text = str(error).encode("utf-8", "replace").decode()  # lone surrogates cannot be written
+    message = " ".join(text.split())[:_MESSAGE_LENGTH]
     if isinstance(error, _MACHINE):
         status = "lost"
     return Outcome(method, status, type(error).__name__, message, seconds, n_stars, overlap)
-
-
-def accepted(estimates: Any) -> Estimates:
-    """Estimates as the contract wants them, whatever an estimator returned."""
-    if not isinstance(estimates, Estimates):
-        raise EstimationError(
-            f"the estimator returned {type(estimates).__name__}, expected Estimates"
-        )
-    if not len(estimates):
-        raise EstimationError("the estimator returned no rows")
-    for row in estimates:
-        if not isinstance(row, Estimate):
-            raise EstimationError(f"a row is {type(row).__name__}, expected Estimate")
-        if not row.note and not np.isfinite(row.value):
-            raise EstimationError(
-                f"{row.quantity} (bin {row.bin}): the value is {row.value} without a note"
-            )
-    return estimates
-
-
-def _quantities(estimates: Estimates, estimator: Estimator) -> Mapping[str, Quantity]:
-    """Look up the quantities of estimates."""
-    if all(row.quantity in QUANTITIES for row in estimates):
-        return QUANTITIES
-    known = known_quantities(estimator.quantities)
-    for row in estimates:
-        if row.quantity not in known:
-            raise EstimationError(
-                f"{row.quantity!r} is no quantity that haloassay or the estimator knows"
-            )
-    return known
 
 
 def _row(estimate: Estimate, quantity: Quantity, truth_of: Truth, observation: Observation) -> Spec:
@@ -193,7 +159,7 @@ def _row(estimate: Estimate, quantity: Quantity, truth_of: Truth, observation: O
     fields: Spec = {
         "quantity": estimate.quantity,
         "bin": int(estimate.bin),
-        "unit": estimate.unit or quantity.unit,
+        "unit": estimate.unit,
         "note": estimate.note,
         "truth": truth,
         "rank": estimate.rank(truth, quantity.scale),

@@ -190,7 +190,7 @@ def measure(
     """
     from haloassay.base.seeds import stream
     from haloassay.base.settings import unknown
-    from haloassay.engine.task import accepted
+    from haloassay.engine.acceptance import accepted
     from haloassay.estimators import make_estimator
     from haloassay.io.tables import read_catalogue
 
@@ -210,7 +210,7 @@ def measure(
         catalogue = catalogue.with_drawn_errors(stream(seed, "propagation", 0))
     rng = stream(seed, f"estimator:{label}", 0)
     try:
-        return accepted(method.estimate(catalogue, rng))
+        return accepted(method.estimate(catalogue, rng), method, len(catalogue))[0]
     except (HaloassayError, MemoryError):
         raise
     except Exception as error:  # a third party's estimator may fail in its own way

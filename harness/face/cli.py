@@ -361,10 +361,10 @@ def _estimates_text(estimates: Estimates) -> str:
         if row.note:
             lines.append(f"{start}cannot be determined: {row.note}")
             continue
-        lines.append(
-            f"{start}{row.value:>10.4g}  68%: {row.lo68:.4g} to {row.hi68:.4g}"
-            f"  95%: {row.lo95:.4g} to {row.hi95:.4g}  {row.unit}".rstrip()
-        )
+        ends = ((68, row.lo68, row.hi68), (95, row.lo95, row.hi95))
+        stated = [f"{level}%: {lo:.4g} to {hi:.4g}" for level, lo, hi in ends if lo == lo]
+        errors = "  ".join(stated or ["states no error"])
+        lines.append(f"{start}{row.value:>10.4g}  {errors}  {row.unit}".rstrip())
     return "\n".join(lines) + "\n"
 
 

@@ -44,7 +44,7 @@ def make_plan(scenario: Scenario) -> Plan:
     Raises
     ------
     InputError
-        As in :func:`cells`, or if an estimator yields a quantity that nobody has described.
+        As in :func:`cells`, or if an estimator yields nothing, or a quantity that nobody has described.
     """
     return Plan(scenario, cells(scenario), _own_quantities(scenario))
 
@@ -57,6 +57,8 @@ def _own_quantities(scenario: Scenario) -> tuple[Quantity, ...]:
     for entry in scenario.estimators:
         where = f"{scenario.origin}: estimators.{entry.label}"
         cls = estimator_class(entry.kind, where)
+        if not cls.yields:
+            raise InputError(f"{where}: {entry.kind!r} names no quantity in its attribute 'yields'")
         if not cls.quantities and set(cls.yields) <= set(QUANTITIES):
             continue
         try:

@@ -35,6 +35,7 @@ class Broken(Estimator):
 
     name: ClassVar[str] = "broken"
     reference: ClassVar[str] = "none"
+    yields: ClassVar[tuple[str, ...]] = ("beta",)
 
     def estimate(self, catalogue, rng):
         raise ZeroDivisionError("by design")
@@ -46,6 +47,7 @@ class Silent(Estimator):
 
     name: ClassVar[str] = "silent"
     reference: ClassVar[str] = "none"
+    yields: ClassVar[tuple[str, ...]] = ("beta",)
 
     def estimate(self, catalogue, rng):
         return Estimates([])

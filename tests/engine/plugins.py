@@ -26,6 +26,7 @@ class Good(Estimator):
 
     name = "good"
     reference = ""
+    yields = ("sigma_r",)
     scale: float = 1.0
     seconds: float = 0.0
     grid: tuple[float, ...] = (1.0, 2.0)
@@ -45,6 +46,7 @@ class Sky(Estimator):
     name = "sky"
     reference = ""
     needs = ()
+    yields = ("r200",)
 
     def estimate(self, catalogue, rng):
         r = float(catalogue.r.mean())
@@ -68,6 +70,7 @@ class Bad(Estimator):
 
     name = "bad"
     reference = ""
+    yields = ("sigma_r", "beta")
     how: str = "raise"
     unless: str = ""
     mark: str = ""
@@ -99,6 +102,42 @@ class Bad(Estimator):
     def _strange(self):
         return Estimates(["sigma_r"])
 
+    def _twice(self):
+        return Estimates([Estimate("beta", 0.1, bin=1), Estimate("beta", 0.2, bin=1)])
+
+    def _unit(self):
+        return Estimates([Estimate("sigma_r", 1e5, unit="m/s")])
+
+    def _note(self):
+        return Estimates([Estimate("sigma_r", np.nan, note=("too", "few"))])
+
+    def _quantity(self):
+        return Estimates([Estimate(7, 1.0)])
+
+    def _bin(self):
+        return Estimates([Estimate("sigma_r", 100.0, bin="outer")])
+
+    def _half_bin(self):
+        return Estimates([Estimate("sigma_r", 100.0, bin=0.5)])
+
+    def _undeclared(self):
+        return Estimates([Estimate("m200", 1e12)])
+
+    def _radius(self):
+        return Estimates([Estimate("sigma_r", 100.0, r="20 kpc")])
+
+    def _draws(self):
+        return Estimates([Estimate("sigma_r", 100.0, draws=[99.0, 101.0])])
+
+    def _stars(self):
+        return Estimates([Estimate("sigma_r", 100.0, stars=np.array([60]))])
+
+    def _surrogate(self):
+        return Estimates([Estimate.undetermined("sigma_r", "\ud800")])
+
+    def _surrogate_message(self):
+        raise ValueError("\ud800")
+
     def _unpicklable(self):
         error = ValueError("odd")
         error.lock = open(os.devnull)  # noqa: SIM115
@@ -123,6 +162,7 @@ class Grumpy(Estimator):
 
     name = "grumpy"
     reference = ""
+    yields = ("sigma_r",)
     level: float = field(default=0.0)
 
     def __post_init__(self):

@@ -1,12 +1,15 @@
 """Quantities of one's own, from the class that yields them to the table that says how far off they are."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from importlib.metadata import EntryPoint
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
+from haloassay.analysis.verdict import verdicts
 from haloassay.base.errors import InputError
 from haloassay.contracts import labels
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
@@ -14,6 +17,9 @@ from haloassay.contracts.quantities import Quantity, known_quantities
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
 from haloassay.face import api
+from haloassay.mocks import make_mock
+from haloassay.mocks.mock import MockOfMock
+from haloassay.mocks.truth import Truth
 from haloassay.plan.plan import make_plan
 from haloassay.plan.scenario import make_scenario
 from haloassay.reports.tables import format_table
@@ -54,9 +60,62 @@ class Mute(Pressure):
 
 @dataclass(frozen=True)
 class Undeclared(Mute):
-    """Does not even say that it yields it."""
+    """Says that it yields something else."""
+
+    yields: ClassVar[tuple[str, ...]] = ("beta",)
+
+
+@dataclass(frozen=True)
+class Nothing(Mute):
+    """Does not say what it yields."""
 
     yields: ClassVar[tuple[str, ...]] = ()
+
+
+#: Mass of gas, which some mocks state.
+GAS = Quantity("gas_mass", "Msun", "fractional", r"$M_\mathrm{gas}$", "stated")
+
+
+@dataclass(frozen=True)
+class Gas(Estimator):
+    """A value and no interval: 1 per cent above 5e9 Msun, and a radius about which mocks state a function."""
+
+    name: ClassVar[str] = "gas"
+    reference: ClassVar[str] = ""
+    yields: ClassVar[tuple[str, ...]] = ("gas_mass",)
+    quantities: ClassVar[tuple[Quantity, ...]] = (GAS,)
+
+    def estimate(self, catalogue, rng):
+        noise = 1.0 + 0.02 * rng.standard_normal()
+        return Estimates([Estimate("gas_mass", 5.05e9 * noise, r=20.0)])
+
+
+@dataclass(frozen=True, eq=False)
+class GassyTruth(Truth):
+    """Truth with more than haloassay knows of."""
+
+    stated: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Gassy(MockOfMock):
+    """A halo with gas, whose mass within r it states."""
+
+    halo: dict[str, Any]
+    kind: ClassVar[str] = "gassy"
+
+    @cached_property
+    def mock(self):
+        return make_mock(self.halo)
+
+    @property
+    def truth(self):
+        told = vars(self.mock.truth)
+        known = {f.name: told[f.name] for f in fields(Truth)}
+        return GassyTruth(**known, stated={"gas_mass": lambda place: 2.5e8 * place.r})
+
+    def sampler(self, rng):
+        return self.mock.sampler(rng)
 
 
 @pytest.fixture
@@ -97,16 +156,57 @@ def test_an_estimate_of_an_undeclared_quantity_fails_with_the_reason(of, tmp_pat
     results = run(of(Undeclared), tmp_path / "out", 1, workers=0, progress=Silent())
     (row,) = results.frame("runs").to_dict("records")
     assert row["status"] == "failed"
-    assert "'pressure' is no quantity" in row["message"]
+    assert "'pressure' is no quantity that the estimator declares (yields: beta)" in row["message"]
+
+
+def test_an_estimator_that_declares_nothing_is_refused_when_the_scenario_is_read(of):
+    with pytest.raises(
+        InputError, match=r"estimators\.mine: .* names no quantity in its attribute"
+    ):
+        make_plan(of(Nothing))
 
 
 def test_a_distribution_offers_quantities_by_entry_points(of, tmp_path, monkeypatch):
-    entry = EntryPoint("pressure", f"{__name__}:PRESSURE", "haloassay.contracts.quantities")
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: (entry,))
-    for cls in (Mute, Undeclared):
-        results = run(of(cls), tmp_path / cls.__name__, 2, workers=0, progress=Silent())
-        assert results.counts() == {"ok": 2}
-        assert np.isfinite(results.frame("estimates")["truth"]).all()
+    entry = EntryPoint("pressure", f"{__name__}:PRESSURE", "haloassay.quantities")
+    offered = {"haloassay.quantities": (entry,)}
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: offered.get(group, ()))
+    results = run(of(Mute), tmp_path / "out", 2, workers=0, progress=Silent())
+    assert results.counts() == {"ok": 2}
+    assert np.isfinite(results.frame("estimates")["truth"]).all()
+
+
+def test_a_mock_states_the_truth_of_a_quantity_by_name(values, tmp_path):
+    """And its estimator states no errors: from the plug-ins to table, page and verdict."""
+    values["mock"] = {"kind": f"{__name__}:Gassy", "halo": values["mock"]}
+    values["estimators"] = [{"kind": f"{__name__}:Gas", "label": "gas"}]
+    values["matrix"] = {}
+    progress = Silent()
+    out = tmp_path / "out"
+    results = run(make_scenario(values), out, realizations=20, workers=0, progress=progress)
+    assert progress.lines == []
+    assert (results.frame("estimates")["truth"] == 5e9).all()
+    (row,) = results.table().to_dict("records")
+    assert row["bias"] == pytest.approx(0.01, abs=4.0 * row["bias_mcse"])
+    assert row["scatter"] == pytest.approx(0.02, abs=4.0 * row["scatter_mcse"])
+    assert (row["n"], row["n68"], row["success"]) == (20, 0, 1.0)
+    assert np.isnan(row["coverage68"])
+    (found,) = verdicts(results.table())
+    assert found.intervals == "It states no errors."
+    with labels.vocabulary(results.quantities):
+        text = str(format_table(results.table(), "markdown"))
+    assert text.count(labels.NO_ERRORS) == 2
+    page = api.report(out).read_text(encoding="utf-8")
+    assert "It states no errors." in page
+    assert page.count(labels.NO_ERRORS) == 2
+    assert ">nan<" not in page
+
+
+def test_a_mock_that_states_nothing_has_no_truth_of_it(values, tmp_path):
+    values["estimators"] = [{"kind": f"{__name__}:Gas", "label": "gas"}]
+    values["matrix"] = {}
+    progress = Silent()
+    run(make_scenario(values), tmp_path / "out", 1, workers=0, progress=progress)
+    assert progress.lines[0] == "gas: the mock has no truth of gas_mass: not scored"
 
 
 @pytest.mark.parametrize(

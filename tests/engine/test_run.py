@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -77,6 +78,41 @@ def test_every_fault_costs_its_own_estimator_only(tmp_path, values):
     }
     assert runs.loc["raise", "error_type"] == "ArithmeticError"
     assert (runs["n_stars"] == 60).all()
+
+
+ROWS = {
+    "twice": "beta (bin 1) comes twice: rows of one quantity need bins of their own",
+    "unit": "sigma_r (bin 0): the unit is 'm/s', expected 'km/s'",
+    "note": "sigma_r (bin 0): note is ('too', 'few'), expected a str",
+    "quantity": "a row: quantity is 7, expected a str",
+    "bin": "sigma_r (bin outer): bin is 'outer', expected an int",
+    "half_bin": "sigma_r (bin 0.5): bin is 0.5, expected an int",
+    "undeclared": "'m200' is no quantity that the estimator declares (yields: sigma_r, beta)",
+    "radius": "sigma_r (bin 0): r is '20 kpc', expected a float",
+    "draws": "sigma_r (bin 0): draws is [99.0, 101.0], expected an array (n_draws,) of floats",
+    "stars": "sigma_r (bin 0): stars is array([60]), expected an array of rows of the 60 stars",
+    "surrogate": r"note '\ud800' is no text that can be written",
+    "surrogate_message": "?",
+}
+
+
+def test_rows_that_break_the_contract_cost_their_estimator_only(tmp_path, values):
+    values["estimators"] += [{"kind": "plugins:Bad", "label": how, "how": how} for how in ROWS]
+    values |= {"realizations": 1, "matrix": {}}
+    results = quietly(values, tmp_path / "out", workers=0)
+    runs = results.frame("runs").set_index("estimator")
+    assert runs["status"].to_dict() == {"good": "ok"} | dict.fromkeys(ROWS, "failed")
+    assert runs["message"].to_dict() == {"good": ""} | ROWS
+    assert set(results.frame("estimates")["estimator"]) == {"good"}
+    again = quietly(values, tmp_path / "out", realizations=2, workers=0)
+    assert again.counts() == {"ok": 2, "failed": 2 * len(ROWS)}
+
+
+@pytest.mark.parametrize("how", ["twice", "bin", "undeclared"])
+def test_measure_refuses_the_same_rows(how):
+    stars = haloassay.mock({**SCENARIO, "realizations": 1}).catalogue
+    with pytest.raises(haloassay.EstimationError, match=re.escape(ROWS[how])):
+        haloassay.measure(stars, "plugins:Bad", how=how)
 
 
 def test_hangs_and_kills_are_recorded_for_the_culprit_and_tried_again_by_the_next_run(

@@ -61,6 +61,7 @@ class Clairvoyant(Estimator):
 
     name: ClassVar[str] = "clairvoyant"
     reference: ClassVar[str] = "none"
+    yields: ClassVar[tuple[str, ...]] = ("m200",)
 
     def estimate(self, catalogue, rng):
         m = TRUE_M200
@@ -73,6 +74,7 @@ class Snoop(Estimator):
 
     name: ClassVar[str] = "snoop"
     reference: ClassVar[str] = "none"
+    yields: ClassVar[tuple[str, ...]] = ("m200",)
 
     def estimate(self, catalogue, rng):
         SEEN[:] = reachable(catalogue)

@@ -61,7 +61,8 @@ def test_csv_parquet_and_ecsv_give_the_numbers_back(scores):
 def test_latex_is_a_whole_table_with_escaped_text(scores):
     text = tables.format_table(scores, "latex")
     lines = text.splitlines()
-    align = re.fullmatch(r"\\begin\{tabular\}\{([lr]+)\}", lines[1]).group(1)
+    assert lines[1].startswith("% ! success below 0.95")
+    align = re.fullmatch(r"\\begin\{tabular\}\{([lr]+)\}", lines[2]).group(1)
     body = [line for line in lines if line.endswith(r"\\")]
     assert len(body) == 1 + len(scores)
     for line in body:
@@ -69,16 +70,17 @@ def test_latex_is_a_whole_table_with_escaped_text(scores):
         plain = re.sub(r"\\(textbackslash|textless|textgreater)\{\}|\\[&%$#_{}]", "", line[:-2])
         plain = re.sub(r"\$[^$]+\$", "", plain)
         assert not re.search(r"[\\%$#_{}<>^~]", plain)
-    assert lines[2:4][0] == r"\toprule"
+    assert lines[3] == r"\toprule"
     assert lines[-2:] == [r"\bottomrule", r"\end{tabular}"]
 
 
 def test_markdown_rows_have_as_many_columns_as_the_header(scores):
     lines = tables.format_table(scores, "markdown").splitlines()
-    columns = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
+    columns = {len(re.findall(r"(?<!\\)\|", line)) for line in lines[:-2]}
     assert len(columns) == 1
-    assert len(lines) == 2 + len(scores)
-    assert "| bias | median bias |" in lines[0]
+    assert len(lines) == 2 + len(scores) + 2
+    assert lines[-1].startswith("! success below 0.95")
+    assert "| success | bias | median bias |" in lines[0]
 
 
 @pytest.mark.parametrize(("fmt", "sign"), [("latex", r"\pm"), ("markdown", "±")])
@@ -109,7 +111,7 @@ def test_printed_units_are_those_of_the_errors(tmp_path, fmt, sign):
     row = scores[scores["quantity"] == "mean_v_r"].iloc[0]
     assert float(velocity["bias"].strip("$").split(sign)[0]) == pytest.approx(row["bias"], abs=0.2)
     coverage = next(name for name in header if name.startswith("coverage 68"))
-    assert mass[coverage] == "0 of 40"
+    assert mass[coverage] == "0.00 (.00–.09)"
     assert not any("mcse" in name or name.startswith("bin") for name in header)
 
 
@@ -160,7 +162,7 @@ def test_pairs_are_written_in_every_format(tmp_path, fmt):
         assert read["error_unit"].tolist() == ["fraction"]
 
 
-@pytest.mark.parametrize(("width", "errors"), [(110, 5), (100, 3)])
+@pytest.mark.parametrize(("width", "errors"), [(110, 3), (80, 1)])
 def test_a_wide_terminal_shows_the_errors_of_scatter_and_ratio(tmp_path, width, errors):
     from rich.console import Console
 
@@ -170,6 +172,7 @@ def test_a_wide_terminal_shows_the_errors_of_scatter_and_ratio(tmp_path, width, 
     tables.print_table(scores, Console(file=stream, width=width))
     (line,) = (line for line in stream.getvalue().splitlines() if line.startswith("M(<r)"))
     assert line.count("±") == errors
+    assert len(re.findall(r"\.\d\d–\.\d\d", line)) == 2  # limits of both coverages, however narrow
     assert "r [kpc]" in stream.getvalue()
 
 
@@ -183,10 +186,85 @@ def test_the_terminal_shows_errors_failures_and_labels_as_they_are(scores):
     assert "a [bold]title" in text
     row = scores[scores["n_failed"] == 3].iloc[0]
     shown = labels.with_error(row["bias"], row["bias_mcse"], 100.0)
-    assert re.search(rf"M\(<r\) \[%\] +20 +30 +3 +{re.escape(shown)}", text)
+    success = re.escape(f"{labels.share_text(30 / 33, row['success_lo'], row['success_hi'])} !")
+    assert re.search(rf"M\(<r\) \[%\] +20 +30 +{success} +{re.escape(shown)}", text)
     assert "…" not in text
     single = next(line for line in text.splitlines() if line.strip().startswith("β"))
     assert labels.DASH in single  # the scatter of one estimate
+
+
+@pytest.fixture
+def half_failed(tmp_path):
+    """24 of 40 attempts gave a value; 16 of these have the truth in their 68 per cent interval."""
+    z = np.array([0.5] * 16 + [1.5] * 8)
+    frame = synthetic.rows(seeded(6), 24, z=z)
+    runs = pd.concat([synthetic.runs_of(frame), synthetic.failed_runs(16, first=24)])
+    return score(synthetic.write(tmp_path, frame, runs))
+
+
+def test_low_success_is_flagged_with_its_limits_and_the_bounds_of_coverage(half_failed):
+    (row,) = half_failed.to_dict("records")
+    assert row["lossy"]
+    assert row["success"] == 24 / 40
+    # (p - 0.6)^2 = 1.96^2 p (1 - p) / 40
+    assert (row["success_lo"], row["success_hi"]) == pytest.approx((0.4460, 0.7365), abs=1e-4)
+    assert (row["coverage68_min"], row["coverage68_max"]) == (16 / 40, 32 / 40)
+    assert (row["coverage95_min"], row["coverage95_max"]) == (24 / 40, 1.0)
+    for text in (terminal(half_failed), *written(half_failed)):
+        assert "0.60 (.45–.74) !" in text
+        assert "0.40–0.80" in text
+        assert "0.60–1.00" in text
+    compact = tables.compact(half_failed).iloc[0]
+    assert compact["success"] == "0.60 (.45–.74) !"
+    assert (compact["bounds 68"], compact["bounds 95"]) == ("0.40–0.80", "0.60–1.00")
+    csv = pd.read_csv(io.StringIO(tables.format_table(half_failed, "csv")))
+    assert csv["lossy"].tolist() == [True]
+    assert csv["coverage68_max"].tolist() == [0.8]
+
+
+def test_what_is_whole_has_no_mark_and_no_bounds(tmp_path):
+    frame = synthetic.rows(seeded(6), 39)
+    runs = pd.concat([synthetic.runs_of(frame), synthetic.failed_runs(1, first=39)])
+    whole = score(synthetic.write(tmp_path, frame, runs))
+    assert not whole["lossy"].any()
+    for text in (terminal(whole), *written(whole)):
+        assert "!" not in text
+        assert "bounds" not in text
+        assert "0.97 (.87–1.00)" in text
+    assert not any(name.startswith("bounds") for name in tables.compact(whole))
+
+
+def test_a_method_without_intervals_states_no_errors(tmp_path):
+    frame = synthetic.rows(seeded(6), 40, n_draws=0)
+    frame[["lo68", "hi68", "lo95", "hi95"]] = np.nan
+    points = score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame)))
+    row = points.iloc[0]
+    assert np.isfinite(
+        row[["bias", "scatter", "rmse", "bias_mcse", "scatter_mcse"]].astype(float)
+    ).all()
+    assert (row["n"], row["n68"], row["n95"]) == (40, 0, 0)
+    assert (
+        row[["coverage68", "coverage68_lo", "coverage68_min", "error_ratio", "pull_sd"]]
+        .isna()
+        .all()
+    )
+    for text in (terminal(points), *written(points)):
+        assert text.count(labels.NO_ERRORS) == 2
+        assert "nan" not in text
+    assert tables.compact(points)["cover 95"].tolist() == [labels.NO_ERRORS]
+    assert "nan" not in str(tables.format_table(points, "csv"))
+
+
+def terminal(scores):
+    from rich.console import Console
+
+    stream = io.StringIO()
+    tables.print_table(scores, Console(file=stream, width=140))
+    return stream.getvalue()
+
+
+def written(scores):
+    return [str(tables.format_table(scores, fmt)) for fmt in ("latex", "markdown")]
 
 
 def test_an_empty_table_says_so(scores, capsys):
@@ -218,7 +296,15 @@ def test_numbers_have_the_digits_their_error_allows(value, mcse, text):
     assert labels.with_error(value, mcse) == text
 
 
-def test_a_coverage_of_all_does_not_claim_a_zero_error():
-    assert labels.coverage_text(1.0, 0.0, 20) == "20 of 20"
-    assert labels.coverage_text(0.0, np.nan, 1) == "0 of 1"
-    assert labels.coverage_text(0.9, 0.0671, 20) == "0.90 ± 0.07"
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        ((1.0, 0.8389, 1.0), "1.00 (.84–1.00)"),
+        ((0.0, 0.0, 0.0876), "0.00 (.00–.09)"),
+        ((0.9, 0.6990, 0.9721), "0.90 (.70–.97)"),
+        ((0.6812, 0.6783, 0.6841), "0.6812 (.6783–.6841)"),
+        ((np.nan, np.nan, np.nan), labels.DASH),
+    ],
+)
+def test_a_share_of_none_or_all_does_not_claim_a_zero_error(share, text):
+    assert labels.share_text(*share) == text

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
+from scipy.stats import norm
 from seeds import seeded
 
 from haloassay.analysis import calibrate
@@ -213,3 +214,15 @@ def test_figures_show_the_ranks_of_every_bin(tmp_path, rng):
     assert all(np.mean(h) == pytest.approx(1.0) for h in heights)
     assert max(h[0] for h in heights) > 3.0
     assert figures.ecdf_figure(ranks, "nobody", "base") is None
+
+
+@pytest.mark.parametrize("n", [40, 400])
+def test_the_share_of_runs_that_find_narrow_intervals_is_that_of_simulated_runs(n):
+    """Ranks of Gaussian estimates whose stated errors are nine tenths of the true ones, by simulation."""
+    runs = 3000
+    quantile = norm.cdf(seeded(44, n).standard_normal((runs, n)) / 0.9)
+    below = (quantile[:, :, None] < np.arange(1, 100) / 100.0).sum(axis=1)
+    outside = np.mean(calibrate.uniformity(np.full(runs, n), below) <= 0.05)
+    power = calibrate.narrow_power(n)
+    assert 0.05 < power < 1.0
+    assert abs(outside - power) < 4.0 * np.sqrt(power * (1.0 - power) / runs)

@@ -1,0 +1,135 @@
+"""Rates of false alarms and of faults that are found, against simulation and against direct sums."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_results as synthetic
+from scipy.stats import binom, norm, skew
+from seeds import seeded
+
+from haloassay.analysis import significance
+from haloassay.analysis.scores import score
+from haloassay.analysis.verdict import ALPHA, verdicts
+from haloassay.contracts.estimate import INTERVALS
+
+STUDIES = 20_000
+
+
+def errors(name, n):
+    """Errors (studies, n) of mean zero."""
+    z = seeded(51, n).standard_normal((STUDIES, n))
+    return z if name == "Gaussian" else np.exp(0.5 * z) - np.exp(0.125)
+
+
+@pytest.mark.parametrize("n", [10, 40, 400])
+@pytest.mark.parametrize("name", ["Gaussian", "lognormal"])
+@pytest.mark.parametrize("alpha", [ALPHA, ALPHA / 3])
+def test_biases_give_no_more_false_alarms_than_are_stated(name, n, alpha):
+    e = errors(name, n)
+    p = significance.bias_p_values(
+        e.mean(axis=1), e.std(axis=1, ddof=1), skew(e, axis=1), np.full(STUDIES, n)
+    )
+    noise = np.sqrt(alpha / STUDIES)
+    # skewness costs up to twice the rate where ten values have to tell it
+    assert (
+        np.mean(p < alpha) < (2.0 if (name, n) == ("lognormal", 10) else 1.2) * alpha + 4.0 * noise
+    )
+
+
+def test_the_old_rule_of_three_standard_errors_did_not_hold_its_rate():
+    """Of seven bins with ten realisations each, one exceeded it in a tenth of all runs."""
+    e = errors("Gaussian", 10)
+    found = np.abs(e.mean(axis=1)) > 3.0 * e.std(axis=1, ddof=1) / np.sqrt(10)
+    assert np.mean(found) > 0.01
+
+
+@pytest.mark.parametrize("bins", [1, 7])
+def test_a_verdict_holds_its_rate_with_all_its_bins(tmp_path, bins):
+    cells = [f"study {k}" for k in range(400)]
+    rng = seeded(52, bins)
+    frame = pd.concat(
+        synthetic.rows(rng, 10 * len(cells), bin=k, r=10.0 + k, n_draws=0)
+        .assign(cell=np.repeat(cells, 10))
+        .assign(realization=lambda rows: rows["realization"] % 10)
+        for k in range(bins)
+    )
+    found = verdicts(score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame))))
+    alarms = sum(verdict.fault for verdict in found)
+    assert alarms <= binom.ppf(1.0 - 3e-5, len(cells), ALPHA)
+
+
+def test_bias_that_would_have_been_found_is_found_in_nine_of_ten_runs():
+    n, alpha = 40, 0.003
+    e = errors("Gaussian", n)
+    bias = significance.bias_found(1.0 / np.sqrt(n), n, alpha)
+    shifted = e + bias
+    p = significance.bias_p_values(
+        shifted.mean(axis=1),
+        shifted.std(axis=1, ddof=1),
+        skew(shifted, axis=1),
+        np.full(STUDIES, n),
+    )
+    # the scatter of a run is not that of all: of the order of 1/n
+    assert np.mean(p < alpha) == pytest.approx(significance.LIKELY, abs=2.0 / n)
+
+
+@pytest.mark.parametrize("levels", [(68,), (68, 95)])
+@pytest.mark.parametrize(("n", "factor"), [(10, 0.5), (40, 0.9), (400, 0.9)])
+def test_the_share_of_runs_that_find_narrow_intervals_is_that_of_simulated_runs(n, factor, levels):
+    alpha = 0.003
+    e = np.abs(errors("Gaussian", n))
+    found = np.zeros(STUDIES, dtype=bool)
+    for level in levels:
+        end = norm.ppf(INTERVALS[2 if level == 68 else 3] / 100.0)
+        hits = (e < factor * end).sum(axis=1)
+        found |= significance.coverage_p_values(hits, n, level / 100.0) <= alpha
+    power = significance.narrow_power(n, factor, alpha, levels)
+    assert abs(found.mean() - power) < 4.0 * np.sqrt(power * (1.0 - power) / STUDIES)
+
+
+def test_how_narrow_intervals_must_be_for_nine_of_ten_runs_to_find_them():
+    narrow = significance.narrow_found(40, ALPHA / 3)
+    assert significance.narrow_power(40, 1.0 - narrow, ALPHA / 3) >= significance.LIKELY
+    assert significance.narrow_power(40, 1.01 - narrow, ALPHA / 3) < significance.LIKELY
+
+
+@pytest.mark.parametrize(
+    ("p", "failed"),
+    [
+        ([0.001, 0.2, 0.004, 0.9], [True, False, False, False]),
+        ([0.001, 0.2, 0.003, 0.9], [True, False, True, False]),
+        ([0.003, 0.003, 0.003, 0.003], [False] * 4),
+        ([0.0025, 0.0033, 0.005, 0.01], [True] * 4),
+        ([0.0024, 0.0034, 0.0035, 0.0035], [True, False, False, False]),
+    ],
+)
+def test_tests_that_are_judged_together_fail_after_holm(p, failed):
+    assert significance.holm(p, 0.01).tolist() == failed
+
+
+def test_a_bias_without_scatter_is_one_and_no_bias_is_none():
+    p = significance.bias_p_values([0.0, 1e-14, 0.01], [0.0, 0.0, 0.0], [np.nan] * 3, [20] * 3)
+    assert p[0] == p[1] == 1.0
+    assert p[2] < 1e-12
+
+
+def test_what_would_have_been_found_is_said_of_bias_and_intervals(tmp_path):
+    frame = synthetic.rows(seeded(53), 40, n_draws=0)
+    (found,) = verdicts(score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame))))
+    assert not found.fault
+    power = significance.narrow_power(40, 0.9, ALPHA / 3)
+    assert "would have been, in 9 of 10 runs." in found.bias
+    told = f"10 per cent too narrow would have been found in {100 * power:.2g} per cent of runs"
+    assert told in found.intervals
+
+
+def test_low_success_is_said_in_the_verdict(tmp_path):
+    frame = synthetic.rows(seeded(54), 24)
+    runs = pd.concat([synthetic.runs_of(frame), synthetic.failed_runs(16, first=24)])
+    (found,) = verdicts(score(synthetic.write(tmp_path, frame, runs)))
+    assert found.lossy
+    assert found.text.startswith("Success is 0.60 (.45–.74)")
+    assert "if the others were all misses or all hits" in found.text.lower()
+    (whole,) = verdicts(score(synthetic.write(tmp_path / "whole", frame, synthetic.runs_of(frame))))
+    assert not whole.lossy
+    assert not whole.success
