@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, Protocol
@@ -131,6 +131,9 @@ class Truth:
     blind
         Whether stars are selected by nothing that differs between populations. Their shares are then those of the
         densities, which is free from the chance of who passed.
+    stated
+        By name, numbers or functions of a :class:`~haloassay.contracts.quantities.Place` that a mock of one's own
+        knows beside: the truth of quantities whose ``truth`` is ``"stated"``.
     """
 
     potential: Mass
@@ -143,6 +146,7 @@ class Truth:
     sources: Sources = field(default_factory=dict)
     sky: Variation | None = None
     blind: bool = False
+    stated: Mapping[str, float | Callable[[Place], float]] = field(default_factory=dict)
 
     @cached_property
     def of_blind(self) -> Truth:
