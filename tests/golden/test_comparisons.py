@@ -37,7 +37,7 @@ def moved(tmp_path_factory):
 def changes(results, base):
     """Mean shifts of errors, and of logarithms, against a cell, and their Monte Carlo errors: by row."""
     rows = results.frame("estimates")
-    relative = rows["unit"].eq("Msun") | rows["quantity"].str.startswith("sigma")
+    relative = rows["unit"].eq("Msun") | rows["quantity"].str.startswith(("sigma", "kurtosis"))
     error = (rows["value"] - rows["truth"]) / np.where(relative, rows["truth"], 1.0)
     rows = rows.assign(relative=relative, e=error)
     keys = ["estimator", "quantity", "bin", "realization"]
