@@ -9,7 +9,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from haloassay.base.arrays import BoolArray, FloatArray
-from haloassay.mocks.moments import Moments
+from haloassay.mocks.moments import Moments, central_moments, higher_moments
 from haloassay.mocks.stars import Stars
 
 #: By positions (N, 3) [kpc], how moments there differ from those of the whole shell: what is added to the mean of
@@ -71,8 +71,9 @@ class StarMoments:
     feh
         (N, 2) mean of [Fe/H] and of its square.
     higher
-        (N, 2, 3) mean of the third and of the fourth powers; NaN where moments vary over the sky, of which no map has
-        these.
+        (N, 2, 3) mean of the third and of the fourth powers, with the mean of the shell and the local variances: of
+        higher moments no map knows more than that the shape of the distribution is that of the shell. NaN where there
+        is no such shape, in debris.
     """
 
     first: FloatArray
@@ -94,10 +95,14 @@ class StarMoments:
         square = variance + mean**2
         if source.local is not None:
             mean, square = source.local.raw(stars.position)
-        higher = moments.higher(stars.r)
-        if source.variation is not None or source.local is not None:
-            higher = np.full_like(higher, np.nan)
-        return cls(first, variance + first**2, mean, square, moments.feh(stars.r), higher)
+        return cls(
+            first,
+            variance + first**2,
+            mean,
+            square,
+            moments.feh(stars.r),
+            _higher(source, stars.r, first, variance),
+        )
 
     @classmethod
     def by_origin(cls, sources: Sources, stars: Stars, everyone: Source) -> StarMoments:
@@ -120,6 +125,16 @@ class StarMoments:
             for f in fields(cls):
                 getattr(made, f.name)[unknown] = getattr(part, f.name)
         return made
+
+
+def _higher(source: Source, r: FloatArray, first: FloatArray, variance: FloatArray) -> FloatArray:
+    """(N, 2, 3) third and fourth raw moments of the shells' shapes, with these means and variances (N, 3)."""
+    raw = source.moments.higher(r)
+    if source.local is not None:
+        return np.full_like(raw, np.nan)
+    of_shell, third, fourth = central_moments(first, source.moments.second(r), raw)
+    factor = variance / of_shell
+    return higher_moments(first, variance, third * factor**1.5, fourth * factor**2)
 
 
 def members(sources: Sources, stars: Stars) -> BoolArray:
