@@ -85,7 +85,7 @@ class Snapshot(Mock):
     """
 
     kind: ClassVar[str] = "snapshot"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     file: str
     tables: tuple[ParticleTable, ...] = ()

@@ -217,7 +217,10 @@ def test_a_factor_leaves_the_rest_of_a_presets_table_as_it_is(values):
     base, changed = cells(make_scenario(values))
     assert base.made["survey"]["footprint"]["b_min"] == 0.0
     assert base.made["survey"]["footprint"]["dec_max"] == 60.0
-    assert changed.made["survey"]["footprint"] == {**base.made["survey"]["footprint"], "b_min": 10.0}
+    assert changed.made["survey"]["footprint"] == {
+        **base.made["survey"]["footprint"],
+        "b_min": 10.0,
+    }
 
 
 def test_keys_depend_on_content_and_on_nothing_else(values):
