@@ -113,9 +113,17 @@ class Reflex6D(Estimator):
     """
 
     name: ClassVar[str] = "reflex-6d"
+    version: ClassVar[int] = 2
     reference: ClassVar[str] = "2024MNRAS.531.3524Y"
     assumes: ClassVar[tuple[str, ...]] = ("known Gaussian errors", "Gaussian velocities")
-    yields: ClassVar[tuple[str, ...]] = ("v_travel", "apex_l", "apex_b", *_BULK, *_SIGMAS)
+    yields: ClassVar[tuple[str, ...]] = (
+        "v_travel",
+        "apex_l",
+        "apex_b",
+        "apex_offset",
+        *_BULK,
+        *_SIGMAS,
+    )
     published: ClassVar[dict[str, Any]] = {"distance_term": "observed", "sigma_prior": "precision"}
 
     bins: Edges = "none"

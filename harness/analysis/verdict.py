@@ -122,6 +122,11 @@ def _bias_sentence(quantity: str, group: pd.DataFrame) -> tuple[bool, str]:
     worst = _extreme(found if len(found) else group, "bias")
     factor = labels.error_factor(quantity)
     unit = labels.error_unit(quantity, str(worst["unit"]))
+    if labels.quantity_of(quantity).scale == "separation":  # its mean is above zero without a bias
+        return (
+            False,
+            f"Off by {labels.with_error(worst['bias'], worst['bias_mcse'])} {unit} on average.",
+        )
     size = f"{labels.with_error(worst['bias'], worst['bias_mcse'], factor)} {unit}".rstrip()
     where = f" at r = {worst['r']:.3g} kpc" if np.isfinite(worst["r"]) else ""
     if not len(found):

@@ -13,7 +13,7 @@ import numpy as np
 from haloassay.base.errors import EstimationError, InputError
 from haloassay.base.seeds import stream
 from haloassay.contracts.estimate import Estimate, Estimates
-from haloassay.contracts.quantities import QUANTITIES, Quantity, known_quantities
+from haloassay.contracts.quantities import QUANTITIES, Place, Quantity, known_quantities
 from haloassay.io.tables import UNITS
 from haloassay.plan.cells import Cell, Method
 from haloassay.plan.scenario import Spec
@@ -181,7 +181,10 @@ def _row(estimate: Estimate, quantity: Quantity, truth_of: Truth, observation: O
     stars, sun = observation.stars, observation.catalogue.sun
     if estimate.stars is None:
         where = (estimate.r, estimate.r_lo, estimate.r_hi)
-        truth = float(truth_of.value(quantity, *where, stars=stars, sun=sun))
+        if quantity.scale == "separation" and callable(quantity.truth):
+            truth = quantity.truth(truth_of, Place(*where, stars, sun), estimate.toward)
+        else:
+            truth = float(truth_of.value(quantity, *where, stars=stars, sun=sun))
     else:
         truth = float(truth_of.local_value(estimate.quantity, stars.select(estimate.stars)))
     fields: Spec = {

@@ -352,18 +352,25 @@ def _require_scores(scores: pd.DataFrame, folder: Path) -> None:
 
 def _estimates_text(estimates: Estimates) -> str:
     """Aligned lines: quantity, radius, value with 68 and 95 per cent intervals, unit, or why there is none."""
+    from haloassay.contracts import labels
+
     lines = []
     for row in estimates:
         place = "" if row.r != row.r else f"r = {row.r:.4g} kpc"
         if row.r_lo == row.r_lo and row.r_hi == row.r_hi:
             place += f" ({row.r_lo:.4g}-{row.r_hi:.4g})"
-        start = f"{row.quantity:<15}{place:<32}"
+        start = f"{row.quantity + ' ':<15}{place:<32}"
         if row.note:
             lines.append(f"{start}cannot be determined: {row.note}")
             continue
+        bounds = (row.lo68, row.hi68, row.lo95, row.hi95)
+        if labels.quantity_of(row.quantity).scale == "angle":  # told in one turn
+            bounds = tuple(180.0 - (180.0 - bound) % 360.0 for bound in bounds)
+        lo68, hi68, lo95, hi95 = bounds
         lines.append(
-            f"{start}{row.value:>10.4g}  68%: {row.lo68:.4g} to {row.hi68:.4g}"
-            f"  95%: {row.lo95:.4g} to {row.hi95:.4g}  {row.unit}".rstrip()
+            f"{start}{row.value:>10.4g}  68%: {lo68:.4g} to {hi68:.4g}"
+            f"  95%: {lo95:.4g} to {hi95:.4g}  {row.unit}".rstrip()
+            + ("" if row.toward is None else " from l = {:.4g}, b = {:.4g}".format(*row.toward))
         )
     return "\n".join(lines) + "\n"
 
