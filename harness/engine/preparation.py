@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import in_words
 from haloassay.contracts.quantities import QUANTITIES, Quantity
 from haloassay.estimators import make_estimator
 from haloassay.mocks import Mock, make_mock
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
     from haloassay.plan.cells import Cell, Method
     from haloassay.plan.plan import Plan
 
-#: What catalogues may lack.
-_IN_WORDS: Final = {
-    "velocity": "line-of-sight velocities (vlos)",
-    "feh": "[Fe/H] (feh)",
-    "alpha_fe": "[alpha/Fe] (alpha_fe)",
-}
 #: Seconds between two lines about a mock that takes long.
 _INTERVAL: Final = 10.0
 
@@ -156,7 +151,7 @@ def _left_out(plan: Plan, lacking: Mapping[str, Mapping[str, tuple[str, ...]]]) 
         if not cells:
             continue
         lacks = dict.fromkeys(name for names in cells.values() for name in names)
-        what = ", ".join(_IN_WORDS.get(name, name) for name in lacks)
+        what = in_words(lacks)
         if len(cells) == len(plan.cells):
             raise InputError(
                 f"{plan.scenario.origin}: estimators.{entry.label}: needs {what}, which no catalogue of this mock and"

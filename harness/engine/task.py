@@ -14,6 +14,7 @@ from haloassay.base.errors import EstimationError, InputError
 from haloassay.base.seeds import stream
 from haloassay.contracts.estimate import Estimate, Estimates
 from haloassay.contracts.quantities import QUANTITIES, Place, Quantity, known_quantities
+from haloassay.io.defects import sound_rows
 from haloassay.io.tables import UNITS
 from haloassay.plan.cells import Cell, Method
 from haloassay.plan.scenario import Spec
@@ -68,7 +69,22 @@ def observe(cell: Cell, seed: int, realization: int) -> tuple[Mock, Observation]
     errors = stream(seed, "survey", realization)
     observation = _survey(json.dumps(cell.survey)).observe(mock, population, errors)
     _require_observable(observation.catalogue)
-    return mock, _cleaned(observation, cell.clean)
+    return mock, _cleaned(_sound(observation), cell.clean)
+
+
+def _sound(observation: Observation) -> Observation:
+    """Observation whose rows a file may have: those of absurd speed are left out, as its reader would, and counted.
+
+    Raises
+    ------
+    InputError
+        If rows have another defect.
+    """
+    rows, dropped = sound_rows(observation.catalogue, "unphysical")
+    if not dropped:
+        return observation
+    catalogue = replace(observation.catalogue.select(rows), dropped=dropped)
+    return replace(observation, catalogue=catalogue, stars=observation.stars.select(rows))
 
 
 def _cleaned(observation: Observation, steps: list[Spec]) -> Observation:

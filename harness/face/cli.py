@@ -212,6 +212,8 @@ def mock(
     if truth_file is not None:
         radii = np.geomspace(made.stars.r.min(), made.stars.r.max(), 65)
         _write(json.dumps(made.truth_at(radii), indent=1) + "\n", truth_file)
+    for reason, count in made.catalogue.dropped.items():
+        click.echo(f"{out}: {count} rows dropped: {reason}", err=True)
     click.echo(f"{len(made.catalogue)} stars: {out}")
 
 

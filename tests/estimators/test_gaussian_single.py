@@ -200,7 +200,7 @@ def test_errors_larger_than_the_dispersion_leave_it_undetermined():
 def test_missing_metallicity_is_named(halo):
     columns = {name: values for name, values in halo.columns.items() if name != "feh"}
     with pytest.raises(InputError, match="column 'feh' is missing"):
-        rows_of(Catalogue(columns))
+        Sample.of(Catalogue(columns))
     for value in (np.nan, np.inf):
         columns["feh"] = np.where(np.arange(len(halo)) == 5, value, halo["feh"])
         with pytest.raises(InputError, match=r"1 of 1003 stars .* feh .* \(first rows: 5\)"):

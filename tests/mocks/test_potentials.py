@@ -280,7 +280,7 @@ def test_concentrations_that_no_halo_has_are_refused(kind, c) -> None:
     spec = {"kind": kind, "m200": 1e12, "c": c}
     if kind == "triaxial-nfw":
         spec["axis_ratios"] = [0.9, 0.8]
-    with pytest.raises(InputError, match="c must be a concentration from 0.01 to 10000"):
+    with pytest.raises(InputError, match=r"c must be a concentration from 0\.01 to 10000"):
         make_potential(spec)
     with pytest.raises(InputError, match="r_s must be at most"):
         make_potential({"kind": "nfw", "rho0": 1e-3, "r_s": 1e10})
