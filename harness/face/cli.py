@@ -365,9 +365,9 @@ def _estimates_text(estimates: Estimates) -> str:
         if row.note:
             lines.append(f"{start}cannot be determined: {row.note}")
             continue
-        bounds = (row.lo68, row.hi68, row.lo95, row.hi95)
+        bounds = [row.lo68, row.hi68, row.lo95, row.hi95]
         if labels.quantity_of(row.quantity).scale == "angle":  # told in one turn
-            bounds = tuple(180.0 - (180.0 - bound) % 360.0 for bound in bounds)
+            bounds = [180.0 - (180.0 - bound) % 360.0 for bound in bounds]
         lo68, hi68, lo95, hi95 = bounds
         lines.append(
             f"{start}{row.value:>10.4g}  68%: {lo68:.4g} to {hi68:.4g}"

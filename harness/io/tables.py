@@ -268,8 +268,7 @@ class _Reader:
         for name in self.units:
             if name not in UNITS and name not in GROUPS:
                 raise unknown("column", name, (*UNITS, *GROUPS), "units")
-        needed = FRAMES[self._frame(frame, places)]
-        needed = tuple(name for name in needed if name in places)
+        needed = tuple(n for n in FRAMES[self._frame(frame, places)] if n in places)
         optional = [f"{name}_err" for name in (*needed, *CHEMISTRY)] + [*CHEMISTRY]
         if needed != GALACTOCENTRIC:
             optional.append("pm_corr")
