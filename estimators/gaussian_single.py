@@ -37,6 +37,9 @@ PARAMETERS: Final = (
     "feh_sigma",
 )
 
+#: Those of velocities alone.
+_KINEMATIC: Final = tuple(name for name in PARAMETERS if not name.startswith("feh"))
+
 #: Quantities of a component, in the order of their rows.
 COMPONENT_YIELDS: Final = (
     *(f"mean_v_{axis}" for axis in AXES),
@@ -130,14 +133,16 @@ class GaussianModel(Estimator):
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows of every quantity of every bin; a row says why it has no value."""
-        sample = Sample.of(catalogue)
+        with_feh = "feh" in self.needs or "feh" in catalogue
+        sample = Sample.of(catalogue, with_feh)
+        known = [name for name in self.yields if with_feh or not name.startswith("feh")]
         rows: list[Estimate] = []
         for bin_ in radial_bins(catalogue.r, self.bins):
             try:
                 check_number(len(bin_), self.min_stars)
                 draws = self.draws(sample.select(bin_.rows), rng)
             except EstimationError as error:
-                rows += undetermined_rows(self.yields, str(error), [bin_.where])
+                rows += undetermined_rows(known, str(error), [bin_.where])
             else:
                 rows += self.rows(draws, bin_)
         return in_order(rows, self.yields)
@@ -160,7 +165,7 @@ class GaussianSingle(GaussianModel):
     the single-component model, 8 parameters, uniform priors). The correlations of velocities and of
     their errors are left out; :class:`~haloassay.estimators.velocity_ellipsoid.VelocityEllipsoid`
     has them. With uniform priors the posterior is a product of four, of a mean and a dispersion
-    each, and is drawn as such.
+    each, and is drawn as such. Without a column feh that of [Fe/H] is left out, with its rows.
 
     Biased where the halo is not one Gaussian in errors only: intervals of dispersions are too short
     for velocities of large kurtosis, as those of radial orbits are, while the dispersions
@@ -189,6 +194,7 @@ class GaussianSingle(GaussianModel):
     """
 
     name: ClassVar[str] = "gaussian-single"
+    needs: ClassVar[tuple[str, ...]] = ("velocity",)
     assumes: ClassVar[tuple[str, ...]] = ("Gaussian velocities", "known Gaussian errors")
     yields: ClassVar[tuple[str, ...]] = COMPONENT_YIELDS
     published: ClassVar[dict[str, Any]] = {"sampler": "emcee", "at_prior_edge": "keep"}
@@ -197,12 +203,13 @@ class GaussianSingle(GaussianModel):
     sampler: Literal["auto", "quadrature", "emcee"] = "auto"
 
     def rows(self, draws: FloatArray, bin_: Bin) -> list[Estimate]:
-        """Rows of every quantity of a bin from the draws (n, 8) of its parameters."""
+        """Rows of every quantity of a bin from the draws (n, 8) or (n, 6) of its parameters."""
         return component_rows(draws, self.prior, self.at_prior_edge, bin_)
 
     def draws(self, sample: Sample, rng: np.random.Generator) -> FloatArray:
-        """(n_draws, 8) draws of the parameters."""
-        lo, hi = self.prior.bounds
+        """(n_draws, 8) draws of the parameters; (n_draws, 6) without [Fe/H]."""
+        k = len(sample.x)
+        lo, hi = (bound[[*range(k), *range(4, 4 + k)]] for bound in self.prior.bounds)
         start, scale = sample.start(lo, hi)
         if self.sampler == "emcee":
             likelihood = sample.log_likelihood
@@ -210,9 +217,9 @@ class GaussianSingle(GaussianModel):
                 likelihood, start, scale, self.n_draws, rng,
                 sampler="emcee", emcee=self.emcee, bounds=(lo, hi),
             ).draws  # fmt: skip
-        draws = np.empty((self.n_draws, 8))
-        for j in range(4):
-            two = [j, 4 + j]
+        draws = np.empty((self.n_draws, 2 * k))
+        for j in range(k):
+            two = [j, k + j]
             one = _Quantity(sample.x[j], sample.e2[j])
             draws[:, two] = self._two(one, start[two], scale[two], (lo[two], hi[two]), rng)
         return draws
@@ -257,30 +264,32 @@ class Sample:
     Parameters
     ----------
     x
-        (4, n) v_r, v_theta, v_phi [km/s] and [Fe/H] [dex].
+        (4, n) v_r, v_theta, v_phi [km/s] and [Fe/H] [dex]; (3, n) velocities alone.
     e2
-        (4, n) variances of their errors.
+        Variances of their errors.
     """
 
     x: FloatArray
     e2: FloatArray
 
     @classmethod
-    def of(cls, catalogue: Catalogue) -> Sample:
-        """Sample of all stars of a catalogue.
+    def of(cls, catalogue: Catalogue, with_feh: bool = True) -> Sample:
+        """Sample of all stars of a catalogue, with or without their [Fe/H].
 
         Raises
         ------
         InputError
-            If the catalogue has no column feh, or an entry that is not finite.
+            If the catalogue has no column feh where it is wanted, or an entry that is not finite.
         """
         catalogue.check_finite()
+        variances = np.diagonal(catalogue.spherical_covariance, axis1=1, axis2=2).T
+        if not with_feh:
+            return cls(np.ascontiguousarray(catalogue.spherical_velocity.T), variances.copy())
         feh, feh_err = catalogue["feh"], catalogue.error("feh")
         good = np.isfinite(feh) & np.isfinite(feh_err) & (feh_err >= 0.0)
         catalogue.check_rows(good, "a feh or feh_err that is not finite, or a negative error")
-        variances = np.diagonal(catalogue.spherical_covariance, axis1=1, axis2=2)
         x = np.vstack([catalogue.spherical_velocity.T, feh])
-        return cls(x, np.vstack([variances.T, feh_err**2]))
+        return cls(x, np.vstack([variances, feh_err**2]))
 
     def __len__(self) -> int:
         return self.x.shape[1]
@@ -290,9 +299,10 @@ class Sample:
         return Sample(np.ascontiguousarray(self.x[:, rows]), np.ascontiguousarray(self.e2[:, rows]))
 
     def log_likelihood(self, points: FloatArray) -> FloatArray:
-        """Log likelihood (m,) of one component with parameters (m, 8)."""
-        quantities = (_Quantity(self.x[j], self.e2[j]) for j in range(4))
-        return np.sum([one(points[:, [j, 4 + j]]) for j, one in enumerate(quantities)], axis=0)
+        """Log likelihood (m,) of one component with parameters (m, 8), or (m, 6) without [Fe/H]."""
+        k = len(self.x)
+        quantities = (_Quantity(self.x[j], self.e2[j]) for j in range(k))
+        return np.sum([one(points[:, [j, k + j]]) for j, one in enumerate(quantities)], axis=0)
 
     def best_log_likelihood(self, prior: GaussianPrior) -> float:
         """Log likelihood of one component where the posterior is greatest."""
@@ -323,18 +333,26 @@ class Sample:
 def component_rows(
     draws: FloatArray, prior: GaussianPrior, at_edge: AtEdge, bin_: Bin, suffix: str = ""
 ) -> list[Estimate]:
-    """Rows of a component from the draws (n, 8) of its parameters; names end with ``suffix``."""
-    notes = dict.fromkeys(PARAMETERS, "")
+    """Rows of a component from the draws (n, 8) of its parameters; names end with ``suffix``.
+
+    Draws (n, 6) are those of velocities alone.
+    """
+    drawn = PARAMETERS if draws.shape[1] == len(PARAMETERS) else _KINEMATIC
+    of = dict(zip(drawn, draws.T, strict=True))
+    notes = dict.fromkeys(drawn, "")
     if at_edge == "undetermined":
-        for name, values, lo, hi in zip(PARAMETERS, draws.T, *prior.bounds, strict=True):
-            notes[name] = edge_note(name, values, lo, hi)
+        for name, lo, hi in zip(PARAMETERS, *prior.bounds, strict=True):
+            if name in of:
+                notes[name] = edge_note(name, of[name], lo, hi)
     rows = []
     for quantity in COMPONENT_YIELDS:
         if quantity == "beta":
             note = next((notes[f"sigma_{axis}"] for axis in AXES if notes[f"sigma_{axis}"]), "")
-            values = anisotropy(draws[:, 4:7])
+            values = anisotropy(np.stack([of[f"sigma_{axis}"] for axis in AXES], axis=1))
+        elif quantity in of:
+            note, values = notes[quantity], of[quantity]
         else:
-            note, values = notes[quantity], draws[:, PARAMETERS.index(quantity)]
+            continue
         rows.append(drawn_row(quantity + suffix, values, note, **bin_.where))
     return rows
 

@@ -32,6 +32,7 @@ from haloassay.estimators.bins import (
 )
 from haloassay.estimators.fit.isotropic import draw_field, polar_dipole, polar_start
 from haloassay.estimators.fit.linear_field import Channel, LinearField, LogPrior
+from haloassay.estimators.fit.outliers import within
 from haloassay.estimators.fit.posterior import EmceeRun, explore
 from haloassay.estimators.rows import apex_rows, drawn_row, undetermined_rows
 
@@ -82,8 +83,8 @@ class Reflex6D(Estimator):
     by -6 km/s. ``"solar"`` leaves no bias of any velocity above the Monte Carlo error (the
     dispersions come out 1 per cent high at 16 per cent: their own rescaling is left out). But the
     published term also silences stars of absurd proper motion: of the 253 SEGUE giants beyond 50 kpc
-    four move across at more than 900 km/s, and sigma_l is 62 km/s with it and 263 without. Cut such
-    stars before ``"solar"`` (then 65 km/s, apex (47, -33) deg; published (40, -36)).
+    four move across at more than 900 km/s, and sigma_l is 62 km/s with it and 263 without. ``clip``
+    leaves such stars out of the fit (then 65 km/s, apex (47, -33) deg; published (40, -36)).
 
     Parameters
     ----------
@@ -95,6 +96,9 @@ class Reflex6D(Estimator):
         Tangential motion that a distance error rescales: ``"solar"``, that of the Sun alone, which is
         known and the larger part at a halo star; ``"observed"``, the star's own, as published;
         ``"none"``.
+    clip
+        Stars that deviate from the field by more than so many sigma, of the robust scatter of all and
+        their own error, in v_los or across, are left out; ``"none"``, as published.
     sigma_prior
         ``"log"``: uniform in ln sigma; ``"precision"``: uniform in 1 / sigma^2, as published.
     sigma_range
@@ -113,14 +117,27 @@ class Reflex6D(Estimator):
     """
 
     name: ClassVar[str] = "reflex-6d"
+    version: ClassVar[int] = 2
     reference: ClassVar[str] = "2024MNRAS.531.3524Y"
     assumes: ClassVar[tuple[str, ...]] = ("known Gaussian errors", "Gaussian velocities")
-    yields: ClassVar[tuple[str, ...]] = ("v_travel", "apex_l", "apex_b", *_BULK, *_SIGMAS)
-    published: ClassVar[dict[str, Any]] = {"distance_term": "observed", "sigma_prior": "precision"}
+    yields: ClassVar[tuple[str, ...]] = (
+        "v_travel",
+        "apex_l",
+        "apex_b",
+        "apex_offset",
+        *_BULK,
+        *_SIGMAS,
+    )
+    published: ClassVar[dict[str, Any]] = {
+        "distance_term": "observed",
+        "clip": "none",
+        "sigma_prior": "precision",
+    }
 
     bins: Edges = "none"
     min_stars: int = 20
     distance_term: DistanceTerm = "solar"
+    clip: float | Literal["none"] = 5.0
     sigma_prior: Literal["log", "precision"] = "log"
     sigma_range: tuple[float, float] = (10.0, 1e4)
     v_travel_max: float = 150.0
@@ -134,6 +151,9 @@ class Reflex6D(Estimator):
         check_least("min_stars", self.min_stars, 8)
         lo, hi = self.sigma_range
         require(0.0 < lo < hi < math.inf, f"sigma_range: bounds ascend from 0 (got {[lo, hi]})")
+        require(
+            self.clip == "none" or self.clip >= 3.0, f"clip: at least 3 sigma (got {self.clip})"
+        )
         require(self.v_travel_max > 0.0, f"v_travel_max: positive (got {self.v_travel_max})")
         require(self.bulk_max > 0.0, f"bulk_max: positive (got {self.bulk_max})")
         check_least("n_draws", self.n_draws, 2)
@@ -177,7 +197,11 @@ class Reflex6D(Estimator):
             If the stars are too few, do not determine the field, or scatter beyond the prior.
         """
         check_number(len(bin_), self.min_stars)
-        channels = reflex_channels(catalogue.select(bin_.rows), self.distance_term)
+        stars = catalogue.select(bin_.rows)
+        channels = reflex_channels(stars, self.distance_term)
+        if self.clip != "none" and not (kept := within(channels, self.clip)).all():
+            check_number(int(kept.sum()), self.min_stars)
+            channels = reflex_channels(stars.select(kept), self.distance_term)
         field = LinearField(channels, self.sigma_range, self._prior())
         for k, name in enumerate(_SIGMAS):
             if field.bounded(k)[1]:

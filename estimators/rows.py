@@ -85,11 +85,11 @@ def unbounded(what: str, quantity: str, draws: FloatArray, bounds: tuple[float, 
 
 
 def apex_rows(vector: FloatArray, speed: str, **where: float) -> list[Estimate]:
-    """Rows of ``speed`` (``mu_dipole`` or ``v_travel``), apex_l and apex_b of draws (n, 3) of d.
+    """Rows of ``speed`` (``mu_dipole`` or ``v_travel``), apex_l, apex_b and apex_offset of draws (n, 3) of d.
 
     Intervals of the longitude are about its circular mean, and widen to the whole circle as the
     dipole vanishes; where the draws cover the circle evenly there is no longitude to speak of, and
-    the row says so.
+    the row says so. Neither interval is a region on the sky: that is the cap of apex_offset.
     """
     mu, lon, lat = apex(vector)
     note = ""
@@ -99,4 +99,5 @@ def apex_rows(vector: FloatArray, speed: str, **where: float) -> list[Estimate]:
         Estimate.from_draws(speed, mu if speed == "mu_dipole" else -mu, **where),
         drawn_row("apex_l", around_centre(lon), note, **where),
         Estimate.from_draws("apex_b", lat, **where),
+        Estimate.from_directions("apex_offset", -vector, **where),
     ]

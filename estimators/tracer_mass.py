@@ -98,8 +98,11 @@ class TracerMass(Estimator):
     normalisation, and the boundary term of a sample that is cut in radius is subtracted.
     Measurement errors stay in the squared velocities.
 
-    Biased in a pure NFW potential, by a few to 16 per cent depending on the range, where
-    scale-free; by a varying beta; by velocity errors that are not small against the dispersion.
+    Biased in a pure NFW potential where scale-free. With all else right, the default a and beta =
+    0.5, the mass at the median radius of a bin is off by +44, +27, +15, +6 and -1 per cent at 7, 14,
+    27, 55 and 110 kpc where m200 = 0.8e12 and c = 15, by +72 to +12 where c = 5; at the outermost
+    star by -3 to +6 (``benchmarks/tracer_mass.py``, +- 0.7). By a varying beta; by velocity errors
+    that are not small against the dispersion.
     Where its assumptions hold, 68 per cent intervals cover 0.65 (1000 stars in six bins) and 0.67
     (5000) with beta known. A measured beta scatters with <v_r^2> and takes back part of its error,
     which the bootstrap as published, at fixed beta, does not know: 0.74 to 0.81, too wide

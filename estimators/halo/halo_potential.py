@@ -16,7 +16,7 @@ from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate
 from haloassay.contracts.profiles import nfw_enclosed_mass, virial_radius
 from haloassay.estimators.fit.posterior import EmceeRun, explore
-from haloassay.estimators.halo.baryons import SphericalBaryons
+from haloassay.estimators.halo.baryons import Baryons, SphericalBaryons, baryons_mass
 from haloassay.estimators.rows import VIRIAL, unbounded, undetermined_rows, virial_rows
 
 #: How the posterior of (m200, c200) is drawn from.
@@ -33,7 +33,7 @@ class ZhaiHalo:
     Parameters
     ----------
     baryons
-        Disc and bulge, held fixed.
+        Disc and bulge, held fixed: a table, or the name of known ones or of ``"none"``.
     h0
         Hubble's constant [km/s/Mpc]; the halo has 200 times the critical density within r200.
     prior
@@ -44,7 +44,7 @@ class ZhaiHalo:
         Length of the run where the sampler is emcee; a choice, as the paper prints none.
     """
 
-    baryons: SphericalBaryons = field(default_factory=SphericalBaryons)
+    baryons: SphericalBaryons | Baryons = field(default_factory=SphericalBaryons)
     h0: float = 70.0
     prior: Literal["flat", "log"] = "flat"
     m200_range: tuple[float, float] = (1e9, 1e13)
@@ -60,7 +60,13 @@ class ZhaiHalo:
     def enclosed_mass(self, r: ArrayLike, m200: ArrayLike, c200: ArrayLike) -> FloatArray:
         """Mass [Msun] of everything within ``r`` [kpc]; the arguments are broadcast."""
         halo = nfw_enclosed_mass(r, m200, virial_radius(m200, self.h0), c200)
-        return np.asarray(halo + self.baryons.mass(r))
+        return np.asarray(halo + self.baryons_mass(r))
+
+    def baryons_mass(self, r: ArrayLike) -> FloatArray:
+        """Mass [Msun] of the baryons within ``r`` [kpc]."""
+        if isinstance(self.baryons, SphericalBaryons):
+            return self.baryons.mass(r)
+        return baryons_mass(self.baryons, r)
 
     def circular_velocity(self, r: ArrayLike, m200: ArrayLike, c200: ArrayLike) -> FloatArray:
         """Circular velocity [km/s] at ``r`` [kpc] (eq. 8)."""

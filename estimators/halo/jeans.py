@@ -90,7 +90,7 @@ class JeansIntegral:
         lo, hi = np.log(model.scale_range)
         knots = np.linspace(lo, hi, max(int((hi - lo) / _STEP) + 2, 8))
         halo = np.array([np.sum(weight * nfw_shape(s / r_s), axis=1) for r_s in np.exp(knots)])
-        baryons = G * np.sum(weight * model.baryons.mass(s), axis=1)
+        baryons = G * np.sum(weight * model.baryons_mass(s), axis=1)
         if radii.ndim == 2:
             halo = halo.reshape(len(knots), *radii.shape).mean(axis=2)
             baryons = baryons.reshape(radii.shape).mean(axis=1)

@@ -82,7 +82,7 @@ def _scale_macro(quantities: Mapping[str, Quantity]) -> str:
     """Write the SQL macro that knows on which scale errors of a quantity are counted."""
     names = {
         scale: ", ".join("'" + q.name.replace("'", "''") + "'" for q in known)
-        for scale in ("fractional", "angle")
+        for scale in ("fractional", "angle", "separation")
         if (known := [q for q in quantities.values() if q.scale == scale])
     }
     cases = " ".join(f"WHEN name IN ({listed}) THEN '{scale}'" for scale, listed in names.items())
@@ -94,6 +94,7 @@ def difference(value: str, reference: str) -> str:
     return f"""CASE scale_of(quantity)
         WHEN 'fractional' THEN ({value} - {reference}) / nullif({reference}, 0)
         WHEN 'angle' THEN {value} - {reference} - 360 * floor(({value} - {reference} + 180) / 360)
+        WHEN 'separation' THEN abs({value} - {reference})
         ELSE {value} - {reference} END"""
 
 

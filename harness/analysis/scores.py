@@ -253,7 +253,8 @@ BATCH_ROWS: Final = 10_000_000
 def score(results: ResultTables) -> pd.DataFrame:
     """Scores of a run: one row a (cell, estimator, quantity, bin).
 
-    Errors are fractional for positive scales, absolute otherwise, angles wrapped to +-180 degrees
+    Errors are fractional for positive scales, absolute otherwise, angles wrapped to +-180 degrees, of directions their
+    distance on the sky, whose bias is the mean offset
     (see :mod:`haloassay.contracts.quantities`). A
     realisation counts in ``n`` if its value and truth are finite; ``n_failed`` are the attempted
     runs that gave no value: failed, timed out, lost, or undetermined with a note; what had no mock was not attempted.
@@ -355,7 +356,8 @@ def sample(results: ResultTables, realizations: int = 200) -> pd.DataFrame:
 
 def _errors(rows: str) -> str:
     """Write the query of the columns that :class:`Score` aggregates."""
-    scale = "CASE scale_of(quantity) WHEN 'fractional' THEN abs(truth) ELSE 1 END"
+    # radii of caps are no half widths of an interval about the value
+    scale = "CASE scale_of(quantity) WHEN 'fractional' THEN abs(truth) WHEN 'angle' THEN 1 WHEN 'absolute' THEN 1 END"
     # an angle's truth is taken on the turn of the circle next to the estimate and its interval
     near = "CASE scale_of(quantity) WHEN 'angle' THEN value - e ELSE truth END"
     inside = (

@@ -136,6 +136,8 @@ def _tests(group: pd.DataFrame) -> dict[str, Any]:
     """All tests of a verdict: p-values ``p``, what each is ``of`` (bias, 68 or 95), and the ``row`` of its bin."""
     rows = np.arange(len(group))
     p = [significance.bias_p_values(*(group[k] for k in ("bias", "scatter", "skewness", "n")))]
+    if labels.quantity_of(str(group["quantity"].iloc[0])).scale == "separation":
+        p = [np.ones(len(group))]  # its mean is away from zero without a bias: never found
     kinds: list[Any] = ["bias"] * len(group)
     where = [rows]
     for level in _LEVELS:
@@ -183,6 +185,8 @@ def _bias_sentence(quantity: str, group: pd.DataFrame, found: Any, alpha: float)
     factor = labels.error_factor(quantity)
     worst = _extreme(group.iloc[found] if len(found) else group, "bias")
     unit = labels.error_unit(quantity, str(worst["unit"]))
+    if labels.quantity_of(quantity).scale == "separation":  # its mean is above zero without a bias
+        return f"Off by {labels.with_error(worst['bias'], worst['bias_mcse'])} {unit} on average."
     if not len(found):
         limit = factor * float(significance.bias_found(group["bias_mcse"], group["n"], alpha).max())
         often = f"in {10 * significance.LIKELY:.0f} of 10 runs"

@@ -29,6 +29,20 @@ def _read_only(array: FloatArray) -> FloatArray:
     return view
 
 
+#: What to call what an estimator needs; other columns go by their names.
+_IN_WORDS: Final = {
+    "velocity": "line-of-sight velocities (vlos)",
+    "vlos": "line-of-sight velocities (vlos)",
+    "feh": "[Fe/H] (feh)",
+    "alpha_fe": "[alpha/Fe] (alpha_fe)",
+}
+
+
+def in_words(needs: Iterable[str]) -> str:
+    """Say what an estimator needs, in the words of all commands."""
+    return ", ".join(_IN_WORDS.get(name, name) for name in needs)
+
+
 @dataclass(frozen=True, eq=False)
 class Catalogue:
     """Stars as observed: canonical columns, the Sun that looked at them, and derived kinematics.

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from haloassay.base.errors import EstimationError
 from haloassay.contracts.quantities import QUANTITIES, Quantity, Scale
+from haloassay.contracts.sky import lon_lat, separation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +47,8 @@ class Estimate:
         (n_draws,) independent draws from the posterior or the bootstrap distribution, where there are any.
     stars
         Rows of the catalogue that the value is an average of, where that is a part of the sky and not all of a shell.
+    toward
+        Longitude and latitude [deg] of the direction that a row of a separation is about (:meth:`from_directions`).
     note
         Why the value cannot be determined, for a row without a value.
     """
@@ -63,6 +66,7 @@ class Estimate:
     unit: str = ""
     draws: NDArray[np.float64] | None = field(default=None, repr=False)
     stars: NDArray[np.int64] | None = field(default=None, repr=False)
+    toward: tuple[float, float] | None = None
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -71,6 +75,11 @@ class Estimate:
         if self.note:
             return
         where = f"{self.quantity} (bin {self.bin})"
+        known = QUANTITIES.get(self.quantity)
+        if known is not None and known.scale == "separation" and self.toward is None:
+            raise EstimationError(
+                f"{where}: a separation needs the direction that it is from (toward)"
+            )
         if not np.isfinite(self.value):
             raise EstimationError(f"{where}: the value is not finite: {self.value}")
         stated = [
@@ -95,6 +104,26 @@ class Estimate:
             return cls.undetermined(quantity, "the draws are not all finite", **where)
         lo95, lo68, value, hi68, hi95 = np.percentile(draws, [*INTERVALS[:2], 50.0, *INTERVALS[2:]])
         return cls(quantity, value, lo68, hi68, lo95, hi95, draws=draws, **where)  # type: ignore[arg-type]
+
+    @classmethod
+    def from_directions(cls, quantity: str, draws: ArrayLike, **where: float) -> Estimate:
+        """Row of a separation: caps about the mean direction that hold 68 and 95 per cent of ``draws`` (n, 3).
+
+        The value is 0, the upper bounds are the angular radii [deg] of the caps; ``toward`` is the mean direction. Two
+        intervals, in longitude and latitude, are no such region: near a pole they leave out the pole.
+        """
+        draws = np.asarray(draws, dtype=float)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            unit = draws / np.linalg.norm(draws, axis=-1, keepdims=True)
+        if draws.size == 0 or not np.all(np.isfinite(unit)):
+            return cls.undetermined(quantity, "the draws are not all directions", **where)
+        mean = unit.mean(axis=0)
+        lon, lat = lon_lat(mean)
+        away = separation(unit, mean)
+        radii = np.percentile(away, [INTERVALS[2] - INTERVALS[1], INTERVALS[3] - INTERVALS[0]])
+        bounds = (0.0, 0.0, float(radii[0]), 0.0, float(radii[1]))
+        toward = (float(lon), float(lat))
+        return cls(quantity, *bounds, draws=away, toward=toward, **where)  # type: ignore[arg-type]
 
     @classmethod
     def undetermined(cls, quantity: str, note: str, **where: float) -> Estimate:
@@ -133,10 +162,14 @@ class Estimates:
         return tuple(row for row in self.rows if row.quantity == quantity)
 
     def to_frame(self) -> pd.DataFrame:
-        """Table of the rows without their draws and stars, as pandas."""
+        """Table of the rows without their draws, stars and directions, as pandas."""
         import pandas as pd
 
-        names = [name for name in Estimate.__dataclass_fields__ if name not in ("draws", "stars")]
+        names = [
+            name
+            for name in Estimate.__dataclass_fields__
+            if name not in ("draws", "stars", "toward")
+        ]
         return pd.DataFrame({name: [getattr(row, name) for row in self.rows] for name in names})
 
 

@@ -34,7 +34,7 @@ NO_ERRORS: Final = "none stated"
 LOSSY: Final = "!"
 _SYMBOLS: Final = {
     **{r"\langle ": "⟨", r"\rangle": "⟩", r"\sigma": "σ", r"\theta": "θ", r"\phi": "φ"},
-    **{r"\beta": "β", r"\gamma": "γ", r"\alpha": "α", r"\rho": "ρ", r"\mu": "μ"},
+    **{r"\beta": "β", r"\gamma": "γ", r"\alpha": "α", r"\rho": "ρ", r"\mu": "μ", r"\Delta": "Δ"},
 }
 _UNITS: Final = {"Msun": r"$\mathrm{M}_\odot$", "km/s": r"km s$^{-1}$"}
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 from haloassay.base.errors import InputError
 
-Scale = Literal["fractional", "absolute", "angle"]
+Scale = Literal["fractional", "absolute", "angle", "separation"]
 #: Ways in which a truth is asked: a number of the halo; a function of radius; the same averaged over the stars of a
 #: bin, where there is one; a field over the sky; what the mock states under the quantity's name.
 Way = Literal["scalar", "profile", "bin", "sky", "stated"]
@@ -55,6 +55,29 @@ class Stated:
 
 
 @dataclass(frozen=True)
+class Separation:
+    """Truth of a separation: how far the direction of two quantities truly is from the one that was estimated.
+
+    Parameters
+    ----------
+    lon, lat
+        Names of the quantities [deg].
+    """
+
+    lon: str
+    lat: str
+
+    def __call__(
+        self, truth: Any, place: Place, toward: tuple[float, float] | None = None
+    ) -> float:
+        """Angle [deg] between the true direction and ``toward``, (lon, lat) [deg]; 0 from itself, NaN without one."""
+        from haloassay.contracts.sky import direction, separation
+
+        true = tuple(truth.value(name, *place) for name in (self.lon, self.lat))
+        return float(separation(direction(*(toward or true)), direction(*true)))
+
+
+@dataclass(frozen=True)
 class Quantity:
     """A quantity of the field.
 
@@ -66,13 +89,16 @@ class Quantity:
         Of its values: ``Msun``, ``kpc``, ``km/s``, ``deg``, ``dex``, or empty.
     scale
         How its errors are counted: ``fractional``, (estimate - truth) / truth, for positive scales such as masses;
-        ``absolute``, estimate - truth; ``angle``, absolute and wrapped to +-180 degrees.
+        ``absolute``, estimate - truth; ``angle``, absolute and wrapped to +-180 degrees; ``separation``, the angle
+        between the estimated and the true direction, never negative: its estimates have the value 0, and as upper
+        bounds the radii of caps.
     label
         On paper, in TeX.
     truth
         How :class:`haloassay.mocks.truth.Truth` gives it: one of :data:`Way`, or a function of the truth and a
-        :class:`Place` that returns a number, NaN where it is not known; ``"stated"``: what the mock's truth has under
-        the name in its mapping ``stated``; None: there is no truth to compare with.
+        :class:`Place` that returns a number, NaN where it is not known (of a separation also of the direction that was
+        estimated, as :class:`Separation`); ``"stated"``: what the mock's truth has under the name in its mapping
+        ``stated``; None: there is no truth to compare with.
 
     Raises
     ------
@@ -84,7 +110,7 @@ class Quantity:
     unit: str
     scale: Scale
     label: str
-    truth: Way | Callable[[Any, Place], float] | None = None
+    truth: Way | Callable[..., float] | None = None
 
     def __post_init__(self) -> None:
         if self.scale not in get_args(Scale):
@@ -135,6 +161,13 @@ _OWN: Final = (
     Quantity("bulk_v_phi", "km/s", "absolute", r"$v_\phi$, bulk", "sky"),
     Quantity("apex_l", "deg", "angle", r"$l_\mathrm{apex}$", "sky"),
     Quantity("apex_b", "deg", "angle", r"$b_\mathrm{apex}$", "sky"),
+    Quantity(
+        "apex_offset",
+        "deg",
+        "separation",
+        r"$\Delta_\mathrm{apex}$",
+        Separation("apex_l", "apex_b"),
+    ),
     Quantity("mean_v_r_north", "km/s", "absolute", r"$\langle v_r \rangle$, north", "sky"),
     Quantity("mean_v_r_south", "km/s", "absolute", r"$\langle v_r \rangle$, south", "sky"),
     Quantity(

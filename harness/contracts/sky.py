@@ -33,7 +33,15 @@ def direction(lon: ArrayLike, lat: ArrayLike) -> FloatArray:
 def lon_lat(vector: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Longitude in (-180, 180] and latitude [deg] of vectors (..., 3) of any length."""
     x, y, z = np.moveaxis(np.asarray(vector, dtype=float), -1, 0)
-    return np.degrees(np.arctan2(y, x)), np.degrees(np.arctan2(z, np.hypot(x, y)))
+    lon = np.degrees(np.arctan2(y, x))
+    # a y of -0.0 would give the other end of the turn
+    return np.where(lon == -180.0, 180.0, lon), np.degrees(np.arctan2(z, np.hypot(x, y)))
+
+
+def separation(first: FloatArray, second: FloatArray) -> FloatArray:
+    """Angle [deg] between vectors (..., 3) of any length, well determined for small ones too."""
+    across = np.linalg.norm(np.cross(first, second), axis=-1)
+    return np.asarray(np.degrees(np.arctan2(across, np.sum(first * second, axis=-1))))
 
 
 def dipole_vector(mu: ArrayLike, lon: ArrayLike, lat: ArrayLike) -> FloatArray:
@@ -58,7 +66,7 @@ def antipode(
     mu: ArrayLike, lon: ArrayLike, lat: ArrayLike
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Give the other name of the same dipole: -mu, l + 180 in (-180, 180], -b [deg]."""
-    lon = -wrapped(-np.asarray(lon, dtype=float) - 180.0)
+    lon = wrapped(np.asarray(lon, dtype=float) + 180.0)
     return -np.asarray(mu, dtype=float), lon, -np.asarray(lat, dtype=float)
 
 
@@ -71,15 +79,16 @@ def mean_v_theta(dipole: FloatArray) -> FloatArray:
 
 
 def wrapped(angle: ArrayLike) -> FloatArray:
-    """Angle [deg] in [-180, 180)."""
-    return np.asarray((np.asarray(angle, dtype=float) + 180.0) % 360.0 - 180.0)
+    """Angle [deg] in (-180, 180], the one turn in which longitudes of an apex are told."""
+    return np.asarray(180.0 - (180.0 - np.asarray(angle, dtype=float)) % 360.0)
 
 
 def around_centre(lon: FloatArray) -> FloatArray:
     """Draws of a longitude [deg] unrolled about their circular mean, so that percentiles are sound.
 
-    The mean is in [-180, 180); draws may lie beyond that range, up to half a turn from the mean.
+    The median of the draws is in (-180, 180]; draws may lie beyond that range, up to a turn from it.
     """
     sine, cosine = np.sin(np.radians(lon)).mean(), np.cos(np.radians(lon)).mean()
     centre = np.degrees(np.arctan2(sine, cosine))
-    return np.asarray(centre + wrapped(lon - centre))
+    unrolled = centre + wrapped(lon - centre)
+    return np.asarray(unrolled - 360.0 * np.ceil((np.median(unrolled) - 180.0) / 360.0))

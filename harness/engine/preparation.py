@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from haloassay.base.errors import InputError
 from haloassay.cleaning.steps import make_clean
+from haloassay.contracts.catalogue import in_words
 from haloassay.contracts.quantities import QUANTITIES, Quantity
 from haloassay.estimators import make_estimator
 from haloassay.mocks import Mock, make_mock
@@ -23,12 +24,6 @@ if TYPE_CHECKING:
     from haloassay.plan.cells import Cell, Method
     from haloassay.plan.plan import Plan
 
-#: What catalogues may lack.
-_IN_WORDS: Final = {
-    "velocity": "line-of-sight velocities (vlos)",
-    "feh": "[Fe/H] (feh)",
-    "alpha_fe": "[alpha/Fe] (alpha_fe)",
-}
 #: Seconds between two lines about a mock that takes long.
 _INTERVAL: Final = 10.0
 
@@ -106,7 +101,7 @@ def _require_cleanable(cell: Cell, handed_over: frozenset[str], origin: str) -> 
     for k, step in enumerate(make_clean(cell.clean).steps):
         missing = [name for name in step.required() if name not in handed_over]
         if missing:
-            what = ", ".join(_IN_WORDS.get(name, name) for name in missing)
+            what = in_words(missing)
             raise InputError(
                 f"{origin}: clean.{k} ({step.kind}): needs {what}, which the catalogues of cell {cell.label!r} lack"
             )
@@ -180,7 +175,7 @@ def _left_out(plan: Plan, lacking: Mapping[str, Mapping[str, tuple[str, ...]]]) 
         if not cells:
             continue
         lacks = dict.fromkeys(name for names in cells.values() for name in names)
-        what = ", ".join(_IN_WORDS.get(name, name) for name in lacks)
+        what = in_words(lacks)
         if len(cells) == len(plan.cells):
             raise InputError(
                 f"{plan.scenario.origin}: estimators.{entry.label}: needs {what}, which no catalogue of this mock and"

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 
 from haloassay.base.errors import InputError
 from haloassay.base.seeds import stream
-from haloassay.contracts.quantities import Quantity
+from haloassay.contracts.quantities import Place, Quantity
 from haloassay.engine.acceptance import accepted
+from haloassay.io.defects import sound_rows
 from haloassay.io.tables import UNITS
 from haloassay.plan.cells import Cell, Method
 from haloassay.plan.scenario import Spec
@@ -64,7 +65,22 @@ def observe(cell: Cell, seed: int, realization: int) -> tuple[Mock, Observation]
     errors = stream(seed, "survey", realization)
     observation = _survey(json.dumps(cell.survey)).observe(mock, population, errors)
     _require_observable(observation.catalogue)
-    return mock, _cleaned(observation, cell.clean)
+    return mock, _cleaned(_sound(observation), cell.clean)
+
+
+def _sound(observation: Observation) -> Observation:
+    """Observation whose rows a file may have: those of absurd speed are left out, as its reader would, and counted.
+
+    Raises
+    ------
+    InputError
+        If rows have another defect.
+    """
+    rows, dropped = sound_rows(observation.catalogue, "unphysical")
+    if not dropped:
+        return observation
+    catalogue = replace(observation.catalogue.select(rows), dropped=dropped)
+    return replace(observation, catalogue=catalogue, stars=observation.stars.select(rows))
 
 
 def _cleaned(observation: Observation, steps: list[Spec]) -> Observation:
@@ -153,7 +169,10 @@ def _row(estimate: Estimate, quantity: Quantity, truth_of: Truth, observation: O
     stars, sun = observation.stars, observation.catalogue.sun
     if estimate.stars is None:
         where = (estimate.r, estimate.r_lo, estimate.r_hi)
-        truth = float(truth_of.value(quantity, *where, stars=stars, sun=sun))
+        if quantity.scale == "separation" and callable(quantity.truth):
+            truth = quantity.truth(truth_of, Place(*where, stars, sun), estimate.toward)
+        else:
+            truth = float(truth_of.value(quantity, *where, stars=stars, sun=sun))
     else:
         truth = float(truth_of.local_value(estimate.quantity, stars.select(estimate.stars)))
     fields: Spec = {

@@ -190,6 +190,7 @@ def measure(
     """
     from haloassay.base.seeds import stream
     from haloassay.base.settings import unknown
+    from haloassay.contracts.catalogue import in_words
     from haloassay.engine.acceptance import accepted
     from haloassay.estimators import make_estimator
     from haloassay.io.tables import read_catalogue
@@ -202,8 +203,11 @@ def measure(
         raise InputError(f"seed: is 0 or more (got {seed})")
     if isinstance(catalogue, str | Path):
         catalogue = read_catalogue(catalogue)
-    for name in catalogue.lacks(method.required()):
-        catalogue[name]  # raises: it is missing
+    if lacks := catalogue.lacks(method.required()):
+        raise InputError(
+            f"{catalogue.origin}: {label}: needs {in_words(lacks)}, which this catalogue does not have (it has"
+            f" {', '.join(catalogue.columns)}; --columns names columns that are called otherwise)"
+        )
     if propagation not in ("linear", "monte-carlo"):
         raise unknown("propagation", propagation, ("linear", "monte-carlo"), "measure")
     if propagation == "monte-carlo":

@@ -212,6 +212,8 @@ def mock(
     if truth_file is not None:
         radii = np.geomspace(made.stars.r.min(), made.stars.r.max(), 65)
         _write(json.dumps(made.truth_at(radii), indent=1) + "\n", truth_file)
+    for reason, count in made.catalogue.dropped.items():
+        click.echo(f"{out}: {count} rows dropped: {reason}", err=True)
     click.echo(f"{len(made.catalogue)} stars: {out}")
 
 
@@ -352,19 +354,27 @@ def _require_scores(scores: pd.DataFrame, folder: Path) -> None:
 
 def _estimates_text(estimates: Estimates) -> str:
     """Aligned lines: quantity, radius, value with 68 and 95 per cent intervals, unit, or why there is none."""
+    import numpy as np
+
+    from haloassay.contracts import labels
+
     lines = []
     for row in estimates:
         place = "" if row.r != row.r else f"r = {row.r:.4g} kpc"
         if row.r_lo == row.r_lo and row.r_hi == row.r_hi:
             place += f" ({row.r_lo:.4g}-{row.r_hi:.4g})"
-        start = f"{row.quantity:<15}{place:<32}"
+        start = f"{row.quantity + ' ':<15}{place:<32}"
         if row.note:
             lines.append(f"{start}cannot be determined: {row.note}")
             continue
-        ends = ((68, row.lo68, row.hi68), (95, row.lo95, row.hi95))
-        stated = [f"{level}%: {lo:.4g} to {hi:.4g}" for level, lo, hi in ends if lo == lo]
+        bounds = np.array([[row.lo68, row.hi68], [row.lo95, row.hi95]])
+        if labels.quantity_of(row.quantity).scale == "angle":  # told in one turn
+            bounds = 180.0 - (180.0 - bounds) % 360.0
+        pairs = zip((68, 95), bounds, strict=True)
+        stated = [f"{level}%: {lo:.4g} to {hi:.4g}" for level, (lo, hi) in pairs if lo == lo]
         errors = "  ".join(stated or ["states no error"])
-        lines.append(f"{start}{row.value:>10.4g}  {errors}  {row.unit}".rstrip())
+        toward = "" if row.toward is None else " from l = {:.4g}, b = {:.4g}".format(*row.toward)
+        lines.append(f"{start}{row.value:>10.4g}  {errors}  {row.unit}".rstrip() + toward)
     return "\n".join(lines) + "\n"
 
 

@@ -78,6 +78,18 @@ def checked(
     return sift(catalogue.columns, convert, catalogue.origin, drop, speed_limit)
 
 
+def sound_rows(
+    catalogue: Catalogue, drop: str | Iterable[str] = ()
+) -> tuple[NDArray[np.int64], dict[str, int]]:
+    """Row numbers of a catalogue without those that :func:`sift` leaves out, and how many these are, by defect."""
+
+    def convert(columns: Columns) -> Catalogue:
+        return Catalogue(columns, catalogue.sun, catalogue.origin)
+
+    _, rows, dropped = _sifted(catalogue.columns, convert, catalogue.origin, drop, SPEED_LIMIT)
+    return rows - 1, dropped
+
+
 def sift(
     columns: Columns,
     convert: Callable[[Columns], Catalogue],
@@ -112,6 +124,19 @@ def sift(
         If rows have a defect that is not in ``drop`` (the message names columns, counts and the
         first rows, counted from 1), no row is left, or most distance errors exceed the distance.
     """
+    columns, _, dropped = _sifted(columns, convert, origin, drop, speed_limit)
+    clean = convert(columns)
+    return Catalogue(clean.columns, clean.sun, clean.origin, dropped)
+
+
+def _sifted(
+    columns: Columns,
+    convert: Callable[[Columns], Catalogue],
+    origin: str,
+    drop: str | Iterable[str],
+    speed_limit: float,
+) -> tuple[Columns, NDArray[np.int64], dict[str, int]]:
+    """Columns of the rows that stay, their numbers counted from 1, and how many go, by defect."""
     rows = np.arange(1, len(next(iter(columns.values()))) + 1)
     if rows.size == 0:
         raise InputError(f"{origin}: there are no rows")
@@ -144,8 +169,7 @@ def sift(
     if rows.size == 0:
         counts = ", ".join(f"{name} {count}" for name, count in dropped.items())
         raise InputError(f"{origin}: no rows are left after dropping ({counts}){hint}")
-    clean = convert(columns)
-    return Catalogue(clean.columns, clean.sun, clean.origin, dropped)
+    return columns, rows, dropped
 
 
 def _wrapped(columns: Columns) -> Columns:
@@ -304,10 +328,12 @@ def _unphysical(columns: Columns, convert: Callable[[Columns], Catalogue], limit
     catalogue = convert(columns)
     with np.errstate(over="ignore"):
         radius = catalogue.r
-        speed = np.sqrt(np.einsum("ni,ni->n", catalogue.velocity, catalogue.velocity))
-    return {
-        f"Galactocentric radius is zero or exceeds {RADIUS_LIMIT:g} kpc": (
-            (radius == 0.0) | (radius > RADIUS_LIMIT)
-        ),
-        f"total Galactocentric speed exceeds {limit:g} km/s": speed > limit,
-    }
+        found = {
+            f"Galactocentric radius is zero or exceeds {RADIUS_LIMIT:g} kpc": (
+                (radius == 0.0) | (radius > RADIUS_LIMIT)
+            )
+        }
+        if not catalogue.lacks(("velocity",)):
+            speed = np.sqrt(np.einsum("ni,ni->n", catalogue.velocity, catalogue.velocity))
+            found[f"total Galactocentric speed exceeds {limit:g} km/s"] = speed > limit
+    return found

@@ -116,8 +116,8 @@ def read_catalogue(
     Returns
     -------
     Catalogue
-        Heliocentric (ICRS) or Galactocentric columns with the errors, ``pm_corr``, ``feh`` and
-        ``alpha_fe`` that the source has; rows left out are counted in ``dropped``.
+        Heliocentric (ICRS) columns, without ``vlos`` where there were no spectra, or Galactocentric ones, with the
+        errors, ``pm_corr``, ``feh`` and ``alpha_fe`` that the source has; rows left out are counted in ``dropped``.
 
     Raises
     ------
@@ -144,7 +144,8 @@ def read_catalogue(
 def missing_errors(catalogue: Catalogue) -> tuple[str, ...]:
     """Names of the ``_err`` columns that a catalogue lacks; estimators take these errors as zero."""
     measured = HELIOCENTRIC[2:] if catalogue.heliocentric else GALACTOCENTRIC
-    return tuple(f"{name}_err" for name in measured if f"{name}_err" not in catalogue)
+    known = (name for name in measured if name in catalogue)
+    return tuple(f"{name}_err" for name in known if f"{name}_err" not in catalogue)
 
 
 def from_table(table: Table, **options: Any) -> Catalogue:
@@ -267,9 +268,9 @@ class _Reader:
         for name in self.units:
             if name not in UNITS and name not in GROUPS:
                 raise unknown("column", name, (*UNITS, *GROUPS), "units")
-        needed = FRAMES[self._frame(frame, places)]
+        needed = tuple(n for n in FRAMES[self._frame(frame, places)] if n in places)
         optional = [f"{name}_err" for name in (*needed, *CHEMISTRY)] + [*CHEMISTRY]
-        if needed is not GALACTOCENTRIC:
+        if needed != GALACTOCENTRIC:
             optional.append("pm_corr")
             pm_errors = [f"{name}_err" for name in needed[3:5]]
             absent = [name for name in pm_errors if name not in places]
@@ -335,7 +336,7 @@ class _Reader:
         absent = {kind: [n for n in names if n not in places] for kind, names in candidates.items()}
         # with nothing complete, the nearest set is what the user most likely meant
         best = min(absent, key=lambda kind: len(absent[kind]))
-        if absent[best]:
+        if absent[best] not in ([], ["vlos"]):
             raise InputError(
                 f"{self.origin}: missing column{'s' if len(absent[best]) > 1 else ''} "
                 f"{', '.join(absent[best])} for {best} {' '.join(FRAMES[best])} "

@@ -39,6 +39,12 @@ H0: Final = 67.8
 OVERDENSITY: Final = 200.0
 
 
+#: Concentrations and scale radii [kpc] that a halo can have: within a scale radius beyond any halo its potential is so
+#: deep that differences of energies are lost in rounding.
+_CONCENTRATIONS: Final = (1e-2, 1e4)
+_LARGEST_SCALE: Final = 1e5
+
+
 class Component(Protocol):
     """One gravitating body."""
 
@@ -195,8 +201,10 @@ def _peak_radius(potential: CompositePotential) -> float:
     def slope_excess(log_r: float) -> float:
         step = 1e-4
         inner, outer = np.exp(log_r - step), np.exp(log_r + step)
-        ratio = sum(c.density(outer) for c in dark) / sum(c.density(inner) for c in dark)
-        return float(np.log(ratio)) / (2.0 * step) + 2.0
+        densities = [float(sum(c.density(r) for c in dark)) for r in (inner, outer)]
+        if min(densities) <= 0.0:  # nothing is there: no slope
+            return np.nan
+        return float(np.log(densities[1] / densities[0])) / (2.0 * step) + 2.0
 
     x = np.linspace(np.log(1e-3), np.log(1e5), 400)
     falling = np.flatnonzero(np.diff([np.sign(slope_excess(value)) for value in x]) < 0)
@@ -244,6 +252,12 @@ class NFW:
         )
         for name in (*given, "h0", "overdensity"):
             _require_positive(name, getattr(self, name))
+        if self.c is not None:
+            require_concentration(self.c)
+        require(
+            self.r_s is None or self.r_s <= _LARGEST_SCALE,
+            f"r_s must be at most {_LARGEST_SCALE:g} kpc (got {self.r_s})",
+        )
 
     @cached_property
     def scales(self) -> tuple[float, float]:
@@ -447,6 +461,12 @@ class MWPotential2014Baryons:
             return self.factor * profiles.bulge_enclosed_mass(r, *profiles.MWPOTENTIAL2014_BULGE)
 
         return FieldParts(spherical=(bulge,), discs=((self.factor * G * mass, a, b),))
+
+
+def require_concentration(c: float) -> None:
+    """Raise InputError unless ``c`` is a concentration that a halo can have."""
+    lo, hi = _CONCENTRATIONS
+    require(lo <= c <= hi, f"c must be a concentration from {lo:g} to {hi:g} (got {c:g})")
 
 
 def _require_positive(name: str, value: float) -> None:

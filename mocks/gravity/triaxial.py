@@ -23,7 +23,7 @@ from haloassay.mocks.gravity.ellipsoids import (
 )
 from haloassay.mocks.gravity.field_parts import FieldParts
 from haloassay.mocks.gravity.multipole import Multipoles, multipoles_of_density
-from haloassay.mocks.gravity.potentials import H0, OVERDENSITY
+from haloassay.mocks.gravity.potentials import H0, OVERDENSITY, require_concentration
 from haloassay.mocks.gravity.shapes import AxisRatioTable, require_axis_ratios, rotation_matrix
 
 #: Flattest density that these harmonics follow (choice).
@@ -72,6 +72,7 @@ class TriaxialNFW:
         for name in ("m200", "c", "h0", "overdensity"):
             value = getattr(self, name)
             require(0.0 < value < 1e25, f"{name} must be positive and below 1e25 (got {value:g})")
+        require_concentration(self.c)
         table = self.axis_ratios
         ratios: tuple[float, ...] = (
             (*table.b_a, *table.c_a) if isinstance(table, AxisRatioTable) else table

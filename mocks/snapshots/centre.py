@@ -23,6 +23,16 @@ _COARSE: Final = 200_000
 _RESOLUTION: Final = 1e-13
 #: Particles below which neither a centre nor axes are looked for: choice.
 _LEAST: Final = 10
+#: A found centre is judged by the sphere of at least so many particles, and by shells about it that are not thinner
+#: than this fraction of its density: farther out a satellite may pull to one side: choice.
+_JUDGED: Final = 100
+_THINNEST: Final = 0.2
+#: Length of the mean unit vector of a shell above which it is lopsided: satellites and sloshing discs stay below, the
+#: rim of a hole has 0.2 to 0.35.
+_LOPSIDED: Final = 0.1
+#: Chance deviations, in sigma, that tell nothing: of a shell's mean direction, and of the number at the very centre.
+_CHANCE: Final = 4.5
+_CHANCE_EMPTY: Final = 3.0
 #: Particles farther than so many radii are in no ellipsoid: axis ratios of 0.1 and 0.1 reach there.
 _FARTHEST: Final = 5.0
 #: Change of both axis ratios at which the iteration of the inertia tensor stops, and steps after which it has failed.
@@ -92,7 +102,7 @@ def shrinking_spheres(
             f"centre: {len(offset)} particles within {radius:g} kpc of the guess {np.round(guess, 3).tolist()} have a "
             "mass: state another guess or radius"
         )
-    fewest = max(_LEAST, min(_FEWEST, int(_FEWEST_FRACTION * len(offset))))
+    fewest = _left(len(offset))
     step = 1 + len(offset) // _COARSE
     largest = float(distance.max())
     # coordinates are not finer than this, and nor is what is left of them after the guess is taken out
@@ -102,6 +112,66 @@ def shrinking_spheres(
         near = np.sum((offset - found) ** 2, axis=1) <= (_REACH * size) ** 2
         found, _ = _shrunk(offset[near], mass[near], found, _REACH * size, fewest, resolution)
     return guess + found
+
+
+def require_peak(
+    position: FloatArray, mass: FloatArray, centre: FloatArray, box: ArrayLike = 0.0
+) -> None:
+    """Refuse a found centre about which particles are not gathered: it may be the rim of a hole, or the hole.
+
+    Looked at are the sphere of the particles at which :func:`shrinking_spheres` stops, and shells of doubling radii
+    about it as far as they are denser than a fifth of it. Fewer than half as many particles in its inner half as evenly
+    strewn ones would put there are a hole; a shell from R to 4 R whose mean direction, weighted by mass, is longer than
+    0.1 and than 4.5 sigma of chance lies to one side. A hole that is smaller than the sphere shifts the centre by less
+    than the sphere's radius, and may pass.
+
+    Parameters
+    ----------
+    position, mass
+        (N, 3) positions [kpc] and (N,) masses.
+    centre
+        (3,) the centre that was found [kpc].
+    box
+        As of :func:`shrinking_spheres`.
+
+    Raises
+    ------
+    InputError
+        If the sphere is empty at its middle, or a shell lies to one side.
+    """
+    offset = wrapped(position - centre, box)[mass > 0.0]
+    mass = mass[mass > 0.0]
+    n = max(_JUDGED, _left(len(mass)))
+    if len(mass) < n:
+        return
+    r = np.linalg.norm(offset, axis=1)
+    size = float(np.partition(r, n - 1)[n - 1])
+    told = f"centre: found at {np.round(centre, 3).tolist()} kpc"
+    hint = "has the table a hole there, or the halo a companion? state centre.position"
+    even = n / 8.0  # of evenly strewn particles in half the radius
+    n_inner = int(np.count_nonzero(r < 0.5 * size))
+    if n_inner < min(0.5 * even, even - _CHANCE_EMPTY * np.sqrt(even)):
+        raise InputError(
+            f"{told}, but {n_inner} of the {n} particles within {size:.3g} kpc are in the inner half: {hint}"
+        )
+    least = _THINNEST * mass[r <= size].sum() / size**3
+    inner = size
+    while inner > 0.0 and mass[(r > inner) & (r <= 2.0 * inner)].sum() > 7.0 * inner**3 * least:
+        shell = (r > inner) & (r <= 4.0 * inner)
+        weight = mass[shell]
+        mean = float(np.linalg.norm(weight / r[shell] @ offset[shell]) / weight.sum())
+        chance = float(np.sqrt(np.sum(weight**2)) / weight.sum())
+        if mean > max(_LOPSIDED, _CHANCE * chance):
+            raise InputError(
+                f"{told}, but the shell from {inner:.3g} to {4.0 * inner:.3g} kpc about it lies to one side (mean "
+                f"direction {mean:.2f} long): {hint}"
+            )
+        inner *= 2.0
+
+
+def _left(n: int) -> int:
+    """Particles of ``n`` at which spheres shrink no further."""
+    return max(_LEAST, min(_FEWEST, int(_FEWEST_FRACTION * n)))
 
 
 def _sides(box: ArrayLike) -> FloatArray:

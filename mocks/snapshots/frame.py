@@ -18,6 +18,7 @@ from haloassay.mocks.snapshots.centre import (
     first_guess,
     mean_velocity,
     principal_shape,
+    require_peak,
     shrinking_spheres,
     wrapped,
 )
@@ -356,12 +357,19 @@ def _middle(content: Content, centre: Centre) -> FloatArray:
     if centre.position is not None:
         return _place(centre.position, content, "centre.position")
     some = _of(content, centre.kinds)
-    mass = _weights(some)
+    position, mass = some.position, some.mass
+    if mass is None or not np.any(mass):
+        raise InputError(
+            f"centre: none of the {len(some)} {' and '.join(centre.kinds)} particles has a mass, and they say nothing "
+            "of where the halo is: state centre.position, or other centre.kinds"
+        )
     if centre.guess is not None:
         guess = _place(centre.guess, content, "centre.guess")
     else:
-        guess = first_guess(some.position, mass, content.box)
-    return shrinking_spheres(some.position, mass, guess, centre.radius, content.box)
+        guess = first_guess(position, mass, content.box)
+    found = shrinking_spheres(position, mass, guess, centre.radius, content.box)
+    require_peak(position, mass, found, content.box)
+    return found
 
 
 def _place(vector: Vector, content: Content, what: str) -> FloatArray:

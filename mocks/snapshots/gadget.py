@@ -30,130 +30,28 @@ from haloassay.mocks.snapshots.formats import (
     digest_of,
     resolved_unit,
 )
+from haloassay.mocks.snapshots.header import Header, read_header
 from haloassay.mocks.snapshots.rows import finite_values, physical, require_spread
 from haloassay.mocks.snapshots.units import (
-    number,
+    SYSTEM,
     numbers,
-    require_expansion,
     require_range,
     stated_unit,
     system_unit,
 )
 
-#: Where attributes stand; a later group overrides.
-_GROUPS: Final = ("Cosmology", "Units", "Parameters", "Header")
+#: Attributes in which the files of one snapshot agree.
+_SHARED: Final = (
+    *("Time", "Redshift", "HubbleParam", "Omega0", "OmegaLambda", "BoxSize", "MassTable"),
+    *(name for names in SYSTEM.values() for name in names),
+)
 _DATASETS: Final = {"length": "Coordinates", "velocity": "Velocities", "mass": "Masses"}
 #: Dataset of star particles that is not above zero for wind, which counts as gas (AREPO).
 _FORMATION: Final = "GFM_StellarFormationTime"
-#: Time and redshift that are this near to a = 1 / (1 + z) are those of a cosmological simulation.
+#: Two statements of one value differ by no more than this fraction: codes round their constants.
 _ROUNDING: Final = 1e-3
-#: Particles of a type: more than of any simulation, and exact as a float.
-_MOST: Final = 1e15
 #: Particles that drift before they are folded back leave the box by no more than this fraction of it.
 _OUTSIDE: Final = 0.01
-
-
-@dataclass(frozen=True, eq=False)
-class Header:
-    """What a file of a snapshot says of itself and of the simulation."""
-
-    path: Path
-    attributes: Mapping[str, Any]
-
-    def get(self, *names: str) -> float | None:
-        """Look up the number of the first attribute that is there; InputError unless it is finite."""
-        for name in names:
-            if name in self.attributes:
-                return number(self.attributes[name], self._what(name))
-        return None
-
-    def _what(self, name: str) -> str:
-        return f"{self.path}: {name} of the header"
-
-    def counts(self, name: str) -> list[int]:
-        """Numbers of particles by type."""
-        if name not in self.attributes:
-            raise InputError(
-                f"{self.path}: the header has no {name}, so this is not GADGET's layout: name its datasets in tables"
-            )
-        found = numbers(self.attributes[name], self._what(name))
-        require(
-            bool(np.all((found >= 0.0) & (found <= _MOST) & (found == np.floor(found)))),
-            f"{self._what(name)} must be whole numbers from 0 to {_MOST:g} (got {found.tolist()})",
-        )
-        return [int(n) for n in found]
-
-    @property
-    def totals(self) -> list[int]:
-        """Numbers of particles by type in all files; their upper 32 bits stand apart."""
-        low, name = self.counts("NumPart_Total"), "NumPart_Total_HighWord"
-        high = self.counts(name) if name in self.attributes else [0] * len(low)
-        require(
-            len(low) == len(high),
-            f"{self._what(name)} has {len(high)} types, NumPart_Total {len(low)}",
-        )
-        return [n + (more << 32) for n, more in zip(low, high, strict=True)]
-
-    @property
-    def n_files(self) -> int:
-        """Files of the snapshot; one where this holds all particles, whatever it was cut out of."""
-        n = self.get("NumFilesPerSnapshot", "NumFiles") or 1.0
-        require(
-            n >= 1.0 and n == int(n),
-            f"{self._what('NumFilesPerSnapshot')} must be a whole number from 1 (got {n})",
-        )
-        return 1 if n == 1.0 or self.totals == self.counts("NumPart_ThisFile") else int(n)
-
-    @property
-    def box(self) -> FloatArray:
-        """(3,) sides of the periodic box in the file's unit of length; 0 without one."""
-        if "BoxSize" not in self.attributes:
-            return np.zeros(3)
-        what = self._what("BoxSize")
-        sides = numbers(self.attributes["BoxSize"], what)
-        require(len(sides) in (1, 3), f"{what} must be one number or three (got {sides.tolist()})")
-        require(bool(np.all(sides >= 0.0)), f"{what} must not be negative (got {sides.tolist()})")
-        return np.broadcast_to(sides, 3)
-
-    @property
-    def scale_factor(self) -> float | None:
-        """Scale factor of a cosmological simulation; None of another."""
-        comoving = self.get("ComovingIntegrationOn", "Cosmological run")
-        if comoving == 0.0:
-            return None
-        a = self.get("Scale-factor")
-        if a is not None:
-            return a
-        time, redshift = self.get("Time"), self.get("Redshift")
-        if time is None or redshift is None or abs(time * (1.0 + redshift) - 1.0) > _ROUNDING:
-            return None
-        # at a time of 1, the redshift of 0 that other simulations write says nothing
-        matter = self.get("Omega0", "Omega_Matter") or 0.0
-        return time if redshift != 0.0 or matter > 0.0 or comoving else None
-
-    @property
-    def h(self) -> float | None:
-        """Hubble's constant / (100 km/s/Mpc); None where it is not stated, or 0 as of a static box."""
-        return self.get("HubbleParam", "h") or None
-
-    @property
-    def hubble(self) -> float:
-        """Hubble's parameter [km/s/Mpc] at the time of the snapshot; 0 of a simulation that is not cosmological."""
-        a, h = self.scale_factor, self.h
-        if a is None:
-            return 0.0
-        matter = self.get("Omega0", "Omega_Matter", "Omega_m")
-        vacuum = self.get("OmegaLambda", "Omega_Lambda", "Omega_lambda")
-        if h is None or matter is None or vacuum is None:
-            raise InputError(
-                f"{self.path}: cosmological (a = {a:g}), but the header lacks HubbleParam, Omega0 or OmegaLambda: "
-                "state hubble_flow [km/s/Mpc], the expansion that velocities leave out"
-            )
-        squared = matter / a**3 + (1.0 - matter - vacuum) / a**2 + vacuum
-        hubble = float(100.0 * h * np.sqrt(squared)) if squared >= 0.0 else float("nan")
-        told = f"the expansion of Omega0 = {matter:g} and OmegaLambda = {vacuum:g} in the header"
-        require_expansion(hubble, f"{self.path}: {told}")
-        return hubble
 
 
 def is_gadget(path: Path) -> bool:
@@ -173,18 +71,6 @@ def is_gadget(path: Path) -> bool:
             "NumPart_ThisFile" in file["Header"].attrs
             or any(name.startswith("PartType") for name in file)
         )
-
-
-def read_header(path: Path) -> Header:
-    """Header of one file."""
-    import h5py
-
-    with readable(path, "HDF5"), h5py.File(path) as file:
-        attributes: dict[str, Any] = {}
-        for group in _GROUPS:
-            if group in file:
-                attributes |= dict(file[group].attrs)
-        return Header(path, attributes)
 
 
 def files_of(path: Path) -> list[Path]:
@@ -246,7 +132,7 @@ def read_gadget(source: Source, wanted: Wanted, *, hubble_known: bool) -> Conten
             for kind, some in reader.particles():
                 parts.setdefault(kind, []).append(some)
     length = max(reader.length() for reader in readers)
-    box = physical(header.box[None], length, "length", f"{header.path}: BoxSize of the header")[0]
+    box = readers[0].box(length)
     particles = {kind: concatenate(some) for kind, some in parts.items() if any(map(len, some))}
     for some in particles.values():
         _require_within(some.position, box, header)
@@ -267,12 +153,12 @@ def _require_one_snapshot(headers: Sequence[Header]) -> None:
     counts = [header.counts("NumPart_ThisFile") for header in headers]
     if len({len(of_type) for of_type in counts}) > 1:
         raise InputError(f"{first.path}: the files of this snapshot differ in their types")
-    for name in ("Time", "Redshift", "HubbleParam", "BoxSize"):
+    for name in _SHARED:
         for header in headers:
-            if header.get(name) != first.get(name):
+            own, others = header.said(name), first.said(name)
+            if repr(own) != repr(others):
                 raise InputError(
-                    f"{header.path}: of another snapshot than {first.path.name}: {name} is {header.get(name)}, not "
-                    f"{first.get(name)}"
+                    f"{header.path}: of another snapshot than {first.path.name}: {name} is {own}, not {others}"
                 )
     content: dict[str, Path] = {}
     for header, of_type in zip(headers, counts, strict=True):
@@ -324,6 +210,13 @@ class _Reader:
                 if name.startswith("PartType") and "Coordinates" in file[name]:
                     return self._unit(file[name]["Coordinates"].attrs, "length", str(self.path))
         return 0.0
+
+    def box(self, length: float) -> FloatArray:
+        """(3,) sides of the periodic box [kpc]; ``length`` [kpc] is their unit where the header has none."""
+        what = f"{self.path}: BoxSize of the header"
+        own = system_unit(self.header.attributes, "length", what)
+        unit = length if own is None else own.value(self.a, self.h, what)
+        return physical(self.header.box[None], unit, "length", what)[0]
 
     def particles(self) -> Iterator[tuple[Kind, Particles]]:
         """Kind and particles of every type that has any; wind among the stars is gas."""
@@ -390,22 +283,46 @@ class _Reader:
         return physical(values, self._unit(group[name].attrs, dimension, what), dimension, what)
 
     def _mass(self, file: Any, group: Any, n: int, count: int) -> FloatArray:
-        if "Masses" in group:
-            return self._physical(group, "mass", 1, count)
+        """(N,) masses [Msun]: each particle's own, or the one that the header states for its type."""
         what = f"{self.path}: MassTable of the header"
         table = numbers(self.header.attributes.get("MassTable", 0.0), what)
         negative = n < len(table) and table[n] < 0.0
         require(not negative, f"{what} must not be negative (got {table.tolist()})")
+        own = self._physical(group, "mass", 1, count) if "Masses" in group else None
         if n >= len(table) or table[n] == 0.0:
-            raise InputError(f"{self.path}: PartType{n} has no Masses, and MassTable none for it")
-        beside = (
-            file[name]["Masses"]
-            for name in file
-            if name.startswith("PartType") and "Masses" in file[name]
-        )
-        attributes: Mapping[str, Any] = next((dict(dataset.attrs) for dataset in beside), {})
-        unit = self._unit(attributes, "mass", what)
-        return np.full(count, physical(table[n : n + 1], unit, "mass", what)[0])
+            if own is None:
+                raise InputError(
+                    f"{self.path}: PartType{n} has no Masses, and MassTable none for it"
+                )
+            return own
+        value = float(physical(table[n : n + 1], self._table_unit(file, what), "mass", what)[0])
+        if own is not None and not np.allclose(own, value, rtol=_ROUNDING, atol=0.0):
+            raise InputError(
+                f"{self.path}: PartType{n}/Masses are {own.min():.6g} to {own.max():.6g} Msun, MassTable of the header "
+                f"says {value:.6g} Msun: which of them is meant?"
+            )
+        return np.full(count, value) if own is None else own
+
+    def _table_unit(self, file: Any, what: str) -> float:
+        """Find the unit of MassTable [Msun]: that of the header's system, else that of the Masses of other types."""
+        stated = system_unit(self.header.attributes, "mass", what)
+        if stated is None:
+            beside = {
+                f"{name}/Masses": stated_unit(file[name]["Masses"].attrs, "mass", what)
+                for name in file
+                if name.startswith("PartType") and "Masses" in file[name]
+            }
+            known = [(name, unit) for name, unit in beside.items() if unit is not None]
+            for name, unit in known[1:]:
+                first, stated = known[0]
+                require(
+                    unit.agrees(stated),
+                    f"{what}: its unit is not known: {first} is in {stated.written('mass')}, {name} in "
+                    f"{unit.written('mass')}",
+                )
+            stated = known[0][1] if known else None
+        unit = resolved_unit(stated, self.source.units, "mass", what)
+        return unit.value(self.a, self.h, what)
 
     def _unit(self, attributes: Mapping[str, Any], dimension: str, what: str) -> float:
         stated = stated_unit(attributes, dimension, what) or system_unit(

@@ -31,6 +31,13 @@ _DIALECTS: Final = (
     ),
 )
 
+#: Names under which a file keeps the system of units of all that has no own, in CGS.
+SYSTEM: Final = {
+    "length": ("UnitLength_in_cm", "UnitLength_In_CGS"),
+    "velocity": ("UnitVelocity_in_cm_per_s", "UnitVelocity_In_CGS"),
+    "mass": ("UnitMass_in_g", "UnitMass_In_CGS"),
+}
+
 #: A power of a or h that stands alone: after the beginning, a blank, * or /, and before one or the end.
 _COSMOLOGICAL: Final = re.compile(
     r"(?P<before>^|[\s*/])\s*(?P<name>sqrt\(a\)|a|h)(?:(?:\^|\*\*)(?P<power>[-+]?\d+(?:\.\d+)?))?(?=$|[\s*]|/(?!\d))"
@@ -141,18 +148,31 @@ def stated_unit(attributes: Mapping[str, Any], dimension: str, where: str) -> Un
     """Read the unit that the attributes of a dataset state, in any of the codes' dialects; None where there is none.
 
     A size of zero, which codes write for what has no unit, states none.
+
+    Raises
+    ------
+    InputError
+        If an attribute is no such unit, or two of them state different ones.
     """
+    told: list[tuple[str, Unit]] = []
     for size, a, h in _DIALECTS:
         factor = _size(attributes, size, where)
         if factor is not None:
             cgs = parse_unit(_CGS[dimension], dimension, where)
             powers = (number(attributes.get(name, 0.0), f"{where}: {name}") for name in (a, h))
-            return Unit(factor * cgs.factor, *powers)
+            told.append((size, Unit(factor * cgs.factor, *powers)))
     for name in ("unit", "units"):
         text = attributes.get(name)
-        if text is not None and str(text).strip():
-            return parse_unit(_decoded(text), dimension, where)
-    return None
+        if text is not None and _decoded(text).strip():
+            told.append((name, parse_unit(_decoded(text), dimension, where)))
+    for name, unit in told[1:]:
+        first, before = told[0]
+        require(
+            unit.agrees(before),
+            f"{where}: its {first} says {before.written(dimension)}, its {name} {unit.written(dimension)}: "
+            "which of them is meant?",
+        )
+    return told[0][1] if told else None
 
 
 def system_unit(attributes: Mapping[str, Any], dimension: str, where: str) -> Unit | None:
@@ -160,12 +180,7 @@ def system_unit(attributes: Mapping[str, Any], dimension: str, where: str) -> Un
 
     Lengths are then comoving and in units of 1/h, masses in units of 1/h, velocities in units of sqrt(a).
     """
-    names = {
-        "length": ("UnitLength_in_cm", "UnitLength_In_CGS"),
-        "velocity": ("UnitVelocity_in_cm_per_s", "UnitVelocity_In_CGS"),
-        "mass": ("UnitMass_in_g", "UnitMass_In_CGS"),
-    }
-    for name in names[dimension]:
+    for name in SYSTEM[dimension]:
         factor = _size(attributes, name, where)
         if factor is not None:
             habit = parse_unit(HABIT[dimension], dimension, where)

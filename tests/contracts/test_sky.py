@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from seeds import seeded
@@ -13,6 +14,7 @@ from haloassay.contracts.sky import (
     direction,
     lon_lat,
     mean_v_theta,
+    separation,
     wrapped,
 )
 
@@ -33,6 +35,28 @@ def test_longitudes_either_side_of_180_degrees_have_a_narrow_interval():
     unrolled = around_centre(lon)
     assert abs(np.std(unrolled) - 5.0) < 4.0 * 5.0 / np.sqrt(2000.0)
     assert abs(wrapped(np.mean(unrolled) - 179.0)) < 4.0 * 5.0 / np.sqrt(1000.0)
+
+
+@pytest.mark.parametrize("centre", [-180.0, 180.0, 179.9, 540.0])
+def test_longitudes_of_an_apex_are_in_one_turn(centre):
+    """The median, which is the value, from above -180 to 180, whichever end of the turn the draws are at."""
+    for seed in range(20):
+        unrolled = around_centre(wrapped(centre + 5.0 * seeded(seed).standard_normal(101)))
+        assert -180.0 < np.median(unrolled) <= 180.0
+        assert np.ptp(unrolled) < 60.0
+    assert wrapped(-180.0) == wrapped(180.0) == 180.0
+    assert lon_lat(np.array([-1.0, -0.0, 0.0]))[0] == 180.0
+
+
+@given(
+    st.floats(-180.0, 180.0), st.floats(-90.0, 90.0), st.floats(0.0, 180.0), st.floats(0.0, 360.0)
+)
+def test_separations_are_angles_on_the_sphere(lon, lat, away, toward):
+    n, up = direction(lon, lat), direction(lon, lat + 90.0)
+    a, t = np.radians([away, toward])
+    across = np.cos(t) * up + np.sin(t) * np.cross(n, up)
+    other = 3.0 * (np.cos(a) * n + np.sin(a) * across)
+    assert separation(n, other) == pytest.approx(away, abs=1e-9)
 
 
 def test_directions_are_undone_and_broadcast():

@@ -59,7 +59,7 @@ def test_a_cut_on_abundances_that_the_mock_has_not_is_refused(
 def test_a_method_that_needs_abundances_is_refused_without_them(values, tmp_path, stars):
     values["mock"] = stars
     for entry, lacks in (
-        ({"kind": "gaussian-single", "bins": BINS}, "[Fe/H] (feh)"),
+        ({"kind": "gaussian-mixture", "bins": BINS}, "[Fe/H] (feh)"),
         (
             {"kind": "sky-map", "population": "accreted", "map": "quadrants"},
             "[Fe/H] (feh), [alpha/Fe] (alpha_fe)",

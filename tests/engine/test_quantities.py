@@ -227,4 +227,6 @@ def test_a_quantity_without_a_truth_is_said_before_the_run(values, tmp_path):
     values["matrix"] = {}
     progress = Silent()
     run(make_scenario(values), tmp_path / "out", 1, workers=0, progress=progress)
-    assert progress.lines[0] == ("dipole: the mock has no truth of apex_l, apex_b: not scored")
+    assert progress.lines[0] == (
+        "dipole: the mock has no truth of apex_l, apex_b, apex_offset: not scored"
+    )

@@ -13,7 +13,9 @@ from haloassay.contracts.frames import sky_basis, spherical_basis
 from haloassay.contracts.sky import (
     apex,
     dipole_vector,
+    direction,
     mean_v_theta,
+    separation,
     wrapped,
 )
 from haloassay.estimators import make_estimator
@@ -332,6 +334,31 @@ def test_exactly_no_dipole_has_no_apex():
     assert rows["apex_b"].lo68 < -20.0
     assert rows["apex_b"].hi68 > 20.0
     assert np.isfinite(rows["mu_dipole"].value)
+
+
+@pytest.mark.parametrize("lat", [-89.0, -30.0])
+def test_the_cap_of_the_apex_holds_the_truth_as_often_as_it_says(lat):
+    """At a pole too, where intervals of l and b leave it out: of the dipole in 60 samples, 4 sigma of binomial noise.
+
+    Where the dipole is five of its errors, the prior of its strength does not matter.
+    """
+    n, field = 60, (0.0, -40.0, 50.0, lat, 80.0)
+    truth = direction(50.0, lat)
+    away, inside, outside_b = [], [], []
+    for k in range(n):
+        rows = rows_of(painted(1000, seeded(21, k), field), n_draws=400)
+        row = rows["apex_offset"]
+        away.append(separation(truth, direction(*row.toward)))
+        assert (row.value, row.lo68, row.lo95) == (0.0, 0.0, 0.0)
+        inside.append((away[-1] <= row.hi68, away[-1] <= row.hi95))
+        outside_b.append(not rows["apex_b"].lo68 <= lat <= rows["apex_b"].hi68)
+    for share, nominal in zip(np.mean(inside, axis=0), (0.68, 0.95), strict=True):
+        assert abs(share - nominal) < 4.0 * np.sqrt(nominal * (1.0 - nominal) / n)
+    if lat == -89.0:
+        assert np.mean(outside_b) > 0.9
+    # isotropic errors of 80 sqrt(3 / n) km/s across either axis: a Rayleigh distribution of the offset
+    expected = np.degrees(80.0 * np.sqrt(3.0 / 1000.0) / 40.0) * np.sqrt(0.5 * np.pi)
+    assert abs(np.mean(away) / expected - 1.0) < 4.0 * 0.523 / np.sqrt(n) + 0.1
 
 
 def test_all_stars_in_one_hemisphere():

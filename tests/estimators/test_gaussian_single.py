@@ -59,6 +59,33 @@ def test_likelihood_is_that_of_scipy(n):
     np.testing.assert_allclose(hessian, np.array(bend) / 2e-3, rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.parametrize("sampler", ["auto", "emcee"])
+def test_without_feh_velocities_are_measured_alone(halo, sampler):
+    """The same rows as beside [Fe/H], bit for bit where each quantity is drawn on its own, and none of [Fe/H]."""
+    bare = Catalogue(
+        {name: v for name, v in halo.columns.items() if not name.startswith("feh")}, halo.sun
+    )
+    spec = {"sampler": sampler, "emcee": {"walkers": 20, "steps": 600, "burn": 200}}
+    alone, beside = (rows_of(stars, **spec) for stars in (bare, halo))
+    assert "feh" not in make_estimator({"kind": "gaussian-single"}).required()
+    assert [row.quantity for row in beside if not row.quantity.startswith("feh")] == [
+        row.quantity for row in alone
+    ]
+    assert {row.quantity for row in beside} - {row.quantity for row in alone} == {
+        "feh_mean",
+        "feh_sigma",
+    }
+    for row in alone:
+        other = beside.of(row.quantity)[0]
+        if sampler == "auto":
+            assert (row.value, row.lo68, row.hi95) == (other.value, other.lo68, other.hi95)
+        else:
+            assert abs(row.value - other.value) < other.hi68 - other.lo68
+    few = rows_of(bare.select(slice(0, 5)))
+    assert all(row.note for row in few)
+    assert not few.of("feh_mean")
+
+
 @pytest.mark.parametrize("n", [20, 200])
 def test_posterior_is_calibrated_over_its_prior(n):
     prior = GaussianPrior((-40.0, 40.0), (20.0, 90.0), (-2.0, -1.0), (0.1, 0.5))
@@ -175,7 +202,7 @@ def test_errors_larger_than_the_dispersion_leave_it_undetermined():
 def test_missing_metallicity_is_named(halo):
     columns = {name: values for name, values in halo.columns.items() if name != "feh"}
     with pytest.raises(InputError, match="column 'feh' is missing"):
-        rows_of(Catalogue(columns))
+        Sample.of(Catalogue(columns))
     for value in (np.nan, np.inf):
         columns["feh"] = np.where(np.arange(len(halo)) == 5, value, halo["feh"])
         with pytest.raises(InputError, match=r"1 of 1003 stars .* feh .* \(first rows: 5\)"):

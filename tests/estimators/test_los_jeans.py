@@ -83,6 +83,26 @@ def test_baryons_are_those_of_the_potential():
     np.testing.assert_allclose(b.mass(8.0), baryons_mass("zhai2018", 8.0), rtol=1e-12)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [("none", {"disc_mass": 0.0, "bulge_mass": 0.0}), ("zhai2018", {})],
+)
+def test_baryons_are_named_as_other_estimators_name_them(kind, name, table, sample):
+    """By a name, the estimates of the table that says the same; ``mwpotential2014`` has its own masses."""
+    named, told = (
+        make_estimator({"kind": kind, "halo": {"baryons": baryons}, "n_draws": 20})
+        for baryons in (name, table)
+    )
+    first, second = (method.estimate(sample(2000), seeded(3)) for method in (named, told))
+    assert values(first) == pytest.approx(values(second), rel=1e-9)
+    other = make_estimator({"kind": kind, "halo": {"baryons": "mwpotential2014"}}).halo
+    dark = other.enclosed_mass(20.0, 1e12, 10.0) - baryons_mass("mwpotential2014", 20.0)
+    assert dark == pytest.approx(
+        named.halo.enclosed_mass(20.0, 1e12, 10.0) - baryons_mass(name, 20.0)
+    )
+
+
 @pytest.mark.parametrize(
     ("density", "beta"),
     [
@@ -377,6 +397,7 @@ def test_order_and_a_rotation_with_the_sun_change_nothing(kind, angle, seed):
         ("min_stars", 2, "at least 5"),
         ("halo", {"h0": -70.0}, "h0"),
         ("halo", {"baryons": {"disc_mass": -1.0}}, "disc_mass"),
+        ("halo", {"baryons": "some"}, "baryons: expected .*'none'"),
         ("halo", {"m200_range": [1e12, 1e11]}, "m200_range"),
         ("likelihood", "chi2", "likelihood"),
     ],

@@ -273,6 +273,40 @@ def test_bad_settings_are_refused_by_name(spec: object, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["nfw", "triaxial-nfw"])
+@pytest.mark.parametrize("c", [1e-10, 1e10])
+def test_concentrations_that_no_halo_has_are_refused(kind, c) -> None:
+    """With c = 1e-10 a potential was 4e14 (km/s)^2 deep, and c200 NaN."""
+    spec = {"kind": kind, "m200": 1e12, "c": c}
+    if kind == "triaxial-nfw":
+        spec["axis_ratios"] = [0.9, 0.8]
+    with pytest.raises(InputError, match=r"c must be a concentration from 0\.01 to 10000"):
+        make_potential(spec)
+    with pytest.raises(InputError, match="r_s must be at most"):
+        make_potential({"kind": "nfw", "rho0": 1e-3, "r_s": 1e10})
+
+
+@pytest.mark.parametrize("c", [0.01, 0.3, 1e4])
+def test_concentrations_at_the_ends_are_found_again(c) -> None:
+    assert make_potential({"kind": "nfw", "m200": 1e12, "c": c}).virial().c200 == pytest.approx(
+        c, rel=1e-6
+    )
+
+
+def test_a_dark_halo_that_ends_has_a_concentration_without_a_warning() -> None:
+    """No density is beyond the table: 0 / 0, which numpy warned of."""
+    r = np.geomspace(1e-3, 300.0, 200)
+    nfw = make_potential(BIRD_NFW)
+    table = {
+        "kind": "mass-table",
+        "r": r.tolist(),
+        "mass": nfw.enclosed_mass(r).tolist(),
+        "dark": True,
+    }
+    with np.errstate(all="raise"):
+        assert make_potential(table).virial().c200 == pytest.approx(15.0, rel=1e-3)
+
+
 def test_empty_composite_is_refused() -> None:
     with pytest.raises(InputError, match="at least one component"):
         CompositePotential(())

@@ -1,5 +1,6 @@
 """Scores against their definitions in numpy, against simulation, and against planted faults."""
 
+import re
 import warnings
 from statistics import NormalDist
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from seeds import seeded
 
 from haloassay.analysis import query, scores
+from haloassay.analysis.verdict import verdicts
 from haloassay.contracts.quantities import QUANTITIES, Quantity
 
 SHARE = ("", "_mcse", "_lo", "_hi")
@@ -237,6 +239,31 @@ def test_angles_are_compared_around_the_circle(tmp_path, rng, monkeypatch):
     assert abs(row["bias"]) < 4 * row["bias_mcse"]
     assert abs(row["scatter"] - 5.0) < 4 * row["scatter_mcse"]
     assert abs(row["coverage68"] - 0.6827) < 4 * row["coverage68_mcse"]
+
+
+def test_directions_are_scored_by_their_distance_on_the_sky(tmp_path, rng, monkeypatch):
+    """Offsets of a Rayleigh distribution: mean offset, coverage of the caps; no error ratio, no pull, no bias found."""
+    known = Quantity("apex_offset", "deg", "separation", "offset")
+    monkeypatch.setitem(QUANTITIES, "apex_offset", known)
+    n = 400
+    frame = synthetic.rows(rng, n, quantity="apex_offset", truth=0.0)
+    frame["truth"] = np.degrees(0.1) * np.hypot(*rng.standard_normal((2, n)))
+    cap = {level: np.degrees(0.1) * np.sqrt(-2.0 * np.log(1.0 - level)) for level in (0.68, 0.95)}
+    frame = frame.assign(value=0.0, lo68=0.0, lo95=0.0, hi68=cap[0.68], hi95=cap[0.95])
+    row = one(scores.score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame))))
+    expected = np.degrees(0.1) * np.sqrt(0.5 * np.pi)
+    assert abs(row["bias"] - expected) < 4 * row["bias_mcse"]
+    for level in (68, 95):
+        nominal = level / 100.0
+        assert abs(row[f"coverage{level}"] - nominal) < 4 * np.sqrt(nominal * (1 - nominal) / n)
+    assert np.isnan([row["error_ratio"], row["pull_mean"]]).all()
+    (verdict,) = verdicts(pd.DataFrame([row]))
+    assert not verdict.fault
+    assert re.fullmatch(r"Off by \d\.\d+ ± 0\.\d+ deg on average\.", verdict.bias)
+    narrow = frame.assign(hi68=0.5 * frame["hi68"])
+    (tmp_path / "narrow").mkdir()
+    row = one(scores.score(synthetic.write(tmp_path / "narrow", narrow, synthetic.runs_of(narrow))))
+    assert verdicts(pd.DataFrame([row]))[0].fault
 
 
 def test_failures_are_counted_and_a_cell_that_never_worked_keeps_its_rows(tmp_path, rng):
