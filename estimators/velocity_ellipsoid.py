@@ -54,8 +54,8 @@ class VelocityEllipsoid(Estimator):
     for the Gaussian errors of each star (:func:`haloassay.estimators.fit.kurtosis.fit_kurtosis`), with the error that
     the stars' own scatter gives its logarithm; ``"fisher"`` and ``"poisson"`` have that of Gaussian velocities. It is
     undetermined below 100 stars, and where the errors hide it or single stars make it. The scatter of a fourth moment
-    rests on the eighth, which tails hide from a sample: intervals cover 0.6 of Gaussian and 0.45 of Laplace
-    velocities at 300 stars, 0.66 and 0.58 at 3000 (``tests/estimators/test_kurtosis.py`` has the latter).
+    rests on the eighth, which tails hide from a sample: 68 per cent intervals of kurtosis_theta cover 0.47 to 0.56 at
+    300 stars and 0.61 to 0.66 at 3000 in four families of equilibria (``benchmarks/tails.py``).
 
     Parameters
     ----------
