@@ -19,8 +19,8 @@ from haloassay.mocks.stars import Stars
 STARS_A_CELL: Final = 300
 #: Finest map, of 192 pixels: that of Han et al. (2024).
 _FINEST: Final = 4
-#: Pixels over which a field is averaged.
-_FINE: Final = 32
+#: Of the pixels over which a field is averaged: half a degree wide, as those on the border of an octant count for one.
+_FINE: Final = 128
 #: Shells of the map of a stored population.
 _SHELLS: Final = 8
 
