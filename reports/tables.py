@@ -175,18 +175,23 @@ def compact_calibration(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def print_table(frame: pd.DataFrame, console: Console | None = None, title: str = "") -> None:
-    """Print the scores on the terminal: a compact table for each cell and estimator."""
+    """Print the scores on the terminal: a compact table for each cell and estimator.
+
+    A success that is the same in all its rows stands in its heading, where it takes no room.
+    """
     console = console or _console()
     _print_title(console, title)
     if not len(frame):
         console.print("No scores: this run holds no results.")
         return
     one_cell = frame["cell"].nunique() == 1
-    with_failures = bool((frame["n_failed"] > 0).any())
-    names = [name for name in _TERMINAL if with_failures or name != "success"]
     for (cell, estimator), group in frame.groupby(["cell", "estimator"], sort=False):
         heading = str(estimator) if one_cell else f"{estimator} — {cell}"
         rows = [_terminal_row(row, console.width >= _WIDE) for row in group.to_dict("records")]
+        same = len({row["success"] for row in rows}) == 1
+        if same:
+            heading += f" — success {rows[0]['success']}"
+        names = [name for name in _TERMINAL if not (same and name == "success")]
         _print_rows(console, heading, names, rows)
         for row in group[group["lossy"]].to_dict("records"):
             console.print(f"{labels.LOSSY} {_lossy_line(row)}", highlight=False, markup=False)
