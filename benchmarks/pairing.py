@@ -3,11 +3,13 @@
 Run with ``python benchmarks/pairing.py [REALISATIONS] [STARS]`` (40 and 2000 by default; a few minutes). One base and a
 cell for each change of mock and survey; for every estimator the median over its quantities and bins of the
 correlation of errors, the least of them, and the Monte Carlo error of the mean difference with pairs over that
-without (two independent runs of as many realisations).
+without (two independent runs of as many realisations). Then what no random numbers can exceed: the share of stars that
+a bin of fixed radii has in both cells, where every star stays at its quantile of radius.
 """
 
 from __future__ import annotations
 
+import itertools
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +18,8 @@ import numpy as np
 import pandas as pd
 
 import haloassay
+from haloassay.mocks.equilibria.tracers import make_density
+from haloassay.mocks.stars import radial_table
 
 SCENARIO = {
     "name": "pairing",
@@ -58,6 +62,31 @@ def pairs(realizations: int, stars: int) -> pd.DataFrame:
         return haloassay.run(scenario, Path(folder) / "out").pairs("base")
 
 
+def in_common() -> pd.DataFrame:
+    """Stars that the ellipsoid's bins have in the base and in a cell, over the root of the product of all they have."""
+    mock, bins = SCENARIO["mock"], SCENARIO["estimators"][0]["bins"]
+    factors = SCENARIO["matrix"]["factors"]
+
+    def below(scale: float = 1.0, **change: object) -> np.ndarray:
+        table = radial_table(make_density({**mock["density"], **change}), *mock["r_range"])
+        return np.interp(np.log(np.array(bins) / scale), table.log_r, table.cumulative)
+
+    found, base = {}, below()
+    for path, levels in factors.items():
+        name = path.rsplit(".", 1)[-1]
+        for level in levels:
+            if "density" in path:
+                other = below(**{name: level})
+            elif name == "distance_scale":
+                other = below(level)
+            else:
+                continue
+            shared = np.minimum(base[1:], other[1:]) - np.maximum(base[:-1], other[:-1])
+            found[f"{path}={level}"] = shared / np.sqrt(np.diff(base) * np.diff(other))
+    columns = [f"{lo:g}-{hi:g} kpc" for lo, hi in itertools.pairwise(bins)]
+    return pd.DataFrame.from_dict(found, orient="index", columns=columns)
+
+
 def main() -> None:
     """Print the table."""
     realizations, stars = (int(x) for x in (*sys.argv[1:], 40, 2000)[:2])
@@ -74,6 +103,8 @@ def main() -> None:
     )
     print(f"{realizations} realisations of {stars} stars")
     print(table.round(3).to_string())
+    print("\nstars of a bin in common")
+    print(in_common().round(2).to_string())
 
 
 if __name__ == "__main__":
