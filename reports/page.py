@@ -244,8 +244,12 @@ def _section(quantity: str, group: pd.DataFrame) -> dict[str, Any]:
     text = _without_idle(tables.compact(group).drop(columns="quantity"))
     for name in ("bias", "scatter", "rmse") if unit else ():
         text[name] = text[name].str.removesuffix(f" {unit}")
+    notes = [f"errors in {unit}"] if unit else []
+    if text["success"].nunique() == 1:  # the same in all rows: it takes no room in the heading
+        notes.append(f"success {text['success'].iloc[0]}")
+        text = text.drop(columns="success")
     title = labels.plain(quantity) or "No result"
-    return {"title": title, "unit": unit, **_limited(text)}
+    return {"title": title, "note": ", ".join(notes), **_limited(text)}
 
 
 def _without_idle(text: pd.DataFrame) -> pd.DataFrame:

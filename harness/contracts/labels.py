@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Final
@@ -32,9 +33,18 @@ DASH: Final = "–"
 NO_ERRORS: Final = "none stated"
 #: Mark of a success below which scores may not speak for all.
 LOSSY: Final = "!"
+#: Small Greek letters as unicode names them.
+_GREEK: Final = (
+    *("ALPHA", "BETA", "GAMMA", "DELTA", "EPSILON", "ZETA", "ETA", "THETA", "KAPPA", "MU", "NU"),
+    *("XI", "PI", "RHO", "SIGMA", "TAU", "PHI", "CHI", "PSI", "OMEGA"),
+)
 _SYMBOLS: Final = {
-    **{r"\langle ": "⟨", r"\rangle": "⟩", r"\sigma": "σ", r"\theta": "θ", r"\phi": "φ"},
-    **{r"\beta": "β", r"\gamma": "γ", r"\alpha": "α", r"\rho": "ρ", r"\mu": "μ", r"\Delta": "Δ"},
+    r"\langle ": "⟨",
+    r"\rangle": "⟩",
+    **{rf"\{name.lower()}": unicodedata.lookup(f"GREEK SMALL LETTER {name}") for name in _GREEK},
+    r"\Delta": "Δ",
+    r"\Sigma": "Σ",
+    r"\Omega": "Ω",
 }
 _UNITS: Final = {"Msun": r"$\mathrm{M}_\odot$", "km/s": r"km s$^{-1}$"}
 

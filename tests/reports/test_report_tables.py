@@ -117,9 +117,18 @@ def test_printed_units_are_those_of_the_errors(tmp_path, fmt, sign):
 
 def test_every_quantity_has_a_readable_name():
     for name in QUANTITIES:
-        assert not re.search(r"[\\${}]|sigma|langle|mathrm", labels.plain(name)), name
+        assert re.match(r"[\w⟨]", labels.plain(name)), name
+        assert not re.search(r"^_|[\\${}]|sigma|langle|mathrm", labels.plain(name)), name
     assert labels.plain("sigma_los") == "σ_los"
     assert labels.plain("somebodys_own") == "somebodys_own"
+
+
+def test_readers_see_how_many_failed(scores):
+    text = tables.compact(scores)
+    assert text["failed"].tolist() == [str(n) for n in scores["n_failed"]]
+    assert text["n"].tolist() == [str(n) for n in scores["n"]]
+    assert (scores["n_failed"] > 0).any()
+    assert (scores["n_failed"] != scores["n_attempted"]).any()
 
 
 def test_pairs_tell_the_method_from_the_moving_truth(tmp_path):
