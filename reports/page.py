@@ -242,7 +242,7 @@ def _section(quantity: str, group: pd.DataFrame) -> dict[str, Any]:
     """Table of one quantity with the unit of its errors in the heading."""
     unit = labels.error_unit(quantity, str(group["unit"].iloc[0]))
     text = _without_idle(tables.compact(group).drop(columns="quantity"))
-    for name in ("bias", "scatter", "rmse") if unit else ():
+    for name in ("bias", "median bias", "scatter", "rmse") if unit else ():
         text[name] = text[name].str.removesuffix(f" {unit}")
     notes = [f"errors in {unit}"] if unit else []
     if text["success"].nunique() == 1:  # the same in all rows: it takes no room in the heading
