@@ -110,7 +110,8 @@ def test_four_distance_finds_a_clump_but_no_mixed_stream(halo):
     x, v = halo
     rng = seeded(3)
     step = FourDistance()
-    assert step.kept(catalogue_of(x, v)).mean() > 0.999
+    alone = ~step.kept(catalogue_of(x, v))
+    assert alone.mean() < 0.005  # by chance a group or two of just over ten stars of 5000
     clump = np.array([20.0, 10.0, 30.0]) + rng.standard_normal((50, 3))
     moving = np.array([100.0, -80.0, 60.0]) + 8.0 * rng.standard_normal((50, 3))
     for (xs, vs), least, most in (
@@ -119,7 +120,8 @@ def test_four_distance_finds_a_clump_but_no_mixed_stream(halo):
     ):
         gone = ~step.kept(catalogue_of(np.vstack([x, xs]), np.vstack([v, vs])))
         assert least <= gone[5000:].mean() <= most
-        assert gone[5000:].sum() >= 0.9 * gone.sum()
+        more = gone[:5000] & ~alone
+        assert gone[5000:].sum() >= 9.0 * more.sum()
 
 
 def turn(angles):

@@ -216,7 +216,8 @@ def test_log_dispersions_are_unbiased_and_know_the_kurtosis(tail):
     cells = Cells.of_numbers(np.repeat(np.arange(4000), n), 4000)
     value, error = log_dispersion(v, np.zeros(len(v)), cells)
     assert abs(value.mean() - np.log(100.0)) < 4.0 * value.std() / np.sqrt(4000) + 0.005
-    assert error[0] == pytest.approx(value.std(), rel=0.12)
+    # the next order in 1 / n is a tenth for the heaviest tails, the scatter is known to 1 / sqrt(2 * 4000)
+    assert error[0] == pytest.approx(value.std(), rel=0.1 + 4.0 / np.sqrt(8000.0))
 
 
 def test_correlation_with_the_accreted_fraction_is_found():

@@ -40,7 +40,7 @@ def _scaled(row, factor):
 
 @dataclass(frozen=True)
 class Overconfident(VelocityEllipsoid):
-    """Intervals half as wide as they should be."""
+    """Intervals a third as wide as they should be: 60 of them find that at four sigma."""
 
     name: ClassVar[str] = "overconfident"
 
@@ -49,7 +49,7 @@ class Overconfident(VelocityEllipsoid):
 
 
 def _narrowed(row):
-    draws = row.value + 0.5 * (row.draws - row.value)
+    draws = row.value + (row.draws - row.value) / 3.0
     return Estimate.from_draws(
         row.quantity, draws, r=row.r, r_lo=row.r_lo, r_hi=row.r_hi, bin=row.bin
     )
