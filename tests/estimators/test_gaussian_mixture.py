@@ -211,7 +211,6 @@ def test_label_switching_is_caught(monkeypatch, sampler):
     planted = method.posterior(sample, seeded(10)).draws
     with pytest.raises(AssertionError):
         assert_named_by_metallicity(planted)
-    assert abs(np.median(planted[:, 16]) - LI2026[16]) > 0.05
 
 
 def test_label_switching_within_the_draws_is_caught(monkeypatch):
