@@ -12,7 +12,7 @@ import numpy as np
 from haloassay.base.arrays import FloatArray
 from haloassay.cleaning.integrals import galactic_directions, integrals_of_motion
 from haloassay.cleaning.turning_points import turning_points
-from haloassay.contracts.sky import lon_lat
+from haloassay.contracts.sky import lon_lat, quadrant
 from haloassay.io.tables import UNITS
 
 if TYPE_CHECKING:
@@ -39,9 +39,14 @@ class Seen:
     nside: int
 
     @cached_property
+    def direction(self) -> FloatArray:
+        """Directions (N, 3) in Galactic axes."""
+        return galactic_directions(self.catalogue)[0]
+
+    @cached_property
     def galactic(self) -> tuple[FloatArray, FloatArray]:
         """Galactic longitude in [0, 360) and latitude (N,) [deg], as seen from the Sun."""
-        longitude, latitude = lon_lat(galactic_directions(self.catalogue)[0])
+        longitude, latitude = lon_lat(self.direction)
         longitude = longitude % 360.0
         return np.where(longitude < 360.0, longitude, 0.0), latitude
 
@@ -62,10 +67,8 @@ class Seen:
         return np.asarray(healpy.ang2pix(self.nside, *self.galactic, lonlat=True), dtype=float)
 
     def quadrant(self) -> FloatArray:
-        """Quadrant (N,) as ``sky-map`` numbers them: 0, 1, 2, 3 from north of l >= 180 deg, clockwise."""
-        longitude, latitude = self.galactic
-        far = longitude > 180.0
-        return np.where(latitude >= 0.0, np.where(far, 0.0, 1.0), np.where(far, 3.0, 2.0))
+        """Quadrant (N,) as ``sky-map`` numbers them."""
+        return quadrant(self.direction).astype(float)
 
     def eccentricity(self) -> FloatArray:
         """(apocentre - pericentre) / (apocentre + pericentre), 1 where a star is not bound."""

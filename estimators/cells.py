@@ -52,13 +52,6 @@ class Cells:
         return Cells(first, stars, np.arange(len(which)))
 
 
-def quadrant(direction: FloatArray) -> IntArray:
-    """Galactic quadrant 0 to 3 (N,), as :class:`SkyMap` numbers them, of directions (N, 3)."""
-    far = direction[:, 1] < 0.0  # 180 < l < 360
-    north = direction[:, 2] >= 0.0
-    return np.where(north, np.where(far, 0, 1), np.where(far, 3, 2)).astype(np.int64)
-
-
 def grid_cells(points: FloatArray, extent: float, step: float, radius: float) -> Cells:
     """Circles of ``radius`` about the points of a square grid, and the points (N, 2) inside."""
     from scipy.spatial import cKDTree

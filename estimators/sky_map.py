@@ -13,6 +13,7 @@ from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.cleaning.integrals import seen_from_sun
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.contracts.sky import quadrant
 from haloassay.estimators.bins import (
     Edges,
     check_edges,
@@ -25,7 +26,6 @@ from haloassay.estimators.cells import (
     fractions,
     grid_cells,
     log_dispersion,
-    quadrant,
     scatter_posterior,
 )
 from haloassay.estimators.fit.ellipsoid import anisotropy, fit_ellipsoid

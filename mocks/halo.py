@@ -24,7 +24,7 @@ from haloassay.mocks.populations import Population
 from haloassay.mocks.selected import Source
 from haloassay.mocks.stars import Origin, Stars, orient, shared
 from haloassay.mocks.truth import Truth
-from haloassay.mocks.uniforms import Uniforms, numbers
+from haloassay.mocks.uniforms import Uniforms, counted
 
 #: Kinds of mock that this module makes, and a line on each.
 KINDS: Final = {
@@ -188,15 +188,7 @@ class Halo(Mock):
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Source of independent stars: each call with a number returns that many more."""
         uniforms = Uniforms.of(rng)
-        drawn = 0
-
-        def draw(n: int) -> Stars:
-            nonlocal drawn
-            stars = self.stars(uniforms, numbers(drawn, n))
-            drawn += n
-            return stars
-
-        return draw
+        return counted(lambda number: self.stars(uniforms, number))
 
     def stars(self, uniforms: Uniforms, number: IntArray) -> Stars:
         """Stars of these numbers (N,); each is of a population at its fraction, independently of all others."""

@@ -241,6 +241,7 @@ class Truth:
         r_hi: float = np.nan,
         stars: Stars | None = None,
         sun: Sun | None = None,
+        toward: tuple[float, float] | None = None,
     ) -> float:
         """Return the true value that an estimate of ``quantity`` is compared with.
 
@@ -259,6 +260,8 @@ class Truth:
             halo: the tracers' own density is the weight.
         sun
             The observer, for dispersions along lines of sight.
+        toward
+            Longitude and latitude [deg] of the direction that was estimated, for how far it is off.
 
         Returns
         -------
@@ -273,7 +276,7 @@ class Truth:
         if stars is not None and self.sources:
             stars = stars.select(members(self.sources, stars))
         if callable(way):
-            return float(way(self, Place(r, r_lo, r_hi, stars, sun)))
+            return float(way(self, Place(r, r_lo, r_hi, stars, sun, toward)))
         if way == "scalar":
             return float(getattr(self.virial, name))
         if way == "sky":

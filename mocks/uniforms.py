@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.base.arrays import FloatArray, IntArray
+
+T = TypeVar("T")
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -107,6 +111,18 @@ class Uniforms:
     def normals(self, meaning: str, number: IntArray, k: int) -> FloatArray:
         """(k, N) standard normal deviates, ``k`` of each star, two of two uniform ones (Box & Muller 1958)."""
         return np.asarray(_normals(self.key_of(meaning), number, k), dtype=float)
+
+
+def counted(of: Callable[[IntArray], T]) -> Callable[[int], T]:
+    """Source of further stars: each call with how many gives what ``of`` gives of their numbers, from 0 on."""
+    drawn = 0
+
+    def draw(n: int) -> T:
+        nonlocal drawn
+        first, drawn = drawn, drawn + n
+        return of(numbers(first, n))
+
+    return draw
 
 
 def numbers(first: int, n: int) -> NDArray[np.int64]:

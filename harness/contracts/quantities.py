@@ -30,6 +30,8 @@ class Place(NamedTuple):
         The observed stars as they truly are (:class:`haloassay.mocks.stars.Stars`), where there are any.
     sun
         The observer (:class:`haloassay.contracts.frames.Sun`).
+    toward
+        Longitude and latitude [deg] of the direction that was estimated, of an estimate of a direction.
     """
 
     r: float = math.nan
@@ -37,6 +39,7 @@ class Place(NamedTuple):
     r_hi: float = math.nan
     stars: Any = None
     sun: Any = None
+    toward: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,14 +70,12 @@ class Separation:
     lon: str
     lat: str
 
-    def __call__(
-        self, truth: Any, place: Place, toward: tuple[float, float] | None = None
-    ) -> float:
-        """Angle [deg] between the true direction and ``toward``, (lon, lat) [deg]; 0 from itself, NaN without one."""
+    def __call__(self, truth: Any, place: Place) -> float:
+        """Angle [deg] between the true direction and that of the place; 0 from itself, NaN without a true one."""
         from haloassay.contracts.sky import direction, separation
 
         true = tuple(truth.value(name, *place) for name in (self.lon, self.lat))
-        return float(separation(direction(*(toward or true)), direction(*true)))
+        return float(separation(direction(*(place.toward or true)), direction(*true)))
 
 
 @dataclass(frozen=True)
@@ -96,9 +97,8 @@ class Quantity:
         On paper, in TeX.
     truth
         How :class:`haloassay.mocks.truth.Truth` gives it: one of :data:`Way`, or a function of the truth and a
-        :class:`Place` that returns a number, NaN where it is not known (of a separation also of the direction that was
-        estimated, as :class:`Separation`); ``"stated"``: what the mock's truth has under the name in its mapping
-        ``stated``; None: there is no truth to compare with.
+        :class:`Place` that returns a number, NaN where it is not known; ``"stated"``: what the mock's truth has under
+        the name in its mapping ``stated``; None: there is no truth to compare with.
 
     Raises
     ------

@@ -21,7 +21,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 
 
 def direction(lon: ArrayLike, lat: ArrayLike) -> FloatArray:
@@ -42,6 +42,15 @@ def separation(first: FloatArray, second: FloatArray) -> FloatArray:
     """Angle [deg] between vectors (..., 3) of any length, well determined for small ones too."""
     across = np.linalg.norm(np.cross(first, second), axis=-1)
     return np.asarray(np.degrees(np.arctan2(across, np.sum(first * second, axis=-1))))
+
+
+def quadrant(vector: FloatArray) -> IntArray:
+    """Quadrant 0 to 3 (N,) of vectors (N, 3), the paper's first to fourth (Han et al. 2024, figure 10).
+
+    0 for 180 < l < 360 and b >= 0, 1 for 0 <= l <= 180 and b >= 0, 2 and 3 the same for b < 0, counted clockwise.
+    """
+    far, north = vector[:, 1] < 0.0, vector[:, 2] >= 0.0
+    return np.where(north, np.where(far, 0, 1), np.where(far, 3, 2)).astype(np.int64)
 
 
 def dipole_vector(mu: ArrayLike, lon: ArrayLike, lat: ArrayLike) -> FloatArray:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from haloassay.base.errors import InputError
 from haloassay.base.seeds import stream
-from haloassay.contracts.quantities import Place, Quantity
+from haloassay.contracts.quantities import Quantity
 from haloassay.engine.acceptance import accepted
 from haloassay.io.defects import sound_rows
 from haloassay.io.tables import UNITS
@@ -169,10 +169,7 @@ def _row(estimate: Estimate, quantity: Quantity, truth_of: Truth, observation: O
     stars, sun = observation.stars, observation.catalogue.sun
     if estimate.stars is None:
         where = (estimate.r, estimate.r_lo, estimate.r_hi)
-        if quantity.scale == "separation" and callable(quantity.truth):
-            truth = quantity.truth(truth_of, Place(*where, stars, sun), estimate.toward)
-        else:
-            truth = float(truth_of.value(quantity, *where, stars=stars, sun=sun))
+        truth = float(truth_of.value(quantity, *where, stars, sun, estimate.toward))
     else:
         truth = float(truth_of.local_value(estimate.quantity, stars.select(estimate.stars)))
     fields: Spec = {

@@ -17,7 +17,7 @@ from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.equilibria.tracers import PowerLaw
 from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.stars import RadialTable, radial_table
-from haloassay.mocks.uniforms import Uniforms, numbers
+from haloassay.mocks.uniforms import Uniforms, counted
 
 #: Lengths [kpc] and speeds [km/s] that a disc may have (choice).
 LENGTHS: Final = (0.01, 1000.0)
@@ -390,12 +390,4 @@ def endless(
 ) -> PhaseSpace:
     """Source of further stars whose positions and velocities ``place`` gives by their numbers."""
     uniforms = Uniforms.of(rng)
-    drawn = 0
-
-    def draw(n: int) -> tuple[FloatArray, FloatArray, IntArray]:
-        nonlocal drawn
-        number = numbers(drawn, n)
-        drawn += n
-        return (*place(uniforms, number), number)
-
-    return draw
+    return counted(lambda number: (*place(uniforms, number), number))

@@ -20,7 +20,7 @@ from haloassay.mocks.chemistry import HALO_FEH, Abundance, abundances
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.history import History
 from haloassay.mocks.stars import Origin, Stars, without_replacement
-from haloassay.mocks.uniforms import Uniforms, numbers
+from haloassay.mocks.uniforms import Uniforms
 
 Sampler = Callable[[int], Stars]
 PhaseSpace = Callable[[int], tuple[FloatArray, FloatArray, IntArray]]
@@ -57,7 +57,7 @@ class Debris(ABC):
 
     kind: ClassVar[str]
     #: Raised when the same satellite leaves other stars, so that old ones on disk are not used.
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     fraction: float
     name: str | None = None
@@ -132,16 +132,10 @@ class SatelliteDebris(Debris):
 
     @abstractmethod
     def follow(self, history: History, seed: int) -> tuple[FloatArray, FloatArray]:
-        """Present positions [kpc] and velocities [km/s] (``size`` or fewer, 3) of the satellite's stars."""
+        """Present positions [kpc] and velocities [km/s] (``size``, 3) of the satellite's stars; NaN of lost ones."""
 
-    def population(self, around: Surroundings) -> tuple[FloatArray, FloatArray]:
-        """Positions [kpc] and velocities [km/s] (N, 3) of its stars between the radii of the mock.
-
-        Raises
-        ------
-        InputError
-            If fewer than a tenth of its stars are between these radii, or the satellite is unbound.
-        """
+    def _numbered(self, around: Surroundings) -> tuple[FloatArray, FloatArray, IntArray]:
+        """Stars of :meth:`population`, and which of those that were followed they are: the same in another field."""
         own = [f.name for f in dataclasses.fields(self)]
         settings = [n for n in own if n not in ("fraction", "name", "member", "feh", "alpha_fe")]
         story = [self.kind, *((n, plain_content(getattr(self, n))) for n in settings)]
@@ -167,7 +161,17 @@ class SatelliteDebris(Debris):
             f" the radii of the mock, {lo:g} to {hi:g} kpc (allowed: at least"
             f" {100 * LEAST_WITHIN:g} per cent)",
         )
-        return arrays["position"][within], arrays["velocity"][within]
+        return arrays["position"][within], arrays["velocity"][within], np.flatnonzero(within)
+
+    def population(self, around: Surroundings) -> tuple[FloatArray, FloatArray]:
+        """Positions [kpc] and velocities [km/s] (N, 3) of its stars between the radii of the mock.
+
+        Raises
+        ------
+        InputError
+            If fewer than a tenth of its stars are between these radii, or the satellite is unbound.
+        """
+        return self._numbered(around)[:2]
 
     def prepare(self, around: Surroundings) -> None:
         """Follow its stars to the present; see :meth:`population`."""
@@ -180,8 +184,7 @@ class SatelliteDebris(Debris):
 
     def phase_space(self, around: Surroundings, rng: np.random.Generator) -> PhaseSpace:
         """Draw from the population without replacement; an error says so when it is used up."""
-        position, velocity = self.population(around)
-        number = numbers(0, len(position))
+        position, velocity, number = self._numbered(around)
         further = without_replacement(
             number,
             rng,
@@ -207,7 +210,7 @@ def present(
     Raises
     ------
     InputError
-        If more than one in a hundred orbits cannot be followed; ``name`` says whose they are. Fewer are left out.
+        If more than one in a hundred orbits cannot be followed; ``name`` says whose they are. Fewer are NaN.
     """
     now = history.follow(position, velocity, -np.asarray(ago, dtype=float), 0.0)
     lost = int(np.count_nonzero(now.stuck))
@@ -215,7 +218,8 @@ def present(
         lost <= MOST_LOST * len(position),
         f"debris {name!r}: the orbits of {lost} of {len(position)} stars cannot be followed to the present",
     )
-    return now.position[~now.stuck], now.velocity[~now.stuck]
+    there = np.where(now.stuck, np.nan, 1.0)[:, None]
+    return now.position * there, now.velocity * there
 
 
 def make_debris(spec: Any, where: str = "mock.debris") -> tuple[Debris, ...]:

@@ -68,7 +68,7 @@ class RadialMerger(SatelliteDebris):
         require(self.age <= 14.0, f"age must be at most 14 Gyr (got {self.age:g})")
 
     def follow(self, history: History, seed: int) -> tuple[FloatArray, FloatArray]:
-        """Present positions [kpc] and velocities [km/s] (size or fewer, 3) of those that stay bound.
+        """Present positions [kpc] and velocities [km/s] (size, 3) of those that stay bound; NaN for the others.
 
         Raises
         ------
@@ -89,7 +89,11 @@ class RadialMerger(SatelliteDebris):
             f"debris {self.origin.name!r}: only {bound.sum()} of its {self.size} stars are bound;"
             f" sigma ({self.sigma:g} km/s) or radius ({self.radius:g} kpc) is too large",
         )
-        return present(history, position[bound], velocity[bound], self.age, self.origin.name)
+        now = np.full((2, self.size, 3), np.nan)
+        now[:, bound] = present(
+            history, position[bound], velocity[bound], self.age, self.origin.name
+        )
+        return now[0], now[1]
 
 
 def pericentre_speed(potential: CompositePotential, pericentre: float, apocentre: float) -> float:

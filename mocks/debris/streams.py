@@ -9,6 +9,7 @@ import numpy as np
 
 from haloassay.base.arrays import FloatArray
 from haloassay.base.settings import require
+from haloassay.contracts import orbits
 from haloassay.mocks.backends.galpy.spray import sprayed
 from haloassay.mocks.chemistry import Abundance
 from haloassay.mocks.debris.debris import SatelliteDebris, present
@@ -139,7 +140,7 @@ class TurningPoints(NamedTuple):
 def turning_points(
     potential: CompositePotential, position: FloatArray, velocity: FloatArray, name: str
 ) -> TurningPoints:
-    """Find the turning points of the orbit at ``position`` (3,) [kpc] and ``velocity`` (3,) [km/s], to 1 per cent.
+    """Find the turning points of the orbit at ``position`` (3,) [kpc] and ``velocity`` (3,) [km/s].
 
     Raises
     ------
@@ -155,7 +156,5 @@ def turning_points(
         f" {at:.3g} kpc, where the escape speed is"
         f" {np.sqrt(-2.0 * float(potential.potential(at))):.0f} km/s",
     )
-    r = np.append(np.geomspace(*_TURNING), at)
-    l2 = float(np.sum(np.cross(position, velocity) ** 2))
-    visited = r[2.0 * (energy - potential.potential(r)) * r * r >= l2 * (1.0 - 1e-12)]
-    return TurningPoints(float(visited.min()), float(visited.max()))
+    near, far = orbits.turning_points(position[None], velocity[None], potential.potential, _TURNING)
+    return TurningPoints(float(near[0]), float(far[0]))

@@ -16,7 +16,7 @@ from haloassay.cleaning.select import Select
 from haloassay.cleaning.steps import make_clean
 from haloassay.cleaning.turning_points import turning_points
 from haloassay.contracts.catalogue import Catalogue
-from haloassay.estimators.cells import quadrant
+from haloassay.contracts.sky import quadrant
 
 
 @pytest.fixture(scope="module")

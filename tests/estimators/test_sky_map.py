@@ -15,13 +15,13 @@ from haloassay.contracts.frames import (
     sky_basis,
     spherical_basis,
 )
+from haloassay.contracts.sky import quadrant
 from haloassay.estimators import make_estimator
 from haloassay.estimators.bins import resampled_catalogues
 from haloassay.estimators.cells import (
     Cells,
     grid_cells,
     log_dispersion,
-    quadrant,
     scatter_posterior,
 )
 from haloassay.estimators.sky_map import ChemicalLine, bootstrap_correlation, drawn_dispersions

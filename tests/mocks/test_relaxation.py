@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seeds import seeded, shifted
 
+from haloassay.base.arrays import IntArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import build
 from haloassay.contracts.frames import spherical_velocity
@@ -32,7 +33,7 @@ from haloassay.mocks.gravity.fields import MovingBody, make_field
 from haloassay.mocks.gravity.potentials import Plummer, make_potential
 from haloassay.mocks.gravity.shapes import Shape, rotation_matrix, tilt_of
 from haloassay.mocks.stars import Stars, orient
-from haloassay.mocks.uniforms import Uniforms, numbers
+from haloassay.mocks.uniforms import Uniforms, counted
 
 HALO = make_potential({"kind": "nfw", "m200": 0.8e12, "c": 15.0})
 TRIAXIAL = make_potential(
@@ -52,15 +53,13 @@ def solved() -> OrbitSuperposition:
 @pytest.fixture(scope="module")
 def base(solved: OrbitSuperposition) -> Callable[[np.random.Generator], Callable[[int], Stars]]:
     def sampler(rng: np.random.Generator) -> Callable[[int], Stars]:
-        uniforms, drawn = Uniforms.of(rng), 0
+        uniforms = Uniforms.of(rng)
 
-        def draw(n: int) -> Stars:
-            nonlocal drawn
-            of = uniforms, numbers(drawn, n)
-            drawn += n
-            return Stars.of(*orient(*solved.sample(*of), *of), number=of[1])
+        def stars(number: IntArray) -> Stars:
+            of = uniforms, number
+            return Stars.of(*orient(*solved.sample(*of), *of), number=number)
 
-        return draw
+        return counted(stars)
 
     return sampler
 

@@ -12,6 +12,7 @@ from debris_samples import (
     HISTORY,
     POTENTIAL,
     R_RANGE,
+    SATELLITES,
     angular_momentum,
     components,
     drawn,
@@ -208,7 +209,8 @@ def test_merger_debris_keeps_the_energies_it_left_with(kind: str) -> None:
     """To first order energies spread by v_peri sigma and by g radius, about that of the satellite."""
     debris: RadialMerger = one(kind)
     position, velocity = debris.follow(HISTORY, seed=shifted(1))
-    stars = Stars.of(position, velocity)
+    there = np.isfinite(position[:, 0])
+    stars = Stars.of(position[there], velocity[there])
     assert len(stars) > 0.99 * debris.size
     speed = pericentre_speed(POTENTIAL, debris.pericentre, debris.apocentre)
     centre = 0.5 * speed**2 + float(POTENTIAL.potential(debris.pericentre))
@@ -344,6 +346,19 @@ def test_the_lmc_pulls_debris_and_does_not_move_the_progenitor() -> None:
 
 
 # Stored populations
+
+
+@pytest.mark.parametrize("kind", SATELLITES)
+def test_a_star_has_the_same_number_whichever_others_are_out_of_range(kind: str) -> None:
+    """Cells that keep other stars of a satellite see the same ones in one order."""
+    wide, narrow = (
+        one(kind).sampler(Surroundings(POTENTIAL, r_range), seeded(1))(200)
+        for r_range in (R_RANGE, (2.0, 45.0))
+    )
+    common, i, j = np.intersect1d(wide.number, narrow.number, return_indices=True)
+    assert len(common) > 60
+    np.testing.assert_array_equal(wide.position[i], narrow.position[j])
+    assert np.array_equal(np.argsort(i), np.argsort(j))
 
 
 def test_no_star_of_a_population_is_drawn_twice_and_an_error_says_when_it_is_used_up() -> None:

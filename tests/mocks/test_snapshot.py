@@ -29,9 +29,7 @@ from haloassay.mocks.snapshots.units import Unit, parse_unit
 RADII = np.array([3.0, 10.0, 30.0, 100.0, 250.0])
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path_factory.mktemp("cache")))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")

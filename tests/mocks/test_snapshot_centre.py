@@ -11,10 +11,7 @@ from haloassay.base.errors import InputError
 from haloassay.mocks import make_mock
 from haloassay.mocks.snapshots.centre import first_guess, require_peak, shrinking_spheres
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path_factory.mktemp("cache")))
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def halo(n, hole=0.0, seed=3):

@@ -5,15 +5,12 @@ from __future__ import annotations
 import h5py
 import numpy as np
 import pytest
-from seeds import seeded
 from simulated_halo import (
     CGS,
     HABIT,
     MPC,
     MSUN,
     NAMES,
-    hernquist_stars,
-    nfw_body,
     spec_of,
     write_gadget,
 )
@@ -24,16 +21,7 @@ from haloassay.mocks import make_mock
 H = 0.7
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path_factory.mktemp("cache")))
-
-
-@pytest.fixture(scope="module")
-def bodies():
-    """Dark particles of one mass in MassTable, stars with Masses."""
-    rng = seeded(1)
-    return {1: nfw_body(2000, rng), 4: hernquist_stars(1000, rng)}
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def masses(path, **settings):

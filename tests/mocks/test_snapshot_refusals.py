@@ -10,8 +10,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from seeds import seeded
-from simulated_halo import HABIT, hernquist_stars, nfw_body, spec_of, write_gadget
+from simulated_halo import HABIT, spec_of, write_gadget
 
 from haloassay.base.errors import InputError
 from haloassay.face.cli import main
@@ -19,16 +18,7 @@ from haloassay.mocks import make_mock
 from haloassay.plan.plan import make_plan
 from haloassay.plan.scenario import make_scenario
 
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path_factory.mktemp("cache")))
-
-
-@pytest.fixture(scope="module")
-def bodies():
-    rng = seeded(1)
-    return {1: nfw_body(2000, rng), 4: hernquist_stars(1000, rng)}
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from astropy.table import Table
-from seeds import seeded
-from simulated_halo import HABIT, NAMES, Body, hernquist_stars, nfw_body, spec_of, write_gadget
+from simulated_halo import HABIT, NAMES, Body, spec_of, write_gadget
 
 from haloassay.base.errors import InputError
 from haloassay.mocks import make_mock
@@ -19,15 +18,7 @@ from haloassay.mocks.snapshots.units import Unit, parse_unit
 INSIDE = {"length": "kpc", "velocity": "km/s", "mass": "Msun"}
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path_factory.mktemp("cache")))
-
-
-@pytest.fixture(scope="module")
-def bodies():
-    rng = seeded(1)
-    return {1: nfw_body(2000, rng), 4: hernquist_stars(1000, rng)}
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def refusal(spec, *words):

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, cast
 
 import numpy as np
 
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.cache import cached, plain_content
 from haloassay.base.errors import EquilibriumError
 from haloassay.mocks.backends.agama.conversion import to_agama
@@ -26,7 +26,7 @@ from haloassay.mocks.mock import Mock
 from haloassay.mocks.moments import Moments, anisotropy, at_rest
 from haloassay.mocks.stars import Origin, Stars, radial_table
 from haloassay.mocks.truth import Truth
-from haloassay.mocks.uniforms import Uniforms, numbers
+from haloassay.mocks.uniforms import Uniforms, counted
 
 #: Radii a decade at which moments are tabulated, and nodes in abs(cos theta) at each.
 _PER_DECADE: Final = 14
@@ -121,18 +121,15 @@ class AgamaMock(Mock):
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Source of independent stars: each call with a number returns that many more."""
         uniforms = Uniforms.of(rng)
-        drawn = 0
 
-        def draw(n: int) -> Stars:
-            nonlocal drawn
-            phase, number = self._phase_space(n, rng), numbers(drawn, n)
-            drawn += n
+        def draw(number: IntArray) -> Stars:
+            phase = self._phase_space(len(number), rng)
             position, velocity = phase[:, :3].copy(), phase[:, 3:].copy()
             own, r = self.sampling, np.linalg.norm(position, axis=1)
             chemistry = abundances(own.feh, own.alpha_fe, r, uniforms, number)
             return Stars.of(position, velocity, *chemistry, number=number)
 
-        return draw
+        return counted(draw)
 
     def _phase_space(self, n: int, rng: np.random.Generator) -> FloatArray:
         """(n, 6) positions and velocities, drawn on one thread; agama's own generator is seeded from ``rng``."""
