@@ -10,11 +10,15 @@ import pytest
 
 from haloassay.analysis.verdict import verdicts
 from haloassay.base.errors import InputError
+from haloassay.base.seeds import stream
 from haloassay.contracts import labels
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.contracts.quantities import Quantity, known_quantities
+from haloassay.contracts.sky import direction, separation
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
+from haloassay.engine.task import Task, observe, run_task
+from haloassay.estimators import make_estimator
 from haloassay.face import api
 from haloassay.mocks import make_mock
 from haloassay.mocks.mock import MockOfMock
@@ -230,3 +234,20 @@ def test_a_quantity_without_a_truth_is_said_before_the_run(values, tmp_path):
     assert progress.lines[0] == (
         "dipole: the mock has no truth of apex_l, apex_b, apex_offset: not scored"
     )
+
+
+def test_a_direction_is_compared_with_how_far_it_is_off(values):
+    values["mock"]["painted"] = {"mu_dipole": -60.0, "apex_l": 40.0, "apex_b": -50.0}
+    values["survey"]["n_stars"] = 600
+    values["estimators"] = [{"kind": "dipole", "label": "dipole", "n_draws": 200}]
+    cell = make_plan(make_scenario(values)).cells[0]
+    result = run_task(Task(cell, 0, 5, cell.methods))
+    (row,) = (r for r in result.outcomes[0].rows if r["quantity"] == "apex_offset")
+    catalogue = observe(cell, 5, 0)[1].catalogue
+    estimates = make_estimator(cell.methods[0].spec).estimate(
+        catalogue, stream(5, "estimator:dipole", 0)
+    )
+    (estimate,) = estimates.of("apex_offset")
+    off = separation(direction(*estimate.toward), direction(40.0, -50.0))
+    assert off > 0.1
+    assert row["truth"] == pytest.approx(off, rel=1e-9)

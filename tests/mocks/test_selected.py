@@ -14,8 +14,8 @@ from haloassay.contracts.quantities import QUANTITIES
 from haloassay.engine.task import observe
 from haloassay.mocks import make_mock
 from haloassay.mocks.moment_map import MomentMap
-from haloassay.mocks.moments import anisotropy, at_rest
-from haloassay.mocks.selected import Source
+from haloassay.mocks.moments import anisotropy, at_rest, kurtosis
+from haloassay.mocks.selected import Source, StarMoments
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.surveys.survey import make_survey
 from haloassay.mocks.truth import Truth
@@ -280,3 +280,23 @@ def test_moments_vary_over_the_sky_as_those_of_a_large_population_do():
     shift, factor = few.variation(position)
     assert not shift.any()
     assert (factor == 1.0).all()
+
+
+def test_what_varies_over_the_sky_keeps_the_shape_of_the_shell(mixed):
+    """Variances that are four times as large here, and a mean that is elsewhere: the kurtosis is that of the shell."""
+    moments = mixed.truth.components["mr"]
+    stars = mixed.sample(50, seeded(8))
+    shift, factor = np.array([30.0, -20.0, 10.0]), np.array([4.0, 1.0, 0.25])
+
+    def varied(position):
+        return np.broadcast_to(shift, position.shape), np.broadcast_to(factor, position.shape)
+
+    plain, there = (StarMoments.of(Source(moments, v), stars) for v in (None, varied))
+    variance = there.second - there.first**2
+    np.testing.assert_allclose(variance, factor * (plain.second - plain.first**2), rtol=1e-9)
+    for at in (plain, there):
+        np.testing.assert_allclose(
+            kurtosis(at.first, at.second, at.higher),
+            kurtosis(plain.first, plain.second, moments.higher(stars.r)),
+            rtol=1e-8,
+        )

@@ -121,6 +121,40 @@ def test_errors_are_those_of_the_star_whichever_others_are_lost():
         np.testing.assert_array_equal(a.catalogue.columns[name][i], b.catalogue.columns[name][j])
 
 
+class Stored(type(make_mock(BASE))):
+    """A halo of the same potential and populations, whose stars are few and stand in a table."""
+
+    table: Stars
+
+    def sampler(self, rng):
+        return StoredPopulation(self.table).sampler(rng)
+
+
+def test_a_star_that_is_lost_takes_no_errors_from_the_others():
+    """Of two tables, one without some stars of the other, all others are observed alike."""
+    halo = make_mock(BASE)
+    stars = halo.sample(400, seeded(13))
+    survey = make_survey({"preset": "perfect", "n_stars": 300, "vlos_error": 10.0})
+    seen = []
+    for table in (stars, stars.select(np.arange(400) % 9 != 4)):
+        mock = Stored(halo.kind, halo.potential, halo.populations, halo.sampling)
+        object.__setattr__(mock, "table", table)
+        seen.append(survey.observe(mock, seeded(14), seeded(15)))
+    _, i, j = np.intersect1d(*(s.stars.number for s in seen), return_indices=True)
+    assert len(i) > 200
+    vlos = [s.catalogue.columns["vlos"] for s in seen]
+    np.testing.assert_array_equal(vlos[0][i], vlos[1][j])
+
+
+def test_populations_of_another_seed_are_other_stars():
+    short = {"size": 500, "time": 0.1, "drift_time": 0.1, "tolerance": 1e-5}
+    first, other = (
+        make_mock({**BASE, "population": {**short, "seed": shifted(seed)}}).population.stars
+        for seed in (0, 1)
+    )
+    assert not np.isin(first.r, other.r).any()
+
+
 def test_a_population_that_lost_a_star_comes_in_the_same_order():
     position, velocity = seeded(6).standard_normal((2, 500, 3)) * 30.0
     stars = Stars.of(position, velocity, number=numbers(0, 500))
