@@ -286,6 +286,8 @@ def halo_figure(estimates: pd.DataFrame) -> Figure | None:
 def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     """Write ``stem.pdf`` and ``stem.png`` (150 dots per inch) without dates or versions inside."""
     import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
     stem.parent.mkdir(parents=True, exist_ok=True)
     pdf, png = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
@@ -294,10 +296,14 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
         warnings.filterwarnings(
             "ignore", message=r"Glyph \d+ .* missing from", category=UserWarning
         )
-        figure.savefig(png, dpi=150, metadata={"Software": None})
+        # not by savefig, which draws each file twice, first for a box that is not asked for
+        dpi = figure.dpi
+        figure.dpi = 150
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
+        figure.dpi = dpi  # that of clouds, which the PDF has as pictures
         figure.set_layout_engine("none")  # laid out once, for both files
         nothing = dict.fromkeys(("CreationDate", "ModDate", "Creator", "Producer"))
-        figure.savefig(pdf, metadata=nothing)
+        FigureCanvasPdf(figure).print_pdf(pdf, metadata=nothing)
     return pdf, png
 
 
