@@ -85,14 +85,6 @@ def test_a_damaged_part_is_said_set_aside_and_run_again(tmp_path, plan, kind, da
         assert list(tmp_path.glob("*/*.corrupt"))
 
 
-def test_readers_refuse_a_damaged_part(tmp_path, plan):
-    fill(tmp_path, plan)
-    (part,) = (tmp_path / "runs").glob("*.parquet")
-    part.write_bytes(part.read_bytes()[:50])
-    with pytest.raises(InputError, match="is damaged"):
-        Results(tmp_path).frame("runs")
-
-
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
 def test_a_full_disk_is_one_line_and_the_rest_is_kept(tmp_path, plan, monkeypatch, code):
     fsync, left = os.fsync, [12]
@@ -186,7 +178,7 @@ def test_an_unreadable_file_is_not_a_damaged_one(tmp_path, plan, kind, monkeypat
     original = io.open
 
     def forbid(file, *args, **kwargs):
-        if Path(file) == victim:
+        if not isinstance(file, int) and Path(file) == victim:
             raise PermissionError(errno.EACCES, "Permission denied", str(file))
         return original(file, *args, **kwargs)
 
