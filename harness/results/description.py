@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -28,9 +29,7 @@ _DIGESTS: Final = {"digest": "file", "fingerprint": "name"}
 def description_of(plan: Plan) -> Spec:
     """Content of ``run.json``: the scenario, its cells and estimators, and what computed them."""
     import platform
-    from importlib.metadata import version
 
-    packages = ("haloassay", "numpy", "scipy", "astropy", "numba", "galpy", "pandas", "pyarrow")
     return {
         "scenario": plan.scenario.to_dict(),
         "cells": [
@@ -48,9 +47,19 @@ def description_of(plan: Plan) -> Spec:
             {"estimator": entry.label, "kind": entry.kind} for entry in plan.scenario.estimators
         ],
         "quantities": [quantity.to_dict() for quantity in plan.quantities],
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
+        "versions": dict(_versions()),
         "platform": platform.platform(),
     }
+
+
+@functools.cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    """Names and versions of what computes; looked up once, as each is a search of all installed packages."""
+    import platform
+    from importlib.metadata import version
+
+    packages = ("haloassay", "numpy", "scipy", "astropy", "numba", "galpy", "pandas", "pyarrow")
+    return (("python", platform.python_version()), *((name, version(name)) for name in packages))
 
 
 def _made_of(cell: Cell) -> Spec:
