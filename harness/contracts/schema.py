@@ -40,6 +40,7 @@ SCHEMAS: Final[dict[TableName, pa.Schema]] = {
             "status": pa.string(),
             "error_type": pa.string(),
             "message": pa.string(),
+            "traceback": pa.string(),
             "seconds": pa.float64(),
             "n_stars": pa.int64(),
             "overlap": pa.float64(),

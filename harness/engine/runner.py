@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ from haloassay.engine.executors import available_workers, execute
 from haloassay.engine.interrupt import deferred_interrupt
 from haloassay.engine.preparation import prepared
 from haloassay.engine.progress import Progress, make_progress
-from haloassay.engine.task import Task
+from haloassay.engine.log import LOG, Log
+from haloassay.engine.task import PRINTED, Task
 from haloassay.plan.plan import Plan, make_plan
 from haloassay.plan.scenario import Scenario, as_scenario
 from haloassay.results.description import description_of
+from haloassay.results.outcome import TaskResult
 from haloassay.results.results import Results
 from haloassay.results.store import Mode, Store, check_folder
 
@@ -83,10 +85,15 @@ def run(
         with contextlib.ExitStack() as stack:
             stack.callback(report.end)
             tasks = _tasks(plan, store)
-            results = execute(tasks, min(n_workers, max(todo, 1)), plan.scenario.timeout, stop)
+            log = Log.open(folder / LOG)
+            stack.callback(log.close)
+            n_workers = min(n_workers, max(todo, 1))
+            results = execute(tasks, n_workers, plan.scenario.timeout, stop, log)
+            messages = _Messages(report.say, log)
             for result in stack.enter_context(contextlib.closing(results)):
                 store.checkpoint(result)
                 report.advance(result)
+                messages.tell(result)
         if stop():
             raise stop.error()
         store.compact()
@@ -100,6 +107,31 @@ def _tasks(plan: Plan, store: Store) -> Iterator[Task]:
             methods = store.missing(cell, realization)
             if methods:
                 yield Task(cell, realization, plan.scenario.seed, methods)
+
+
+class _Messages:
+    """Says once a run what each estimator did to the process that it ran in."""
+
+    def __init__(self, say: Callable[[str], None], log: Log) -> None:
+        self.say, self.log = say, log
+        self.told: set[tuple[str, ...]] = set()
+
+    def tell(self, result: TaskResult) -> None:
+        for outcome in result.outcomes:
+            for what in outcome.touched:
+                if what == PRINTED:
+                    self._once(outcome.method.label, f"printed: see {self.log.path}")
+                else:
+                    self._once(
+                        outcome.method.label, f"{what}; put back, so that others do not see it"
+                    )
+        if self.log.full:
+            self._once(str(self.log.path), "is full: the rest of what was printed is left out")
+
+    def _once(self, *words: str) -> None:
+        if words not in self.told:
+            self.told.add(words)
+            self.say(": ".join(words))
 
 
 def _announce(plan: Plan) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import time
+import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +13,8 @@ from haloassay.base.errors import InputError
 from haloassay.base.seeds import stream
 from haloassay.contracts.quantities import Quantity
 from haloassay.engine.acceptance import accepted
+from haloassay.engine.isolation import fingerprint, is_touched, isolated
+from haloassay.engine.log import has_printed
 from haloassay.io.defects import sound_rows
 from haloassay.io.tables import UNITS
 from haloassay.plan.cells import Cell, Method
@@ -31,6 +34,9 @@ _MACHINE: Final = (OSError, MemoryError)
 #: Solved mocks that one process keeps at hand; cells of one realisation take turns.
 _MOCKS_KEPT: Final = 16
 _MESSAGE_LENGTH: Final = 500
+_TRACEBACK_LENGTH: Final = 8000
+#: What is said of an estimator that prints.
+PRINTED: Final = "printed"
 
 
 @dataclass(frozen=True)
@@ -51,11 +57,18 @@ def run_task(task: Task) -> TaskResult:
     """
     try:
         mock, observation = observe(task.cell, task.seed, task.realization)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         outcomes = tuple(_failure("no-mock", method, error) for method in task.methods)
         return TaskResult(task.cell, task.realization, outcomes)
-    outcomes = tuple(_run_method(method, task, mock, observation) for method in task.methods)
-    return TaskResult(task.cell, task.realization, outcomes)
+    outcomes = []
+    for method in task.methods:
+        before = fingerprint(observation.catalogue)
+        outcome = _run_method(method, task, mock, observation)
+        if is_touched(observation.catalogue, before):
+            outcome = replace(outcome, touched=(*outcome.touched, "changed the catalogue"))
+            mock, observation = observe(task.cell, task.seed, task.realization)
+        outcomes.append(outcome)
+    return TaskResult(task.cell, task.realization, tuple(outcomes))
 
 
 def observe(cell: Cell, seed: int, realization: int) -> tuple[Mock, Observation]:
@@ -128,6 +141,20 @@ def _survey(spec: str) -> Survey:
 
 
 def _run_method(method: Method, task: Task, mock: Mock, observation: Observation) -> Outcome:
+    """Run one estimator, and keep what it does to this process from the next."""
+    with isolated(global_seed(task.seed, method.label, task.realization)) as touched:
+        outcome = _outcome(method, task, mock, observation)
+    if has_printed():
+        touched.append(PRINTED)
+    return replace(outcome, touched=tuple(touched))
+
+
+def global_seed(seed: int, label: str, realization: int) -> int:
+    """Seed of the global generators while an estimator runs: also one that draws from them repeats."""
+    return int(stream(seed, f"globals:{label}", realization).integers(2**32))
+
+
+def _outcome(method: Method, task: Task, mock: Mock, observation: Observation) -> Outcome:
     from haloassay.estimators import make_estimator
 
     start = time.perf_counter()
@@ -142,7 +169,7 @@ def _run_method(method: Method, task: Task, mock: Mock, observation: Observation
     seconds = time.perf_counter() - start
     try:
         rows = tuple(_row(row, known[row.quantity], mock.truth, observation) for row in estimates)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return _failure("no-mock", method, error, seconds, *seen)
     return Outcome(method, "ok", "", "", seconds, *seen, rows)
 
@@ -156,11 +183,39 @@ def _failure(
     overlap: float | None = None,
 ) -> Outcome:
     """Say what came of it; ``status`` says whose doing it is, unless it is the machine's."""
-    text = str(error).encode("utf-8", "replace").decode()  # lone surrogates cannot be written
-    message = " ".join(text.split())[:_MESSAGE_LENGTH]
+    message = " ".join(_writable(_said_by(error)).split())[:_MESSAGE_LENGTH]
     if isinstance(error, _MACHINE):
         status = "lost"
-    return Outcome(method, status, type(error).__name__, message, seconds, n_stars, overlap)
+    trace = _writable("".join(traceback.format_exception(error)))
+    if len(trace) > _TRACEBACK_LENGTH:
+        trace = f"{trace[: _TRACEBACK_LENGTH // 4]}\n[...]\n{trace[-3 * _TRACEBACK_LENGTH // 4 :]}"
+    return Outcome(
+        method,
+        status,
+        type(error).__name__,
+        message,
+        seconds,
+        n_stars,
+        overlap,
+        traceback=trace,
+    )
+
+
+def _said_by(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException as another:  # of a class that cannot say what is wrong
+        return f"a message that raises {type(another).__name__}"
+
+
+def _writable(text: str) -> str:
+    """Text without lone surrogates, which cannot be written."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _plain(text: str) -> str:
+    """Text itself, of a class of somebody's own too: rows go to another process, which knows no such class."""
+    return str.__str__(text)
 
 
 def _row(estimate: Estimate, quantity: Quantity, truth_of: Truth, observation: Observation) -> Spec:
@@ -173,10 +228,10 @@ def _row(estimate: Estimate, quantity: Quantity, truth_of: Truth, observation: O
     else:
         truth = float(truth_of.local_value(estimate.quantity, stars.select(estimate.stars)))
     fields: Spec = {
-        "quantity": estimate.quantity,
+        "quantity": _plain(estimate.quantity),
         "bin": int(estimate.bin),
-        "unit": estimate.unit,
-        "note": estimate.note,
+        "unit": _plain(estimate.unit),
+        "note": _plain(estimate.note),
         "truth": truth,
         "rank": estimate.rank(truth, quantity.scale),
         "n_draws": 0 if estimate.draws is None else len(estimate.draws),

@@ -50,6 +50,8 @@ Mode = Literal["resume", "restart", "refuse"]
 
 #: Statuses that stand; what timed out or was lost is tried again by the next run.
 _FINAL: Final = ("ok", "failed", "no-mock")
+#: Fields of an outcome that are no columns of ``runs``.
+_NOT_KEPT: Final = ("method", "rows", "touched")
 #: Finished parts that are joined into one.
 SEGMENT: Final = 500
 
@@ -65,7 +67,7 @@ def _tables(result: TaskResult) -> dict[TableName, pa.Table]:
             "estimator_key": outcome.method.key,
             "realization": result.realization,
         }
-        fields = {k: v for k, v in asdict(outcome).items() if k not in ("method", "rows")}
+        fields = {k: v for k, v in asdict(outcome).items() if k not in _NOT_KEPT}
         rows["runs"].append({**keys, **fields})
         rows["estimates"] += [{**keys, **_nulls(row)} for row in outcome.rows]
     return {kind: pa.Table.from_pylist(rows[kind], schema=SCHEMAS[kind]) for kind in rows}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 
 from haloassay.engine.executors.pool import run_in_pool
 from haloassay.engine.executors.serial import run_serially
+from haloassay.engine.log import Log
 from haloassay.engine.task import Task
 from haloassay.results.outcome import TaskResult
 
@@ -20,7 +21,11 @@ def available_workers() -> int:
 
 
 def execute(
-    tasks: Iterable[Task], workers: int, timeout: float, stop: Callable[[], bool] = lambda: False
+    tasks: Iterable[Task],
+    workers: int,
+    timeout: float,
+    stop: Callable[[], bool] = lambda: False,
+    log: Log | None = None,
 ) -> Generator[TaskResult, None, None]:
     """Run tasks in ``workers`` processes, or in this one, and yield their results as they come.
 
@@ -37,6 +42,8 @@ def execute(
     stop
         Asked several times a second; once true, the workers are stopped after all results that are
         there have been yielded.
+    log
+        File for what workers print; where there is none they print as this process does.
 
     Raises
     ------
@@ -45,4 +52,4 @@ def execute(
     """
     if workers == 0:
         return run_serially(tasks, stop)
-    return run_in_pool(tasks, workers, timeout, stop)
+    return run_in_pool(tasks, workers, timeout, stop, log)

@@ -15,9 +15,12 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from multiprocessing.context import SpawnContext, SpawnProcess
+from pathlib import Path
 from typing import Any, Final
 
 from haloassay.base.errors import HaloassayError, HaloassayWarning, warn_in_one_line
+from haloassay.base.handed import packed, unpack
+from haloassay.engine.log import Log, redirect
 from haloassay.engine.task import Task, missing, run_task
 from haloassay.results.outcome import Outcome, TaskResult
 
@@ -30,6 +33,8 @@ _THREADS: Final = (
     "NUMEXPR_NUM_THREADS",
     "NUMBA_NUM_THREADS",
 )
+#: Exit code that no process has: of a worker that ended itself with 0.
+_BY_ITSELF: Final = 1000
 #: Tasks handed out a worker: one to work on and one to go on with.
 _IN_FLIGHT: Final = 2
 #: How often an interrupt or a broken pool is looked for [s].
@@ -39,11 +44,11 @@ _BREAKS: Final = 3
 
 
 def run_in_pool(
-    tasks: Iterable[Task], workers: int, timeout: float, stop: Callable[[], bool]
+    tasks: Iterable[Task], workers: int, timeout: float, stop: Callable[[], bool], log: Log | None
 ) -> Generator[TaskResult, None, None]:
     """Run tasks in worker processes; see :func:`haloassay.engine.executors.execute`."""
     with _single_threaded():
-        crew = _Crew(workers, timeout)
+        crew = _Crew(workers, timeout, log)
         try:
             yield from crew.run(iter(tasks), stop)
         finally:
@@ -69,8 +74,25 @@ class _Worker(SpawnProcess):
     """A process that does not import the main script again and does not hear Ctrl-C.
 
     Tasks are plain data, so a worker needs nothing of the script: ``run`` may be called in a script
-    without the ``if __name__ == "__main__"`` guard.
+    without the ``if __name__ == "__main__"`` guard. Processes that an estimator has started and left are of the
+    worker's group and end with it.
     """
+
+    _is_over = False
+
+    @property
+    def exitcode(self) -> int | None:
+        """Exit code, :data:`_BY_ITSELF` for 0: a worker never ends well by itself, and the pool takes no note of 0."""
+        code = super().exitcode
+        return _BY_ITSELF if code == 0 else code
+
+    def is_alive(self) -> bool:
+        """Tell whether the worker lives; once it does not, nothing that it has left behind does."""
+        alive = super().is_alive()
+        if not alive and not self._is_over and self.pid is not None:
+            self._is_over = True
+            _end_group(self.pid)
+        return alive
 
     def start(self) -> None:
         main = sys.modules["__main__"]
@@ -99,11 +121,30 @@ class _Context(SpawnContext):
     Process = _Worker
 
 
-def _prepare_worker() -> None:
+def _end_group(group: int) -> None:
+    """Kill all processes of a group, if there are any."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(OSError):
+            os.killpg(group, signal.SIGKILL)
+
+
+def _prepare_worker(classes: bytes, log: Path | None) -> None:
     """End this worker as soon as the main process is gone, whatever an estimator is doing.
 
     The main process has made all mocks before, and has said what there was to say of them.
+
+    Parameters
+    ----------
+    classes
+        What :func:`haloassay.base.handed.packed` has made of classes of the main process.
+    log
+        File for what is printed from now on.
     """
+    with contextlib.suppress(AttributeError, OSError):  # Windows; or a group of its own already
+        os.setpgid(0, 0)
+    if log is not None:
+        redirect(log)
+    unpack(classes)
     warnings.simplefilter("ignore", HaloassayWarning)
     warn_in_one_line()
     parent = multiprocessing.parent_process()
@@ -111,6 +152,8 @@ def _prepare_worker() -> None:
     def follow() -> None:
         if parent is not None:
             parent.join()
+        if hasattr(os, "getpgrp") and os.getpgrp() == os.getpid():
+            _end_group(os.getpid())
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
@@ -144,9 +187,10 @@ class _Whole:
 class _Crew:
     """Worker processes and the jobs they have."""
 
-    def __init__(self, workers: int, timeout: float) -> None:
+    def __init__(self, workers: int, timeout: float, log: Log | None) -> None:
         self.workers = workers
         self.timeout = timeout
+        self.log = log
         self.waiting: list[_Job] = []
         self.jobs: dict[Future[TaskResult], _Job] = {}
         self.breaks = 0
@@ -155,7 +199,10 @@ class _Crew:
     def _new_pool(self) -> Any:
         from pebble import ProcessPool
 
-        return ProcessPool(self.workers, initializer=_prepare_worker, context=_Context())
+        given = (packed(), self.log and self.log.path.absolute())
+        return ProcessPool(
+            self.workers, initializer=_prepare_worker, initargs=given, context=_Context()
+        )
 
     def run(self, tasks: Iterator[Task], stop: Callable[[], bool]) -> Iterator[TaskResult]:
         while not stop():
@@ -164,6 +211,8 @@ class _Crew:
                 return
             wait(self.jobs, timeout=_LOOK, return_when=FIRST_COMPLETED)
             yield from self._collect()
+            if self.log is not None:
+                self.log.trim()
             if not self.pool.active:
                 self._recover()
         yield from self._collect()
@@ -209,9 +258,8 @@ class _Crew:
         if late:
             return missing(job.task, "timeout", f"took longer than {self.timeout:g} s")
         if isinstance(error, ProcessExpired):
-            return missing(
-                job.task, "lost", f"the worker process ended (exit code {error.exitcode})"
-            )
+            code = 0 if error.exitcode == _BY_ITSELF else error.exitcode
+            return missing(job.task, "lost", f"the worker process ended (exit code {code})")
         return missing(job.task, "lost", f"{type(error).__name__}: {error}")
 
     def _recover(self) -> None:
