@@ -13,6 +13,7 @@ from .contracts.quantities import Place as Place
 from .contracts.quantities import Quantity as Quantity
 from .face.api import MockCatalogue as MockCatalogue
 from .face.api import describe as describe
+from .face.api import failures as failures
 from .face.api import list as list
 from .face.api import measure as measure
 from .face.api import mock as mock

@@ -1,6 +1,10 @@
 """What can go wrong and be the user's to mend: every message is one clear line."""
 
+from __future__ import annotations
+
+import contextlib
 import warnings
+from collections.abc import Iterator
 
 
 def warn_in_one_line() -> None:
@@ -30,3 +34,31 @@ class UsedUpError(InputError):
 
 class EstimationError(HaloassayError):
     """An estimator cannot determine its quantity from this catalogue; the message says why."""
+
+
+@contextlib.contextmanager
+def blamed_on(where: str) -> Iterator[None]:
+    """Make one line of whatever code of others raises within, also where it means to end the program.
+
+    Raises
+    ------
+    InputError
+        In place of what is no error of ours; ``where`` names the place.
+    """
+    try:
+        yield
+    except HaloassayError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{where}: {in_one_line(error)}") from error
+
+
+def in_one_line(error: BaseException) -> str:
+    """Type and message of an error, whatever its class does to keep it from being told."""
+    try:
+        message = " ".join(str(error).split())
+    except BaseException as another:
+        message = f"a message that raises {type(another).__name__}"
+    if isinstance(error, SystemExit):
+        return f"it ends the program (SystemExit: {message})"
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -18,7 +18,7 @@ import types
 from collections.abc import Iterator
 from typing import Any, Final
 
-from haloassay.base.errors import InputError
+from haloassay.base.errors import InputError, blamed_on
 
 #: Sign between the name of a class and the digest of its source.
 SIGN: Final = "#"
@@ -41,7 +41,7 @@ def hand_over(cls: type, where: str) -> str:
     InputError
         If its source is nowhere to be read: results of it could not be told from those of another class of that name.
     """
-    name = f"{cls.__qualname__.rpartition('.')[2]}{SIGN}{source_digest(cls, where)}"
+    name = f"{cls.__name__}{SIGN}{source_digest(cls, where)}"
     _classes[name] = cls
     return name
 
@@ -51,13 +51,26 @@ def handed(name: str) -> type | None:
     return _classes.get(name)
 
 
+def digest_of(cls: type) -> str:
+    """Digest of the source of a class that was handed over; empty of others."""
+    names = (name for name, known in _classes.items() if known is cls)
+    return next(names, "").rpartition(SIGN)[2]
+
+
 def packed() -> bytes:
-    """All classes that were handed over, for :func:`unpack` in another process of this run."""
+    """All classes that were handed over, for :func:`unpack` in another process of this run.
+
+    Raises
+    ------
+    InputError
+        If one holds what cannot be sent to another process.
+    """
     if not _classes:
         return b""
     import cloudpickle
 
-    data: bytes = cloudpickle.dumps(_classes)
+    with blamed_on(f"{', '.join(_classes)}: cannot be sent to worker processes"):
+        data: bytes = cloudpickle.dumps(_classes)
     return data
 
 
@@ -162,7 +175,7 @@ def _class_around(cls: type, function: types.FunctionType) -> str | None:
     except SyntaxError:  # a cell with commands of IPython
         return None
     for node in nodes:
-        if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
-            if node.lineno <= line <= (node.end_lineno or node.lineno):
-                return ast.get_source_segment(text, node)
+        is_it = isinstance(node, ast.ClassDef) and node.name == cls.__name__
+        if is_it and node.lineno <= line <= (node.end_lineno or node.lineno):
+            return ast.get_source_segment(text, node)
     return None

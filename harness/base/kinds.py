@@ -10,13 +10,16 @@ Another distribution adds a kind by an entry point in the group that is called `
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from haloassay.base.errors import InputError
+from haloassay.base.errors import InputError, blamed_on
+from haloassay.base.handed import SIGN, digest_of, handed
 from haloassay.base.settings import build, unknown
 
 
@@ -222,6 +225,13 @@ def find(family: str, kind: Any, where: str) -> Any:
     known = FAMILIES[family]
     if isinstance(kind, str) and kind in known.builtin:
         return load(known.builtin[kind])
+    if isinstance(kind, str) and SIGN in kind:
+        if (given := handed(kind)) is None:
+            raise InputError(
+                f"{where}: {known.noun} {kind!r} is a class that was handed over in Python, and that this process does"
+                " not have: hand it over again"
+            )
+        return _fitting(family, given, kind, where)
     target = _offered(family).get(kind) if isinstance(kind, str) else None
     if target is None and isinstance(kind, str) and ":" in kind:
         target = kind
@@ -231,12 +241,21 @@ def find(family: str, kind: Any, where: str) -> Any:
 
 
 def _foreign(family: str, target: str, where: str) -> Any:
-    """Import a third party's kind, and see that it can serve."""
-    known = FAMILIES[family]
+    """Import a third party's kind, and see that it can serve; what it prints is no output of ours."""
+    where_from = f"{where}: {FAMILIES[family].noun} {target!r} cannot be imported"
     try:
-        found = load(target)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InputError(f"{where}: {known.noun} {target!r} cannot be imported: {error}") from None
+        with blamed_on(where_from), contextlib.redirect_stdout(sys.stderr):
+            found = load(target)
+    except InputError as error:
+        cause = error.__cause__
+        plain = isinstance(cause, ImportError | AttributeError | ValueError)
+        raise InputError(f"{where_from}: {cause}" if plain else str(error)) from None
+    return _fitting(family, found, target, where)
+
+
+def _fitting(family: str, found: Any, target: str, where: str) -> Any:
+    """See that what stands behind a name can serve."""
+    known = FAMILIES[family]
     if family == "surveys":
         if not isinstance(found, Mapping):
             raise InputError(f"{where}: {target!r} is not a table of settings")
@@ -298,7 +317,7 @@ def identity(cls: Any) -> dict[str, Any]:
 
     The kind of a third party's class is its attribute ``kind`` (of estimators ``name``). A class without one is a
     table of settings, told by its place alone; it may have a version all the same. The version is the attribute
-    ``version``, 1 by default.
+    ``version``, 1 by default. Of a class that was handed over in Python the digest of its source is part.
     """
     settings = {field.name for field in dataclasses.fields(cls)}
     own = {
@@ -307,4 +326,15 @@ def identity(cls: Any) -> dict[str, Any]:
     stated = next((own[key] for key in ("kind", "name") if isinstance(own.get(key), str)), None)
     kind = name_of(cls) or stated
     told: dict[str, Any] = {} if kind is None else {"kind": kind, "version": 1}
+    if source := digest_of(cls):
+        told["source"] = source
     return told | ({"version": own["version"]} if isinstance(own.get("version"), int) else {})
+
+
+def is_foreign(spec: Any) -> bool:
+    """Tell whether a table of plain values names, at any depth, a kind that is none of this package."""
+    if isinstance(spec, Mapping):
+        kind = spec.get("kind")
+        known = any(kind in family.builtin for family in FAMILIES.values() if isinstance(kind, str))
+        return (isinstance(kind, str) and not known) or any(map(is_foreign, spec.values()))
+    return isinstance(spec, list | tuple) and any(map(is_foreign, spec))

@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from haloassay.base.errors import InputError
+from haloassay.base.errors import InputError, blamed_on
 
 T = TypeVar("T")
 
@@ -61,6 +61,11 @@ def build(cls: type[T], spec: Mapping[str, Any], where: str) -> T:
     InputError
         If a name is unknown or missing, or a value has the wrong type or range.
     """
+    with blamed_on(where):  # a third party's class may refuse its settings in its own way
+        return _built(cls, spec, where)
+
+
+def _built(cls: type[T], spec: Mapping[str, Any], where: str) -> T:
     anything: Any = cls
     fields = {f.name: f for f in dataclasses.fields(anything) if f.init}
     for name in spec:
@@ -178,6 +183,8 @@ def parse_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+    except (ValueError, RecursionError):  # a number of thousands of digits, thousands of brackets
+        raise InputError(f"{text[:40]}...: is no value that a setting can have") from None
 
 
 def require(condition: bool, message: str) -> None:

@@ -131,12 +131,12 @@ def _set_collection(enabled: bool) -> None:
 
 
 def _random_states() -> tuple[Any, Any]:
-    return random.getstate(), np.random.get_state()
+    return random.getstate(), np.random.get_state()  # noqa: NPY002
 
 
 def _set_random_states(states: tuple[Any, Any]) -> None:
     random.setstate(states[0])
-    np.random.set_state(states[1])
+    np.random.set_state(states[1])  # noqa: NPY002
 
 
 _TRAITS: Final = (
@@ -177,7 +177,7 @@ def isolated(seed: int) -> Iterator[list[str]]:
     states = _random_states()
     before = [trait.read() for trait in _TRAITS]
     random.seed(seed)
-    np.random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
     try:
         with warnings.catch_warnings():
             yield told
@@ -195,7 +195,7 @@ def isolated(seed: int) -> Iterator[list[str]]:
         if (left := threading.active_count() - threads) > 0:
             told.append(f"left threads running ({left})")
         if left := len(_children() - children):
-            told.append(f"left processes running ({left})")
+            told.append(f"left processes running ({left}): they end with the worker")
 
 
 def _put_back(trait: _Trait, before: Any) -> Iterator[str]:
@@ -205,9 +205,9 @@ def _put_back(trait: _Trait, before: Any) -> Iterator[str]:
     trait.restore(before)
     if trait.name and isinstance(before, Mapping):
         names = sorted(str(k) for k in {**before, **now} if before.get(k) != now.get(k))
-        yield f"changed {trait.name} ({_some(names)})"
+        yield f"changed {trait.name} ({_some(names)}): put back"
     elif trait.name:
-        yield f"changed {trait.name}"
+        yield f"changed {trait.name}: put back"
 
 
 def _some(names: Iterable[str]) -> str:
@@ -282,11 +282,11 @@ def _put_back_functions(names: Iterable[_Namespace]) -> Iterator[str]:
             sys.modules.setdefault(known.owner.__name__, known.owner)
     found = [name for known in names if not known.is_whole() for name in known.put_back()]
     if found:
-        yield f"replaced functions ({_some(found)})"
+        yield f"replaced functions ({_some(found)}): put back"
 
 
 def _children() -> frozenset[str]:
-    """Processes that this one has started and that are alive, where the system tells."""
+    """List the processes that this one has started and that are alive, where the system tells."""
     found: set[str] = set()
     try:
         tasks = os.listdir("/proc/self/task")

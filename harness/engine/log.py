@@ -89,7 +89,7 @@ class _Redirection:
             if stream.fileno() == descriptor and not stream.closed:
                 stream.reconfigure(line_buffering=True, errors="backslashreplace")
                 return stream
-        return open(descriptor, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+        return open(descriptor, "w", buffering=1, errors="backslashreplace", closefd=False)
 
     def has_grown(self) -> bool:
         """Tell whether this process has written since this was asked last; others share the file, not its offset."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -10,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from haloassay.base.errors import InputError
+from haloassay.base import kinds
+from haloassay.base.errors import InputError, blamed_on
 from haloassay.cleaning.steps import make_clean
 from haloassay.contracts.catalogue import in_words
 from haloassay.contracts.quantities import QUANTITIES, Quantity
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from haloassay.mocks.truth import Truth
     from haloassay.plan.cells import Cell, Method
     from haloassay.plan.plan import Plan
+    from haloassay.plan.scenario import Spec
 
 #: Seconds between two lines about a mock that takes long.
 _INTERVAL: Final = 10.0
@@ -77,9 +80,10 @@ def prepared(plan: Plan, say: Callable[[str], None] | None) -> tuple[Plan, Seque
         try:
             survey = make_survey(cell.survey)
             if content not in known:
-                mock = make_mock(cell.mock)
-                survey.require_stars(mock.number)
-                known[content] = _meet(mock, cell.label, wanted, say)
+                with _blamed_on_others(cell.mock):
+                    mock = make_mock(cell.mock)
+                    survey.require_stars(mock.number)
+                    known[content] = _meet(mock, cell.label, wanted, say)
             met = known[content]
             survey.require_stars(met.number)
             survey.require_abundances(met.abundances)
@@ -94,6 +98,11 @@ def prepared(plan: Plan, say: Callable[[str], None] | None) -> tuple[Plan, Seque
     left_out = list(_left_out(plan, lacking))
     plan = dataclasses.replace(plan, cells=cells, facts=facts)
     return plan, [*left_out, *_without_truth(plan, wanted, silent)]
+
+
+def _blamed_on_others(spec: Spec) -> contextlib.AbstractContextManager[None]:
+    """Take what a mock raises for the user's to mend where code of others is part of it; else it is our defect."""
+    return blamed_on("code of others") if kinds.is_foreign(spec) else contextlib.nullcontext()
 
 
 def _require_cleanable(cell: Cell, handed_over: frozenset[str], origin: str) -> None:
@@ -154,11 +163,16 @@ def _made(method: Method) -> Estimator:
 
 def _lacking(cell: Cell, handed_over: frozenset[str]) -> dict[str, tuple[str, ...]]:
     """Name what the catalogues of a cell lack, by the label of the estimator that needs it."""
-    needs = {method.label: _made(method).required() for method in cell.methods}
+    needs = {method.label: _required(method) for method in cell.methods}
     missing = {
         label: tuple(n for n in names if n not in handed_over) for label, names in needs.items()
     }
     return {label: names for label, names in missing.items() if names}
+
+
+def _required(method: Method) -> tuple[str, ...]:
+    with blamed_on(f"estimators.{method.label}: required()"):
+        return tuple(map(str, _made(method).required()))
 
 
 def _without(cell: Cell, lacking: Mapping[str, tuple[str, ...]]) -> Cell:

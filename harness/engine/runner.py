@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from haloassay.base.errors import InputError
 from haloassay.engine.executors import available_workers, execute
 from haloassay.engine.interrupt import deferred_interrupt
+from haloassay.engine.log import LOG, Log
 from haloassay.engine.preparation import prepared
 from haloassay.engine.progress import Progress, make_progress
-from haloassay.engine.log import LOG, Log
 from haloassay.engine.task import PRINTED, Task
 from haloassay.plan.plan import Plan, make_plan
 from haloassay.plan.scenario import Scenario, as_scenario
@@ -32,6 +32,7 @@ def run(
     timeout: float | None = None,
     dry_run: bool = False,
     progress: Progress | None = None,
+    estimators: Sequence[Any] | None = None,
 ) -> Results:
     """Run a scenario into a folder and return the results.
 
@@ -53,6 +54,9 @@ def run(
         Check everything, say what would be run, and write nothing.
     progress
         Where to report; standard error by default.
+    estimators
+        In place of those of the scenario: kinds, tables, and classes or instances of estimators, also of a notebook or
+        a script: they are sent to the workers, and results are kept by the digest of their source.
 
     Raises
     ------
@@ -62,7 +66,9 @@ def run(
     KeyboardInterrupt
         After Ctrl-C, or SIGTERM (its argument is ``"SIGTERM"`` then); all finished work is kept.
     """
-    revised = as_scenario(scenario).revise(realizations=realizations, seed=seed, timeout=timeout)
+    revised = as_scenario(scenario).revise(
+        realizations=realizations, seed=seed, timeout=timeout, estimators=estimators
+    )
     plan = make_plan(revised)
     n_workers = available_workers() if workers is None else workers
     if n_workers < 0:
@@ -122,9 +128,7 @@ class _Messages:
                 if what == PRINTED:
                     self._once(outcome.method.label, f"printed: see {self.log.path}")
                 else:
-                    self._once(
-                        outcome.method.label, f"{what}; put back, so that others do not see it"
-                    )
+                    self._once(outcome.method.label, what)
         if self.log.full:
             self._once(str(self.log.path), "is full: the rest of what was printed is left out")
 

@@ -65,7 +65,10 @@ def run_task(task: Task) -> TaskResult:
         before = fingerprint(observation.catalogue)
         outcome = _run_method(method, task, mock, observation)
         if is_touched(observation.catalogue, before):
-            outcome = replace(outcome, touched=(*outcome.touched, "changed the catalogue"))
+            outcome = replace(
+                outcome,
+                touched=(*outcome.touched, "changed the catalogue: made anew for the others"),
+            )
             mock, observation = observe(task.cell, task.seed, task.realization)
         outcomes.append(outcome)
     return TaskResult(task.cell, task.realization, tuple(outcomes))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from haloassay.base.errors import EstimationError, HaloassayError, InputError
+from haloassay.base.errors import HaloassayWarning, InputError, blamed_on
 from haloassay.base.files import require_no_link
+from haloassay.base.kinds import is_foreign
 from haloassay.engine.runner import run
 
 if TYPE_CHECKING:
@@ -15,13 +17,13 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from haloassay.contracts.catalogue import Catalogue, Propagation
-    from haloassay.contracts.estimate import Estimates
+    from haloassay.contracts.estimate import Estimates, Estimator
     from haloassay.face.vocabulary import Entry
     from haloassay.mocks.stars import Origin, Stars
     from haloassay.mocks.truth import Truth
     from haloassay.plan.scenario import Scenario
 
-__all__ = ["describe", "list", "measure", "mock", "report", "run", "table"]
+__all__ = ["describe", "failures", "list", "measure", "mock", "report", "run", "table"]
 
 
 def table(out: str | Path) -> pd.DataFrame:
@@ -122,7 +124,7 @@ def mock(
     Parameters
     ----------
     scenario
-        As for :func:`run`.
+        As for :func:`run`, or the folder of its results.
     n
         Number of stars in place of the survey's, or ``"all"`` of a mock that has only so many.
     seed, realization
@@ -138,30 +140,58 @@ def mock(
     from haloassay.base.settings import unknown
     from haloassay.engine.task import observe
     from haloassay.plan.cells import cells
-    from haloassay.plan.scenario import as_scenario
 
     if realization < 0:
         raise InputError(f"realization: counts from 0 (got {realization})")
-    scenario = as_scenario(scenario)
+    scenario, of_results = _scenario_of(scenario)
     scenario = scenario.revise(
         seed=seed,
         survey=None if n is None else {**scenario.survey, "n_stars": n},
         matrix={} if cell is None else None,
     )
-    known = {each.label: each for each in cells(scenario)}
+    known = {each.label: each for each in cells(scenario, with_estimators=not of_results)}
     if cell is not None and cell not in known:
         raise unknown("cell", cell, known, scenario.origin)
     chosen = known[cell] if cell is not None else next(iter(known.values()))
+    others = blamed_on(scenario.origin) if is_foreign(chosen.mock) else contextlib.nullcontext()
     try:
-        halo, observation = observe(chosen, scenario.seed, realization)
+        with others:
+            halo, observation = observe(chosen, scenario.seed, realization)
     except InputError as error:
         raise InputError(f"{scenario.origin}: {error}") from None
     return MockCatalogue(observation.catalogue, observation.stars, halo.truth, halo.origins)
 
 
+def _scenario_of(scenario: str | Path | Mapping[str, Any] | Scenario) -> tuple[Scenario, bool]:
+    """Scenario, also of a results folder, and whether it is of one: its estimators are not asked for then."""
+    from haloassay.plan.scenario import as_scenario, make_scenario
+    from haloassay.results.description import DESCRIPTION
+    from haloassay.results.results import Results
+
+    if isinstance(scenario, str | Path) and (Path(scenario) / DESCRIPTION).is_file():
+        return make_scenario(Results(scenario).scenario, str(scenario)), True
+    return as_scenario(scenario), False
+
+
+def failures(out: str | Path, traceback: bool = False) -> str:
+    """Say which estimator runs of the results in ``out`` failed, why, how often, and how their catalogues are made.
+
+    Parameters
+    ----------
+    out
+        Folder of the results.
+    traceback
+        Whether to show where in the code each was raised.
+    """
+    from haloassay.face.failures import failures_text
+    from haloassay.results.results import Results
+
+    return failures_text(Results(out), traceback)
+
+
 def measure(
     catalogue: Catalogue | str | Path,
-    estimator: str | Mapping[str, Any],
+    estimator: str | Mapping[str, Any] | Estimator | type[Estimator],
     /,
     *,
     seed: int = 0,
@@ -175,7 +205,7 @@ def measure(
     catalogue
         A catalogue, or what :func:`haloassay.io.tables.read_catalogue` reads.
     estimator
-        Kind, or a table as in a scenario: ``kind``, settings and, where it has one, ``label``.
+        Kind; a table as in a scenario: ``kind``, settings and, where it has one, ``label``; or a class or an instance.
     seed
         Of the estimator's random stream; that of a scenario, and the label that it gives, make the estimates of its
         run in realisation 0.
@@ -191,23 +221,59 @@ def measure(
         If the catalogue or a setting is unusable.
     EstimationError
         If the catalogue does not determine the quantities, or the estimator breaks.
+
+    Warns
+    -----
+    HaloassayWarning
+        If the estimator changed something of this process, which is put back.
     """
+    return _measured(catalogue, estimator, settings, seed, propagation, apart=False)
+
+
+def measure_safely(
+    catalogue: Catalogue | str | Path,
+    estimator: str | Mapping[str, Any],
+    *,
+    seed: int = 0,
+    propagation: Propagation = "linear",
+) -> Estimates:
+    """Do as :func:`measure`; an estimator that is not of this package runs in a process of its own."""
+    spec = {"kind": estimator} if isinstance(estimator, str) else estimator
+    return _measured(catalogue, spec, {}, seed, propagation, apart=is_foreign(spec))
+
+
+def _measured(
+    catalogue: Catalogue | str | Path,
+    estimator: Any,
+    settings: Mapping[str, Any],
+    seed: int,
+    propagation: Propagation,
+    *,
+    apart: bool,
+) -> Estimates:
+    """Check all that can be checked, and measure in this process or apart."""
+    import warnings
+
     from haloassay.base.seeds import stream
     from haloassay.base.settings import unknown
     from haloassay.contracts.catalogue import in_words
-    from haloassay.engine.acceptance import accepted
+    from haloassay.engine import measuring
     from haloassay.estimators import make_estimator
     from haloassay.io.tables import read_catalogue
+    from haloassay.plan.objects import estimator_table
 
-    spec = {"kind": estimator} if isinstance(estimator, str) else {**estimator}
-    kind = str(spec.get("kind", "estimator"))
-    label = str(spec.pop("label", "") or kind)
-    method = make_estimator({**spec, **settings}, kind)
+    table = estimator_table(estimator, "estimator")
+    spec = {**table, **settings} if isinstance(table, Mapping) else table
+    kind = str(spec.get("kind", "estimator")) if isinstance(spec, dict) else "estimator"
+    label = str(spec.pop("label", "") or kind) if isinstance(spec, dict) else kind
+    method = make_estimator(spec, kind)
     if seed < 0:
         raise InputError(f"seed: is 0 or more (got {seed})")
     if isinstance(catalogue, str | Path):
         catalogue = read_catalogue(catalogue)
-    if lacks := catalogue.lacks(method.required()):
+    with blamed_on(f"{kind}: required()"):
+        needs = method.required()
+    if lacks := catalogue.lacks(needs):
         raise InputError(
             f"{catalogue.origin}: {label}: needs {in_words(lacks)}, which this catalogue does not have (it has"
             f" {', '.join(catalogue.columns)}; --columns names columns that are called otherwise)"
@@ -216,13 +282,11 @@ def measure(
         raise unknown("propagation", propagation, ("linear", "monte-carlo"), "measure")
     if propagation == "monte-carlo":
         catalogue = catalogue.with_drawn_errors(stream(seed, "propagation", 0))
-    rng = stream(seed, f"estimator:{label}", 0)
-    try:
-        return accepted(method.estimate(catalogue, rng), method, len(catalogue))[0]
-    except (HaloassayError, MemoryError):
-        raise
-    except Exception as error:  # a third party's estimator may fail in its own way
-        raise EstimationError(f"{kind}: {type(error).__name__}: {error}") from error
+    measure = measuring.measured_apart if apart else measuring.measured
+    made = measure(catalogue, spec, label, seed)
+    for what in made.touched:
+        warnings.warn(f"{label}: {what}", HaloassayWarning, stacklevel=3)
+    return made.estimates
 
 
 def list(what: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -155,6 +156,16 @@ def table(folder: Path, fmt: str, out: Path | None, paired: bool, base: str | No
 
 
 @haloassay.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--traceback", is_flag=True, help="Show where in the code each was raised.")
+def failures(folder: Path, traceback: bool) -> None:
+    """Print which estimator runs in FOLDER failed, why, how often, and how to make their catalogues again."""
+    from haloassay.face import api
+
+    click.echo(api.failures(folder, traceback))
+
+
+@haloassay.command()
 @click.argument("scenario")
 @click.option(
     "--out",
@@ -191,7 +202,7 @@ def mock(
     realization: int,
     cell: str | None,
 ) -> None:
-    """Make one mock catalogue of SCENARIO, and the truth behind it."""
+    """Make one mock catalogue of SCENARIO, or of the results in a folder, and the truth behind it."""
     import json
 
     import numpy as np
@@ -291,7 +302,7 @@ def measure(
     for reason, count in read.dropped.items():
         click.echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
     chosen |= {"kind": estimator, "label": label}
-    estimates = api.measure(read, chosen, seed=seed, propagation=propagation)
+    estimates = api.measure_safely(read, chosen, seed=seed, propagation=propagation)
     if read.heliocentric and (absent := missing_errors(read)):
         click.echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
     click.echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)
@@ -423,7 +434,11 @@ def _write(content: str | bytes, out: Path | None) -> None:
 
 def _fail(message: str, code: int) -> NoReturn:
     click.echo(f"haloassay: {' '.join(message.split())}", err=True)
-    sys.exit(code)
+    raise _End(code)
+
+
+class _End(SystemExit):
+    """The end of a command, with its exit code; any other is not ours."""
 
 
 def main() -> None:
@@ -436,9 +451,15 @@ def main() -> None:
     warn_in_one_line()
     try:
         haloassay(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except _End:
+        raise
     except SystemExit as end:
-        # click ends with 1 where a reader, such as head, closes the pipe: nothing went wrong
-        sys.exit(0 if end.code == 1 else end.code)
+        broken = end.__context__
+        if isinstance(broken, OSError) and broken.errno == errno.EPIPE:
+            sys.exit(
+                0
+            )  # click ends so where a reader, such as head, closes the pipe: nothing went wrong
+        _fail(f"code of others means to end the program (exit code {end.code})", EXIT_INPUT)
     except click.exceptions.Abort as abort:
         if isinstance(abort.__cause__, EOFError):  # click takes it for a user who ends the input
             _fail(*_explain(abort.__cause__))

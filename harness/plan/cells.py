@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from haloassay.base.cache import content_key, plain_content
-from haloassay.base.errors import InputError
+from haloassay.base.errors import blamed_on
 from haloassay.plan.design import combinations, require_countable
 from haloassay.plan.factors import assign, look_up, short, split_path
 from haloassay.plan.scenario import Scenario, Spec
@@ -72,8 +72,10 @@ class Cell:
         return (self.key, *(method.key for method in self.methods))
 
 
-def cells(scenario: Scenario) -> tuple[Cell, ...]:
+def cells(scenario: Scenario, with_estimators: bool = True) -> tuple[Cell, ...]:
     """All cells of a scenario, each built once so that every setting is known to be usable.
+
+    Without estimators these are not built, for one who wants catalogues only: their classes may not be here.
 
     Raises
     ------
@@ -88,7 +90,7 @@ def cells(scenario: Scenario) -> tuple[Cell, ...]:
         "clean": scenario.clean,
         "estimators": {entry.label: entry.spec for entry in scenario.estimators},
     }
-    components = _Components()
+    components = _Components(with_estimators)
     base = _build(scenario, spec, {}, "base", scenario.origin, components)
     resolved = components.contents(spec, scenario.origin)
     factors = scenario.matrix.factors
@@ -128,7 +130,8 @@ def _build(
 class _Components:
     """Contents of components; equal tables, which most cells share, are built only once."""
 
-    def __init__(self) -> None:
+    def __init__(self, with_estimators: bool = True) -> None:
+        self._with_estimators = with_estimators
         self._known: dict[tuple[str, str], Any] = {}
 
     def contents(self, spec: Spec, where: str) -> Spec:
@@ -147,6 +150,8 @@ class _Components:
             ],
             "estimators": {
                 name: self._of(make_estimator, table, f"{where}: estimators.{name}")
+                if self._with_estimators
+                else table
                 for name, table in spec["estimators"].items()
             },
         }
@@ -163,12 +168,8 @@ class _Components:
 
 def _contents(make: Callable[[Any, str], Any], spec: Any, where: str) -> Any:
     """Build a component; return its settings with defaults, or the table where it hides them."""
-    try:
+    with blamed_on(where):  # a third party's class may refuse its settings in its own way
         component = make(spec, where)
-    except InputError:
-        raise
-    except Exception as error:  # a third party's class may refuse its settings in its own way
-        raise InputError(f"{where}: {type(error).__name__}: {error}") from error
     if not dataclasses.is_dataclass(component):
         return spec
     try:

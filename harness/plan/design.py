@@ -10,8 +10,9 @@ from typing import Final
 from haloassay.base.errors import InputError
 from haloassay.plan.scenario import Scenario, Spec
 
-#: Cells that a scenario may have.
+#: Cells that a scenario may have, and catalogues of all of them.
 MOST_CELLS: Final = 100_000
+MOST_CATALOGUES: Final = 100_000_000
 
 
 def combinations(scenario: Scenario) -> Iterator[Spec]:
@@ -36,4 +37,9 @@ def require_countable(scenario: Scenario) -> None:
         how = " x ".join(map(str, sizes)) if full else " + ".join(map(str, [1, *sizes]))
         raise InputError(
             f"{scenario.origin}: matrix: {how} levels make {n} cells (allowed: {MOST_CELLS})"
+        )
+    if n * scenario.realizations > MOST_CATALOGUES:
+        raise InputError(
+            f"{scenario.origin}: {n} cells of {scenario.realizations} realizations make"
+            f" {n * scenario.realizations} catalogues (allowed: {MOST_CATALOGUES})"
         )

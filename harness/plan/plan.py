@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
 from haloassay.contracts.quantities import QUANTITIES, Quantity, known_quantities
 from haloassay.plan.cells import Cell, cells
 from haloassay.plan.scenario import Scenario
+
+if TYPE_CHECKING:
+    from haloassay.contracts.estimate import Estimator
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,22 @@ def make_plan(scenario: Scenario) -> Plan:
     return Plan(scenario, cells(scenario), _own_quantities(scenario))
 
 
+def _require_names(cls: type[Estimator], kind: str, where: str) -> None:
+    """Refuse an estimator whose quantities are no list of names, or none at all."""
+    if not cls.yields:
+        raise InputError(f"{where}: {kind!r} names no quantity in its attribute 'yields'")
+    for attribute in ("yields", "needs"):
+        names = getattr(cls, attribute)
+        if not isinstance(names, tuple | list) or not all(isinstance(n, str) for n in names):
+            raise InputError(
+                f"{where}: {kind!r}: {attribute} is {names!r}, expected names: (..., )"
+            )
+    if not isinstance(cls.quantities, tuple | list) or not all(
+        isinstance(q, Quantity) for q in cls.quantities
+    ):
+        raise InputError(f"{where}: {kind!r}: quantities are no haloassay.Quantity, in a tuple")
+
+
 def _own_quantities(scenario: Scenario) -> tuple[Quantity, ...]:
     """Quantities of the estimators that are not of this package."""
     from haloassay.estimators import estimator_class
@@ -57,8 +76,7 @@ def _own_quantities(scenario: Scenario) -> tuple[Quantity, ...]:
     for entry in scenario.estimators:
         where = f"{scenario.origin}: estimators.{entry.label}"
         cls = estimator_class(entry.kind, where)
-        if not cls.yields:
-            raise InputError(f"{where}: {entry.kind!r} names no quantity in its attribute 'yields'")
+        _require_names(cls, entry.kind, where)
         if not cls.quantities and set(cls.yields) <= set(QUANTITIES):
             continue
         try:

@@ -7,15 +7,24 @@ import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from haloassay import scenarios
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
+from haloassay.plan.objects import estimator_table
 
 Spec = dict[str, Any]
+
+#: Catalogues that a cell may have: as many as any score can use.
+MOST_REALIZATIONS: Final = 1_000_000
+#: Tables and lists that may stand within one another.
+_DEEPEST: Final = 40
+#: Bytes of a scenario file, and digits of an integer in it, that are read.
+_LARGEST_FILE: Final = 10_000_000
+_MOST_DIGITS: Final = 400
 
 
 class EstimatorEntry(BaseModel):
@@ -85,7 +94,7 @@ class Scenario(BaseModel):
     title: str = ""
     description: str = ""
     reference: str = ""
-    realizations: int = Field(default=100, ge=1)
+    realizations: int = Field(default=100, ge=1, le=MOST_REALIZATIONS)
     seed: int = Field(default=0, ge=0)
     timeout: float = Field(default=600.0, gt=0.0, allow_inf_nan=False)
     mock: Spec
@@ -153,7 +162,11 @@ def _read(path: Path) -> Spec:
     if path.is_dir():
         raise InputError(f"{path}: is a folder, expected a scenario file (TOML)")
     try:
-        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        with open(path, "rb") as file:
+            data = file.read(_LARGEST_FILE + 1)
+        if len(data) > _LARGEST_FILE:
+            raise InputError(f"{path}: is longer than a scenario can be ({_LARGEST_FILE} bytes)")
+        return tomllib.loads(data.decode("utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
@@ -162,6 +175,10 @@ def _read(path: Path) -> Spec:
         ) from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: is not valid TOML: {error}") from None
+    except RecursionError:
+        raise InputError(f"{path}: tables or lists stand within one another too deeply") from None
+    except ValueError:  # of an integer that Python refuses to read
+        raise InputError(f"{path}: a number has more than {_MOST_DIGITS} digits") from None
 
 
 def make_scenario(values: Mapping[str, Any], origin: str = "scenario") -> Scenario:
@@ -173,6 +190,11 @@ def make_scenario(values: Mapping[str, Any], origin: str = "scenario") -> Scenar
         If a key is unknown, missing or of the wrong type, a label appears twice, or a factor has no
         levels.
     """
+    given = values.get("estimators")
+    if isinstance(given, list | tuple):
+        where = f"{origin}: estimators"
+        tables = [estimator_table(entry, f"{where}.{k}") for k, entry in enumerate(given)]
+        values = {**values, "estimators": tables}
     _require_plain(values, origin)
     try:
         scenario = Scenario.model_validate(dict(values))
@@ -183,14 +205,22 @@ def make_scenario(values: Mapping[str, Any], origin: str = "scenario") -> Scenar
     return scenario
 
 
-def _require_plain(value: Any, where: str) -> None:
-    """Refuse what TOML can write but no setting can mean: dates, times and NaN."""
+def _require_plain(value: Any, where: str, depth: int = 0) -> None:
+    """Refuse what TOML can write but no setting can mean: dates, times, NaN, endless numbers and depths."""
+    if depth > _DEEPEST:
+        raise InputError(
+            f"{where}: tables or lists stand within one another too deeply (at most {_DEEPEST})"
+        )
     if isinstance(value, Mapping):
         for key, item in value.items():
-            _require_plain(item, f"{where}: {key}" if ": " not in where else f"{where}.{key}")
+            name = str(key)
+            place = f"{where}: {name}" if ": " not in where else f"{where}.{name}"
+            _require_plain(item, place, depth + 1)
     elif isinstance(value, (list, tuple)):
         for i, item in enumerate(value):
-            _require_plain(item, f"{where}.{i}")
+            _require_plain(item, f"{where}.{i}", depth + 1)
+    elif isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**_MOST_DIGITS:
+        raise InputError(f"{where}: a number has more than {_MOST_DIGITS} digits")
     elif isinstance(value, float) and math.isnan(value):
         raise InputError(f"{where}: nan is not a value")
     elif isinstance(value, (datetime.date, datetime.time)):

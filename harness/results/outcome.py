@@ -18,8 +18,8 @@ class Outcome:
     """What became of one estimator in one task.
 
     ``n_stars`` were observed, and a share ``overlap`` of them in any other realisation too. ``rows`` are the fields of
-    an estimate (without its draws) with truth, rank and n_draws. ``touched`` says what the estimator did to its process,
-    for the messages of the run; it is not kept.
+    an estimate (without its draws) with truth, rank and n_draws. ``touched`` says what the estimator did to its
+    process, for the messages of the run; it is not kept.
     """
 
     method: Method

@@ -128,7 +128,7 @@ def _end_group(group: int) -> None:
             os.killpg(group, signal.SIGKILL)
 
 
-def _prepare_worker(classes: bytes, log: Path | None) -> None:
+def prepare_worker(classes: bytes, log: Path | None) -> None:
     """End this worker as soon as the main process is gone, whatever an estimator is doing.
 
     The main process has made all mocks before, and has said what there was to say of them.
@@ -142,9 +142,9 @@ def _prepare_worker(classes: bytes, log: Path | None) -> None:
     """
     with contextlib.suppress(AttributeError, OSError):  # Windows; or a group of its own already
         os.setpgid(0, 0)
+    unpack(classes)
     if log is not None:
         redirect(log)
-    unpack(classes)
     warnings.simplefilter("ignore", HaloassayWarning)
     warn_in_one_line()
     parent = multiprocessing.parent_process()
@@ -157,6 +157,24 @@ def _prepare_worker(classes: bytes, log: Path | None) -> None:
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
+
+
+def worker_pool(
+    workers: int,
+    initializer: Callable[[bytes, Path | None], None] = prepare_worker,
+    log: Path | None = None,
+) -> Any:
+    """Pool of processes of pebble's; a task that ends its process does so for itself only."""
+    from pebble import ProcessPool
+
+    given = (packed(), log)
+    return ProcessPool(workers, initializer=initializer, initargs=given, context=_Context())
+
+
+def worker_end(error: Any) -> str:
+    """Say how a worker ended, of pebble's ``ProcessExpired``."""
+    code = 0 if error.exitcode == _BY_ITSELF else error.exitcode
+    return f"the worker process ended (exit code {code})"
 
 
 @dataclass
@@ -197,12 +215,8 @@ class _Crew:
         self.pool = self._new_pool()
 
     def _new_pool(self) -> Any:
-        from pebble import ProcessPool
-
-        given = (packed(), self.log and self.log.path.absolute())
-        return ProcessPool(
-            self.workers, initializer=_prepare_worker, initargs=given, context=_Context()
-        )
+        log = None if self.log is None else self.log.path.absolute()
+        return worker_pool(self.workers, log=log)
 
     def run(self, tasks: Iterator[Task], stop: Callable[[], bool]) -> Iterator[TaskResult]:
         while not stop():
@@ -258,8 +272,7 @@ class _Crew:
         if late:
             return missing(job.task, "timeout", f"took longer than {self.timeout:g} s")
         if isinstance(error, ProcessExpired):
-            code = 0 if error.exitcode == _BY_ITSELF else error.exitcode
-            return missing(job.task, "lost", f"the worker process ended (exit code {code})")
+            return missing(job.task, "lost", worker_end(error))
         return missing(job.task, "lost", f"{type(error).__name__}: {error}")
 
     def _recover(self) -> None:
