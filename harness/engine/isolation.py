@@ -47,6 +47,8 @@ _CLASSES: Final = (
     estimate.Estimates,
     estimate.Estimator,
 )
+#: What stands in a class in place of a function.
+_DESCRIPTORS: Final = (property, classmethod, staticmethod, functools.cached_property)
 #: Signals whose handlers are compared.
 _SIGNALS: Final = tuple(
     getattr(signal, name)
@@ -108,6 +110,12 @@ def _set_handlers(handlers: Mapping[int, Any]) -> None:
             signal.signal(number, handler)
 
 
+def _mask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
 def _has_timer() -> bool:
     return hasattr(signal, "getitimer") and signal.getitimer(signal.ITIMER_REAL)[0] > 0.0
 
@@ -152,8 +160,10 @@ _TRAITS: Final = (
     ),
     _Trait("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
     _Trait("handlers of signals", _handlers, _set_handlers),
+    _Trait("the mask of new files", _mask, os.umask),
     _Trait("a timer", _has_timer, _set_timer),
     _Trait("the trace function", sys.gettrace, sys.settrace),
+    _Trait("the profile function", sys.getprofile, sys.setprofile),
     _Trait("the garbage collector", gc.isenabled, _set_collection),
     _Trait("", lambda: [*sys.path], _set_path),
 )
@@ -247,7 +257,7 @@ class _Namespace:
 
 
 def _is_code(value: Any) -> bool:
-    return callable(value) or isinstance(value, property | classmethod | staticmethod)
+    return callable(value) or isinstance(value, _DESCRIPTORS)
 
 
 #: Namespaces as they were last seen in order, by the name of the module or class.
@@ -277,10 +287,13 @@ def _namespaces() -> list[_Namespace]:
 
 
 def _put_back_functions(names: Iterable[_Namespace]) -> Iterator[str]:
+    found = []
     for known in names:
-        if isinstance(known.owner, ModuleType):
-            sys.modules.setdefault(known.owner.__name__, known.owner)
-    found = [name for known in names if not known.is_whole() for name in known.put_back()]
+        name, owner = known.owner.__name__, known.owner
+        if isinstance(owner, ModuleType) and sys.modules.get(name) is not owner:
+            sys.modules[name] = owner
+            found.append(name)
+    found += [name for known in names if not known.is_whole() for name in known.put_back()]
     if found:
         yield f"replaced functions ({_some(found)}): put back"
 
