@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 #: Edges of radial bins [kpc], or the whole sample as one bin.
 Edges = tuple[float, ...] | Literal["none"]
+
+#: Slopes and anisotropies far beyond these lose all digits.
+_STEEPEST: Final = -100.0
+_LEAST_BETA: Final = -1000.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,10 @@ class DensitySlope:
             all(slope < 0.0 for slope in self.slopes),
             f"alpha = d ln rho / d ln r is negative for a density that falls outwards"
             f" (got {', '.join(f'{slope:g}' for slope in self.slopes)})",
+        )
+        require(
+            min(self.slopes) >= _STEEPEST,
+            f"alpha: slopes from {_STEEPEST:g} (got {min(self.slopes):g})",
         )
 
     def slope(self, r: ArrayLike) -> FloatArray:
@@ -102,6 +110,17 @@ class Bin:
     def where(self) -> dict[str, float]:
         """Radius, edges and number of the bin, as the keywords of an estimate."""
         return {"r": self.r, "r_lo": self.r_lo, "r_hi": self.r_hi, "bin": self.index}
+
+
+def check_alpha(alpha: float | DensitySlope) -> None:
+    """Raise :class:`InputError` unless ``alpha`` is a slope that a density can have."""
+    density_slope(alpha)
+
+
+def check_beta(beta: float) -> None:
+    """Raise :class:`InputError` unless ``beta`` is an anisotropy below 1 that numbers can be computed with."""
+    require(beta < 1.0, f"beta: below 1 (got {beta})")
+    require(beta >= _LEAST_BETA, f"beta: from {_LEAST_BETA:g} (got {beta:g})")
 
 
 def check_edges(edges: Edges) -> None:

@@ -16,6 +16,7 @@ from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     Bin,
     DensitySlope,
+    check_alpha,
     check_edges,
     check_least,
     density_slope,
@@ -100,6 +101,7 @@ class Jeans3D(Estimator):
 
     def __post_init__(self) -> None:
         check_edges(self.bins)
+        check_alpha(self.alpha)
         check_least("min_stars", self.min_stars, 5)
         check_least("n_draws", self.n_draws, 2)
 

@@ -18,6 +18,8 @@ from haloassay.contracts.profiles import critical_density, nfw_shape
 from haloassay.estimators.bins import (
     Bin,
     DensitySlope,
+    check_alpha,
+    check_beta,
     check_least,
     check_radii,
     check_range,
@@ -131,7 +133,8 @@ class NFWTracer(Estimator):
 
     def __post_init__(self) -> None:
         if self.beta != "measured":
-            require(self.beta < 1.0, f"beta: below 1 (got {self.beta})")
+            check_beta(self.beta)
+        check_alpha(self.alpha)
         check_range(self.r_range)
         check_radii("r_out", self.r_out)
         lo, hi = self.r_s_range

@@ -16,6 +16,7 @@ from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     DensitySlope,
+    check_alpha,
     check_least,
     check_radii,
     check_range,
@@ -141,6 +142,8 @@ class SplineJeans(Estimator):
         if not isinstance(self.knots, int):
             rising = all(0.0 < a < b for a, b in zip((1e-9, *self.knots), self.knots, strict=False))
             require(rising, f"knots: radii ascend from above 0 kpc (got {list(self.knots)})")
+        if self.alpha != "measured":
+            check_alpha(self.alpha)
         check_radii("r", self.r)
         check_range(self.r_range)
         check_least("n_draws", self.n_draws, 2)

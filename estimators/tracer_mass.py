@@ -20,6 +20,8 @@ from haloassay.estimators.bins import (
     DensitySlope,
     Edges,
     bootstrap,
+    check_alpha,
+    check_beta,
     check_edges,
     check_least,
     check_number,
@@ -79,6 +81,7 @@ class KnownShape:
         for name in ("r_s", "r200", "c", "h0"):
             value = getattr(self, name)
             require(value is None or value > 0.0, f"{name} is positive (got {value})")
+            require(value is None or 1e-3 <= value <= 1e6, f"{name}: 0.001 to 1e6 (got {value})")
 
     def mass(self, r: ArrayLike) -> FloatArray:
         """Enclosed mass at ``r`` [kpc], normalisation arbitrary."""
@@ -177,11 +180,12 @@ class TracerMass(Estimator):
 
     def __post_init__(self) -> None:
         check_edges(self.bins)
+        check_alpha(self.alpha)
         require(
             -1.0 < self.a <= 1.0, f"a: above -1, at most 1, which is a point mass (got {self.a})"
         )
         if self.beta != "measured":
-            require(self.beta < 1.0, f"beta: below 1 (got {self.beta})")
+            check_beta(self.beta)
         least = 5 if self.beta == "measured" else 2
         check_least("min_stars", self.min_stars, least)
         check_least("n_bootstrap", self.n_bootstrap, 2)

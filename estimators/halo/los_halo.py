@@ -11,7 +11,15 @@ import numpy as np
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
-from haloassay.estimators.bins import DensitySlope, check_edges, check_least, check_radii, places_at
+from haloassay.estimators.bins import (
+    DensitySlope,
+    check_alpha,
+    check_beta,
+    check_edges,
+    check_least,
+    check_radii,
+    places_at,
+)
 from haloassay.estimators.fit.los_dispersion import ZHAI2018_BINS, Errors, LosBin, Mean, los_profile
 from haloassay.estimators.halo.halo_potential import (
     HaloLikelihood,
@@ -63,7 +71,8 @@ class LosHalo(Estimator):
             len(self.bins) >= 3,
             f"bins: at least two bins, three edges [kpc] (got {list(self.bins)})",
         )
-        require(self.beta < 1.0, f"beta: below 1 (got {self.beta})")
+        check_alpha(self.alpha)
+        check_beta(self.beta)
         check_radii("r_out", self.r_out)
         check_least("min_stars", self.min_stars, 5)
         check_least("n_draws", self.n_draws, 2)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from haloassay.base.errors import HaloassayWarning, InputError, blamed_on
 from haloassay.base.files import require_no_link
-from haloassay.base.kinds import is_foreign
+from haloassay.base.kinds import find, is_foreign
 from haloassay.engine.runner import run
 
 if TYPE_CHECKING:
@@ -308,6 +308,7 @@ def describe(name: str) -> str:
     from haloassay.face.vocabulary import VOCABULARY, entries, estimator_entry
 
     if ":" in name:
+        find("estimators", name, name)  # else it cannot be described
         return _text("estimators", estimator_entry(name))
     found = [(what, entry) for what in VOCABULARY for entry in entries(what) if entry.name == name]
     if not found:

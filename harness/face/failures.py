@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from haloassay.contracts.schema import SCHEMAS
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 def failures_text(results: Results, traceback: bool) -> str:
     """Say, for each cell, estimator and reason, how often it came, in which realisations, and what shows it again."""
-    runs = results.frame("runs")
+    runs = results.frame("runs").reindex(columns=SCHEMAS["runs"].names)  # earlier ones lack some
     bad = runs[runs["status"] != "ok"].fillna({"error_type": "", "message": "", "traceback": ""})
     if not len(bad):
         return f"{results.out}: no failures in {len(runs)} estimator runs"

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from haloassay import scenarios
 from haloassay.base import kinds
-from haloassay.base.errors import InputError
+from haloassay.base.errors import InputError, in_one_line
 from haloassay.base.kinds import load
 from haloassay.base.settings import unknown
 from haloassay.contracts.quantities import known_quantities
@@ -97,6 +97,9 @@ def _entry(family: str, name: str) -> Entry:
         return _component(name, kinds.find(family, name, name))
     except InputError as error:
         return Entry(name, f"cannot be used: {error}", (), str(error))
+    except Exception as error:  # of a default that cannot be made, say
+        reason = in_one_line(error)
+        return Entry(name, f"cannot be used: {reason}", (), reason)
 
 
 def _mocks() -> tuple[Entry, ...]:
@@ -172,7 +175,7 @@ def estimator_entry(name: str) -> Entry:
     except InputError:
         return entry
     facts = (
-        f"Reference: {cls.reference}",
+        f"Reference: {getattr(cls, 'reference', 'none')}",
         f"Assumes: {', '.join(cls.assumes) or 'nothing'}",
         f"Needs: {', '.join(('position', *cls.needs))}",
         f"Yields: {', '.join(cls.yields)}",

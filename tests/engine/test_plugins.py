@@ -1,0 +1,322 @@
+"""Estimators of others: what they do to their process, how they end it, and how they are handed over."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import haloassay
+from haloassay import Catalogue, Estimate, Estimates, Estimator, HaloassayWarning, InputError
+from haloassay.base import handed
+from haloassay.engine import log
+from haloassay.engine.isolation import isolated
+from haloassay.engine.progress import Silent
+from haloassay.engine.runner import run
+from haloassay.results.results import Results
+
+UNIT = 1.0
+
+
+def spread(values):
+    return UNIT * float(np.std(values))
+
+
+@dataclass(frozen=True)
+class Spread(Estimator):
+    """Not importable by workers under this name alone: it is handed over."""
+
+    name = "spread"
+    reference = ""
+    yields = ("sigma_r",)
+    scale: float = 1.0
+
+    def estimate(self, catalogue, rng):
+        value = self.scale * spread(catalogue.spherical_velocity[:, 0])
+        return Estimates([Estimate("sigma_r", value + np.random.rand(), r=20.0)])  # noqa: NPY002
+
+
+@dataclass(frozen=True)
+class Meddler(Estimator):
+    """Prints, changes what it can, and leaves a process."""
+
+    name = "meddler"
+    reference = ""
+    yields = ("sigma_r",)
+    mark: str = ""
+
+    def estimate(self, catalogue, rng):
+        print("x" * 2000)
+        os.write(1, b"beneath\n")
+        os.chdir("/")
+        np.mean = sum
+        if self.mark:
+            child = subprocess.Popen(["sleep", "300"], stdout=subprocess.DEVNULL)
+            Path(self.mark).write_text(str(child.pid))
+        return Estimates([Estimate("sigma_r", 1.0, r=20.0)])
+
+
+@dataclass(frozen=True)
+class Leaver(Estimator):
+    """Ends its process as if all were well."""
+
+    name = "leaver"
+    reference = ""
+    yields = ("sigma_r",)
+
+    def estimate(self, catalogue, rng):
+        os._exit(0)
+
+
+@pytest.fixture
+def stars():
+    rng = np.random.default_rng(4)
+    columns = {n: rng.normal(0.0, 20.0, 50) for n in ("x", "y", "z")}
+    return Catalogue.from_arrays(
+        **columns, **{n: rng.normal(0.0, 100.0, 50) for n in ("vx", "vy", "vz")}
+    )
+
+
+def ran(values, out, estimators, **options):
+    progress = Silent()
+    results = run(values, out, estimators=estimators, progress=progress, **options)
+    return results, progress.lines
+
+
+def is_alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at processes as Linux has them")
+def test_what_an_estimator_prints_and_leaves_is_no_output_of_ours_and_ends_with_its_worker(
+    tmp_path, values, capfd
+):
+    values["matrix"] = {}
+    out, mark = tmp_path / "out", tmp_path / "mark"
+    results, lines = ran(values, out, [Meddler(mark=str(mark)), Spread], workers=1)
+    assert capfd.readouterr() == ("", "")
+    assert (out / "log.txt").read_text().count("beneath") == 3
+    assert [line for line in lines if line.startswith("meddler: ")] == [
+        "meddler: replaced functions (numpy.mean): put back",
+        "meddler: changed the working directory: put back",
+        "meddler: left processes running (1): they end with the worker",
+        f"meddler: printed: see {out / 'log.txt'}",
+    ]
+    assert results.counts() == {"ok": 6}
+    assert not is_alive(int(mark.read_text()))
+
+
+def test_the_log_is_limited_and_no_link_is_followed(tmp_path, values, monkeypatch):
+    monkeypatch.setattr(log, "LIMIT", 3000)
+    values["matrix"] = {}
+    out, aim = tmp_path / "out", tmp_path / "aim"
+    aim.write_text("mine")
+    ran(values, out, [Spread], workers=1)
+    assert not (out / "log.txt").exists()  # nothing was printed
+    (out / "log.txt").symlink_to(aim)
+    ran(values, out, [Spread, Meddler], workers=1)
+    assert aim.read_text() == "mine"
+    text = (out / "log.txt").read_text()
+    assert len(text) < 3100
+    assert text.endswith("[the rest of what was printed is left out]\n")
+
+
+def test_a_worker_that_ends_itself_with_0_is_lost_and_nobody_waits(tmp_path, values):
+    values["matrix"] = {}
+    start = time.monotonic()
+    results, _ = ran(values, tmp_path / "out", [Leaver, Spread], workers=1, realizations=1)
+    assert time.monotonic() - start < values["timeout"]
+    runs = results.frame("runs").set_index("estimator")
+    assert runs.loc["leaver", ["status", "message"]].tolist() == [
+        "lost",
+        "the worker process ended (exit code 0)",
+    ]
+    assert runs.loc["spread", "status"] == "ok"
+
+
+def test_functions_and_state_are_put_back_and_those_that_were_others_before_are_left(monkeypatch):
+    mine = lambda *_: 5  # noqa: E731
+    monkeypatch.setattr(np, "median", mine)
+    before = os.getcwd(), np.geterr(), np.mean
+    with isolated(1) as told:
+        np.mean = np.median
+        np.seterr(all="raise")
+        os.chdir("/")
+        os.environ["HALOASSAY_HOSTILE"] = "1"
+        warnings.simplefilter("error")
+    assert (os.getcwd(), np.geterr(), np.mean) == before
+    assert np.median is mine
+    assert "HALOASSAY_HOSTILE" not in os.environ
+    assert [words.partition(" (")[0].partition(":")[0] for words in told] == [
+        "replaced functions",
+        "changed the working directory",
+        "changed environment variables",
+        "changed numpy's error state",
+    ]
+
+
+def test_global_random_numbers_repeat_and_the_user_s_own_go_on(stars):
+    np.random.seed(8)  # noqa: NPY002
+    expected = np.random.rand(2)  # noqa: NPY002
+    np.random.seed(8)  # noqa: NPY002
+    first = np.random.rand()  # noqa: NPY002
+    values = [next(iter(haloassay.measure(stars, Spread))).value for _ in range(2)]
+    assert values[0] == values[1]
+    assert [first, np.random.rand()] == expected.tolist()  # noqa: NPY002
+
+
+def test_classes_and_instances_are_estimators_in_workers_and_here(tmp_path, values, stars):
+    values["matrix"] = {}
+    given = [Spread, {"kind": Spread, "scale": 2.0, "label": "double"}, "plugins:Good"]
+    results, _ = ran(values, tmp_path / "pool", given, workers=2)
+    frames = [results.frame("estimates")]
+    for workers in (0, 1):
+        out = tmp_path / f"out{workers}"
+        frames.append(ran(values, out, given, workers=workers)[0].frame("estimates"))
+    assert frames[0].equals(frames[1])
+    assert frames[0].equals(frames[2])
+    double, single = (
+        haloassay.measure(stars, spec).rows[0].value for spec in (Spread(scale=2.0), Spread)
+    )
+    noise = 2.0 * single - double  # of the same stream
+    assert 0.0 <= noise < 1.0
+    assert haloassay.measure(stars, Spread, scale=2.0).rows[0].value == double
+
+
+def test_nothing_pickled_is_kept(tmp_path, values):
+    ran(values, tmp_path / "out", [Spread], workers=1)
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or b"cloudpickle" not in path.read_bytes()
+
+
+SCRIPT = """
+import sys
+from dataclasses import dataclass
+import haloassay
+
+FACTOR = {factor}
+
+def half(x):
+    return {half}
+
+@dataclass(frozen=True)
+class Mine(haloassay.Estimator):
+    name = "mine"
+    reference = ""
+    yields = ("sigma_r",)
+
+    def estimate(self, catalogue, rng):
+        value = FACTOR * half(float(catalogue.spherical_velocity[:, 0].std()))
+        return haloassay.Estimates([haloassay.Estimate("sigma_r", value, r=20.0)])
+
+from small_scenario import SCENARIO
+haloassay.run(SCENARIO, sys.argv[1], estimators=[Mine], workers=int(sys.argv[2]))
+"""
+
+
+def test_a_class_of_a_script_goes_to_workers_and_its_source_is_its_key(tmp_path, environment):
+    def script(name, workers, factor="1.0", half="x / 2"):
+        path = tmp_path / "script.py"
+        path.write_text(SCRIPT.format(factor=factor, half=half))
+        arguments = [sys.executable, path, tmp_path / name, str(workers)]
+        return subprocess.run(arguments, env=environment, capture_output=True, text=True)
+
+    assert script("out", 1).returncode == 0
+    assert script("here", 0).returncode == 0
+    frames = [Results(tmp_path / name).frame("estimates") for name in ("out", "here")]
+    assert len(frames[0]) == 6
+    assert frames[0].equals(frames[1])
+    assert script("out", 1).returncode == 0  # goes on: all is done
+    for change in ({"factor": "3.0"}, {"half": "x / 3"}):
+        ended = script("out", 1, **change)
+        assert re.search("holds results of another scenario.*Mine#", ended.stderr), ended.stderr
+    # results are read, and catalogues made again, without the class
+    made = haloassay.mock(tmp_path / "out", cell="survey.distance_scale=0.9", realization=1)
+    assert len(made.catalogue) == 60
+
+
+def test_a_class_without_source_is_refused():
+    space = {"Estimator": Estimator, "__name__": "__main__"}
+    exec("class Typed(Estimator):\n    def estimate(self, catalogue, rng): pass", space)
+    with pytest.raises(InputError, match="source of 'Typed' cannot be read"):
+        handed.hand_over(space["Typed"], "estimators.0")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(int, "not a subclass"), (Estimator, "has no method 'estimate'"), (7, "valid dictionary")],
+)
+def test_what_is_no_estimator_is_refused(tmp_path, values, given, expected):
+    with pytest.raises(InputError, match=expected):
+        ran(values, tmp_path / "out", [given])
+    assert not (tmp_path / "out").exists()
+
+
+def test_measure_survives_an_estimator_that_ends_the_program(stars):
+    @dataclass(frozen=True)
+    class Quitter(Spread):
+        def estimate(self, catalogue, rng):
+            os.chdir("/")
+            sys.exit(0)
+
+    here = os.getcwd()
+    with pytest.raises(haloassay.EstimationError, match=r"it ends the program \(SystemExit: 0\)"):
+        haloassay.measure(stars, Quitter)
+    assert os.getcwd() == here
+
+
+def test_measure_tells_what_was_changed(stars):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", HaloassayWarning)
+        haloassay.measure(stars, Meddler)
+    told = [str(warning.message) for warning in caught]
+    assert "meddler: changed the working directory: put back" in told
+
+
+def test_failures_are_told_with_traceback_and_the_command_for_the_catalogue(tmp_path, values):
+    values["estimators"] = [{"kind": "plugins:Bad", "label": "bad"}, *values["estimators"]]
+    values["matrix"] = {"factors": {"survey.distance_scale": [0.9]}}
+    out = tmp_path / "out"
+    results = run(values, out, workers=1, progress=Silent())
+    text = haloassay.failures(out)
+    assert "6 of 12 estimator runs" in text
+    assert "3 x bad failed: ArithmeticError: first line second line" in text
+    assert "Traceback" not in text
+    assert 'raise ArithmeticError("first line\\nsecond line")' in haloassay.failures(out, True)
+    cell = "survey.distance_scale=0.9"
+    assert f"haloassay mock {out} --cell {cell} --realization 0" in text
+    again = haloassay.mock(out, cell=cell, realization=2).catalogue
+    runs = results.frame("runs")
+    assert set(runs[runs["status"] == "ok"]["traceback"]) == {""}
+    rows = results.frame("estimates").query("cell == @cell and realization == 2")
+    assert rows["r"].tolist() == [float(np.median(again.r))]
+
+
+def test_parts_of_before_there_were_tracebacks_are_read(tmp_path, values, monkeypatch):
+    import pyarrow as pa
+
+    from haloassay.contracts.schema import SCHEMAS
+    from haloassay.results import store
+
+    values["estimators"].append({"kind": "plugins:Bad", "label": "bad"})
+    out = tmp_path / "out"
+    with monkeypatch.context() as before:
+        old = pa.schema([field for field in SCHEMAS["runs"] if field.name != "traceback"])
+        before.setitem(SCHEMAS, "runs", old)
+        before.setattr(store, "_NOT_KEPT", (*store._NOT_KEPT, "traceback"))
+        run(values, out, realizations=1, workers=0, progress=Silent())
+    assert "no traceback was kept" in haloassay.failures(out, True)
+    run(values, out, realizations=2, workers=0, progress=Silent())
+    text = haloassay.failures(out, True)
+    assert "ArithmeticError" in text
+    assert len(Results(out).table()) > 0
