@@ -175,7 +175,8 @@ def _class_around(cls: type, function: types.FunctionType) -> str | None:
     except SyntaxError:  # a cell with commands of IPython
         return None
     for node in nodes:
-        is_it = isinstance(node, ast.ClassDef) and node.name == cls.__name__
-        if is_it and node.lineno <= line <= (node.end_lineno or node.lineno):
+        if not isinstance(node, ast.ClassDef) or node.name != cls.__name__:
+            continue
+        if node.lineno <= line <= (node.end_lineno or node.lineno):
             return ast.get_source_segment(text, node)
     return None

@@ -63,7 +63,7 @@ def run_task(task: Task) -> TaskResult:
     except (Exception, SystemExit) as error:
         outcomes = tuple(_failure("no-mock", method, error) for method in task.methods)
         return TaskResult(task.cell, task.realization, outcomes)
-    outcomes = []
+    done: list[Outcome] = []
     for method in task.methods:
         before = fingerprint(observation.catalogue)
         # a copy of the shell: what one estimator plants in it, the next does not find
@@ -75,8 +75,8 @@ def run_task(task: Task) -> TaskResult:
                 touched=(*outcome.touched, "changed the catalogue: made anew for the others"),
             )
             mock, observation = observe(task.cell, task.seed, task.realization)
-        outcomes.append(outcome)
-    return TaskResult(task.cell, task.realization, tuple(outcomes))
+        done.append(outcome)
+    return TaskResult(task.cell, task.realization, tuple(done))
 
 
 def observe(cell: Cell, seed: int, realization: int) -> tuple[Mock, Observation]:

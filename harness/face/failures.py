@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from haloassay.contracts.schema import SCHEMAS
 
@@ -12,11 +12,14 @@ if TYPE_CHECKING:
 
     from haloassay.results.results import Results
 
+#: What stands for a text that is not there.
+_NOTHING: Final = {"error_type": "", "message": "", "traceback": ""}
+
 
 def failures_text(results: Results, traceback: bool) -> str:
     """Say, for each cell, estimator and reason, how often it came, in which realisations, and what shows it again."""
     runs = results.frame("runs").reindex(columns=SCHEMAS["runs"].names)  # earlier ones lack some
-    bad = runs[runs["status"] != "ok"].fillna({"error_type": "", "message": "", "traceback": ""})
+    bad = runs[runs["status"] != "ok"].astype({"traceback": object}).fillna(_NOTHING)
     if not len(bad):
         return f"{results.out}: no failures in {len(runs)} estimator runs"
     keys = ["cell", "estimator", "status", "error_type", "message"]

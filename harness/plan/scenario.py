@@ -164,11 +164,12 @@ def _read(path: Path) -> Spec:
     try:
         with open(path, "rb") as file:
             data = file.read(_LARGEST_FILE + 1)
-        if len(data) > _LARGEST_FILE:
-            raise InputError(f"{path}: is longer than a scenario can be ({_LARGEST_FILE} bytes)")
-        return tomllib.loads(data.decode("utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    if len(data) > _LARGEST_FILE:
+        raise InputError(f"{path}: is longer than a scenario can be ({_LARGEST_FILE} bytes)")
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise InputError(
             f"{path}: is not UTF-8 text (byte {error.start} cannot be decoded)"
