@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,6 +22,9 @@ from haloassay.base.settings import require
 
 if TYPE_CHECKING:
     from scipy.interpolate import PchipInterpolator
+
+#: Orbits rounder than these have no digits left for a radial motion.
+_LEAST_BETA: Final = -1000.0
 
 
 class Anisotropy(Protocol):
@@ -185,3 +188,4 @@ def _require_beta(name: str, value: float) -> None:
         -np.inf < value <= 1.0,
         f"{name} must be at most 1 and finite (got {value:g})",
     )
+    require(value >= _LEAST_BETA, f"{name} must be {_LEAST_BETA:g} or more (got {value:g})")
