@@ -13,7 +13,7 @@ from haloassay.base.arrays import FloatArray
 from haloassay.cleaning.integrals import galactic_directions, integrals_of_motion
 from haloassay.cleaning.turning_points import turning_points
 from haloassay.contracts.sky import lon_lat, quadrant
-from haloassay.io.tables import UNITS
+from haloassay.contracts.columns import UNITS
 
 if TYPE_CHECKING:
     from haloassay.cleaning.integrals import AssumedPotential

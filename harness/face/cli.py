@@ -239,6 +239,13 @@ def mock(
     "--drop", default="", help="Defective rows to leave out: nan,duplicates,unphysical,... or all."
 )
 @click.option(
+    "--missing",
+    multiple=True,
+    type=float,
+    metavar="VALUE",
+    help="Number that stands for a missing value, in any column.",
+)
+@click.option(
     "--clean",
     "steps",
     multiple=True,
@@ -266,6 +273,7 @@ def measure(
     units: tuple[str, ...],
     sun: str | None,
     drop: str,
+    missing: tuple[float, ...],
     steps: tuple[str, ...],
     propagation: Propagation,
     fmt: str,
@@ -276,6 +284,7 @@ def measure(
     """Run one estimator on CATALOGUE: a file, or galpy:mw-globular-clusters, galpy:mw-satellites."""
     from haloassay.base.settings import parse_value
     from haloassay.cleaning.steps import make_clean
+    from haloassay.estimators import make_estimator
     from haloassay.face import api
     from haloassay.io.tables import missing_errors, read_catalogue
 
@@ -283,16 +292,25 @@ def measure(
     chosen = _pairs(settings, "--set")
     if "kind" in chosen:
         raise InputError("--set kind: the kind is that of --estimator")
-    read = read_catalogue(
-        catalogue, columns, units=_pairs(units, "--unit"), sun=sun, drop=drop or ()
-    )
+    chosen |= {"kind": estimator}
     tables = [parse_value(step) for step in steps]
     tables = [{"kind": table} if isinstance(table, str) else table for table in tables]
-    read = make_clean(tables, "--clean").apply(read)
+    cleaning = make_clean(tables, "--clean")
+    uses = [n for step in cleaning.steps for n in step.required()]
+    read = cleaning.apply(
+        read_catalogue(
+            catalogue,
+            columns,
+            units=_pairs(units, "--unit"),
+            sun=sun,
+            drop=drop or (),
+            missing=missing,
+            uses=[*make_estimator(chosen, estimator).usable(), *uses],
+        )
+    )
     for reason, count in read.dropped.items():
         click.echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
-    chosen |= {"kind": estimator, "label": label}
-    estimates = api.measure(read, chosen, seed=seed, propagation=propagation)
+    estimates = api.measure(read, {**chosen, "label": label}, seed=seed, propagation=propagation)
     if read.heliocentric and (absent := missing_errors(read)):
         click.echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
     click.echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from haloassay.base.errors import InputError
 from haloassay.base.files import named_place, replacing
+from haloassay.contracts.columns import SUN_KEY
 
 #: Suffix to format.
 FORMATS: Final = {
@@ -37,9 +38,6 @@ SKIP: Final = ("-", "_")
 
 #: What may separate the columns of a CSV file, in the order of preference.
 DELIMITERS: Final = (",", ";", "\t")
-
-#: Key under which a file keeps the Sun of its catalogue.
-SUN_KEY: Final = "SUN"
 
 Array = NDArray[Any]
 
