@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def sun_meta(sun: Sun) -> dict[str, str]:
-    """What tables and files say of the Sun: its settings under the key SUN."""
+    """Say what tables and files keep of the Sun: its settings under the key SUN."""
     return {SUN_KEY: json.dumps(dataclasses.asdict(sun))}
 
 

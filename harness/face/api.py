@@ -68,7 +68,8 @@ class MockCatalogue(NamedTuple):
         """
         import numpy as np
 
-        from haloassay.contracts.catalogue import GALACTOCENTRIC, Catalogue
+        from haloassay.contracts.catalogue import Catalogue
+        from haloassay.contracts.columns import GALACTOCENTRIC
         from haloassay.io.tables import write_catalogue
 
         stars = self.stars

@@ -184,7 +184,7 @@ def _sifted(
 
 
 def _without_unused(columns: Columns, used: Collection[str] | None) -> Columns:
-    """Columns without those that nobody will read and that have a defect of their own; an error goes with its column."""
+    """Columns without those that nobody will read and that have a defect; an error goes with its column."""
     if used is None:
         return columns
     bad = {

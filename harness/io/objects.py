@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -19,9 +19,7 @@ _ICRS: Final = {"ra": "ra", "dec": "dec", "pmra": "pm_ra_cosdec", "pmdec": "pm_d
 _GALACTIC: Final = {"l": "l", "b": "b", "pm_l": "pm_l_cosb", "pm_b": "pm_b"}
 _CARTESIAN: Final = {"x": "x", "y": "y", "z": "z", "vx": "v_x", "vy": "v_y", "vz": "v_z"}
 
-_EXPECTED: Final = (
-    "a file, an astropy Table or QTable, a SkyCoord, a pandas DataFrame, or a mapping of names to arrays"
-)
+_EXPECTED: Final = "a file, an astropy Table or QTable, a SkyCoord, a pandas DataFrame, or a mapping of names to arrays"
 
 
 def object_fields(source: Any) -> tuple[Fields, str]:
@@ -46,9 +44,7 @@ def object_fields(source: Any) -> tuple[Fields, str]:
         names = tuple(str(name) for name in source.columns)
         if len(set(names)) < len(names):
             raise InputError(f"DataFrame: columns have names twice ({', '.join(names)})")
-        columns: Mapping[str, Any] = {
-            name: source.iloc[:, i].array for i, name in enumerate(names)
-        }
+        columns: Mapping[str, Any] = {name: source.iloc[:, i].array for i, name in enumerate(names)}
         return _array_fields(columns, source.attrs), "DataFrame"
     if isinstance(source, Mapping):
         for name in source:
@@ -100,7 +96,6 @@ def _coordinate_fields(coordinates: Any) -> Fields:
     found = found.reshape(-1)
     if found.frame.name == "galactocentric":
         return _galactocentric_fields(found)
-    get: Callable[[str], Array]
     moving = _motions(found)
     if found.frame.name != "galactic":
         found = found.icrs

@@ -27,9 +27,10 @@ _ANY: Final = ("ra", "dec", "l", "b", "pm_corr")
 
 _MOTIONS: Final = ("pmra", "pmdec", "pm_l", "pm_b", "vlos", "vx", "vy", "vz")
 
-#: Different values, and rows, that tell a continuous column.
+#: Different values that tell a continuous column; fewer do where nearly all of the other rows differ.
 _MIN_VALUES: Final = 10
-_MIN_ROWS: Final = 20
+_ENOUGH_VALUES: Final = 30
+_NEARLY_ALL: Final = 0.9
 #: Values on either side, in order of size, by whose counts the count of one is judged.
 _NEIGHBOURS: Final = 4
 
@@ -54,10 +55,10 @@ def stands_for_missing(name: str, values: FloatArray) -> BoolArray:
 def mentions(columns: Mapping[str, FloatArray]) -> list[str]:
     """Say what a user should know of values that repeat although the column is continuous.
 
-    One value of a motion in all rows; or one value of a column that stands in more rows than chance allows: if stars
+    One value of a motion in all rows (of two where it is zero, of ten otherwise); or one value of a column that stands in more rows than chance allows: if stars
     are as dense in it as about the four values on either side of it, whose largest count is m, a count n beyond
-    m + 5 sqrt(m) + 1 comes about less often than once in 10^6 values. Columns of few different values (10) or rows
-    (20), directions and errors are left alone.
+    2 m + 5 sqrt(m) + 1 comes about less often than once in 10^6 values, rounded or not. Columns of few different
+    values, directions and errors are left alone.
 
     Parameters
     ----------
@@ -71,17 +72,23 @@ def mentions(columns: Mapping[str, FloatArray]) -> list[str]:
         unit = f" {UNITS[name].replace(' ', '')}" if UNITS.get(name) else ""
         known = values[np.isfinite(values)]
         different, count = np.unique(known, return_counts=True)
-        if len(different) == 1 and len(known) > 1 and name in _MOTIONS:
-            said = f"{different[0]:g}{unit} in all {len(known)} rows"
+        least = 2 if not np.any(different) else _MIN_VALUES
+        if len(different) == 1 and len(known) >= least and name in _MOTIONS:
+            said = f"{different[0] + 0.0:g}{unit} in all {len(known)} rows"
             found.setdefault(said, []).append(name)
             continue
-        if len(different) < _MIN_VALUES or len(known) < _MIN_ROWS:
-            continue
-        for k in _piled(count):
-            said = f"exactly {different[k]:.10g}{unit} in {count[k]} of {len(known)} rows"
+        for k in _piled(count) if _is_continuous(count) else ():
+            said = f"exactly {different[k] + 0.0:.10g}{unit} in {count[k]} of {len(known)} rows"
             found.setdefault(said, []).append(name)
     end = " (if it stands for a missing value: --missing VALUE)"
     return [f"{', '.join(names)}: {said}{end}" for said, names in found.items()]
+
+
+def _is_continuous(count: NDArray[np.int64]) -> bool:
+    """Whether a column may be continuous whose different values have these counts (n,)."""
+    n = len(count)
+    others = int(count.sum() - count.max(initial=0))
+    return n >= _ENOUGH_VALUES or (n >= _MIN_VALUES and n - 1 >= _NEARLY_ALL * others)
 
 
 def _piled(count: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -90,4 +97,4 @@ def _piled(count: NDArray[np.int64]) -> NDArray[np.int64]:
     for step in range(1, _NEIGHBOURS + 1):
         around[step:] = np.maximum(around[step:], count[:-step])
         around[:-step] = np.maximum(around[:-step], count[step:])
-    return np.flatnonzero(count > around + 5.0 * np.sqrt(around) + 1.0)
+    return np.flatnonzero(count > 2 * around + 5.0 * np.sqrt(around) + 1.0)

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
     #: What a catalogue is read from: a file's name, or a table in memory.
-    Source = str | Path | Table | SkyCoord | pd.DataFrame | Mapping[str, Any]
+    Source: TypeAlias = str | Path | Table | SkyCoord | pd.DataFrame | Mapping[str, Any]
 
 #: Sets of six columns that a catalogue can have, in the order in which they are preferred.
 FRAMES: Final = {
@@ -145,11 +145,12 @@ def read_catalogue(
         fields, origin = object_fields(source)
     reader = _Reader(fields, naming, dict(units or {}), origin, tuple(map(float, missing)))
     read = reader.columns(frame)
-    for mention in mentions(read):
-        warnings.warn(f"{origin}: {mention}", HaloassayWarning, stacklevel=2)
     catalogue = partial(_catalogue, sun=_sun(sun, fields.meta, origin), origin=origin)
     used = None if uses is None else columns_of(uses)
-    return sift(read, catalogue, origin, drop, speed_limit, used)
+    sound = sift(read, catalogue, origin, drop, speed_limit, used)
+    for mention in mentions({k: v for k, v in read.items() if used is None or k in used}):
+        warnings.warn(f"{origin}: {mention}", HaloassayWarning, stacklevel=2)
+    return sound
 
 
 def missing_errors(catalogue: Catalogue) -> tuple[str, ...]:
@@ -200,9 +201,7 @@ def _sun(sun: frames.Sun | str | None, meta: Mapping[str, str], origin: str) -> 
     except json.JSONDecodeError:
         spec = None
     if not isinstance(spec, dict):
-        raise InputError(
-            f"{origin}: metadata {SUN_KEY} does not describe the Sun; give it (sun)"
-        )
+        raise InputError(f"{origin}: metadata {SUN_KEY} does not describe the Sun; give it (sun)")
     return build(frames.Sun, spec, f"{origin}: metadata {SUN_KEY}")
 
 

@@ -64,22 +64,32 @@ def degenerate(n=300):
         "long track": _catalogue(_track(0.1, n), _ERRORS),
         "one star n times": _catalogue(one, _ERRORS),
         "one star n times, exact": _catalogue(one, {}),
-        "one place": _catalogue({**stars, **{k: one[k] for k in ("ra", "dec", "distance")}}, _ERRORS),
+        "one place": _catalogue(
+            {**stars, **{k: one[k] for k in ("ra", "dec", "distance")}}, _ERRORS
+        ),
         "one direction": _catalogue({**stars, **{k: one[k] for k in ("ra", "dec")}}, _ERRORS),
         "one velocity": _catalogue({**stars, **{k: one[k] for k in ("pmra", "pmdec", "vlos")}}, {}),
-        "zero proper motions": _catalogue({**stars, "pmra": 0.0 * one["ra"], "pmdec": 0.0 * one["ra"]}, _ERRORS),
+        "zero proper motions": _catalogue(
+            {**stars, "pmra": 0.0 * one["ra"], "pmdec": 0.0 * one["ra"]}, _ERRORS
+        ),
         "zero vlos": _catalogue({**stars, "vlos": 0.0 * one["ra"]}, _ERRORS),
         "two stars": _catalogue({k: v[:2] for k, v in stars.items()}, _ERRORS),
         "one star": _catalogue({k: v[:1] for k, v in stars.items()}, _ERRORS),
-        "two stars many times": _catalogue({k: np.tile(v[:2], n // 2) for k, v in stars.items()}, _ERRORS),
+        "two stars many times": _catalogue(
+            {k: np.tile(v[:2], n // 2) for k, v in stars.items()}, _ERRORS
+        ),
         "equal radii": _galactocentric(20.0 * direction, velocity, n),
         "equal radii at rest": _galactocentric(20.0 * direction, 0.0 * velocity, n),
         "at rest": _galactocentric(direction * rng.uniform(10.0, 60.0, (n, 1)), 0.0 * velocity, n),
         "at one place": _galactocentric(np.array([10.0, 5.0, 3.0]), velocity, n),
-        "on one ray": _galactocentric(np.array([1.0, 0.5, 0.3]) * rng.uniform(10.0, 60.0, (n, 1)), velocity, n),
+        "on one ray": _galactocentric(
+            np.array([1.0, 0.5, 0.3]) * rng.uniform(10.0, 60.0, (n, 1)), velocity, n
+        ),
         "in a plane": _galactocentric(flat * direction * 30.0, flat * velocity, n),
-        "radial velocities only": _galactocentric(direction * 30.0, direction * rng.normal(0.0, 100.0, (n, 1)), n),
+        "radial velocities only": _galactocentric(
+            direction * 30.0, direction * rng.normal(0.0, 100.0, (n, 1)), n
+        ),
         "on the z axis": _galactocentric(np.array([0.0, 0.0, 20.0]), velocity, n),
         "in the centre": _galactocentric(np.zeros(3), velocity, n),
-        "enormous errors": _catalogue(stars, {name: 1e6 for name in _ERRORS}),
+        "enormous errors": _catalogue(stars, dict.fromkeys(_ERRORS, 1000000.0)),
     }
