@@ -43,6 +43,9 @@ DEFECTS: Final = (
     "unphysical",
 )
 
+_PAIRS: Final = ("pmra", "pmdec", "pm_l", "pm_b")
+_PROPER_MOTIONS: Final = (*_PAIRS, *(f"{name}_err" for name in _PAIRS), "pm_corr")
+
 _NAMED_ROWS: Final = 5
 
 #: Units that make a catalogue unphysical where they are taken for the canonical ones: what to ask,
@@ -193,6 +196,8 @@ def _without_unused(columns: Columns, used: Collection[str] | None) -> Columns:
         if name not in used
         and any(np.any(rows) for find in _OF_COLUMNS for rows in find({name: values}).values())
     }
+    if bad.intersection(_PROPER_MOTIONS):  # one of a pair is none
+        bad.update(_PROPER_MOTIONS)
     return {k: v for k, v in columns.items() if k not in bad and k.removesuffix("_err") not in bad}
 
 

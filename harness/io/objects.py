@@ -93,9 +93,10 @@ def _coordinate_fields(coordinates: Any) -> Fields:
     found = SkyCoord(coordinates)  # a frame with data, too
     if len(found.shape) > 1:
         raise InputError(f"SkyCoord: must be a list of stars (got an array of shape {found.shape})")
-    found = found.reshape(-1)
+    found = found.reshape(-1).copy()
     if found.frame.name == "galactocentric":
         return _galactocentric_fields(found)
+    found.representation_type, found.differential_type = "spherical", "sphericalcoslat"
     moving = _motions(found)
     if found.frame.name != "galactic":
         found = found.icrs
@@ -138,7 +139,9 @@ def _galactocentric_fields(found: Any) -> Fields:
     placed = found.transform_to(usual)
     z = float(old.z_sun.to_value(u.kpc))
     x = -float(np.sqrt(old.galcen_distance.to_value(u.kpc) ** 2 - z**2))
-    vx, vy, vz = (float(v) for v in old.galcen_v_sun.d_xyz.to_value(u.km / u.s))
+    moving = old.galcen_v_sun  # a vector of either kind
+    v_sun = moving.d_xyz if hasattr(moving, "d_xyz") else moving.xyz
+    vx, vy, vz = (float(v) for v in v_sun.to_value(u.km / u.s))
     columns = {name: getattr(placed, key) for name, key in _CARTESIAN.items()}
     return _in_canonical(columns, sun_meta(Sun(x, z, vx, vy, vz)))
 

@@ -55,10 +55,10 @@ def stands_for_missing(name: str, values: FloatArray) -> BoolArray:
 def mentions(columns: Mapping[str, FloatArray]) -> list[str]:
     """Say what a user should know of values that repeat although the column is continuous.
 
-    One value of a motion in all rows (of two where it is zero, of ten otherwise); or one value of a column that stands in more rows than chance allows: if stars
-    are as dense in it as about the four values on either side of it, whose largest count is m, a count n beyond
-    2 m + 5 sqrt(m) + 1 comes about less often than once in 10^6 values, rounded or not. Columns of few different
-    values, directions and errors are left alone.
+    One value of a motion in all rows (of two where it is zero, of ten otherwise). Or one value of a column that stands
+    in more rows than chance allows: if stars are as dense in it as about the four values on either side of it, whose
+    largest count is m, a count beyond 2 m + 5 sqrt(m) + 1 comes about less often than once in 10^6 values, rounded or
+    not. Columns of few different values, directions and errors are left alone.
 
     Parameters
     ----------

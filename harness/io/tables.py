@@ -378,7 +378,7 @@ class _Reader:
                 ((i, v) for i, v in enumerate(values, 1) if not _is_number(v)), (1, values)
             )
             raise InputError(
-                f"{self.origin}: column {label} is not numeric: {text!r} in row {row}"
+                f"{self.origin}: column {label} is not numeric: {str(text)!r} in row {row}"
             ) from None
 
     def _factor(self, label: str, unit: str | float, canonical: str) -> float:
@@ -426,6 +426,8 @@ def _catalogue(columns: Mapping[str, FloatArray], sun: frames.Sun, origin: str) 
         return Catalogue(columns, sun, origin)
     kept = {k: v for k, v in columns.items() if not k.startswith(("l", "b", "pm_"))}
     ra, dec, turn = frames.galactic_to_icrs(columns["l"], columns["b"])
+    if "pm_l" not in columns:
+        return Catalogue({"ra": ra, "dec": dec, **kept}, sun, origin)
     pm = np.einsum("nij,nj->ni", turn, np.stack([columns["pm_l"], columns["pm_b"]], axis=1))
     turned = {"ra": ra, "dec": dec, "pmra": pm[:, 0], "pmdec": pm[:, 1]}
     if "pm_l_err" in columns:

@@ -11,7 +11,7 @@ from haloassay.contracts.catalogue import Catalogue
 _ERRORS = {"distance_err": 1.0, "pmra_err": 0.05, "pmdec_err": 0.05, "vlos_err": 5.0}
 
 
-def _stars(n, seed=0):
+def stars(n, seed=0):
     rng = seeded(seed)
     return {
         "ra": rng.uniform(0.0, 360.0, n),
@@ -41,7 +41,7 @@ def _galactocentric(position, velocity, n):
     )
 
 
-def _track(step, n=12):
+def track(step, n=12):
     """Equal velocities along an arc, as tracks of streams without kinematics have them."""
     along = step * np.arange(n)
     zero = np.zeros(n)
@@ -51,32 +51,30 @@ def _track(step, n=12):
 
 def degenerate(n=300):
     """Name to catalogue."""
-    stars = _stars(n)
-    one = {name: np.full(n, values[0]) for name, values in stars.items()}
+    sky = stars(n)
+    one = {name: np.full(n, values[0]) for name, values in sky.items()}
     rng = seeded(1)
     direction = rng.normal(size=(n, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     velocity = rng.normal(0.0, 100.0, (n, 3))
     flat = np.array([1.0, 1.0, 0.0])
     return {
-        **{f"track {step}": _catalogue(_track(step), {}) for step in (0.001, 0.01, 0.1, 1.0, 20.0)},
-        "track with errors": _catalogue(_track(0.1), _ERRORS),
-        "long track": _catalogue(_track(0.1, n), _ERRORS),
+        **{f"track {step}": _catalogue(track(step), {}) for step in (0.001, 0.01, 0.1, 1.0, 20.0)},
+        "track with errors": _catalogue(track(0.1), _ERRORS),
+        "long track": _catalogue(track(0.1, n), _ERRORS),
         "one star n times": _catalogue(one, _ERRORS),
         "one star n times, exact": _catalogue(one, {}),
-        "one place": _catalogue(
-            {**stars, **{k: one[k] for k in ("ra", "dec", "distance")}}, _ERRORS
-        ),
-        "one direction": _catalogue({**stars, **{k: one[k] for k in ("ra", "dec")}}, _ERRORS),
-        "one velocity": _catalogue({**stars, **{k: one[k] for k in ("pmra", "pmdec", "vlos")}}, {}),
+        "one place": _catalogue({**sky, **{k: one[k] for k in ("ra", "dec", "distance")}}, _ERRORS),
+        "one direction": _catalogue({**sky, **{k: one[k] for k in ("ra", "dec")}}, _ERRORS),
+        "one velocity": _catalogue({**sky, **{k: one[k] for k in ("pmra", "pmdec", "vlos")}}, {}),
         "zero proper motions": _catalogue(
-            {**stars, "pmra": 0.0 * one["ra"], "pmdec": 0.0 * one["ra"]}, _ERRORS
+            {**sky, "pmra": 0.0 * one["ra"], "pmdec": 0.0 * one["ra"]}, _ERRORS
         ),
-        "zero vlos": _catalogue({**stars, "vlos": 0.0 * one["ra"]}, _ERRORS),
-        "two stars": _catalogue({k: v[:2] for k, v in stars.items()}, _ERRORS),
-        "one star": _catalogue({k: v[:1] for k, v in stars.items()}, _ERRORS),
+        "zero vlos": _catalogue({**sky, "vlos": 0.0 * one["ra"]}, _ERRORS),
+        "two stars": _catalogue({k: v[:2] for k, v in sky.items()}, _ERRORS),
+        "one star": _catalogue({k: v[:1] for k, v in sky.items()}, _ERRORS),
         "two stars many times": _catalogue(
-            {k: np.tile(v[:2], n // 2) for k, v in stars.items()}, _ERRORS
+            {k: np.tile(v[:2], n // 2) for k, v in sky.items()}, _ERRORS
         ),
         "equal radii": _galactocentric(20.0 * direction, velocity, n),
         "equal radii at rest": _galactocentric(20.0 * direction, 0.0 * velocity, n),
@@ -91,5 +89,5 @@ def degenerate(n=300):
         ),
         "on the z axis": _galactocentric(np.array([0.0, 0.0, 20.0]), velocity, n),
         "in the centre": _galactocentric(np.zeros(3), velocity, n),
-        "enormous errors": _catalogue(stars, dict.fromkeys(_ERRORS, 1000000.0)),
+        "enormous errors": _catalogue(sky, dict.fromkeys(_ERRORS, 1000000.0)),
     }
