@@ -249,7 +249,7 @@ def mixture_start(
     if len(sample) > _SCOUTS:
         few = sample.select(np.sort(rng.choice(len(sample), _SCOUTS, replace=False)))
     spread = np.std(few.x, axis=1)
-    if not np.all(spread > 0.0):
+    if not np.all(spread > 1e-10 * np.abs(few.x).max(axis=1)):  # or rounding parts them
         what = ("v_r", "v_theta", "v_phi", "[Fe/H]")[int(np.argmin(spread))]
         raise EstimationError(f"all stars have the same {what}: they do not part in two")
     z = (few.x - np.median(few.x, axis=1)[:, None]) / spread[:, None]

@@ -27,6 +27,8 @@ _DIAGONAL: Final = np.array([0, 1, 2, 3, 6, 8])
 #: What is taken of the distribution of velocities for the errors of mean and Sigma.
 ErrorModel = Literal["sandwich", "fisher"]
 
+#: Square of the ratio of the axes below which an ellipsoid is that of a track, and rounding decides on the errors.
+_THINNEST: Final = 1e-8
 _NO_SCATTER: Final = "the velocities have no scatter along some direction"
 
 #: Probability that a variance is positive below which the errors are said to hide the dispersion.
@@ -224,7 +226,7 @@ def fit_ellipsoid(v: FloatArray, S: FloatArray, errors: ErrorModel = "sandwich")
     if not np.all(spread > 0.0):
         raise EstimationError("the velocities have no scatter")
     total = np.linalg.eigvalsh(np.cov(v.T) + S.mean(axis=0))
-    if total[0] < 1e-10 * total[-1]:
+    if total[0] < _THINNEST * total[-1]:
         raise EstimationError(_NO_SCATTER)
     fisher = np.zeros((9, 9))
     try:

@@ -12,7 +12,7 @@ import click
 
 from haloassay import __version__
 from haloassay.base.errors import HaloassayError, InputError, warn_in_one_line
-from haloassay.face.outputs import files_of, require_writable, write
+from haloassay.face.outputs import files_of, require_outside, require_writable, write
 from haloassay.face.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ def table(folder: Path, fmt: str, out: Path | None, paired: bool, base: str | No
     from haloassay.results.results import Results
 
     require_writable({"--out": out})
+    require_outside(out, folder)
     if fmt == "parquet" and out is None and sys.stdout.isatty():
         raise InputError("--format parquet: is no text for a terminal; name a file (--out)")
     if fmt == "terminal" and out is not None:

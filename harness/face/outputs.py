@@ -54,6 +54,24 @@ def require_writable(
                 raise InputError(f"{option} {file}: is the {what} itself, which would be lost")
 
 
+def require_outside(out: Path | None, results: Path) -> None:
+    """Refuse an output file that would stand among those of a results folder.
+
+    Raises
+    ------
+    InputError
+        If it would.
+    """
+    if out is None:
+        return
+    from haloassay.contracts.schema import SCHEMAS
+    from haloassay.results.description import DESCRIPTION
+
+    kept = (results / kind for kind in SCHEMAS)
+    if same_file(out, results / DESCRIPTION) or any(same_file(out.parent, each) for each in kept):
+        raise InputError(f"--out {out}: stands among the results in {results}; name another file")
+
+
 def files_of(scenario: Scenario) -> dict[str, str]:
     """Files that a scenario reads, by what they are: its own, and those that mock and survey name."""
     read = [scenario.mock, scenario.survey, dict(scenario.matrix.factors)]

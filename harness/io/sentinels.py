@@ -47,8 +47,9 @@ def stands_for_missing(name: str, values: FloatArray) -> BoolArray:
     if name in _ANY:
         return np.zeros(len(values), dtype=bool)
     found = size > _ENORMOUS
+    large = np.flatnonzero(size > 0.99 * _SIZES[0])  # few, if any
     for one in _SIZES:
-        found |= np.isclose(size, one, rtol=1e-7, atol=0.0)
+        found[large] |= np.isclose(size[large], one, rtol=1e-7, atol=0.0)
     return np.asarray(found)
 
 

@@ -85,7 +85,7 @@ def read_catalogue(
     frame: str | None = None,
     transpose: bool | None = None,
     drop: str | Iterable[str] = (),
-    missing: Iterable[float] = (),
+    missing: float | Iterable[float] = (),
     speed_limit: float = SPEED_LIMIT,
     uses: Iterable[str] | None = None,
 ) -> Catalogue:
@@ -111,7 +111,7 @@ def read_catalogue(
     drop, speed_limit
         See :func:`haloassay.io.defects.sift`.
     missing
-        Values that stand for missing ones, as they are in the source: they are NaN in every column.
+        Number or numbers that stand for missing values, as they are in the source: NaN in every column.
     uses
         What will be read of it beside positions, as :meth:`~haloassay.contracts.estimate.Estimator.usable` says;
         other columns that have defects are then left unread.
@@ -143,7 +143,7 @@ def read_catalogue(
             origin = str(source)
     else:
         fields, origin = object_fields(source)
-    reader = _Reader(fields, naming, dict(units or {}), origin, tuple(map(float, missing)))
+    reader = _Reader(fields, naming, dict(units or {}), origin, _numbers_in(missing))
     read = reader.columns(frame)
     catalogue = partial(_catalogue, sun=_sun(sun, fields.meta, origin), origin=origin)
     used = None if uses is None else columns_of(uses)
@@ -410,6 +410,14 @@ class _Reader:
                 f"{self.origin}: column {label} has unit {unit!r}, "
                 f"expected one like {canonical or 'none'!r}"
             ) from None
+
+
+def _numbers_in(missing: float | Iterable[float]) -> tuple[float, ...]:
+    values = (missing,) if isinstance(missing, int | float | str) else tuple(missing)
+    for value in values:
+        if not _is_number(value):
+            raise InputError(f"missing: expected numbers (got {value!r})")
+    return tuple(float(value) for value in values)
 
 
 def _is_number(value: Any) -> bool:

@@ -98,3 +98,52 @@ def test_a_mock_does_not_write_onto_its_snapshot(call, tmp_path, small):
         tmp_path / "other.hdf5",
         words=["other.hdf5: is the file", "snap.hdf5"],
     )
+
+
+@pytest.mark.parametrize(
+    "place", ["run.json", "./run.json", "runs/mine.parquet", "estimates/a.parquet"]
+)
+def test_a_table_is_not_written_among_the_results(finished, call, place):
+    out, _ = finished
+    refused(
+        call,
+        out,
+        "table",
+        out,
+        "--format",
+        "csv",
+        "--out",
+        out / place,
+        words=["among the results"],
+    )
+
+
+def test_numbers_for_missing_values_are_named_on_the_command_line(call, tmp_path):
+    table = table_of()
+    table[3, 4] = table[7, 0] = -9999.0
+    file = write_csv(tmp_path / "stars.csv", table)
+    refused(
+        call,
+        tmp_path,
+        "measure",
+        file,
+        *MEASURE,
+        words=["x is -9999 in 1 row (8)", "'sentinel'", "--missing"],
+    )
+    refused(call, tmp_path, "measure", file, *MEASURE, "--missing", "-9999", words=["vy is NaN"])
+    for options in (
+        ["--missing", "-9999", "--missing", "7", "--drop", "nan"],
+        ["--drop", "sentinel"],
+    ):
+        answer = call("measure", file, *MEASURE, *options)
+        assert answer.code == 0
+        assert ": 2 rows dropped: " in answer.err
+
+
+def test_motions_that_are_zero_are_mentioned(call, tmp_path):
+    table = table_of()
+    table[:, 3:] = 0.0
+    answer = call("measure", write_csv(tmp_path / "stars.csv", table), *MEASURE)
+    assert answer.code == 3
+    assert "vx, vy, vz: 0 km/s in all 60 rows" in answer.err
+    assert "LinAlgError" not in answer.err + answer.text

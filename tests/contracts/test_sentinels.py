@@ -71,7 +71,9 @@ def test_missing_values_are_those_of_the_file_not_of_its_units():
     table["vlos"] = np.where(np.arange(7) == 3, -9999.0, 1000.0 * columns["vlos"])
     table["vlos"].unit = "m/s"
     assert read_catalogue(table)["vlos"][3] == pytest.approx(-9.999)
-    assert dict(read_catalogue(table, missing=[-9999], drop="nan").dropped) == {"nan": 1}
+    assert dict(read_catalogue(table, missing=-9999, drop="nan").dropped) == {"nan": 1}
+    with pytest.raises(InputError, match=r"missing: expected numbers .got 'none'."):
+        read_catalogue(table, missing=[-9999, "none"])
 
 
 def test_a_value_that_is_repeated_is_mentioned_with_its_count():

@@ -49,7 +49,7 @@ def track(step, n=12):
     return {**columns, "pmra": zero, "pmdec": zero, "vlos": zero, "feh": zero, "alpha_fe": zero}
 
 
-def degenerate(n=300):
+def degenerate(n=120):
     """Name to catalogue."""
     sky = stars(n)
     one = {name: np.full(n, values[0]) for name, values in sky.items()}

@@ -47,9 +47,7 @@ def test_degenerate_catalogues_make_values_or_notes(kind, name):
 def test_a_thin_track_has_no_scatter(step, errors):
     catalogue = Catalogue.from_arrays(**track(step))
     rows = measure(catalogue, "velocity-ellipsoid", errors=errors)
-    if errors == "sandwich" or step < 1.0:
-        assert {row.note for row in rows} == {NO_DIRECTION}
-    assert all(row.note for row in rows)
+    assert {row.note for row in rows} == {NO_DIRECTION}
 
 
 @pytest.mark.parametrize("name", ["one star n times", "at rest", "in a plane"])
@@ -61,6 +59,6 @@ def test_two_components_that_are_alike_are_named(name):
 
 def test_stars_in_the_very_centre_are_the_catalogues_fault():
     with pytest.raises(
-        InputError, match=r"stars: 300 of 300 stars have a Galactocentric radius of zero"
+        InputError, match=r"stars: 120 of 120 stars have a Galactocentric radius of zero"
     ):
         measure(CATALOGUES["in the centre"], "tracer-mass", alpha=-3.5)
