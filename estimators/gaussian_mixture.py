@@ -249,8 +249,9 @@ def mixture_start(
     if len(sample) > _SCOUTS:
         few = sample.select(np.sort(rng.choice(len(sample), _SCOUTS, replace=False)))
     spread = np.std(few.x, axis=1)
-    if not np.all(spread > 1e-10 * np.abs(few.x).max(axis=1)):  # or rounding parts them
-        what = ("v_r", "v_theta", "v_phi", "[Fe/H]")[int(np.argmin(spread))]
+    alike = spread <= 1e-10 * np.abs(few.x).max(axis=1)  # rounding would part them
+    if alike.any():
+        what = ("v_r", "v_theta", "v_phi", "[Fe/H]")[int(np.argmax(alike))]
         raise EstimationError(f"all stars have the same {what}: they do not part in two")
     z = (few.x - np.median(few.x, axis=1)[:, None]) / spread[:, None]
     across, along = np.hypot(z[1], z[2]), np.abs(z[0])
