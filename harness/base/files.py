@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written beside their place under a name of their own, flushed, then renamed."""
+"""Files that are whole or not there: written under a name that nobody else has, then renamed."""
 
 from __future__ import annotations
 
@@ -12,73 +12,58 @@ from typing import Final
 
 from haloassay.base.errors import InputError
 
-#: What a file that is being written is called until it is whole: this, and 16 random hexadecimal digits.
-UNFINISHED: Final = ".haloassay-"
+#: Names of files that are being written, or were when their writer was killed.
+TEMPORARY: Final = ".haloassay-*"
 
-#: Files under these are no files of a disk, whatever they say that they are: renaming would replace a device.
+#: What is under these is no file of a disk, whatever it says that it is: a rename would replace a device.
 _DEVICES: Final = ("/dev/", "/proc/")
 
 
 @contextlib.contextmanager
-def replacing(path: Path, suffix: str = ".tmp") -> Iterator[Path]:
-    """Give the path of an empty file that takes the place of ``path`` once the block ends without an error.
+def replacing(path: Path, suffix: str | None = None) -> Iterator[Path]:
+    """Name for a new file, which takes the place of ``path`` once the block has ended well.
 
-    The file is made exclusively in the same folder, with an unpredictable name: nothing of that name was there, and
-    nothing is written through a link. It is flushed to the disk before it is renamed, has the permissions of the file
-    that it replaces, and is gone if anything fails. Where ``path`` is a link, the link itself is replaced.
+    The new file is beside the old one, has its suffix and its permissions, and is flushed to the disk before it is
+    renamed. A link in the place of ``path`` is replaced; what it points to is not touched. Folders are made where there
+    are none.
 
     Parameters
     ----------
     path
         The file to be; it may exist.
     suffix
-        How the unfinished file is to end, for writers that go by that.
+        How the new file is to end, for writers that go by that; as ``path`` does, by default.
 
     Raises
     ------
-    InputError
-        If the system refuses: a full disk, a folder that is missing or cannot be written, a ``path`` that is a folder.
+    OSError
+        If the disk is full or the folder cannot be written; ``path`` is as it was.
     """
-    temporary = path.parent / f"{UNFINISHED}{secrets.token_hex(8)}{suffix}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{TEMPORARY[:-1]}{secrets.token_hex(8)}{suffix or path.suffix}")
     try:
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield temporary
-        _copy_permissions(path, temporary)
-        with open(temporary, "rb") as file:
+        with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
+        _copy_permissions(path, temporary)
         os.replace(temporary, path)
-        flush_folder(path.parent)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+        _flush_folder(path.parent)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def _copy_permissions(path: Path, temporary: Path) -> None:
-    """Give an unfinished file the permissions of the one that it replaces, where there is one."""
-    with contextlib.suppress(OSError):  # none is there, or the system knows none
-        old = path.lstat()
-        if stat.S_ISREG(old.st_mode):
-            os.chmod(temporary, stat.S_IMODE(old.st_mode))
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all; see :func:`replacing`."""
+    with replacing(path) as temporary, open(temporary, "xb") as file:
+        file.write(data)
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: see :func:`replacing`.
+@contextlib.contextmanager
+def writing(path: Path, suffix: str | None = None) -> Iterator[Path]:
+    """Name to write a file to that a user called ``path``: whole or not at all (:func:`replacing`).
 
-    Raises
-    ------
-    InputError
-        If the system refuses.
-    """
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
-
-
-def write_named(path: Path, data: bytes) -> None:
-    """Write a file that a user named: whole or not at all where it is one, straight where it is a device or a pipe.
-
-    A link is followed, as the user's shell would.
+    Links are followed, as the user's shell would; devices and pipes are written straight. No folder is made.
 
     Raises
     ------
@@ -88,11 +73,14 @@ def write_named(path: Path, data: bytes) -> None:
     try:
         place = named_place(path)
         if place is None:
-            path.write_bytes(data)
+            yield path
+            return
+        if not place.parent.is_dir():
+            raise InputError(f"{path}: cannot be written: there is no folder {path.parent}")
+        with replacing(place, suffix) as temporary:
+            yield temporary
     except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
-    if place is not None:
-        write_file(place, data)
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def named_place(path: Path) -> Path | None:
@@ -116,11 +104,23 @@ def same_file(one: Path, other: Path) -> bool:
         return False
 
 
-def flush_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` last through a power cut, where the system knows such a thing."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    with contextlib.suppress(OSError):  # not every file system can
+def require_no_link(folder: Path) -> None:
+    """Raise :class:`InputError` where a folder is a link: what is written into it would stand elsewhere."""
+    if folder.is_symlink():
+        raise InputError(f"{folder}: is a link, which nothing is written through: remove it")
+
+
+def _copy_permissions(path: Path, temporary: Path) -> None:
+    """Give a new file the permissions of the one that it replaces, where there is one."""
+    with contextlib.suppress(OSError):  # none is there, or the system knows none
+        old = path.lstat()
+        if stat.S_ISREG(old.st_mode):
+            os.chmod(temporary, stat.S_IMODE(old.st_mode))
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename last through a power cut, where the system knows such a thing."""
+    if hasattr(os, "O_DIRECTORY"):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(handle)

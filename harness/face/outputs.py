@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from haloassay.base.errors import InputError
-from haloassay.base.files import named_place, same_file, write_named
+from haloassay.base.files import named_place, same_file, writing
 
 if TYPE_CHECKING:
     from haloassay.plan.scenario import Scenario
@@ -105,4 +105,5 @@ def write(content: str | bytes, out: Path | None) -> None:
     if out is None:
         sys.stdout.buffer.write(data)
     else:
-        write_named(out, data)
+        with writing(out) as file:
+            file.write_bytes(data)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.base.errors import InputError
-from haloassay.base.files import named_place, replacing
+from haloassay.base.files import writing
 from haloassay.contracts.columns import SUN_KEY
 
 #: Suffix to format.
@@ -323,7 +323,7 @@ def write_fields(
     }
     write = writers.get(kind, _write_astropy)
     suffix = next(suffix for suffix in FORMATS if path.name.lower().endswith(suffix))
-    with replacing(named_place(path) or path, suffix) as temporary:
+    with writing(path, suffix) as temporary:
         write(temporary, columns, units, meta)
 
 

@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 
 from haloassay.base.errors import InputError
-from haloassay.base.files import UNFINISHED, replacing, same_file, write_file, write_named
+from haloassay.base.files import replacing, same_file, write_bytes, writing
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.io.tables import read_catalogue, write_catalogue
 
 
 def test_a_file_is_replaced_whole_and_keeps_its_permissions(tmp_path):
     path = tmp_path / "a"
-    write_file(path, b"one")
+    write_bytes(path, b"one")
     umask = os.umask(0)
     os.umask(umask)
     assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
     path.chmod(0o604)
-    write_file(path, b"two")
+    write_bytes(path, b"two")
     assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"two", 0o604)
     assert os.listdir(tmp_path) == ["a"]
 
@@ -44,8 +44,11 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path, error):
 
 @pytest.mark.parametrize("place", ["no/such/folder", "."])
 def test_what_the_system_refuses_is_one_line(tmp_path, place):
-    with pytest.raises(InputError, match="cannot be written: ") as error:
-        write_file(tmp_path / place, b"")
+    with (
+        pytest.raises(InputError, match="cannot be written: ") as error,
+        writing(tmp_path / place) as file,
+    ):
+        file.write_bytes(b"")
     assert "\n" not in str(error.value)
     assert os.listdir(tmp_path) == []
 
@@ -55,8 +58,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
         pytest.skip("there is no /dev/full")
 
     def filled():
-        with replacing(tmp_path / "a") as temporary:
-            temporary.unlink()
+        with writing(tmp_path / "a") as temporary:
             temporary.symlink_to("/dev/full")
             temporary.write_bytes(b"x")
 
@@ -69,12 +71,13 @@ def test_links_are_replaced_or_followed_but_never_written_through(tmp_path):
     mine, link = tmp_path / "mine", tmp_path / "link"
     mine.write_bytes(b"mine")
     link.symlink_to(mine)
-    write_file(link, b"new")
+    write_bytes(link, b"new")
     assert (mine.read_bytes(), link.read_bytes(), link.is_symlink()) == (b"mine", b"new", False)
     link.unlink()
     link.symlink_to(mine)
     inode = mine.stat().st_ino
-    write_named(link, b"named")
+    with writing(link) as file:
+        file.write_bytes(b"named")
     assert (mine.read_bytes(), link.is_symlink()) == (b"named", True)
     assert mine.stat().st_ino != inode
 
@@ -83,9 +86,10 @@ def test_unfinished_files_have_names_of_their_own(tmp_path):
     seen = []
     for _ in range(20):
         with replacing(tmp_path / "a", ".fits") as temporary:
+            temporary.touch()
             seen.append(temporary.name)
     assert len(set(seen)) == 20
-    assert all(name.startswith(UNFINISHED) and name.endswith(".fits") for name in seen)
+    assert all(name.startswith(".haloassay-") and name.endswith(".fits") for name in seen)
 
 
 def test_a_pipe_is_written_straight(tmp_path):
@@ -94,7 +98,8 @@ def test_a_pipe_is_written_straight(tmp_path):
     read = []
     reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
     reader.start()
-    write_named(pipe, b"through")
+    with writing(pipe) as file:
+        file.write_bytes(b"through")
     reader.join()
     assert read == [b"through"]
     assert stat.S_ISFIFO(pipe.lstat().st_mode)
