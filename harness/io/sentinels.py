@@ -19,7 +19,7 @@ _SIZES: Final = tuple(
     whole + part for whole in (999.0, 9999.0, 99999.0, 999999.0) for part in (0.0, 0.9, 0.99, 0.999)
 )
 
-#: What is larger than this in canonical units is a filler, as 1e20, whatever the column.
+#: An error that is larger than this in canonical units is a filler, as 1e20; places and motions have limits of their own.
 _ENORMOUS: Final = 1e10
 
 #: Columns in which a star can well have any such number, or a value that is repeated.
@@ -39,14 +39,14 @@ def stands_for_missing(name: str, values: FloatArray) -> BoolArray:
     """Which values (N,) of a column, in canonical units, can only stand for missing ones.
 
     An abundance, or its error, beyond 10 dex; elsewhere exactly -999, 9999, 99999.9 and the like (to the precision of
-    32 bits) and whatever exceeds 1e10. Directions and correlations have ranges of their own.
+    32 bits), and an error beyond 1e10. Directions and correlations have ranges of their own.
     """
     size = np.abs(values)
     if name.removesuffix("_err") in CHEMISTRY:
         return np.asarray(size > ABUNDANCE_LIMIT)
     if name in _ANY:
         return np.zeros(len(values), dtype=bool)
-    found = size > _ENORMOUS
+    found = (size > _ENORMOUS) & name.endswith("_err")
     large = np.flatnonzero(size > 0.99 * _SIZES[0])  # few, if any
     for one in _SIZES:
         found[large] |= np.isclose(size[large], one, rtol=1e-7, atol=0.0)
