@@ -430,6 +430,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Greek letters
     warn_in_one_line()
+    if any("\0" in word for word in sys.argv):
+        _fail("an argument holds a zero byte, which no name has", EXIT_INPUT)
     try:
         haloassay(sys.argv[1:] or ["--help"], standalone_mode=False)
     except SystemExit as end:

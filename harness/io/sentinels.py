@@ -19,7 +19,7 @@ _SIZES: Final = tuple(
     whole + part for whole in (999.0, 9999.0, 99999.0, 999999.0) for part in (0.0, 0.9, 0.99, 0.999)
 )
 
-#: An error that is larger than this in canonical units is a filler, as 1e20; places and motions have limits of their own.
+#: An error larger than this in canonical units is a filler, as 1e20; places and motions have limits of their own.
 _ENORMOUS: Final = 1e10
 
 #: Columns in which a star can well have any such number, or a value that is repeated.
