@@ -160,7 +160,7 @@ def table(folder: Path, fmt: str, out: Path | None, paired: bool, base: str | No
     "--out",
     required=True,
     type=click.Path(path_type=Path),
-    help="Catalogue: .parquet, .fits, .ecsv, .csv, .hdf5, .txt.",
+    help="Catalogue: .parquet, .fits, .ecsv, .csv, .hdf5, .vot, .txt; all keep units and the Sun.",
 )
 @click.option(
     "-n",
@@ -232,7 +232,17 @@ def mock(
     "--unit", "units", multiple=True, metavar="COLUMN=UNIT", help="Unit or factor of a column."
 )
 @click.option(
-    "--sun", help="bird2022, li2026 or zhai2018; by default that of the file, else li2026."
+    "--sun",
+    help="bird2022, li2026, zhai2018 or numbers [kpc, km/s]: 'x=-8.2,z=0.02,vx=11.1,vy=245,vz=7.3' (vy is that of the"
+    " circle and the Sun's own); by default that of the file, else li2026.",
+)
+@click.option(
+    "--table", "its_table", metavar="NAME|NUMBER", help="Which table, of a file of several."
+)
+@click.option(
+    "--max-memory",
+    metavar="SIZE",
+    help="What the columns may take, such as 4GB; by default half of the free memory.",
 )
 @click.option(
     "--drop", default="", help="Defective rows to leave out: nan,duplicates,unphysical,... or all."
@@ -264,6 +274,8 @@ def measure(
     columns: str | None,
     units: tuple[str, ...],
     sun: str | None,
+    its_table: str | None,
+    max_memory: str | None,
     drop: str,
     steps: tuple[str, ...],
     propagation: Propagation,
@@ -276,6 +288,7 @@ def measure(
     from haloassay.base.settings import parse_value
     from haloassay.cleaning.steps import make_clean
     from haloassay.face import api
+    from haloassay.io.suns import in_words
     from haloassay.io.tables import missing_errors, read_catalogue
 
     _require_writable(out)
@@ -283,7 +296,13 @@ def measure(
     if "kind" in chosen:
         raise InputError("--set kind: the kind is that of --estimator")
     read = read_catalogue(
-        catalogue, columns, units=_pairs(units, "--unit"), sun=sun, drop=drop or ()
+        catalogue,
+        columns,
+        units=_pairs(units, "--unit"),
+        sun=sun,
+        drop=drop or (),
+        table=its_table,
+        max_memory=max_memory,
     )
     tables = [parse_value(step) for step in steps]
     tables = [{"kind": table} if isinstance(table, str) else table for table in tables]
@@ -294,6 +313,7 @@ def measure(
     estimates = api.measure(read, chosen, seed=seed, propagation=propagation)
     if read.heliocentric and (absent := missing_errors(read)):
         click.echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
+    click.echo(f"{read.origin}: the Sun at {in_words(read.sun)} ({read.sun_from})", err=True)
     click.echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)
     frame = estimates.to_frame()
     if fmt == "csv":

@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
-from haloassay.base.settings import build, unknown
+from haloassay.base.settings import unknown
 from haloassay.contracts import frames
 from haloassay.contracts.catalogue import GALACTOCENTRIC, HELIOCENTRIC, Catalogue
 from haloassay.io import formats
 from haloassay.io.defects import SPEED_LIMIT, drop_names, sift
+from haloassay.io.suns import SunSpec, find_sun
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -54,6 +55,9 @@ GROUPS: Final = {"position": GALACTOCENTRIC[:3], "velocity": GALACTOCENTRIC[3:]}
 
 #: More stars than these within the range of radians are no accident of the footprint.
 _RADIANS_MIN_STARS: Final = 20
+
+#: Median distance or radius [kpc], beyond all of the Local Group, that asks for its unit.
+_FAR: Final = 1000.0
 
 #: Samples that galpy ships, by the name under which galpy keeps them.
 GALPY_SAMPLES: Final = {
@@ -85,25 +89,27 @@ def read_catalogue(
     columns: ColumnSpec | None = None,
     *,
     units: Mapping[str, str | float] | None = None,
-    sun: frames.Sun | str | None = None,
+    sun: SunSpec | None = None,
     frame: str | None = None,
     transpose: bool | None = None,
     drop: str | Iterable[str] = (),
     speed_limit: float = SPEED_LIMIT,
+    table: str | int | None = None,
+    max_memory: str | float | None = None,
 ) -> Catalogue:
     """Read a catalogue of stars.
 
     Parameters
     ----------
     source
-        File (.fits, .ecsv, .csv, .parquet, .hdf5, .h5, .txt, .dat), an astropy table, or a sample
-        that galpy ships: ``galpy:mw-globular-clusters``, ``galpy:mw-satellites`` (members of
-        unknown error are dropped).
+        File (FITS, ECSV, CSV, Parquet, HDF5, VOTable, MRT or text, packed by gzip or not), an astropy table, or a
+        sample that galpy ships: ``galpy:mw-globular-clusters``, ``galpy:mw-satellites`` (members of unknown error are
+        dropped).
     columns, units
         Names and units where they differ from the canonical ones, as the module's docstring says.
     sun
-        The Sun or a name of :data:`haloassay.contracts.frames.SUNS`; by default that of the file, else Li et
-        al. (2026).
+        The Sun, a name of :data:`haloassay.contracts.frames.SUNS` or all five numbers (a mapping, or text
+        ``"x=-8.2,z=0.02,vx=11.1,vy=245,vz=7.3"``); by default that of the file, else Li et al. (2026).
     frame
         A key of :data:`FRAMES`; by default the first that the source has completely. Galactic
         columns are turned to ICRS with their errors; ``pm_corr`` belongs to the proper motions
@@ -112,6 +118,11 @@ def read_catalogue(
         Whether rows of a text file are columns; by default where its rows are as many as the names.
     drop, speed_limit
         See :func:`haloassay.io.defects.sift`.
+    table
+        Name or number of the table, of a file of several. Without it, the only one with columns of a catalogue is
+        taken, with a warning that says so.
+    max_memory
+        Bytes, or text such as ``"4GB"``, that the columns may take; by default half of what is free.
 
     Returns
     -------
@@ -122,8 +133,8 @@ def read_catalogue(
     Raises
     ------
     InputError
-        If the source, a column, a unit or a row is unusable, or a column holds a truth
-        (``true_...``).
+        If the source, a column, a unit or a row is unusable, a column holds a truth
+        (``true_...``), several tables may be meant, or they take more memory.
     """
     naming = _naming(columns)
     if isinstance(source, str | Path):
@@ -131,14 +142,24 @@ def read_catalogue(
             fields, origin = _galpy_sample(str(source)), str(source)
             drop = [*drop_names(drop), "nan"]  # a few members have no known distance error
         else:
-            fields = formats.read_fields(Path(source), naming.order, transpose)
             origin = str(source)
+            fields = formats.read_fields(
+                Path(source),
+                naming.order,
+                transpose,
+                table=table,
+                wanted=_wanted(naming),
+                max_memory=max_memory,
+            )
     else:
         fields, origin = formats.table_fields(source), "table"
     reader = _Reader(fields, naming, dict(units or {}), origin)
-    read = reader.columns(frame)
-    catalogue = partial(_catalogue, sun=_sun(sun, fields.meta, origin), origin=origin)
-    return sift(read, catalogue, origin, drop, speed_limit)
+    read, lengths = reader.columns(frame)
+    its_sun, sun_from = find_sun(sun, fields.meta, origin)
+    catalogue = partial(_catalogue, sun=its_sun, origin=origin)
+    sound = sift(read, catalogue, origin, drop, speed_limit)
+    reader.refuse_parsecs(read, lengths)
+    return dataclasses.replace(sound, sun_from=sun_from)
 
 
 def missing_errors(catalogue: Catalogue) -> tuple[str, ...]:
@@ -170,7 +191,7 @@ def write_catalogue(
 ) -> None:
     """Write a catalogue in the format of the suffix of ``path``.
 
-    FITS, ECSV, Parquet and HDF5 keep the units, the Sun and the ``notes``; CSV and text only names and values.
+    All formats keep the units, the Sun and the ``notes``: CSV and text in comments above the data.
     Columns ``beside`` those of an observer, (N,) without units, are written as they are.
 
     Raises
@@ -185,27 +206,6 @@ def write_catalogue(
 
 def _meta(catalogue: Catalogue) -> dict[str, str]:
     return {formats.SUN_KEY: json.dumps(dataclasses.asdict(catalogue.sun))}
-
-
-def _sun(sun: frames.Sun | str | None, meta: Mapping[str, str], origin: str) -> frames.Sun:
-    """Sun that was asked for, else that of the file, else the default."""
-    if isinstance(sun, frames.Sun):
-        return sun
-    if sun is not None:
-        if sun not in frames.SUNS:
-            raise unknown("Sun", sun, frames.SUNS, "sun")
-        return frames.SUNS[sun]
-    if formats.SUN_KEY not in meta:
-        return frames.Sun()
-    try:
-        spec = json.loads(meta[formats.SUN_KEY])
-    except json.JSONDecodeError:
-        spec = None
-    if not isinstance(spec, dict):
-        raise InputError(
-            f"{origin}: metadata {formats.SUN_KEY} does not describe the Sun; give it (sun)"
-        )
-    return build(frames.Sun, spec, f"{origin}: metadata {formats.SUN_KEY}")
 
 
 @dataclass(frozen=True)
@@ -238,6 +238,12 @@ def _naming(columns: ColumnSpec | None) -> _Naming:
     return _Naming(tuple(words), {})
 
 
+def _wanted(naming: _Naming) -> frozenset[str]:
+    """Columns of a file any of which makes a table of it one that may be meant."""
+    names = {name: name for names in FRAMES.values() for name in names} | naming.renamed
+    return frozenset(names.values()) - {*formats.SKIP}
+
+
 def _known_names(names: Mapping[str, Any]) -> Mapping[str, Any]:
     for name in names:
         _refuse_truth(name, "columns")
@@ -262,8 +268,8 @@ class _Reader:
     units: Mapping[str, str | float]
     origin: str
 
-    def columns(self, frame: str | None) -> dict[str, FloatArray]:
-        """Columns of the frame, their errors and the chemistry, in canonical units."""
+    def columns(self, frame: str | None) -> tuple[dict[str, FloatArray], Sequence[str]]:
+        """Columns of the frame, their errors and the chemistry, in canonical units; names of lengths that have none."""
         places = self._places()
         for name in self.units:
             if name not in UNITS and name not in GROUPS:
@@ -280,6 +286,7 @@ class _Reader:
                     f"{self.origin}: column {absent[0]!r} is missing beside {present!r}"
                 )
         names = [*needed, *(name for name in optional if name in places)]
+        self.fields.require_memory({places[name][0] for name in names}, self.origin)
         read = {name: self._column(name, *places[name]) for name in names}
         columns = {name: values for name, (values, _) in read.items()}
         lengths = {name: values.size for name, values in columns.items()}
@@ -288,7 +295,21 @@ class _Reader:
             raise InputError(f"{self.origin}: columns differ in length ({listed})")
         if all(read[name][1] is None for name in needed[:2]):
             self._refuse_radians(columns, *needed[:2])
-        return columns
+        away = needed[:3] if needed[0] == "x" else needed[2:3]
+        stated = any(read[name][1] is not None for name in away)
+        return columns, () if stated else away
+
+    def refuse_parsecs(self, columns: Mapping[str, FloatArray], away: Sequence[str]) -> None:
+        """Refuse positions without a unit, of columns ``away``, that are mostly thousands of kpc."""
+        with np.errstate(over="ignore"):
+            r = np.sqrt(sum(columns[name] ** 2 for name in away) + np.zeros(1))
+        median = np.median(r[np.isfinite(r)]) if np.isfinite(r).any() else 0.0
+        if median > _FAR:
+            what = "distance" if len(away) == 1 else "position"
+            raise InputError(
+                f"{self.origin}: half of the {what}s are above {median:.4g} kpc: are {what}s in pc? "
+                f"--unit {what}=pc (if not, --unit {what}=kpc)"
+            )
 
     def _refuse_radians(self, columns: Mapping[str, FloatArray], lon: str, lat: str) -> None:
         """Refuse directions without a unit that are all within the range of radians."""

@@ -1,0 +1,51 @@
+"""Tables that astropy holds in memory, and MRT, which it reads as such."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from haloassay.io.formats.fields import SUN_KEY, Array, Fields, Table, missing_as_nan
+from haloassay.io.formats.kinds import opened
+from haloassay.io.formats.lines import survey
+
+#: Bytes that astropy takes for a character of an MRT table: each entry is a string of its own.
+_MRT_CHARACTER: Final = 16
+
+
+def table_fields(table: Any) -> Fields:
+    """Columns of an astropy Table or QTable; masked values become NaN, whichever way they are masked."""
+
+    def get(name: str) -> tuple[Array, str | None]:
+        column = table[name]
+        unit = getattr(column, "unit", None)
+        mask = getattr(column, "mask", None)
+        values = getattr(column, "unmasked", column)  # of a Masked quantity
+        values = np.ma.getdata(getattr(values, "value", values))
+        values = np.asarray(values)
+        if isinstance(mask, np.ndarray) and mask.shape == values.shape:
+            values = missing_as_nan(values, mask)
+        return values, None if unit is None else str(unit)
+
+    meta = {str(key): str(value) for key, value in table.meta.items() if str(key) == SUN_KEY}
+    return Fields(tuple(table.colnames), get, meta)
+
+
+def read_mrt(path: Path, limit: int) -> list[Table]:
+    """Machine-readable table of the AAS journals or of CDS, with its byte-by-byte description."""
+    from astropy.io import ascii as astropy_ascii
+
+    survey(path, limit // _MRT_CHARACTER)
+    with opened(path) as raw:
+        lines = io.TextIOWrapper(raw, encoding="utf-8-sig").read().splitlines()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a unit that is not known is named where it matters
+        try:
+            table = astropy_ascii.read(lines, format="mrt", guess=False)
+        except Exception:  # the habits of the two differ a little
+            table = astropy_ascii.read(lines, format="cds", guess=False)
+    return [Table("", 1, len(table), table_fields(table))]
