@@ -335,5 +335,7 @@ def _unphysical(columns: Columns, convert: Callable[[Columns], Catalogue], limit
         }
         if not catalogue.lacks(("velocity",)):
             speed = np.sqrt(np.einsum("ni,ni->n", catalogue.velocity, catalogue.velocity))
-            found[f"total Galactocentric speed exceeds {limit:g} km/s"] = speed > limit
+            found[f"total Galactocentric speed exceeds {limit:g} km/s"] = ~(
+                speed <= limit
+            )  # also where it is not finite
     return found

@@ -157,7 +157,8 @@ def read_catalogue(
     read, lengths = reader.columns(frame)
     its_sun, sun_from = find_sun(sun, fields.meta, origin)
     catalogue = partial(_catalogue, sun=its_sun, origin=origin)
-    sound = sift(read, catalogue, origin, drop, speed_limit)
+    with np.errstate(all="ignore"):  # absurd numbers are found, not computed with
+        sound = sift(read, catalogue, origin, drop, speed_limit)
     reader.refuse_parsecs(read, lengths)
     return dataclasses.replace(sound, sun_from=sun_from)
 
@@ -379,7 +380,7 @@ class _Reader:
             values = values[:, part]
         elif len(shape) != 1:
             raise InputError(f"{self.origin}: column {label} must be (N,) (got {shape})")
-        numbers = self._numbers(label, values)
+        numbers = formats.as_numbers(values, f"{self.origin}: column {label}")
         quantity = name.removesuffix("_err")
         group = next((g for g, members in GROUPS.items() if quantity in members), quantity)
         unit = next((self.units[n] for n in (name, quantity, group) if n in self.units), stated)
@@ -389,17 +390,6 @@ class _Reader:
         if name != quantity and name not in self.units:
             factor = abs(factor)  # a factor that mirrors a column leaves the size of its error
         return numbers * factor, unit
-
-    def _numbers(self, label: str, values: NDArray[Any]) -> FloatArray:
-        try:
-            return np.array(values, dtype=np.float64)
-        except (TypeError, ValueError):
-            row, text = next(
-                ((i, v) for i, v in enumerate(values, 1) if not _is_number(v)), (1, values)
-            )
-            raise InputError(
-                f"{self.origin}: column {label} is not numeric: {text!r} in row {row}"
-            ) from None
 
     def _factor(self, label: str, unit: str | float, canonical: str) -> float:
         """Factor from ``unit`` to the canonical unit."""

@@ -4,7 +4,7 @@ What a file is, is told by its head; its suffix counts where the head says nothi
 the tables of a file, :mod:`choice` chooses one, and :mod:`memory` refuses what does not fit before it is asked for.
 """
 
-from haloassay.io.formats.fields import SKIP, SUN_KEY, Fields, missing_as_nan, readable
+from haloassay.io.formats.fields import SKIP, SUN_KEY, Fields, as_numbers, missing_as_nan, readable
 from haloassay.io.formats.kinds import FORMATS, format_of
 from haloassay.io.formats.objects import table_fields
 from haloassay.io.formats.reading import read_fields
@@ -15,6 +15,7 @@ __all__ = [
     "SKIP",
     "SUN_KEY",
     "Fields",
+    "as_numbers",
     "format_of",
     "missing_as_nan",
     "read_fields",

@@ -110,6 +110,33 @@ def missing_as_nan(values: Array, missing: NDArray[np.bool_]) -> Array:
     return filled
 
 
+def as_numbers(values: Array, what: str) -> NDArray[np.float64]:
+    """Values as numbers, also of text; text without any characters is missing, and NaN.
+
+    Raises
+    ------
+    InputError
+        If an entry is no number; ``what`` names the column.
+    """
+    if values.dtype.kind in "SUO":
+        blank = [isinstance(v, str | bytes) and not v.strip() for v in values.flat]
+        values = missing_as_nan(values, np.array(blank, dtype=bool).reshape(values.shape))
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        row, entry = next(((i, v) for i, v in enumerate(values, 1) if not _is_number(v)), (1, ""))
+        text = entry.decode("utf-8", "replace") if isinstance(entry, bytes) else str(entry)
+        raise InputError(f"{what} is not numeric: {text[:60]!r} in row {row}") from None
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
+
+
 def with_masks(names: Sequence[str], get: Get, path: Path) -> tuple[tuple[str, ...], Get]:
     """Names without those of masks, and values that are NaN where the mask beside them is true."""
     masks = {f"{name}{_MASK}" for name in names} & set(names)

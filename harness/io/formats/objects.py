@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from pathlib import Path
 from typing import Any, Final
@@ -10,8 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from haloassay.io.formats.fields import SUN_KEY, Array, Fields, Table, missing_as_nan
-from haloassay.io.formats.kinds import opened
-from haloassay.io.formats.lines import survey
+from haloassay.io.formats.lines import lines_of, survey
 
 #: Bytes that astropy takes for a character of an MRT table: each entry is a string of its own.
 _MRT_CHARACTER: Final = 16
@@ -40,8 +38,7 @@ def read_mrt(path: Path, limit: int) -> list[Table]:
     from astropy.io import ascii as astropy_ascii
 
     survey(path, limit // _MRT_CHARACTER)
-    with opened(path) as raw:
-        lines = io.TextIOWrapper(raw, encoding="utf-8-sig").read().splitlines()
+    lines = list(lines_of(path, limit))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a unit that is not known is named where it matters
         try:

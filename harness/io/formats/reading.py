@@ -67,12 +67,21 @@ def read_fields(
     with readable(path, kind):
         fields = chosen(_tables(path, kind, names, transpose, limit), path, table, wanted)
     refuse_repeated(fields.names, path)
+    names = {_printable(name): name for name in fields.names}
 
     def get(name: str) -> tuple[Array, str | None]:
-        memory.require(fields.cost(name), limit, f"{path}: column {name}")
-        return fields.get(name)
+        memory.require(cost(name), limit, f"{path}: column {name}")
+        return fields.get(names[name])
 
-    return replace(fields, get=get)
+    def cost(name: str) -> int:
+        return fields.cost(names[name])
+
+    return replace(fields, names=tuple(names), get=get, cost=cost)
+
+
+def _printable(name: str) -> str:
+    """Name with escapes for what would move the cursor of a terminal or end a line of a message."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
 def _tables(

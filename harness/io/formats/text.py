@@ -134,8 +134,9 @@ def _delimiter_of_csv(line: str) -> str:
 def _delimiter_of_text(line: str) -> str:
     """Whitespace, unless a mark separates words that hold none: "1, 2" and "1,2", not "1 2,5"."""
     for mark in DELIMITERS:
-        words = _words(line, mark)
-        if len(words) > 1 and all(len(word.split()) == 1 for word in words):
+        parts = [len(word.split()) for word in _words(line, mark)]
+        # tabs may stand side by side to align columns
+        if len(parts) > 1 and max(parts) == 1 and (mark != "\t" or min(parts) == 1):
             return mark
     return BLANKS
 
