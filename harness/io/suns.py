@@ -46,17 +46,13 @@ def find_sun(sun: SunSpec | None, meta: Mapping[str, str], origin: str) -> tuple
     except (ValueError, RecursionError):
         spec = None
     if not isinstance(spec, dict):
-        raise InputError(
-            f"{origin}: metadata {SUN_KEY} does not describe the Sun; give it (sun)"
-        )
+        raise InputError(f"{origin}: metadata {SUN_KEY} does not describe the Sun; give it (sun)")
     return _of_numbers(spec, f"{origin}: metadata {SUN_KEY}"), "that of the file"
 
 
 def in_words(sun: frames.Sun) -> str:
     """Place and motion of a Sun."""
-    return (
-        f"x = {sun.x:g}, z = {sun.z:g} kpc, moving by ({sun.vx:g}, {sun.vy:g}, {sun.vz:g}) km/s"
-    )
+    return f"x = {sun.x:g}, z = {sun.z:g} kpc, moving by ({sun.vx:g}, {sun.vy:g}, {sun.vz:g}) km/s"
 
 
 def _numbers(text: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from haloassay.base.settings import unknown
 from haloassay.contracts import frames
 from haloassay.contracts.catalogue import GALACTOCENTRIC, HELIOCENTRIC, Catalogue
 from haloassay.io import formats
-from haloassay.io.defects import SPEED_LIMIT, drop_names, sift
+from haloassay.io.defects import RADIUS_LIMIT, SPEED_LIMIT, drop_names, sift
 from haloassay.io.suns import SunSpec, find_sun
 
 if TYPE_CHECKING:
@@ -157,9 +157,11 @@ def read_catalogue(
     read, lengths = reader.columns(frame)
     its_sun, sun_from = find_sun(sun, fields.meta, origin)
     catalogue = partial(_catalogue, sun=its_sun, origin=origin)
+    # what is farther still is refused with the rest of what is wrong with its units, unless it is dropped
+    reader.refuse_parsecs(read, lengths, RADIUS_LIMIT)
     with np.errstate(all="ignore"):  # absurd numbers are found, not computed with
         sound = sift(read, catalogue, origin, drop, speed_limit)
-    reader.refuse_parsecs(read, lengths)
+    reader.refuse_parsecs(read, lengths, np.inf)
     return dataclasses.replace(sound, sun_from=sun_from)
 
 
@@ -300,12 +302,14 @@ class _Reader:
         stated = any(read[name][1] is not None for name in away)
         return columns, () if stated else away
 
-    def refuse_parsecs(self, columns: Mapping[str, FloatArray], away: Sequence[str]) -> None:
-        """Refuse positions without a unit, of columns ``away``, that are mostly thousands of kpc."""
+    def refuse_parsecs(
+        self, columns: Mapping[str, FloatArray], away: Sequence[str], most: float
+    ) -> None:
+        """Refuse positions without a unit, of columns ``away``, whose median is thousands of kpc, below ``most``."""
         with np.errstate(over="ignore"):
             r = np.sqrt(sum(columns[name] ** 2 for name in away) + np.zeros(1))
         median = np.median(r[np.isfinite(r)]) if np.isfinite(r).any() else 0.0
-        if median > _FAR:
+        if _FAR < median <= most:
             what = "distance" if len(away) == 1 else "position"
             raise InputError(
                 f"{self.origin}: half of the {what}s are above {median:.4g} kpc: are {what}s in pc? "

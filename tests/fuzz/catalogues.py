@@ -32,11 +32,59 @@ MEMORY = "300MB"
 HELIOCENTRIC = ("ra", "dec", "distance", "pmra", "pmdec", "vlos")
 GALACTOCENTRIC = ("x", "y", "z", "vx", "vy", "vz")
 UNITS = dict(
-    zip((*HELIOCENTRIC, *GALACTOCENTRIC), [*("deg",) * 2, "kpc", *("mas / yr",) * 2, "km / s"] + ["kpc"] * 3 + ["km / s"] * 3)
+    zip(
+        (*HELIOCENTRIC, *GALACTOCENTRIC),
+        [*("deg",) * 2, "kpc", *("mas / yr",) * 2, "km / s"] + ["kpc"] * 3 + ["km / s"] * 3,
+    )
 )
-ODD_VALUES = (np.nan, np.inf, -np.inf, 0.0, -0.0, 1e308, -1e308, 5e-324, -9999.0, 1e20, 2.0**63, 1.0)
-ODD_NAMES = ("", "#x", "x,y", "x y", "Ω", "true_x", "x.mask", "ra\n", '"', "x_err", "1", "nan", "a" * 300, "SUN", "\x1b[31m")
-ODD_TEXT = ("null", "NaN", "--", "six", "1,5", "1e999", "#", '"', "\x00", "true", "9" * 400, "é", "=1+1", "0x1p3", "1_000")
+ODD_VALUES = (
+    np.nan,
+    np.inf,
+    -np.inf,
+    0.0,
+    -0.0,
+    1e308,
+    -1e308,
+    5e-324,
+    -9999.0,
+    1e20,
+    2.0**63,
+    1.0,
+)
+ODD_NAMES = (
+    "",
+    "#x",
+    "x,y",
+    "x y",
+    "Ω",
+    "true_x",
+    "x.mask",
+    "ra\n",
+    '"',
+    "x_err",
+    "1",
+    "nan",
+    "a" * 300,
+    "SUN",
+    "\x1b[31m",
+)
+ODD_TEXT = (
+    "null",
+    "NaN",
+    "--",
+    "six",
+    "1,5",
+    "1e999",
+    "#",
+    '"',
+    "\x00",
+    "true",
+    "9" * 400,
+    "é",
+    "=1+1",
+    "0x1p3",
+    "1_000",
+)
 
 
 def made_columns(rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -90,7 +138,9 @@ def _table(rng: np.random.Generator, columns: dict[str, np.ndarray]):
         table = QTable()
         for name, values in columns.items():
             some = values * u.Unit(UNITS.get(name, ""))
-            table[name] = Masked(some, mask=rng.random(values.size) < 0.1) if rng.random() < 0.3 else some
+            table[name] = (
+                Masked(some, mask=rng.random(values.size) < 0.1) if rng.random() < 0.3 else some
+            )
         return table
     table = Table()
     for name, values in columns.items():
@@ -98,7 +148,10 @@ def _table(rng: np.random.Generator, columns: dict[str, np.ndarray]):
         if kind == "int":
             values = np.nan_to_num(values, posinf=9.0, neginf=9.0).clip(-1e9, 1e9).astype(int)
         elif kind == "text":
-            values = np.array([str(rng.choice(ODD_TEXT)) if rng.random() < 0.1 else str(v) for v in values], dtype=str)
+            values = np.array(
+                [str(rng.choice(ODD_TEXT)) if rng.random() < 0.1 else str(v) for v in values],
+                dtype=str,
+            )
         made = MaskedColumn if kind in ("masked", "text") else Column
         options = {"mask": rng.random(len(values)) < 0.1} if made is MaskedColumn else {}
         table[name] = made(values, unit=UNITS.get(name), **options)
@@ -164,20 +217,32 @@ def _several(path: Path, rng: np.random.Generator, columns: dict[str, np.ndarray
 def _pandas(path: Path, rng: np.random.Generator, columns: dict[str, np.ndarray]) -> None:
     import pandas as pd
 
-    frame = pd.DataFrame(columns).convert_dtypes() if rng.random() < 0.7 else pd.DataFrame(columns).astype(str)
+    frame = (
+        pd.DataFrame(columns).convert_dtypes()
+        if rng.random() < 0.7
+        else pd.DataFrame(columns).astype(str)
+    )
     if rng.random() < 0.3 and len(frame):
         frame = frame.mask(rng.random(frame.shape) < 0.05)
     if ".parquet" in path.name:
         frame.to_parquet(path)
     else:
-        frame.to_csv(path, index=bool(rng.random() < 0.5), sep=str(rng.choice([",", ";", "\t", " "])))
+        frame.to_csv(
+            path, index=bool(rng.random() < 0.5), sep=str(rng.choice([",", ";", "\t", " "]))
+        )
 
 
 def _numpy(path: Path, rng: np.random.Generator, columns: dict[str, np.ndarray]) -> None:
     mark = str(rng.choice([",", " ", ", ", ";", "\t"]))
     header = mark.join(columns) if rng.random() < 0.7 else ""
     table = np.stack(list(columns.values()), axis=1)
-    np.savetxt(path, table.T if rng.random() < 0.2 else table, delimiter=mark, header=header, encoding="utf-8")
+    np.savetxt(
+        path,
+        table.T if rng.random() < 0.2 else table,
+        delimiter=mark,
+        header=header,
+        encoding="utf-8",
+    )
 
 
 Maker = Callable[[Path, np.random.Generator, dict[str, np.ndarray]], None]
@@ -199,7 +264,11 @@ def damaged(data: bytes, rng: np.random.Generator) -> bytes:
         if not content:
             break
         # heads matter most
-        at = int(rng.integers(min(len(content), 4000)) if rng.random() < 0.6 else rng.integers(len(content)))
+        at = int(
+            rng.integers(min(len(content), 4000))
+            if rng.random() < 0.6
+            else rng.integers(len(content))
+        )
         length = int(rng.choice([1, 2, 4, 8, 80, 2880]))
         match rng.choice(["flip", "set", "insert", "cut", "end", "double", "digit", "word"]):
             case "flip":
@@ -215,7 +284,9 @@ def damaged(data: bytes, rng: np.random.Generator) -> bytes:
             case "double":
                 content[at:at] = content[at : at + length]
             case "digit":
-                digits = [i for i in range(at, min(at + 400, len(content))) if 48 <= content[i] <= 57]
+                digits = [
+                    i for i in range(at, min(at + 400, len(content))) if 48 <= content[i] <= 57
+                ]
                 for i in digits[: int(rng.integers(1, 9))]:
                     content[i] = int(rng.integers(48, 58))
             case "word":
@@ -282,7 +353,11 @@ def outcome(folder: Path, seed: int, number: int) -> tuple[str, str]:
         except Exception:
             return f"failed: {path.suffixes}", traceback.format_exc()
         if ended == "read" and number % 4 == 0:
-            method = {"kind": "velocity-ellipsoid"} if number % 8 else {"kind": "tracer-mass", "alpha": -3.5}
+            method = (
+                {"kind": "velocity-ellipsoid"}
+                if number % 8
+                else {"kind": "tracer-mass", "alpha": -3.5}
+            )
             try:
                 measure(catalogue, method)
                 ended = "read and measured"
@@ -308,7 +383,9 @@ def _batch(seed: int, numbers: range, at, found) -> None:
             found.put((number, *outcome(Path(folder), seed, number)))
 
 
-def fuzz(n: int, seed: int, first: int = 0) -> tuple[collections.Counter[str], list[tuple[int, str, str]]]:
+def fuzz(
+    n: int, seed: int, first: int = 0
+) -> tuple[collections.Counter[str], list[tuple[int, str, str]]]:
     """Count the outcomes of cases ``first`` to ``first + n``, and list the failures; a killed process is one."""
     context = multiprocessing.get_context("fork")
     counts: collections.Counter[str] = collections.Counter()
@@ -340,7 +417,9 @@ def fuzz(n: int, seed: int, first: int = 0) -> tuple[collections.Counter[str], l
 
 def main() -> int:
     """Run cases and print the counts; 1 if one failed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--n", type=int, default=20000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="number of one case")

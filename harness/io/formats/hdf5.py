@@ -54,7 +54,8 @@ def read_hdf5(path: Path, limit: int) -> list[Table]:
     tables = [group for group in groups if group.columns]
     several = sum(group.path.endswith("/") is False and group.path != "" for group in tables) > 1
     return [
-        _table(path, source, group, number, several, limit) for number, group in enumerate(tables, 1)
+        _table(path, source, group, number, several, limit)
+        for number, group in enumerate(tables, 1)
     ]
 
 
