@@ -243,7 +243,7 @@ def _naming(columns: ColumnSpec | None) -> _Naming:
 
 def _wanted(naming: _Naming) -> frozenset[str]:
     """Columns of a file any of which makes a table of it one that may be meant."""
-    names = {name: name for names in FRAMES.values() for name in names} | naming.renamed
+    names = {**{name: name for names in FRAMES.values() for name in names}, **naming.renamed}
     return frozenset(names.values()) - {*formats.SKIP}
 
 
@@ -393,7 +393,8 @@ class _Reader:
         factor = self._factor(label, unit, UNITS[name])
         if name != quantity and name not in self.units:
             factor = abs(factor)  # a factor that mirrors a column leaves the size of its error
-        return numbers * factor, unit
+        with np.errstate(over="ignore", invalid="ignore"):  # what is absurd is found below
+            return numbers * factor, unit
 
     def _factor(self, label: str, unit: str | float, canonical: str) -> float:
         """Factor from ``unit`` to the canonical unit."""

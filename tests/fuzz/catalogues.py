@@ -14,6 +14,7 @@ import collections
 import gzip
 import multiprocessing
 import resource
+import shutil
 import sys
 import tempfile
 import time
@@ -31,12 +32,12 @@ MEMORY = "300MB"
 
 HELIOCENTRIC = ("ra", "dec", "distance", "pmra", "pmdec", "vlos")
 GALACTOCENTRIC = ("x", "y", "z", "vx", "vy", "vz")
-UNITS = dict(
-    zip(
-        (*HELIOCENTRIC, *GALACTOCENTRIC),
-        [*("deg",) * 2, "kpc", *("mas / yr",) * 2, "km / s"] + ["kpc"] * 3 + ["km / s"] * 3,
-    )
-)
+UNITS = {
+    **dict.fromkeys(("ra", "dec"), "deg"),
+    **dict.fromkeys(("distance", "x", "y", "z"), "kpc"),
+    **dict.fromkeys(("pmra", "pmdec"), "mas / yr"),
+    **dict.fromkeys(("vlos", "vx", "vy", "vz"), "km / s"),
+}
 ODD_VALUES = (
     np.nan,
     np.inf,
@@ -247,7 +248,8 @@ def _numpy(path: Path, rng: np.random.Generator, columns: dict[str, np.ndarray])
 
 Maker = Callable[[Path, np.random.Generator, dict[str, np.ndarray]], None]
 MAKERS: dict[Maker, tuple[str, ...]] = {
-    _ours: (".fits", ".fits.gz", ".ecsv", ".ecsv.gz", ".csv", ".csv.gz", ".parquet", ".hdf5", ".h5.gz", ".vot", ".txt", ".dat.gz"),
+    _ours: (".fits", ".fits.gz", ".ecsv", ".ecsv.gz", ".csv", ".csv.gz", ".parquet", ".hdf5", ".h5.gz", ".vot", ".txt",
+            ".dat.gz"),
     _astropy: (".fits", ".fits.gz", ".ecsv", ".csv", ".txt", ".dat", ".hdf5", ".parquet", ".vot", ".mrt", ".vot.gz"),
     _several: (".fits", ".vot", ".hdf5", ".hdf5"),
     _pandas: (".parquet", ".csv", ".txt"),
@@ -330,18 +332,15 @@ def options_of(rng: np.random.Generator) -> dict[str, object]:
     return found
 
 
-def outcome(folder: Path, seed: int, number: int) -> tuple[str, str]:
-    """How a case ends, and what was said: read, refused, not written, or failed."""
+def outcome(path: Path | None, seed: int, number: int) -> tuple[str, str]:
+    """How the case of a file ends, and what was said: read, refused, not written, or failed."""
     from haloassay import measure
     from haloassay.base.errors import HaloassayError, HaloassayWarning, InputError
     from haloassay.io.tables import read_catalogue
 
-    rng = np.random.default_rng([seed, number])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        path = made_file(folder, rng)
     if path is None:
         return "not written", ""
+    rng = np.random.default_rng([seed, number, 1])
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -376,42 +375,68 @@ def outcome(folder: Path, seed: int, number: int) -> tuple[str, str]:
     return ended, words
 
 
-def _batch(seed: int, numbers: range, at, found) -> None:
+def case(folder: Path, seed: int, number: int) -> Path | None:
+    """Write the file of a case into ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return made_file(folder, np.random.default_rng([seed, number]))
+
+
+def _make(folder: Path, seed: int, numbers: range, at) -> None:
     for number in numbers:
         at.value = number
-        with tempfile.TemporaryDirectory() as folder:
-            found.put((number, *outcome(Path(folder), seed, number)))
+        case(folder / str(number), seed, number)
 
 
-def fuzz(
-    n: int, seed: int, first: int = 0
-) -> tuple[collections.Counter[str], list[tuple[int, str, str]]]:
-    """Count the outcomes of cases ``first`` to ``first + n``, and list the failures; a killed process is one."""
+def _read(folder: Path, seed: int, numbers: range, at, found) -> None:
+    for number in numbers:
+        at.value = number
+        there = folder / str(number)
+        files = sorted(there.glob("[so]t*")) if there.is_dir() else []
+        found.put((number, *outcome(files[0] if files else None, seed, number)))
+
+
+def _until_done(target, folder: Path, seed: int, numbers: range, *more) -> list[int]:
+    """Run ``target`` in processes of its own until all numbers are done; those at which one ended otherwise."""
     context = multiprocessing.get_context("fork")
+    killed, start = [], numbers.start
+    while start < numbers.stop:
+        at = context.Value("q", start)
+        process = context.Process(
+            target=target, args=(folder, seed, range(start, numbers.stop), at, *more)
+        )
+        process.start()
+        process.join()
+        if process.exitcode == 0:
+            break
+        killed.append(at.value)
+        start = at.value + 1
+    return killed
+
+
+def fuzz(n: int, seed: int) -> tuple[collections.Counter[str], list[tuple[int, str, str]]]:
+    """Count the outcomes of cases 0 to ``n``, and list the failures; a process that is killed is one.
+
+    Files are made in other processes than they are read in: what libraries do to their own memory where
+    they write odd tables must not be taken for what is read.
+    """
     counts: collections.Counter[str] = collections.Counter()
     failures = []
-    start, end = first, first + n
-    while start < end:
-        numbers = range(start, min(start + BATCH, end))
-        at, found = context.Value("q", start), context.SimpleQueue()
-        process = context.Process(target=_batch, args=(seed, numbers, at, found))
-        process.start()
-        got = 0
-        while got < len(numbers) and (process.is_alive() or not found.empty()):
-            if found.empty():
-                time.sleep(0.002)
-                continue
-            number, ended, words = found.get()
-            got += 1
+    for start in range(0, n, BATCH):
+        numbers = range(start, min(start + BATCH, n))
+        found = multiprocessing.get_context("fork").Manager().Queue()
+        with tempfile.TemporaryDirectory() as folder:
+            for number in _until_done(_make, Path(folder), seed, numbers):
+                shutil.rmtree(Path(folder) / str(number), ignore_errors=True)
+            killed = _until_done(_read, Path(folder), seed, numbers, found)
+        ends = [found.get() for _ in range(found.qsize())]
+        ends += [(number, "failed: its process was killed", "") for number in killed]
+        for number, ended, words in ends:
             counts[ended.partition(":")[0]] += 1
             if ended.startswith("failed"):
                 failures.append((number, ended, words))
-        process.join()
-        start = numbers.stop
-        if got < len(numbers):
-            counts["failed"] += 1
-            failures.append((at.value, f"failed: process ended with {process.exitcode}", ""))
-            start = at.value + 1
+                print(f"--seed {seed} --only {number}: {ended}\n{words}", flush=True)
     return counts, failures
 
 
@@ -427,13 +452,10 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.only is not None:
         with tempfile.TemporaryDirectory() as temporary:
-            folder = chosen.keep or Path(temporary)
-            folder.mkdir(exist_ok=True)
-            print(*outcome(folder, chosen.seed, chosen.only), sep="\n")
+            path = case(chosen.keep or Path(temporary), chosen.seed, chosen.only)
+            print(*outcome(path, chosen.seed, chosen.only), sep="\n")
         return 0
     counts, failures = fuzz(chosen.n, chosen.seed)
-    for number, ended, words in failures:
-        print(f"--seed {chosen.seed} --only {number}: {ended}\n{words}")
     print(", ".join(f"{count} {ended}" for ended, count in counts.most_common()))
     return 1 if failures else 0
 

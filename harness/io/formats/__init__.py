@@ -1,7 +1,7 @@
 """Table files as named columns and units: FITS, ECSV, CSV, Parquet, HDF5, VOTable, MRT and text.
 
-What a file is, is told by its head; its suffix counts where the head says nothing (CSV, text). One module a format lists
-the tables of a file, :mod:`choice` chooses one, and :mod:`memory` refuses what does not fit before it is asked for.
+What a file is, is told by its head; its suffix counts where the head says nothing (CSV, text). One module a format
+lists the tables of a file, :mod:`choice` chooses one; :mod:`memory` refuses what does not fit before it is asked for.
 """
 
 from haloassay.io.formats.fields import SKIP, SUN_KEY, Fields, as_numbers, missing_as_nan, readable

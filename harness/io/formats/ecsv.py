@@ -11,8 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from haloassay.base.errors import InputError
-from haloassay.io.formats.fields import Array, Fields, Table, refuse_repeated, with_masks
-from haloassay.io.formats.lines import BLANKS, columns_of, data_lines, survey
+from haloassay.io.formats.fields import Array, Fields, Table, printable, refuse_repeated, with_masks
+from haloassay.io.formats.lines import (
+    BLANKS,
+    columns_of,
+    data_lines,
+    is_comment,
+    lines_of,
+    survey,
+)
 from haloassay.io.formats.serialized import parse
 
 
@@ -30,8 +37,8 @@ def read_ecsv(path: Path, limit: int) -> list[Table]:
     named = [str(v[0]).strip() for v in values]
     if named != list(head.names):
         raise InputError(
-            f"{path}: the line above the data names {', '.join(named[:9])}, the head of the file "
-            f"{', '.join(head.names[:9])}"
+            f"{path}: the line above the data names {printable(', '.join(named[:9]))}, the head of "
+            f"the file {printable(', '.join(head.names[:9]))}"
         )
     values = columns_of(data_lines(path, limit), delimiter, has_header=True)
     columns = dict(zip(head.names, values, strict=True))
@@ -40,14 +47,12 @@ def read_ecsv(path: Path, limit: int) -> list[Table]:
         found = columns[name]
         return (_arrays(found) if name in head.arrays else found), head.units.get(name)
 
-    names, get = with_masks(head.names, get, path)
-    return [Table("", 1, seen.rows - 1, Fields(names, get, head.meta))]
+    names, masked = with_masks(head.names, get, path)
+    return [Table("", 1, seen.rows - 1, Fields(names, masked, head.meta))]
 
 
 def _yaml(path: Path, limit: int) -> list[str]:
     """Lines of the head, whose indentation counts."""
-    from haloassay.io.formats.lines import is_comment, lines_of
-
     found = []
     for line in lines_of(path, limit):
         if not is_comment(line):

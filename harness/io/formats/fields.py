@@ -97,7 +97,7 @@ def readable(path: Path, kind: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:  # seven libraries, each with errors of its own
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = printable((str(error).strip() or type(error).__name__).splitlines()[0])
         raise InputError(f"{path}: not readable as {kind}: {reason}") from error
 
 
@@ -155,12 +155,17 @@ def with_masks(names: Sequence[str], get: Get, path: Path) -> tuple[tuple[str, .
     return tuple(name for name in names if name not in masks), masked
 
 
+def printable(name: str) -> str:
+    """Name with escapes for what would move the cursor of a terminal or end a line of a message."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+
+
 def refuse_repeated(names: Sequence[str], path: Path) -> None:
     """Raise InputError if two columns have one name."""
     counts = Counter(name for name in names if name and name not in SKIP)
     repeated = [name for name, count in counts.items() if count > 1]
     if repeated:
         raise InputError(
-            f"{path}: more than one column is named {', '.join(repeated)}; rename them, or give "
+            f"{path}: more than one column is named {printable(', '.join(repeated))}; rename them, or give "
             f"all names in their order (columns; '-' skips one)"
         )

@@ -29,7 +29,11 @@ def _opened(path: Path) -> Iterator[Any]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what matters of a header is looked at
-        with fits.open(path, memmap=True, disable_image_compression=True) as hdus:
+        # astropy leaves what it opened open where that cannot be read
+        with (
+            path.open("rb") as file,
+            fits.open(file, memmap=True, disable_image_compression=True) as hdus,
+        ):
             yield hdus
 
 
@@ -51,6 +55,8 @@ def _table(path: Path, number: int, hdu: Any, limit: int) -> Table:
     packed = is_packed(path)
     if not packed and whole > path.stat().st_size:
         raise InputError(f"{path}: not readable as FITS: is cut off, or its header is damaged")
+    if any(c.name is None for c in hdu.columns):
+        raise InputError(f"{path}: table {number} has columns without a name")
     units = {c.name: _unit(c.unit) for c in hdu.columns if c.unit}
 
     @cache
@@ -69,10 +75,10 @@ def _table(path: Path, number: int, hdu: Any, limit: int) -> Table:
         # a packed table is unpacked as a whole, once
         return 24 * rows + (whole // len(names) if packed else 0)
 
-    names, get = with_masks(tuple(c.name for c in hdu.columns), get, path)
+    names, masked = with_masks(tuple(c.name for c in hdu.columns), get, path)
     sun = hdu.header.get(SUN_KEY)
     meta = {} if sun is None else {SUN_KEY: str(sun)}
-    return Table(str(hdu.name), number, rows, Fields(names, get, meta, cost, limit))
+    return Table(str(hdu.name), number, rows, Fields(names, masked, meta, cost, limit))
 
 
 def _missing(values: Array, column: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -81,13 +81,13 @@ def _table(
     def cost(name: str) -> int:
         return columns[name].n_bytes
 
-    names, get = with_masks(tuple(columns), get, path)
+    names, masked = with_masks(tuple(columns), get, path)
     lengths = {columns[name].rows for name in names if columns[name].elsewhere is None}
     rows = lengths.pop() if len(lengths) == 1 else None
     compound = group.path and not group.path.endswith("/")
     before = ("" if not several else f"{group.path}/") if compound else group.path
     called = group.path.rstrip("/") or "/"
-    return Table(called, number, rows, Fields(names, get, group.meta, cost, limit), before)
+    return Table(called, number, rows, Fields(names, masked, group.meta, cost, limit), before)
 
 
 def _walk(here: Any, before: str, groups: list[_Group], seen: set[int]) -> None:

@@ -99,7 +99,7 @@ def opened(path: Path) -> BinaryIO:
 
 
 def unpacked(path: Path, limit: int) -> Path | BinaryIO:
-    """The file itself, or what it unpacks to, if that fits into ``limit`` bytes."""
+    """Give the file itself, or what it unpacks to, if that fits into ``limit`` bytes."""
     if not is_packed(path):
         return path
     content = io.BytesIO()

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from haloassay.base.errors import InputError
 from haloassay.io.formats import memory
@@ -122,18 +122,15 @@ def units_of(text: str | None, path: Path) -> dict[str, str]:
     return units
 
 
-class _Data(io.TextIOBase):
+class _Data:
     """Lines of data as a file, for a reader that would take a ``#`` inside a line for a comment."""
 
     def __init__(self, lines: Iterator[str]) -> None:
         self._lines = lines
         self._rest = ""
 
-    def readable(self) -> bool:
-        return True
-
-    def __next__(self) -> str:
-        return next(self._lines)
+    def __iter__(self) -> Iterator[str]:
+        return self._lines
 
     def read(self, size: int | None = -1, /) -> str:
         wanted = size if size is not None and size >= 0 else float("inf")
@@ -157,7 +154,7 @@ def columns_of(lines: Iterator[str], delimiter: str, has_header: bool) -> list[A
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", pd.errors.DtypeWarning)
         table = pd.read_csv(
-            _Data(lines),
+            cast(Any, _Data(lines)),
             sep=delimiter,
             header=0 if has_header else None,
             skipinitialspace=True,

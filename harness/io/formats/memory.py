@@ -32,7 +32,7 @@ def limit_of(size: str | float | None) -> int:
         return int(_FRACTION * free())
     found = _SIZE.fullmatch(str(size)) if isinstance(size, str) else None
     value = float(found[1]) * _UNITS[found[2].upper()] if found else size
-    if isinstance(value, str) or isinstance(value, bool) or not 1 <= value < 1e18:
+    if isinstance(value, str | bool) or not 1 <= value < 1e18:
         raise InputError(f"max_memory: expected a size such as 4GB or 500MB (got {size!r})")
     return int(value)
 
@@ -68,7 +68,7 @@ def _of_machine() -> float:
 
 
 def _of_group(root: Path = Path("/sys/fs/cgroup")) -> float:
-    """What the control group of a container or a batch job leaves; infinite without one."""
+    """Bytes that the control group of a container or a batch job leaves; infinite without one."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         stated = dict(s.split() for s in (root / "memory.stat").read_text().splitlines())
         return int((root / "memory.max").read_text()) - float(stated["anon"])

@@ -41,8 +41,8 @@ def read_parquet(path: Path, limit: int) -> list[Table]:
     def cost(name: str) -> int:
         return 16 * rows + stored.get(name, 0)
 
-    names, get = with_masks(schema.names, get, path)
-    return [Table("", 1, rows, Fields(names, get, meta, cost, limit))]
+    names, masked = with_masks(schema.names, get, path)
+    return [Table("", 1, rows, Fields(names, masked, meta, cost, limit))]
 
 
 def _stored(metadata: Any) -> dict[str, int]:

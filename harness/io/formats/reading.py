@@ -10,7 +10,7 @@ from haloassay.base.errors import InputError
 from haloassay.io.formats import memory
 from haloassay.io.formats.choice import chosen
 from haloassay.io.formats.ecsv import read_ecsv
-from haloassay.io.formats.fields import Array, Fields, Table, readable, refuse_repeated
+from haloassay.io.formats.fields import Array, Fields, Table, printable, readable, refuse_repeated
 from haloassay.io.formats.fits import read_fits
 from haloassay.io.formats.hdf5 import read_hdf5
 from haloassay.io.formats.kinds import format_of, kind_of
@@ -67,21 +67,16 @@ def read_fields(
     with readable(path, kind):
         fields = chosen(_tables(path, kind, names, transpose, limit), path, table, wanted)
     refuse_repeated(fields.names, path)
-    names = {_printable(name): name for name in fields.names}
+    shown = {printable(name): name for name in fields.names}
 
     def get(name: str) -> tuple[Array, str | None]:
         memory.require(cost(name), limit, f"{path}: column {name}")
-        return fields.get(names[name])
+        return fields.get(shown[name])
 
     def cost(name: str) -> int:
-        return fields.cost(names[name])
+        return fields.cost(shown[name])
 
-    return replace(fields, names=tuple(names), get=get, cost=cost)
-
-
-def _printable(name: str) -> str:
-    """Name with escapes for what would move the cursor of a terminal or end a line of a message."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+    return replace(fields, names=tuple(shown), get=get, cost=cost)
 
 
 def _tables(

@@ -1,4 +1,4 @@
-"""VOTable: all TABLE elements, listed by one pass over the XML and then read by astropy; no address in it is followed."""
+"""VOTable: its tables, listed by one pass over the XML and then read by astropy; no address in it is followed."""
 
 from __future__ import annotations
 
