@@ -50,7 +50,10 @@ def read_fits(path: Path, limit: int) -> list[Table]:
 
 
 def _table(path: Path, number: int, hdu: Any, limit: int) -> Table:
-    width, rows = int(hdu.header["NAXIS1"]), int(hdu.header["NAXIS2"])
+    header = hdu.header
+    if not all(isinstance(header.get(key), int) for key in ("NAXIS1", "NAXIS2")):
+        raise InputError(f"{path}: not readable as FITS: table {number} does not state its size")
+    width, rows = int(header["NAXIS1"]), int(header["NAXIS2"])
     whole = width * rows + int(hdu.header.get("PCOUNT", 0))
     packed = is_packed(path)
     if not packed and whole > path.stat().st_size:
