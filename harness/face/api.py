@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from haloassay.base.errors import EstimationError, HaloassayError, InputError
+from haloassay.base.files import require_no_link
 from haloassay.engine.runner import run
 
 if TYPE_CHECKING:
@@ -38,7 +39,10 @@ def report(out: str | Path, folder: str | Path | None = None) -> Path:
 
     results = Results(out)
     data = results.steadily(lambda: summarise(results))
-    return write_page(data, results.out / "report" if folder is None else Path(folder))
+    if folder is None:
+        folder = results.out / "report"
+        require_no_link(folder)
+    return write_page(data, Path(folder))
 
 
 #: What the two truths in a file are.

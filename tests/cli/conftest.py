@@ -101,7 +101,7 @@ def finished(small, environment, tmp_path_factory):
     """Folder of the small scenario's results, and what its run printed."""
     out = tmp_path_factory.mktemp("finished") / "out"
     run = subprocess.run(
-        [sys.executable, "-m", "haloassay", "run", small, "--out", out, "-j", "1", "--no-report"],
+        [sys.executable, "-m", "haloassay", "run", small, "--out", out, "-j", "0", "--no-report"],
         env=environment,
         capture_output=True,
         timeout=120,

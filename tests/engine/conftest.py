@@ -5,10 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
+from made_up_results import N
 from small_scenario import SCENARIO
 
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
+from haloassay.plan.plan import make_plan
 from haloassay.plan.scenario import make_scenario
 
 
@@ -22,6 +24,13 @@ def values():
 def scenario(values):
     """The small scenario."""
     return make_scenario(values)
+
+
+@pytest.fixture
+def plan(values):
+    """Plan of the small scenario with a second estimator, in as many realisations as there are made-up results."""
+    values["estimators"].append({"kind": "plugins:Good", "label": "other"})
+    return make_plan(make_scenario({**values, "realizations": N}))
 
 
 @pytest.fixture

@@ -1,17 +1,13 @@
-"""The store by itself: synthetic results, crashes at every file operation, damage, full disks."""
+"""The store by itself: rows come back, folders are refused, gone on with, or grow."""
 
-import errno
-import io
-import json
-import os
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import pandas as pd
 import plugins
 import pyarrow.parquet as pq
 import pytest
+from made_up_results import N, assert_complete, description, fill, result, tree
 from seeds import seeded
 
 from haloassay.base.errors import InputError
@@ -24,56 +20,6 @@ from haloassay.results.outcome import Outcome, TaskResult
 from haloassay.results.results import Results
 from haloassay.results.store import Store
 
-N = 4
-
-
-class Crash(BaseException):
-    """Stands for kill -9: nothing after it is executed but ``with`` blocks."""
-
-
-@pytest.fixture
-def plan(values):
-    values["estimators"].append({"kind": "plugins:Good", "label": "other"})
-    return make_plan(make_scenario({**values, "realizations": N}))
-
-
-def result(plan, realization, statuses=("ok", "ok")):
-    """Made-up outcomes: the value tells where it belongs."""
-    cell = plan.cells[0]
-    outcomes = []
-    for method, status in zip(cell.methods, statuses, strict=True):
-        row = dict.fromkeys(("r", "r_lo", "r_hi", "lo68", "hi68", "lo95", "hi95", "truth"), 1.0)
-        row |= {
-            "quantity": "sigma_r",
-            "bin": 0,
-            "unit": "km/s",
-            "note": "",
-            "rank": 1,
-            "n_draws": 3,
-        }
-        row["value"] = realization + 100.0 * (method.label == "other")
-        rows = (row,) if status == "ok" else ()
-        outcomes.append(Outcome(method, status, overlap=0.1, rows=rows))
-    return TaskResult(cell, realization, tuple(outcomes))
-
-
-def fill(out, plan, say=lambda line: None, statuses=("ok", "ok")):
-    """Write what is missing of the first cell."""
-    with Store.open(out, plan, "resume", say) as store:
-        for realization in range(N):
-            if store.missing(plan.cells[0], realization):
-                store.checkpoint(result(plan, realization, statuses))
-        store.compact()
-
-
-def assert_complete(out):
-    results = Results(out)
-    runs, estimates = results.frame("runs"), results.frame("estimates")
-    assert runs[["estimator", "realization"]].value_counts().tolist() == [1] * (2 * N)
-    assert sorted(estimates["value"]) == sorted(
-        [*map(float, range(N)), *(100.0 + i for i in range(N))]
-    )
-
 
 def test_rows_come_back_as_they_were(tmp_path, plan):
     fill(tmp_path, plan)
@@ -85,43 +31,6 @@ def test_rows_come_back_as_they_were(tmp_path, plan):
     assert results.cells.columns.tolist() == ["cell", "survey.distance_scale"]
     assert results.cells["survey.distance_scale"].tolist() == [1.0, 0.9]
     assert results.scenario == plan.scenario.to_dict()
-
-
-@pytest.mark.parametrize("segment", [2, 500])
-def test_a_crash_at_any_operation_loses_nothing_and_doubles_nothing(
-    tmp_path, plan, monkeypatch, segment
-):
-    """Every rename and every deletion in turn is where the run ends."""
-    monkeypatch.setattr(store_module, "SEGMENT", segment)
-    replace, unlink = os.replace, Path.unlink
-    left = [10**9]
-
-    def step():
-        left[0] -= 1
-        if left[0] < 0:
-            raise Crash
-
-    monkeypatch.setattr(os, "replace", lambda *a: (step(), replace(*a)))
-    monkeypatch.setattr(Path, "unlink", lambda *a, **k: (step(), unlink(*a, **k)))
-    crashes = 0
-    for point in range(1, 200):
-        out = tmp_path / str(point)
-        out.mkdir()
-        left[0] = point
-        try:
-            fill(out, plan)
-        except Crash:
-            crashes += 1
-        else:
-            break
-        left[0] = 10**9
-        if (out / "run.json").exists():
-            seen = Results(out).frame("runs")[["estimator", "realization"]]
-            assert not seen.duplicated().any()
-            assert len(Results(out).frame("estimates")) == len(seen)
-        fill(out, plan)
-        assert_complete(out)
-    assert crashes > 2 * N
 
 
 def test_parts_of_a_version_that_knew_less_go_on_with_the_rest(tmp_path, plan, monkeypatch):
@@ -170,66 +79,6 @@ def test_what_failed_is_final(tmp_path, plan):
     fill(tmp_path, plan, statuses=("ok", "failed"))
     with Store.open(tmp_path, plan) as store:
         assert all(not store.missing(plan.cells[0], i) for i in range(N))
-
-
-@pytest.mark.parametrize("kind", ["estimates", "runs"])
-@pytest.mark.parametrize("damage", ["truncate", "flip", "remove"])
-def test_a_damaged_part_is_said_set_aside_and_run_again(tmp_path, plan, kind, damage, monkeypatch):
-    monkeypatch.setattr(store_module, "SEGMENT", 10**9)
-    with Store.open(tmp_path, plan) as store:
-        for realization in range(N):
-            store.checkpoint(result(plan, realization))
-    victim = sorted((tmp_path / kind).glob("*.parquet"))[2]
-    data = bytearray(victim.read_bytes())
-    if damage == "truncate":
-        victim.write_bytes(data[: len(data) // 2])
-    elif damage == "flip":
-        data[len(data) // 8] ^= 0xFF
-        victim.write_bytes(data)
-    else:
-        victim.unlink()
-    lines = []
-    fill(tmp_path, plan, lines.append)
-    assert_complete(tmp_path)
-    if (kind, damage) != ("runs", "remove"):  # a part without runs never was
-        assert len(lines) == 1
-        assert victim.stem in lines[0]
-        assert "damaged" in lines[0]
-        assert list(tmp_path.glob("*/*.corrupt"))
-
-
-def test_readers_refuse_a_damaged_part(tmp_path, plan):
-    fill(tmp_path, plan)
-    (part,) = (tmp_path / "runs").glob("*.parquet")
-    part.write_bytes(part.read_bytes()[:50])
-    with pytest.raises(InputError, match="is damaged"):
-        Results(tmp_path).frame("runs")
-
-
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
-def test_a_full_disk_is_one_line_and_the_rest_is_kept(tmp_path, plan, monkeypatch, code):
-    fsync, left = os.fsync, [12]
-
-    def full(handle):
-        left[0] -= 1
-        if left[0] < 0:
-            raise OSError(code, os.strerror(code))
-        fsync(handle)
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(InputError, match=os.strerror(code)) as caught:
-        fill(tmp_path, plan)
-    assert "\n" not in str(caught.value)
-    kept = len(Results(tmp_path).frame("runs"))
-    assert 0 < kept < 2 * N
-    assert not list(tmp_path.rglob("*.tmp"))
-    monkeypatch.setattr(os, "fsync", fsync)
-    fill(tmp_path, plan)
-    assert_complete(tmp_path)
-
-
-def tree(folder):
-    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path, plan):
@@ -344,15 +193,6 @@ def test_a_scenario_may_grow(tmp_path, plan):
         assert len(store.missing(grown.cells[2], 0)) == 3
 
 
-def test_two_runs_do_not_share_a_folder(tmp_path, plan):
-    with (
-        Store.open(tmp_path, plan),
-        pytest.raises(InputError, match="another run"),
-        Store.open(tmp_path, plan),
-    ):
-        pass
-
-
 def test_a_folder_without_results_is_no_results_folder(tmp_path):
     with pytest.raises(InputError, match="not a results folder"):
         Results(tmp_path)
@@ -365,10 +205,6 @@ def test_empty_results_have_all_columns(tmp_path, plan):
         frame = Results(tmp_path).frame(kind)
         assert isinstance(frame, pd.DataFrame)
         assert (len(frame), list(frame.columns)) == (0, store_module.SCHEMAS[kind].names)
-
-
-def description(out):
-    return json.loads((out / "run.json").read_text())
 
 
 def test_the_count_of_realizations_never_falls(tmp_path, plan):
@@ -415,117 +251,6 @@ def test_versions_that_add_nothing_are_not_noted(tmp_path, plan, monkeypatch):
     fill(tmp_path, plan, lines.append)
     assert tree(tmp_path) == before
     assert lines == []
-
-
-def test_readers_hold_on_while_parts_are_joined(tmp_path, plan, monkeypatch):
-    """What was listed is there still after one compaction, and is listed anew after two."""
-    monkeypatch.setattr(store_module, "SEGMENT", 2)
-    with Store.open(tmp_path, plan) as store:
-        store.checkpoint(result(plan, 0))
-        reader = Results(tmp_path)
-        files = reader.estimates_files
-        store.checkpoint(result(plan, 1))
-        assert all(path.exists() for path in files)
-        assert len(Results(tmp_path).frame("runs")) == 4
-        store.checkpoint(result(plan, 2))
-        store.checkpoint(result(plan, 3))
-        assert not any(path.exists() for path in files)
-        assert len(reader.frame("estimates")) == 2 * N
-    assert_complete(tmp_path)
-
-
-def test_a_part_that_goes_between_listing_and_reading_is_looked_for_again(tmp_path, plan):
-    with Store.open(tmp_path, plan) as store:
-        for realization in range(N):
-            store.checkpoint(result(plan, realization))
-        reader, calls = Results(tmp_path), []
-
-        def read():
-            files = reader.runs_files
-            if not calls:
-                store.compact()
-            calls.append(files)
-            return pd.concat(pd.read_parquet(path) for path in files)
-
-        assert len(reader.steadily(read)) == 2 * N
-    assert [len(files) for files in calls] == [N, 1]
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        duckdb.IOException("Cannot open file\n: Permission denied"),
-        duckdb.InvalidInputException("cannot encode file\n: Permission denied"),
-        PermissionError("Cannot open file\n: Permission denied"),
-    ],
-)
-def test_what_cannot_be_read_is_one_line(tmp_path, plan, error):
-    fill(tmp_path, plan)
-    reader = Results(tmp_path)
-
-    def refuse():
-        raise error
-
-    with pytest.raises(InputError, match=r"cannot be read: .*file : Permission denied") as caught:
-        reader.steadily(refuse)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("kind", ["estimates", "runs"])
-def test_an_unreadable_file_is_not_a_damaged_one(tmp_path, plan, kind, monkeypatch):
-    fill(tmp_path, plan)
-    before = tree(tmp_path)
-    (victim,) = (tmp_path / kind).glob("*.parquet")
-    original = io.open
-
-    def forbid(file, *args, **kwargs):
-        if Path(file) == victim:
-            raise PermissionError(errno.EACCES, "Permission denied", str(file))
-        return original(file, *args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(io, "open", forbid)  # pathlib's
-        patch.setattr("builtins.open", forbid)
-        with pytest.raises(InputError, match=r"cannot be read: Permission denied") as caught:
-            Store.open(tmp_path, plan).__enter__()
-    assert victim.name in str(caught.value)
-    assert tree(tmp_path) == before
-
-
-@pytest.mark.parametrize("lose", [Path.unlink, lambda path: path.write_text("{")])
-def test_run_json_lost_in_mid_run_is_written_again(tmp_path, plan, lose):
-    with Store.open(tmp_path, plan) as store:
-        lose(tmp_path / "run.json")
-        store.checkpoint(result(plan, 0))
-        assert len(Results(tmp_path).frame("runs")) == 2
-        lose(tmp_path / "run.json")
-    assert description(tmp_path)["scenario"]["realizations"] == N
-    fill(tmp_path, plan)
-    assert_complete(tmp_path)
-
-
-@pytest.mark.parametrize("lose", [Path.unlink, lambda path: path.write_text("{")])
-def test_a_folder_that_lost_run_json_is_taken_over_by_its_own_scenario_only(
-    tmp_path, plan, values, lose
-):
-    fill(tmp_path, plan)
-    lose(tmp_path / "run.json")
-    before = tree(tmp_path)
-    other = make_plan(make_scenario({**values, "seed": values["seed"] + 1}))
-    with pytest.raises(InputError, match=r"run\.json is lost, and its results .* another scenario"):
-        Store.open(tmp_path, other).__enter__()
-    with pytest.raises(InputError, match="holds results already"):
-        Store.open(tmp_path, plan, "refuse").__enter__()
-    assert tree(tmp_path) == before
-    lines = []
-    fewer = make_plan(plan.scenario.revise(realizations=2))
-    with Store.open(tmp_path, fewer, "resume", lines.append) as store:
-        assert store.missing(plan.cells[0], 0) == ()
-    assert len(lines) == 1
-    assert "run.json was lost" in lines[0]
-    assert description(tmp_path)["scenario"]["realizations"] == N
-    assert description(tmp_path)["also_versions"] == [{"haloassay": "unknown"}]
-    assert_complete(tmp_path)
 
 
 def test_reasons_are_counted_over_runs_and_rows(tmp_path, plan):
