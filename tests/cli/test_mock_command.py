@@ -17,7 +17,9 @@ from haloassay.io.tables import read_catalogue
 from haloassay.results.results import Results
 
 
-@pytest.mark.parametrize("suffix", ["parquet", "fits", "ecsv", "csv", "hdf5", "vot", "txt", "csv.gz"])
+@pytest.mark.parametrize(
+    "suffix", ["parquet", "fits", "ecsv", "csv", "hdf5", "vot", "txt", "csv.gz"]
+)
 def test_mock_writes_each_format_without_loss(small, call, tmp_path, suffix):
     path = tmp_path / f"stars.{suffix}"
     answer = call("mock", small, "--out", path)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import io
 import json
-import secrets
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import BinaryIO, Final
 import numpy as np
 
 from haloassay.base.errors import InputError
+from haloassay.base.files import replacing
 from haloassay.io.formats.fields import Array
 from haloassay.io.formats.kinds import format_of
 from haloassay.io.formats.lines import UNITS_KEY
@@ -50,21 +49,18 @@ def write_fields(path: Path, columns: Columns, units: Words, meta: Words) -> Non
     }
     if kind not in writers:
         raise InputError(f"{path}: {kind} is read, not written (written: {', '.join(writers)})")
-    temporary = path.with_name(f".{secrets.token_hex(8)}.part")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: cannot be written: there is no folder {path.parent}")
     try:
-        with temporary.open("x+b") as file:
+        with replacing(path) as temporary, temporary.open("x+b") as file:
             if path.name.lower().endswith(".gz"):
                 content = io.BytesIO()
                 writers[kind](content, columns, units, meta)
                 file.write(gzip.compress(content.getvalue(), mtime=0))
             else:
                 writers[kind](file, columns, units, meta)
-        temporary.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _head(units: Words, meta: Words) -> str:
