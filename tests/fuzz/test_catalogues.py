@@ -5,7 +5,7 @@ from seeds import shifted
 
 
 def test_a_damaged_catalogue_is_read_or_refused_in_one_line():
-    counts, failures = fuzz(120, shifted(7))
+    counts, failures = fuzz(80, shifted(7))
     assert failures == []
-    assert counts["read"] > 12  # else nothing but heads is tried
-    assert counts["refused"] > 12
+    assert counts["read"] > 5  # else nothing but heads is tried
+    assert counts["refused"] > 5
