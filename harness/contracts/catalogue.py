@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,9 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.contracts import frames
+from haloassay.contracts.columns import GALACTOCENTRIC, HELIOCENTRIC, columns_of
 
-GALACTOCENTRIC: Final = ("x", "y", "z", "vx", "vy", "vz")
-HELIOCENTRIC: Final = ("ra", "dec", "distance", "pmra", "pmdec", "vlos")
+if TYPE_CHECKING:
+    import pandas as pd
+    from astropy.coordinates import SkyCoord
+    from astropy.table import Table
 
 #: How errors are carried to spherical velocities: by their first order, or by draws.
 Propagation = Literal["linear", "monte-carlo"]
@@ -64,6 +67,8 @@ class Catalogue:
     drawn_covariance
         (N, 3, 3) covariance of the errors of (v_r, v_theta, v_phi) [(km/s)^2] that
         :meth:`with_drawn_errors` found; without it that covariance is found to first order.
+    sun_from
+        From where the Sun is known, in words; empty where nobody asked.
     """
 
     columns: Mapping[str, FloatArray]
@@ -71,6 +76,7 @@ class Catalogue:
     origin: str = "catalogue"
     dropped: Mapping[str, int] = field(default_factory=dict)
     drawn_covariance: FloatArray | None = field(default=None, repr=False)
+    sun_from: str = ""
 
     def __post_init__(self) -> None:
         columns = {name: _read_only(values) for name, values in self.columns.items()}
@@ -115,10 +121,50 @@ class Catalogue:
         return name in self.columns
 
     def lacks(self, needs: Iterable[str]) -> tuple[str, ...]:
-        """Columns that are missing of those that an estimator ``needs`` (``velocity`` stands for three)."""
+        """Columns that are missing of those that an estimator ``needs`` (``velocity`` stands for three).
+
+        Of Galactocentric velocities all three are needed for the one along the line of sight.
+        """
         motion = (HELIOCENTRIC if self.heliocentric else GALACTOCENTRIC)[3:]
-        wanted = [n for need in needs for n in (motion if need == "velocity" else (need,))]
+        moving = ("velocity",) if self.heliocentric else ("velocity", "vlos")
+        wanted = [n for need in needs for n in (motion if need in moving else (need,))]
         return tuple(name for name in wanted if name not in self)
+
+    def read_by(self, names: Iterable[str]) -> Catalogue:
+        """Catalogue for a method that reads these columns, without others that are not finite everywhere.
+
+        Raises
+        ------
+        InputError
+            If a column that it reads is not finite.
+        """
+        read = columns_of(names)
+        finite = {name: np.isfinite(values) for name, values in self.columns.items()}
+        for name in read.intersection(self.columns):
+            self.check_rows(finite[name], f"a {name} that is NaN or infinite")
+        kept = {name: v for name, v in self.columns.items() if finite[name].all()}
+        return self if len(kept) == len(self.columns) else replace(self, columns=kept)
+
+    def to_table(self) -> Table:
+        """Astropy table of the columns with their units, and the Sun as metadata."""
+        from haloassay.contracts import exchange
+
+        return exchange.to_table(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Table of the columns in canonical units as pandas, and the Sun in its ``attrs``."""
+        from haloassay.contracts import exchange
+
+        return exchange.to_pandas(self)
+
+    def to_skycoord(self) -> SkyCoord:
+        """Astropy coordinates: ICRS, or Galactocentric ones with this Sun.
+
+        ICRS coordinates know no Sun, and neither know errors nor chemistry.
+        """
+        from haloassay.contracts import exchange
+
+        return exchange.to_skycoord(self)
 
     def select(self, which: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Catalogue:
         """Catalogue of some of the rows."""

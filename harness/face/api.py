@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue, Propagation
     from haloassay.contracts.estimate import Estimates, Estimator
     from haloassay.face.vocabulary import Entry
+    from haloassay.io.tables import Source
     from haloassay.mocks.stars import Origin, Stars
     from haloassay.mocks.truth import Truth
     from haloassay.plan.scenario import Scenario
@@ -73,7 +74,8 @@ class MockCatalogue(NamedTuple):
         """
         import numpy as np
 
-        from haloassay.contracts.catalogue import GALACTOCENTRIC, Catalogue
+        from haloassay.contracts.catalogue import Catalogue
+        from haloassay.contracts.columns import GALACTOCENTRIC
         from haloassay.io.tables import write_catalogue
 
         stars = self.stars
@@ -190,7 +192,7 @@ def failures(out: str | Path, traceback: bool = False) -> str:
 
 
 def measure(
-    catalogue: Catalogue | str | Path,
+    catalogue: Catalogue | Source,
     estimator: str | Mapping[str, Any] | Estimator | type[Estimator],
     /,
     *,
@@ -203,7 +205,9 @@ def measure(
     Parameters
     ----------
     catalogue
-        A catalogue, or what :func:`haloassay.io.tables.read_catalogue` reads.
+        A catalogue, or what :func:`haloassay.io.tables.read_catalogue` reads: a file's name, an astropy Table or
+        QTable, a SkyCoord, a pandas DataFrame, a mapping of names to arrays. Columns that the estimator does not
+        read may have missing values.
     estimator
         Kind; a table as in a scenario: ``kind``, settings and, where it has one, ``label``; or a class or an instance.
     seed
@@ -231,7 +235,7 @@ def measure(
 
 
 def measure_safely(
-    catalogue: Catalogue | str | Path,
+    catalogue: Catalogue | Source,
     estimator: str | Mapping[str, Any],
     *,
     seed: int = 0,
@@ -243,7 +247,7 @@ def measure_safely(
 
 
 def _measured(
-    catalogue: Catalogue | str | Path,
+    catalogue: Catalogue | Source,
     estimator: Any,
     settings: Mapping[str, Any],
     seed: int,
@@ -256,7 +260,7 @@ def _measured(
 
     from haloassay.base.seeds import stream
     from haloassay.base.settings import unknown
-    from haloassay.contracts.catalogue import in_words
+    from haloassay.contracts.catalogue import Catalogue, in_words
     from haloassay.engine import measuring
     from haloassay.estimators import make_estimator
     from haloassay.io.tables import read_catalogue
@@ -269,15 +273,17 @@ def _measured(
     method = make_estimator(spec, kind)
     if seed < 0:
         raise InputError(f"seed: is 0 or more (got {seed})")
-    if isinstance(catalogue, str | Path):
-        catalogue = read_catalogue(catalogue)
-    with blamed_on(f"{kind}: required()"):
-        needs = method.required()
+    with blamed_on(f"{kind}: what it needs"):
+        needs, uses = method.required(), method.usable()
+    if not isinstance(catalogue, Catalogue):
+        catalogue = read_catalogue(catalogue, uses=uses)
     if lacks := catalogue.lacks(needs):
         raise InputError(
             f"{catalogue.origin}: {label}: needs {in_words(lacks)}, which this catalogue does not have (it has"
             f" {', '.join(catalogue.columns)}; --columns names columns that are called otherwise)"
         )
+    catalogue = catalogue.read_by(method.usable())
+    catalogue.check_rows(catalogue.r > 0.0, "a Galactocentric radius of zero")
     if propagation not in ("linear", "monte-carlo"):
         raise unknown("propagation", propagation, ("linear", "monte-carlo"), "measure")
     if propagation == "monte-carlo":

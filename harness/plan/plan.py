@@ -56,7 +56,7 @@ def _require_names(cls: type[Estimator], kind: str, where: str) -> None:
     """Refuse an estimator whose quantities are no list of names, or none at all."""
     if not cls.yields:
         raise InputError(f"{where}: {kind!r} names no quantity in its attribute 'yields'")
-    for attribute in ("yields", "needs"):
+    for attribute in ("yields", "needs", "uses"):
         names = getattr(cls, attribute)
         if not isinstance(names, tuple | list) or not all(isinstance(n, str) for n in names):
             raise InputError(
