@@ -3,7 +3,6 @@
 import sys
 
 import pytest
-from conftest import SCENARIO
 
 MODULES = {
     "raising": 'raise RuntimeError("two\\nlines")',
@@ -47,9 +46,11 @@ def modules(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", [*MODULES, "absent"])
-def test_a_class_that_cannot_be_imported_is_one_line_in_every_command(call, modules, stars, name):
+def test_a_class_that_cannot_be_imported_is_one_line_in_every_command(
+    call, modules, small, stars, name
+):
     scenario = modules / "scenario.toml"
-    scenario.write_text(SCENARIO.replace("fingerprint:Fingerprint", f"{name}:X"))
+    scenario.write_text(small.read_text().replace("fingerprint:Fingerprint", f"{name}:X"))
     out = modules / "out"
     for words in (
         ("run", scenario, "--out", out),
