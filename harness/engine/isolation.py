@@ -14,6 +14,7 @@ import contextlib
 import functools
 import gc
 import locale
+import multiprocessing
 import os
 import random
 import signal
@@ -182,9 +183,10 @@ def isolated(seed: int) -> Iterator[list[str]]:
     """
     told: list[str] = []
     process = _getpid()
-    names = _namespaces()
+    worker = multiprocessing.parent_process() is not None  # where nothing else is to be spared
+    names = _namespaces(worker)
     threads, children = threading.active_count(), _children()
-    states = _random_states()
+    states = None if worker else _random_states()
     before = [trait.read() for trait in _TRAITS]
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
@@ -201,7 +203,8 @@ def isolated(seed: int) -> Iterator[list[str]]:
             with contextlib.suppress(Exception):
                 told += _put_back(trait, value)
         with contextlib.suppress(Exception):
-            _set_random_states(states)
+            if states is not None:
+                _set_random_states(states)
         if (left := threading.active_count() - threads) > 0:
             told.append(f"left threads running ({left})")
         if left := len(_children() - children):
@@ -275,12 +278,12 @@ def _watched(n_modules: int) -> tuple[tuple[str, Any], ...]:
     return (*modules, *((cls.__qualname__, cls) for cls in _CLASSES))
 
 
-def _namespaces() -> list[_Namespace]:
-    """Namespaces as they are: read anew where they are not as they were last seen, as when a test has its hands in."""
+def _namespaces(alone: bool) -> list[_Namespace]:
+    """Namespaces as they are: read anew where they are not as they were last seen, unless we are ``alone``."""
     found = []
     for name, owner in _watched(len(sys.modules)):
         known = _seen.get(name)
-        if known is None or known.owner is not owner or not known.is_whole():
+        if known is None or known.owner is not owner or not (alone or known.is_whole()):
             known = _seen[name] = _Namespace.of(owner)
         found.append(known)
     return found

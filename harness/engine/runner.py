@@ -91,6 +91,8 @@ def run(
         with contextlib.ExitStack() as stack:
             stack.callback(report.end)
             tasks = _tasks(plan, store)
+            if mode == "restart":
+                (folder / LOG).unlink(missing_ok=True)
             log = Log.open(folder / LOG)
             stack.callback(log.close)
             n_workers = min(n_workers, max(todo, 1))

@@ -63,6 +63,7 @@ def run_task(task: Task) -> TaskResult:
     except (Exception, SystemExit) as error:
         outcomes = tuple(_failure("no-mock", method, error) for method in task.methods)
         return TaskResult(task.cell, task.realization, outcomes)
+    has_printed()  # what mock and survey have said is no estimator's
     done: list[Outcome] = []
     for method in task.methods:
         before = fingerprint(observation.catalogue)
