@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from haloassay.analysis.verdict import ALPHA, ENOUGH, overlap_sentence, verdicts
+from haloassay.base.text import printable
 from haloassay.contracts import labels
 from haloassay.reports import figures, tables
 
@@ -149,6 +150,7 @@ def render(data: Summary, shown: Sequence[Mapping[str, str]]) -> str:
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     scenario = data.description.get("scenario", {})
     calibration = data.calibration[data.calibration["n"] >= ENOUGH]
@@ -177,6 +179,11 @@ def render(data: Summary, shown: Sequence[Mapping[str, str]]) -> str:
         "scenario_text": json.dumps(scenario, indent=2, ensure_ascii=False, default=str),
     }
     return environment.get_template("page.html").render(context)
+
+
+def _shown(value: Any) -> Any:
+    """Text on the page without marks that turn the reading order; escaped against HTML after this."""
+    return printable(value, lines=True) if type(value) is str else value
 
 
 def _file_name(quantity: str) -> str:

@@ -2,10 +2,14 @@
 
 import warnings
 
+from haloassay.base.text import printable
+
 
 def warn_in_one_line() -> None:
     """Let this process print each warning as one line, as errors are."""
-    warnings.formatwarning = lambda message, *_, **__: f"haloassay: {message}\n"
+    warnings.formatwarning = lambda message, *_, **__: (
+        f"haloassay: {printable(str(message), lines=True)}\n"
+    )
 
 
 class HaloassayError(Exception):

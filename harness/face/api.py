@@ -234,7 +234,7 @@ def describe(name: str) -> str:
     Raises
     ------
     InputError
-        If nothing has that name.
+        If nothing has that name, or what a third party offers under it cannot be imported.
     """
     from haloassay.base.settings import unknown
     from haloassay.face.vocabulary import VOCABULARY, entries, estimator_entry
@@ -245,6 +245,7 @@ def describe(name: str) -> str:
     if not found:
         names = [entry.name for what in VOCABULARY for entry in entries(what)]
         raise unknown("name", name, names, "describe")
+    found = [(what, entry.whole() if entry.whole else entry) for what, entry in found]
     return "\n\n".join(_text(what, entry) for what, entry in found)
 
 

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import click
 
 from haloassay import __version__
+from haloassay.base import kinds
 from haloassay.base.errors import HaloassayError, InputError, warn_in_one_line
+from haloassay.base.text import printable
 from haloassay.face.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
@@ -38,6 +40,24 @@ class _NumberOrAll(click.ParamType):  # type: ignore[type-arg] # of some version
         return "all" if value == "all" else click.INT.convert(value, param, ctx)
 
 
+def _choose_plugins(ctx: click.Context, _: click.Parameter, refused: bool) -> None:
+    """Let a command find the user's own classes where the user is, or refuse all code of third parties."""
+    if refused:
+        ctx.with_resource(kinds.without_plugins())
+    elif (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)  # last, so that it shadows nothing
+
+
+#: What commands have that read a scenario or an estimator; others import nothing from where the user is.
+_plugins = click.option(
+    "--no-plugins",
+    is_flag=True,
+    expose_value=False,
+    callback=_choose_plugins,
+    help="Refuse classes of third parties: 'module:Class', and kinds of other distributions.",
+)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="haloassay")
 def haloassay() -> None:
@@ -52,6 +72,7 @@ def haloassay() -> None:
 
 
 @haloassay.command()
+@_plugins
 @click.argument("scenario")
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Folder of the results."
@@ -106,7 +127,7 @@ def run(
     scores = results.table()
     _print_scores(results, scores)
     if not no_report:
-        click.echo(f"report: {api.report(out)}")
+        _echo(f"report: {api.report(out)}")
     _require_scores(scores, out)
 
 
@@ -117,7 +138,7 @@ def report(folder: Path) -> None:
     from haloassay.face import api
 
     scores = api.table(folder)
-    click.echo(api.report(folder))
+    _echo(api.report(folder))
     _require_scores(scores, folder)
 
 
@@ -155,6 +176,7 @@ def table(folder: Path, fmt: str, out: Path | None, paired: bool, base: str | No
 
 
 @haloassay.command()
+@_plugins
 @click.argument("scenario")
 @click.option(
     "--out",
@@ -213,11 +235,12 @@ def mock(
         radii = np.geomspace(made.stars.r.min(), made.stars.r.max(), 65)
         _write(json.dumps(made.truth_at(radii), indent=1) + "\n", truth_file)
     for reason, count in made.catalogue.dropped.items():
-        click.echo(f"{out}: {count} rows dropped: {reason}", err=True)
-    click.echo(f"{len(made.catalogue)} stars: {out}")
+        _echo(f"{out}: {count} rows dropped: {reason}", err=True)
+    _echo(f"{len(made.catalogue)} stars: {out}")
 
 
 @haloassay.command()
+@_plugins
 @click.argument("catalogue")
 @click.option(
     "--estimator", required=True, help="Kind of estimator: see `haloassay list estimators`."
@@ -277,6 +300,7 @@ def measure(
     from haloassay.cleaning.steps import make_clean
     from haloassay.face import api
     from haloassay.io.tables import missing_errors, read_catalogue
+    from haloassay.reports import escapes
 
     _require_writable(out)
     chosen = _pairs(settings, "--set")
@@ -289,15 +313,15 @@ def measure(
     tables = [{"kind": table} if isinstance(table, str) else table for table in tables]
     read = make_clean(tables, "--clean").apply(read)
     for reason, count in read.dropped.items():
-        click.echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
+        _echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
     chosen |= {"kind": estimator, "label": label}
     estimates = api.measure(read, chosen, seed=seed, propagation=propagation)
     if read.heliocentric and (absent := missing_errors(read)):
-        click.echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
-    click.echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)
+        _echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
+    _echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)
     frame = estimates.to_frame()
     if fmt == "csv":
-        _write(frame.to_csv(index=False), out)
+        _write(escapes.csv(frame), out)
     elif fmt == "json":
         _write(frame.to_json(orient="records", indent=1, double_precision=15) + "\n", out)
     else:
@@ -313,18 +337,20 @@ def list_(what: str) -> None:
     from haloassay.face.vocabulary import entries
 
     for entry in entries(what):
-        click.echo(f"{click.style(entry.name, bold=True)}: {entry.summary}")
+        name = click.style(printable(entry.name), bold=True)
+        click.echo(f"{name}: {printable(entry.summary)}")
         for setting in entry.settings:
-            click.echo(f"    {setting}")
+            _echo(f"    {setting}")
 
 
 @haloassay.command()
+@_plugins
 @click.argument("name")
 def describe(name: str) -> None:
     """Say all that is known of a scenario, estimator, survey or other component called NAME."""
     from haloassay.face import api
 
-    click.echo(api.describe(name))
+    click.echo(printable(api.describe(name), lines=True))
 
 
 def _print_scores(results: Results, scores: pd.DataFrame) -> None:
@@ -336,11 +362,11 @@ def _print_scores(results: Results, scores: pd.DataFrame) -> None:
     counts = ", ".join(f"{n} {status}" for status, n in sorted(results.counts().items()))
     with labels.vocabulary(results.quantities):
         print_table(scores, title=_title(results))
-    click.echo(f"estimator runs: {counts or 'none'}")
+    _echo(f"estimator runs: {counts or 'none'}")
     for reason in results.reasons():
-        click.echo(f"  without a value: {reason}")
+        _echo(f"  without a value: {reason}")
     if mind := overlap_sentence(overlaps(results)):
-        click.echo(f"mind: {mind}")
+        _echo(f"mind: {mind}")
 
 
 def _title(results: Results) -> str:
@@ -375,7 +401,7 @@ def _estimates_text(estimates: Estimates) -> str:
         errors = "  ".join(stated or ["states no error"])
         toward = "" if row.toward is None else " from l = {:.4g}, b = {:.4g}".format(*row.toward)
         lines.append(f"{start}{row.value:>10.4g}  {errors}  {row.unit}".rstrip() + toward)
-    return "\n".join(lines) + "\n"
+    return "".join(f"{printable(line)}\n" for line in lines)
 
 
 def _pairs(options: tuple[str, ...], flag: str) -> dict[str, Any]:
@@ -421,15 +447,18 @@ def _write(content: str | bytes, out: Path | None) -> None:
         raise InputError(f"{out}: cannot be written: {error.strerror}") from None
 
 
+def _echo(text: object, err: bool = False) -> None:
+    """Print a line; what a terminal would obey is shown, whoever wrote it."""
+    click.echo(printable(str(text)), err=err)
+
+
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"haloassay: {' '.join(message.split())}", err=True)
+    _echo(f"haloassay: {' '.join(message.split())}", err=True)
     sys.exit(code)
 
 
 def main() -> None:
     """Entry point: every failure is one line and an exit code; tracebacks only with HALOASSAY_TRACEBACK=1."""
-    # an estimator "module:Class" may stand where the user is; last, so that it shadows nothing
-    sys.path.append(str(Path.cwd()))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Greek letters
