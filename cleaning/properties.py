@@ -12,8 +12,8 @@ import numpy as np
 from haloassay.base.arrays import FloatArray
 from haloassay.cleaning.integrals import galactic_directions, integrals_of_motion
 from haloassay.cleaning.turning_points import turning_points
+from haloassay.contracts.catalogue import UNITS
 from haloassay.contracts.sky import lon_lat, quadrant
-from haloassay.io.tables import UNITS
 
 if TYPE_CHECKING:
     from haloassay.cleaning.integrals import AssumedPotential

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from haloassay.base.files import replacing
 from haloassay.base.text import printable
 from haloassay.contracts import labels
 
@@ -290,7 +291,6 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
-    stem.parent.mkdir(parents=True, exist_ok=True)
     pdf, png = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         # a label in a script that the font lacks is drawn as boxes; the tables have it in letters
@@ -300,11 +300,13 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
         # not by savefig, which draws each file twice, first for a box that is not asked for
         dpi = figure.dpi
         figure.dpi = 150
-        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
+        with replacing(png) as temporary:
+            FigureCanvasAgg(figure).print_png(temporary, metadata={"Software": None})
         figure.dpi = dpi  # that of clouds, which the PDF has as pictures
         figure.set_layout_engine("none")  # laid out once, for both files
         nothing = dict.fromkeys(("CreationDate", "ModDate", "Creator", "Producer"))
-        FigureCanvasPdf(figure).print_pdf(pdf, metadata=nothing)
+        with replacing(pdf) as temporary:
+            FigureCanvasPdf(figure).print_pdf(temporary, metadata=nothing)
     return pdf, png
 
 

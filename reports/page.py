@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from haloassay.analysis.verdict import ALPHA, ENOUGH, overlap_sentence, verdicts
+from haloassay.base.cache import content_key
+from haloassay.base.files import require_no_link, write_bytes
 from haloassay.base.text import printable
 from haloassay.contracts import labels
 from haloassay.reports import figures, tables
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 _PAGE_ROWS: Final = 400
 #: Width of the text on the page [px]; wider figures would be scaled down or scrolled.
 _WIDEST: Final = 1120.0
+#: Characters of a label in the name of a file.
+_SHORT: Final = 60
 #: Columns of words.
 _TEXT: Final = ("cell", "estimator", "quantity", "95 % band")
 _EXTENSIONS: Final = {"csv": "csv", "ecsv": "ecsv", "latex": "tex", "markdown": "md"}
@@ -60,14 +65,15 @@ def write_page(data: Summary, folder: Path) -> Path:
 
 
 def _write(data: Summary, folder: Path) -> Path:
-    (folder / "tables").mkdir(parents=True, exist_ok=True)
+    for part in ("tables", "figures"):
+        require_no_link(folder / part)
     written = {"scores": data.scores} | ({} if data.pairs is None else {"paired": data.pairs})
     written |= {"calibration": data.calibration} if len(data.calibration) else {}
     for name, frame in written.items():
         for fmt, extension in _EXTENSIONS.items():
             text = tables.format_table(frame, fmt)
             content = text if isinstance(text, bytes) else text.encode()
-            (folder / "tables" / f"{name}.{extension}").write_bytes(content)
+            write_bytes(folder / "tables" / f"{name}.{extension}", content)
     shown = []
     for name, caption, figure in draw(data):
         _, png = figures.save(figure, folder / "figures" / name)
@@ -75,7 +81,7 @@ def _write(data: Summary, folder: Path) -> Path:
         width = f"{min(_WIDEST, 125.0 * figure.get_figwidth()):.0f}"
         shown.append({"name": name, "caption": caption, "image": image, "width": width})
     page = folder / "index.html"
-    page.write_text(render(data, shown), encoding="utf-8")
+    write_bytes(page, render(data, shown).encode())
     return page
 
 
@@ -164,6 +170,7 @@ def render(data: Summary, shown: Sequence[Mapping[str, str]]) -> str:
         "verdicts": groups,
         "many_cells": data.scores["cell"].nunique() > 1,
         "overlap": overlap_sentence(data.overlaps),
+        "damage": data.damage,
         "enough": ENOUGH,
         "one_in": round(1.0 / ALPHA),
         "by_chance": f"{ALPHA * sum(len(group['entries']) for group in groups):.2g}",
@@ -186,8 +193,10 @@ def _shown(value: Any) -> Any:
     return printable(value, lines=True) if type(value) is str else value
 
 
-def _file_name(quantity: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_" else "_" for c in quantity)
+def _file_name(name: str) -> str:
+    """Part of a file name that stands for a label: short, safe on any system, and of no other label."""
+    plain = re.sub(r"[^a-z0-9_-]+", "_", name.lower())[:_SHORT]
+    return plain if plain == name else f"{plain}-{content_key(name)[:8]}"
 
 
 def _counts(outcomes: pd.DataFrame) -> dict[str, int]:

@@ -13,19 +13,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any, Final
 
 import numba
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import EstimationError
 from haloassay.estimators.fit.likelihoods import log_gaussian
 from haloassay.estimators.fit.posterior import Exploration, explore
 
 #: Log prior density (n,) of (n, s) logarithms of the dispersions.
 LogPrior = Callable[[FloatArray], FloatArray]
+
+_FREE: Final = "the stars lie such that a combination of the parameters is free"
 
 #: Relative accuracy of the interpolated sums, and the largest number of nodes along one axis.
 _ACCURACY: Final = 1e-11
@@ -54,7 +57,7 @@ class Channel:
     X: FloatArray
     E: FloatArray
 
-    @property
+    @cached_property
     def augmented(self) -> FloatArray:
         """(N, m, p + 1) design with the data as its last column."""
         return np.ascontiguousarray(np.concatenate([self.X, self.y[:, :, None]], axis=2))
@@ -145,6 +148,48 @@ def sums(channel: Channel, sigma: FloatArray) -> FloatArray:
     return out
 
 
+@numba.njit(cache=True, error_model="numpy")
+def _condition(
+    total: FloatArray, log_evidence: FloatArray, mean: FloatArray, root: FloatArray
+) -> None:
+    """Fill what :class:`Conditional` holds from the sums (n, ...); NaN where they are of no Gaussian.
+
+    The root of the augmented matrix has the root of the precision, root^-1 X^T W y below it, and in its
+    corner the square root of the misfit, which is left as a square.
+    """
+    n, p = mean.shape
+    k = p + 1
+    for row in range(n):
+        lower = root[row]
+        z = mean[row]
+        misfit = total[row, k * (k + 1) // 2 - 1]
+        log_root = 0.0
+        for j in range(p):
+            # of the upper triangle, row by row, the diagonal element j
+            at = j * k - j * (j - 1) // 2
+            pivot = total[row, at]
+            for m in range(j):
+                pivot -= lower[j, m] ** 2
+            pivot = np.sqrt(pivot)
+            lower[j, j] = pivot
+            log_root += np.log(pivot)
+            for i in range(j + 1, p):
+                rest = total[row, at + i - j]
+                for m in range(j):
+                    rest -= lower[i, m] * lower[j, m]
+                lower[i, j] = rest / pivot
+            rest = total[row, at + p - j]
+            for m in range(j):
+                rest -= z[m] * lower[j, m]
+            z[j] = rest / pivot
+            misfit -= z[j] ** 2
+        for j in range(p - 1, -1, -1):
+            for i in range(j + 1, p):
+                z[j] -= lower[i, j] * z[i]
+            z[j] /= lower[j, j]
+        log_evidence[row] = -0.5 * (misfit + total[row, -1]) - log_root
+
+
 def conditional(total: FloatArray, p: int) -> Conditional:
     """Likelihood of q from the sums (n, ...) of all channels together.
 
@@ -153,22 +198,28 @@ def conditional(total: FloatArray, p: int) -> Conditional:
     EstimationError
         If the stars leave a combination of the parameters free.
     """
-    i, j = np.triu_indices(p + 1)
-    matrix = np.empty((len(total), p + 1, p + 1))
-    matrix[:, i, j] = matrix[:, j, i] = total[:, :-1]
     # the least curvature in units in which every parameter alone has one
-    scale = np.sqrt(np.einsum("nii->ni", matrix[:, :p, :p]))
+    matrix = np.empty((p + 1, p + 1))
+    i, j = _upper(p + 1)
+    matrix[i, j] = matrix[j, i] = total[0, :-1]
+    scale = np.sqrt(np.diag(matrix)[:p])
     if not np.all(scale > 0.0):
         raise EstimationError("the stars say nothing of one of the parameters of the field")
-    unit = matrix[:, :p, :p] / (scale[:, :, None] * scale[:, None, :])
-    if np.linalg.eigvalsh(unit[0])[0] < 1e-9:
-        raise EstimationError("the stars lie such that a combination of the parameters is free")
-    root = np.linalg.cholesky(matrix[:, :p, :p])
-    z = np.linalg.solve(root, matrix[:, :p, p:])
-    mean = np.linalg.solve(np.swapaxes(root, 1, 2), z)[..., 0]
-    misfit = matrix[:, p, p] - np.sum(z[..., 0] ** 2, axis=1) + total[:, -1]
-    log_root = np.log(np.einsum("nii->ni", root)).sum(axis=1)
-    return Conditional(-0.5 * misfit - log_root, mean, np.asarray(root, dtype=np.float64))
+    if np.linalg.eigvalsh(matrix[:p, :p] / np.outer(scale, scale))[0] < 1e-9:
+        raise EstimationError(_FREE)
+    n = len(total)
+    log_evidence, mean, root = np.empty(n), np.empty((n, p)), np.zeros((n, p, p))
+    _condition(np.ascontiguousarray(total), log_evidence, mean, root)
+    if not np.all(np.isfinite(log_evidence)):
+        raise EstimationError(_FREE)
+    return Conditional(log_evidence, mean, root)
+
+
+@cache
+def _upper(k: int) -> tuple[IntArray, IntArray]:
+    """Rows and columns of the upper triangle of (k, k)."""
+    rows, columns = np.triu_indices(k)
+    return rows, columns
 
 
 class LinearField:
@@ -270,7 +321,8 @@ class LinearField:
         return ""
 
     def _split(self, values: FloatArray) -> list[FloatArray]:
-        return np.split(values, np.cumsum(self.sizes)[:-1], axis=1)
+        ends = np.cumsum(self.sizes)
+        return [values[:, end - size : end] for end, size in zip(ends, self.sizes, strict=True)]
 
     def _log_density_exact(self, log_sigma: FloatArray) -> float:
         point = log_sigma[None, :]

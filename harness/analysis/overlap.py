@@ -28,6 +28,10 @@ class DescribedResults(ResultTables, Protocol):
     def description(self) -> Mapping[str, Any]:
         """Content of run.json, whose cells say the size of a stored population."""
 
+    @property
+    def damage(self) -> str:
+        """What is damaged and left out, in one line; empty where nothing is."""
+
 
 def overlaps(results: DescribedResults) -> pd.DataFrame:
     """List stored populations, and what two realisations of a cell have in common.

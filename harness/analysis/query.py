@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from haloassay.base.errors import HaloassayWarning
 from haloassay.contracts.quantities import QUANTITIES, Quantity
-from haloassay.contracts.schema import SCHEMAS
+from haloassay.contracts.schema import RESULT, SCHEMAS, TableName
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,20 +60,66 @@ def open_tables(results: ResultTables) -> Iterator[Any]:
     with tempfile.TemporaryDirectory(prefix="haloassay-") as spill, duckdb.connect() as tables:
         tables.execute("SET memory_limit = '3GB'")
         tables.execute(f"SET temp_directory = '{spill.replace(chr(39), chr(39) * 2)}'")
-        tables.execute("SET enable_progress_bar = false")
+        with suppress(
+            duckdb.InvalidInputException
+        ):  # in a notebook without ipywidgets: it has none
+            tables.execute("SET enable_progress_bar = false")
         # NaN and whatever would overflow a fourth power are no numbers to average; isfinite stands
         # first, because Parquet statistics leave out NaN and DuckDB drops comparisons by them
         tables.execute(
             "CREATE MACRO sound(x) AS CASE WHEN isfinite(x) AND abs(x) < 1e75 THEN x END"
         )
         tables.execute(_scale_macro(results.quantities))
+        doubled = _doubled(tuple(map(_literal, files["runs"])))
         for name, schema in SCHEMAS.items():
             if files[name]:
-                parts = sorted(str(path) for path in files[name])
-                tables.read_parquet(parts, union_by_name=True).create_view(name)
+                rows = _read(tables, tuple(map(_literal, files[name])))
+                (_once(rows, name) if doubled else rows).create_view(name)
             else:
                 tables.from_arrow(schema.empty_table()).create(name)
         yield tables
+
+
+def _literal(path: Path | str) -> str:
+    """Write a path so that it is a name for DuckDB and not a pattern, whatever its folders are called."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in os.path.abspath(path))
+
+
+def _read(tables: Any, files: Sequence[str]) -> Any:
+    return tables.read_parquet(sorted(files), union_by_name=True, hive_partitioning=False)
+
+
+@functools.lru_cache(maxsize=32)
+def _doubled(runs: tuple[str, ...]) -> bool:
+    """Tell, and say, whether some results stand twice: two runs have written them at once. Files never change."""
+    import duckdb
+
+    if len(runs) < 2:
+        return False
+    keys = ", ".join(RESULT)
+    with duckdb.connect() as tables:
+        rows = _read(tables, runs)
+        if not set(RESULT) <= set(rows.columns):
+            return False
+        counted = rows.aggregate(f"{keys}, count(*) AS n", keys).filter("n > 1")
+        ((doubled,),) = counted.aggregate("count(*)").fetchall()
+    if doubled:
+        warnings.warn(
+            f"{doubled} results stand twice in this folder, because two runs wrote into it at once: each counts once",
+            HaloassayWarning,
+            stacklevel=2,
+        )
+    return bool(doubled)
+
+
+def _once(rows: Any, name: TableName) -> Any:
+    """Rows of which none says again what another has said."""
+    keys = ", ".join([*RESULT, *(("quantity", "bin") if name == "estimates" else ())])
+    order = "status <> 'ok'" if name == "runs" else "value"
+    return rows.query(
+        "rows",
+        f"SELECT * FROM rows QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {order}) = 1",
+    )
 
 
 def as_frame(relation: Any) -> pd.DataFrame:

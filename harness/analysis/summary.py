@@ -35,6 +35,8 @@ class Summary:
         Frame of the function ``overlaps``.
     base_cell
         Cell that ``pairs`` compare with.
+    damage
+        What of the results is damaged and left out, in one line.
     definitions
         Name and definition of each score.
     """
@@ -51,6 +53,7 @@ class Summary:
     overlaps: pd.DataFrame
     pairs: pd.DataFrame | None = None
     base_cell: str = ""
+    damage: str = ""
     definitions: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -73,5 +76,6 @@ def summarise(results: DescribedResults) -> Summary:
         overlaps=overlaps(results),
         pairs=paired(results, base) if len(cells) > 1 else None,
         base_cell=base,
+        damage=results.damage,
         definitions={s.name: s.definition for s in SCORES},
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import os
 import re
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.base.errors import HaloassayWarning, InputError
+from haloassay.base.files import TEMPORARY, replacing, write_bytes
 from haloassay.base.kinds import identity
 
 Arrays = dict[str, NDArray[Any]]
@@ -26,8 +27,20 @@ Arrays = dict[str, NDArray[Any]]
 #: What the cache may hold by default.
 DEFAULT_SIZE: Final = "5 GB"
 
-#: Array of a file that has the file's own name, so that another one in its place is noticed.
-_NAME: Final = "content_key"
+#: Folder within :func:`cache_folder` that is the cache's alone.
+_ROOM: Final = "haloassay-arrays"
+#: File that says so (the tag by which backups know a cache, https://bford.info/cachedir), and how it begins.
+_TAG: Final = "CACHEDIR.TAG"
+_SIGNATURE: Final = b"Signature: 8a477f597d28d172789f06886806bc55"
+_TAG_TEXT: Final = (
+    _SIGNATURE
+    + b"\n# Arrays that haloassay makes again when they are gone; it removes those not used for longest.\n"
+)
+#: Names of files that are the cache's.
+_OWN: Final = re.compile(r"[0-9a-f]{32}\.npz")
+
+#: Array of a file that is the digest of the others and of the file's name.
+_DIGEST: Final = "digest"
 
 #: A temporary file this old [s] was left by a process that is no more.
 _ABANDONED: Final = 24 * 3600.0
@@ -40,7 +53,7 @@ class CacheWarning(HaloassayWarning):
 
 
 def cache_folder() -> Path:
-    """Folder of the cache: ``$HALOASSAY_CACHE``, else the user's cache folder of this system."""
+    """Folder in which the cache has its own: ``$HALOASSAY_CACHE``, else the user's cache folder of this system."""
     import platformdirs
 
     return Path(os.environ.get("HALOASSAY_CACHE") or platformdirs.user_cache_dir("haloassay"))
@@ -96,9 +109,9 @@ def content_key(content: Any) -> str:
 def cached(content: Any, make: Callable[[], Arrays]) -> Arrays:
     """Arrays that ``make`` returns for ``content``, from disk where they were made before.
 
-    A file that cannot be read, or holds something else, is made again, and a :class:`CacheWarning` says so; a folder
+    A file of which not every byte is as it was written is made again, and a :class:`CacheWarning` says so; a folder
     that cannot be written, or arrays that are larger than the whole cache, cost only the saving, and are said once.
-    Beyond :func:`cache_limit`, files go that were not used for longest.
+    Beyond :func:`cache_limit`, files go that were not used for longest. Files of others are never touched.
 
     Raises
     ------
@@ -106,7 +119,7 @@ def cached(content: Any, make: Callable[[], Arrays]) -> Arrays:
         If ``$HALOASSAY_CACHE_SIZE`` is no size.
     """
     limit = cache_limit()
-    path = cache_folder() / f"{content_key(content)}.npz"
+    path = cache_folder() / _ROOM / f"{content_key(content)}.npz"
     stored = _read(path)
     if stored is not None:
         return stored
@@ -132,29 +145,50 @@ def _read(path: Path) -> Arrays | None:
     except Exception as error:  # a damaged archive raises whatever its bytes happen to mean
         _say(f"{path} cannot be read ({_reason(error)}): what it held is made again")
         return None
-    if str(arrays.pop(_NAME, "")) != path.stem:
-        _say(f"{path} holds something else: what it held is made again")
+    if str(arrays.pop(_DIGEST, "")) != _digest(path.stem, arrays):
+        _say(f"{path} is damaged or holds something else: what it held is made again")
         return None
     with contextlib.suppress(OSError):
         os.utime(path)  # used now
     return arrays
 
 
+def _digest(name: str, arrays: Arrays) -> str:
+    """Digest of a file's name and of all that it holds."""
+    digest = hashlib.blake2b(name.encode(), digest_size=16)
+    for key, array in sorted(arrays.items()):
+        digest.update(f"{key} {array.dtype.str} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
 def _write(path: Path, arrays: Arrays) -> None:
-    temporary = None
+    signed = {**arrays, _DIGEST: np.array(_digest(path.stem, arrays))}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays, **{_NAME: np.array(path.stem)})  # type: ignore[arg-type]  # its stub counts names as flags
-        os.replace(temporary, path)
+        _claim(path.parent)
+        with replacing(path) as temporary:
+            np.savez(temporary, **signed)  # type: ignore[arg-type]  # its stub counts names as flags
     except OSError as error:
         _say(
             f"nothing can be kept in {path.parent} ({_reason(error)}): expensive mocks are made again by every"
             " process; HALOASSAY_CACHE names another folder"
         )
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+
+
+def _claim(folder: Path) -> None:
+    """Make the cache's own folder, with the tag that says so.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written, or is somebody else's: it is not empty and has no tag.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tag = folder / _TAG
+    if not tag.exists():
+        if any(folder.iterdir()) and not tag.exists():
+            raise OSError(errno.ENOTEMPTY, f"it holds files of others, and no {_TAG}")
+        write_bytes(tag, _TAG_TEXT)
 
 
 def _shrink(folder: Path, limit: float) -> None:
@@ -164,10 +198,10 @@ def _shrink(folder: Path, limit: float) -> None:
         kept = []
         for path in folder.iterdir():
             with contextlib.suppress(OSError):
-                state = path.stat()
-                if path.suffix == ".npz":
+                state = path.lstat()
+                if _OWN.fullmatch(path.name):
                     kept.append((state.st_mtime, state.st_size, path))
-                elif path.suffix == ".tmp" and now - state.st_mtime > _ABANDONED:
+                elif path.match(TEMPORARY) and now - state.st_mtime > _ABANDONED:
                     path.unlink()
         excess = sum(size for _, size, _ in kept) - limit
         for _, size, path in sorted(kept):

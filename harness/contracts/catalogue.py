@@ -14,9 +14,24 @@ from numpy.typing import ArrayLike, NDArray
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.contracts import frames
+from haloassay.contracts.cards import Card, span
 
 GALACTOCENTRIC: Final = ("x", "y", "z", "vx", "vy", "vz")
 HELIOCENTRIC: Final = ("ra", "dec", "distance", "pmra", "pmdec", "vlos")
+
+_BASE_UNITS: Final = {
+    **dict.fromkeys(("ra", "dec", "l", "b"), "deg"),
+    **dict.fromkeys(("distance", "x", "y", "z"), "kpc"),
+    **dict.fromkeys(("pmra", "pmdec", "pm_l", "pm_b"), "mas / yr"),
+    **dict.fromkeys(("vlos", "vx", "vy", "vz"), "km / s"),
+    **dict.fromkeys(("feh", "alpha_fe"), "dex"),
+}
+#: Canonical unit of every column that an observer may have; directions on the sky have no errors.
+UNITS: Final = {
+    **_BASE_UNITS,
+    **{f"{k}_err": v for k, v in _BASE_UNITS.items() if k not in ("ra", "dec", "l", "b")},
+    "pm_corr": "",
+}
 
 #: How errors are carried to spherical velocities: by their first order, or by draws.
 Propagation = Literal["linear", "monte-carlo"]
@@ -100,6 +115,29 @@ class Catalogue:
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
+
+    def __repr__(self) -> str:
+        return self._card.text()
+
+    def _repr_html_(self) -> str:
+        return self._card.html()
+
+    @property
+    def _card(self) -> Card:
+        rows = []
+        for name, values in self.columns.items():
+            known = values[np.isfinite(values)]
+            ends = (known.min(), known.max()) if len(known) else (np.nan, np.nan)
+            rows.append(
+                [name, UNITS.get(name, ""), span(*ends), str(len(values) - len(known) or "")]
+            )
+        sun = self.sun
+        notes = [
+            f"Sun at x = {sun.x:g}, z = {sun.z:g} kpc, ({sun.vx:g}, {sun.vy:g}, {sun.vz:g}) km/s"
+        ]
+        notes += [f"{n} rows dropped: {reason}" for reason, n in self.dropped.items()]
+        title = f"Catalogue of {len(self)} stars: {self.origin}"
+        return Card(title, ("column", "unit", "range", "not finite"), rows, notes)
 
     def __getitem__(self, name: str) -> FloatArray:
         if name not in self.columns:

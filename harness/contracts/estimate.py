@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haloassay.base.errors import EstimationError
+from haloassay.contracts.cards import Card, number, span
 from haloassay.contracts.quantities import QUANTITIES, Quantity, Scale
 from haloassay.contracts.sky import lon_lat, separation
 
@@ -156,6 +157,22 @@ class Estimates:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __repr__(self) -> str:
+        return self._card.text()
+
+    def _repr_html_(self) -> str:
+        return self._card.html()
+
+    @property
+    def _card(self) -> Card:
+        rows = []
+        for row in self.rows:
+            bounds = [span(row.lo68, row.hi68), span(row.lo95, row.hi95)]
+            value = number(row.value) if not row.note else f"cannot be determined: {row.note}"
+            rows.append([row.quantity, number(row.r), value, *bounds, row.unit])
+        header = ("quantity", "r [kpc]", "value", "68 %", "95 %", "unit")
+        return Card(f"Estimates: {len(self)} row{'' if len(self) == 1 else 's'}", header, rows)
 
     def of(self, quantity: str) -> tuple[Estimate, ...]:
         """Rows of one quantity, in their order."""

@@ -17,6 +17,9 @@ _KEYS: Final[dict[str, Any]] = {
     "realization": pa.int64(),
 }
 
+#: What a result is one of: columns of both tables.
+RESULT: Final = tuple(_KEYS)
+
 SCHEMAS: Final[dict[TableName, pa.Schema]] = {
     "estimates": pa.schema(
         {

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from haloassay.base.errors import InputError
 from haloassay.base.seeds import stream
+from haloassay.contracts.catalogue import UNITS
 from haloassay.contracts.quantities import Quantity
 from haloassay.engine.acceptance import accepted
 from haloassay.io.defects import sound_rows
-from haloassay.io.tables import UNITS
 from haloassay.plan.cells import Cell, Method
 from haloassay.plan.scenario import Spec
 from haloassay.results.outcome import Outcome, Status, TaskResult

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from haloassay.base.errors import EstimationError, HaloassayError, InputError
+from haloassay.base.files import require_no_link
+from haloassay.contracts.cards import Card
 from haloassay.engine.runner import run
 
 if TYPE_CHECKING:
@@ -38,7 +40,10 @@ def report(out: str | Path, folder: str | Path | None = None) -> Path:
 
     results = Results(out)
     data = results.steadily(lambda: summarise(results))
-    return write_page(data, results.out / "report" if folder is None else Path(folder))
+    if folder is None:
+        folder = results.out / "report"
+        require_no_link(folder)
+    return write_page(data, Path(folder))
 
 
 #: What the two truths in a file are.
@@ -56,6 +61,16 @@ class MockCatalogue(NamedTuple):
     stars: Stars
     truth: Truth
     origins: tuple[Origin, ...]
+
+    def __repr__(self) -> str:
+        return "\n".join([self._card.text(), repr(self.catalogue), repr(self.truth)])
+
+    def _repr_html_(self) -> str:
+        return self._card.html() + self.catalogue._repr_html_() + self.truth._repr_html_()
+
+    @property
+    def _card(self) -> Card:
+        return Card(f"Mock catalogue, of {_listed(self)}")
 
     def write_true_stars(self, path: str | Path) -> None:
         """Write the stars as they are, with ``origin`` (its names are in the file's notes) and ``member`` (0 or 1).
@@ -104,6 +119,15 @@ class MockCatalogue(NamedTuple):
             "selected": self.truth.selected_to_dict(r, self.stars),
             "origins": origins,
         }
+
+
+def _listed(made: MockCatalogue) -> str:
+    """Name where the observed stars come from, with counts."""
+    import numpy as np
+
+    counts = np.bincount(made.stars.origin, minlength=len(made.origins))
+    pairs = zip(made.origins, counts, strict=False)
+    return ", ".join(f"{n} stars of {origin.name or 'the halo'}" for origin, n in pairs) or "stars"
 
 
 def mock(

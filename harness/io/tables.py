@@ -29,7 +29,7 @@ from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import build, unknown
 from haloassay.contracts import frames
-from haloassay.contracts.catalogue import GALACTOCENTRIC, HELIOCENTRIC, Catalogue
+from haloassay.contracts.catalogue import GALACTOCENTRIC, HELIOCENTRIC, UNITS, Catalogue
 from haloassay.io import formats
 from haloassay.io.defects import SPEED_LIMIT, drop_names, sift
 
@@ -59,21 +59,6 @@ _RADIANS_MIN_STARS: Final = 20
 GALPY_SAMPLES: Final = {
     "galpy:mw-globular-clusters": "MWglobularclusters",
     "galpy:mw-satellites": "MWsatellitegalaxies",
-}
-
-_BASE_UNITS: Final = {
-    **dict.fromkeys(("ra", "dec", "l", "b"), "deg"),
-    **dict.fromkeys(("distance", "x", "y", "z"), "kpc"),
-    **dict.fromkeys(("pmra", "pmdec", "pm_l", "pm_b"), "mas / yr"),
-    **dict.fromkeys(("vlos", "vx", "vy", "vz"), "km / s"),
-    **dict.fromkeys(CHEMISTRY, "dex"),
-}
-
-#: Canonical unit of every column that a reader knows; directions on the sky have no errors.
-UNITS: Final = {
-    **_BASE_UNITS,
-    **{f"{k}_err": v for k, v in _BASE_UNITS.items() if k not in ("ra", "dec", "l", "b")},
-    "pm_corr": "",
 }
 
 #: What to call a column in the file, by the name of the catalogue; or the names in their order.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from haloassay.base.cache import content_key
 from haloassay.base.errors import InputError
 from haloassay.plan.cells import Cell
 from haloassay.plan.plan import Plan
@@ -14,6 +16,8 @@ from haloassay.plan.scenario import Spec
 from haloassay.results.parts import DamagedError, read_part, reading
 
 DESCRIPTION: Final = "run.json"
+#: Some of what no run.json lacks; a damaged one may lack others.
+_OURS: Final = frozenset({"scenario", "cells", "estimators", "digest"})
 #: Keys of a scenario that may change between runs into one folder.
 _FREE: Final = ("name", "title", "description", "reference", "realizations", "timeout")
 #: Cells of which run.json says what they are made of; others differ from these by settings of the scenario.
@@ -25,9 +29,7 @@ _DIGESTS: Final = {"digest": "file", "fingerprint": "name"}
 def description_of(plan: Plan) -> Spec:
     """Content of ``run.json``: the scenario, its cells and estimators, and what computed them."""
     import platform
-    from importlib.metadata import version
 
-    packages = ("haloassay", "numpy", "scipy", "astropy", "numba", "galpy", "pandas", "pyarrow")
     return {
         "scenario": plan.scenario.to_dict(),
         "cells": [
@@ -45,9 +47,19 @@ def description_of(plan: Plan) -> Spec:
             {"estimator": entry.label, "kind": entry.kind} for entry in plan.scenario.estimators
         ],
         "quantities": [quantity.to_dict() for quantity in plan.quantities],
-        "versions": {"python": platform.python_version(), **{p: version(p) for p in packages}},
+        "versions": dict(_versions()),
         "platform": platform.platform(),
     }
+
+
+@functools.cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    """Names and versions of what computes; looked up once, as each is a search of all installed packages."""
+    import platform
+    from importlib.metadata import version
+
+    packages = ("haloassay", "numpy", "scipy", "astropy", "numba", "galpy", "pandas", "pyarrow")
+    return (("python", platform.python_version()), *((name, version(name)) for name in packages))
 
 
 def _made_of(cell: Cell) -> Spec:
@@ -55,30 +67,40 @@ def _made_of(cell: Cell) -> Spec:
     return {**cell.made, "estimators": {method.label: method.made for method in cell.methods}}
 
 
+def encoded(description: Spec) -> bytes:
+    """Bytes of ``run.json``, with a digest of what it says."""
+    return json.dumps({**description, "digest": content_key(description)}, indent=1).encode()
+
+
 def read_description(out: Path) -> Spec | None:
-    """Read run.json; None where there is none of ours.
+    """Read run.json; None where it is gone, damaged, or none of ours.
 
     Raises
     ------
     InputError
         If the file is there and cannot be read.
     """
-    text = _read(out)
-    try:
-        description = json.loads(text or "")
-    except ValueError:
+    description = _parsed(out)
+    if not isinstance(description, dict) or "digest" not in description:
         return None
-    ours = isinstance(description, dict) and {"scenario", "cells", "estimators"} <= set(description)
-    return description if ours else None
+    said = description.pop("digest")
+    return description if said == content_key(description) else None
 
 
 def is_lost(out: Path) -> bool:
-    """Tell whether run.json is gone or cut short, rather than somebody else's."""
+    """Tell whether run.json is gone or damaged, rather than somebody else's."""
+    description = _parsed(out)
+    if not isinstance(description, dict):
+        return description is None
+    return not _OURS.isdisjoint(description)
+
+
+def _parsed(out: Path) -> Any:
+    """Content of run.json; None where it is no JSON."""
     try:
-        json.loads(_read(out) or "")
-    except ValueError:
-        return True
-    return False
+        return json.loads(_read(out) or "")
+    except (ValueError, RecursionError):
+        return None
 
 
 def _read(out: Path) -> bytes | None:

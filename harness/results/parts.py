@@ -1,19 +1,21 @@
 """Parts of a results folder: Parquet files that are whole or absent, and which of them count.
 
 A part is a pair of files of one name, ``estimates/NAME.parquet`` and ``runs/NAME.parquet``, written
-in this order: it exists once its runs file does. The metadata of a runs file carries size and
-digest of the estimates file beside it, and the names of the parts that it replaces; readers leave
-those out, so at no instant is a row missing or counted twice. A file that the system does not let
-us read is not damaged: that is an :class:`InputError`, and nothing is touched.
+in this order: it exists once its runs file does. The name ends with the digest of the runs file; its
+metadata carry the digest of the estimates file beside it, and the names of the parts that it
+replaces; readers leave those out, so at no instant is a row missing or counted twice. What is not
+named so is not ours: it is never read, and never deleted. A file that the system does not let us
+read is not damaged: that is an :class:`InputError`, and nothing is touched.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
-import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,57 +25,38 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from haloassay.base.errors import HaloassayError, InputError
+from haloassay.base.files import TEMPORARY, write_bytes
 from haloassay.contracts.schema import SCHEMAS, TableName
 
 _META: Final = b"haloassay"
-#: File that is locked while a run writes into the folder.
-LOCK: Final = ".lock"
+#: What a part is of (a task, or many), and the digest of its runs file.
+_NAME: Final = re.compile(r"(?:[0-9a-f]{8}-\d{7,}|segment)-([0-9a-f]{16})")
 
 
 @dataclass(frozen=True)
 class Part:
-    """What the metadata of a runs file say of its part."""
+    """What a runs file says of its part."""
 
     name: str
     replaces: tuple[str, ...]
-    size: int
     digest: str
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: under another name, flushed to the disk, then renamed.
+    """Write a file of a results folder whole or not at all.
 
     Raises
     ------
     InputError
         If the disk is full or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _flush_folder(path.parent)
+        write_bytes(path, data)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
         raise InputError(
             f"{path}: cannot be written: {error.strerror or error}; "
             "finished work is kept, run again to go on"
         ) from None
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename last through a power cut, where the system knows such a thing."""
-    if hasattr(os, "O_DIRECTORY"):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def part_file(out: Path, kind: TableName, name: str) -> Path:
@@ -89,9 +72,38 @@ def encode(table: pa.Table, meta: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
+def write_part(
+    out: Path, stem: str, tables: Mapping[TableName, pa.Table], replaces: Iterable[str] = ()
+) -> str:
+    """Write a part and return its name; the parts that it replaces do not count from then on."""
+    estimates = encode(tables["estimates"], {})
+    runs = encode(tables["runs"], {"replaces": [*replaces], "digest": digest(estimates)})
+    name = f"{stem}-{digest(runs)[:16]}"
+    write_file(part_file(out, "estimates", name), estimates)
+    write_file(part_file(out, "runs", name), runs)
+    return name
+
+
+def is_own(path: Path) -> bool:
+    """Tell whether a file of a results folder is named as a part is."""
+    return _NAME.fullmatch(path.name.split(".")[0]) is not None
+
+
 def digest(data: bytes) -> str:
     """Digest of 128 bits, in hexadecimal."""
     return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    state = path.stat()
+    return _known_digest(path, state.st_ino, state.st_size, state.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _known_digest(path: Path, *_state: int) -> str:
+    """Digest of a file, read once as long as it is the same."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 class DamagedError(HaloassayError):
@@ -139,20 +151,24 @@ def read_part(out: Path, kind: TableName, name: str) -> pa.Table:
     return table.select(SCHEMAS[kind].names)
 
 
-def _read_meta(path: Path) -> Part:
-    """Read what a runs file says of its part."""
+def _read_whole(out: Path, name: str, stated: str) -> Part:
+    """Read what a runs file says of its part; raises :class:`DamagedError` unless every byte is as it was written."""
+    path = part_file(out, "runs", name)
 
     def read(file: Any) -> Part:
         meta = json.loads(pq.read_schema(file).metadata[_META])
-        return Part(path.stem, tuple(meta["replaces"]), meta["size"], meta["digest"])
+        return Part(name, tuple(meta["replaces"]), meta["digest"])
 
     with open(path, "rb") as file:
         part: Part = _parse(path, file, read)
+    estimates = part_file(out, "estimates", name)
+    if not _file_digest(path).startswith(stated) or _file_digest(estimates) != part.digest:
+        raise DamagedError(f"{path}: is damaged")
     return part
 
 
-def scan(out: Path, whole: Callable[[Path, Part], bool]) -> tuple[dict[str, Part], list[str]]:
-    """Parts in use, by name, and names of those that are not ``whole``.
+def scan(out: Path) -> tuple[dict[str, Part], list[str]]:
+    """Parts in use, by name, and names of those of which not every byte is as it was written.
 
     Raises
     ------
@@ -163,51 +179,14 @@ def scan(out: Path, whole: Callable[[Path, Part], bool]) -> tuple[dict[str, Part
     broken = []
     with reading(out):
         for path in sorted((out / "runs").glob("*.parquet")):
-            try:
-                part = _read_meta(path)
-                if whole(out, part):
-                    parts[path.stem] = part
-                else:
+            if named := _NAME.fullmatch(path.stem):
+                try:
+                    parts[path.stem] = _read_whole(out, path.stem, named[1])
+                except (DamagedError, FileNotFoundError):
                     broken.append(path.stem)
-            except (DamagedError, FileNotFoundError):
-                broken.append(path.stem)
     replaced = {name for part in parts.values() for name in part.replaces}
     live = {name: part for name, part in parts.items() if name not in replaced}
     return live, [name for name in broken if name not in replaced]
-
-
-def looks_whole(out: Path, part: Part) -> bool:
-    """Tell whether both files are there and as long as they were written."""
-    return part_file(out, "estimates", part.name).stat().st_size == part.size
-
-
-def is_whole(out: Path, part: Part) -> bool:
-    """Tell whether every byte of both files is as it was written."""
-    read_part(out, "runs", part.name)
-    return digest(part_file(out, "estimates", part.name).read_bytes()) == part.digest
-
-
-@contextlib.contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Keep other runs out of a folder; the lock goes with the process, however it ends."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        handle = open(out / LOCK, "wb")  # noqa: SIM115
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written: {error.strerror}") from None
-    with handle:
-        try:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # not on Windows
-            pass
-        except OSError:
-            raise InputError(f"{out}: another run is writing into this folder") from None
-        try:
-            yield
-        finally:
-            (out / LOCK).unlink(missing_ok=True)
 
 
 def set_aside(out: Path, name: str) -> None:
@@ -218,10 +197,23 @@ def set_aside(out: Path, name: str) -> None:
             path.replace(path.with_suffix(".corrupt"))
 
 
-def clean(out: Path, live: Iterable[str]) -> None:
-    """Delete what a killed run left behind: half-written files, parts without runs or replaced."""
+def clean(out: Path, live: Iterable[str]) -> list[Path]:
+    """Delete what a killed run left behind: half-written files, parts without runs or replaced.
+
+    Returns
+    -------
+    list of pathlib.Path
+        Files that are none of a run's, and were left alone.
+    """
     names = set(live)
+    foreign = []
     for kind in SCHEMAS:
-        stale = [p for p in (out / kind).glob("*.parquet") if p.stem not in names]
-        for path in [*stale, *(out / kind).glob(".*.tmp")]:
+        for path in (out / kind).glob("*.parquet"):
+            if not is_own(path):
+                foreign.append(path)
+            elif path.stem not in names:
+                path.unlink(missing_ok=True)
+    for folder in (out, *(out / kind for kind in SCHEMAS)):
+        for path in folder.glob(TEMPORARY):
             path.unlink(missing_ok=True)
+    return foreign

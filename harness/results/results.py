@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from haloassay.base.errors import InputError
+from haloassay.base.errors import HaloassayWarning, InputError
+from haloassay.contracts.cards import Card
 from haloassay.contracts.quantities import Quantity, of_results
 from haloassay.contracts.schema import SCHEMAS, TableName
 from haloassay.plan.scenario import Spec
 from haloassay.results.description import DESCRIPTION, read_description
-from haloassay.results.parts import looks_whole, part_file, scan
+from haloassay.results.parts import part_file, scan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,10 +56,36 @@ class Results:
         found = description or read_description(self.out)
         if found is None:
             raise InputError(
-                f"{self.out}: is not a results folder (it has no usable {DESCRIPTION})"
+                f"{self.out}: is not a results folder: it has no {DESCRIPTION}, or a damaged one, which the next run"
+                " of its scenario into this folder mends"
             )
         self.description: Spec = found
         self._listed: tuple[str, ...] | None = None
+        #: Names of parts of which not every byte is as it was written; they are not read.
+        self.damaged: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return self._card.text()
+
+    def _repr_html_(self) -> str:
+        return self._card.html()
+
+    @property
+    def _card(self) -> Card:
+        scenario = self.scenario
+        told = self.description
+        rows = [[str(entry["estimator"]), str(entry["kind"])] for entry in told["estimators"]]
+        cells = len(told["cells"])
+        notes = [
+            f"{cells} cell{'' if cells == 1 else 's'} x {scenario.get('realizations')} realisations"
+        ]
+        try:
+            counts = ", ".join(f"{n} {status}" for status, n in sorted(self.counts().items()))
+            notes.append(f"estimator runs: {counts or 'none'}")
+        except InputError as error:
+            notes.append(str(error))
+        title = f"Results in {self.out}: {scenario.get('title') or scenario.get('name')}"
+        return Card(title, ("estimator", "kind"), rows, notes)
 
     @property
     def scenario(self) -> Spec:
@@ -69,16 +97,26 @@ class Results:
         """Parts to read; listed anew once a run that goes on has deleted some of them."""
         if self._listed is None or not self._are_there(self._listed):
             for _ in range(_LOOKS):
-                live, broken = scan(self.out, looks_whole)
-                if not broken:
+                live, broken = scan(self.out)
+                if not broken:  # else a run may be replacing them
                     break
-            else:
-                raise InputError(
-                    f"{self.out}: part {broken[0]} is damaged ({len(broken)} such); "
-                    "run the scenario into this folder again to mend it"
-                )
             self._listed = tuple(live)
+            if broken and self.damaged != tuple(broken):
+                self.damaged = tuple(broken)
+                warnings.warn(self.damage, HaloassayWarning, stacklevel=2)
         return self._listed
+
+    @property
+    def damage(self) -> str:
+        """What is damaged, in one line; empty where nothing is."""
+        if not self.damaged:
+            return ""
+        files = f"part{'s' if len(self.damaged) > 1 else ''} {', '.join(self.damaged[:3])}"
+        more = f" and {len(self.damaged) - 3} more" if len(self.damaged) > 3 else ""
+        return (
+            f"{self.out}: {files}{more} of the results: damaged and left out; run the scenario into this folder again"
+            " to mend them"
+        )
 
     def _are_there(self, names: Iterable[str]) -> bool:
         return all(part_file(self.out, kind, name).exists() for name in names for kind in SCHEMAS)
@@ -128,23 +166,15 @@ class Results:
 
     def frame(self, kind: TableName) -> pd.DataFrame:
         """All rows of a table, in an order that does not depend on how they were computed."""
-        return self._query(
-            kind,
-            f"SELECT * FROM read_parquet($files, union_by_name = true) ORDER BY {_ORDER[kind]}",
-        )
+        return self._query(f"SELECT * FROM {kind} ORDER BY {_ORDER[kind]}")
 
-    def _query(self, kind: TableName, query: str) -> pd.DataFrame:
-        """Query the parquet files ``$files``; the empty table where there is none."""
-        import duckdb
+    def _query(self, query: str) -> pd.DataFrame:
+        """Query the tables ``estimates`` and ``runs``."""
+        from haloassay.analysis.query import as_frame, open_tables
 
         def read() -> pd.DataFrame:
-            files = [str(path) for path in getattr(self, f"{kind}_files")]
-            if not files:
-                empty: pd.DataFrame = SCHEMAS[kind].empty_table().to_pandas()
-                return empty
-            with duckdb.connect() as connection:
-                rows: pd.DataFrame = connection.execute(query, {"files": files}).df()
-            return rows
+            with open_tables(self) as tables:
+                return as_frame(tables.sql(query))
 
         return self.steadily(read)
 
@@ -156,11 +186,11 @@ class Results:
         """
         counts: Counter[str] = Counter()
         for kind, reason, where in _REASONS:
-            query = f"""SELECT {reason} AS reason, count(*) AS n FROM read_parquet($files, union_by_name = true)
-                WHERE {where} GROUP BY reason ORDER BY n DESC, reason LIMIT {limit:d}"""
-            rows = self._query(kind, query)
-            if "reason" in rows:
-                counts.update(dict(zip(rows["reason"], map(int, rows["n"]), strict=True)))
+            rows = self._query(
+                f"SELECT {reason} AS reason, count(*) AS n FROM {kind} WHERE {where} GROUP BY reason"
+                f" ORDER BY n DESC, reason LIMIT {limit:d}"
+            )
+            counts.update(dict(zip(rows["reason"], map(int, rows["n"]), strict=True)))
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         return [f"{n} x {reason}" for reason, n in ranked[:limit]]
 

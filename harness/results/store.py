@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from haloassay.base.errors import InputError
+from haloassay.base.files import TEMPORARY, require_no_link
 from haloassay.contracts.schema import SCHEMAS, TableName
 from haloassay.plan.cells import Cell, Method
 from haloassay.plan.plan import Plan
@@ -23,31 +23,28 @@ from haloassay.results.description import (
     DESCRIPTION,
     description_of,
     differences,
+    encoded,
     is_lost,
     read_description,
     require_own,
     require_same,
 )
+from haloassay.results.doubles import doubled, once
+from haloassay.results.lock import HELD, LOCK, locked
 from haloassay.results.outcome import TaskResult
 from haloassay.results.parts import (
-    LOCK,
     Part,
     clean,
     digest,
-    encode,
-    is_whole,
-    locked,
-    looks_whole,
+    is_own,
     part_file,
     read_part,
     reading,
     scan,
     set_aside,
     write_file,
+    write_part,
 )
-
-if TYPE_CHECKING:
-    pass
 
 Mode = Literal["resume", "restart", "refuse"]
 
@@ -98,8 +95,9 @@ class Store:
         self._loose: list[str] = []  # finished parts of one task each
         self._again: dict[tuple[str, int], str] = {}  # parts with something to try again
         self._replaces: dict[str, tuple[str, ...]] = {}
-        live, broken = scan(out, is_whole)
+        live, broken = scan(out)
         description = read_description(out)
+        live = self._without_doubles(live)
         for part in live.values():
             self._take_stock(part)
         self._describe(plan, description, adopted=bool(live) and description is None)
@@ -108,7 +106,8 @@ class Store:
             say(
                 f"{out}: part {name} is damaged: set aside as *.corrupt, its realisations run again"
             )
-        clean(out, live)
+        for path in clean(out, live):
+            say(f"{path}: is none of this run's files: left alone, and not read")
 
     @classmethod
     @contextlib.contextmanager
@@ -136,7 +135,7 @@ class Store:
             cannot be written, or another run is writing into it. Nothing is touched then.
         """
         check_folder(out, plan, mode)
-        with locked(out):
+        with locked(out, say):
             if mode == "restart":
                 _clear(out)
             store = cls(out, plan, say)
@@ -160,8 +159,7 @@ class Store:
             tables = self._join(old, tables)
             replaces = (old, *self._replaces.pop(old))
         prefix = digest(repr((result.cell.label, result.cell.key)).encode())[:8]
-        name = f"{prefix}-{result.realization:07d}-{os.urandom(4).hex()}"
-        self._write(name, tables, replaces)
+        name = self._write(f"{prefix}-{result.realization:07d}", tables, replaces)
         self._register(name, tables["runs"], replaces)
         if len(self._loose) >= SEGMENT:
             earlier, self._replaced = self._replaced, []
@@ -196,13 +194,13 @@ class Store:
         self._keep_description()
 
     def _write_description(self) -> None:
-        self._encoded = json.dumps(self._description, indent=1).encode()
+        self._encoded = encoded(self._description)
         write_file(self.out / DESCRIPTION, self._encoded)
 
     def _keep_description(self) -> None:
         """Write run.json again if somebody took it away or cut it."""
         path = self.out / DESCRIPTION
-        if not path.is_file() or path.stat().st_size != len(self._encoded):
+        if path.is_symlink() or not path.is_file() or path.stat().st_size != len(self._encoded):
             write_file(path, self._encoded)
 
     def compact(self) -> None:
@@ -221,18 +219,14 @@ class Store:
             for kind in SCHEMAS
         }
         earlier = (name for part in names for name in self._replaces.pop(part))
-        self._write(f"segment-{os.urandom(8).hex()}", tables, (*names, *earlier))
+        self._write("segment", tables, (*names, *earlier))
 
     def _write(
-        self, name: str, tables: Mapping[TableName, pa.Table], replaces: Iterable[str]
-    ) -> None:
-        """Write a part; those that it replaces do not count from then on."""
-        replaces = tuple(replaces)
-        estimates = encode(tables["estimates"], {})
-        write_file(part_file(self.out, "estimates", name), estimates)
-        meta = {"replaces": replaces, "size": len(estimates), "digest": digest(estimates)}
-        write_file(part_file(self.out, "runs", name), encode(tables["runs"], meta))
+        self, stem: str, tables: Mapping[TableName, pa.Table], replaces: tuple[str, ...]
+    ) -> str:
+        name = write_part(self.out, stem, tables, replaces)
         self._replaced += replaces
+        return name
 
     def _delete(self, names: Iterable[str]) -> None:
         for name in names:
@@ -250,6 +244,24 @@ class Store:
             rows = [r for r in read_part(self.out, kind, old).to_pylist() if r["estimator"] in kept]
             joined[kind] = pa.concat_tables([pa.Table.from_pylist(rows, SCHEMAS[kind]), table])
         return joined
+
+    def _without_doubles(self, live: dict[str, Part]) -> dict[str, Part]:
+        """Join parts that say the same, so that each result stands once; what is not final will run again."""
+        count, names = doubled(self.out, live)
+        if not count:
+            return live
+        self._say(
+            f"{self.out}: {count} results stand twice, because two runs wrote at once: joined"
+        )
+        tables: dict[TableName, pa.Table] = {}
+        for kind in SCHEMAS:
+            rows = pa.concat_tables([read_part(self.out, kind, name) for name in names])
+            if kind == "runs":
+                rows = rows.filter(pc.is_in(rows["status"], pa.array(_FINAL)))
+            tables[kind] = once(kind, rows)
+        replaces = (*names, *(old for name in names for old in live[name].replaces))
+        self._write("segment", tables, replaces)
+        return scan(self.out)[0]
 
     def _take_stock(self, part: Part) -> None:
         """Note what a part found on disk holds."""
@@ -288,11 +300,15 @@ def check_folder(out: Path, plan: Plan, mode: Mode) -> None:
             return
         if not out.is_dir():
             raise InputError(f"{out}: is a file, expected a folder for the results")
-        used = [p.name for p in out.iterdir() if p.name not in (LOCK, f".{DESCRIPTION}.tmp")]
+        for kind in SCHEMAS:
+            require_no_link(out / kind)
+        used = [
+            p.name for p in out.iterdir() if p.name not in (LOCK, HELD) and not p.match(TEMPORARY)
+        ]
     if not used:
         return
     description = read_description(out)
-    parts = scan(out, looks_whole)[0] if description is None and is_lost(out) else {}
+    parts = scan(out)[0] if description is None and is_lost(out) else {}
     if description is None and not parts:
         raise InputError(f"{out}: is neither empty nor a results folder; nothing was touched")
     if mode == "refuse":
@@ -307,7 +323,7 @@ def _clear(out: Path) -> None:
     """Delete what earlier runs wrote, and nothing else."""
     (out / DESCRIPTION).unlink(missing_ok=True)
     for kind in SCHEMAS:
-        for pattern in ("*.parquet", "*.corrupt", ".*.tmp"):
-            for path in (out / kind).glob(pattern):
+        for path in (out / kind).glob("*"):
+            if is_own(path) or path.match(TEMPORARY):
                 path.unlink()
     shutil.rmtree(out / "report", ignore_errors=True)

@@ -105,11 +105,11 @@ def test_cache_that_is_damaged_is_made_again(call, solved, tmp_path):
     out = tmp_path / "m.csv"
     assert call("mock", solved, "--out", out).code == 0
     expected = out.read_bytes()
-    (kept,) = (tmp_path / "cache").glob("*.npz")
+    (kept,) = (tmp_path / "cache").glob("*/*.npz")
     damaged = kept.read_bytes()[:-99] + bytes(99)
     kept.write_bytes(damaged)
     task._mock.cache_clear()
-    with pytest.warns(CacheWarning, match="cannot be read .*made again"):
+    with pytest.warns(CacheWarning, match="made again"):
         answer = call("mock", solved, "--out", out)
     assert (answer.code, answer.err) == (0, "")
     assert out.read_bytes() == expected

@@ -28,6 +28,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
+def kept(folder: Path) -> list[str]:
+    """Names of the files that the cache keeps, without its tag."""
+    return sorted(path.name for path in room(folder).iterdir() if path.name != "CACHEDIR.TAG")
+
+
+def room(folder: Path) -> Path:
+    return folder / "haloassay-arrays"
+
+
 def counting(value: float = 1.0, n: int = 1000) -> tuple[Callable[[], Arrays], list[int]]:
     calls: list[int] = []
 
@@ -48,14 +57,14 @@ def test_made_once_and_read_ever_after(folder: Path) -> None:
     cached(["a", 2], make)
     assert len(calls) == 2
     assert cache_folder() == folder
-    assert len(list(folder.iterdir())) == 2
+    assert kept(folder) == sorted(f"{content_key(['a', i])}.npz" for i in (1, 2))
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 no archive", b"plain text"])
 def test_damaged_file_is_made_again_and_said_so(folder: Path, damage: bytes) -> None:
     make, calls = counting()
     cached("a", make)
-    path = folder / f"{content_key('a')}.npz"
+    path = room(folder) / f"{content_key('a')}.npz"
     path.write_bytes(damage)
     with pytest.warns(CacheWarning, match=r"cannot be read .* made again"):
         cached("a", make)
@@ -69,7 +78,7 @@ def test_damaged_file_is_made_again_and_said_so(folder: Path, damage: bytes) -> 
 def test_truncated_and_altered_archives_are_noticed(folder: Path) -> None:
     make, _ = counting()
     cached("a", make)
-    path = folder / f"{content_key('a')}.npz"
+    path = room(folder) / f"{content_key('a')}.npz"
     whole = path.read_bytes()
     altered = bytearray(whole)
     altered[len(whole) // 2] ^= 0xFF
@@ -86,7 +95,7 @@ def test_another_sound_file_in_its_place_is_noticed(folder: Path) -> None:
     other, _ = counting(9.0)
     cached("a", make)
     cached("b", other)
-    path, place = (folder / f"{content_key(name)}.npz" for name in ("b", "a"))
+    path, place = (room(folder) / f"{content_key(name)}.npz" for name in ("b", "a"))
     path.replace(place)
     with pytest.warns(CacheWarning, match="holds something else: what it held is made again"):
         assert cached("a", make)["x"][0] == 1.0
@@ -119,7 +128,7 @@ def test_full_disk_costs_only_the_saving(folder: Path, monkeypatch: pytest.Monke
     with pytest.warns(CacheWarning, match="No space left on device"):
         assert cached("a", make)["n"] == 7
     assert len(calls) == 1
-    assert list(folder.iterdir()) == []
+    assert kept(folder) == []
 
 
 def test_what_was_not_used_for_longest_goes_first(
@@ -129,13 +138,12 @@ def test_what_was_not_used_for_longest_goes_first(
     make, calls = counting()
     for age, name in ((300, "old"), (200, "used"), (100, "young")):
         cached(name, make)
-        path = folder / f"{content_key(name)}.npz"
+        path = room(folder) / f"{content_key(name)}.npz"
         then = path.stat().st_mtime - age
         os.utime(path, (then, then))
     cached("used", make)
     cached("new", make)
-    left = {path.stem for path in folder.iterdir()}
-    assert left == {content_key(name) for name in ("used", "young", "new")}
+    assert kept(folder) == sorted(f"{content_key(name)}.npz" for name in ("used", "young", "new"))
     assert len(calls) == 4
 
 
@@ -152,7 +160,7 @@ def test_what_is_larger_than_the_cache_is_not_kept(
         ):
             cached("large", large)
     assert len(calls) == 2
-    assert [path.stem for path in folder.iterdir()] == [content_key("small")]
+    assert kept(folder) == [f"{content_key('small')}.npz"]
     monkeypatch.setenv("HALOASSAY_CACHE_SIZE", "0")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -162,13 +170,59 @@ def test_what_is_larger_than_the_cache_is_not_kept(
 def test_abandoned_temporary_files_go(folder: Path) -> None:
     make, _ = counting()
     cached("a", make)
-    abandoned, current = folder / "x.tmp", folder / "y.tmp"
+    abandoned, current = (room(folder) / f".haloassay-{name}.npz" for name in "xy")
     for path in (abandoned, current):
         path.write_bytes(b"half")
     os.utime(abandoned, (0.0, 0.0))
     cached("b", make)
     assert not abandoned.exists()
     assert current.exists()
+
+
+def test_every_flipped_byte_is_noticed(folder: Path) -> None:
+    """Of names, shapes and types as of the numbers: none gives other arrays without a word."""
+    make, _ = counting(n=3)
+    cached("a", make)
+    path = room(folder) / f"{content_key('a')}.npz"
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        altered = bytearray(whole)
+        altered[place] ^= 1 << place % 8
+        path.write_bytes(bytes(altered))
+        with warnings.catch_warnings(record=True):
+            warnings.simplefilter("always")
+            arrays = cached("a", make)
+        assert arrays.keys() == {"x", "n"}
+        np.testing.assert_array_equal(arrays["x"], np.ones(3))
+
+
+def test_files_of_others_are_never_touched(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HALOASSAY_CACHE may name a folder that holds other things, large and old ones too."""
+    names = ("mine.npz", "half.tmp", "0123456789abcdef0123456789abcdef.npz")
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(bytes(100_000))
+        os.utime(path, (0.0, 0.0))
+    monkeypatch.setenv("HALOASSAY_CACHE_SIZE", "28 kB")
+    for content in range(5):
+        cached(content, counting()[0])
+    others = room(folder) / "notes.npz"
+    others.write_bytes(bytes(100_000))
+    os.utime(others, (0.0, 0.0))
+    cached("more", counting()[0])
+    assert all((folder / name).exists() for name in names)
+    assert others.exists()
+
+
+def test_a_folder_of_somebody_else_is_not_taken(folder: Path) -> None:
+    room(folder).mkdir(parents=True)
+    (room(folder) / "thesis.tex").write_text("x")
+    make, calls = counting()
+    with pytest.warns(CacheWarning, match=r"holds files of others, and no CACHEDIR\.TAG"):
+        cached("a", make)
+    assert kept(folder) == ["thesis.tex"]
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize(

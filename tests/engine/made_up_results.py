@@ -48,8 +48,10 @@ def assert_complete(out):
 
 
 def tree(folder):
-    return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    """All files but the lock, which stays."""
+    files = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != ".lock")
+    return {str(p): p.read_bytes() for p in files}
 
 
 def description(out):
-    return json.loads((out / "run.json").read_text())
+    return {k: v for k, v in json.loads((out / "run.json").read_text()).items() if k != "digest"}

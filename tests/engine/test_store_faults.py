@@ -22,11 +22,14 @@ class Crash(BaseException):
     """Stands for kill -9: nothing after it is executed but ``with`` blocks."""
 
 
-@pytest.mark.parametrize("segment", [2, 500])
+@pytest.mark.parametrize(("segment", "first"), [(2, 1), (500, 2 * N)])
 def test_a_crash_at_any_operation_loses_nothing_and_doubles_nothing(
-    tmp_path, plan, monkeypatch, segment
+    tmp_path, plan, monkeypatch, segment, first
 ):
-    """Every rename and every deletion in turn is where the run ends."""
+    """Every rename and every deletion in turn is where the run ends.
+
+    Of large segments only the end is another: all parts are joined in one there.
+    """
     monkeypatch.setattr(store_module, "SEGMENT", segment)
     replace, unlink = os.replace, Path.unlink
     left = [10**9]
@@ -38,15 +41,14 @@ def test_a_crash_at_any_operation_loses_nothing_and_doubles_nothing(
 
     monkeypatch.setattr(os, "replace", lambda *a: (step(), replace(*a)))
     monkeypatch.setattr(Path, "unlink", lambda *a, **k: (step(), unlink(*a, **k)))
-    crashes = 0
-    for point in range(1, 200):
+    for point in range(first, 200):
         out = tmp_path / str(point)
         out.mkdir()
         left[0] = point
         try:
             fill(out, plan)
         except Crash:
-            crashes += 1
+            pass
         else:
             break
         left[0] = 10**9
@@ -56,7 +58,7 @@ def test_a_crash_at_any_operation_loses_nothing_and_doubles_nothing(
             assert len(Results(out).frame("estimates")) == len(seen)
         fill(out, plan)
         assert_complete(out)
-    assert crashes > 2 * N
+    assert point > 4 * N  # each task is two renames, and two deletions once it is joined
 
 
 @pytest.mark.parametrize("kind", ["estimates", "runs"])
@@ -83,14 +85,6 @@ def test_a_damaged_part_is_said_set_aside_and_run_again(tmp_path, plan, kind, da
         assert victim.stem in lines[0]
         assert "damaged" in lines[0]
         assert list(tmp_path.glob("*/*.corrupt"))
-
-
-def test_readers_refuse_a_damaged_part(tmp_path, plan):
-    fill(tmp_path, plan)
-    (part,) = (tmp_path / "runs").glob("*.parquet")
-    part.write_bytes(part.read_bytes()[:50])
-    with pytest.raises(InputError, match="is damaged"):
-        Results(tmp_path).frame("runs")
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS])
@@ -186,7 +180,7 @@ def test_an_unreadable_file_is_not_a_damaged_one(tmp_path, plan, kind, monkeypat
     original = io.open
 
     def forbid(file, *args, **kwargs):
-        if Path(file) == victim:
+        if not isinstance(file, int) and Path(file) == victim:
             raise PermissionError(errno.EACCES, "Permission denied", str(file))
         return original(file, *args, **kwargs)
 

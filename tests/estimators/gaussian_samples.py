@@ -56,10 +56,17 @@ def ranks(draws: FloatArray, truth: FloatArray) -> FloatArray:
 
 
 def assert_calibrated(shares: FloatArray) -> None:
-    """Shares (m, d) of draws below truths that were drawn from the prior are uniform."""
+    """Shares (m, d) of draws below truths that were drawn from the prior are uniform.
+
+    Each parameter by itself, and all together, which finds widths that are wrong in all of them; parameters of one
+    sample are not independent, so there the scatter between samples counts.
+    """
     m = len(shares)
     for nominal in (0.68, 0.95):
         inside = np.abs(shares - 0.5) < 0.5 * nominal
         error = np.sqrt(nominal * (1.0 - nominal) / m)
         assert np.all(np.abs(inside.mean(axis=0) - nominal) < 4.0 * error), inside.mean(axis=0)
+        together = inside.mean(axis=1)
+        mcse = together.std(ddof=1) / np.sqrt(m)
+        assert abs(together.mean() - nominal) < 4.0 * mcse, together.mean()
     assert np.all(np.abs(shares.mean(axis=0) - 0.5) < 4.0 / np.sqrt(12.0 * m)), shares.mean(axis=0)

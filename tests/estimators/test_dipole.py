@@ -187,7 +187,7 @@ def test_exact_and_published_sampler_agree():
 
 def test_intervals_hold_what_they_say_over_the_prior():
     """Truths drawn from the prior: then every quantity, angles included, is covered as nominal."""
-    n, inside68, inside95, below = 100, [], [], []
+    n, inside68, inside95, below = 80, [], [], []
     names = ("mu_compr", "mu_dipole", "apex_l", "apex_b", "sigma_r", "mean_v_theta_predicted")
     for k in range(n):
         rng = seeded(8, k)
@@ -221,11 +221,13 @@ def test_intervals_hold_what_they_say_over_the_prior():
     for values, nominal in ((inside68, 0.68), (inside95, 0.95), (below, 0.5)):
         mcse = np.sqrt(nominal * (1.0 - nominal) / len(values))
         np.testing.assert_array_less(np.abs(np.mean(values, axis=0) - nominal), 4.0 * mcse)
+        together = np.mean(values, axis=1)  # rows of one sample are not independent
+        assert abs(together.mean() - nominal) < 4.0 * together.std(ddof=1) / np.sqrt(len(values))
 
 
 def test_published_outer_halo_is_recovered_without_bias():
     found = []
-    for k in range(30):
+    for k in range(24):
         rows = rows_of(painted(3000, seeded(9, k), error=25.0), seed=k)
         found.append(
             [rows[q].value for q in ("mu_compr", "mu_dipole", "apex_l", "apex_b", "sigma_r")]
@@ -317,7 +319,7 @@ def test_planted_fault_covariance_of_v_theta_and_v_phi_swapped_is_caught(monkeyp
 
 def test_no_dipole_leaves_the_apex_open():
     widths = []
-    for k in range(30):
+    for k in range(12):
         rows = rows_of(painted(300, seeded(13, k), (-20.0, 0.0, 0.0, 0.0, 120.0)))
         assert rows["mu_dipole"].value > -40.0
         widths.append(360.0 if rows["apex_l"].note else rows["apex_l"].hi95 - rows["apex_l"].lo95)
@@ -336,13 +338,13 @@ def test_exactly_no_dipole_has_no_apex():
     assert np.isfinite(rows["mu_dipole"].value)
 
 
-@pytest.mark.parametrize("lat", [-89.0, -30.0])
-def test_the_cap_of_the_apex_holds_the_truth_as_often_as_it_says(lat):
-    """At a pole too, where intervals of l and b leave it out: of the dipole in 60 samples, 4 sigma of binomial noise.
+@pytest.mark.parametrize(("lat", "n"), [(-89.0, 60), (-30.0, 40)])
+def test_the_cap_of_the_apex_holds_the_truth_as_often_as_it_says(lat, n):
+    """At a pole too, where intervals of l and b leave it out: of the dipole in n samples, 4 sigma of binomial noise.
 
     Where the dipole is five of its errors, the prior of its strength does not matter.
     """
-    n, field = 60, (0.0, -40.0, 50.0, lat, 80.0)
+    field = (0.0, -40.0, 50.0, lat, 80.0)
     truth = direction(50.0, lat)
     away, inside, outside_b = [], [], []
     for k in range(n):

@@ -118,11 +118,12 @@ def test_uniform_prior_cuts_off_what_is_beyond():
         return -0.5 * np.sum((points - 0.1) ** 2, axis=1)
 
     truth = truncnorm(-0.1, 2.9, loc=0.1)
-    bounds = (lo, hi)
+    bounds, run = (lo, hi), EmceeRun(40, 1500, 300)
     for sampler in ("importance", "emcee"):
         found = explore(
-            log_likelihood, np.ones(D), np.ones(D), 4000, seeded(7), sampler=sampler, bounds=bounds
-        )
+            log_likelihood, np.ones(D), np.ones(D), 4000, seeded(7), sampler=sampler, emcee=run,
+            bounds=bounds,
+        )  # fmt: skip
         for k in range(D):
             limit = 2.0 / np.sqrt(min(found.effective, 4000.0))
             assert kstest(found.draws[:, k], truth.cdf).statistic < limit

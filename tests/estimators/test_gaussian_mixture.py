@@ -5,7 +5,7 @@ import pytest
 from gaussian_samples import LI2026, assert_calibrated, catalogue_of, ranks, stars_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
+from scipy.stats import binom, norm
 from seeds import seeded
 
 from haloassay.base.errors import EstimationError, InputError
@@ -134,7 +134,7 @@ def test_posterior_is_calibrated_over_its_prior():
     lo[16], hi[16] = 0.0, 1.0
     method = GaussianMixture(prior=prior, n_draws=400)
     shares, refused = [], 0
-    for k in range(130):
+    for k in range(80):
         rng = seeded(7, k)
         truth = ordered(rng.uniform(lo, hi))
         sample = stars_of(truth, 400, rng, 25.0, (0.3, 1.0, 1.2))
@@ -144,7 +144,7 @@ def test_posterior_is_calibrated_over_its_prior():
             refused += 1
             continue
         shares.append(ranks(found.draws, truth))
-    assert refused < 30
+    assert refused < 20
     assert_calibrated(np.array(shares))
 
 
@@ -170,7 +170,7 @@ def test_li_2026_is_recovered():
 def test_fast_path_and_emcee_agree():
     sample = stars_of(LI2026, 250, seeded(9))
     fast = GaussianMixture(n_draws=4000).posterior(sample, seeded(9))
-    run = EmceeRun(100, 2500, 1000)
+    run = EmceeRun(100, 1800, 800)
     slow = GaussianMixture(n_draws=4000, sampler="emcee", emcee=run).posterior(sample, seeded(9))
     assert (fast.method, slow.method) == ("importance", "emcee")
     assert "autocorrelation time" in slow.note
@@ -195,7 +195,7 @@ def assert_named_by_metallicity(draws):
 @pytest.mark.parametrize("sampler", ["auto", "emcee"])
 def test_label_switching_is_caught(monkeypatch, sampler):
     sample = stars_of(LI2026, 400, seeded(10))
-    method = GaussianMixture(sampler=sampler)
+    method = GaussianMixture(sampler=sampler, emcee=EmceeRun(40, 1000, 400))
     found = method.posterior(sample, seeded(10)).draws
     assert_named_by_metallicity(found)
     assert abs(np.median(found[:, 16]) - LI2026[16]) < 4.0 * found[:, 16].std()
@@ -203,9 +203,10 @@ def test_label_switching_is_caught(monkeypatch, sampler):
     monkeypatch.setattr(room, "mixture_start", lambda *a: exchanged(mixture_start(*a)))
     again = method.posterior(sample, seeded(10)).draws  # the names do not hang on the start
     assert_named_by_metallicity(again)
-    # of two chains of some 500 independent draws: 4 * 1.25 * sqrt(2 / 500) widths
+    # two medians of 500 independent draws at least, of chains of 40 walkers some 3 times 40
+    n = 500 if sampler == "auto" else 120
     apart = np.abs(np.median(again, axis=0) - np.median(found, axis=0))
-    assert np.all(apart < 0.32 * found.std(axis=0))
+    assert np.all(apart < 4.0 * 1.25 * np.sqrt(2.0 / n) * found.std(axis=0))
 
     monkeypatch.setattr(room, "ordered", lambda points: points)  # the planted fault
     planted = method.posterior(sample, seeded(10)).draws
@@ -242,15 +243,25 @@ def test_order_of_the_components_in_the_input_does_not_matter():
     np.testing.assert_array_equal(ordered(np.array([exchanged(LI2026), LI2026]))[0], LI2026)
 
 
-@pytest.mark.parametrize("n", [100, 2000])
-def test_one_population_is_not_split(n):
+@pytest.mark.parametrize(("n", "samples"), [(100, 20), (2000, 3)])
+def test_one_population_is_not_split(n, samples):
+    """Of a hundred such samples one may be."""
+    split = 0
+    for k in range(samples):
+        rng = seeded(12, n, k)
+        rows = rows_of(catalogue_of(stars_of(LI2026[8:16], n, rng), rng), sampler="importance")
+        told = ["one population describes the stars as well" in row.note for row in rows]
+        assert all(told) or not any(told)
+        assert all(np.isnan(row.value) for row, one in zip(rows, told, strict=True) if one)
+        split += not told[0]
+    assert split <= binom.ppf(1.0 - 3e-5, samples, 0.01)
+
+
+def test_without_the_rule_one_population_is_left_to_the_chain():
     rng = seeded(12)
-    rows = rows_of(catalogue_of(stars_of(LI2026[8:16], n, rng), rng))
-    for row in rows:
-        assert np.isnan(row.value)
-        assert "one population describes the stars as well" in row.note
-    with pytest.raises(EstimationError, match=r"one population|does not mix"):
-        GaussianMixture(min_gain=0.0).posterior(stars_of(LI2026[8:16], 60, rng), rng)
+    method = GaussianMixture(min_gain=0.0, sampler="emcee", emcee=EmceeRun(40, 60, 20))
+    with pytest.raises(EstimationError, match="does not mix"):
+        method.posterior(stars_of(LI2026[8:16], 60, rng), rng)
 
 
 def test_component_that_vanishes_is_undetermined():
@@ -269,11 +280,17 @@ def test_component_that_vanishes_is_undetermined():
 def test_errors_larger_than_the_dispersion_leave_it_undetermined():
     cold = LI2026.copy()
     cold[6] = 12.0
-    rng = seeded(14, 6)
-    rows = rows_of(catalogue_of(stars_of(cold, 500, rng, kms=70.0), rng))
-    for quantity in ("sigma_phi.mr", "beta.mr"):
-        assert "do not resolve sigma_phi" in rows.of(quantity)[0].note
-    assert not rows.of("sigma_r.mr")[0].note
+    told = []
+    for k in range(8):
+        rng = seeded(14, k)
+        rows = rows_of(catalogue_of(stars_of(cold, 500, rng, kms=70.0), rng))
+        phi, beta, radial = (rows.of(f"{q}.mr")[0].note for q in ("sigma_phi", "beta", "sigma_r"))
+        told.append("do not resolve sigma_phi" in phi)
+        # errors this large may hide sigma_theta too, which is then what beta names
+        assert not told[-1] or "do not resolve sigma_" in beta
+        assert not radial
+    # by chance a variance comes out at twice its error above nothing in one of ten samples or fewer
+    assert sum(told) >= binom.ppf(3e-5, len(told), 0.9)
 
 
 def test_bins_without_enough_stars_say_so():

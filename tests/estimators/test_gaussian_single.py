@@ -92,7 +92,7 @@ def test_posterior_is_calibrated_over_its_prior(n):
     lo, hi = prior.bounds
     method = GaussianSingle(prior=prior, n_draws=400)
     shares = []
-    for k in range(150):
+    for k in range(80):
         rng = seeded(3, n, k)
         truth = rng.uniform(lo, hi)
         sample = stars_of(truth, n, rng, 30.0, (0.3, 1.0, 1.2))
@@ -102,7 +102,8 @@ def test_posterior_is_calibrated_over_its_prior(n):
 
 def test_medians_are_unbiased_and_need_the_errors():
     with_errors, without = [], []
-    for k in range(100):
+    runs = 50
+    for k in range(runs):
         rng = seeded(4, k)
         sample = stars_of(POINT, 300, rng, 60.0, (0.3, 1.0, 1.2))
         blind = Sample(sample.x, np.zeros_like(sample.e2))
@@ -111,7 +112,7 @@ def test_medians_are_unbiased_and_need_the_errors():
 
     def pulls(values):
         values = np.array(values)
-        return (values.mean(axis=0) - POINT) / (values.std(axis=0, ddof=1) / np.sqrt(100))
+        return (values.mean(axis=0) - POINT) / (values.std(axis=0, ddof=1) / np.sqrt(runs))
 
     assert np.all(np.abs(pulls(with_errors)) < 4.0), pulls(with_errors)
     assert np.all(pulls(without)[5:] > 10.0)

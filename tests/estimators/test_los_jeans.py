@@ -25,7 +25,7 @@ from haloassay.mocks.surveys.survey import Survey
 KINDS = ("los-jeans", "los-jeans-derivative")
 SUN = SUNS["zhai2018"]
 M200, C200 = 1.08e12, 18.5
-RUNS = 50
+RUNS = 32
 MOCK = {
     "kind": "equilibrium",
     "potential": [

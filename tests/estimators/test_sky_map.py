@@ -119,7 +119,7 @@ def test_draws_are_those_of_the_recipe_written_out():
     np.testing.assert_allclose(fast.std(axis=1), spread, rtol=4.0 * np.sqrt(1.0 / 4000))
 
 
-def coverage(recipe, errors, n_stars, n_samples=150):
+def coverage(recipe, errors, n_stars, n_samples):
     """(bias, its Monte Carlo error, shares within 68 and 95 per cent) of sigma_r and beta; quadrants."""
     found = {"sigma_r": [], "beta": []}
     truth = {"sigma_r": 130.0, "beta": 1.0 - (80.0 / 130.0) ** 2}
@@ -139,7 +139,7 @@ def coverage(recipe, errors, n_stars, n_samples=150):
 
 
 def test_deconvolved_maps_are_unbiased_and_their_intervals_hold():
-    scores, n = coverage("deconvolved", 40.0, 1200)
+    scores, n = coverage("deconvolved", 40.0, 1200, 100)
     for quantity, (bias, mcse, in68, in95) in scores.items():
         # medians of skewed posteriors lie a little off: a tenth of the scatter of one map
         assert abs(bias) < 4.0 * mcse + 0.1 * mcse * np.sqrt(n), quantity
@@ -149,7 +149,7 @@ def test_deconvolved_maps_are_unbiased_and_their_intervals_hold():
 
 def test_published_intervals_are_a_third_of_the_sampling_error():
     """A finding: leaving out 10 per cent scatters by sqrt(0.1 / 0.9) of the sampling error."""
-    scores, n = coverage("as-published", 0.0, 1200)
+    scores, n = coverage("as-published", 0.0, 1200, 80)
     bias, mcse, in68, in95 = scores["sigma_r"]
     assert abs(bias) < 4.0 * mcse
     assert abs(in68 - 0.26) < 4.0 * np.sqrt(0.26 * 0.74 / n) + 0.02

@@ -37,7 +37,7 @@ def with_errors(catalogue, errors, rng):
 def test_bias_and_coverage_where_all_profiles_are_power_laws(
     alpha, errors, scale_free, scale_free_mass
 ):
-    runs = 80 if errors == "laplace" else 20
+    runs = 60 if errors == "laplace" else 12
     off, covered = [], []
     for k in range(runs):
         catalogue = scale_free(800, seeded(1, k), beta=0.5)
@@ -55,6 +55,8 @@ def test_bias_and_coverage_where_all_profiles_are_power_laws(
     assert np.all(np.abs(np.mean(off, axis=0)) < 4.0 * mcse + 0.005)  # ratios of noisy profiles
     share = np.mean(covered, axis=0)
     assert np.all(np.abs(share - 0.68) < 4.0 * np.sqrt(0.68 * 0.32 / runs) + 0.03)
+    together = np.mean(covered, axis=1)  # rows of one sample are not independent
+    assert abs(together.mean() - 0.68) < 4.0 * together.std(ddof=1) / np.sqrt(runs) + 0.03
 
 
 def test_an_equilibrium_in_a_galaxy_with_baryons():
@@ -94,15 +96,17 @@ def test_an_equilibrium_in_a_galaxy_with_baryons():
 
 def test_measurement_errors_are_taken_off(scale_free, scale_free_mass):
     off, raw = [], []
-    for k in range(40):
+    runs = 24
+    for k in range(runs):
         rng = seeded(3, k)
         noisy = with_errors(scale_free(1500, rng), (60.0, 60.0, 60.0), rng)
         bare = Catalogue({n: v for n, v in noisy.columns.items() if not n.endswith("_err")})
         truth = scale_free_mass(RADII)
-        for found, catalogue in ((off, noisy), (raw, bare)):
+        # what is left in is far larger than its scatter
+        for found, catalogue in ((off, noisy), (raw, bare))[: 2 if k < 8 else 1]:
             rows = rows_of(catalogue, seed=k, alpha=-3.5).of("enclosed_mass")
             found.append([row.value / t - 1.0 for row, t in zip(rows, truth, strict=True)])
-    mcse = np.std(off, axis=0, ddof=1) / np.sqrt(40)
+    mcse = np.std(off, axis=0, ddof=1) / np.sqrt(runs)
     assert np.all(np.abs(np.mean(off, axis=0)) < 4.0 * mcse + 0.005)
     assert np.all(np.mean(raw, axis=0) > 4.0 * mcse)
 

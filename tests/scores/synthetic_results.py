@@ -26,6 +26,7 @@ class SyntheticResults:
     estimates_files: list[Path] = field(default_factory=list)
     runs_files: list[Path] = field(default_factory=list)
     quantities: dict[str, Quantity] = field(default_factory=lambda: dict(QUANTITIES))
+    damage: str = ""
 
     @property
     def description(self) -> dict[str, Any]:

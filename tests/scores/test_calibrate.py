@@ -166,7 +166,9 @@ def test_a_run_without_draws_has_no_calibration(tmp_path, rng):
         runs = None if rows is None else synthetic.runs_of(rows)
         results = synthetic.write(tmp_path / str(k), rows, runs)
         assert len(calibrate.calibrate(results)) == 0
-        assert 'id="calibration"' not in synthetic.report_of(results).read_text(encoding="utf-8")
+        if rows is not None:
+            page = synthetic.report_of(results).read_text(encoding="utf-8")
+            assert 'id="calibration"' not in page
 
 
 def test_the_page_and_its_tables_tell_the_faults(tmp_path, rng):
@@ -221,7 +223,9 @@ def test_the_share_of_runs_that_find_narrow_intervals_is_that_of_simulated_runs(
     """Ranks of Gaussian estimates whose stated errors are nine tenths of the true ones, by simulation."""
     runs = 3000
     quantile = norm.cdf(seeded(44, n).standard_normal((runs, n)) / 0.9)
-    below = (quantile[:, :, None] < np.arange(1, 100) / 100.0).sum(axis=1)
+    place = np.minimum((100.0 * quantile).astype(int), 99) + 100 * np.arange(runs)[:, None]
+    counts = np.bincount(place.ravel(), minlength=100 * runs).reshape(runs, 100)
+    below = counts.cumsum(axis=1)[:, :-1]
     outside = np.mean(calibrate.uniformity(np.full(runs, n), below) <= 0.05)
     power = calibrate.narrow_power(n)
     assert 0.05 < power < 1.0

@@ -23,17 +23,15 @@ def errors(name, n):
 
 @pytest.mark.parametrize("n", [10, 40, 400])
 @pytest.mark.parametrize("name", ["Gaussian", "lognormal"])
-@pytest.mark.parametrize("alpha", [ALPHA, ALPHA / 3])
-def test_biases_give_no_more_false_alarms_than_are_stated(name, n, alpha):
+def test_biases_give_no_more_false_alarms_than_are_stated(name, n):
     e = errors(name, n)
     p = significance.bias_p_values(
         e.mean(axis=1), e.std(axis=1, ddof=1), skew(e, axis=1), np.full(STUDIES, n)
     )
-    noise = np.sqrt(alpha / STUDIES)
     # skewness costs up to twice the rate where ten values have to tell it
-    assert (
-        np.mean(p < alpha) < (2.0 if (name, n) == ("lognormal", 10) else 1.2) * alpha + 4.0 * noise
-    )
+    most = 2.0 if (name, n) == ("lognormal", 10) else 1.2
+    for alpha in (ALPHA, ALPHA / 3):
+        assert np.mean(p < alpha) < most * alpha + 4.0 * np.sqrt(alpha / STUDIES)
 
 
 def test_the_old_rule_of_three_standard_errors_did_not_hold_its_rate():
@@ -45,7 +43,7 @@ def test_the_old_rule_of_three_standard_errors_did_not_hold_its_rate():
 
 @pytest.mark.parametrize("bins", [1, 7])
 def test_a_verdict_holds_its_rate_with_all_its_bins(tmp_path, bins):
-    cells = [f"study {k}" for k in range(400)]
+    cells = [f"study {k}" for k in range(250)]
     rng = seeded(52, bins)
     frame = pd.concat(
         synthetic.rows(rng, 10 * len(cells), bin=k, r=10.0 + k, n_draws=0)

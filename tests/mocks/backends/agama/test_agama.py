@@ -260,7 +260,7 @@ class TestRelaxation:
             potential = make_potential(TRIAXIAL)
             made = relaxed_population(base, potential, {}, settings, ["test"], (3.0, 60.0))
             kept.append(made.stars.position)
-        assert len(list(tmp_path.glob("*.npz"))) == 2
+        assert len(list(tmp_path.glob("*/*.npz"))) == 2
         np.testing.assert_array_equal(kept[1], kept[2])
         assert 0.0 < np.median(np.linalg.norm(kept[0] - kept[1], axis=1)) < 1e-3
 
