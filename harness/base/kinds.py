@@ -5,7 +5,8 @@ change. Content keys are made of names, versions and settings (:func:`haloassay.
 move and be renamed, and results of other numbers are never taken for the same.
 
 Another distribution adds a kind by an entry point in the group that is called ``haloassay.`` and the family, such as
-``haloassay.densities``. A scenario may also name a class of the user's own as ``"module:Class"``. Both are code that runs when a scenario is read; :func:`without_plugins` refuses them.
+``haloassay.densities``. A scenario may also name a class of the user's own as
+``"module:Class"``. Both are code that runs when a scenario is read; :func:`without_plugins` refuses them.
 """
 
 from __future__ import annotations

@@ -57,12 +57,12 @@ class Card:
 
 
 def number(value: float) -> str:
-    """A number in four digits; a dash where there is none."""
+    """Write a number in four digits; a dash where there is none."""
     return f"{value:.4g}" if value == value else "–"
 
 
 def span(lo: float, hi: float) -> str:
-    """``5.1 to 95.3``; a dash where there is none."""
+    """Write ``5.1 to 95.3``; a dash where there is none."""
     return f"{lo:.4g} to {hi:.4g}" if lo == lo and hi == hi else "–"
 
 

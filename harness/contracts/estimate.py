@@ -166,13 +166,18 @@ class Estimates:
 
     @property
     def _card(self) -> Card:
-        rows = []
-        for row in self.rows:
-            bounds = [span(row.lo68, row.hi68), span(row.lo95, row.hi95)]
-            value = number(row.value) if not row.note else f"cannot be determined: {row.note}"
-            rows.append([row.quantity, number(row.r), value, *bounds, row.unit])
-        header = ("quantity", "r [kpc]", "value", "68 %", "95 %", "unit")
-        return Card(f"Estimates: {len(self)} row{'' if len(self) == 1 else 's'}", header, rows)
+        header = ("quantity", "r [kpc]", "value", "68 %", "95 %", "unit", "why there is none")
+        known = len(header) if any(row.note for row in self.rows) else -1
+        rows = [
+            (
+                *(row.quantity, number(row.r), number(row.value)),
+                *(span(row.lo68, row.hi68), span(row.lo95, row.hi95), row.unit, row.note),
+            )[:known]
+            for row in self.rows
+        ]
+        return Card(
+            f"Estimates: {len(self)} row{'' if len(self) == 1 else 's'}", header[:known], rows
+        )
 
     def of(self, quantity: str) -> tuple[Estimate, ...]:
         """Rows of one quantity, in their order."""

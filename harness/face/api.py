@@ -63,14 +63,16 @@ class MockCatalogue(NamedTuple):
     origins: tuple[Origin, ...]
 
     def __repr__(self) -> str:
-        return "\n".join([self._card.text(), repr(self.catalogue), repr(self.truth)])
+        return self._card.text()
 
     def _repr_html_(self) -> str:
-        return self._card.html() + self.catalogue._repr_html_() + self.truth._repr_html_()
+        return self._card.html()
 
     @property
     def _card(self) -> Card:
-        return Card(f"Mock catalogue, of {_listed(self)}")
+        names = ("catalogue", "stars", "truth")
+        rows = [[name, repr(getattr(self, name)).splitlines()[0]] for name in names]
+        return Card(f"Mock catalogue: {_listed(self)}", (), rows)
 
     def write_true_stars(self, path: str | Path) -> None:
         """Write the stars as they are, with ``origin`` (its names are in the file's notes) and ``member`` (0 or 1).
