@@ -50,8 +50,9 @@ SETTINGS = """
 strict = true
 hide_error_codes = false
 error_summary = false
-[mypy-numpy.*,pandas.*,scipy.*,matplotlib.*,pydantic.*]
+[mypy-numpy.*,pandas.*,scipy.*,numba.*,matplotlib.*,pydantic.*,rich.*,jinja2.*,click.*,pebble.*]
 follow_imports = skip
+follow_imports_for_stubs = true
 """
 
 
