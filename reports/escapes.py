@@ -22,7 +22,6 @@ _LATEX: Final = str.maketrans(
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         **{c: f"\\{c}" for c in "&%$#_{}"},
-        **{c: f"{{{c}}}" for c in "[]*"},  # which a \\ before them would take for its own
     }
 )
 _MARKDOWN: Final = str.maketrans(
@@ -49,8 +48,9 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def latex(text: str) -> str:
-    """Text that LaTeX prints as it is."""
-    return printable(text.replace("\n", " ")).translate(_LATEX)
+    r"""Text that LaTeX prints as it is, also behind the ``\\`` of another row, which takes a bracket for its own."""
+    escaped = printable(text.replace("\n", " ")).translate(_LATEX)
+    return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped
 
 
 def markdown(text: str) -> str:
@@ -77,7 +77,7 @@ def shown(frame: pd.DataFrame, of_text: Callable[[str], str] = printable) -> pd.
     for k, name in enumerate(frame.columns):
         if frame[name].dtype.kind not in "biuf":
             values = [of_text(v) if isinstance(v, str) else v for v in frame[name]]
-            safe.isetitem(k, pd.Series(values, index=frame.index, dtype=frame[name].dtype))
+            safe.isetitem(k, pd.array(values, dtype=frame[name].dtype))
     return safe
 
 

@@ -13,6 +13,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 import haloassay
+from haloassay.base.kinds import FAMILIES
 from haloassay.plan.scenario import load_scenario
 from haloassay.results.description import encoded
 
@@ -130,17 +131,21 @@ def test_measure_and_describe_refuse_them_too(call, theirs, stars):
     refused(call("describe", "theirs:Named", "--no-plugins"), theirs)
 
 
-def test_kinds_of_other_distributions_are_refused_too(call, theirs, stars, monkeypatch):
-    entry = EntryPoint("mine", "theirs:Named", "haloassay.estimators")
-    offered = {"haloassay.estimators": (entry,)}
+def test_kinds_of_other_distributions_are_refused_and_listed_without_being_imported(
+    call, theirs, monkeypatch
+):
+    families = (*FAMILIES, "quantities")
+    offered = {
+        f"haloassay.{family}": (EntryPoint("mine", "theirs:Named", f"haloassay.{family}"),)
+        for family in families
+    }
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group: offered.get(group, ()))
-    refused(
-        call("run", scenario(theirs, estimator="mine"), "--out", theirs / "o", "--no-plugins"),
-        theirs,
-    )
+    file = scenario(theirs, estimator="mine")
+    refused(call("run", file, "--out", theirs / "o", "--no-plugins"), theirs)
     refused(call("describe", "mine", "--no-plugins"), theirs)
-    assert "mine: theirs:Named, of another distribution" in call("list", "estimators").text
-    assert "mine" in haloassay.list("estimators")
+    for family in families:
+        assert "mine: theirs:Named, of another distribution" in call("list", family).text
+        assert "mine" in haloassay.list(family)
     assert not (theirs / "imported").exists()
 
 
