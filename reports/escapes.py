@@ -6,7 +6,7 @@ A label is ``\input{...}``, ``<script>`` or ``=cmd|...`` to none of those who op
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import pandas as pd
@@ -48,9 +48,14 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def latex(text: str) -> str:
-    r"""Text that LaTeX prints as it is, also behind the ``\\`` of another row, which takes a bracket for its own."""
-    escaped = printable(text.replace("\n", " ")).translate(_LATEX)
-    return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped
+    """Text that LaTeX prints as it is."""
+    return printable(text.replace("\n", " ")).translate(_LATEX)
+
+
+def latex_row(cells: Sequence[str]) -> str:
+    r"""Row of a LaTeX table; the ``\\`` of the row before takes no bracket that begins it for its own."""
+    row = " & ".join(cells)
+    return (f"{{}}{row}" if row.startswith(("[", "*")) else row) + r" \\"
 
 
 def markdown(text: str) -> str:
