@@ -427,9 +427,9 @@ def _latex(frame: pd.DataFrame) -> str:
         *((f"% {_LOSSY_NOTE}",) if _is_lossy(frame) else ()),
         f"\\begin{{tabular}}{{{align}}}",
         "\\toprule",
-        " & ".join(escapes.latex(name) for name in _header(names)) + r" \\",
+        escapes.latex_row([escapes.latex(name) for name in _header(names)]),
         "\\midrule",
-        *(" & ".join(_latex_cell(row, name) for name in names) + r" \\" for row in rows),
+        *(escapes.latex_row([_latex_cell(row, name) for name in names]) for row in rows),
         "\\bottomrule",
         "\\end{tabular}",
     ]
