@@ -10,7 +10,8 @@ import astropy.units as u
 import numpy as np
 
 from haloassay.contracts import frames
-from haloassay.contracts.catalogue import HELIOCENTRIC, Catalogue
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.columns import HELIOCENTRIC
 from haloassay.contracts.propagation import monte_carlo_covariance, spherical_covariance
 
 N_STARS, N_DRAWS, N_ASTROPY = 64_000, 1000, 640

@@ -11,7 +11,7 @@ from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
 from haloassay.base.settings import require
 from haloassay.contracts import frames
-from haloassay.contracts.catalogue import GALACTOCENTRIC, HELIOCENTRIC
+from haloassay.contracts.columns import GALACTOCENTRIC, HELIOCENTRIC
 from haloassay.contracts.profiles import (
     MWPOTENTIAL2014_BULGE,
     MWPOTENTIAL2014_DISC,

@@ -12,7 +12,7 @@ import numpy as np
 from haloassay.base.arrays import FloatArray
 from haloassay.cleaning.integrals import galactic_directions, integrals_of_motion
 from haloassay.cleaning.turning_points import turning_points
-from haloassay.contracts.catalogue import UNITS
+from haloassay.contracts.columns import UNITS
 from haloassay.contracts.sky import lon_lat, quadrant
 
 if TYPE_CHECKING:

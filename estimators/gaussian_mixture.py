@@ -239,18 +239,34 @@ def mixture_start(
 
     Expectation maximisation from four ways to part the stars in two: by metallicity, by tangential
     speed, by both, and by radial speed; the best is kept.
+
+    Raises
+    ------
+    EstimationError
+        If all stars are alike in a component of the velocity or in metallicity.
     """
     few = sample
     if len(sample) > _SCOUTS:
         few = sample.select(np.sort(rng.choice(len(sample), _SCOUTS, replace=False)))
-    z = (few.x - np.median(few.x, axis=1)[:, None]) / np.std(few.x, axis=1)[:, None]
+    spread = np.std(few.x, axis=1)
+    alike = spread <= 1e-10 * np.abs(few.x).max(axis=1)  # rounding would part them
+    if alike.any():
+        what = ("v_r", "v_theta", "v_phi", "[Fe/H]")[int(np.argmax(alike))]
+        raise EstimationError(f"all stars have the same {what}: they do not part in two")
+    z = (few.x - np.median(few.x, axis=1)[:, None]) / spread[:, None]
     across, along = np.hypot(z[1], z[2]), np.abs(z[0])
     found = []
     for score in (z[3], -across, z[3] - across, along):
         rich = score > np.median(score)
+        if not rich.any():  # most stars are alike in it
+            rich = score == score.max()
+        if rich.all():
+            continue
         parts = few.x[:, rich], few.x[:, ~rich]
         halves = [np.concatenate([part.mean(axis=1), part.std(axis=1)]) for part in parts]
         found.append(_climbed(few, np.array([*halves[0], *halves[1], 0.5]), bounds, _STEPS))
+    if not found:
+        raise EstimationError("all stars have the same speed and [Fe/H]: they do not part in two")
     values = mixture_log_likelihood(few.x, few.e2, np.array(found))
     return ordered(_climbed(few, found[int(np.argmax(values))], bounds, _MORE))
 

@@ -195,6 +195,7 @@ class GaussianSingle(GaussianModel):
 
     name: ClassVar[str] = "gaussian-single"
     needs: ClassVar[tuple[str, ...]] = ("velocity",)
+    uses: ClassVar[tuple[str, ...]] = ("feh",)
     assumes: ClassVar[tuple[str, ...]] = ("Gaussian velocities", "known Gaussian errors")
     yields: ClassVar[tuple[str, ...]] = COMPONENT_YIELDS
     published: ClassVar[dict[str, Any]] = {"sampler": "emcee", "at_prior_edge": "keep"}

@@ -13,7 +13,7 @@ from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import KMS_PER_MASYR_KPC
 from haloassay.base.errors import EstimationError, InputError
 from haloassay.base.settings import require
-from haloassay.contracts.catalogue import GALACTOCENTRIC
+from haloassay.contracts.columns import GALACTOCENTRIC
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.contracts.frames import (
     ICRS_TO_GALACTIC,

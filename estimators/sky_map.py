@@ -176,6 +176,10 @@ class SkyMap(Estimator):
         check_least("n_draws", self.n_draws, 2)
         require(0.0 <= self.drop <= 0.5, f"drop is between 0 and 0.5 (got {self.drop:g})")
 
+    def usable(self) -> tuple[str, ...]:
+        """Velocities, and abundances together: one alone divides no populations."""
+        return ("velocity", "feh", "alpha_fe")
+
     def required(self) -> tuple[str, ...]:
         """Velocities; abundances where only one population is mapped."""
         return ("velocity",) if self.population == "all" else ("velocity", "feh", "alpha_fe")

@@ -394,3 +394,29 @@ def _spline(ln_r: FloatArray, values: FloatArray) -> Profile:
 
     spline = CubicSpline(ln_r, values)
     return lambda radius: np.asarray(spline(np.log(radius)), dtype=float)
+
+
+def raw_moments(
+    moments: Moments, r: ArrayLike
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Take from moments at radii what :func:`of_moments` needs."""
+    return moments.first(r), moments.second(r), moments.feh(r), moments.higher(r)
+
+
+def of_moments(
+    name: str, first: FloatArray, second: FloatArray, feh: FloatArray, higher: FloatArray
+) -> FloatArray:
+    """Value of a profile of raw moments (..., 3), (..., 3), (..., 2) and (..., 2, 3)."""
+    if name == "feh_mean":
+        return np.asarray(feh[..., 0])
+    if name == "feh_sigma":
+        return np.sqrt(feh[..., 1] - feh[..., 0] ** 2)
+    if name == "beta":
+        return anisotropy(second - first**2)
+    what, _, component = name.rpartition("_")
+    k = COMPONENTS.index(component)
+    if what == "kurtosis":
+        return kurtosis(first, second, higher)[..., k]
+    if what == "mean_v":
+        return np.asarray(first[..., k])
+    return np.sqrt(second[..., k] - first[..., k] ** 2)

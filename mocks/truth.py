@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ from haloassay.contracts.frames import Sun, spherical_basis, spherical_velocity
 from haloassay.contracts.quantities import QUANTITIES, Place, Quantity
 from haloassay.mocks.equilibria.stationarity import Stationarity
 from haloassay.mocks.gravity.potentials import Virial
-from haloassay.mocks.moments import COMPONENTS, Moments, Profile, anisotropy, kurtosis
+from haloassay.mocks.moments import Moments, Profile, of_moments, raw_moments
 from haloassay.mocks.selected import (
     Source,
     Sources,
@@ -32,6 +32,10 @@ from haloassay.mocks.stars import Stars
 
 #: Dispersions along the axes that the Sun sees, in the order of :func:`~haloassay.contracts.frames.spherical_basis`.
 _ON_THE_SKY: Final = ("sigma_los", "sigma_b", "sigma_l")
+#: Bins of which stars and their moments are kept: rows of a bin ask for them again, method by method. Not those of
+#: so many stars that they would fill the memory.
+_BINS_KEPT: Final = 32
+_MANY: Final = 300_000
 #: Averages over a bin that are no function of radius.
 _OF_BINS_ALONE: Final = (*_ON_THE_SKY, "p_mr")
 
@@ -97,6 +101,20 @@ class Undetermined:
     def value(self, quantity: str, r: FloatArray) -> float:
         """NaN."""
         return np.nan
+
+
+@lru_cache(maxsize=_BINS_KEPT)
+def _within(truth: Truth, stars: Stars, r_lo: float, r_hi: float) -> Stars:
+    """Members of the halo in a bin."""
+    inside = (stars.r >= r_lo) & (stars.r < r_hi)
+    return stars.select(inside & members(truth.sources, stars) if truth.sources else inside)
+
+
+@lru_cache(maxsize=_BINS_KEPT)
+def _moments_at(truth: Truth, stars: Stars) -> StarMoments:
+    if truth._by_origin:
+        return StarMoments.by_origin(truth.sources, stars, truth.everyone)
+    return StarMoments.of(truth.everyone, stars)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +240,7 @@ class Truth:
             mixed({k: getattr(s.moments, what)(radii) for k, s in known.items()}, share)
             for what in ("first", "second", "feh", "higher")
         )
-        return _of_moments(name, *parts).reshape(r.shape)
+        return of_moments(name, *parts).reshape(r.shape)
 
     @property
     def _members(self) -> dict[int, Source]:
@@ -243,9 +261,9 @@ class Truth:
 
     def _at(self, stars: Stars) -> StarMoments:
         """Moments at stars that are members: of their own origins, or of all tracers."""
-        if self._by_origin:
-            return StarMoments.by_origin(self.sources, stars, self.everyone)
-        return StarMoments.of(self.everyone, stars)
+        return (
+            _moments_at(self, stars) if len(stars) < _MANY else _moments_at.__wrapped__(self, stars)
+        )
 
     @cached_property
     def virial(self) -> Virial:
@@ -307,6 +325,11 @@ class Truth:
         if known is None or known.truth is None:
             return np.nan
         name, way = known.name, known.truth
+        if way == "bin" and np.isfinite(r_lo) and np.isfinite(r_hi):
+            if stars is not None:
+                within = _within if len(stars) < _MANY else _within.__wrapped__
+                stars = within(self, stars, r_lo, r_hi)
+            return self._bin_average(name, r_lo, r_hi, stars, sun)
         if stars is not None and self.sources:
             stars = stars.select(members(self.sources, stars))
         if callable(way):
@@ -315,8 +338,6 @@ class Truth:
             return float(getattr(self.virial, name))
         if way == "sky":
             return self._over_the_sky(name, r, r_lo, r_hi, stars)
-        if way == "bin" and np.isfinite(r_lo) and np.isfinite(r_hi):
-            return self._bin_average(name, r_lo, r_hi, stars, sun)
         if name not in PROFILES or not (np.isfinite(r) and r > 0.0):
             return np.nan
         return float(self.profile(name, r, stars))
@@ -341,10 +362,10 @@ class Truth:
             at = self._at(stars)
             parts = (at.mean, at.square, at.feh, at.higher)
         else:
-            parts = _raw(self.tracers, stars.r)
+            parts = raw_moments(self.tracers, stars.r)
             if self.local is not None and not name.startswith("feh"):
                 parts = (*self.local.raw(stars.position), *parts[2:])
-        return float(_of_moments(name, *(np.mean(x, axis=0) for x in parts)))
+        return float(of_moments(name, *(np.mean(x, axis=0) for x in parts)))
 
     def to_dict(self, r: ArrayLike) -> dict[str, Any]:
         """Plain values for a JSON file: profiles at ``r`` [kpc], virial numbers, units.
@@ -440,9 +461,8 @@ class Truth:
     def _bin_average(
         self, quantity: str, r_lo: float, r_hi: float, stars: Stars | None, sun: Sun | None
     ) -> float:
+        """Average over a bin, or over ``stars``, the members in it."""
         name, _, population = quantity.partition(".")
-        if stars is not None:
-            stars = stars.select((stars.r >= r_lo) & (stars.r < r_hi))
         if name in _ON_THE_SKY:
             return self._sky_dispersion(_ON_THE_SKY.index(name), stars, sun)
         part = "mr" if name == "p_mr" else population
@@ -457,7 +477,7 @@ class Truth:
         at = self._at(stars)
         first = at.mean if name.startswith("mean_v") else at.first
         parts = (first, at.second, at.feh, at.higher)
-        return float(_of_moments(name, *(np.mean(x, axis=0) for x in parts)))
+        return float(of_moments(name, *(np.mean(x, axis=0) for x in parts)))
 
     def _average_over_radii(
         self, name: str, population: str, r_lo: float, r_hi: float, stars: Stars | None
@@ -476,7 +496,9 @@ class Truth:
             moments = self.components[population]
             weights = weights * moments.density(r) / self.tracers.density(r)
         return float(
-            _of_moments(name, *(np.average(x, axis=0, weights=weights) for x in _raw(moments, r)))
+            of_moments(
+                name, *(np.average(x, axis=0, weights=weights) for x in raw_moments(moments, r))
+            )
         )
 
     def _sky_dispersion(self, axis: int, stars: Stars | None, sun: Sun | None) -> float:
@@ -491,35 +513,11 @@ class Truth:
         return float(np.sqrt(square.mean() - mean.mean() ** 2))
 
 
-def _raw(moments: Moments, r: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Take from moments at radii what :func:`_of_moments` needs."""
-    return moments.first(r), moments.second(r), moments.feh(r), moments.higher(r)
-
-
 def _of_radius(name: str, moments: Moments, r: FloatArray) -> FloatArray:
     """Profile of a population, or the slope ``alpha`` of its density, at ``r`` [kpc]."""
     if name == "alpha":
         return slope(moments, r)
-    return _of_moments(name, *_raw(moments, r))
-
-
-def _of_moments(
-    name: str, first: FloatArray, second: FloatArray, feh: FloatArray, higher: FloatArray
-) -> FloatArray:
-    """Value of a profile of raw moments (..., 3), (..., 3), (..., 2) and (..., 2, 3)."""
-    if name == "feh_mean":
-        return np.asarray(feh[..., 0])
-    if name == "feh_sigma":
-        return np.sqrt(feh[..., 1] - feh[..., 0] ** 2)
-    if name == "beta":
-        return anisotropy(second - first**2)
-    what, _, component = name.rpartition("_")
-    k = COMPONENTS.index(component)
-    if what == "kurtosis":
-        return kurtosis(first, second, higher)[..., k]
-    if what == "mean_v":
-        return np.asarray(first[..., k])
-    return np.sqrt(second[..., k] - first[..., k] ** 2)
+    return of_moments(name, *raw_moments(moments, r))
 
 
 def _plain(value: float) -> float | None:

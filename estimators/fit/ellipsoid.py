@@ -27,6 +27,10 @@ _DIAGONAL: Final = np.array([0, 1, 2, 3, 6, 8])
 #: What is taken of the distribution of velocities for the errors of mean and Sigma.
 ErrorModel = Literal["sandwich", "fisher"]
 
+#: Square of the ratio of the axes below which an ellipsoid is that of a track, and rounding decides on the errors.
+_THINNEST: Final = 1e-8
+_NO_SCATTER: Final = "the velocities have no scatter along some direction"
+
 #: Probability that a variance is positive below which the errors are said to hide the dispersion.
 _RESOLVED: Final = 0.975
 
@@ -117,10 +121,20 @@ class Ellipsoid:
         exact for Gaussian velocities with equal errors, or none. The mean follows Student's t.
         Means and variances are correlated as their errors are. Dispersions hidden by the errors are
         drawn at zero where their variance comes out negative.
+
+        Raises
+        ------
+        EstimationError
+            If the stars do not determine the errors: their velocities lie along a line, say.
         """
+        if not np.all(np.diag(self.error_covariance) > 0.0):
+            raise EstimationError(_NO_SCATTER)
         deviation = np.sqrt(np.diag(self.error_covariance))
         correlation = self.error_covariance / np.outer(deviation, deviation)
-        turn = np.linalg.cholesky(correlation + 1e-12 * np.eye(6))
+        try:
+            turn = np.linalg.cholesky(correlation + 1e-12 * np.eye(6))
+        except np.linalg.LinAlgError:  # a thin track, or the same few velocities again and again
+            raise EstimationError(_NO_SCATTER) from None
         freedom, unbiased, hidden = self.freedom, self._unbiased, self.hidden
         kept = [np.empty((0, 3)), np.empty((0, 3))]
         while len(kept[0]) < n_draws:
@@ -212,11 +226,16 @@ def fit_ellipsoid(v: FloatArray, S: FloatArray, errors: ErrorModel = "sandwich")
     if not np.all(spread > 0.0):
         raise EstimationError("the velocities have no scatter")
     total = np.linalg.eigvalsh(np.cov(v.T) + S.mean(axis=0))
-    if total[0] < 1e-10 * total[-1]:
-        raise EstimationError("the velocities have no scatter along some direction")
-    mean, covariance, *information = _maximise(v, S, middle, np.diag(spread**2))
+    if total[0] < _THINNEST * total[-1]:
+        raise EstimationError(_NO_SCATTER)
     fisher = np.zeros((9, 9))
-    fisher[:3, :3], fisher[3:, 3:] = np.linalg.inv(information[0]), np.linalg.inv(information[1])
+    try:
+        mean, covariance, *information = _maximise(v, S, middle, np.diag(spread**2))
+        fisher[:3, :3], fisher[3:, 3:] = (np.linalg.inv(each) for each in information)
+    except np.linalg.LinAlgError:
+        raise EstimationError(_NO_SCATTER) from None
+    if not np.all(np.diag(fisher) > 0.0):
+        raise EstimationError(_NO_SCATTER)
     used = fisher
     if errors == "sandwich":
         scale = np.ones(9)

@@ -43,6 +43,7 @@ class LosHalo(Estimator):
     """Settings of both, which their docstrings describe, and the way from a profile to a halo."""
 
     reference: ClassVar[str] = "2018RAA....18..113Z"
+    needs: ClassVar[tuple[str, ...]] = ("vlos",)
     published: ClassVar[dict[str, Any]] = {"sampler": "emcee"}
 
     bins: tuple[float, ...] = ZHAI2018_BINS

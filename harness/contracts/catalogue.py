@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,23 +15,12 @@ from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.contracts import frames
 from haloassay.contracts.cards import Card, span
+from haloassay.contracts.columns import GALACTOCENTRIC, HELIOCENTRIC, UNITS, columns_of
 
-GALACTOCENTRIC: Final = ("x", "y", "z", "vx", "vy", "vz")
-HELIOCENTRIC: Final = ("ra", "dec", "distance", "pmra", "pmdec", "vlos")
-
-_BASE_UNITS: Final = {
-    **dict.fromkeys(("ra", "dec", "l", "b"), "deg"),
-    **dict.fromkeys(("distance", "x", "y", "z"), "kpc"),
-    **dict.fromkeys(("pmra", "pmdec", "pm_l", "pm_b"), "mas / yr"),
-    **dict.fromkeys(("vlos", "vx", "vy", "vz"), "km / s"),
-    **dict.fromkeys(("feh", "alpha_fe"), "dex"),
-}
-#: Canonical unit of every column that an observer may have; directions on the sky have no errors.
-UNITS: Final = {
-    **_BASE_UNITS,
-    **{f"{k}_err": v for k, v in _BASE_UNITS.items() if k not in ("ra", "dec", "l", "b")},
-    "pm_corr": "",
-}
+if TYPE_CHECKING:
+    import pandas as pd
+    from astropy.coordinates import SkyCoord
+    from astropy.table import Table
 
 #: How errors are carried to spherical velocities: by their first order, or by draws.
 Propagation = Literal["linear", "monte-carlo"]
@@ -153,10 +142,50 @@ class Catalogue:
         return name in self.columns
 
     def lacks(self, needs: Iterable[str]) -> tuple[str, ...]:
-        """Columns that are missing of those that an estimator ``needs`` (``velocity`` stands for three)."""
+        """Columns that are missing of those that an estimator ``needs`` (``velocity`` stands for three).
+
+        Of Galactocentric velocities all three are needed for the one along the line of sight.
+        """
         motion = (HELIOCENTRIC if self.heliocentric else GALACTOCENTRIC)[3:]
-        wanted = [n for need in needs for n in (motion if need == "velocity" else (need,))]
+        moving = ("velocity",) if self.heliocentric else ("velocity", "vlos")
+        wanted = [n for need in needs for n in (motion if need in moving else (need,))]
         return tuple(name for name in wanted if name not in self)
+
+    def read_by(self, names: Iterable[str]) -> Catalogue:
+        """Catalogue for a method that reads these columns, without others that are not finite everywhere.
+
+        Raises
+        ------
+        InputError
+            If a column that it reads is not finite.
+        """
+        read = columns_of(names)
+        finite = {name: np.isfinite(values) for name, values in self.columns.items()}
+        for name in read.intersection(self.columns):
+            self.check_rows(finite[name], f"a {name} that is NaN or infinite")
+        kept = {name: v for name, v in self.columns.items() if finite[name].all()}
+        return self if len(kept) == len(self.columns) else replace(self, columns=kept)
+
+    def to_table(self) -> Table:
+        """Astropy table of the columns with their units, and the Sun as metadata."""
+        from haloassay.contracts import exchange
+
+        return exchange.to_table(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Table of the columns in canonical units as pandas, and the Sun in its ``attrs``."""
+        from haloassay.contracts import exchange
+
+        return exchange.to_pandas(self)
+
+    def to_skycoord(self) -> SkyCoord:
+        """Astropy coordinates: ICRS, or Galactocentric ones with this Sun.
+
+        ICRS coordinates know no Sun, and neither know errors nor chemistry.
+        """
+        from haloassay.contracts import exchange
+
+        return exchange.to_skycoord(self)
 
     def select(self, which: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Catalogue:
         """Catalogue of some of the rows."""

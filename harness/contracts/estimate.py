@@ -209,6 +209,8 @@ class Estimator(ABC):
     reference: ClassVar[str]
     #: What the method reads beside positions: ``velocity``, all three components, and names of further columns.
     needs: ClassVar[tuple[str, ...]] = ("velocity",)
+    #: Names of further columns that it reads where a catalogue has them; none other is, nor need be finite.
+    uses: ClassVar[tuple[str, ...]] = ()
     #: What the method takes for granted of the halo.
     assumes: ClassVar[tuple[str, ...]] = ()
     #: Quantities that it returns; rows of others are refused.
@@ -221,6 +223,10 @@ class Estimator(ABC):
     def required(self) -> tuple[str, ...]:
         """Tell what the method reads with these settings: :attr:`needs`, unless settings decide it."""
         return self.needs
+
+    def usable(self) -> tuple[str, ...]:
+        """Tell all that the method can read beside positions: what it requires, and :attr:`uses`."""
+        return tuple(dict.fromkeys((*self.required(), *self.uses)))
 
     @abstractmethod
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:

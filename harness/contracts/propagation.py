@@ -10,7 +10,7 @@ import numpy as np
 from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import KMS_PER_MASYR_KPC
 from haloassay.base.errors import InputError
-from haloassay.contracts.catalogue import GALACTOCENTRIC, HELIOCENTRIC
+from haloassay.contracts.columns import GALACTOCENTRIC, HELIOCENTRIC
 
 if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue

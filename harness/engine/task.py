@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from haloassay.base.errors import InputError
 from haloassay.base.seeds import stream
-from haloassay.contracts.catalogue import UNITS
+from haloassay.contracts.columns import UNITS
 from haloassay.contracts.quantities import Quantity
 from haloassay.engine.acceptance import accepted
 from haloassay.io.defects import sound_rows

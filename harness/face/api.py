@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue, Propagation
     from haloassay.contracts.estimate import Estimates
     from haloassay.face.vocabulary import Entry
+    from haloassay.io.tables import Source
     from haloassay.mocks.stars import Origin, Stars
     from haloassay.mocks.truth import Truth
     from haloassay.plan.scenario import Scenario
@@ -84,7 +85,8 @@ class MockCatalogue(NamedTuple):
         """
         import numpy as np
 
-        from haloassay.contracts.catalogue import GALACTOCENTRIC, Catalogue
+        from haloassay.contracts.catalogue import Catalogue
+        from haloassay.contracts.columns import GALACTOCENTRIC
         from haloassay.io.tables import write_catalogue
 
         stars = self.stars
@@ -182,7 +184,7 @@ def mock(
 
 
 def measure(
-    catalogue: Catalogue | str | Path,
+    catalogue: Catalogue | Source,
     estimator: str | Mapping[str, Any],
     /,
     *,
@@ -195,7 +197,9 @@ def measure(
     Parameters
     ----------
     catalogue
-        A catalogue, or what :func:`haloassay.io.tables.read_catalogue` reads.
+        A catalogue, or what :func:`haloassay.io.tables.read_catalogue` reads: a file's name, an astropy Table or
+        QTable, a SkyCoord, a pandas DataFrame, a mapping of names to arrays. Columns that the estimator does not
+        read may have missing values.
     estimator
         Kind, or a table as in a scenario: ``kind``, settings and, where it has one, ``label``.
     seed
@@ -216,7 +220,7 @@ def measure(
     """
     from haloassay.base.seeds import stream
     from haloassay.base.settings import unknown
-    from haloassay.contracts.catalogue import in_words
+    from haloassay.contracts.catalogue import Catalogue, in_words
     from haloassay.engine.acceptance import accepted
     from haloassay.estimators import make_estimator
     from haloassay.io.tables import read_catalogue
@@ -227,13 +231,15 @@ def measure(
     method = make_estimator({**spec, **settings}, kind)
     if seed < 0:
         raise InputError(f"seed: is 0 or more (got {seed})")
-    if isinstance(catalogue, str | Path):
-        catalogue = read_catalogue(catalogue)
+    if not isinstance(catalogue, Catalogue):
+        catalogue = read_catalogue(catalogue, uses=method.usable())
     if lacks := catalogue.lacks(method.required()):
         raise InputError(
             f"{catalogue.origin}: {label}: needs {in_words(lacks)}, which this catalogue does not have (it has"
             f" {', '.join(catalogue.columns)}; --columns names columns that are called otherwise)"
         )
+    catalogue = catalogue.read_by(method.usable())
+    catalogue.check_rows(catalogue.r > 0.0, "a Galactocentric radius of zero")
     if propagation not in ("linear", "monte-carlo"):
         raise unknown("propagation", propagation, ("linear", "monte-carlo"), "measure")
     if propagation == "monte-carlo":

@@ -14,6 +14,7 @@ from haloassay import __version__
 from haloassay.base import kinds
 from haloassay.base.errors import HaloassayError, InputError, warn_in_one_line
 from haloassay.base.text import printable
+from haloassay.face.outputs import files_of, require_outside, require_writable, write
 from haloassay.face.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
@@ -156,7 +157,8 @@ def table(folder: Path, fmt: str, out: Path | None, paired: bool, base: str | No
     from haloassay.reports.tables import format_table, print_pairs
     from haloassay.results.results import Results
 
-    _require_writable(out)
+    require_writable({"--out": out})
+    require_outside(out, folder)
     if fmt == "parquet" and out is None and sys.stdout.isatty():
         raise InputError("--format parquet: is no text for a terminal; name a file (--out)")
     if fmt == "terminal" and out is not None:
@@ -167,7 +169,7 @@ def table(folder: Path, fmt: str, out: Path | None, paired: bool, base: str | No
     frame = results.pairs(base) if paired else results.table()
     with labels.vocabulary(results.quantities):
         if fmt != "terminal":
-            _write(format_table(frame, fmt), out)
+            write(format_table(frame, fmt), out)
         elif paired:
             print_pairs(frame, base or results.base_cell, title=_title(results))
         else:
@@ -221,19 +223,19 @@ def mock(
     from haloassay.face import api
     from haloassay.io.formats import format_of
     from haloassay.io.tables import write_catalogue
+    from haloassay.plan.scenario import as_scenario
 
     format_of(out)
-    _require_writable(out, truth_file)
-    if truth_file == out:
-        raise InputError(f"--truth {out}: is the file of the catalogue")
-    made = api.mock(scenario, n_stars, seed, realization, cell)
+    chosen = as_scenario(scenario)
+    require_writable({"--out": out, "--truth": truth_file}, files_of(chosen))
+    made = api.mock(chosen, n_stars, seed, realization, cell)
     if true_stars:
         made.write_true_stars(out)
     else:
         write_catalogue(made.catalogue, out)
     if truth_file is not None:
         radii = np.geomspace(made.stars.r.min(), made.stars.r.max(), 65)
-        _write(json.dumps(made.truth_at(radii), indent=1) + "\n", truth_file)
+        write(json.dumps(made.truth_at(radii), indent=1) + "\n", truth_file)
     for reason, count in made.catalogue.dropped.items():
         _echo(f"{out}: {count} rows dropped: {reason}", err=True)
     _echo(f"{len(made.catalogue)} stars: {out}")
@@ -259,6 +261,13 @@ def mock(
 )
 @click.option(
     "--drop", default="", help="Defective rows to leave out: nan,duplicates,unphysical,... or all."
+)
+@click.option(
+    "--missing",
+    multiple=True,
+    type=float,
+    metavar="VALUE",
+    help="Number that stands for a missing value, in any column.",
 )
 @click.option(
     "--clean",
@@ -288,6 +297,7 @@ def measure(
     units: tuple[str, ...],
     sun: str | None,
     drop: str,
+    missing: tuple[float, ...],
     steps: tuple[str, ...],
     propagation: Propagation,
     fmt: str,
@@ -298,34 +308,43 @@ def measure(
     """Run one estimator on CATALOGUE: a file, or galpy:mw-globular-clusters, galpy:mw-satellites."""
     from haloassay.base.settings import parse_value
     from haloassay.cleaning.steps import make_clean
+    from haloassay.estimators import make_estimator
     from haloassay.face import api
     from haloassay.io.tables import missing_errors, read_catalogue
-    from haloassay.reports import escapes
 
-    _require_writable(out)
+    require_writable({"--out": out}, {"catalogue": catalogue})
     chosen = _pairs(settings, "--set")
     if "kind" in chosen:
         raise InputError("--set kind: the kind is that of --estimator")
-    read = read_catalogue(
-        catalogue, columns, units=_pairs(units, "--unit"), sun=sun, drop=drop or ()
-    )
+    chosen |= {"kind": estimator}
     tables = [parse_value(step) for step in steps]
     tables = [{"kind": table} if isinstance(table, str) else table for table in tables]
-    read = make_clean(tables, "--clean").apply(read)
+    cleaning = make_clean(tables, "--clean")
+    uses = [n for step in cleaning.steps for n in step.required()]
+    read = cleaning.apply(
+        read_catalogue(
+            catalogue,
+            columns,
+            units=_pairs(units, "--unit"),
+            sun=sun,
+            drop=drop or (),
+            missing=missing,
+            uses=[*make_estimator(chosen, estimator).usable(), *uses],
+        )
+    )
     for reason, count in read.dropped.items():
         _echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
-    chosen |= {"kind": estimator, "label": label}
-    estimates = api.measure(read, chosen, seed=seed, propagation=propagation)
+    estimates = api.measure(read, {**chosen, "label": label}, seed=seed, propagation=propagation)
     if read.heliocentric and (absent := missing_errors(read)):
         _echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
     _echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)
     frame = estimates.to_frame()
     if fmt == "csv":
-        _write(escapes.csv(frame), out)
+        write(frame.to_csv(index=False), out)
     elif fmt == "json":
-        _write(frame.to_json(orient="records", indent=1, double_precision=15) + "\n", out)
+        write(frame.to_json(orient="records", indent=1, double_precision=15) + "\n", out)
     else:
-        _write(_estimates_text(estimates), out)
+        write(_estimates_text(estimates), out)
     if all(row.note for row in estimates):
         _fail(f"{read.origin}: determines no quantity of {estimator}", EXIT_NOTHING)
 
@@ -423,35 +442,6 @@ def _pairs(options: tuple[str, ...], flag: str) -> dict[str, Any]:
     return found
 
 
-def _require_writable(*files: Path | None) -> None:
-    """Refuse an output file that cannot be written, before any work is done for it."""
-    for file in files:
-        if file is None:
-            continue
-        if file.is_dir():
-            raise InputError(f"{file}: cannot be written: is a folder")
-        if not file.parent.is_dir():
-            raise InputError(f"{file}: cannot be written: there is no folder {file.parent}")
-        if not os.access(file if file.exists() else file.parent, os.W_OK):
-            raise InputError(f"{file}: cannot be written: permission denied")
-
-
-def _write(content: str | bytes, out: Path | None) -> None:
-    data = content.encode() if isinstance(content, str) else content
-    if out is None:
-        sys.stdout.buffer.write(data)
-        return
-    try:
-        out.write_bytes(data)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written: {error.strerror}") from None
-
-
-def _echo(text: object, err: bool = False) -> None:
-    """Print a line; what a terminal would obey is shown, whoever wrote it."""
-    click.echo(printable(str(text)), err=err)
-
-
 def _fail(message: str, code: int) -> NoReturn:
     _echo(f"haloassay: {' '.join(message.split())}", err=True)
     sys.exit(code)
@@ -463,6 +453,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Greek letters
     warn_in_one_line()
+    if any("\0" in word for word in sys.argv):
+        _fail("an argument holds a zero byte, which no name has", EXIT_INPUT)
     try:
         haloassay(sys.argv[1:] or ["--help"], standalone_mode=False)
     except SystemExit as end:

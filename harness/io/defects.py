@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from itertools import combinations
 from typing import Final
@@ -14,6 +14,8 @@ from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require, unknown
 from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.columns import CHEMISTRY
+from haloassay.io.sentinels import ABUNDANCE_LIMIT, stands_for_missing
 
 Columns = Mapping[str, FloatArray]
 #: What is wrong, in words, and the (N,) rows where it is.
@@ -36,9 +38,13 @@ DEFECTS: Final = (
     "latitude",
     "error",
     "correlation",
+    "sentinel",
     "duplicates",
     "unphysical",
 )
+
+_PAIRS: Final = ("pmra", "pmdec", "pm_l", "pm_b")
+_PROPER_MOTIONS: Final = (*_PAIRS, *(f"{name}_err" for name in _PAIRS), "pm_corr")
 
 _NAMED_ROWS: Final = 5
 
@@ -96,6 +102,7 @@ def sift(
     origin: str,
     drop: str | Iterable[str] = (),
     speed_limit: float = SPEED_LIMIT,
+    used: Collection[str] | None = None,
 ) -> Catalogue:
     """Examine the rows of ``columns`` and convert the sound ones to a catalogue.
 
@@ -112,6 +119,8 @@ def sift(
         :data:`DEFECTS`, as an iterable or one comma-separated string, or ``"all"``.
     speed_limit
         Total Galactocentric speed [km/s] above which a star is ``unphysical``.
+    used
+        Columns that will be read; others that have a defect are left out whole. By default all are.
 
     Returns
     -------
@@ -124,6 +133,7 @@ def sift(
         If rows have a defect that is not in ``drop`` (the message names columns, counts and the
         first rows, counted from 1), no row is left, or most distance errors exceed the distance.
     """
+    columns = _without_unused(columns, used)
     columns, _, dropped = _sifted(columns, convert, origin, drop, speed_limit)
     clean = convert(columns)
     return Catalogue(clean.columns, clean.sun, clean.origin, dropped)
@@ -161,6 +171,10 @@ def _sifted(
         rows = rows[~bad]
         if rows.size == 0:
             break
+    if "sentinel" in complaints:
+        hint += "; numbers that stand for missing values are NaN with --missing VALUE"
+    if unread := [f"{n}=-" for n in CHEMISTRY if f"{n} is NaN" in complaints.get("nan", "")]:
+        hint += f"; --columns {','.join(unread)} does without them"
     if complaints:
         listed, remedy = "; ".join(complaints.values()), ",".join(complaints)
         raise InputError(
@@ -170,6 +184,21 @@ def _sifted(
         counts = ", ".join(f"{name} {count}" for name, count in dropped.items())
         raise InputError(f"{origin}: no rows are left after dropping ({counts}){hint}")
     return columns, rows, dropped
+
+
+def _without_unused(columns: Columns, used: Collection[str] | None) -> Columns:
+    """Columns without those that nobody will read and that have a defect; an error goes with its column."""
+    if used is None:
+        return columns
+    bad = {
+        name
+        for name, values in columns.items()
+        if name not in used
+        and any(np.any(rows) for find in _OF_COLUMNS for rows in find({name: values}).values())
+    }
+    if bad.intersection(_PROPER_MOTIONS):  # one of a pair is none
+        bad.update(_PROPER_MOTIONS)
+    return {k: v for k, v in columns.items() if k not in bad and k.removesuffix("_err") not in bad}
 
 
 def _wrapped(columns: Columns) -> Columns:
@@ -232,6 +261,7 @@ def _finders(
         _latitude,
         _error,
         _correlation,
+        _sentinel,
         _duplicates,
         partial(_unphysical, convert=convert, limit=speed_limit),
     )
@@ -308,6 +338,20 @@ def _correlation(columns: Columns) -> Found:
     }
 
 
+def _sentinel(columns: Columns) -> Found:
+    """Rows with numbers that can only stand for missing ones, by column and number."""
+    found: Found = {}
+    for name, values in columns.items():
+        bad = stands_for_missing(name, values)
+        if name in CHEMISTRY or not bad.any():
+            found[f"{name} is beyond {ABUNDANCE_LIMIT:g} dex"] = bad
+            continue
+        first = np.unique(values[bad])[:_NAMED_ROWS]
+        found |= {f"{name} is {value:.10g}": values == value for value in first}
+        found[f"{name} is another such number"] = bad & ~np.isin(values, first)
+    return found
+
+
 def _duplicates(columns: Columns) -> Found:
     """Rows that repeat an earlier one in every column."""
     names = list(columns)
@@ -322,6 +366,10 @@ def _duplicates(columns: Columns) -> Found:
         _, kept = np.unique(table, axis=0, return_index=True)
         repeated[np.delete(candidates, kept)] = True
     return {"repeats an earlier row": repeated}
+
+
+#: Defects of single columns.
+_OF_COLUMNS: Final = (_not_finite, _error, _correlation, _sentinel)
 
 
 def _unphysical(columns: Columns, convert: Callable[[Columns], Catalogue], limit: float) -> Found:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.base.errors import InputError
+from haloassay.base.files import writing
+from haloassay.contracts.columns import SUN_KEY
 
 #: Suffix to format.
 FORMATS: Final = {
@@ -37,9 +38,6 @@ SKIP: Final = ("-", "_")
 
 #: What may separate the columns of a CSV file, in the order of preference.
 DELIMITERS: Final = (",", ";", "\t")
-
-#: Key under which a file keeps the Sun of its catalogue.
-SUN_KEY: Final = "SUN"
 
 Array = NDArray[Any]
 
@@ -324,15 +322,9 @@ def write_fields(
         "HDF5": _write_hdf5,
     }
     write = writers.get(kind, _write_astropy)
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    try:
+    suffix = next(suffix for suffix in FORMATS if path.name.lower().endswith(suffix))
+    with writing(path, suffix) as temporary:
         write(temporary, columns, units, meta)
-        temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def _write_csv(path: Path, columns: Mapping[str, Array], *_: Mapping[str, str]) -> None:

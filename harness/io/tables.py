@@ -14,31 +14,44 @@ else those that the file states, else canonical: kpc, km/s, mas/yr, deg, dex.
 
 from __future__ import annotations
 
-import dataclasses
 import json
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.base.arrays import FloatArray
-from haloassay.base.errors import InputError
+from haloassay.base.errors import HaloassayWarning, InputError
 from haloassay.base.settings import build, unknown
 from haloassay.contracts import frames
-from haloassay.contracts.catalogue import GALACTOCENTRIC, HELIOCENTRIC, UNITS, Catalogue
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.columns import (
+    CHEMISTRY,
+    GALACTIC,
+    GALACTOCENTRIC,
+    HELIOCENTRIC,
+    SUN_KEY,
+    UNITS,
+    columns_of,
+)
+from haloassay.contracts.exchange import sun_meta
 from haloassay.io import formats
 from haloassay.io.defects import SPEED_LIMIT, drop_names, sift
+from haloassay.io.objects import object_fields
+from haloassay.io.sentinels import mentions
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from astropy.coordinates import SkyCoord
     from astropy.table import Table
 
-
-#: Galactic columns; pm_l contains cos b, as pmra contains cos dec.
-GALACTIC: Final = ("l", "b", "distance", "pm_l", "pm_b", "vlos")
+    #: What a catalogue is read from: a file's name, or a table in memory.
+    Source: TypeAlias = str | Path | Table | SkyCoord | pd.DataFrame | Mapping[str, Any]
 
 #: Sets of six columns that a catalogue can have, in the order in which they are preferred.
 FRAMES: Final = {
@@ -46,8 +59,6 @@ FRAMES: Final = {
     "galactic": GALACTIC,
     "galactocentric": GALACTOCENTRIC,
 }
-
-CHEMISTRY: Final = ("feh", "alpha_fe")
 
 #: (N, 3) datasets and the columns they hold.
 GROUPS: Final = {"position": GALACTOCENTRIC[:3], "velocity": GALACTOCENTRIC[3:]}
@@ -66,7 +77,7 @@ ColumnSpec = str | Sequence[str] | Mapping[str, str]
 
 
 def read_catalogue(
-    source: str | Path | Table,
+    source: Source,
     columns: ColumnSpec | None = None,
     *,
     units: Mapping[str, str | float] | None = None,
@@ -74,16 +85,18 @@ def read_catalogue(
     frame: str | None = None,
     transpose: bool | None = None,
     drop: str | Iterable[str] = (),
+    missing: float | Iterable[float] = (),
     speed_limit: float = SPEED_LIMIT,
+    uses: Iterable[str] | None = None,
 ) -> Catalogue:
     """Read a catalogue of stars.
 
     Parameters
     ----------
     source
-        File (.fits, .ecsv, .csv, .parquet, .hdf5, .h5, .txt, .dat), an astropy table, or a sample
-        that galpy ships: ``galpy:mw-globular-clusters``, ``galpy:mw-satellites`` (members of
-        unknown error are dropped).
+        File (.fits, .ecsv, .csv, .parquet, .hdf5, .h5, .txt, .dat), a table in memory
+        (:func:`haloassay.io.objects.object_fields`), or a sample that galpy ships:
+        ``galpy:mw-globular-clusters``, ``galpy:mw-satellites`` (members of unknown error are dropped).
     columns, units
         Names and units where they differ from the canonical ones, as the module's docstring says.
     sun
@@ -97,6 +110,16 @@ def read_catalogue(
         Whether rows of a text file are columns; by default where its rows are as many as the names.
     drop, speed_limit
         See :func:`haloassay.io.defects.sift`.
+    missing
+        Number or numbers that stand for missing values, as they are in the source: NaN in every column.
+    uses
+        What will be read of it beside positions, as :meth:`~haloassay.contracts.estimate.Estimator.usable` says;
+        other columns that have defects are then left unread.
+
+    Warns
+    -----
+    HaloassayWarning
+        Of values that stand in more rows than chance allows (:func:`haloassay.io.defects.mentions`).
 
     Returns
     -------
@@ -119,11 +142,15 @@ def read_catalogue(
             fields = formats.read_fields(Path(source), naming.order, transpose)
             origin = str(source)
     else:
-        fields, origin = formats.table_fields(source), "table"
-    reader = _Reader(fields, naming, dict(units or {}), origin)
+        fields, origin = object_fields(source)
+    reader = _Reader(fields, naming, dict(units or {}), origin, _numbers_in(missing))
     read = reader.columns(frame)
     catalogue = partial(_catalogue, sun=_sun(sun, fields.meta, origin), origin=origin)
-    return sift(read, catalogue, origin, drop, speed_limit)
+    used = None if uses is None else columns_of(uses)
+    sound = sift(read, catalogue, origin, drop, speed_limit, used)
+    for mention in mentions({k: v for k, v in read.items() if used is None or k in used}):
+        warnings.warn(f"{origin}: {mention}", HaloassayWarning, stacklevel=2)
+    return sound
 
 
 def missing_errors(catalogue: Catalogue) -> tuple[str, ...]:
@@ -136,15 +163,6 @@ def missing_errors(catalogue: Catalogue) -> tuple[str, ...]:
 def from_table(table: Table, **options: Any) -> Catalogue:
     """Catalogue of an astropy Table or QTable; ``options`` are those of :func:`read_catalogue`."""
     return read_catalogue(table, **options)
-
-
-def to_table(catalogue: Catalogue) -> Table:
-    """Astropy table of the columns with their units, and the Sun as metadata."""
-    from astropy.table import Table
-
-    columns = dict(catalogue.columns)
-    units = {name: UNITS[name] for name in columns if UNITS.get(name)}
-    return Table(columns, units=units, meta=_meta(catalogue))
 
 
 def write_catalogue(
@@ -165,11 +183,7 @@ def write_catalogue(
     """
     units = {name: UNITS[name] for name in catalogue.columns if UNITS.get(name)}
     columns = {**catalogue.columns, **(beside or {})}
-    formats.write_fields(Path(path), columns, units, {**_meta(catalogue), **(notes or {})})
-
-
-def _meta(catalogue: Catalogue) -> dict[str, str]:
-    return {formats.SUN_KEY: json.dumps(dataclasses.asdict(catalogue.sun))}
+    formats.write_fields(Path(path), columns, units, {**sun_meta(catalogue.sun), **(notes or {})})
 
 
 def _sun(sun: frames.Sun | str | None, meta: Mapping[str, str], origin: str) -> frames.Sun:
@@ -180,17 +194,15 @@ def _sun(sun: frames.Sun | str | None, meta: Mapping[str, str], origin: str) -> 
         if sun not in frames.SUNS:
             raise unknown("Sun", sun, frames.SUNS, "sun")
         return frames.SUNS[sun]
-    if formats.SUN_KEY not in meta:
+    if SUN_KEY not in meta:
         return frames.Sun()
     try:
-        spec = json.loads(meta[formats.SUN_KEY])
+        spec = json.loads(meta[SUN_KEY])
     except json.JSONDecodeError:
         spec = None
     if not isinstance(spec, dict):
-        raise InputError(
-            f"{origin}: metadata {formats.SUN_KEY} does not describe the Sun; give it (sun)"
-        )
-    return build(frames.Sun, spec, f"{origin}: metadata {formats.SUN_KEY}")
+        raise InputError(f"{origin}: metadata {SUN_KEY} does not describe the Sun; give it (sun)")
+    return build(frames.Sun, spec, f"{origin}: metadata {SUN_KEY}")
 
 
 @dataclass(frozen=True)
@@ -246,6 +258,7 @@ class _Reader:
     naming: _Naming
     units: Mapping[str, str | float]
     origin: str
+    missing: tuple[float, ...] = ()
 
     def columns(self, frame: str | None) -> dict[str, FloatArray]:
         """Columns of the frame, their errors and the chemistry, in canonical units."""
@@ -344,6 +357,9 @@ class _Reader:
         elif len(shape) != 1:
             raise InputError(f"{self.origin}: column {label} must be (N,) (got {shape})")
         numbers = self._numbers(label, values)
+        for value in self.missing:
+            # as exact as the column's own type, which may be of 32 bits
+            numbers[np.isclose(numbers, value, rtol=1e-7, atol=0.0)] = np.nan
         quantity = name.removesuffix("_err")
         group = next((g for g, members in GROUPS.items() if quantity in members), quantity)
         unit = next((self.units[n] for n in (name, quantity, group) if n in self.units), stated)
@@ -362,7 +378,7 @@ class _Reader:
                 ((i, v) for i, v in enumerate(values, 1) if not _is_number(v)), (1, values)
             )
             raise InputError(
-                f"{self.origin}: column {label} is not numeric: {text!r} in row {row}"
+                f"{self.origin}: column {label} is not numeric: {str(text)!r} in row {row}"
             ) from None
 
     def _factor(self, label: str, unit: str | float, canonical: str) -> float:
@@ -396,6 +412,14 @@ class _Reader:
             ) from None
 
 
+def _numbers_in(missing: float | Iterable[float]) -> tuple[float, ...]:
+    values = (missing,) if isinstance(missing, int | float | str) else tuple(missing)
+    for value in values:
+        if not _is_number(value):
+            raise InputError(f"missing: expected numbers (got {value!r})")
+    return tuple(float(value) for value in values)
+
+
 def _is_number(value: Any) -> bool:
     try:
         float(value)
@@ -410,6 +434,8 @@ def _catalogue(columns: Mapping[str, FloatArray], sun: frames.Sun, origin: str) 
         return Catalogue(columns, sun, origin)
     kept = {k: v for k, v in columns.items() if not k.startswith(("l", "b", "pm_"))}
     ra, dec, turn = frames.galactic_to_icrs(columns["l"], columns["b"])
+    if "pm_l" not in columns:
+        return Catalogue({"ra": ra, "dec": dec, **kept}, sun, origin)
     pm = np.einsum("nij,nj->ni", turn, np.stack([columns["pm_l"], columns["pm_b"]], axis=1))
     turned = {"ra": ra, "dec": dec, "pmra": pm[:, 0], "pmdec": pm[:, 1]}
     if "pm_l_err" in columns:

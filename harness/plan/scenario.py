@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from haloassay import scenarios
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
+from haloassay.mocks.gravity.foreign import plain_mock
 
 Spec = dict[str, Any]
 
@@ -143,10 +144,18 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
 
 
 def as_scenario(scenario: str | Path | Mapping[str, Any] | Scenario) -> Scenario:
-    """Scenario of a packaged name, a file or plain values (errors as in :func:`load_scenario`)."""
+    """Scenario of a packaged name, a file or plain values (errors as in :func:`load_scenario`).
+
+    In values, ``mock.potential`` may be an object of another library
+    (:func:`haloassay.mocks.gravity.foreign.plain_mock`).
+    """
     if isinstance(scenario, Scenario):
         return scenario
-    return make_scenario(scenario) if isinstance(scenario, Mapping) else load_scenario(scenario)
+    if not isinstance(scenario, Mapping):
+        return load_scenario(scenario)
+    return make_scenario(
+        {**scenario, "mock": plain_mock(scenario["mock"])} if "mock" in scenario else scenario
+    )
 
 
 def _read(path: Path) -> Spec:

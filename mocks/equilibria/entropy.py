@@ -65,7 +65,8 @@ def _minimise_dual(
         gradient = matrix @ weights - target + softness**2 * dual
         if np.max(np.abs(gradient)) < 1e-2 * softness:
             return dual, weights
-        hessian = (matrix * weights) @ matrix.T
+        root = matrix * np.sqrt(weights)
+        hessian = root @ root.T  # symmetric, which BLAS makes use of
         hessian[np.diag_indices_from(hessian)] += softness**2
         newton = np.linalg.solve(hessian, gradient)
         decrement, length = float(gradient @ newton), 1.0

@@ -8,7 +8,9 @@ Along the orbit r = r_m (1 - e cos theta); time goes as dr / v_r, which is regul
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+import hashlib
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numba
@@ -25,6 +27,9 @@ _END_NODES = np.polynomial.legendre.leggauss(24)
 
 #: Orbits a cell in each of its two directions, over which a library entry is averaged.
 _SUB_ORBITS = 4
+
+#: Libraries of one process that are kept, of some 70 MB each.
+_LIBRARIES_KEPT = 4
 
 #: Room above the largest rate seen among the sub-orbits of a cell.
 _BOUND_MARGIN = 1.2
@@ -269,11 +274,37 @@ class OrbitLibrary:
 def orbit_library(
     table: PotentialTable, grid: OrbitGrid, edges: FloatArray, n_in: int
 ) -> OrbitLibrary:
-    """Library of the cells of ``grid`` for shells between ``edges`` [kpc], the first ``n_in`` to be sampled."""
+    """Library of the cells of ``grid`` for shells between ``edges`` [kpc], the first ``n_in`` to be sampled.
+
+    It depends on the potential and on radii alone: the last ones are kept, for other densities, anisotropies and
+    distributions there. Its arrays are read-only.
+    """
+    digest = hashlib.blake2b(repr((table.ln_r0, table.step, n_in)).encode(), digest_size=16)
+    for array in (table.phi, table.slope, grid.ln_r, grid.w, edges):
+        digest.update(np.ascontiguousarray(array).data)
+    return _library_of(_Motion(digest.digest(), table, grid, edges, n_in))
+
+
+@dataclass(frozen=True)
+class _Motion:
+    """All that a library depends on, told apart by a digest."""
+
+    digest: bytes
+    table: PotentialTable = field(compare=False)
+    grid: OrbitGrid = field(compare=False)
+    edges: FloatArray = field(compare=False)
+    n_in: int = field(compare=False)
+
+
+@functools.lru_cache(maxsize=_LIBRARIES_KEPT)
+def _library_of(motion: _Motion) -> OrbitLibrary:
+    grid = motion.grid
     sub = (np.arange(_SUB_ORBITS) + 0.5) / _SUB_ORBITS
+    nodes = (_SHELL_NODES, _END_NODES)
     moments, bound = _library(
-        grid.ln_r, grid.w, edges, n_in, sub, _SHELL_NODES, _END_NODES, table.arrays
+        grid.ln_r, grid.w, motion.edges, motion.n_in, sub, *nodes, motion.table.arrays
     )
+    moments.flags.writeable = bound.flags.writeable = False
     parts: FloatArray = moments.reshape(len(moments), bound.size, -1)
     fraction, radial, tangential, turn, turn3, radial4, tangential4 = parts
     return OrbitLibrary(

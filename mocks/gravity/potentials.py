@@ -29,6 +29,7 @@ from haloassay.base.constants import G
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.contracts import profiles
+from haloassay.mocks.gravity.foreign import converted, is_foreign
 
 if TYPE_CHECKING:
     from haloassay.mocks.gravity.field_parts import FieldParts
@@ -141,13 +142,26 @@ class CompositePotential:
 
 
 def make_potential(spec: Any, where: str = "mock.potential") -> CompositePotential:
-    """Potential of one table with a key ``kind``, or the sum of a list of them.
+    """Potential of one table with a key ``kind``, or the sum of a list; in Python of other libraries' objects too.
+
+    Parameters
+    ----------
+    spec
+        Tables, a :class:`CompositePotential`, a potential of galpy (or a list or sum of them) or of agama, or one of
+        gala's, which goes by its own conversion to galpy. Neither says what is dark
+        (:func:`~haloassay.mocks.backends.galpy.conversion.from_galpy`).
+    where
+        What to call this place in an error.
 
     Raises
     ------
     InputError
-        If a kind or a setting is unknown, missing or out of range; ``where`` names the place.
+        If a kind or a setting is unknown, missing or out of range, or an object cannot be converted.
     """
+    if isinstance(spec, CompositePotential):
+        return spec
+    if is_foreign(spec):
+        return cast("CompositePotential", converted(spec, where))
     if isinstance(spec, Mapping):
         return CompositePotential((_make_component(spec, where),))
     if not isinstance(spec, Sequence) or isinstance(spec, str) or not spec:

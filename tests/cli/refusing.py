@@ -17,4 +17,4 @@ def refused(call, folder, *arguments, words=()):
 
 
 def snapshot(folder):
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    return {path: path.lstat().st_mtime_ns for path in folder.rglob("*")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from seeds import seeded
 
 from haloassay.contracts import frames
-from haloassay.contracts.catalogue import GALACTOCENTRIC
+from haloassay.contracts.columns import GALACTOCENTRIC
 
 SEGUE_COLUMNS = (
     "x,y,z,vx,vy,vz,l,b,distance,vlos,pm_l,pm_b,distance_err,vlos_err,pm_l_err,pm_b_err,feh"

@@ -11,7 +11,8 @@ from seeds import seeded
 
 from haloassay.base.errors import InputError
 from haloassay.contracts import frames
-from haloassay.contracts.catalogue import GALACTOCENTRIC, HELIOCENTRIC, Catalogue
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.columns import GALACTOCENTRIC, HELIOCENTRIC
 from haloassay.contracts.propagation import monte_carlo_covariance
 
 

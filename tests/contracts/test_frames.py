@@ -10,7 +10,7 @@ from seeds import seeded
 
 from haloassay.base.errors import InputError
 from haloassay.contracts import frames
-from haloassay.contracts.catalogue import HELIOCENTRIC
+from haloassay.contracts.columns import HELIOCENTRIC
 
 N = 2000
 

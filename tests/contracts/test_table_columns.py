@@ -16,7 +16,8 @@ from catalogue_samples import (
 from seeds import seeded
 
 from haloassay.base.errors import InputError
-from haloassay.contracts.catalogue import GALACTOCENTRIC, HELIOCENTRIC, Catalogue
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.columns import GALACTOCENTRIC, HELIOCENTRIC
 from haloassay.io.tables import (
     from_table,
     missing_errors,

@@ -17,11 +17,11 @@ from catalogue_samples import (
 
 from haloassay.base.errors import InputError
 from haloassay.contracts import frames
-from haloassay.contracts.catalogue import HELIOCENTRIC, Catalogue
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.columns import HELIOCENTRIC
 from haloassay.io.tables import (
     from_table,
     read_catalogue,
-    to_table,
     write_catalogue,
 )
 
@@ -47,7 +47,7 @@ def test_round_trip(tmp_path, suffix, columns):
 @pytest.mark.parametrize("suffix", [".fits", ".ecsv", ".parquet", ".hdf5"])
 def test_stated_units_are_converted(tmp_path, suffix):
     columns = stars()
-    table = to_table(Catalogue.from_arrays(**columns))
+    table = Catalogue.from_arrays(**columns).to_table()
     table["distance"] = table["distance"].to(u.pc)
     table["distance_err"] = table["distance_err"].to(u.lyr)
     table["ra"] = table["ra"].to(u.rad)
@@ -76,7 +76,7 @@ def test_written_units_are_read_by_astropy(tmp_path):
 @pytest.mark.parametrize("kind", [Table, QTable])
 def test_table_round_trip(kind):
     catalogue = Catalogue.from_arrays(sun=frames.SUNS["bird2022"], **stars())
-    back = from_table(kind(to_table(catalogue)))
+    back = from_table(kind(catalogue.to_table()))
     assert back.sun == catalogue.sun
     for name, values in catalogue.columns.items():
         np.testing.assert_array_equal(back[name], values)
@@ -206,7 +206,7 @@ def test_paths_that_cannot_be_used(tmp_path):
 
 
 def test_unusable_sun_in_a_file(tmp_path):
-    table = to_table(Catalogue.from_arrays(**stars()))
+    table = Catalogue.from_arrays(**stars()).to_table()
     for text in ("hot", "[1]", '{"x": "far"}', '{"x": 8.0}'):
         table.meta["SUN"] = text
         table.write(tmp_path / "a.ecsv", overwrite=True)

@@ -9,7 +9,8 @@ from seeds import seeded
 from haloassay.base.constants import KMS_PER_MASYR_KPC
 from haloassay.base.errors import InputError
 from haloassay.contracts import frames
-from haloassay.contracts.catalogue import GALACTOCENTRIC, Catalogue
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.columns import GALACTOCENTRIC
 from haloassay.contracts.frames import Sun, galactocentric_to_heliocentric, spherical_basis
 from haloassay.contracts.sky import apex, wrapped
 from haloassay.estimators import make_estimator

@@ -34,7 +34,7 @@ SHELLS = np.geomspace(4.0, 130.0, 13)
 
 def jeans_pressure(potential, density, anisotropy):
     """ln r and sigma_r^2, by Simpson's rule inward from 1e6 kpc: none of the sampler's code."""
-    y = np.linspace(-np.log(1e6), -np.log(0.5), 100_001)
+    y = np.linspace(-np.log(1e6), -np.log(0.5), 20_001)
     r = np.exp(-y)
     factor = density.log_density(r) - 2.0 * cumulative_simpson(anisotropy.beta(r), x=y, initial=0.0)
     factor -= np.interp(-np.log(30.0), y, factor)
