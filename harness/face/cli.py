@@ -442,6 +442,11 @@ def _pairs(options: tuple[str, ...], flag: str) -> dict[str, Any]:
     return found
 
 
+def _echo(text: object, err: bool = False) -> None:
+    """Print a line; what a terminal would obey is shown, whoever wrote it."""
+    click.echo(printable(str(text)), err=err)
+
+
 def _fail(message: str, code: int) -> NoReturn:
     _echo(f"haloassay: {' '.join(message.split())}", err=True)
     sys.exit(code)
