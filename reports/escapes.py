@@ -82,7 +82,7 @@ def shown(frame: pd.DataFrame, of_text: Callable[[str], str] = printable) -> pd.
     for k, name in enumerate(frame.columns):
         if frame[name].dtype.kind not in "biuf":
             values = [of_text(v) if isinstance(v, str) else v for v in frame[name]]
-            safe.isetitem(k, pd.array(values, dtype=frame[name].dtype))
+            safe.isetitem(k, pd.Series(values, dtype=frame[name].dtype).array)
     return safe
 
 

@@ -139,7 +139,7 @@ def test_kinds_of_other_distributions_are_refused_and_listed_without_being_impor
         f"haloassay.{family}": (EntryPoint("mine", "theirs:Named", f"haloassay.{family}"),)
         for family in families
     }
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: offered.get(group, ()))
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group="": offered.get(group, ()))
     file = scenario(theirs, estimator="mine")
     refused(call("run", file, "--out", theirs / "o", "--no-plugins"), theirs)
     refused(call("describe", "mine", "--no-plugins"), theirs)

@@ -68,7 +68,7 @@ def test_list_imports_no_plugin_and_describe_says_what_is_wrong_with_one(call, m
 
     broken = EntryPoint("third-party", "no_such_module:Class", "haloassay.estimators")
     offered = {"haloassay.estimators": (broken,)}
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: offered.get(group, ()))
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group="": offered.get(group, ()))
     text = call("list", "estimators").text
     assert "third-party: no_such_module:Class, of another distribution" in text
     assert "jeans-3d: " in text

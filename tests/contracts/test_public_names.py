@@ -38,7 +38,7 @@ CHECKED = {
     'haloassay.run("quickstart")': "call-arg",
     'haloassay.run("quickstart", out="x", mode="again")': "arg-type",
     "results.tabel()": "attr-defined",
-    'haloassay.measure(3, "tracer-mass")': "arg-type",
+    'haloassay.measure(stars, "tracer-mass", seed="x")': "arg-type",
     'haloassay.mock("quickstart", n="every")': "arg-type",
     'haloassay.Estimate("sigma_r", "fast")': "arg-type",
     'number: int = haloassay.describe("jeans-3d")': "assignment",
