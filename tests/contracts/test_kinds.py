@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 from typing import ClassVar
 
 import numpy as np
@@ -128,7 +128,8 @@ def test_a_mock_of_another_distribution_is_listed_and_made(monkeypatch):
     mine = EntryPoint("theirs", f"{__name__}:offered_mock", "haloassay.mocks")
     monkeypatch.setattr(
         "importlib.metadata.entry_points",
-        lambda group="": (mine,) if group == "haloassay.mocks" else (),  # numba asks for all
+        # numba asks for all of them when it compiles first
+        lambda group="": EntryPoints([mine] if group == "haloassay.mocks" else []),
     )
     assert "theirs" in haloassay.list("mocks")
     assert "Stars of a third party's making." in haloassay.describe("theirs")
