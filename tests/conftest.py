@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import hypothesis
 import pytest
 from seeds import SHIFT
 
@@ -25,6 +26,8 @@ def pytest_configure(config: pytest.Config) -> None:
     Workers inherit both folders. Mocks are kept for one run only: what an earlier one left would hide a change of their
     numbers.
     """
+    hypothesis.settings.register_profile("haloassay", deadline=None)  # a busy machine is no fault
+    hypothesis.settings.load_profile("haloassay")
     if config.option.hypothesis_seed is None:
         config.option.hypothesis_seed = SHIFT
     # there is one worker a processor

@@ -68,6 +68,8 @@ class Catalogue:
     drawn_covariance
         (N, 3, 3) covariance of the errors of (v_r, v_theta, v_phi) [(km/s)^2] that
         :meth:`with_drawn_errors` found; without it that covariance is found to first order.
+    sun_from
+        From where the Sun is known, in words; empty where nobody asked.
     """
 
     columns: Mapping[str, FloatArray]
@@ -75,6 +77,7 @@ class Catalogue:
     origin: str = "catalogue"
     dropped: Mapping[str, int] = field(default_factory=dict)
     drawn_covariance: FloatArray | None = field(default=None, repr=False)
+    sun_from: str = ""
 
     def __post_init__(self) -> None:
         columns = {name: _read_only(values) for name, values in self.columns.items()}

@@ -184,7 +184,7 @@ def table(folder: Path, fmt: str, out: Path | None, paired: bool, base: str | No
     "--out",
     required=True,
     type=click.Path(path_type=Path),
-    help="Catalogue: .parquet, .fits, .ecsv, .csv, .hdf5, .txt.",
+    help="Catalogue: .parquet, .fits, .ecsv, .csv, .hdf5, .vot, .txt; all keep units and the Sun.",
 )
 @click.option(
     "-n",
@@ -257,7 +257,17 @@ def mock(
     "--unit", "units", multiple=True, metavar="COLUMN=UNIT", help="Unit or factor of a column."
 )
 @click.option(
-    "--sun", help="bird2022, li2026 or zhai2018; by default that of the file, else li2026."
+    "--sun",
+    help="bird2022, li2026, zhai2018 or numbers [kpc, km/s]: 'x=-8.2,z=0.02,vx=11.1,vy=245,vz=7.3' (vy is that of the"
+    " circle and the Sun's own); by default that of the file, else li2026.",
+)
+@click.option(
+    "--table", "its_table", metavar="NAME|NUMBER", help="Which table, of a file of several."
+)
+@click.option(
+    "--max-memory",
+    metavar="SIZE",
+    help="What the columns may take, such as 4GB; by default half of the free memory.",
 )
 @click.option(
     "--drop", default="", help="Defective rows to leave out: nan,duplicates,unphysical,... or all."
@@ -296,6 +306,8 @@ def measure(
     columns: str | None,
     units: tuple[str, ...],
     sun: str | None,
+    its_table: str | None,
+    max_memory: str | None,
     drop: str,
     missing: tuple[float, ...],
     steps: tuple[str, ...],
@@ -310,7 +322,9 @@ def measure(
     from haloassay.cleaning.steps import make_clean
     from haloassay.estimators import make_estimator
     from haloassay.face import api
+    from haloassay.io.suns import in_words
     from haloassay.io.tables import missing_errors, read_catalogue
+    from haloassay.reports import escapes
 
     require_writable({"--out": out}, {"catalogue": catalogue})
     chosen = _pairs(settings, "--set")
@@ -330,6 +344,8 @@ def measure(
             drop=drop or (),
             missing=missing,
             uses=[*make_estimator(chosen, estimator).usable(), *uses],
+            table=its_table,
+            max_memory=max_memory,
         )
     )
     for reason, count in read.dropped.items():
@@ -337,10 +353,11 @@ def measure(
     estimates = api.measure(read, {**chosen, "label": label}, seed=seed, propagation=propagation)
     if read.heliocentric and (absent := missing_errors(read)):
         _echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
+    _echo(f"{read.origin}: the Sun at {in_words(read.sun)} ({read.sun_from})", err=True)
     _echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)
     frame = estimates.to_frame()
     if fmt == "csv":
-        write(frame.to_csv(index=False), out)
+        write(escapes.csv(frame), out)
     elif fmt == "json":
         write(frame.to_json(orient="records", indent=1, double_precision=15) + "\n", out)
     else:

@@ -383,5 +383,6 @@ def _unphysical(columns: Columns, convert: Callable[[Columns], Catalogue], limit
         }
         if not catalogue.lacks(("velocity",)):
             speed = np.sqrt(np.einsum("ni,ni->n", catalogue.velocity, catalogue.velocity))
-            found[f"total Galactocentric speed exceeds {limit:g} km/s"] = speed > limit
+            # not "above": where numbers overflow, it is neither above nor below
+            found[f"total Galactocentric speed exceeds {limit:g} km/s"] = ~(speed <= limit)
     return found

@@ -12,7 +12,7 @@ from haloassay.base.errors import InputError
 from haloassay.contracts.columns import SUN_KEY, UNITS
 from haloassay.contracts.exchange import sun_meta
 from haloassay.contracts.frames import Sun
-from haloassay.io.formats import Array, Fields, table_fields
+from haloassay.io.formats import Array, Fields, column_values, table_fields
 
 #: What SkyCoord calls the columns of each frame.
 _ICRS: Final = {"ra": "ra", "dec": "dec", "pmra": "pm_ra_cosdec", "pmdec": "pm_dec"}
@@ -67,17 +67,10 @@ def _array_fields(columns: Mapping[str, Any], attrs: Mapping[Any, Any]) -> Field
 
 def _plain(values: Any) -> tuple[Array, str | None]:
     """Array of what is as good as one, NaN where it is masked or missing, and its unit."""
-    unit = getattr(values, "unit", None)
-    values = getattr(values, "value", values)  # of a quantity
-    mask: Any = getattr(values, "mask", None)
-    if mask is not None and np.shape(mask) == np.shape(values):
-        bare = getattr(values, "unmasked", getattr(values, "data", values))
-        values = np.where(mask, np.nan, np.asarray(bare, dtype=float))
-    elif _is_a(values, "pandas", "Series", "Index") or _is_a(
-        values, "pandas.api.extensions", "ExtensionArray"
-    ):
-        values = _of_pandas(values)
-    return np.asarray(values), None if unit is None else str(unit)
+    pandas_own = ("pandas", "Series", "Index"), ("pandas.api.extensions", "ExtensionArray")
+    if any(_is_a(values, *own) for own in pandas_own):
+        return _of_pandas(values), None
+    return column_values(values)
 
 
 def _of_pandas(values: Any) -> Array:

@@ -88,6 +88,8 @@ def test_measure_names_units_and_drops(stars, call, tmp_path):
     assert answer.err.splitlines() == [
         f"{plain}: 1 rows dropped: nan",
         f"{plain}: 1 rows dropped: duplicates",
+        f"{plain}: the Sun at x = -8.122, z = 0.0208 kpc, moving by (12.9, 245.6, 7.78) km/s "
+        "(li2026, the default)",
         f"{plain}: 60 stars",
     ]
     found = pd.read_csv(io.BytesIO(answer.out))
@@ -119,7 +121,10 @@ def test_measure_says_why_there_is_no_value(call, stars, tmp_path):
     answer = call("measure", one, "--estimator", "velocity-ellipsoid")
     assert answer.code == 3
     assert answer.text.count("cannot be determined: too few stars: 1, at least 10") == 10
-    assert answer.err.startswith(f"{one}: 1 star\nhaloassay: {one}: determines no quantity")
+    sun, *rest = answer.err.splitlines()
+    assert sun.startswith(f"{one}: the Sun at x = -8.122, z = 0.0208 kpc, moving by ")
+    assert rest[0] == f"{one}: 1 star"
+    assert rest[1].startswith(f"haloassay: {one}: determines no quantity")
 
 
 @pytest.mark.parametrize("name", ["Broken", "Silent"])

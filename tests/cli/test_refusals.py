@@ -216,7 +216,7 @@ def test_places_that_are_not_files(call, tmp_path):
         (tmp_path / "stars.xlsx", "unknown format"),
         ("galpy:nope", "galpy:mw-globular-clusters"),
         ("", "unknown format"),
-        ("a\0b.csv", "no such file"),
+        ("a\0b.csv", "zero byte"),
         (f"{'x' * 5000}.csv", "too long"),
     ):
         refused(call, tmp_path, "measure", source, *KIND, words=[word])

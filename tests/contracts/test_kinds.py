@@ -1,8 +1,9 @@
 """The registry of kinds: what is found under which name, and what stays the same when code moves."""
 
 import dataclasses
+import importlib.metadata
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint
 from typing import ClassVar
 
 import numpy as np
@@ -50,6 +51,18 @@ class Shapeless:
     """Nothing that could be a density."""
 
 
+def offer(monkeypatch, *mine):
+    """Let these be the entry points of our groups; those of others, which numba looks for, stay."""
+    original = importlib.metadata.entry_points
+
+    def entry_points(**wanted):
+        if wanted.get("group", "").startswith("haloassay."):
+            return tuple(entry for entry in mine if entry.group == wanted["group"])
+        return original(**wanted)
+
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
+
+
 @pytest.fixture
 def offered(monkeypatch):
     """Entry points of a distribution that offers kinds."""
@@ -60,10 +73,7 @@ def offered(monkeypatch):
         EntryPoint("steep-survey", f"{__name__}:Steep", "haloassay.surveys"),
     )
 
-    def entry_points(group):
-        return tuple(entry for entry in mine if entry.group == group)
-
-    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
+    offer(monkeypatch, *mine)
 
 
 @pytest.mark.parametrize("family", kinds.FAMILIES)
@@ -126,11 +136,7 @@ def offered_mock(spec, where):
 
 def test_a_mock_of_another_distribution_is_listed_and_made(monkeypatch):
     mine = EntryPoint("theirs", f"{__name__}:offered_mock", "haloassay.mocks")
-    monkeypatch.setattr(
-        "importlib.metadata.entry_points",
-        # numba asks for all of them when it compiles first
-        lambda group="": EntryPoints([mine] if group == "haloassay.mocks" else []),
-    )
+    offer(monkeypatch, mine)
     assert "theirs" in haloassay.list("mocks")
     assert "Stars of a third party's making." in haloassay.describe("theirs")
     assert (

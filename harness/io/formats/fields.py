@@ -1,0 +1,168 @@
+"""What every reader returns: tables of named columns, read one by one when asked for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from haloassay.base.errors import InputError
+from haloassay.io.formats import memory
+
+#: Names that skip a column of a file without header.
+SKIP: Final = ("-", "_")
+
+#: What astropy calls the column beside NAME that tells which of its entries are masked.
+_MASK: Final = ".mask"
+
+Array = NDArray[Any]
+#: Values and unit (None where the file states none) of a name.
+Get = Callable[[str], tuple[Array, str | None]]
+
+
+def _nothing(_: str) -> int:
+    return 0
+
+
+@dataclass(frozen=True)
+class Fields:
+    """Named columns of a file, read one by one when asked for.
+
+    Parameters
+    ----------
+    names
+        Names of the columns in the file.
+    get
+        Values and unit (None where the file states none) of a name.
+    meta
+        What else the file says, as text.
+    cost
+        Bytes that reading a column takes; 0 of what is in memory already.
+    limit
+        Bytes that may be taken; None where that does not matter.
+    """
+
+    names: tuple[str, ...]
+    get: Get
+    meta: Mapping[str, str] = field(default_factory=dict)
+    cost: Callable[[str], int] = _nothing
+    limit: int | None = None
+
+    def require_memory(self, names: Iterable[str], origin: object) -> None:
+        """Raise InputError if columns ``names`` of the file ``origin`` take more than the limit together."""
+        if self.limit is not None:
+            memory.require(sum(self.cost(name) for name in names), self.limit, origin)
+
+
+@dataclass(frozen=True)
+class Table:
+    """One of the tables of a file.
+
+    Parameters
+    ----------
+    name
+        What the file calls it; empty where it has no name.
+    number
+        From 1; of FITS, that of the HDU.
+    rows
+        Number of rows; None where its columns differ in length.
+    fields
+        Its columns.
+    path
+        What stands before the names of its columns where all tables are looked at together; None for
+        what tells it from the others of a file of several.
+    """
+
+    name: str
+    number: int
+    rows: int | None
+    fields: Fields
+    path: str | None = None
+
+
+@contextlib.contextmanager
+def readable(path: Path, kind: str) -> Iterator[None]:
+    """Turn what any reader raises into one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # seven libraries, each with errors of its own
+        reason = printable((str(error).strip() or type(error).__name__).splitlines()[0])
+        raise InputError(f"{path}: not readable as {kind}: {reason}") from error
+
+
+def missing_as_nan(values: Array, missing: NDArray[np.bool_]) -> Array:
+    """Values as numbers (or objects, of text) that are NaN where they are ``missing``, an array of their shape."""
+    if not np.any(missing):
+        return values
+    filled = values.astype(float if values.dtype.kind in "biuf" else object)
+    filled[missing] = np.nan
+    return filled
+
+
+def as_numbers(values: Array, what: str) -> NDArray[np.float64]:
+    """Values as numbers, also of text; text without any characters is missing, and NaN.
+
+    Raises
+    ------
+    InputError
+        If an entry is no number; ``what`` names the column.
+    """
+    if values.dtype.kind in "SUO":
+        blank = [isinstance(v, str | bytes) and not v.strip() for v in values.flat]
+        values = missing_as_nan(values, np.array(blank, dtype=bool).reshape(values.shape))
+    try:
+        return np.array(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        row, entry = next(((i, v) for i, v in enumerate(values, 1) if not _is_number(v)), (1, ""))
+        text = entry.decode("utf-8", "replace") if isinstance(entry, bytes) else str(entry)
+        raise InputError(f"{what} is not numeric: {text[:60]!r} in row {row}") from None
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
+
+
+def with_masks(names: Sequence[str], get: Get, path: Path) -> tuple[tuple[str, ...], Get]:
+    """Names without those of masks, and values that are NaN where the mask beside them is true."""
+    masks = {f"{name}{_MASK}" for name in names} & set(names)
+
+    def masked(name: str) -> tuple[Array, str | None]:
+        values, unit = get(name)
+        if (beside := f"{name}{_MASK}") in masks:
+            mask = get(beside)[0]
+            if mask.dtype.kind != "b" or mask.shape != values.shape:
+                raise InputError(
+                    f"{path}: column {beside} does not say of each entry of {name} whether it is masked"
+                )
+            values = missing_as_nan(values, mask)
+        return values, unit
+
+    return tuple(name for name in names if name not in masks), masked
+
+
+def printable(name: str) -> str:
+    """Name with escapes for what would move the cursor of a terminal or end a line of a message."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+
+
+def refuse_repeated(names: Sequence[str], path: Path) -> None:
+    """Raise InputError if two columns have one name."""
+    counts = Counter(name for name in names if name and name not in SKIP)
+    repeated = [name for name, count in counts.items() if count > 1]
+    if repeated:
+        raise InputError(
+            f"{path}: more than one column is named {printable(', '.join(repeated))}; rename them, or give "
+            f"all names in their order (columns; '-' skips one)"
+        )
