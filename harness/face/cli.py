@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import click
 
 from haloassay import __version__
-from haloassay.base import kinds
 from haloassay.base.errors import HaloassayError, InputError, warn_in_one_line
 from haloassay.base.text import printable
 from haloassay.face.outputs import files_of, require_outside, require_writable, write
+from haloassay.face.plugins import no_plugins
 from haloassay.face.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
@@ -41,24 +41,6 @@ class _NumberOrAll(click.ParamType):  # type: ignore[type-arg] # of some version
         return "all" if value == "all" else click.INT.convert(value, param, ctx)
 
 
-def _choose_plugins(ctx: click.Context, _: click.Parameter, refused: bool) -> None:
-    """Let a command find the user's own classes where the user is, or refuse all code of third parties."""
-    if refused:
-        ctx.with_resource(kinds.without_plugins())
-    elif (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)  # last, so that it shadows nothing
-
-
-#: What commands have that read a scenario or an estimator; others import nothing from where the user is.
-_plugins = click.option(
-    "--no-plugins",
-    is_flag=True,
-    expose_value=False,
-    callback=_choose_plugins,
-    help="Refuse classes of third parties: 'module:Class', and kinds of other distributions.",
-)
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="haloassay")
 def haloassay() -> None:
@@ -73,7 +55,7 @@ def haloassay() -> None:
 
 
 @haloassay.command()
-@_plugins
+@no_plugins
 @click.argument("scenario")
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Folder of the results."
@@ -178,7 +160,7 @@ def table(folder: Path, fmt: str, out: Path | None, paired: bool, base: str | No
 
 
 @haloassay.command()
-@_plugins
+@no_plugins
 @click.argument("scenario")
 @click.option(
     "--out",
@@ -242,7 +224,7 @@ def mock(
 
 
 @haloassay.command()
-@_plugins
+@no_plugins
 @click.argument("catalogue")
 @click.option(
     "--estimator", required=True, help="Kind of estimator: see `haloassay list estimators`."
@@ -380,7 +362,7 @@ def list_(what: str) -> None:
 
 
 @haloassay.command()
-@_plugins
+@no_plugins
 @click.argument("name")
 def describe(name: str) -> None:
     """Say all that is known of a scenario, estimator, survey or other component called NAME."""
