@@ -121,6 +121,10 @@ class Stars:
     def __len__(self) -> int:
         return len(self.position)
 
+    def __repr__(self) -> str:
+        ends = f", r = {self.r.min():.4g} to {self.r.max():.4g} kpc" if len(self) else ""
+        return f"Stars: {len(self)} as they are{ends}"
+
     def select(self, which: BoolArray | IntArray | slice) -> Stars:
         """Return some of the stars, by mask, index or slice."""
         return Stars(*(getattr(self, f.name)[which] for f in fields(self)))

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
+from haloassay.contracts.cards import Card, number
 from haloassay.contracts.frames import Sun, spherical_basis, spherical_velocity
 from haloassay.contracts.quantities import QUANTITIES, Place, Quantity
 from haloassay.mocks.equilibria.stationarity import Stationarity
@@ -165,6 +166,39 @@ class Truth:
     sky: Variation | None = None
     blind: bool = False
     stated: Mapping[str, float | Callable[[Place], float]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return self._card.text()
+
+    def _repr_html_(self) -> str:
+        return self._card.html()
+
+    @property
+    def _card(self) -> Card:
+        """Virial numbers, and profiles at some radii; whatever a third party's halo cannot tell is a dash."""
+        lo, hi = self.r_range
+        radii = np.geomspace(lo, min(hi, 1e3 * lo), 6)
+        names = ("enclosed_mass", "v_c", "sigma_r", "beta")
+        rows = [
+            [number(float(r)), *(number(self._told(name, float(r))) for name in names)]
+            for r in radii
+        ]
+        header = ("r [kpc]", *(f"{n} [{QUANTITIES[n].unit}]".replace(" []", "") for n in names))
+        virial = (
+            f"{n} = {number(self._told(n))} {QUANTITIES[n].unit}".rstrip()
+            for n in ("m200", "r200", "c200")
+        )
+        also = {"populations": self.components, "other bodies": self.others, "states": self.stated}
+        notes = [f"{what}: {', '.join(named)}" for what, named in also.items() if named]
+        return Card(f"Truth: {', '.join(virial)}", header, rows, notes)
+
+    def _told(self, name: str, r: float = np.nan) -> float:
+        try:
+            return self.value(name, r)
+        except (
+            Exception
+        ):  # a third party's halo may fail in its own way, and is to be looked at all the same
+            return np.nan
 
     @cached_property
     def of_blind(self) -> Truth:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from haloassay.base.files import replacing
+from haloassay.base.text import printable
 from haloassay.contracts import labels
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def coverage_figure(scores: pd.DataFrame, curve: pd.DataFrame | None = None) -> 
             chosen = (curve["estimator"] == estimator) & (curve["quantity"] == quantity)
             _coverage_curves(axes, curve[chosen], cells)
         _coverage_marks(axes, mine, cells)
-        method = estimator.replace("$", r"\$")
+        method = _as_it_is(estimator)
         axes.set_title(f"{method}: {labels.quantity_of(quantity).label}", loc="left", **_TITLE)
         axes.set(xlim=(0, 1.02), ylim=(-0.02, 1.02), xlabel="nominal level")
         axes.set_aspect("equal", adjustable="box")
@@ -328,9 +329,14 @@ def _panels(
         for axes in grid.ravel()[len(names) :]:
             axes.remove()
         for name, axes in panels.items():
-            axes.set_title(name.replace("$", r"\$"), loc="left")
+            axes.set_title(_as_it_is(name), loc="left")
             axes.grid(alpha=0.25, linewidth=0.5)
     return figure, panels
+
+
+def _as_it_is(label: str) -> str:
+    """Label of a user as matplotlib draws it: no mathematics, no character without a shape."""
+    return printable(label).replace("$", r"\$")
 
 
 def _label_rows(panels: dict[str, Axes], label: str) -> None:
@@ -441,7 +447,7 @@ def _cell_legend(figure: Figure, cells: list[str], others: list[Any], note: str 
         _legend(figure, others, title=note)
         return
     shown = cells if n <= _LEGEND_CELLS else [cells[0], cells[-1]]
-    handles = [_handle(cells.index(c), n, c.replace("$", r"\$")) for c in shown]
+    handles = [_handle(cells.index(c), n, _as_it_is(c)) for c in shown]
     title = "cell" if n <= _LEGEND_CELLS else f"first and last of {n} cells, colours in between"
     _legend(figure, [*handles, *others], title=f"{note}\n{title}" if note else title)
 

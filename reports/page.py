@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from haloassay.analysis.verdict import ALPHA, ENOUGH, overlap_sentence, verdicts
 from haloassay.base.cache import content_key
 from haloassay.base.files import require_no_link, write_bytes
+from haloassay.base.text import printable
 from haloassay.contracts import labels
 from haloassay.reports import figures, tables
 
@@ -155,6 +156,7 @@ def render(data: Summary, shown: Sequence[Mapping[str, str]]) -> str:
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_shown,
     )
     scenario = data.description.get("scenario", {})
     calibration = data.calibration[data.calibration["n"] >= ENOUGH]
@@ -184,6 +186,11 @@ def render(data: Summary, shown: Sequence[Mapping[str, str]]) -> str:
         "scenario_text": json.dumps(scenario, indent=2, ensure_ascii=False, default=str),
     }
     return environment.get_template("page.html").render(context)
+
+
+def _shown(value: Any) -> Any:
+    """Text on the page without marks that turn the reading order; escaped against HTML after this."""
+    return printable(value, lines=True) if type(value) is str else value
 
 
 def _file_name(name: str) -> str:

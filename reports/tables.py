@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from haloassay.analysis.scores import NOTABLE_SUCCESS, SCORES, Score, Share
 from haloassay.base.errors import InputError
+from haloassay.base.text import printable
 from haloassay.contracts import labels
+from haloassay.reports import escapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from rich.console import Console
+    from rich.text import Text
 
 Format = Literal["csv", "ecsv", "latex", "markdown", "parquet"]
 FORMATS: Final[tuple[str, ...]] = get_args(Format)
@@ -50,17 +53,6 @@ _IN_ERROR_UNIT: Final = (
     "shift",
 )
 _SHARES: Final = {score.name: score for score in SCORES if isinstance(score, Share)}
-_LATEX: Final = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        **{c: f"\\{c}" for c in "&%$#_{}"},
-        "\n": " ",
-    }
-)
 
 
 def format_table(frame: pd.DataFrame, fmt: str) -> str | bytes:
@@ -89,7 +81,7 @@ def format_table(frame: pd.DataFrame, fmt: str) -> str | bytes:
         units = (labels.error_unit(quantity, unit) for quantity, unit in pairs)
         frame["error_unit"] = ["fraction" if unit == "%" else unit for unit in units]
     if fmt == "csv":
-        return str(frame.to_csv(index=False, lineterminator="\n"))
+        return escapes.csv(frame)
     if fmt == "ecsv":
         return _ecsv(frame)
     if fmt == "latex":
@@ -194,7 +186,7 @@ def print_table(frame: pd.DataFrame, console: Console | None = None, title: str 
         names = [name for name in _TERMINAL if not (same and name == "success")]
         _print_rows(console, heading, names, rows)
         for row in group[group["lossy"]].to_dict("records"):
-            console.print(f"{labels.LOSSY} {_lossy_line(row)}", highlight=False, markup=False)
+            console.print(_text(f"{labels.LOSSY} {_lossy_line(row)}"))
 
 
 def print_pairs(
@@ -204,7 +196,9 @@ def print_pairs(
     console = console or _console()
     _print_title(console, title)
     if not len(frame):
-        console.print(f"No pairs: no realisation has a value in {base_cell!r} and in another cell.")
+        console.print(
+            _text(f"No pairs: no realisation has a value in {base_cell!r} and another cell.")
+        )
         return
     names = [name for name in _PAIR_COLUMNS if name not in ("cell", "estimator")]
     for (cell, estimator), group in frame.groupby(["cell", "estimator"], sort=False):
@@ -222,29 +216,33 @@ def _console() -> Console:
 
 
 def _print_title(console: Console, title: str) -> None:
-    from rich.markup import escape
-
     if title:
-        console.print(f"[bold]{escape(title)}[/bold]", highlight=False)
+        console.print(_text(title, "bold"))
 
 
 def _print_rows(
     console: Console, heading: str, names: Sequence[str], rows: Sequence[Mapping[Any, str]]
 ) -> None:
-    """Print a table of text, its first column to the left; markup in a user's label is text, not colour."""
+    """Print a table of text, its first column to the left."""
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=escape(heading), title_justify="left", title_style="bold")
+    table = Table(title=_text(heading), title_justify="left", title_style="bold")
     table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 1, 0, 0), False
     table.show_edge = False
     for k, name in enumerate(names):
         justify: Literal["left", "right"] = "left" if k == 0 else "right"
-        table.add_column(escape(name), justify=justify, overflow="fold")
+        table.add_column(_text(name), justify=justify, overflow="fold")
     for row in rows:
-        table.add_row(*(escape(row[name]) for name in names))
+        table.add_row(*(_text(row[name]) for name in names))
     console.print(table)
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Text that rich prints as it is: no markup, no emoji by name, nothing that a terminal obeys."""
+    from rich.text import Text
+
+    return Text(printable(text), style)
 
 
 def _lossy_line(row: dict[Any, Any]) -> str:
@@ -366,7 +364,7 @@ def _ecsv(frame: pd.DataFrame) -> str:
     from astropy import units
     from astropy.table import Table
 
-    table = Table.from_pandas(frame)
+    table = Table.from_pandas(escapes.shown(frame))
     for name in table.colnames:
         if name in _RADII:
             table[name].unit = units.kpc
@@ -429,9 +427,9 @@ def _latex(frame: pd.DataFrame) -> str:
         *((f"% {_LOSSY_NOTE}",) if _is_lossy(frame) else ()),
         f"\\begin{{tabular}}{{{align}}}",
         "\\toprule",
-        " & ".join(name.translate(_LATEX) for name in _header(names)) + r" \\",
+        escapes.latex_row([escapes.latex(name) for name in _header(names)]),
         "\\midrule",
-        *(" & ".join(_latex_cell(row, name) for name in names) + r" \\" for row in rows),
+        *(escapes.latex_row([_latex_cell(row, name) for name in names]) for row in rows),
         "\\bottomrule",
         "\\end{tabular}",
     ]
@@ -439,8 +437,9 @@ def _latex(frame: pd.DataFrame) -> str:
 
 
 def _latex_cell(row: dict[Any, Any], name: str) -> str:
-    if name == "quantity" and (known := labels.known(row[name])):
-        return known.label
+    known = labels.known(row[name]) if name == "quantity" else None
+    if known is not None and (label := escapes.tex_label(known)):
+        return label
     text = _cell_text(row, name)
     if text == labels.DASH:
         return "--"
@@ -448,7 +447,7 @@ def _latex_cell(row: dict[Any, Any], name: str) -> str:
         return "$" + text.replace("±", r"\pm") + "$"
     if isinstance(row[name], float) and text.startswith("-"):
         return f"${text}$"
-    return text.translate(_LATEX)
+    return escapes.latex(text)
 
 
 def _markdown(frame: pd.DataFrame) -> str:
@@ -465,5 +464,4 @@ def _markdown(frame: pd.DataFrame) -> str:
 
 
 def _markdown_row(cells: list[str]) -> str:
-    escaped = (cell.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ") for cell in cells)
-    return "| " + " | ".join(escaped) + " |"
+    return "| " + " | ".join(map(escapes.markdown, cells)) + " |"

@@ -6,7 +6,7 @@ import functools
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -60,7 +60,8 @@ def open_tables(results: ResultTables) -> Iterator[Any]:
     with tempfile.TemporaryDirectory(prefix="haloassay-") as spill, duckdb.connect() as tables:
         tables.execute("SET memory_limit = '3GB'")
         tables.execute(f"SET temp_directory = '{spill.replace(chr(39), chr(39) * 2)}'")
-        tables.execute("SET enable_progress_bar = false")
+        with suppress(duckdb.InvalidInputException):  # a notebook without ipywidgets has no bar
+            tables.execute("SET enable_progress_bar = false")
         # NaN and whatever would overflow a fourth power are no numbers to average; isfinite stands
         # first, because Parquet statistics leave out NaN and DuckDB drops comparisons by them
         tables.execute(

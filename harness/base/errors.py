@@ -6,10 +6,14 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 
+from haloassay.base.text import printable
+
 
 def warn_in_one_line() -> None:
     """Let this process print each warning as one line, as errors are."""
-    warnings.formatwarning = lambda message, *_, **__: f"haloassay: {message}\n"
+    warnings.formatwarning = lambda message, *_, **__: (
+        f"haloassay: {printable(str(message), lines=True)}\n"
+    )
 
 
 class HaloassayError(Exception):

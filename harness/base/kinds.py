@@ -5,7 +5,8 @@ change. Content keys are made of names, versions and settings (:func:`haloassay.
 move and be renamed, and results of other numbers are never taken for the same.
 
 Another distribution adds a kind by an entry point in the group that is called ``haloassay.`` and the family, such as
-``haloassay.densities``. A scenario may also name a class of the user's own as ``"module:Class"``.
+``haloassay.densities``. A scenario may also name a class of the user's own as
+``"module:Class"``. Both are code that runs when a scenario is read; :func:`without_plugins` refuses them.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -193,16 +195,41 @@ _NAMES: Final = {
 }
 
 
-def _offered(family: str) -> Mapping[str, str]:
-    """Kinds that installed distributions offer, name to target."""
+#: Environment variable, which worker processes inherit: not empty where no code of third parties may be imported.
+_REFUSED: Final = "HALOASSAY_NO_PLUGINS"
+
+
+@contextlib.contextmanager
+def without_plugins() -> Iterator[None]:
+    """Refuse inside, here and in workers that are started, all code that is not of this package."""
+    before = os.environ.get(_REFUSED, "")
+    os.environ[_REFUSED] = "1"
+    try:
+        yield
+    finally:
+        os.environ[_REFUSED] = before
+
+
+def require_plugins(target: str, where: str) -> None:
+    """Raise :class:`InputError` where code of third parties may not be imported; ``target`` names it."""
+    if os.environ.get(_REFUSED):
+        raise InputError(
+            f"{where}: {target!r} is code of a third party, which --no-plugins (HALOASSAY_NO_PLUGINS) refuses"
+        )
+
+
+def offered(family: str) -> Mapping[str, str]:
+    """Kinds that installed distributions offer, name to target; none of them is imported."""
     from importlib.metadata import entry_points
 
-    return {entry.name: entry.value for entry in entry_points(group=f"haloassay.{family}")}
+    entries = entry_points(group=f"haloassay.{family}")
+    own = FAMILIES[family].builtin if family in FAMILIES else ()
+    return {entry.name: entry.value for entry in entries if entry.name not in own}
 
 
 def names(family: str) -> tuple[str, ...]:
     """All kinds of a family, in order: those of this package and those that others offer."""
-    return tuple(sorted({*FAMILIES[family].builtin, *_offered(family)}))
+    return tuple(sorted({*FAMILIES[family].builtin, *offered(family)}))
 
 
 def find(family: str, kind: Any, where: str) -> Any:
@@ -220,7 +247,8 @@ def find(family: str, kind: Any, where: str) -> Any:
     Raises
     ------
     InputError
-        If there is no such kind, or what a third party offers cannot be imported or is no kind of this family.
+        If there is no such kind, or what a third party offers cannot be imported, is no kind of this family, or is
+        refused (:func:`without_plugins`).
     """
     known = FAMILIES[family]
     if isinstance(kind, str) and kind in known.builtin:
@@ -232,7 +260,7 @@ def find(family: str, kind: Any, where: str) -> Any:
                 " not have: hand it over again"
             )
         return _fitting(family, given, kind, where)
-    target = _offered(family).get(kind) if isinstance(kind, str) else None
+    target = offered(family).get(kind) if isinstance(kind, str) else None
     if target is None and isinstance(kind, str) and ":" in kind:
         target = kind
     if target is None:
@@ -243,6 +271,7 @@ def find(family: str, kind: Any, where: str) -> Any:
 def _foreign(family: str, target: str, where: str) -> Any:
     """Import a third party's kind, and see that it can serve; what it prints is no output of ours."""
     where_from = f"{where}: {FAMILIES[family].noun} {target!r} cannot be imported"
+    require_plugins(target, where)
     try:
         with blamed_on(where_from), contextlib.redirect_stdout(sys.stderr):
             found = load(target)

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.contracts import frames
-from haloassay.contracts.columns import GALACTOCENTRIC, HELIOCENTRIC, columns_of
+from haloassay.contracts.cards import Card, span
+from haloassay.contracts.columns import GALACTOCENTRIC, HELIOCENTRIC, UNITS, columns_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,6 +107,29 @@ class Catalogue:
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
+
+    def __repr__(self) -> str:
+        return self._card.text()
+
+    def _repr_html_(self) -> str:
+        return self._card.html()
+
+    @property
+    def _card(self) -> Card:
+        rows = []
+        for name, values in self.columns.items():
+            known = values[np.isfinite(values)]
+            ends = (known.min(), known.max()) if len(known) else (np.nan, np.nan)
+            rows.append(
+                [name, UNITS.get(name, ""), span(*ends), str(len(values) - len(known) or "")]
+            )
+        sun = self.sun
+        notes = [
+            f"Sun at x = {sun.x:g}, z = {sun.z:g} kpc, ({sun.vx:g}, {sun.vy:g}, {sun.vz:g}) km/s"
+        ]
+        notes += [f"{n} rows dropped: {reason}" for reason, n in self.dropped.items()]
+        title = f"Catalogue of {len(self)} stars: {self.origin}"
+        return Card(title, ("column", "unit", "range", "not finite"), rows, notes)
 
     def __getitem__(self, name: str) -> FloatArray:
         if name not in self.columns:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haloassay.base.errors import EstimationError
+from haloassay.contracts.cards import Card, number, span
 from haloassay.contracts.quantities import QUANTITIES, Quantity, Scale
 from haloassay.contracts.sky import lon_lat, separation
 
@@ -156,6 +157,27 @@ class Estimates:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __repr__(self) -> str:
+        return self._card.text()
+
+    def _repr_html_(self) -> str:
+        return self._card.html()
+
+    @property
+    def _card(self) -> Card:
+        header = ("quantity", "r [kpc]", "value", "68 %", "95 %", "unit", "why there is none")
+        known = len(header) if any(row.note for row in self.rows) else -1
+        rows = [
+            (
+                *(row.quantity, number(row.r), number(row.value)),
+                *(span(row.lo68, row.hi68), span(row.lo95, row.hi95), row.unit, row.note),
+            )[:known]
+            for row in self.rows
+        ]
+        return Card(
+            f"Estimates: {len(self)} row{'' if len(self) == 1 else 's'}", header[:known], rows
+        )
 
     def of(self, quantity: str) -> tuple[Estimate, ...]:
         """Rows of one quantity, in their order."""

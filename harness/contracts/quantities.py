@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from haloassay.base.errors import InputError
+from haloassay.base.kinds import require_plugins
 
 Scale = Literal["fractional", "absolute", "angle", "separation"]
 #: Ways in which a truth is asked: a number of the halo; a function of radius; the same averaged over the stars of a
@@ -233,7 +234,10 @@ def known_quantities(own: Iterable[Quantity] = ()) -> dict[str, Quantity]:
 
 def _loaded(entry: Any) -> Any:
     try:
+        require_plugins(entry.value, "quantities")
         return entry.load()
+    except InputError:
+        raise
     except Exception as error:  # somebody else's module may fail in its own way
         raise InputError(f"quantities: {entry.value!r} cannot be imported: {error}") from None
 

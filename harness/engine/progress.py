@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from typing import Final, Protocol, TextIO
 
+from haloassay.base.text import printable
 from haloassay.results.outcome import TaskResult
 
 #: Seconds between plain lines.
@@ -112,7 +113,7 @@ class Lines:
 
     def say(self, line: str) -> None:
         """Print the line."""
-        print(line, file=self.file, flush=True)
+        print(printable(line), file=self.file, flush=True)
 
     def end(self) -> None:
         """Say how it ended."""
@@ -159,7 +160,7 @@ class Bar:
 
     def say(self, line: str) -> None:
         """Print the line above the bar."""
-        self.bar.console.print(line, markup=False, highlight=False)
+        self.bar.console.print(printable(line), markup=False, emoji=False, highlight=False)
 
     def end(self) -> None:
         """Leave the bar as it is."""

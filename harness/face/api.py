@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from haloassay.base.errors import HaloassayWarning, InputError, blamed_on
 from haloassay.base.files import require_no_link
-from haloassay.base.kinds import find, is_foreign
+from haloassay.base.kinds import is_foreign
+from haloassay.contracts.cards import Card
 from haloassay.engine.runner import run
 
 if TYPE_CHECKING:
@@ -64,6 +65,18 @@ class MockCatalogue(NamedTuple):
     truth: Truth
     origins: tuple[Origin, ...]
 
+    def __repr__(self) -> str:
+        return self._card.text()
+
+    def _repr_html_(self) -> str:
+        return self._card.html()
+
+    @property
+    def _card(self) -> Card:
+        names = ("catalogue", "stars", "truth")
+        rows = [[name, repr(getattr(self, name)).splitlines()[0]] for name in names]
+        return Card(f"Mock catalogue: {_listed(self)}", (), rows)
+
     def write_true_stars(self, path: str | Path) -> None:
         """Write the stars as they are, with ``origin`` (its names are in the file's notes) and ``member`` (0 or 1).
 
@@ -112,6 +125,15 @@ class MockCatalogue(NamedTuple):
             "selected": self.truth.selected_to_dict(r, self.stars),
             "origins": origins,
         }
+
+
+def _listed(made: MockCatalogue) -> str:
+    """Name where the observed stars come from, with counts."""
+    import numpy as np
+
+    counts = np.bincount(made.stars.origin, minlength=len(made.origins))
+    pairs = zip(made.origins, counts, strict=False)
+    return ", ".join(f"{n} stars of {origin.name or 'the halo'}" for origin, n in pairs) or "stars"
 
 
 def mock(
@@ -308,18 +330,18 @@ def describe(name: str) -> str:
     Raises
     ------
     InputError
-        If nothing has that name.
+        If nothing has that name, or what a third party offers under it cannot be imported.
     """
     from haloassay.base.settings import unknown
     from haloassay.face.vocabulary import VOCABULARY, entries, estimator_entry
 
     if ":" in name:
-        find("estimators", name, name)  # else it cannot be described
         return _text("estimators", estimator_entry(name))
     found = [(what, entry) for what in VOCABULARY for entry in entries(what) if entry.name == name]
     if not found:
         names = [entry.name for what in VOCABULARY for entry in entries(what)]
         raise unknown("name", name, names, "describe")
+    found = [(what, entry.whole() if entry.whole else entry) for what, entry in found]
     return "\n\n".join(_text(what, entry) for what, entry in found)
 
 

@@ -13,7 +13,9 @@ import click
 
 from haloassay import __version__
 from haloassay.base.errors import HaloassayError, InputError, blamed_on, warn_in_one_line
+from haloassay.base.text import printable
 from haloassay.face.outputs import files_of, require_outside, require_writable, write
+from haloassay.face.plugins import no_plugins
 from haloassay.face.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ def haloassay() -> None:
 
 
 @haloassay.command()
+@no_plugins
 @click.argument("scenario")
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Folder of the results."
@@ -108,7 +111,7 @@ def run(
     scores = results.table()
     _print_scores(results, scores)
     if not no_report:
-        click.echo(f"report: {api.report(out)}")
+        _echo(f"report: {api.report(out)}")
     _require_scores(scores, out)
 
 
@@ -119,7 +122,7 @@ def report(folder: Path) -> None:
     from haloassay.face import api
 
     scores = api.table(folder)
-    click.echo(api.report(folder))
+    _echo(api.report(folder))
     _require_scores(scores, folder)
 
 
@@ -164,10 +167,12 @@ def failures(folder: Path, traceback: bool) -> None:
     """Print which estimator runs in FOLDER failed, why, how often, and how to make their catalogues again."""
     from haloassay.face import api
 
-    click.echo(api.failures(folder, traceback))
+    for line in api.failures(folder, traceback).split("\n"):
+        _echo(line)
 
 
 @haloassay.command()
+@no_plugins
 @click.argument("scenario")
 @click.option(
     "--out",
@@ -226,11 +231,12 @@ def mock(
         radii = np.geomspace(made.stars.r.min(), made.stars.r.max(), 65)
         write(json.dumps(made.truth_at(radii), indent=1) + "\n", truth_file)
     for reason, count in made.catalogue.dropped.items():
-        click.echo(f"{out}: {count} rows dropped: {reason}", err=True)
-    click.echo(f"{len(made.catalogue)} stars: {out}")
+        _echo(f"{out}: {count} rows dropped: {reason}", err=True)
+    _echo(f"{len(made.catalogue)} stars: {out}")
 
 
 @haloassay.command()
+@no_plugins
 @click.argument("catalogue")
 @click.option(
     "--estimator", required=True, help="Kind of estimator: see `haloassay list estimators`."
@@ -312,6 +318,7 @@ def measure(
     from haloassay.face import api
     from haloassay.io.suns import in_words
     from haloassay.io.tables import missing_errors, read_catalogue
+    from haloassay.reports import escapes
 
     require_writable({"--out": out}, {"catalogue": catalogue})
     chosen = _pairs(settings, "--set")
@@ -338,16 +345,16 @@ def measure(
         )
     )
     for reason, count in read.dropped.items():
-        click.echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
+        _echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
     chosen["label"] = label
     estimates = api.measure_safely(read, chosen, seed=seed, propagation=propagation)
     if read.heliocentric and (absent := missing_errors(read)):
-        click.echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
-    click.echo(f"{read.origin}: the Sun at {in_words(read.sun)} ({read.sun_from})", err=True)
-    click.echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)
+        _echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
+    _echo(f"{read.origin}: the Sun at {in_words(read.sun)} ({read.sun_from})", err=True)
+    _echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)
     frame = estimates.to_frame()
     if fmt == "csv":
-        write(frame.to_csv(index=False), out)
+        write(escapes.csv(frame), out)
     elif fmt == "json":
         write(frame.to_json(orient="records", indent=1, double_precision=15) + "\n", out)
     else:
@@ -363,18 +370,20 @@ def list_(what: str) -> None:
     from haloassay.face.vocabulary import entries
 
     for entry in entries(what):
-        click.echo(f"{click.style(entry.name, bold=True)}: {entry.summary}")
+        name = click.style(printable(entry.name), bold=True)
+        click.echo(f"{name}: {printable(entry.summary)}")
         for setting in entry.settings:
-            click.echo(f"    {setting}")
+            _echo(f"    {setting}")
 
 
 @haloassay.command()
+@no_plugins
 @click.argument("name")
 def describe(name: str) -> None:
     """Say all that is known of a scenario, estimator, survey or other component called NAME."""
     from haloassay.face import api
 
-    click.echo(api.describe(name))
+    click.echo(printable(api.describe(name), lines=True))
 
 
 def _print_scores(results: Results, scores: pd.DataFrame) -> None:
@@ -386,11 +395,11 @@ def _print_scores(results: Results, scores: pd.DataFrame) -> None:
     counts = ", ".join(f"{n} {status}" for status, n in sorted(results.counts().items()))
     with labels.vocabulary(results.quantities):
         print_table(scores, title=_title(results))
-    click.echo(f"estimator runs: {counts or 'none'}")
+    _echo(f"estimator runs: {counts or 'none'}")
     for reason in results.reasons():
-        click.echo(f"  without a value: {reason}")
+        _echo(f"  without a value: {reason}")
     if mind := overlap_sentence(overlaps(results)):
-        click.echo(f"mind: {mind}")
+        _echo(f"mind: {mind}")
 
 
 def _title(results: Results) -> str:
@@ -425,7 +434,7 @@ def _estimates_text(estimates: Estimates) -> str:
         errors = "  ".join(stated or ["states no error"])
         toward = "" if row.toward is None else " from l = {:.4g}, b = {:.4g}".format(*row.toward)
         lines.append(f"{start}{row.value:>10.4g}  {errors}  {row.unit}".rstrip() + toward)
-    return "\n".join(lines) + "\n"
+    return "".join(f"{printable(line)}\n" for line in lines)
 
 
 def _pairs(options: tuple[str, ...], flag: str) -> dict[str, Any]:
@@ -447,8 +456,13 @@ def _pairs(options: tuple[str, ...], flag: str) -> dict[str, Any]:
     return found
 
 
+def _echo(text: object, err: bool = False) -> None:
+    """Print a line; what a terminal would obey is shown, whoever wrote it."""
+    click.echo(printable(str(text)), err=err)
+
+
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"haloassay: {' '.join(message.split())}", err=True)
+    _echo(f"haloassay: {' '.join(message.split())}", err=True)
     raise _End(code)
 
 
@@ -458,8 +472,6 @@ class _End(SystemExit):
 
 def main() -> None:
     """Entry point: every failure is one line and an exit code; tracebacks only with HALOASSAY_TRACEBACK=1."""
-    # an estimator "module:Class" may stand where the user is; last, so that it shadows nothing
-    sys.path.append(str(Path.cwd()))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Greek letters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import itertools
 import json
@@ -13,17 +14,18 @@ from typing import Any, Final
 
 from haloassay import scenarios
 from haloassay.base import kinds
-from haloassay.base.errors import InputError, in_one_line
+from haloassay.base.errors import InputError, blamed_on
 from haloassay.base.kinds import load
 from haloassay.base.settings import unknown
-from haloassay.contracts.quantities import known_quantities
+from haloassay.contracts.quantities import QUANTITIES, Quantity, known_quantities
 
 
 @dataclass(frozen=True)
 class Entry:
     """One thing to choose: its name, a line about it, its settings with defaults, and all that is known.
 
-    ``here`` finds out what is so on this machine, where that takes long.
+    ``here`` finds out what is so on this machine, where that takes long; ``whole`` imports what a third party offers,
+    of which nothing is known before.
     """
 
     name: str
@@ -31,10 +33,11 @@ class Entry:
     settings: tuple[str, ...]
     text: str
     here: Callable[[], str] | None = None
+    whole: Callable[[], Entry] | None = None
 
 
 def entries(what: str) -> tuple[Entry, ...]:
-    """All entries of one kind, a key of :data:`VOCABULARY`.
+    """All entries of one kind, a key of :data:`VOCABULARY`; code of third parties is not imported for them.
 
     Raises
     ------
@@ -92,14 +95,19 @@ def _classes(family: str) -> Callable[[], tuple[Entry, ...]]:
 
 
 def _entry(family: str, name: str) -> Entry:
-    """Entry of a kind; one of a third party that is broken must not hide the others."""
-    try:
+    """Entry of a kind of this package, or a line about one that another distribution offers."""
+
+    def whole() -> Entry:
         return _component(name, kinds.find(family, name, name))
-    except InputError as error:
-        return Entry(name, f"cannot be used: {error}", (), str(error))
-    except Exception as error:  # of a default that cannot be made, say
-        reason = in_one_line(error)
-        return Entry(name, f"cannot be used: {reason}", (), reason)
+
+    theirs = kinds.offered(family)
+    return _line(name, theirs[name], whole) if name in theirs else whole()
+
+
+def _line(name: str, target: str, whole: Callable[[], Entry]) -> Entry:
+    """Entry of what a third party offers, as its distribution states it."""
+    summary = f"{target}, of another distribution: `haloassay describe {name}` imports it"
+    return Entry(name, summary, (), summary, whole=whole)
 
 
 def _mocks() -> tuple[Entry, ...]:
@@ -120,8 +128,8 @@ def _mocks() -> tuple[Entry, ...]:
     text = "\n\n".join(_plain(inspect.getdoc(cls) or "") for cls in classes)
     halos = (Entry(name, summary, settings, text) for name, summary in KINDS.items())
     snapshot = _component("snapshot", load("haloassay.mocks.snapshots.snapshot:Snapshot"))
-    offered = set(kinds.names("mocks")) - set(kinds.FAMILIES["mocks"].builtin)
-    return (*halos, _agama_mock(), snapshot, *(_entry("mocks", name) for name in sorted(offered)))
+    theirs = (_entry("mocks", name) for name in sorted(kinds.offered("mocks")))
+    return (*halos, _agama_mock(), snapshot, *theirs)
 
 
 def _agama_mock() -> Entry:
@@ -147,33 +155,50 @@ def _agama_mock() -> Entry:
 
 
 def _surveys() -> tuple[Entry, ...]:
+    theirs = kinds.offered("surveys")
+    return tuple(
+        _line(name, theirs[name], functools.partial(_survey, name))
+        if name in theirs
+        else _survey(name)
+        for name in kinds.names("surveys")
+    )
+
+
+def _survey(name: str) -> Entry:
     from haloassay.mocks.surveys.survey import Survey
 
     everything = _component("", Survey)
-    found = []
-    for name in kinds.names("surveys"):
-        preset = kinds.find("surveys", name, name)
-        summary = (
-            "preset, with these settings in place of those of perfect"
-            if preset
-            else "every star, exactly; a scenario changes any of these settings"
-        )
-        settings = tuple(f"{key} = {_toml(value)}" for key, value in preset.items())
-        found.append(Entry(name, summary, settings or everything.settings, everything.text))
-    return tuple(found)
+    preset = kinds.find("surveys", name, name)
+    summary = (
+        "preset, with these settings in place of those of perfect"
+        if preset
+        else "every star, exactly; a scenario changes any of these settings"
+    )
+    settings = tuple(f"{key} = {_toml(value)}" for key, value in preset.items())
+    return Entry(name, summary, settings or everything.settings, everything.text)
 
 
 def _estimators() -> tuple[Entry, ...]:
-    return tuple(estimator_entry(name) for name in kinds.names("estimators"))
+    theirs = kinds.offered("estimators")
+    return tuple(
+        _line(name, theirs[name], functools.partial(estimator_entry, name))
+        if name in theirs
+        else estimator_entry(name)
+        for name in kinds.names("estimators")
+    )
 
 
 def estimator_entry(name: str) -> Entry:
-    """Entry of an estimator: built in, offered by a distribution, or ``module:Class``."""
-    entry = _entry("estimators", name)
-    try:
-        cls = kinds.find("estimators", name, name)
-    except InputError:
-        return entry
+    """Entry of an estimator: built in, offered by a distribution, or ``module:Class``.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it cannot be imported.
+    """
+    cls = kinds.find("estimators", name, name)
+    with blamed_on(name):  # a default that cannot be made, say
+        entry = _component(name, cls)
     facts = (
         f"Reference: {getattr(cls, 'reference', 'none')}",
         f"Assumes: {', '.join(cls.assumes) or 'nothing'}",
@@ -185,23 +210,37 @@ def estimator_entry(name: str) -> Entry:
 
 
 def _quantities() -> tuple[Entry, ...]:
+    own = tuple(map(_quantity, QUANTITIES.values()))
+    theirs = (
+        _line(name, target, functools.partial(_offered_quantity, name))
+        for name, target in kinds.offered("quantities").items()
+        if name not in QUANTITIES
+    )
+    return (*own, *theirs)
+
+
+def _offered_quantity(name: str) -> Entry:
+    known = known_quantities()
+    if name not in known:
+        raise InputError(f"{name}: its distribution offers no quantity of that name")
+    return _quantity(known[name])
+
+
+def _quantity(quantity: Quantity) -> Entry:
     ways = {
         "scalar": "a number of the halo",
         "profile": "at the radius of the estimate",
         "bin": "of the observed stars of the bin, or at the radius",
         "sky": "a field over the sky",
     }
-    found = []
-    for quantity in known_quantities().values():
-        way = quantity.truth
-        truth = ways.get(way, "its own") if isinstance(way, str) else "its own" if way else "none"
-        settings = (
-            f"unit: {quantity.unit or 'none'}",
-            f"errors: {quantity.scale}",
-            f"truth: {truth}",
-        )
-        found.append(Entry(quantity.name, quantity.label, settings, "\n".join(settings)))
-    return tuple(found)
+    way = quantity.truth
+    truth = ways.get(way, "its own") if isinstance(way, str) else "its own" if way else "none"
+    settings = (
+        f"unit: {quantity.unit or 'none'}",
+        f"errors: {quantity.scale}",
+        f"truth: {truth}",
+    )
+    return Entry(quantity.name, quantity.label, settings, "\n".join(settings))
 
 
 def _scenarios() -> tuple[Entry, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from haloassay.base.errors import HaloassayWarning, InputError
+from haloassay.contracts.cards import Card
 from haloassay.contracts.quantities import Quantity, of_results
 from haloassay.contracts.schema import SCHEMAS, TableName
 from haloassay.plan.scenario import Spec
@@ -62,6 +63,29 @@ class Results:
         self._listed: tuple[str, ...] | None = None
         #: Names of parts of which not every byte is as it was written; they are not read.
         self.damaged: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return self._card.text()
+
+    def _repr_html_(self) -> str:
+        return self._card.html()
+
+    @property
+    def _card(self) -> Card:
+        scenario = self.scenario
+        told = self.description
+        rows = [[str(entry["estimator"]), str(entry["kind"])] for entry in told["estimators"]]
+        cells = len(told["cells"])
+        notes = [
+            f"{cells} cell{'' if cells == 1 else 's'} x {scenario.get('realizations')} realisations"
+        ]
+        try:
+            counts = ", ".join(f"{n} {status}" for status, n in sorted(self.counts().items()))
+            notes.append(f"estimator runs: {counts or 'none'}")
+        except InputError as error:
+            notes.append(str(error))
+        title = f"Results in {self.out}: {scenario.get('title') or scenario.get('name')}"
+        return Card(title, ("estimator", "kind"), rows, notes)
 
     @property
     def scenario(self) -> Spec:

@@ -63,11 +63,16 @@ def test_describe_prints_reference_and_assumptions(call, name):
     assert all(word in text for word in (*cls.assumes, *cls.yields))
 
 
-def test_a_broken_plugin_does_not_hide_the_others(call, monkeypatch):
+def test_list_imports_no_plugin_and_describe_says_what_is_wrong_with_one(call, monkeypatch):
     from importlib.metadata import EntryPoint
 
     broken = EntryPoint("third-party", "no_such_module:Class", "haloassay.estimators")
-    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_: (broken,))
+    offered = {"haloassay.estimators": (broken,)}
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group="": offered.get(group, ()))
     text = call("list", "estimators").text
-    assert "third-party: cannot be used: " in text
+    assert "third-party: no_such_module:Class, of another distribution" in text
     assert "jeans-3d: " in text
+    answer = call("describe", "third-party")
+    assert answer.code == 2
+    assert "'no_such_module:Class' cannot be imported" in answer.refusal
+    assert call("describe", "jeans-3d").code == 0

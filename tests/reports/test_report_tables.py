@@ -101,7 +101,7 @@ def test_printed_units_are_those_of_the_errors(tmp_path, fmt, sign):
     body = [dict(zip(header, line, strict=True)) for line in body if line[0] == "base"]
     assert [row["unit"].strip("\\") for row in body] == ["%", "", "km/s"]
     mass, beta, velocity = body
-    names = ("$M(<r)$", r"$\beta$") if fmt == "latex" else ("M(<r)", "β")
+    names = ("$M(<r)$", r"$\beta$") if fmt == "latex" else ("M(&lt;r)", "β")
     assert (mass["quantity"], beta["quantity"]) == names
     row = scores[scores["quantity"] == "enclosed_mass"].iloc[0]
     for name in ("bias", "scatter"):

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from haloassay.base.errors import InputError
+from haloassay.base.kinds import require_plugins
 from haloassay.base.settings import require, unknown
 from haloassay.mocks.backends.galpy.members import require_conservative
 
@@ -26,8 +27,9 @@ def own_potential(target: str) -> Any:
     Raises
     ------
     InputError
-        If it cannot be imported, or is a class.
+        If it cannot be imported or may not be (:func:`haloassay.base.kinds.without_plugins`), or is a class.
     """
+    require_plugins(target, "name")
     module, _, name = target.partition(":")
     try:
         found = getattr(importlib.import_module(module), name)
