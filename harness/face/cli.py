@@ -14,6 +14,7 @@ import click
 from haloassay import __version__
 from haloassay.base.errors import HaloassayError, InputError, blamed_on, warn_in_one_line
 from haloassay.base.text import printable
+from haloassay.face.measured import estimates_text
 from haloassay.face.outputs import files_of, require_outside, require_writable, write
 from haloassay.face.plugins import no_plugins
 from haloassay.face.vocabulary import VOCABULARY
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from haloassay.contracts.catalogue import Propagation
-    from haloassay.contracts.estimate import Estimates
     from haloassay.results.results import Results
 
 EXIT_INPUT, EXIT_NOTHING, EXIT_BUG, EXIT_INTERRUPTED = 2, 3, 70, 130
@@ -358,7 +358,7 @@ def measure(
     elif fmt == "json":
         write(frame.to_json(orient="records", indent=1, double_precision=15) + "\n", out)
     else:
-        write(_estimates_text(estimates), out)
+        write(estimates_text(estimates), out)
     if all(row.note for row in estimates):
         _fail(f"{read.origin}: determines no quantity of {estimator}", EXIT_NOTHING)
 
@@ -409,32 +409,6 @@ def _title(results: Results) -> str:
 def _require_scores(scores: pd.DataFrame, folder: Path) -> None:
     if not len(scores) or not scores["n"].sum():
         _fail(f"{folder}: no estimate stands beside a truth: nothing was compared", EXIT_NOTHING)
-
-
-def _estimates_text(estimates: Estimates) -> str:
-    """Aligned lines: quantity, radius, value with 68 and 95 per cent intervals, unit, or why there is none."""
-    import numpy as np
-
-    from haloassay.contracts import labels
-
-    lines = []
-    for row in estimates:
-        place = "" if row.r != row.r else f"r = {row.r:.4g} kpc"
-        if row.r_lo == row.r_lo and row.r_hi == row.r_hi:
-            place += f" ({row.r_lo:.4g}-{row.r_hi:.4g})"
-        start = f"{row.quantity + ' ':<15}{place:<32}"
-        if row.note:
-            lines.append(f"{start}cannot be determined: {row.note}")
-            continue
-        bounds = np.array([[row.lo68, row.hi68], [row.lo95, row.hi95]])
-        if labels.quantity_of(row.quantity).scale == "angle":  # told in one turn
-            bounds = 180.0 - (180.0 - bounds) % 360.0
-        pairs = zip((68, 95), bounds, strict=True)
-        stated = [f"{level}%: {lo:.4g} to {hi:.4g}" for level, (lo, hi) in pairs if lo == lo]
-        errors = "  ".join(stated or ["states no error"])
-        toward = "" if row.toward is None else " from l = {:.4g}, b = {:.4g}".format(*row.toward)
-        lines.append(f"{start}{row.value:>10.4g}  {errors}  {row.unit}".rstrip() + toward)
-    return "".join(f"{printable(line)}\n" for line in lines)
 
 
 def _pairs(options: tuple[str, ...], flag: str) -> dict[str, Any]:
