@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import importlib
+import importlib.metadata
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -220,11 +222,15 @@ def require_plugins(target: str, where: str) -> None:
 
 def offered(family: str) -> Mapping[str, str]:
     """Kinds that installed distributions offer, name to target; none of them is imported."""
-    from importlib.metadata import entry_points
-
-    entries = entry_points(group=f"haloassay.{family}")
     own = FAMILIES[family].builtin if family in FAMILIES else ()
-    return {entry.name: entry.value for entry in entries if entry.name not in own}
+    entries = _installed(f"haloassay.{family}", importlib.metadata.entry_points)
+    return {name: target for name, target in entries if name not in own}
+
+
+@functools.lru_cache
+def _installed(group: str, entry_points: Callable[..., Any]) -> tuple[tuple[str, str], ...]:
+    """Entry points of a group: to look through all distributions takes as long as to describe a kind ten times."""
+    return tuple((entry.name, entry.value) for entry in entry_points(group=group))
 
 
 def names(family: str) -> tuple[str, ...]:

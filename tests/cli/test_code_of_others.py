@@ -61,17 +61,23 @@ PLACES = {
 }
 
 
+#: Optional libraries that something may try to import.
+DECOYS = ("bottleneck", "numexpr", "ipywidgets", "agama")
+
+
 @pytest.fixture
 def theirs(tmp_path, monkeypatch):
     """Folder of somebody's module, in which the user stands."""
     (tmp_path / "theirs.py").write_text(MODULE)
     # what libraries import where they find it: no command that only reads may take it from where the user is
-    for name in ("bottleneck", "numexpr", "ipywidgets", "agama"):
+    for name in DECOYS:
         (tmp_path / f"{name}.py").write_text(MODULE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
-    sys.modules.pop("theirs", None)
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 def scenario(folder, **named):

@@ -78,7 +78,16 @@ def test_version_and_help(call):
 def test_every_command_is_a_function(call):
     commands = call("--help").text.split("Commands:")[1]
     names = re.findall(r"^  (\w+)  ", commands, re.M)
-    assert sorted(names) == ["describe", "list", "measure", "mock", "report", "run", "table"]
+    assert sorted(names) == [
+        "describe",
+        "failures",
+        "list",
+        "measure",
+        "mock",
+        "report",
+        "run",
+        "table",
+    ]
     assert all(callable(getattr(haloassay, name)) for name in names)
 
 

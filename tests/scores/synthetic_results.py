@@ -93,6 +93,7 @@ def runs_of(estimates: pd.DataFrame) -> pd.DataFrame:
         "seconds": 0.1,
         "n_stars": 1000,
         "overlap": 0.0,
+        "traceback": None,
     }
     return runs.assign(**ended)[list(RUN_COLUMNS)]
 
@@ -112,6 +113,7 @@ def failed_runs(
         "seconds": 0.1,
         "n_stars": 0,
         "overlap": None,
+        "traceback": None,
     }
     frame = pd.DataFrame({"realization": np.arange(first, first + n)})
     return frame.assign(cell=cell, estimator=estimator, **columns, **(values | ended))[

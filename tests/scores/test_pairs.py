@@ -105,7 +105,7 @@ def test_half_a_turn_is_as_far_one_way_as_the_other(tmp_path, rng):
     results = run(tmp_path, base, far)
     there, back = (paired(results, b)["shift"].item() for b in ("base", "far"))
     assert there == -back
-    assert abs(there) == 36.0
+    assert abs(there) == 180.0
 
 
 def test_lost_pairs_are_counted_and_said(tmp_path, rng):

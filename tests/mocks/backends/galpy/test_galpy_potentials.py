@@ -100,12 +100,13 @@ def misses(found: np.ndarray, expected: np.ndarray) -> np.ndarray:
         ("NFWPotential", {"normalize": 0.4, "a": 2.0}, 1e-9),
         # harmonics leave out 1e-6 of the force
         ("LogarithmicHaloPotential", LOGARITHMIC | {"b": 0.9}, 2e-6),
-        ("PerfectEllipsoidPotential", PERFECT, 2e-6),
+        pytest.param("PerfectEllipsoidPotential", PERFECT, 2e-6, marks=pytest.mark.slow),
         ("TriaxialNFWPotential", TRIAXIAL | {"pa": 0.4}, 4e-6),
-        (
+        pytest.param(
             "TriaxialHernquistPotential",
             {"normalize": 1.0, "b": 0.8, "c": 0.6, "zvec": [0.2, 0.3, 0.9], "pa": 0.7, "a": 2.0},
             4e-6,
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -357,7 +358,11 @@ class TestFromGalpy:
         ("make", "worst"),
         [
             (lambda: gp.LogarithmicHaloPotential(normalize=1.0, q=0.8, **UNITS), 5e-6),
-            (lambda: gp.LogarithmicHaloPotential(normalize=1.0, q=0.8, b=0.9, **UNITS), 2e-6),
+            pytest.param(
+                lambda: gp.LogarithmicHaloPotential(normalize=1.0, q=0.8, b=0.9, **UNITS),
+                2e-6,
+                marks=pytest.mark.slow,
+            ),
             (
                 lambda: (
                     gp.NFWPotential(normalize=0.6, a=2.0, **UNITS)
