@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +17,7 @@ from haloassay.contracts.frames import Sun, spherical_basis, spherical_velocity
 from haloassay.contracts.quantities import QUANTITIES, Place, Quantity
 from haloassay.mocks.equilibria.stationarity import Stationarity
 from haloassay.mocks.gravity.potentials import Virial
+from haloassay.mocks.knowledge import LocalMoments, Mass, VelocityField
 from haloassay.mocks.moments import Moments, Profile, of_moments, raw_moments
 from haloassay.mocks.selected import (
     Source,
@@ -51,56 +52,6 @@ _MASSES: Final = _names("profile")
 _LOCAL: Final = tuple(n for n in PROFILES if n not in _MASSES)
 #: What a mean velocity field of constant and dipole has; zero, or undefined, in a halo at rest.
 FIELD: Final = frozenset(_names("sky")) - {"asymmetry"}
-
-
-class Mass(Protocol):
-    """Gravitating mass: a potential, or the particles of a simulation."""
-
-    def enclosed_mass(self, r: ArrayLike) -> FloatArray:
-        """Mass [Msun] within ``r`` [kpc]."""
-
-    def circular_velocity(self, r: ArrayLike) -> FloatArray:
-        """Speed [km/s] of circular orbits at ``r`` [kpc]."""
-
-    def virial(self) -> Virial:
-        """Virial mass, radius and concentration of the dark halo."""
-
-    def to_plain(self) -> Any:
-        """Plain values that say what it is."""
-
-
-class VelocityField(Protocol):
-    """A mean velocity field that varies over the sky."""
-
-    def value(self, quantity: str, r: FloatArray) -> float:
-        """Value of a quantity of :data:`FIELD`, averaged over stars at the radii ``r`` [kpc]."""
-
-
-class LocalMoments(Protocol):
-    """Moments that vary over the sky."""
-
-    def raw(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """(N, 3) mean and mean square of (v_r, v_theta, v_phi) at positions (N, 3) [kpc]."""
-
-    def variation(self, position: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """How moments at positions differ from those of the shell: a :data:`Variation`."""
-
-    def alone(self, stars: Stars) -> LocalMoments:
-        """Moments of other stars, in the same cells."""
-
-    def with_more(self, stars: Stars, weight: float) -> LocalMoments:
-        """Moments of these and of other stars together, each of which counts ``weight`` times."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-
-
-class Undetermined:
-    """A velocity field that is not known."""
-
-    def value(self, quantity: str, r: FloatArray) -> float:
-        """NaN."""
-        return np.nan
 
 
 @lru_cache(maxsize=_BINS_KEPT)
@@ -197,7 +148,7 @@ class Truth:
             return self.value(name, r)
         except (
             Exception
-        ):  # a third party's halo may fail in its own way, and is to be looked at all the same
+        ):  # a third party's halo may fail in its own way: it is looked at all the same
             return np.nan
 
     @cached_property

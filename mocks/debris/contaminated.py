@@ -14,11 +14,12 @@ from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.contracts.frames import spherical_velocity
 from haloassay.mocks.debris.debris import Debris, contaminate
 from haloassay.mocks.debris.surroundings import Surroundings
+from haloassay.mocks.knowledge import Undetermined
 from haloassay.mocks.mock import Mock, MockOfMock
 from haloassay.mocks.moments import Moments, Profile, mixed_moments
 from haloassay.mocks.selected import Source
 from haloassay.mocks.stars import Origin, Stars
-from haloassay.mocks.truth import Truth, Undetermined
+from haloassay.mocks.truth import Truth
 from haloassay.mocks.watch import Watch
 
 #: Shells in which the moments of debris are constant.
