@@ -171,3 +171,19 @@ def test_turning_points_and_integrals_agree_with_the_potential():
             peri, apo = r_m[i] * w[j], r_m[i] * (2.0 - w[j])
             energies = [MILKY_WAY.potential(r) + 0.5 * l2[i, j] / r**2 for r in (peri, apo)]
             assert energies[0] == pytest.approx(energies[1], rel=1e-9)
+
+
+def test_a_library_is_made_once_a_potential():
+    edges, grid = np.geomspace(2.0, 8.0, 5), orbits.OrbitGrid.spanning(1.0, 10.0, 0.5, 4)
+    light, heavy = (make_potential({"kind": "nfw", "m200": m, "c": 12.0}) for m in (1e12, 4e12))
+
+    def library(potential):
+        table = orbits.PotentialTable.tabulate(potential, 1e-4, 50.0)
+        return orbits.orbit_library(table, grid, edges, 3)
+
+    first = library(light)
+    assert library(light) is first
+    # of four times the mass, at the same concentration: stars are faster
+    assert np.all(library(heavy).radial.sum(axis=1) > 1.5 * first.radial.sum(axis=1))
+    with pytest.raises(ValueError, match="read-only"):
+        first.fraction[0] = 0.0
