@@ -2,7 +2,7 @@
 
 ``python tests/fuzz/results.py bits --n 1000 --seed 1`` flips as many bits; ``kills`` ends runs with kill -9, each in a
 chain that goes on until all is done; ``rivals`` lets two runs write into one folder, with the file system's locks and
-without. Anything but the undisturbed table, or a word about what is damaged, is a fault, told with its seed.
+without. Anything but the undisturbed estimates, or a word about what is damaged, is a fault, told with its seed.
 """
 
 import argparse
@@ -95,7 +95,7 @@ def flip(place: Path, n: int, seed: int, counts: Counter[str]) -> list[str]:
 
 def kill(place: Path, n: int, seed: int, counts: Counter[str]) -> list[str]:
     """Kill runs: their group, or one of their workers; each chain ends with a run that is let go on."""
-    expected, faults, killed = undisturbed(place).table(), [], 0
+    expected, faults, killed = undisturbed(place).frame("estimates"), [], 0
     while killed < n:
         rng = random.Random(f"{seed} {killed}")
         first, out = killed, place / f"chain-{killed}"
@@ -122,8 +122,8 @@ def kill(place: Path, n: int, seed: int, counts: Counter[str]) -> list[str]:
         ended = subprocess.run(command(place, out), capture_output=True, text=True)
         if ended.returncode != 0 or "Traceback" in ended.stderr:
             faults.append(f"seed {seed}, kills {first} to {killed}: {ended.stderr.strip()[-300:]}")
-        elif not Results(out).table().equals(expected):
-            faults.append(f"seed {seed}, kills {first} to {killed}: another table")
+        elif not Results(out).frame("estimates").equals(expected):
+            faults.append(f"seed {seed}, kills {first} to {killed}: other estimates")
         shutil.rmtree(out)
     return faults
 
@@ -138,7 +138,7 @@ def children(pid: int) -> list[int]:
 
 def rival(place: Path, n: int, seed: int, counts: Counter[str]) -> list[str]:
     """Let two runs write into one folder at once."""
-    expected, faults = undisturbed(place).table(), []
+    expected, faults = undisturbed(place).frame("estimates"), []
     for number in range(n):
         rng = random.Random(f"{seed} {number}")
         locks, out = number % 2 == 0, place / f"shared-{number}"
@@ -157,8 +157,8 @@ def rival(place: Path, n: int, seed: int, counts: Counter[str]) -> list[str]:
         counts[f"{'with' if locks else 'without'} locks: exits {codes}"] += 1
         if codes not in ([0, 0], [0, 2]) or any("Traceback" in text for text in errors):
             faults.append(f"seed {seed}, pair {number}: exits {codes}: {errors}")
-        elif not Results(out).table().equals(expected):
-            faults.append(f"seed {seed}, pair {number}: another table")
+        elif not Results(out).frame("estimates").equals(expected):
+            faults.append(f"seed {seed}, pair {number}: other estimates")
         shutil.rmtree(out)
     return faults
 
