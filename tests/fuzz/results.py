@@ -51,7 +51,8 @@ _EARLY, _LATE = 0.5, 6.0
 
 def command(place: Path, out: Path, *, locks: bool = True) -> list[str]:
     start = ["-m", "haloassay"] if locks else ["-c", LOCKLESS]
-    return [sys.executable, *start, "run", str(place / "rough.toml"), "--out", str(out), "-j", "2"]
+    options = ["--out", str(out), "-j", "2", "--no-report"]
+    return [sys.executable, *start, "run", str(place / "rough.toml"), *options]
 
 
 def undisturbed(place: Path) -> Results:
