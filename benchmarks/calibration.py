@@ -19,7 +19,7 @@ import functools
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.integrate import quad
 from scipy.interpolate import CubicSpline
+from tables import Tables
 
 from haloassay.analysis import calibrate, scores
 from haloassay.analysis.query import open_tables
@@ -42,7 +43,7 @@ from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.estimate import Estimate
 from haloassay.contracts.frames import spherical_basis
 from haloassay.contracts.profiles import nfw_enclosed_mass, virial_radius
-from haloassay.contracts.quantities import QUANTITIES, Quantity
+from haloassay.contracts.quantities import QUANTITIES
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.ellipsoid import anisotropy
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
@@ -391,22 +392,12 @@ def run(out: Path, names: Sequence[str], stars: Sequence[int], n: int, workers: 
 # ----------------------------------------------------------------------------------------- the table
 
 
-@dataclass(frozen=True)
-class Tables:
-    """What OUT holds, as scores read it."""
-
-    estimates_files: list[Path]
-    runs_files: list[Path]
-    cells: pd.DataFrame
-    quantities: Mapping[str, Quantity]
-
-    @classmethod
-    def of(cls, out: Path) -> Tables:
-        """List the files of a folder."""
-        runs = sorted((out / "runs").glob("*.parquet"))
-        sizes = sorted({int(path.name.split("-")[-3]) for path in runs})
-        cells = pd.DataFrame({"cell": [f"{n} stars" for n in sizes], "stars": sizes})
-        return cls([out / "estimates" / path.name for path in runs], runs, cells, QUANTITIES)
+def tables_of(out: Path) -> Tables:
+    """List what OUT holds, as scores read it."""
+    runs = sorted((out / "runs").glob("*.parquet"))
+    sizes = sorted({int(path.name.split("-")[-3]) for path in runs})
+    cells = pd.DataFrame({"cell": [f"{n} stars" for n in sizes], "stars": sizes})
+    return Tables([out / "estimates" / path.name for path in runs], runs, cells, QUANTITIES)
 
 
 def scored(tables: Tables) -> pd.DataFrame:
@@ -489,7 +480,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.table:
         run(options.out, options.estimators, options.stars, options.realizations, options.j)
-    tables = Tables.of(options.out)
+    tables = tables_of(options.out)
     rows = scored(tables)
     if options.rows:
         print_rows(rows)

@@ -14,13 +14,13 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+from tables import Tables
 
 from haloassay.analysis.scores import SCORES, score
 from haloassay.contracts.quantities import QUANTITIES
@@ -50,16 +50,6 @@ BEFORE = {
     "coverage95": lambda t: np.sqrt(t["coverage95"] * (1.0 - t["coverage95"]) / t["n"]),
     "pull_sd": lambda t: t["pull_sd"] / np.sqrt(2.0 * (t["n"] - 1)),
 }
-
-
-@dataclass
-class Tables:
-    """Result tables of synthetic studies, as scores read them."""
-
-    estimates_files: list[Path]
-    runs_files: list[Path]
-    cells: pd.DataFrame
-    quantities: Any
 
 
 def estimates(law: Any, studies: int, n: int, bins: int, rng: np.random.Generator) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
-from haloassay.contracts.cards import Card, number
+from haloassay.contracts.cards import Card, carded, number
 from haloassay.contracts.frames import Sun, spherical_basis, spherical_velocity
 from haloassay.contracts.quantities import QUANTITIES, Place, Quantity
 from haloassay.mocks.equilibria.stationarity import Stationarity
@@ -33,9 +33,7 @@ from haloassay.mocks.stars import Stars
 
 #: Dispersions along the axes that the Sun sees, in the order of :func:`~haloassay.contracts.frames.spherical_basis`.
 _ON_THE_SKY: Final = ("sigma_los", "sigma_b", "sigma_l")
-#: Bins of which stars and their moments are kept: rows of a bin ask for them again, method by method. Not those of
-#: so many stars that they would fill the memory.
-_BINS_KEPT: Final = 32
+#: Stars of a catalogue of which moments are not kept: they would fill the memory.
 _MANY: Final = 300_000
 #: Averages over a bin that are no function of radius.
 _OF_BINS_ALONE: Final = (*_ON_THE_SKY, "p_mr")
@@ -54,20 +52,39 @@ _LOCAL: Final = tuple(n for n in PROFILES if n not in _MASSES)
 FIELD: Final = frozenset(_names("sky")) - {"asymmetry"}
 
 
-@lru_cache(maxsize=_BINS_KEPT)
-def _within(truth: Truth, stars: Stars, r_lo: float, r_hi: float) -> Stars:
-    """Members of the halo in a bin."""
-    inside = (stars.r >= r_lo) & (stars.r < r_hi)
-    return stars.select(inside & members(truth.sources, stars) if truth.sources else inside)
+@dataclass(frozen=True, eq=False)
+class _Members:
+    """Stars that are members of the halo, and their moments, found once."""
+
+    truth: Truth
+    stars: Stars
+
+    @cached_property
+    def moments(self) -> StarMoments:
+        """Moments at the stars: of their own origins, or of all tracers."""
+        if self.truth._by_origin:
+            return StarMoments.by_origin(self.truth.sources, self.stars, self.truth.everyone)
+        return StarMoments.of(self.truth.everyone, self.stars)
 
 
-@lru_cache(maxsize=_BINS_KEPT)
-def _moments_at(truth: Truth, stars: Stars) -> StarMoments:
-    if truth._by_origin:
-        return StarMoments.by_origin(truth.sources, stars, truth.everyone)
-    return StarMoments.of(truth.everyone, stars)
+@lru_cache(maxsize=1)
+def _bins(truth: Truth, stars: Stars) -> dict[tuple[float, float], _Members]:
+    """Members in the bins of one catalogue that were asked for: rows of a bin come again, method by method."""
+    return {}
 
 
+def _within(truth: Truth, stars: Stars, r_lo: float, r_hi: float) -> _Members:
+    """Members in a bin."""
+    known = _bins(truth, stars) if len(stars) < _MANY else {}
+    if (r_lo, r_hi) not in known:
+        inside = (stars.r >= r_lo) & (stars.r < r_hi)
+        if truth.sources:
+            inside &= members(truth.sources, stars)
+        known[r_lo, r_hi] = _Members(truth, stars.select(inside))
+    return known[r_lo, r_hi]
+
+
+@carded
 @dataclass(frozen=True, eq=False)
 class Truth:
     """Truth of a halo and its tracers.
@@ -118,12 +135,6 @@ class Truth:
     blind: bool = False
     stated: Mapping[str, float | Callable[[Place], float]] = field(default_factory=dict)
 
-    def __repr__(self) -> str:
-        return self._card.text()
-
-    def _repr_html_(self) -> str:
-        return self._card.html()
-
     @property
     def _card(self) -> Card:
         """Virial numbers, and profiles at some radii; whatever a third party's halo cannot tell is a dash."""
@@ -146,10 +157,10 @@ class Truth:
     def _told(self, name: str, r: float = np.nan) -> float:
         try:
             return self.value(name, r)
-        except (
-            Exception
-        ):  # a third party's halo may fail in its own way: it is looked at all the same
-            return np.nan
+        except Exception:
+            return (
+                np.nan
+            )  # a third party's halo may fail in its own way: it is looked at all the same
 
     @cached_property
     def of_blind(self) -> Truth:
@@ -209,12 +220,6 @@ class Truth:
         """All tracers as if of one origin."""
         sky = self.local.variation if self.sky is None and self.local is not None else self.sky
         return Source(self.tracers, sky)
-
-    def _at(self, stars: Stars) -> StarMoments:
-        """Moments at stars that are members: of their own origins, or of all tracers."""
-        return (
-            _moments_at(self, stars) if len(stars) < _MANY else _moments_at.__wrapped__(self, stars)
-        )
 
     @cached_property
     def virial(self) -> Virial:
@@ -277,10 +282,8 @@ class Truth:
             return np.nan
         name, way = known.name, known.truth
         if way == "bin" and np.isfinite(r_lo) and np.isfinite(r_hi):
-            if stars is not None:
-                within = _within if len(stars) < _MANY else _within.__wrapped__
-                stars = within(self, stars, r_lo, r_hi)
-            return self._bin_average(name, r_lo, r_hi, stars, sun)
+            chosen = None if stars is None else _within(self, stars, r_lo, r_hi)
+            return self._bin_average(name, r_lo, r_hi, chosen, sun)
         if stars is not None and self.sources:
             stars = stars.select(members(self.sources, stars))
         if callable(way):
@@ -310,7 +313,7 @@ class Truth:
         if name.startswith("kurtosis") and self.local is not None:  # maps have no fourth moments
             return np.nan
         if self._by_origin:
-            at = self._at(stars)
+            at = _Members(self, stars).moments
             parts = (at.mean, at.square, at.feh, at.higher)
         else:
             parts = raw_moments(self.tracers, stars.r)
@@ -410,22 +413,24 @@ class Truth:
         return self.velocity_field.value(quantity, radii) if len(radii) else np.nan
 
     def _bin_average(
-        self, quantity: str, r_lo: float, r_hi: float, stars: Stars | None, sun: Sun | None
+        self, quantity: str, r_lo: float, r_hi: float, chosen: _Members | None, sun: Sun | None
     ) -> float:
-        """Average over a bin, or over ``stars``, the members in it."""
+        """Average over a bin, or over the members in it that were ``chosen``."""
         name, _, population = quantity.partition(".")
         if name in _ON_THE_SKY:
-            return self._sky_dispersion(_ON_THE_SKY.index(name), stars, sun)
+            return _sky_dispersion(_ON_THE_SKY.index(name), chosen, sun)
         part = "mr" if name == "p_mr" else population
         if part and part not in self.components:
             return np.nan
-        if name == "p_mr" or stars is None or (part and not self._by_origin):
+        if name == "p_mr" or chosen is None or (part and not self._by_origin):
+            stars = None if chosen is None else chosen.stars
             return self._average_over_radii(name, population, r_lo, r_hi, stars)
         if population:
-            stars = stars.select(stars.origin == list(self.sources).index(population))
-        if not len(stars):
+            stars, origin = chosen.stars, list(self.sources).index(population)
+            chosen = _Members(self, stars.select(stars.origin == origin))
+        if not len(chosen.stars):
             return np.nan
-        at = self._at(stars)
+        at = chosen.moments
         first = at.mean if name.startswith("mean_v") else at.first
         parts = (first, at.second, at.feh, at.higher)
         return float(of_moments(name, *(np.mean(x, axis=0) for x in parts)))
@@ -452,16 +457,17 @@ class Truth:
             )
         )
 
-    def _sky_dispersion(self, axis: int, stars: Stars | None, sun: Sun | None) -> float:
-        """Dispersion along the lines of sight of stars, or across them towards l or b."""
-        if stars is None or sun is None or not len(stars):
-            return np.nan
-        position, at = stars.position, self._at(stars)
-        # axes as seen from the Sun; the tilt of the Galactic ones against them, 0.1 deg, does not matter here
-        along = spherical_velocity(position, spherical_basis(position - sun.position)[:, axis])
-        mean = np.sum(along * at.first, axis=1)
-        square = np.sum(along**2 * (at.second - at.first**2), axis=1) + mean**2
-        return float(np.sqrt(square.mean() - mean.mean() ** 2))
+
+def _sky_dispersion(axis: int, chosen: _Members | None, sun: Sun | None) -> float:
+    """Dispersion along the lines of sight of stars, or across them towards l or b."""
+    if chosen is None or sun is None or not len(chosen.stars):
+        return np.nan
+    position, at = chosen.stars.position, chosen.moments
+    # axes as seen from the Sun; the tilt of the Galactic ones against them, 0.1 deg, does not matter here
+    along = spherical_velocity(position, spherical_basis(position - sun.position)[:, axis])
+    mean = np.sum(along * at.first, axis=1)
+    square = np.sum(along**2 * (at.second - at.first**2), axis=1) + mean**2
+    return float(np.sqrt(square.mean() - mean.mean() ** 2))
 
 
 def _of_radius(name: str, moments: Moments, r: FloatArray) -> FloatArray:

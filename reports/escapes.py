@@ -11,7 +11,7 @@ from typing import Final
 
 import pandas as pd
 
-from haloassay.base.text import printable
+from haloassay.base.text import is_number, printable
 from haloassay.contracts.quantities import QUANTITIES, Quantity
 
 _LATEX: Final = str.maketrans(
@@ -92,14 +92,6 @@ def csv(frame: pd.DataFrame) -> str:
 
 
 def _guarded(text: str) -> str:
-    if text.startswith(_FORMULA) and not _is_number(text):
+    if text.startswith(_FORMULA) and not is_number(text):
         return f"'{printable(text)}"
     return printable(text)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

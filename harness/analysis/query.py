@@ -16,6 +16,7 @@ from haloassay.contracts.schema import RESULT, SCHEMAS, TableName
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 #: What tells one group of realisations from another.
 KEYS: Final = ("cell", "estimator", "quantity", "bin")
@@ -68,11 +69,19 @@ def open_tables(results: ResultTables) -> Iterator[Any]:
             "CREATE MACRO sound(x) AS CASE WHEN isfinite(x) AND abs(x) < 1e75 THEN x END"
         )
         tables.execute(_scale_macro(results.quantities))
-        doubled = _doubled(tuple(map(_literal, files["runs"])))
+        doubled, _ = doubles(tuple(files["runs"]))
+        if doubled:
+            warnings.warn(
+                f"{doubled} results stand twice in this folder, because two runs wrote into it at once: each"
+                " counts once",
+                HaloassayWarning,
+                stacklevel=2,
+            )
         for name, schema in SCHEMAS.items():
             if files[name]:
-                rows = _read(tables, tuple(map(_literal, files[name])))
-                (_once(rows, name) if doubled else rows).create_view(name)
+                rows = _read(tables, files[name])
+                rows = _once(rows, name) if doubled else rows.project("* EXCLUDE (filename)")
+                rows.create_view(name)
             else:
                 tables.from_arrow(schema.empty_table()).create(name)
         yield tables
@@ -83,40 +92,46 @@ def _literal(path: Path | str) -> str:
     return "".join(f"[{c}]" if c in "*?[" else c for c in os.path.abspath(path))
 
 
-def _read(tables: Any, files: Sequence[str]) -> Any:
-    return tables.read_parquet(sorted(files), union_by_name=True, hive_partitioning=False)
+def _read(tables: Any, files: Sequence[Path | str]) -> Any:
+    """Rows of Parquet files, whose folders' names are neither patterns nor columns; of which each is: ``filename``."""
+    names = sorted(map(_literal, files))
+    return tables.read_parquet(names, union_by_name=True, hive_partitioning=False, filename=True)
 
 
 @functools.lru_cache(maxsize=32)
-def _doubled(runs: tuple[str, ...]) -> bool:
-    """Tell, and say, whether some results stand twice: two runs have written them at once. Files never change."""
+def doubles(runs: tuple[Path | str, ...]) -> tuple[int, tuple[Path, ...]]:
+    """Count results that stand twice in these files of runs, which never change, and name the files in which."""
     import duckdb
 
     if len(runs) < 2:
-        return False
+        return 0, ()
     keys = ", ".join(RESULT)
     with duckdb.connect() as tables:
         rows = _read(tables, runs)
         if not set(RESULT) <= set(rows.columns):
-            return False
-        counted = rows.aggregate(f"{keys}, count(*) AS n", keys).filter("n > 1")
-        ((doubled,),) = counted.aggregate("count(*)").fetchall()
-    if doubled:
-        warnings.warn(
-            f"{doubled} results stand twice in this folder, because two runs wrote into it at once: each counts once",
-            HaloassayWarning,
-            stacklevel=2,
-        )
-    return bool(doubled)
+            return 0, ()
+        each = f"{keys}, count(*) AS n, list(filename) AS files"
+        twice = rows.aggregate(each, keys).filter("n > 1")
+        ((n, files),) = twice.aggregate("count(*), list_distinct(flatten(list(files)))").fetchall()
+    return n, tuple(map(Path, files or ()))
 
 
-def _once(rows: Any, name: TableName) -> Any:
-    """Rows of which none says again what another has said."""
-    keys = ", ".join([*RESULT, *(("quantity", "bin") if name == "estimates" else ())])
-    order = "status <> 'ok'" if name == "runs" else "value"
+def once(kind: TableName, files: Sequence[Path]) -> pa.Table:
+    """Rows of a table in these files, each result once: one that is ``ok`` where there is one."""
+    import duckdb
+
+    with duckdb.connect() as tables:
+        found: pa.Table = _once(_read(tables, files), kind).to_arrow_table()
+    return found
+
+
+def _once(rows: Any, kind: TableName) -> Any:
+    keys = ", ".join([*RESULT, *(("quantity", "bin") if kind == "estimates" else ())])
+    order = "status <> 'ok'" if kind == "runs" else "value"
     return rows.query(
         "rows",
-        f"SELECT * FROM rows QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {order}) = 1",
+        f"SELECT * EXCLUDE (filename) FROM rows"
+        f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {order}) = 1",
     )
 
 

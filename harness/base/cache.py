@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from haloassay.base.errors import HaloassayWarning, InputError
 from haloassay.base.files import TEMPORARY, replacing, write_bytes
 from haloassay.base.kinds import identity
+from haloassay.base.sizes import bytes_of
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -29,12 +30,11 @@ DEFAULT_SIZE: Final = "5 GB"
 
 #: Folder within :func:`cache_folder` that is the cache's alone.
 _ROOM: Final = "haloassay-arrays"
-#: File that says so (the tag by which backups know a cache, https://bford.info/cachedir), and how it begins.
+#: File that says so, by which backups know a cache (https://bford.info/cachedir), and what it holds.
 _TAG: Final = "CACHEDIR.TAG"
-_SIGNATURE: Final = b"Signature: 8a477f597d28d172789f06886806bc55"
 _TAG_TEXT: Final = (
-    _SIGNATURE
-    + b"\n# Arrays that haloassay makes again when they are gone; it removes those not used for longest.\n"
+    b"Signature: 8a477f597d28d172789f06886806bc55\n"
+    b"# Arrays that haloassay makes again when they are gone; it removes those not used for longest.\n"
 )
 #: Names of files that are the cache's.
 _OWN: Final = re.compile(r"[0-9a-f]{32}\.npz")
@@ -44,8 +44,6 @@ _DIGEST: Final = "digest"
 
 #: A temporary file this old [s] was left by a process that is no more.
 _ABANDONED: Final = 24 * 3600.0
-
-_UNITS: Final = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 
 
 class CacheWarning(HaloassayWarning):
@@ -68,12 +66,12 @@ def cache_limit() -> float:
         If the variable is no size.
     """
     text = os.environ.get("HALOASSAY_CACHE_SIZE") or DEFAULT_SIZE
-    match = re.fullmatch(r"\s*(\d+\.?\d*(?:e\d+)?)\s*([kmgt]?)b?\s*", text.lower())
-    if match is None:
+    size = bytes_of(text)
+    if size is None:
         raise InputError(
             f"HALOASSAY_CACHE_SIZE: expected a size such as '5 GB' or '500 MB' (got {text!r})"
         )
-    return float(match[1]) * _UNITS[match[2]]
+    return size
 
 
 def plain_content(component: Any) -> Any:
@@ -126,8 +124,7 @@ def cached(content: Any, make: Callable[[], Arrays]) -> Arrays:
     arrays = make()
     size = sum(array.nbytes for array in arrays.values())
     if size < limit:
-        _write(path, arrays)
-        _shrink(path.parent, limit)
+        _write(path, arrays, limit)
     elif limit > 0.0:  # who allows nothing knows
         _say(
             f"{size / 1e9:.3g} GB are not kept, the cache may hold {limit / 1e9:.3g} (HALOASSAY_CACHE_SIZE): they are"
@@ -158,16 +155,18 @@ def _digest(name: str, arrays: Arrays) -> str:
     digest = hashlib.blake2b(name.encode(), digest_size=16)
     for key, array in sorted(arrays.items()):
         digest.update(f"{key} {array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
+        digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
 
-def _write(path: Path, arrays: Arrays) -> None:
+def _write(path: Path, arrays: Arrays, limit: float) -> None:
+    """Keep arrays, and remove others where the cache is beyond its limit; in a folder of the cache's own only."""
     signed = {**arrays, _DIGEST: np.array(_digest(path.stem, arrays))}
     try:
         _claim(path.parent)
         with replacing(path) as temporary:
             np.savez(temporary, **signed)  # type: ignore[arg-type]  # its stub counts names as flags
+        _shrink(path.parent, limit)
     except OSError as error:
         _say(
             f"nothing can be kept in {path.parent} ({_reason(error)}): expensive mocks are made again by every"

@@ -57,12 +57,17 @@ def blamed_on(where: str) -> Iterator[None]:
         raise InputError(f"{where}: {in_one_line(error)}") from error
 
 
-def in_one_line(error: BaseException) -> str:
-    """Type and message of an error, whatever its class does to keep it from being told."""
+def said_by(error: BaseException) -> str:
+    """Message of an error, also of one whose class cannot say what is wrong."""
     try:
-        message = " ".join(str(error).split())
+        return str(error)
     except BaseException as another:
-        message = f"a message that raises {type(another).__name__}"
+        return f"a message that raises {type(another).__name__}"
+
+
+def in_one_line(error: BaseException) -> str:
+    """Type and message of an error."""
+    message = " ".join(said_by(error).split())
     if isinstance(error, SystemExit):
         return f"it ends the program (SystemExit: {message})"
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,19 +19,12 @@ _DEVICES: Final = ("/dev/", "/proc/")
 
 
 @contextlib.contextmanager
-def replacing(path: Path, suffix: str | None = None) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Name for a new file, which takes the place of ``path`` once the block has ended well.
 
     The new file is beside the old one, has its suffix and its permissions, and is flushed to the disk before it is
     renamed. A link in the place of ``path`` is replaced; what it points to is not touched. Folders are made where there
     are none.
-
-    Parameters
-    ----------
-    path
-        The file to be; it may exist.
-    suffix
-        How the new file is to end, for writers that go by that; as ``path`` does, by default.
 
     Raises
     ------
@@ -40,7 +32,7 @@ def replacing(path: Path, suffix: str | None = None) -> Iterator[Path]:
         If the disk is full or the folder cannot be written; ``path`` is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{TEMPORARY[:-1]}{secrets.token_hex(8)}{suffix or path.suffix}")
+    temporary = path.with_name(f"{TEMPORARY[:-1]}{os.urandom(8).hex()}{path.suffix}")
     try:
         yield temporary
         with open(temporary, "rb+") as file:
@@ -60,7 +52,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def writing(path: Path, suffix: str | None = None) -> Iterator[Path]:
+def writing(path: Path) -> Iterator[Path]:
     """Name to write a file to that a user called ``path``: whole or not at all (:func:`replacing`).
 
     Links are followed, as the user's shell would; devices and pipes are written straight. No folder is made.
@@ -77,7 +69,7 @@ def writing(path: Path, suffix: str | None = None) -> Iterator[Path]:
             return
         if not place.parent.is_dir():
             raise InputError(f"{path}: cannot be written: there is no folder {path.parent}")
-        with replacing(place, suffix) as temporary:
+        with replacing(place) as temporary:
             yield temporary
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -15,7 +15,6 @@ import contextlib
 import dataclasses
 import functools
 import importlib
-import importlib.metadata
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -222,8 +221,10 @@ def require_plugins(target: str, where: str) -> None:
 
 def offered(family: str) -> Mapping[str, str]:
     """Kinds that installed distributions offer, name to target; none of them is imported."""
+    from importlib.metadata import entry_points  # long to import, and asked for by few commands
+
     own = FAMILIES[family].builtin if family in FAMILIES else ()
-    entries = _installed(f"haloassay.{family}", importlib.metadata.entry_points)
+    entries = _installed(f"haloassay.{family}", entry_points)
     return {name: target for name, target in entries if name not in own}
 
 
@@ -364,6 +365,11 @@ def identity(cls: Any) -> dict[str, Any]:
     if source := digest_of(cls):
         told["source"] = source
     return told | ({"version": own["version"]} if isinstance(own.get("version"), int) else {})
+
+
+def blamed_on_others(spec: Any) -> contextlib.AbstractContextManager[None]:
+    """Take what is raised within for the user's to mend where a table names code of others; else it is our defect."""
+    return blamed_on("code of others") if is_foreign(spec) else contextlib.nullcontext()
 
 
 def is_foreign(spec: Any) -> bool:

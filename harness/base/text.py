@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 #: C0 (with ESC, BEL, CR, tab) and C1, marks and overrides of direction, other ends of lines, and lone surrogates.
 _OBEYED: Final = re.compile(
@@ -28,3 +28,12 @@ def printable(text: str, lines: bool = False) -> str:
     """
     kept = "\n\t" if lines else ""
     return _OBEYED.sub(lambda found: found[0] if found[0] in kept else ascii(found[0])[1:-1], text)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number, or a text of one."""
+    try:
+        float(value)
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True

@@ -5,9 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from haloassay.base.text import printable
+
+_T = TypeVar("_T")
 
 #: Rows, and characters of one cell or note, that leave the whole on one screen.
 _ROWS: Final = 16
@@ -54,6 +56,25 @@ class Card:
         left = len(self.rows) - _ROWS
         more = [f"and {left} more row{'s' if left > 1 else ''}"] if left > 0 else []
         return [*more, *map(_short, self.notes[:_ROWS])]
+
+
+def carded(cls: type[_T]) -> type[_T]:
+    """Let objects of a class show themselves by their property ``_card``, in a terminal and in a notebook.
+
+    A decorator and no base class, because a tuple with names cannot have one.
+    """
+
+    def text(self: Any) -> str:
+        card: Card = self._card
+        return card.text()
+
+    def html(self: Any) -> str:
+        card: Card = self._card
+        return card.html()
+
+    for name, method in (("__repr__", text), ("_repr_html_", html)):
+        setattr(cls, name, method)
+    return cls
 
 
 def number(value: float) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.contracts import frames
-from haloassay.contracts.cards import Card, span
+from haloassay.contracts.cards import Card, carded, span
 from haloassay.contracts.columns import GALACTOCENTRIC, HELIOCENTRIC, UNITS, columns_of
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def in_words(needs: Iterable[str]) -> str:
     return ", ".join(_IN_WORDS.get(name, name) for name in needs)
 
 
+@carded
 @dataclass(frozen=True, eq=False)
 class Catalogue:
     """Stars as observed: canonical columns, the Sun that looked at them, and derived kinematics.
@@ -107,12 +108,6 @@ class Catalogue:
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
-
-    def __repr__(self) -> str:
-        return self._card.text()
-
-    def _repr_html_(self) -> str:
-        return self._card.html()
 
     @property
     def _card(self) -> Card:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haloassay.base.errors import EstimationError
-from haloassay.contracts.cards import Card, number, span
+from haloassay.contracts.cards import Card, carded, number, span
 from haloassay.contracts.quantities import QUANTITIES, Quantity, Scale
 from haloassay.contracts.sky import lon_lat, separation
 
@@ -143,6 +143,7 @@ class Estimate:
         return int(np.sum(self.draws < truth))
 
 
+@carded
 @dataclass(frozen=True)
 class Estimates:
     """All rows of one estimator on one catalogue."""
@@ -157,12 +158,6 @@ class Estimates:
 
     def __len__(self) -> int:
         return len(self.rows)
-
-    def __repr__(self) -> str:
-        return self._card.text()
-
-    def _repr_html_(self) -> str:
-        return self._card.html()
 
     @property
     def _card(self) -> Card:

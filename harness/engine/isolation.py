@@ -34,13 +34,14 @@ from haloassay.contracts import catalogue, estimate
 if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue
 
-#: Modules whose functions are compared; with a dot at the end, all below.
+#: Modules whose functions are compared, and the package of which all modules are.
 _WATCHED: Final = (
     *("builtins", "math", "random", "os", "time", "json", "warnings"),
     *("numpy", "numpy.random", "numpy.linalg", "numpy.fft"),
     *("scipy.integrate", "scipy.interpolate", "scipy.linalg", "scipy.optimize", "scipy.special"),
-    *("scipy.stats", "scipy.spatial", "haloassay."),
+    *("scipy.stats", "scipy.spatial"),
 )
+_OURS: Final = "haloassay."
 #: Classes whose methods are compared.
 _CLASSES: Final = (
     catalogue.Catalogue,
@@ -273,7 +274,7 @@ def _watched(n_modules: int) -> tuple[tuple[str, Any], ...]:
     modules = [
         (name, module)
         for name, module in tuple(sys.modules.items())
-        if (name in _WATCHED or name.startswith("haloassay.")) and isinstance(module, ModuleType)
+        if (name in _WATCHED or name.startswith(_OURS)) and isinstance(module, ModuleType)
     ]
     return (*modules, *((cls.__qualname__, cls) for cls in _CLASSES))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import json
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from haloassay.mocks.truth import Truth
     from haloassay.plan.cells import Cell, Method
     from haloassay.plan.plan import Plan
-    from haloassay.plan.scenario import Spec
 
 #: Seconds between two lines about a mock that takes long.
 _INTERVAL: Final = 10.0
@@ -80,7 +78,7 @@ def prepared(plan: Plan, say: Callable[[str], None] | None) -> tuple[Plan, Seque
         try:
             survey = make_survey(cell.survey)
             if content not in known:
-                with _blamed_on_others(cell.mock):
+                with kinds.blamed_on_others(cell.mock):
                     mock = make_mock(cell.mock)
                     survey.require_stars(mock.number)
                     known[content] = _meet(mock, cell.label, wanted, say)
@@ -98,11 +96,6 @@ def prepared(plan: Plan, say: Callable[[str], None] | None) -> tuple[Plan, Seque
     left_out = list(_left_out(plan, lacking))
     plan = dataclasses.replace(plan, cells=cells, facts=facts)
     return plan, [*left_out, *_without_truth(plan, wanted, silent)]
-
-
-def _blamed_on_others(spec: Spec) -> contextlib.AbstractContextManager[None]:
-    """Take what a mock raises for the user's to mend where code of others is part of it; else it is our defect."""
-    return blamed_on("code of others") if kinds.is_foreign(spec) else contextlib.nullcontext()
 
 
 def _require_cleanable(cell: Cell, handed_over: frozenset[str], origin: str) -> None:

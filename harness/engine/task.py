@@ -10,7 +10,7 @@ import traceback
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from haloassay.base.errors import InputError
+from haloassay.base.errors import InputError, said_by
 from haloassay.base.seeds import stream
 from haloassay.contracts.columns import UNITS
 from haloassay.contracts.quantities import Quantity
@@ -65,8 +65,8 @@ def run_task(task: Task) -> TaskResult:
         return TaskResult(task.cell, task.realization, outcomes)
     has_printed()  # what mock and survey have said is no estimator's
     done: list[Outcome] = []
+    before = fingerprint(observation.catalogue)
     for method in task.methods:
-        before = fingerprint(observation.catalogue)
         # a copy of the shell: what one estimator plants in it, the next does not find
         lent = replace(observation, catalogue=copy.copy(observation.catalogue))
         outcome = _run_method(method, task, mock, lent)
@@ -192,7 +192,7 @@ def _failure(
     overlap: float | None = None,
 ) -> Outcome:
     """Say what came of it; ``status`` says whose doing it is, unless it is the machine's."""
-    message = " ".join(_writable(_said_by(error)).split())[:_MESSAGE_LENGTH]
+    message = " ".join(_writable(said_by(error)).split())[:_MESSAGE_LENGTH]
     if isinstance(error, _MACHINE):
         status = "lost"
     trace = _writable("".join(traceback.format_exception(error)))
@@ -208,13 +208,6 @@ def _failure(
         overlap,
         traceback=trace,
     )
-
-
-def _said_by(error: BaseException) -> str:
-    try:
-        return str(error)
-    except BaseException as another:  # of a class that cannot say what is wrong
-        return f"a message that raises {type(another).__name__}"
 
 
 def _writable(text: str) -> str:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from haloassay.base.errors import HaloassayWarning, InputError, blamed_on
 from haloassay.base.files import require_no_link
-from haloassay.base.kinds import is_foreign
-from haloassay.contracts.cards import Card
+from haloassay.base.kinds import blamed_on_others, is_foreign
+from haloassay.contracts.cards import Card, carded
 from haloassay.engine.runner import run
 
 if TYPE_CHECKING:
@@ -57,6 +56,7 @@ _TRUTHS: Final = {
 }
 
 
+@carded
 class MockCatalogue(NamedTuple):
     """What the survey saw, the same stars as they are, the truth, and the names behind ``stars.origin``."""
 
@@ -64,12 +64,6 @@ class MockCatalogue(NamedTuple):
     stars: Stars
     truth: Truth
     origins: tuple[Origin, ...]
-
-    def __repr__(self) -> str:
-        return self._card.text()
-
-    def _repr_html_(self) -> str:
-        return self._card.html()
 
     @property
     def _card(self) -> Card:
@@ -167,7 +161,7 @@ def mock(
 
     if realization < 0:
         raise InputError(f"realization: counts from 0 (got {realization})")
-    scenario, of_results = _scenario_of(scenario)
+    scenario, of_results = scenario_of(scenario)
     scenario = scenario.revise(
         seed=seed,
         survey=None if n is None else {**scenario.survey, "n_stars": n},
@@ -177,16 +171,15 @@ def mock(
     if cell is not None and cell not in known:
         raise unknown("cell", cell, known, scenario.origin)
     chosen = known[cell] if cell is not None else next(iter(known.values()))
-    others = blamed_on(scenario.origin) if is_foreign(chosen.mock) else contextlib.nullcontext()
     try:
-        with others:
+        with blamed_on_others(chosen.mock):
             halo, observation = observe(chosen, scenario.seed, realization)
     except InputError as error:
         raise InputError(f"{scenario.origin}: {error}") from None
     return MockCatalogue(observation.catalogue, observation.stars, halo.truth, halo.origins)
 
 
-def _scenario_of(scenario: str | Path | Mapping[str, Any] | Scenario) -> tuple[Scenario, bool]:
+def scenario_of(scenario: str | Path | Mapping[str, Any] | Scenario) -> tuple[Scenario, bool]:
     """Scenario, also of a results folder, and whether it is of one: its estimators are not asked for then."""
     from haloassay.plan.scenario import as_scenario, make_scenario
     from haloassay.results.description import DESCRIPTION
@@ -304,7 +297,7 @@ def _measured(
             f"{catalogue.origin}: {label}: needs {in_words(lacks)}, which this catalogue does not have (it has"
             f" {', '.join(catalogue.columns)}; --columns names columns that are called otherwise)"
         )
-    catalogue = catalogue.read_by(method.usable())
+    catalogue = catalogue.read_by(uses)
     catalogue.check_rows(catalogue.r > 0.0, "a Galactocentric radius of zero")
     if propagation not in ("linear", "monte-carlo"):
         raise unknown("propagation", propagation, ("linear", "monte-carlo"), "measure")

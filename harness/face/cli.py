@@ -217,12 +217,10 @@ def mock(
     from haloassay.face import api
     from haloassay.io.formats import format_of
     from haloassay.io.tables import write_catalogue
-    from haloassay.plan.scenario import as_scenario
 
     format_of(out)
-    chosen = as_scenario(scenario)
-    require_writable({"--out": out, "--truth": truth_file}, files_of(chosen))
-    made = api.mock(chosen, n_stars, seed, realization, cell)
+    require_writable({"--out": out, "--truth": truth_file}, files_of(api.scenario_of(scenario)[0]))
+    made = api.mock(scenario, n_stars, seed, realization, cell)
     if true_stars:
         made.write_true_stars(out)
     else:

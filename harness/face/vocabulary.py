@@ -8,7 +8,7 @@ import inspect
 import itertools
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -87,27 +87,25 @@ def _toml(value: Any) -> str:
     return str(value) if isinstance(value, float) else json.dumps(value)
 
 
+def _class(family: str, name: str) -> Entry:
+    return _component(name, kinds.find(family, name, name))
+
+
 def _classes(family: str) -> Callable[[], tuple[Entry, ...]]:
-    def read() -> tuple[Entry, ...]:
-        return tuple(_entry(family, name) for name in kinds.names(family))
-
-    return read
+    return lambda: _listed(family, functools.partial(_class, family))
 
 
-def _entry(family: str, name: str) -> Entry:
-    """Entry of a kind of this package, or a line about one that another distribution offers."""
-
-    def whole() -> Entry:
-        return _component(name, kinds.find(family, name, name))
-
-    theirs = kinds.offered(family)
-    return _line(name, theirs[name], whole) if name in theirs else whole()
+def _listed(family: str, entry: Callable[[str], Entry]) -> tuple[Entry, ...]:
+    """Entries of a family, in order: of a third party's kinds, what their distributions state."""
+    theirs = {line.name: line for line in _offered(family, entry)}
+    return tuple(theirs.get(name) or entry(name) for name in kinds.names(family))
 
 
-def _line(name: str, target: str, whole: Callable[[], Entry]) -> Entry:
-    """Entry of what a third party offers, as its distribution states it."""
-    summary = f"{target}, of another distribution: `haloassay describe {name}` imports it"
-    return Entry(name, summary, (), summary, whole=whole)
+def _offered(family: str, entry: Callable[[str], Entry]) -> Iterator[Entry]:
+    """Lines about what other distributions offer, which ``entry`` imports."""
+    for name, target in sorted(kinds.offered(family).items()):
+        summary = f"{target}, of another distribution: `haloassay describe {name}` imports it"
+        yield Entry(name, summary, (), summary, whole=functools.partial(entry, name))
 
 
 def _mocks() -> tuple[Entry, ...]:
@@ -128,8 +126,7 @@ def _mocks() -> tuple[Entry, ...]:
     text = "\n\n".join(_plain(inspect.getdoc(cls) or "") for cls in classes)
     halos = (Entry(name, summary, settings, text) for name, summary in KINDS.items())
     snapshot = _component("snapshot", load("haloassay.mocks.snapshots.snapshot:Snapshot"))
-    theirs = (_entry("mocks", name) for name in sorted(kinds.offered("mocks")))
-    return (*halos, _agama_mock(), snapshot, *theirs)
+    return (*halos, _agama_mock(), snapshot, *_offered("mocks", functools.partial(_class, "mocks")))
 
 
 def _agama_mock() -> Entry:
@@ -154,16 +151,6 @@ def _agama_mock() -> Entry:
     return Entry("agama", summary, settings, text, state)
 
 
-def _surveys() -> tuple[Entry, ...]:
-    theirs = kinds.offered("surveys")
-    return tuple(
-        _line(name, theirs[name], functools.partial(_survey, name))
-        if name in theirs
-        else _survey(name)
-        for name in kinds.names("surveys")
-    )
-
-
 def _survey(name: str) -> Entry:
     from haloassay.mocks.surveys.survey import Survey
 
@@ -176,16 +163,6 @@ def _survey(name: str) -> Entry:
     )
     settings = tuple(f"{key} = {_toml(value)}" for key, value in preset.items())
     return Entry(name, summary, settings or everything.settings, everything.text)
-
-
-def _estimators() -> tuple[Entry, ...]:
-    theirs = kinds.offered("estimators")
-    return tuple(
-        _line(name, theirs[name], functools.partial(estimator_entry, name))
-        if name in theirs
-        else estimator_entry(name)
-        for name in kinds.names("estimators")
-    )
 
 
 def estimator_entry(name: str) -> Entry:
@@ -210,13 +187,8 @@ def estimator_entry(name: str) -> Entry:
 
 
 def _quantities() -> tuple[Entry, ...]:
-    own = tuple(map(_quantity, QUANTITIES.values()))
-    theirs = (
-        _line(name, target, functools.partial(_offered_quantity, name))
-        for name, target in kinds.offered("quantities").items()
-        if name not in QUANTITIES
-    )
-    return (*own, *theirs)
+    theirs = _offered("quantities", _offered_quantity)
+    return (*map(_quantity, QUANTITIES.values()), *(e for e in theirs if e.name not in QUANTITIES))
 
 
 def _offered_quantity(name: str) -> Entry:
@@ -263,9 +235,9 @@ _PROFILES: Final = ("densities", "betas", "distributions", "potentials", "debris
 VOCABULARY: Final[Mapping[str, Callable[[], tuple[Entry, ...]]]] = {
     "mocks": _mocks,
     **{family: _classes(family) for family in _PROFILES},
-    "surveys": _surveys,
+    "surveys": lambda: _listed("surveys", _survey),
     "luminosities": _classes("luminosities"),
-    "estimators": _estimators,
+    "estimators": lambda: _listed("estimators", estimator_entry),
     "cleans": _classes("cleans"),
     "quantities": _quantities,
     "scenarios": _scenarios,

@@ -343,7 +343,9 @@ def _sentinel(columns: Columns) -> Found:
     found: Found = {}
     for name, values in columns.items():
         bad = stands_for_missing(name, values)
-        if name in CHEMISTRY or not bad.any():
+        if not bad.any():
+            continue
+        if name in CHEMISTRY:
             found[f"{name} is beyond {ABUNDANCE_LIMIT:g} dex"] = bad
             continue
         first = np.unique(values[bad])[:_NAMED_ROWS]

@@ -12,6 +12,7 @@ import numpy as np
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
+from haloassay.base.text import is_number
 from haloassay.contracts.columns import CHEMISTRY, GALACTIC, GALACTOCENTRIC, HELIOCENTRIC, UNITS
 from haloassay.io import formats
 
@@ -225,7 +226,7 @@ class Reader:
 
     def _factor(self, label: str, unit: str | float, canonical: str) -> float:
         """Factor from ``unit`` to the canonical unit."""
-        if _is_number(unit):
+        if is_number(unit):
             factor = float(unit)
             if not np.isfinite(factor) or factor == 0.0:
                 raise InputError(
@@ -258,14 +259,6 @@ def numbers_in(missing: float | Iterable[float]) -> tuple[float, ...]:
     """Numbers that stand for missing values; raises :class:`InputError` where one is none."""
     values = (missing,) if isinstance(missing, int | float | str) else tuple(missing)
     for value in values:
-        if not _is_number(value):
+        if not is_number(value):
             raise InputError(f"missing: expected numbers (got {value!r})")
     return tuple(float(value) for value in values)
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True

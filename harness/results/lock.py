@@ -144,8 +144,8 @@ def _is_dead(place: Path, holder: dict[str, Any]) -> bool:
             os.kill(int(holder["process"]), 0)
         except ProcessLookupError:
             return True
-        except (OSError, ValueError, OverflowError):
-            return False
+        except (OSError, TypeError, ValueError, OverflowError):
+            pass
         return False
     with contextlib.suppress(FileNotFoundError):
         file = place / _HOLDER

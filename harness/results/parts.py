@@ -64,7 +64,7 @@ def part_file(out: Path, kind: TableName, name: str) -> Path:
     return out / kind / f"{name}.parquet"
 
 
-def encode(table: pa.Table, meta: Mapping[str, Any]) -> bytes:
+def _encode(table: pa.Table, meta: Mapping[str, Any]) -> bytes:
     """Turn a table and what is to be said of it into the bytes of a Parquet file."""
     buffer = io.BytesIO()
     table = table.replace_schema_metadata({_META: json.dumps(meta).encode()})
@@ -76,8 +76,8 @@ def write_part(
     out: Path, stem: str, tables: Mapping[TableName, pa.Table], replaces: Iterable[str] = ()
 ) -> str:
     """Write a part and return its name; the parts that it replaces do not count from then on."""
-    estimates = encode(tables["estimates"], {})
-    runs = encode(tables["runs"], {"replaces": [*replaces], "digest": digest(estimates)})
+    estimates = _encode(tables["estimates"], {})
+    runs = _encode(tables["runs"], {"replaces": [*replaces], "digest": digest(estimates)})
     name = f"{stem}-{digest(runs)[:16]}"
     write_file(part_file(out, "estimates", name), estimates)
     write_file(part_file(out, "runs", name), runs)
@@ -135,20 +135,22 @@ def _parse(place: Path, data: Any, read: Callable[[Any], Any]) -> Any:
 
 
 def read_part(out: Path, kind: TableName, name: str) -> pa.Table:
-    """Read one table of a part; raises :class:`DamagedError` unless every page has its checksum.
-
-    Columns that an earlier version did not write are null.
-    """
+    """Read one table of a part; raises :class:`DamagedError` unless every page has its checksum."""
     path = part_file(out, kind, name)
     with reading(path):
         data = pa.BufferReader(path.read_bytes())
     table: pa.Table = _parse(
         path, data, lambda buffer: pq.ParquetFile(buffer, page_checksum_verification=True).read()
     )
+    return as_schema(kind, table)
+
+
+def as_schema(kind: TableName, table: pa.Table) -> pa.Table:
+    """Table with the columns of today; those that an earlier version did not write are null."""
     for field in SCHEMAS[kind]:
         if field.name not in table.column_names:
             table = table.append_column(field, pa.nulls(len(table), field.type))
-    return table.select(SCHEMAS[kind].names)
+    return table.select(SCHEMAS[kind].names).cast(SCHEMAS[kind])
 
 
 def _read_whole(out: Path, name: str, stated: str) -> Part:

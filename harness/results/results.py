@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from haloassay.base.errors import HaloassayWarning, InputError
-from haloassay.contracts.cards import Card
+from haloassay.contracts.cards import Card, carded
 from haloassay.contracts.quantities import Quantity, of_results
 from haloassay.contracts.schema import SCHEMAS, TableName
 from haloassay.plan.scenario import Spec
@@ -35,6 +35,7 @@ _REASONS: Final[tuple[tuple[TableName, str, str], ...]] = (
 _LOOKS: Final = 3
 
 
+@carded
 class Results:
     """Results in a folder, for reading.
 
@@ -63,12 +64,6 @@ class Results:
         self._listed: tuple[str, ...] | None = None
         #: Names of parts of which not every byte is as it was written; they are not read.
         self.damaged: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return self._card.text()
-
-    def _repr_html_(self) -> str:
-        return self._card.html()
 
     @property
     def _card(self) -> Card:

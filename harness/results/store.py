@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from haloassay.analysis.query import doubles, once
 from haloassay.base.errors import InputError
 from haloassay.base.files import TEMPORARY, require_no_link
 from haloassay.contracts.schema import SCHEMAS, TableName
@@ -29,11 +30,11 @@ from haloassay.results.description import (
     require_own,
     require_same,
 )
-from haloassay.results.doubles import doubled, once
 from haloassay.results.lock import HELD, LOCK, locked
 from haloassay.results.outcome import TaskResult
 from haloassay.results.parts import (
     Part,
+    as_schema,
     clean,
     digest,
     is_own,
@@ -249,18 +250,20 @@ class Store:
 
     def _without_doubles(self, live: dict[str, Part]) -> dict[str, Part]:
         """Join parts that say the same, so that each result stands once; what is not final will run again."""
-        count, names = doubled(self.out, live)
+        runs = [part_file(self.out, "runs", name) for name in live]
+        count, files = doubles(tuple(runs))
         if not count:
             return live
         self._say(
             f"{self.out}: {count} results stand twice, because two runs wrote at once: joined"
         )
-        tables: dict[TableName, pa.Table] = {}
-        for kind in SCHEMAS:
-            rows = pa.concat_tables([read_part(self.out, kind, name) for name in names])
-            if kind == "runs":
-                rows = rows.filter(pc.is_in(rows["status"], pa.array(_FINAL)))
-            tables[kind] = once(kind, rows)
+        names = [file.stem for file in files]
+        tables = {
+            kind: as_schema(kind, once(kind, [part_file(self.out, kind, n) for n in names]))
+            for kind in SCHEMAS
+        }
+        final = pc.is_in(tables["runs"]["status"], pa.array(_FINAL))
+        tables["runs"] = tables["runs"].filter(final)
         replaces = (*names, *(old for name in names for old in live[name].replaces))
         self._write("segment", tables, replaces)
         return scan(self.out)[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from seeds import shifted
 
 import haloassay
 from haloassay.base.errors import InputError
+from haloassay.face.failures import again
 from haloassay.io.tables import read_catalogue
 from haloassay.results.results import Results
 
@@ -43,6 +45,18 @@ def test_mock_is_the_catalogue_that_run_measured(finished, small):
         catalogue = haloassay.mock(small, realization=realization).catalogue
         assert fingerprint(catalogue) == measured[realization]
     assert measured.nunique() == 12
+
+
+def test_the_folder_of_results_gives_their_catalogues_again(finished, call, tmp_path):
+    """As `failures` writes the command, word for word."""
+    runs = Results(finished[0]).frame("runs").query("cell != 'base' and realization == 3")
+    words = shlex.split(again(Results(finished[0]), runs.iloc[0]))
+    path = tmp_path / "again.parquet"
+    answer = call(*words[1:-1], path)
+    assert (answer.code, answer.text) == (0, f"150 stars: {path}\n")
+    rows = Results(finished[0]).frame("estimates").query("quantity == 'fingerprint'")
+    row = rows.merge(runs[["cell", "realization", "estimator"]])
+    assert fingerprint(read_catalogue(path)) == row["value"].item()
 
 
 def test_run_is_mock_then_measure(finished, small, call, tmp_path):

@@ -225,6 +225,20 @@ def test_a_folder_of_somebody_else_is_not_taken(folder: Path) -> None:
     assert len(calls) == 1
 
 
+def test_nothing_of_a_folder_of_somebody_else_is_removed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also what is called as the cache's files are."""
+    room(folder).mkdir(parents=True)
+    theirs = room(folder) / "0123456789abcdef0123456789abcdef.npz"
+    theirs.write_bytes(bytes(100_000))
+    os.utime(theirs, (0.0, 0.0))
+    monkeypatch.setenv("HALOASSAY_CACHE_SIZE", "28 kB")
+    with pytest.warns(CacheWarning, match="holds files of others"):
+        cached("a", counting()[0])
+    assert theirs.exists()
+
+
 @pytest.mark.parametrize(
     ("text", "size"), [("5 GB", 5e9), ("500MB", 5e8), ("2e9", 2e9), ("1.5t", 1.5e12), ("0", 0.0)]
 )

@@ -85,7 +85,7 @@ def test_links_are_replaced_or_followed_but_never_written_through(tmp_path):
 def test_unfinished_files_have_names_of_their_own(tmp_path):
     seen = []
     for _ in range(20):
-        with replacing(tmp_path / "a", ".fits") as temporary:
+        with replacing(tmp_path / "a.fits") as temporary:
             temporary.touch()
             seen.append(temporary.name)
     assert len(set(seen)) == 20

@@ -155,6 +155,17 @@ def test_what_two_runs_wrote_counts_once(tmp_path, plan):
         assert_complete(tmp_path)
 
 
+def test_of_two_results_that_differ_the_one_with_a_value_counts(tmp_path, plan):
+    fill(tmp_path, plan)
+    tables = store._tables(result(plan, 0, ("failed", "failed")))
+    parts.write_part(tmp_path, f"{0:08d}-{0:07d}", tables)
+    with pytest.warns(HaloassayWarning, match="2 results stand twice"):
+        assert Results(tmp_path).counts() == {"ok": 2 * N}
+    fill(tmp_path, plan)
+    assert Results(tmp_path).counts() == {"ok": 2 * N}
+    assert_complete(tmp_path)
+
+
 def test_the_lock_stays_and_names_who_holds_it(tmp_path, plan):
     with (
         Store.open(tmp_path, plan),

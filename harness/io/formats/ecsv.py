@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from haloassay.base.errors import InputError
-from haloassay.io.formats.fields import Array, Fields, Table, printable, refuse_repeated, with_masks
+from haloassay.base.text import printable
+from haloassay.io.formats.fields import Array, Fields, Table, refuse_repeated, with_masks
 from haloassay.io.formats.lines import (
     BLANKS,
     columns_of,

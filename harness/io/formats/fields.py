@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.base.errors import InputError
+from haloassay.base.text import is_number, printable
 from haloassay.io.formats import memory
 
 #: Names that skip a column of a file without header.
@@ -121,17 +122,9 @@ def as_numbers(values: Array, what: str) -> NDArray[np.float64]:
     try:
         return np.array(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
-        row, entry = next(((i, v) for i, v in enumerate(values, 1) if not _is_number(v)), (1, ""))
+        row, entry = next(((i, v) for i, v in enumerate(values, 1) if not is_number(v)), (1, ""))
         text = entry.decode("utf-8", "replace") if isinstance(entry, bytes) else str(entry)
         raise InputError(f"{what} is not numeric: {text[:60]!r} in row {row}") from None
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError, OverflowError):
-        return False
-    return True
 
 
 def with_masks(names: Sequence[str], get: Get, path: Path) -> tuple[tuple[str, ...], Get]:
@@ -150,11 +143,6 @@ def with_masks(names: Sequence[str], get: Get, path: Path) -> tuple[tuple[str, .
         return values, unit
 
     return tuple(name for name in names if name not in masks), masked
-
-
-def printable(name: str) -> str:
-    """Name with escapes for what would move the cursor of a terminal or end a line of a message."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
 def refuse_repeated(names: Sequence[str], path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -39,6 +39,11 @@ class _Group:
     columns: dict[str, _Column] = field(default_factory=dict)
     meta: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_compound(self) -> bool:
+        """Whether it is a compound dataset: of a group, the path is empty or ends with a slash."""
+        return self.path != "" and not self.path.endswith("/")
+
 
 def read_hdf5(path: Path, limit: int) -> list[Table]:
     """List the tables of an HDF5 file; columns are read when asked for."""
@@ -53,7 +58,7 @@ def read_hdf5(path: Path, limit: int) -> list[Table]:
             for group in groups:
                 group.meta = {**sun, **group.meta}
     tables = [group for group in groups if group.columns]
-    several = sum(group.path.endswith("/") is False and group.path != "" for group in tables) > 1
+    several = sum(group.is_compound for group in tables) > 1
     return [
         _table(path, source, group, number, several, limit)
         for number, group in enumerate(tables, 1)
@@ -85,8 +90,9 @@ def _table(
     names, masked = with_masks(tuple(columns), get, path)
     lengths = {columns[name].rows for name in names if columns[name].elsewhere is None}
     rows = lengths.pop() if len(lengths) == 1 else None
-    compound = group.path and not group.path.endswith("/")
-    before = ("" if not several else f"{group.path}/") if compound else group.path
+    before = group.path
+    if group.is_compound:
+        before = f"{group.path}/" if several else ""
     called = group.path.rstrip("/") or "/"
     return Table(called, number, rows, Fields(names, masked, group.meta, cost, limit), before)
 
@@ -127,14 +133,10 @@ def _walk(here: Any, before: str, groups: list[_Group], seen: set[int]) -> None:
         if note is not None:
             compound.meta = note.meta
             compound.columns = {
-                name: _with_unit(column, note.units.get(name))
+                name: replace(column, unit=column.unit or note.units.get(name))
                 for name, column in compound.columns.items()
             }
     groups.extend(compounds)
-
-
-def _with_unit(column: _Column, unit: str | None) -> _Column:
-    return column if column.unit else _Column(**{**vars(column), "unit": unit})
 
 
 def _column(place: str, item: Any, part: str | None) -> _Column:

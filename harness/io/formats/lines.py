@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from haloassay.base.errors import InputError
+from haloassay.base.text import is_number
 from haloassay.contracts.columns import SUN_KEY
 from haloassay.io.formats import memory
 from haloassay.io.formats.kinds import opened
@@ -166,10 +167,4 @@ def columns_of(lines: Iterator[str], delimiter: str, has_header: bool) -> list[A
 
 def is_numeric(words: Sequence[str]) -> bool:
     """Whether a line can be data: at least one word is a number."""
-    for word in words:
-        try:
-            float(word)
-        except ValueError:
-            continue
-        return True
-    return False
+    return any(map(is_number, words))

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from pathlib import Path
 from typing import Final
 
 from haloassay.base.errors import InputError
-
-_UNITS: Final = {"": 1, "B": 1, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-_SIZE: Final = re.compile(r"\s*(\d+(?:\.\d*)?)\s*([KMGT]?)B?\s*", re.IGNORECASE)
+from haloassay.base.sizes import bytes_of, in_words
 
 #: Fraction of the free memory that a table may take by default: its catalogue is as large again.
 _FRACTION: Final = 0.5
@@ -30,9 +27,8 @@ def limit_of(size: str | float | None) -> int:
     """
     if size is None:
         return int(_FRACTION * free())
-    found = _SIZE.fullmatch(str(size)) if isinstance(size, str) else None
-    value = float(found[1]) * _UNITS[found[2].upper()] if found else size
-    if isinstance(value, str | bool) or not 1 <= value < 1e18:
+    value = bytes_of(size) if isinstance(size, str) else size
+    if value is None or isinstance(value, bool) or not 1 <= value < 1e18:
         raise InputError(f"max_memory: expected a size such as 4GB or 500MB (got {size!r})")
     return int(value)
 
@@ -41,15 +37,9 @@ def require(n_bytes: int, limit: int, origin: object) -> None:
     """Raise InputError if ``n_bytes`` are more than ``limit``."""
     if n_bytes > limit:
         raise InputError(
-            f"{origin}: takes about {told(n_bytes)} of memory, more than {told(limit)}; "
+            f"{origin}: takes about {in_words(n_bytes)} of memory, more than {in_words(limit)}; "
             f"--max-memory allows more (by default, half of what is free)"
         )
-
-
-def told(n_bytes: float) -> str:
-    """Size in words."""
-    scale = next(s for s in ("T", "G", "M", "K", "") if n_bytes >= _UNITS[s] or not s)
-    return f"{n_bytes / _UNITS[scale]:.3g} {scale.replace('K', 'k')}B"
 
 
 def free() -> float:

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from haloassay.base.errors import InputError
+from haloassay.base.text import printable
 from haloassay.io.formats import memory
 from haloassay.io.formats.choice import chosen
 from haloassay.io.formats.ecsv import read_ecsv
-from haloassay.io.formats.fields import Array, Fields, Table, printable, readable, refuse_repeated
+from haloassay.io.formats.fields import Array, Fields, Table, readable, refuse_repeated
 from haloassay.io.formats.fits import read_fits
 from haloassay.io.formats.hdf5 import read_hdf5
 from haloassay.io.formats.kinds import format_of, kind_of

@@ -43,11 +43,7 @@ def read_text(
     first = _words(seen.first, delimiter)
     has_header = not is_numeric(first)
     given = names is not None
-    if names is None:
-        names = first if has_header else _commented_header(seen, delimiter, len(first))
-    if names is None:
-        raise InputError(f"{path}: columns have no names; give them in their order (columns)")
-    refuse_repeated(names, path)
+    names = _named(names, first, has_header, seen, delimiter, path)
     n_rows = seen.rows - has_header
     if transpose is None:
         transpose = len(first) != len(names) and n_rows == len(names)
@@ -71,15 +67,28 @@ def read_csv(path: Path, names: Sequence[str] | None, limit: int) -> list[Table]
     delimiter = _delimiter_of_csv(seen.first)
     first = _words(seen.first, delimiter)
     has_header = not is_numeric(first)
-    if names is None:
-        names = first if has_header else _commented_header(seen, delimiter, len(first))
-        if names is None:
-            raise InputError(f"{path}: columns have no names; give them in their order (columns)")
-        refuse_repeated(names, path)
+    names = _named(names, first, has_header, seen, delimiter, path)
     if len(names) != len(first):
         raise InputError(f"{path}: {len(names)} names for {len(first)} columns ('-' skips one)")
     columns = _columns(path, names, delimiter, has_header, limit)
     return [_table(path, columns, seen.rows - has_header, seen, None)]
+
+
+def _named(
+    names: Sequence[str] | None,
+    first: list[str],
+    has_header: bool,
+    seen: Survey,
+    delimiter: str,
+    path: Path,
+) -> Sequence[str]:
+    """Names that are given, else those of the header or of a comment above the data."""
+    if names is None:
+        names = first if has_header else _commented_header(seen, delimiter, len(first))
+    if names is None:
+        raise InputError(f"{path}: columns have no names; give them in their order (columns)")
+    refuse_repeated(names, path)
+    return names
 
 
 def _table(
