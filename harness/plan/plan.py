@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
 from haloassay.contracts.quantities import QUANTITIES, Quantity, known_quantities
-from haloassay.plan.cells import Cell, cells
+from haloassay.plan.cells import Cell
+from haloassay.plan.expansion import cells
 from haloassay.plan.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class Plan:
     facts: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
-        """Count the tasks: cells times realisations."""
-        return len(self.cells) * self.scenario.realizations
+        """Count the tasks: one a catalogue."""
+        return sum(cell.size(self.scenario.realizations) for cell in self.cells)
 
 
 def make_plan(scenario: Scenario) -> Plan:

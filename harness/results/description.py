@@ -39,6 +39,8 @@ def description_of(plan: Plan) -> Spec:
                 "factors": cell.factors,
                 "estimator_keys": {method.label: method.key for method in cell.methods},
                 "mock": dict(plan.facts.get(cell.label, {})),
+                **({} if cell.is_paired else {"unpaired": True}),
+                **({"shared": dict(cell.shared)} if cell.shared else {}),
                 **({"made_of": _made_of(cell)} if number < _EXPLAINED else {}),
             }
             for number, cell in enumerate(plan.cells)

@@ -155,6 +155,20 @@ class Results:
         return pd.DataFrame(rows)
 
     @property
+    def shared(self) -> list[tuple[str, str, str]]:
+        """Cell, estimator, and the cell whose rows are its, too: it was not run again."""
+        return [
+            (cell["cell"], estimator, owner)
+            for cell in self.description["cells"]
+            for estimator, owner in cell.get("shared", {}).items()
+        ]
+
+    @property
+    def unpaired(self) -> list[str]:
+        """Cells whose realisations have other random numbers than the same ones of other cells."""
+        return [cell["cell"] for cell in self.description["cells"] if cell.get("unpaired")]
+
+    @property
     def quantities(self) -> Mapping[str, Quantity]:
         """What the results speak of, by name."""
         return of_results(self.description.get("quantities", ()))
