@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,6 +27,14 @@ class Prior(ABC):
     @abstractmethod
     def __str__(self) -> str:
         """Write it as in ``normal(1, 0.03)``."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Table that :func:`make_prior` makes it of."""
+        told: Any = self
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(told)}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+        finite = {k: v for k, v in plain.items() if isinstance(v, list) or np.isfinite(v)}
+        return {"kind": self.kind, **finite}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from haloassay.base.cache import content_key, plain_content
 from haloassay.base.errors import InputError, blamed_on
+from haloassay.contracts.factors import StatedFactor, StatedLevel
 from haloassay.plan.cells import Cell, Method, SampledCell
 from haloassay.plan.design import combinations, require_countable, sampling_of
 from haloassay.plan.factors import Factor, Level, changed, make_factors, require_apart
@@ -21,7 +22,14 @@ _TRIED: Final = 200
 
 
 def cells(scenario: Scenario, with_estimators: bool = True) -> tuple[Cell, ...]:
-    """All cells of a scenario, each built once so that every setting is known to be usable.
+    """All cells of a scenario: see :func:`expand`."""
+    return expand(scenario, with_estimators)[0]
+
+
+def expand(
+    scenario: Scenario, with_estimators: bool = True
+) -> tuple[tuple[Cell, ...], tuple[StatedFactor, ...]]:
+    """All cells and factors of a scenario, each built once so that every setting is known to be usable.
 
     Without estimators these are not built, for one who wants catalogues only: their classes may not be here.
 
@@ -48,7 +56,20 @@ def cells(scenario: Scenario, with_estimators: bool = True) -> tuple[Cell, ...]:
             if around_base and cell.content == base.content:
                 cell = replace(cell, label="base")
             found.setdefault(cell.label, cell)
-    return tuple(_shared(found.values()))
+    stated = tuple(_stated(factor, found) for factor in factors)
+    return tuple(_shared(found.values())), stated
+
+
+def _stated(factor: Factor, found: Mapping[str, Cell]) -> StatedFactor:
+    """State what results say of a factor, with the cells in which its levels alone are changed."""
+    levels = []
+    for level in factor.levels:
+        cell = f"{factor.label}={level.label}"
+        if cell not in found:  # a level that changes nothing is the base
+            same = "base" in found and level.value == factor.base
+            cell = "base" if same else ""
+        levels.append(StatedLevel(level.label, level.value, cell))
+    return StatedFactor(factor.label, factor.paths, tuple(levels), factor.base, factor.prior)
 
 
 def tables_of(scenario: Scenario) -> Spec:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
+from haloassay.contracts.factors import StatedFactor
 from haloassay.contracts.quantities import QUANTITIES, Quantity, known_quantities
 from haloassay.plan.cells import Cell
-from haloassay.plan.expansion import cells
+from haloassay.plan.expansion import expand
 from haloassay.plan.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ class Plan:
 
     Parameters
     ----------
-    scenario, cells
-        A scenario and its cells.
+    scenario, cells, factors
+        A scenario, its cells, and what varies between them.
     quantities
         Those that its estimators yield and haloassay itself does not know.
     facts
@@ -34,6 +35,7 @@ class Plan:
 
     scenario: Scenario
     cells: tuple[Cell, ...]
+    factors: tuple[StatedFactor, ...] = ()
     quantities: tuple[Quantity, ...] = ()
     facts: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
@@ -48,9 +50,10 @@ def make_plan(scenario: Scenario) -> Plan:
     Raises
     ------
     InputError
-        As in :func:`cells`, or if an estimator yields nothing, or a quantity that nobody has described.
+        As in :func:`expand`, or if an estimator yields nothing, or a quantity that nobody has described.
     """
-    return Plan(scenario, cells(scenario), _own_quantities(scenario))
+    cells, factors = expand(scenario)
+    return Plan(scenario, cells, factors, _own_quantities(scenario))
 
 
 def _require_names(cls: type[Estimator], kind: str, where: str) -> None:
