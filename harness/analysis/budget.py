@@ -18,10 +18,13 @@ from haloassay.analysis.contributions import (
     FEWEST,
     Amount,
     Line,
+    Responses,
     Together,
+    alone,
     interactions,
     line_of,
     mean_of,
+    mean_shift,
     quadrature,
     scatter_of,
     spread_of_points,
@@ -225,7 +228,7 @@ def _budget(
     left_out = [line.factor.label for line in lines if line not in known]
     if left_out and known:
         notes.append(f"in quadrature without {', '.join(left_out)}")
-    together = _together(results, differences, responses, rng)
+    together = _together(results, differences, responses, parts, rng)
     return Budget(
         estimator=estimator,
         quantity=results.quantities[quantity],
@@ -274,7 +277,7 @@ class _Differences:
 
 def _lines(
     factors: Sequence[StatedFactor], differences: _Differences, rng: np.random.Generator
-) -> tuple[list[Line], dict[str, tuple[Response, FloatArray]]]:
+) -> tuple[list[Line], Responses]:
     """Lines of all factors, and their responses with the mean shifts, for those that have one."""
     lines: list[Line] = []
     responses: dict[str, tuple[Response, FloatArray]] = {}
@@ -292,7 +295,8 @@ def _lines(
 def _together(
     results: BudgetTables,
     differences: _Differences,
-    responses: Mapping[str, tuple[Response, FloatArray]],
+    responses: Responses,
+    known: Amount,
     rng: np.random.Generator,
 ) -> Together:
     joint = [cell for cell in results.samplings if cell not in results.unpaired]
@@ -303,7 +307,10 @@ def _together(
     change = differences.of(cell).dropna()
     points = np.array([sampling.point(int(i)) for i in change.index], dtype=int)
     by_point = {p: change.to_numpy()[points == p] for p in np.unique(points)}
-    mean = mean_of(np.array([group.mean() for group in by_point.values()]))
+    u = np.array([sampling.coordinates(p * sampling.replicates) for p in by_point])
+    labels = [factor.label for factor in results.factors]
+    averages = np.array([group.mean() for group in by_point.values()])
+    mean = mean_shift(labels, u, averages, responses)
     if sampling.replicates < 2:
         why = "one catalogue a point: the noise of realisations cannot be told from the spread (replicates = 2)"
         return Together(mean=mean, n=len(by_point), notes=(why,))
@@ -314,9 +321,9 @@ def _together(
     lost = len(by_point) - len(whole)
     notes = (f"{lost} of {len(by_point)} points of {cell} lost",) if lost else ()
     table = np.array(list(whole.values()))
-    u = np.array([sampling.coordinates(p * sampling.replicates) for p in whole])
-    labels = [factor.label for factor in results.factors]
+    u = u[[p in whole for p in by_point]]
     found = interactions(labels, u, table.mean(axis=1), responses)
     if isinstance(found, str):
         notes, found = (*notes, found), ()
-    return Together(spread_of_points(table, rng), mean, len(table), found, notes)
+    spread = spread_of_points(table, alone(labels, u, responses), known, rng)
+    return Together(spread, mean, len(table), found, notes)

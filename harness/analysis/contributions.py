@@ -182,12 +182,33 @@ def quadrature(parts: Sequence[Amount]) -> Amount:
     return Amount(total, float(np.sqrt(np.sum((values * errors) ** 2)) / total))
 
 
-def spread_of_points(table: FloatArray, rng: np.random.Generator) -> Amount:
-    """Compute the standard deviation over points of the mean response, of differences (points, replicates)."""
+def spread_of_points(
+    table: FloatArray, alone: FloatArray, known: Amount, rng: np.random.Generator
+) -> Amount:
+    """Compute the standard deviation under the priors of the mean response, from differences at points.
+
+    What factors do alone has a known spread: of the points only what they add to it is taken.
+
+    Parameters
+    ----------
+    table
+        (points, replicates) differences.
+    alone
+        (points,) sums of what the factors do alone there.
+    known
+        Standard deviation of that sum under the priors: contributions in quadrature.
+    rng
+        Of the bootstrap, over points.
+    """
     rows = rng.integers(len(table), size=(_RESAMPLES, len(table)))
-    square = float(_between(table))
-    drawn = np.sqrt(np.maximum(_between(table[rows]), 0.0))
-    return Amount(float(np.sqrt(max(square, 0.0))), float(drawn.std()))
+    known = known if np.isfinite(known.value) else Amount(0.0, 0.0)
+    more = _between(table) - alone.var(ddof=1)
+    drawn = _between(table[rows]) - alone[rows].var(axis=1, ddof=1)
+    square = known.value**2 + float(more)
+    error = float(np.hypot(drawn.std(), 2.0 * known.value * known.mcse))
+    sd = float(np.sqrt(max(square, 0.0)))
+    # where nothing is seen, the error of a square says how much could be
+    return Amount(sd, error / (2.0 * sd) if square > error else float(np.sqrt(error)))
 
 
 def _between(table: FloatArray) -> FloatArray:
@@ -201,11 +222,36 @@ def _between(table: FloatArray) -> FloatArray:
     return np.asarray(total.sum(axis=-1) / (k * (k - 1)) / (n - 1))
 
 
+Responses = Mapping[str, tuple[Response, FloatArray]]
+
+
+def alone(labels: Sequence[str], u: FloatArray, responses: Responses) -> FloatArray:
+    """Sum of the shifts that factors alone make at some points."""
+    total = np.zeros(len(u))
+    for k, label in enumerate(labels):
+        if label in responses:
+            response, shifts = responses[label]
+            total += response.at(u[:, k], shifts[None])[0]
+    return total
+
+
+def mean_shift(
+    labels: Sequence[str], u: FloatArray, change: FloatArray, responses: Responses
+) -> Amount:
+    """Mean of the shifts (n,) under the priors, from points (n, d): factors' own means, and that of the rest.
+
+    What factors do alone has a known mean; only what the points add to it is averaged over them, with its error.
+    """
+    rest = mean_of(change - alone(labels, u, responses))
+    known = sum(float(response.spread(s[None])[0][0]) for response, s in responses.values())
+    return Amount(rest.value + known, rest.mcse)
+
+
 def interactions(
     labels: Sequence[str],
     u: FloatArray,
     change: FloatArray,
-    responses: Mapping[str, tuple[Response, FloatArray]],
+    responses: Responses,
 ) -> tuple[Interaction, ...] | str:
     """Find products of two factors that the shifts at the points have beyond the sum of each factor's own.
 
@@ -225,18 +271,15 @@ def interactions(
     terms = 1 + 2 * d + len(pairs)
     if len(u) < _POINTS_PER_TERM * terms:
         return f"interactions are not known: {len(u)} points for {terms} coefficients"
-    alone = np.zeros(len(u))
-    for k, label in enumerate(labels):
-        response, shifts = responses[label]
-        alone += response.at(u[:, k], shifts[None])[0]
+    by_itself = alone(labels, u, responses)
     z = np.clip(ndtri(np.clip(u, 1e-6, 1.0 - 1e-6)), -3.0, 3.0)
     design = np.column_stack(
         [np.ones(len(u)), z, z**2 - 1.0, *(z[:, i] * z[:, j] for i, j in pairs)]
     )
     gram = np.linalg.pinv(design.T @ design)
-    fitted = gram @ design.T @ (change - alone)
+    fitted = gram @ design.T @ (change - by_itself)
     leverage = np.einsum("ij,jk,ik->i", design, gram, design)
-    rest = (change - alone - design @ fitted) / np.maximum(1.0 - leverage, 1e-3)
+    rest = (change - by_itself - design @ fitted) / np.maximum(1.0 - leverage, 1e-3)
     covariance = gram @ (design.T * rest**2) @ design @ gram
     effect, error = fitted[1 + 2 * d :], np.sqrt(np.diag(covariance))[1 + 2 * d :]
     p = 2.0 * t.sf(np.abs(effect) / error, len(u) - terms)
