@@ -13,11 +13,12 @@ from haloassay.engine.interrupt import deferred_interrupt
 from haloassay.engine.log import LOG, Log
 from haloassay.engine.preparation import prepared
 from haloassay.engine.progress import Progress, make_progress
+from haloassay.engine.sequential import FEWEST, MOST, Rule, make_rule, run_until
 from haloassay.engine.task import PRINTED, Task
 from haloassay.plan.cells import SampledCell
 from haloassay.plan.plan import Plan, make_plan
 from haloassay.plan.scenario import Scenario, as_scenario
-from haloassay.results.description import description_of
+from haloassay.results.description import description_of, read_description
 from haloassay.results.outcome import TaskResult
 from haloassay.results.results import Results
 from haloassay.results.store import Mode, Store, check_folder
@@ -34,6 +35,8 @@ def run(
     dry_run: bool = False,
     progress: Progress | None = None,
     estimators: Sequence[Any] | None = None,
+    until: str | None = None,
+    at_most: int = MOST,
 ) -> Results:
     """Run a scenario into a folder and return the results.
 
@@ -59,6 +62,12 @@ def run(
         In place of those of the scenario: kinds, tables, and classes or instances of estimators, also of a notebook or
         a script: they are sent to the workers, and results are kept by the digest of their source.
 
+    until
+        Condition on the table of scores or of paired differences for which realisations are added, such as
+        ``"shift_mcse < 0.01 for quantity=m200"``: :func:`haloassay.engine.sequential.make_rule`.
+    at_most
+        Realisations at which it stops even so.
+
     Raises
     ------
     InputError
@@ -70,6 +79,8 @@ def run(
     revised = as_scenario(scenario).revise(
         realizations=realizations, seed=seed, timeout=timeout, estimators=estimators
     )
+    if until is not None and not dry_run:
+        return _run_until(make_rule(until), at_most, revised, out, workers, mode, progress)
     plan = make_plan(revised)
     n_workers = available_workers() if workers is None else workers
     if n_workers < 0:
@@ -107,6 +118,31 @@ def run(
             raise stop.error()
         store.compact()
     return Results(folder)
+
+
+def _run_until(
+    rule: Rule,
+    most: int,
+    scenario: Scenario,
+    out: str | Path,
+    workers: int | None,
+    mode: Mode,
+    progress: Progress | None,
+) -> Results:
+    """Run round by round; what a folder holds already counts."""
+    if most < FEWEST:
+        raise InputError(f"at_most: {FEWEST} realisations or more (got {most})")
+    matrix = scenario.matrix
+    if matrix.points is not None and "latin-hypercube" not in matrix.designs:
+        scenario = scenario.revise(matrix={**matrix.model_dump(), "points": None})
+    held = read_description(Path(out)) if mode == "resume" else None
+    first = held["scenario"]["realizations"] if held is not None else 0
+    modes = iter([mode])
+
+    def add(n: int) -> Results:
+        return run(scenario, out, n, workers, mode=next(modes, "resume"), progress=progress)
+
+    return run_until(rule, most, first, add, (progress or make_progress()).say)
 
 
 def _tasks(plan: Plan, store: Store) -> Iterator[Task]:

@@ -88,6 +88,19 @@ haloassay.add_command(budget)
     help="Go on where --out stopped [default].",
 )
 @click.option(
+    "--until",
+    metavar="RULE",
+    help="Add realisations until this holds for all rows of the table of scores, or of paired differences, such as"
+    " 'bias_mcse < 0.01' or 'shift_mcse < 0.005 for quantity=m200, estimator=jeans-3d'.",
+)
+@click.option(
+    "--at-most",
+    type=int,
+    default=10_000,
+    show_default=True,
+    help="Realisations at which --until ends.",
+)
+@click.option(
     "--dry-run", is_flag=True, help="Check everything, say what would run, write nothing."
 )
 @click.option("--no-report", is_flag=True, help="Leave out figures and page.")
@@ -99,6 +112,8 @@ def run(
     seed: int | None,
     timeout: float | None,
     mode: Any,
+    until: str | None,
+    at_most: int,
     dry_run: bool,
     no_report: bool,
 ) -> None:
@@ -106,7 +121,11 @@ def run(
     from haloassay.face import api
 
     try:
-        results = api.run(scenario, out, realizations, workers, seed, mode, timeout, dry_run)
+        results = api.run(
+            *(scenario, out, realizations, workers, seed, mode, timeout, dry_run),
+            until=until,
+            at_most=at_most,
+        )
     except KeyboardInterrupt as stop:
         ended = EXIT_TERMINATED if stop.args == ("SIGTERM",) else EXIT_INTERRUPTED
         _fail("interrupted; finished work is kept, run again to go on", ended)
