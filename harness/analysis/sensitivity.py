@@ -29,6 +29,7 @@ coefficients. Rows are taken as independent: those of Sobol' points give better 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Final
 
@@ -208,7 +209,7 @@ def _least_variance(
     below = float(denominator.mean())
     centred = controls - controls.mean(axis=0)
     axes = np.linalg.svd(np.column_stack([centred, denominator - below]), full_matrices=False)
-    known = axes.U[:, axes.S > 1e-10 * axes.S[0]]
+    known = axes.U[:, 1e-10 * axes.S[0] < axes.S]
     leverage = 1.0 / n + (known**2).sum(axis=1)
     ratio = float(numerator.mean()) / below
     for _ in range(2):  # the coefficients depend on the ratio, weakly
@@ -225,20 +226,17 @@ def _shares(
 ) -> tuple[Measured, Measured, Measured]:
     """First-order and total indices and those of pairs, all from the same bootstrap samples."""
     d = len(rows.ab)
-    upper = np.triu_indices(d, 1)
+    which = list(itertools.combinations(range(d), 2))
     general = rows.controls()
     found = [_least_variance(rows.first(i), variance, rows.controls(i)) for i in range(d)]
-    found += [
-        _least_variance(0.5 * rows.pair(i, i), variance, rows.controls(i)) for i in range(d)
-    ]
-    found += [
-        _least_variance(rows.pair(i, j), variance, general) for i, j in zip(*upper, strict=True)
-    ]
+    found += [_least_variance(0.5 * rows.pair(i, i), variance, rows.controls(i)) for i in range(d)]
+    found += [_least_variance(rows.pair(i, j), variance, general) for i, j in which]
     values = np.array([ratio for ratio, _ in found])
     residuals = np.stack([row for _, row in found], axis=1)
     spread = _bootstrap(values, residuals, variance, rng, level, resamples)
     square = np.full((4, d, d), np.nan)
-    square[:, upper[0], upper[1]] = square[:, upper[1], upper[0]] = spread[:, 2 * d :]
+    for (i, j), column in zip(which, spread[:, 2 * d :].T, strict=True):
+        square[:, i, j] = square[:, j, i] = column
     return Measured(*spread[:, :d]), Measured(*spread[:, d : 2 * d]), Measured(*square)
 
 
