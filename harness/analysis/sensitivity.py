@@ -69,7 +69,7 @@ class SobolIndices:
     pairs : Measured
         Shares of all terms that have both of two factors, (factors, factors), symmetric; NaN on the diagonal.
     variance : Measured
-        Variance of the mean response, in the square of its unit, shape (). Below zero by chance only.
+        Variance of the mean response, in the square of its unit, scalars. Below zero by chance only.
     noise_variance : float
         Mean variance of a response at one point; with one replicate that of what all points have in common.
     n, n_lost : int
@@ -124,15 +124,16 @@ def sobol_indices(
     largest = float(np.abs(responses).max())
     noise = _noise_variance(responses)
     rows = _Rows(responses - responses.mean(axis=1, keepdims=True))
-    variance, v = _least_variance(rows.variance(), np.ones(n), rows.controls())
-    spread = _bootstrap(np.array([variance]), v[:, None], np.ones(n), rng, level, resamples)
-    measured = _shaped(spread, ())
+    ones = np.ones(n)
+    values, rest = _least_variance(rows.variance()[:, None], ones, rows.controls())
+    spread = _bootstrap(values, rest, ones, rng, level, resamples)
+    measured, variance = Measured(*spread[:, 0]), float(values[0])
     if variance <= (_ROUNDING * largest) ** 2:
         why = "the mean response does not vary"
     elif variance <= DISTINCT * float(measured.error):
         why = f"the variance of the mean response is within {DISTINCT:g} standard errors of zero"
     else:
-        shares = _shares(rows, variance + v, rng, level, resamples)
+        shares = _shares(rows, variance + rest[:, 0], rng, level, resamples)
         return SobolIndices(*shares, measured, noise, n, n_lost, "")
     return _undetermined(factors, n, n_lost, measured, noise, why)
 
@@ -199,26 +200,26 @@ class _Rows:
 
 
 def _least_variance(
-    numerator: FloatArray, denominator: FloatArray, controls: FloatArray
-) -> tuple[float, FloatArray]:
-    """Ratio of means, and the residuals (rows,), in units of the numerator, that its error is of.
+    numerators: FloatArray, denominator: FloatArray, controls: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Ratios of means (k,), and the residuals (rows, k), in units of numerators (rows, k), that their errors are of.
 
-    The ratio is linear in its rows to first order; ``controls`` of mean zero take from them what they can.
+    A ratio is linear in its rows to first order; ``controls`` of mean zero take from them what they can.
     """
-    n = len(numerator)
+    n = len(denominator)
     below = float(denominator.mean())
     centred = controls - controls.mean(axis=0)
     axes = np.linalg.svd(np.column_stack([centred, denominator - below]), full_matrices=False)
     known = axes.U[:, 1e-10 * axes.S[0] < axes.S]
     leverage = 1.0 / n + (known**2).sum(axis=1)
-    ratio = float(numerator.mean()) / below
+    ratios = numerators.mean(axis=0) / below
     for _ in range(2):  # the coefficients depend on the ratio, weakly
-        linear = numerator - ratio * denominator
-        slopes = np.linalg.lstsq(centred, linear - linear.mean(), rcond=None)[0]
-        ratio = float((numerator - controls @ slopes).mean()) / below
-    residuals = numerator - ratio * denominator - controls @ slopes
-    residuals = residuals / np.maximum(1.0 - leverage, 1.0 / n)
-    return ratio, residuals - residuals.mean()
+        linear = numerators - ratios * denominator[:, None]
+        slopes = np.linalg.lstsq(centred, linear - linear.mean(axis=0), rcond=None)[0]
+        ratios = (numerators - controls @ slopes).mean(axis=0) / below
+    residuals = numerators - ratios * denominator[:, None] - controls @ slopes
+    residuals = residuals / np.maximum(1.0 - leverage, 1.0 / n)[:, None]
+    return ratios, residuals - residuals.mean(axis=0)
 
 
 def _shares(
@@ -226,18 +227,21 @@ def _shares(
 ) -> tuple[Measured, Measured, Measured]:
     """First-order and total indices and those of pairs, all from the same bootstrap samples."""
     d = len(rows.ab)
+    found = []
+    for i in range(d):
+        own = np.stack([rows.first(i), 0.5 * rows.pair(i, i)], axis=1)
+        found.append(_least_variance(own, variance, rows.controls(i)))
     which = list(itertools.combinations(range(d), 2))
-    general = rows.controls()
-    found = [_least_variance(rows.first(i), variance, rows.controls(i)) for i in range(d)]
-    found += [_least_variance(0.5 * rows.pair(i, i), variance, rows.controls(i)) for i in range(d)]
-    found += [_least_variance(rows.pair(i, j), variance, general) for i, j in which]
-    values = np.array([ratio for ratio, _ in found])
-    residuals = np.stack([row for _, row in found], axis=1)
+    if which:
+        both = np.stack([rows.pair(i, j) for i, j in which], axis=1)
+        found.append(_least_variance(both, variance, rows.controls()))
+    values = np.concatenate([ratios for ratios, _ in found])
+    residuals = np.hstack([rest for _, rest in found])
     spread = _bootstrap(values, residuals, variance, rng, level, resamples)
     square = np.full((4, d, d), np.nan)
     for (i, j), column in zip(which, spread[:, 2 * d :].T, strict=True):
         square[:, i, j] = square[:, j, i] = column
-    return Measured(*spread[:, :d]), Measured(*spread[:, d : 2 * d]), Measured(*square)
+    return Measured(*spread[:, : 2 * d : 2]), Measured(*spread[:, 1 : 2 * d : 2]), Measured(*square)
 
 
 def _bootstrap(
@@ -262,10 +266,6 @@ def _bootstrap(
     limits = np.quantile(samples, [0.5 - 0.5 * level, 0.5 + 0.5 * level], axis=0)
     error = residuals.std(axis=0) / (np.sqrt(n) * denominator.mean())
     return np.stack([values, error, *limits])
-
-
-def _shaped(spread: FloatArray, shape: tuple[int, ...]) -> Measured:
-    return Measured(*(np.reshape(x, shape) for x in spread))
 
 
 def _nothing(shape: tuple[int, ...]) -> Measured:

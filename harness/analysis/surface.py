@@ -21,7 +21,7 @@ import numpy as np
 from haloassay.base.arrays import FloatArray, IntArray
 
 #: Largest number of terms.
-MOST_TERMS: Final = 500
+MOST_TERMS: Final = 300
 #: Highest sum of degrees, each further factor of a term counting as one more.
 _HIGHEST: Final = 10
 #: Largest number of factors in a term.
@@ -155,7 +155,7 @@ def regress(
         jac=True,
         method="L-BFGS-B",
         bounds=problem.bounds(),
-        options={"maxiter": 100, "ftol": 1e-8},
+        options={"maxiter": 100, "ftol": 1e-7},
     )
     variance, coefficients, covariance = problem.posterior(found.x)
     functions = problem.functions
@@ -228,13 +228,13 @@ class _Evidence:
 
     def _factor(self, widths: FloatArray, variance: float) -> tuple[FloatArray, FloatArray]:
         """Lower Cholesky factor of the precision of coefficients in units of their widths, and its inverse."""
-        from scipy.linalg import cholesky, solve_triangular
+        from scipy.linalg import cholesky
+        from scipy.linalg.lapack import dtrtri
 
         precision = widths[:, None] * self.gram * widths / variance
         precision[np.diag_indices_from(precision)] += 1.0
         lower = cholesky(precision, lower=True, check_finite=False)
-        inverse = solve_triangular(lower, np.eye(len(lower)), lower=True, check_finite=False)
-        return lower, inverse
+        return lower, dtrtri(lower, lower=1)[0]
 
     def loss(self, hyper: FloatArray) -> tuple[float, FloatArray]:
         """Minus the logarithm of evidence times prior, and its gradient."""
