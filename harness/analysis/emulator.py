@@ -135,7 +135,7 @@ class Emulator:
                 f"points of shape {points.shape}, not (points, {len(self.names)} factors)"
             )
         outside = np.maximum(-points, points - 1.0).max(axis=0, initial=0.0)
-        if not np.all(outside <= MARGIN):  # NaN, too
+        if not np.all(outside <= MARGIN + _ROUNDING):  # NaN, too
             worst = int(np.argmax(np.nan_to_num(outside, nan=np.inf)))
             raise InputError(
                 f"no prediction: {self.names[worst]} is {outside[worst]:.3g} of its range outside of what was run"

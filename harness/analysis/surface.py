@@ -261,7 +261,7 @@ class _Evidence:
         """Noise variance, coefficients and their covariance."""
         variance, widths = self._variance(hyper), self._widths(hyper)
         _, inverse = self._factor(widths, variance)
-        covariance = widths[:, None] * (inverse.T @ inverse) * widths
+        covariance = np.outer(widths, widths) * (inverse.T @ inverse)
         return variance, covariance @ self.projected / variance, covariance
 
 
