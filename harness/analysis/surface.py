@@ -20,8 +20,8 @@ import numpy as np
 
 from haloassay.base.arrays import FloatArray, IntArray
 
-#: Largest number of terms.
-MOST_TERMS: Final = 300
+#: Number of terms, about: of few points and of many, where terms that are lacking would outweigh the noise.
+MOST_TERMS: Final = (300, 500)
 #: Highest sum of degrees, each further factor of a term counting as one more.
 _HIGHEST: Final = 10
 #: Largest number of factors in a term.
@@ -91,7 +91,7 @@ class Regression:
     hyper: FloatArray
 
 
-def terms(factors: int, most: int = MOST_TERMS) -> IntArray:
+def terms(factors: int, most: int = MOST_TERMS[0]) -> IntArray:
     """Degrees (terms, factors), simple ones first, alike in all factors, about ``most`` of them."""
     shapes: dict[int, list[tuple[int, ...]]] = {}
     for together in range(1, min(_TOGETHER, factors) + 1):
@@ -134,7 +134,7 @@ def regress(
     *,
     noise_variance: float | None = None,
     start: FloatArray | None = None,
-    most: int = MOST_TERMS,
+    most: int | None = None,
 ) -> Regression:
     """Fit ``y`` (points,), of noise variance 1 / weight times one that is found unless it is given.
 
@@ -145,9 +145,13 @@ def regress(
     weights : (points,)
     start : FloatArray, optional
         ``hyper`` of a fit of similar data.
+    most : int, optional
+        Number of terms; of half as many as points within :data:`MOST_TERMS` unless given.
     """
     from scipy.optimize import minimize
 
+    few, many = MOST_TERMS
+    most = min(max(len(y) // 2, few), many) if most is None else most
     problem = _Evidence.of(x, y, weights, noise_variance, most)
     found = minimize(
         problem.loss,
