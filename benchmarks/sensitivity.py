@@ -1,6 +1,6 @@
 """Sobol' indices of noisy functions with known ones: means, scatter beside other forms, coverage of the intervals.
 
-Run with ``python benchmarks/sensitivity.py [--repeats 200]``: five minutes on one processor. The functions are
+Run with ``python benchmarks/sensitivity.py [--repeats 200]``: seven minutes on one processor. The functions are
 Ishigami's and Sobol's g with a = 0, 1, 4.5, 9, 99, 99 (Saltelli et al. 2010). Noise has the variance of the function
 where it is "equal"; where it "depends" its deviation grows with x_1 from half to one and a half times that of the
 function. Rows are independent, as intervals take them, or Sobol' points, which do better than is stated. The last
