@@ -22,7 +22,7 @@ of the American Statistical Association 101, 712, for which no further matrix is
 the coefficients that leave least variance. Saltelli's, Jansen's and Janon's forms are such combinations with
 coefficients of their own: with noise their errors are up to twice (Saltelli) and four times (the others) as large, and
 without noise Janon's are at best a fifth smaller (``benchmarks/sensitivity.py``). Fitted coefficients leave a bias of
-a tenth of the error with 256 rows.
+up to a third of the error with 256 rows, and less with more.
 
 *Intervals* are percentiles of a bootstrap over rows, all matrices and replicates of a row together, with residuals
 divided by 1 - leverage (MacKinnon & White 1985, Journal of Econometrics 29, 305), which makes up for fitted
