@@ -92,8 +92,13 @@ def run(
     report = progress or make_progress()
     plan, notices = prepared(plan, None if dry_run else report.say)
     if dry_run:
+        from haloassay.engine.pilot import timed
+
         for line in (*notices, _announce(plan)):
             report.say(line)
+        cost = timed(plan)
+        how = cost if isinstance(cost, str) else cost.of(len(plan), n_workers)
+        report.say(f"expected: {how}")
         return Results(folder, description_of(plan))
     with deferred_interrupt() as stop, Store.open(folder, plan, mode, report.say) as store:
         for line in notices:

@@ -1,4 +1,4 @@
-"""Commands that decide with the results of a run: what its factors cost."""
+"""Commands that decide: what factors cost, and how many realisations that takes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from haloassay.base.errors import InputError
+from haloassay.base.text import printable
 from haloassay.face.outputs import require_outside, require_writable, write
+from haloassay.face.plugins import no_plugins
 
 _FORMATS = ("terminal", "csv", "ecsv", "latex", "markdown", "parquet")
 
@@ -70,3 +72,19 @@ def budget(
             write("\n".join(map(words.markdown, found)), out)
         else:
             write(format_table(words.frame(found), fmt), out)
+
+
+@click.command()
+@no_plugins
+@click.argument("scenario")
+@click.option("--until", required=True, metavar="RULE", help="As of `haloassay run --until`.")
+@click.option("--pilot", type=int, default=10, show_default=True, help="Realisations of the pilot.")
+@click.option("-j", "--workers", type=int, help="Processes [all processors].")
+def plan(scenario: str, until: str, pilot: int, workers: int | None) -> None:
+    """Say how many realisations of SCENARIO a rule asks for, and how long they take, from a pilot."""
+    from haloassay.engine.pilot import needed
+    from haloassay.engine.progress import make_progress
+    from haloassay.plan.scenario import load_scenario
+
+    said = needed(load_scenario(scenario), until, pilot, workers, make_progress())
+    write(f"{printable(said)}\n", None)

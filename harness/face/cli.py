@@ -14,7 +14,7 @@ import click
 from haloassay import __version__
 from haloassay.base.errors import HaloassayError, InputError, blamed_on, warn_in_one_line
 from haloassay.base.text import printable
-from haloassay.face.budgets import budget
+from haloassay.face.budgets import budget, plan
 from haloassay.face.measured import estimates_text
 from haloassay.face.outputs import files_of, require_outside, require_writable, write
 from haloassay.face.plugins import no_plugins
@@ -57,6 +57,7 @@ def haloassay() -> None:
 
 
 haloassay.add_command(budget)
+haloassay.add_command(plan)
 
 
 @haloassay.command()

@@ -1,0 +1,121 @@
+"""Pilots: a few catalogues say how long a run will take, how large it will be, and how many realisations it needs."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from haloassay.base.errors import InputError
+from haloassay.engine.executors import available_workers, execute
+from haloassay.engine.progress import Progress
+from haloassay.engine.runner import run
+from haloassay.engine.sequential import FEWEST, MOST, make_rule
+from haloassay.engine.task import Task
+from haloassay.plan.plan import Plan, make_plan
+from haloassay.plan.scenario import Scenario
+
+#: Bytes of a row on disk, compressed, of the tables of estimates and of runs (measured on packaged scenarios).
+_BYTES: Final = {"estimates": 55, "runs": 100}
+#: Catalogues that are timed; the first also pays for the start of a process.
+_TIMED: Final = 4
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one catalogue costs.
+
+    Parameters
+    ----------
+    seconds
+        Of one process, for a catalogue and all its estimators.
+    size
+        Bytes of its rows on disk.
+    """
+
+    seconds: float
+    size: float
+
+    def of(self, tasks: int, workers: int) -> str:
+        """Say what a number of catalogues takes with so many processes."""
+        seconds = tasks * self.seconds / max(workers, 1)
+        return f"about {_duration(seconds)} with {max(workers, 1)} processes, {_size(tasks * self.size)} on disk"
+
+
+def timed(plan: Plan) -> Cost | str:
+    """Time a few catalogues of the first cell; why there is no time if none of them came back."""
+    cell = plan.cells[0]
+    n = min(_TIMED, cell.size(plan.scenario.realizations))
+    tasks = (
+        Task(cell.at(i), i, plan.scenario.seed, cell.at(i).methods, cell.draw(i)) for i in range(n)
+    )
+    arrivals, sizes = [time.monotonic()], []
+    for result in execute(tasks, 1, plan.scenario.timeout):
+        arrivals.append(time.monotonic())
+        rows = sum(len(outcome.rows) for outcome in result.outcomes)
+        sizes.append(rows * _BYTES["estimates"] + len(result.outcomes) * _BYTES["runs"])
+    if not sizes:
+        return "no catalogue came back"
+    waits = [b - a for a, b in pairwise(arrivals)]
+    return Cost(float(np.median(waits[1:] or waits)), float(np.mean(sizes)))
+
+
+def needed(
+    scenario: Scenario, until: str, pilot: int, workers: int | None, progress: Progress
+) -> str:
+    """Say how many realisations a rule asks for, from a pilot that is thrown away, and how long they take.
+
+    Raises
+    ------
+    InputError
+        If the rule is none, or about no row of the pilot.
+    """
+    rule = make_rule(until)
+    if pilot < 3:
+        raise InputError(f"pilot: 3 realisations or more (got {pilot})")
+    n_workers = available_workers() if workers is None else workers
+    with tempfile.TemporaryDirectory(prefix="haloassay-") as folder:
+        small = scenario.revise(matrix={**scenario.matrix.model_dump(), "points": None})
+        start = time.monotonic()
+        results = run(small, Path(folder) / "pilot", pilot, n_workers, progress=progress)
+        seconds = time.monotonic() - start
+        frame = rule.of(results)
+    tasks = len(make_plan(small.revise(realizations=pilot)))
+    steps = np.geomspace(1.0, 10.0 * MOST / pilot, 400)
+    met = next(
+        (float(step) for step in steps if not rule.fails(frame, float(step)).any()), math.nan
+    )
+    if not math.isfinite(met):
+        worst = frame[rule.fails(frame, float(steps[-1]))].iloc[0]
+        where = ", ".join(str(worst[k]) for k in ("cell", "estimator", "quantity"))
+        return f"{until}: not met by {10 * MOST} realisations: {where}"
+    n = max(FEWEST, math.ceil(pilot * met))
+    total = len(make_plan(small.revise(realizations=n)))
+    # a Monte Carlo error of k realisations is itself known to 1 / sqrt(2 (k - 1)), and n goes with its square
+    spread = 2.0 / math.sqrt(2.0 * (pilot - 1))
+    return (
+        f"{until}: about {n} realisations (+- {spread:.0%}, by a pilot of {pilot}), {total} catalogues, "
+        f"{_duration(seconds * total / tasks)} with {max(n_workers, 1)} processes"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90.0:
+        return f"{seconds:.2g} s"
+    if seconds < 90.0 * 60.0:
+        return f"{seconds / 60.0:.0f} min"
+    return f"{seconds / 3600.0:.1f} h"
+
+
+def _size(size: float) -> str:
+    for unit in ("kB", "MB"):
+        size /= 1000.0
+        if size < 1000.0:
+            return f"{size:.3g} {unit}"
+    return f"{size / 1000.0:.3g} GB"
