@@ -98,7 +98,7 @@ def plain_mock(mock: Mapping[str, Any], varied: Sequence[str] = ()) -> Mapping[s
 
 
 def _is_spherical(mock: Mapping[str, Any], varied: Sequence[str]) -> bool:
-    """Tell whether stars move in the spherical average in every cell; a factor that may change that counts as if it did."""
+    """Tell whether stars move in the spherical average; a factor that may change that counts as if it did."""
     if {path.split(".")[1] for path in varied} & {*_FOLLOWED, *_CHOOSING}:
         return False
     parts = mock.get("populations")
