@@ -20,7 +20,18 @@ def warn_in_one_line() -> None:
 
 
 class HaloassayError(Exception):
-    """Base of all errors that a user can act on; the command line prints them without a traceback."""
+    """Base of all errors that a user can act on; the command line prints them without a traceback.
+
+    Parameters
+    ----------
+    message
+        What is wrong, where, and what is allowed. It becomes one line, with what a terminal would obey as escapes: it
+        may quote files, names and errors of others.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        lines = (line.strip() for line in str(message).splitlines())
+        super().__init__(printable(" ".join(filter(None, lines))))
 
 
 class HaloassayWarning(UserWarning):
