@@ -50,6 +50,7 @@ from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.results.parts import SCHEMAS
 
 # the samplers of the tests
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "estimators"))
 from gaussian_samples import LI2026, catalogue_of, stars_of
 from halo_samples import power_law_radii

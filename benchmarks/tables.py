@@ -19,3 +19,5 @@ class Tables:
     runs_files: list[Path]
     cells: pd.DataFrame
     quantities: Mapping[str, Quantity]
+    unpaired: tuple[str, ...] = ()
+    shared: tuple[tuple[str, str, str], ...] = ()

@@ -405,7 +405,8 @@ def _draw_dispersions(
     middle = np.zeros((n_cells, 3))
     for c in range(n_cells):
         for k in range(first[c], first[c + 1]):
-            middle[c] += v[stars[k]] / (first[c + 1] - first[c])
+            for i in range(3):
+                middle[c, i] += v[stars[k], i] / (first[c + 1] - first[c])
     for draw in range(n_draws):
         for i in range(v.shape[0]):
             a, b, d = rng.standard_normal(), rng.standard_normal(), rng.standard_normal()

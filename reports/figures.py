@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 #: Colours that colour-blind readers can tell apart (Okabe & Ito 2008).
-_COLOURS: Final = (
+COLOURS: Final = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8a7500"),
 )
 _MARKERS: Final = "osD^vP*X"
-_STYLE: Final[Any] = {
+#: How all figures look; fonts of PDF files are TrueType, as journals ask.
+STYLE: Final[Any] = {
+    "pdf.fonttype": 42,
     "font.size": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -39,7 +41,7 @@ _STYLE: Final[Any] = {
 }
 _CLOUD: Final[Any] = {
     **{"linestyle": "none", "marker": "o", "markersize": 3.0, "markeredgewidth": 0.0},
-    **{"alpha": 0.35, "color": _COLOURS[0]},
+    **{"alpha": 0.35, "color": COLOURS[0]},
 }
 _PANEL: Final = (3.5, 2.7)
 #: Legends with more cells than this would be larger than their figure.
@@ -130,7 +132,7 @@ def coverage_figure(scores: pd.DataFrame, curve: pd.DataFrame | None = None) -> 
             chosen = (curve["estimator"] == estimator) & (curve["quantity"] == quantity)
             _coverage_curves(axes, curve[chosen], cells)
         _coverage_marks(axes, mine, cells)
-        method = _as_it_is(estimator)
+        method = escaped(estimator)
         axes.set_title(f"{method}: {labels.quantity_of(quantity).label}", loc="left", **_TITLE)
         axes.set(xlim=(0, 1.02), ylim=(-0.02, 1.02), xlabel="nominal level")
         axes.set_aspect("equal", adjustable="box")
@@ -223,7 +225,7 @@ def _bin_colour(k: int, n: int) -> Any:
     """Colour of bin k of n, dark inside and light outside; of the only one, blue."""
     import matplotlib
 
-    return _COLOURS[0] if n == 1 else matplotlib.colormaps["viridis"](0.9 * k / (n - 1))
+    return COLOURS[0] if n == 1 else matplotlib.colormaps["viridis"](0.9 * k / (n - 1))
 
 
 def cloud_figure(estimates: pd.DataFrame, quantity: str, cell: str) -> Figure | None:
@@ -292,7 +294,7 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
     pdf, png = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         # a label in a script that the font lacks is drawn as boxes; the tables have it in letters
         warnings.filterwarnings(
             "ignore", message=r"Glyph \d+ .* missing from", category=UserWarning
@@ -321,7 +323,7 @@ def _panels(
     columns = min(3, len(names))
     lines = math.ceil(len(names) / columns)
     size = (max(_PANEL[0] * columns, 4.8) + 0.3, height * lines + 0.2)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         grid = figure.subplots(lines, columns, squeeze=False, sharey=sharey)
@@ -329,12 +331,12 @@ def _panels(
         for axes in grid.ravel()[len(names) :]:
             axes.remove()
         for name, axes in panels.items():
-            axes.set_title(_as_it_is(name), loc="left")
+            axes.set_title(escaped(name), loc="left")
             axes.grid(alpha=0.25, linewidth=0.5)
     return figure, panels
 
 
-def _as_it_is(label: str) -> str:
+def escaped(label: str) -> str:
     """Label of a user as matplotlib draws it: no mathematics, no character without a shape."""
     return printable(label).replace("$", r"\$")
 
@@ -348,8 +350,8 @@ def _label_rows(panels: dict[str, Axes], label: str) -> None:
 
 def _colour(k: int, n: int) -> Any:
     """Colour k of n: distinct ones for few, a perceptually uniform sequence for many."""
-    if n <= len(_COLOURS):
-        return _COLOURS[k]
+    if n <= len(COLOURS):
+        return COLOURS[k]
     import matplotlib
 
     return matplotlib.colormaps["viridis"](0.95 * k / (n - 1))
@@ -447,7 +449,7 @@ def _cell_legend(figure: Figure, cells: list[str], others: list[Any], note: str 
         _legend(figure, others, title=note)
         return
     shown = cells if n <= _LEGEND_CELLS else [cells[0], cells[-1]]
-    handles = [_handle(cells.index(c), n, _as_it_is(c)) for c in shown]
+    handles = [_handle(cells.index(c), n, escaped(c)) for c in shown]
     title = "cell" if n <= _LEGEND_CELLS else f"first and last of {n} cells, colours in between"
     _legend(figure, [*handles, *others], title=f"{note}\n{title}" if note else title)
 

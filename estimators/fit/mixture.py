@@ -128,8 +128,11 @@ def mixture_derivatives(
         here = top + np.log(np.exp(la - top) + np.exp(lb - top))
         value += here
         P = (np.exp(la - here), np.exp(lb - here))
-        outer[0] += P[0] * second_a
-        outer[1] += P[1] * second
+        # element by element: numba compiles the text of an error about shapes, for seconds, with every assigned slice
+        for a in range(3):
+            for b in range(4):
+                outer[0, a, b] += P[0] * second_a[a, b]
+                outer[1, a, b] += P[1] * second[a, b]
         for k in range(2):
             for a in range(8):
                 g[8 * k + a] = P[k] * parts[k, a]

@@ -93,8 +93,12 @@ def paired(results: ResultTables, base_cell: str) -> pd.DataFrame:
         raise unknown("cell", base_cell, known, "base")
     if len(known) == 1:
         raise InputError("there is one cell only: pairs need a matrix of two or more")
+    if base_cell in results.unpaired:
+        raise InputError(
+            f"cell {base_cell!r} has random numbers of its own: nothing is paired with it"
+        )
     with open_tables(results) as tables:
-        found = tables.execute(_query(), {"base": base_cell}).df()
+        found = tables.execute(_query(), {"base": base_cell, "unpaired": [*results.unpaired]}).df()
     return arrange(found, results.cells, COLUMNS)
 
 
@@ -117,7 +121,7 @@ def _query() -> str:
             SELECT a.cell, estimator, realization, quantity, bin
             FROM attempts AS a JOIN attempts AS b USING (estimator, realization)
                 JOIN rows USING (estimator)
-            WHERE b.cell = $base AND a.cell <> $base
+            WHERE b.cell = $base AND a.cell <> $base AND NOT list_contains($unpaired, a.cell)
         ), joined AS (
             SELECT wanted.*, c.r, c.r_lo, c.r_hi, coalesce(c.unit, b.unit) AS unit,
                 c.e, c.value, c.truth, b.e AS base_e, b.value AS base_value, b.truth AS base_truth

@@ -43,6 +43,14 @@ class ResultTables(Protocol):
         """One row a cell."""
 
     @property
+    def shared(self) -> Sequence[tuple[str, str, str]]:
+        """Cell, estimator, and the cell whose rows are its, too: it was not run again."""
+
+    @property
+    def unpaired(self) -> Sequence[str]:
+        """Cells whose realisations have other random numbers than the same ones of other cells."""
+
+    @property
     def quantities(self) -> Mapping[str, Quantity]:
         """What the estimates are of, by name."""
 
@@ -81,10 +89,30 @@ def open_tables(results: ResultTables) -> Iterator[Any]:
             if files[name]:
                 rows = _read(tables, files[name])
                 rows = _once(rows, name) if doubled else rows.project("* EXCLUDE (filename)")
-                rows.create_view(name)
+                rows.create_view(f"own_{name}")
             else:
-                tables.from_arrow(schema.empty_table()).create(name)
+                tables.from_arrow(schema.empty_table()).create(f"own_{name}")
+        _share(tables, results.shared)
         yield tables
+
+
+def _share(tables: Any, shared: Sequence[tuple[str, str, str]]) -> None:
+    """Make the views of all rows: those of files, and again those that other cells share."""
+    import pandas as pd
+
+    rows = pd.DataFrame(list(shared), columns=["cell", "estimator", "owner"], dtype=str)
+    tables.from_df(rows).create("sharing")
+    tables.execute(
+        "CREATE TABLE shared AS SELECT * FROM sharing ANTI JOIN own_runs USING (cell, estimator)"
+    )
+    for name in SCHEMAS:
+        again = (
+            f"UNION ALL SELECT own.* REPLACE (shared.cell AS cell) FROM own_{name} AS own JOIN shared"
+            " ON own.cell = shared.owner AND own.estimator = shared.estimator"
+        )
+        tables.execute(
+            f"CREATE VIEW {name} AS SELECT * FROM own_{name} {again if len(rows) else ''}"
+        )
 
 
 def _literal(path: Path | str) -> str:

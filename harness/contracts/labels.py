@@ -46,6 +46,8 @@ _SYMBOLS: Final = {
     r"\Sigma": "Σ",
     r"\Omega": "Ω",
 }
+#: Errors below this share of their value are rounding.
+_EXACT: Final = 1e-9
 _UNITS: Final = {"Msun": r"$\mathrm{M}_\odot$", "km/s": r"km s$^{-1}$"}
 
 
@@ -113,7 +115,7 @@ def with_error(value: float, mcse: float, factor: float = 1.0) -> str:
     """``-1.3 ± 0.4``: a value with the digits its error allows, a dash where there is none."""
     if not math.isfinite(value):
         return DASH
-    if not math.isfinite(mcse) or mcse <= 0.0:
+    if not math.isfinite(mcse) or mcse <= _EXACT * abs(value):
         return f"{value * factor:.3g}"
     digits = decimals(mcse * factor)
     rounded = round(value * factor, digits) + 0.0  # no minus zero

@@ -14,6 +14,7 @@ from haloassay.engine.log import LOG, Log
 from haloassay.engine.preparation import prepared
 from haloassay.engine.progress import Progress, make_progress
 from haloassay.engine.task import PRINTED, Task
+from haloassay.plan.cells import SampledCell
 from haloassay.plan.plan import Plan, make_plan
 from haloassay.plan.scenario import Scenario, as_scenario
 from haloassay.results.description import description_of
@@ -110,11 +111,15 @@ def run(
 
 def _tasks(plan: Plan, store: Store) -> Iterator[Task]:
     """List what is to be done, realisation by realisation: cells stay paired in a run cut short."""
-    for realization in range(plan.scenario.realizations):
+    sizes = {cell.label: cell.size(plan.scenario.realizations) for cell in plan.cells}
+    for realization in range(max(sizes.values())):
         for cell in plan.cells:
-            methods = store.missing(cell, realization)
-            if methods:
-                yield Task(cell, realization, plan.scenario.seed, methods)
+            if realization >= sizes[cell.label]:
+                continue
+            if wanted := {method.label for method in store.missing(cell, realization)}:
+                here = cell.at(realization)
+                methods = tuple(method for method in here.methods if method.label in wanted)
+                yield Task(here, realization, plan.scenario.seed, methods, cell.draw(realization))
 
 
 class _Messages:
@@ -143,4 +148,10 @@ class _Messages:
 def _announce(plan: Plan) -> str:
     n = plan.scenario.realizations
     labels = ", ".join(entry.label for entry in plan.scenario.estimators)
-    return f"{len(plan.cells)} cells x {n} realisations = {len(plan)} tasks, each with {labels}"
+    fixed = [cell for cell in plan.cells if not isinstance(cell, SampledCell)]
+    parts = [f"{len(fixed)} cells x {n} realisations"] if fixed else []
+    for cell in plan.cells:
+        if isinstance(cell, SampledCell):
+            size, replicates = cell.size(n), cell.sampling.replicates
+            parts.append(f"{cell.label}: {size // replicates} points x {replicates} replicates")
+    return f"{' + '.join(parts)} = {len(plan)} tasks, each with {labels}"

@@ -44,12 +44,21 @@ PRINTED: Final = "printed"
 
 @dataclass(frozen=True)
 class Task:
-    """A cell in one realisation, and which of its estimators are to run."""
+    """A cell in one realisation, and which of its estimators are to run.
+
+    Its random numbers are those of its realisation, or of ``draw``: points of a design that belong together share them.
+    """
 
     cell: Cell
     realization: int
     seed: int
     methods: tuple[Method, ...]
+    draw: int | None = None
+
+    @property
+    def random(self) -> int:
+        """Realisation whose random numbers it has."""
+        return self.realization if self.draw is None else self.draw
 
 
 def run_task(task: Task) -> TaskResult:
@@ -59,7 +68,7 @@ def run_task(task: Task) -> TaskResult:
     booked on the mock in all of the task's rows.
     """
     try:
-        mock, observation = observe(task.cell, task.seed, task.realization)
+        mock, observation = observe(task.cell, task.seed, task.random)
     except (Exception, SystemExit) as error:
         outcomes = tuple(_failure("no-mock", method, error) for method in task.methods)
         return TaskResult(task.cell, task.realization, outcomes)
@@ -75,7 +84,7 @@ def run_task(task: Task) -> TaskResult:
                 outcome,
                 touched=(*outcome.touched, "changed the catalogue: made anew for the others"),
             )
-            mock, observation = observe(task.cell, task.seed, task.realization)
+            mock, observation = observe(task.cell, task.seed, task.random)
         done.append(outcome)
     return TaskResult(task.cell, task.realization, tuple(done))
 
@@ -151,7 +160,7 @@ def _survey(spec: str) -> Survey:
 
 def _run_method(method: Method, task: Task, mock: Mock, observation: Observation) -> Outcome:
     """Run one estimator, and keep what it does to this process from the next."""
-    with isolated(global_seed(task.seed, method.label, task.realization)) as touched:
+    with isolated(global_seed(task.seed, method.label, task.random)) as touched:
         outcome = _outcome(method, task, mock, observation)
     if has_printed():
         touched.append(PRINTED)
@@ -170,7 +179,7 @@ def _outcome(method: Method, task: Task, mock: Mock, observation: Observation) -
     seen = (len(observation.catalogue), observation.overlap)
     try:
         estimator = make_estimator(method.spec, f"estimators.{method.label}")
-        rng = stream(task.seed, f"estimator:{method.label}", task.realization)
+        rng = stream(task.seed, f"estimator:{method.label}", task.random)
         returned = estimator.estimate(observation.catalogue, rng)
         estimates, known = accepted(returned, estimator, len(observation.catalogue))
     except BaseException as error:  # even SystemExit: an estimator must not end the worker

@@ -157,7 +157,7 @@ def mock(
     """
     from haloassay.base.settings import unknown
     from haloassay.engine.task import observe
-    from haloassay.plan.cells import cells
+    from haloassay.plan.expansion import cells
 
     if realization < 0:
         raise InputError(f"realization: counts from 0 (got {realization})")
@@ -173,7 +173,8 @@ def mock(
     chosen = known[cell] if cell is not None else next(iter(known.values()))
     try:
         with blamed_on_others(chosen.mock):
-            halo, observation = observe(chosen, scenario.seed, realization)
+            here = chosen.at(realization)
+            halo, observation = observe(here, scenario.seed, chosen.draw(realization))
     except InputError as error:
         raise InputError(f"{scenario.origin}: {error}") from None
     return MockCatalogue(observation.catalogue, observation.stars, halo.truth, halo.origins)

@@ -14,6 +14,7 @@ import click
 from haloassay import __version__
 from haloassay.base.errors import HaloassayError, InputError, blamed_on, warn_in_one_line
 from haloassay.base.text import printable
+from haloassay.face.budgets import budget
 from haloassay.face.measured import estimates_text
 from haloassay.face.outputs import files_of, require_outside, require_writable, write
 from haloassay.face.plugins import no_plugins
@@ -53,6 +54,9 @@ def haloassay() -> None:
 
     Start with:  haloassay run quickstart --out quickstart
     """
+
+
+haloassay.add_command(budget)
 
 
 @haloassay.command()

@@ -74,7 +74,8 @@ def require_outside(out: Path | None, results: Path) -> None:
 
 def files_of(scenario: Scenario) -> dict[str, str]:
     """Files that a scenario reads, by what they are: its own, and those that mock and survey name."""
-    read = [scenario.mock, scenario.survey, dict(scenario.matrix.factors)]
+    levels = [level for entry in scenario.matrix.entries for level in entry.levels]
+    read = [scenario.mock, scenario.survey, levels]
     found = {f"file {name}": name for name in _texts(read)}
     return {"scenario": scenario.origin, **found}
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
+from haloassay.contracts.factors import StatedFactor
 from haloassay.contracts.quantities import QUANTITIES, Quantity, known_quantities
-from haloassay.plan.cells import Cell, cells
+from haloassay.plan.cells import Cell
+from haloassay.plan.expansion import expand
 from haloassay.plan.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -23,8 +25,8 @@ class Plan:
 
     Parameters
     ----------
-    scenario, cells
-        A scenario and its cells.
+    scenario, cells, factors
+        A scenario, its cells, and what varies between them.
     quantities
         Those that its estimators yield and haloassay itself does not know.
     facts
@@ -33,12 +35,13 @@ class Plan:
 
     scenario: Scenario
     cells: tuple[Cell, ...]
+    factors: tuple[StatedFactor, ...] = ()
     quantities: tuple[Quantity, ...] = ()
     facts: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
-        """Count the tasks: cells times realisations."""
-        return len(self.cells) * self.scenario.realizations
+        """Count the tasks: one a catalogue."""
+        return sum(cell.size(self.scenario.realizations) for cell in self.cells)
 
 
 def make_plan(scenario: Scenario) -> Plan:
@@ -47,9 +50,10 @@ def make_plan(scenario: Scenario) -> Plan:
     Raises
     ------
     InputError
-        As in :func:`cells`, or if an estimator yields nothing, or a quantity that nobody has described.
+        As in :func:`expand`, or if an estimator yields nothing, or a quantity that nobody has described.
     """
-    return Plan(scenario, cells(scenario), _own_quantities(scenario))
+    cells, factors = expand(scenario)
+    return Plan(scenario, cells, factors, _own_quantities(scenario))
 
 
 def _require_names(cls: type[Estimator], kind: str, where: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
@@ -15,6 +15,7 @@ from haloassay import scenarios
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
 from haloassay.mocks.gravity.foreign import plain_mock
+from haloassay.plan.matrix import Exclusion, FactorEntry, Matrix
 from haloassay.plan.objects import estimator_table
 
 Spec = dict[str, Any]
@@ -47,26 +48,6 @@ class EstimatorEntry(BaseModel):
     def spec(self) -> Spec:
         """Table that builds the estimator: its kind and settings, without the label."""
         return {"kind": self.kind, **(self.model_extra or {})}
-
-
-class Matrix(BaseModel):
-    """Factors that vary and how they are combined.
-
-    ``one-at-a-time`` runs the scenario as written and each factor alone at each of its levels;
-    ``full`` runs every combination of levels.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    design: Literal["full", "one-at-a-time"] = "one-at-a-time"
-    factors: dict[str, list[Any]] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _dotted(cls, values: Any) -> Any:
-        if isinstance(values, Mapping) and isinstance(values.get("factors"), Mapping):
-            return {**values, "factors": dict(_flatten(values["factors"]))}
-        return values
 
 
 class Scenario(BaseModel):
@@ -119,15 +100,6 @@ class Scenario(BaseModel):
     def to_dict(self) -> Spec:
         """Plain values, as in the file, with defaults filled in."""
         return self.model_dump(mode="python")
-
-
-def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Paths and levels, whether the paths were quoted in the file or not."""
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def load_scenario(name_or_path: str | Path) -> Scenario:
@@ -253,6 +225,9 @@ def _require_plain(value: Any, where: str, depth: int = 0) -> None:
 
 
 def _require_unique(scenario: Scenario) -> None:
+    from haloassay.analysis import calibrate, pairs, scores
+
+    taken = {"cell", *scores.COLUMNS, *pairs.COLUMNS, *calibrate.COLUMNS}
     labels = [entry.label for entry in scenario.estimators]
     for label in labels:
         if labels.count(label) > 1:
@@ -260,16 +235,32 @@ def _require_unique(scenario: Scenario) -> None:
                 f"{scenario.origin}: estimators: label {label!r} appears {labels.count(label)} "
                 "times; give each entry its own 'label'"
             )
-    for path, levels in scenario.matrix.factors.items():
-        if not levels:
-            raise InputError(f"{scenario.origin}: matrix.factors.{path}: has no levels")
+    names = [entry.label for entry in scenario.matrix.entries]
+    for entry in scenario.matrix.entries:
+        where = f"{scenario.origin}: {_place_of(entry)}"
+        if names.count(entry.label) > 1:
+            raise InputError(f"{where}: {names.count(entry.label)} factors have this label")
+        if entry.label in taken:
+            raise InputError(f"{where}: {entry.label!r} is a column of tables of scores")
+        levels = entry.levels
+        if not levels and entry.prior is None:
+            raise InputError(f"{where}: has no levels")
         if any(level in levels[:i] for i, level in enumerate(levels)):
-            raise InputError(
-                f"{scenario.origin}: matrix.factors.{path}: a level appears twice: {levels}"
-            )
+            raise InputError(f"{where}: a level appears twice: {levels}")
 
 
-_TABLES: dict[str, type[BaseModel]] = {"": Scenario, "matrix": Matrix}
+def _place_of(entry: FactorEntry) -> str:
+    """Where a factor stands in a file."""
+    short = entry.path == entry.label and entry.prior is None
+    return f"matrix.factors.{entry.path}" if short else f"matrix.factor {entry.label!r}"
+
+
+_TABLES: dict[str, type[BaseModel]] = {
+    "": Scenario,
+    "matrix": Matrix,
+    "matrix.factor": FactorEntry,
+    "matrix.exclude": Exclusion,
+}
 
 
 def _explain(error: ValidationError, values: Mapping[str, Any], origin: str) -> InputError:
@@ -280,7 +271,8 @@ def _explain(error: ValidationError, values: Mapping[str, Any], origin: str) -> 
     place = ".".join(table)
     where = f"{origin}: {place}" if place else origin
     if first["type"] == "extra_forbidden":
-        return unknown("key", name, _TABLES[place].model_fields, where)
+        table_of = ".".join(part for part in table if not part.isdecimal())
+        return unknown("key", name, _TABLES[table_of].model_fields, where)
     if first["type"] == "missing":
         return InputError(f"{where}: key {name!r} is missing")
     message = first["msg"][0].lower() + first["msg"][1:]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from haloassay.base.cache import content_key
 from haloassay.base.errors import InputError
-from haloassay.plan.cells import Cell
+from haloassay.plan.cells import Cell, SampledCell
 from haloassay.plan.plan import Plan
 from haloassay.plan.scenario import Spec
 from haloassay.results.parts import DamagedError, read_part, reading
@@ -39,10 +40,14 @@ def description_of(plan: Plan) -> Spec:
                 "factors": cell.factors,
                 "estimator_keys": {method.label: method.key for method in cell.methods},
                 "mock": dict(plan.facts.get(cell.label, {})),
+                **({} if cell.is_paired else {"unpaired": True}),
+                **({"sampling": asdict(cell.sampling)} if isinstance(cell, SampledCell) else {}),
+                **({"shared": dict(cell.shared)} if cell.shared else {}),
                 **({"made_of": _made_of(cell)} if number < _EXPLAINED else {}),
             }
             for number, cell in enumerate(plan.cells)
         ],
+        "factors": [factor.to_dict() for factor in plan.factors],
         "estimators": [
             {"estimator": entry.label, "kind": entry.kind} for entry in plan.scenario.estimators
         ],

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from haloassay.base.errors import HaloassayWarning, InputError
+from haloassay.base.settings import unknown
 from haloassay.contracts.cards import Card, carded
+from haloassay.contracts.factors import StatedFactor
 from haloassay.contracts.quantities import Quantity, of_results
 from haloassay.contracts.schema import SCHEMAS, TableName
+from haloassay.plan.sampling import Sampling
 from haloassay.plan.scenario import Spec
 from haloassay.results.description import DESCRIPTION, read_description
 from haloassay.results.parts import part_file, scan
@@ -155,9 +158,66 @@ class Results:
         return pd.DataFrame(rows)
 
     @property
+    def shared(self) -> list[tuple[str, str, str]]:
+        """Cell, estimator, and the cell whose rows are its, too: it was not run again."""
+        return [
+            (cell["cell"], estimator, owner)
+            for cell in self.description["cells"]
+            for estimator, owner in cell.get("shared", {}).items()
+        ]
+
+    @property
+    def unpaired(self) -> list[str]:
+        """Cells whose realisations have other random numbers than the same ones of other cells."""
+        return [cell["cell"] for cell in self.description["cells"] if cell.get("unpaired")]
+
+    @property
     def quantities(self) -> Mapping[str, Quantity]:
         """What the results speak of, by name."""
         return of_results(self.description.get("quantities", ()))
+
+    @property
+    def factors(self) -> tuple[StatedFactor, ...]:
+        """What varies between the cells."""
+        return tuple(map(StatedFactor.of, self.description.get("factors", ())))
+
+    @property
+    def samplings(self) -> dict[str, Sampling]:
+        """Points of the cells that draw all factors anew, by cell."""
+        return {
+            cell["cell"]: Sampling(**cell["sampling"])
+            for cell in self.description["cells"]
+            if "sampling" in cell
+        }
+
+    def points(self, cell: str, realizations: Iterable[int]) -> pd.DataFrame:
+        """Look up what the factors were in some catalogues of a cell that draws them.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns ``realization``, ``point``, ``draw`` (realisation whose random numbers it has), and one a factor.
+
+        Raises
+        ------
+        InputError
+            If the run has no such cell, or one of fixed levels.
+        """
+        import numpy as np
+        import pandas as pd
+
+        known = self.samplings
+        if cell not in known:
+            raise unknown("sampled cell", cell, known or ["none"], str(self.out))
+        sampling, numbers = known[cell], [int(i) for i in realizations]
+        u = np.array([sampling.coordinates(i) for i in numbers]).reshape(len(numbers), -1)
+        columns: dict[str, object] = {
+            "realization": numbers,
+            "point": [sampling.point(i) for i in numbers],
+            "draw": [sampling.draw(i) for i in numbers],
+        }
+        columns |= {f.label: f.values(u[:, k]) for k, f in enumerate(self.factors)}
+        return pd.DataFrame(columns)
 
     def frame(self, kind: TableName) -> pd.DataFrame:
         """All rows of a table, in an order that does not depend on how they were computed."""

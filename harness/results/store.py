@@ -17,7 +17,7 @@ from haloassay.analysis.query import doubles, once
 from haloassay.base.errors import InputError
 from haloassay.base.files import TEMPORARY, require_no_link
 from haloassay.contracts.schema import SCHEMAS, TableName
-from haloassay.plan.cells import Cell, Method
+from haloassay.plan.cells import Cell, Method, SampledCell
 from haloassay.plan.plan import Plan
 from haloassay.plan.scenario import Spec
 from haloassay.results.description import (
@@ -90,11 +90,14 @@ class Store:
         self._say = say
         self._realizations = 0  # that the folder has seen
         self._replaced: list[str] = []  # parts left to those who are reading them
+        n = plan.scenario.realizations
         self._done = {
-            (cell.label, method.label): np.zeros(plan.scenario.realizations, dtype=bool)
+            (cell.label, method.label): np.zeros(cell.size(n), dtype=bool)
             for cell in plan.cells
             for method in cell.methods
+            if method.label not in cell.shared
         }
+        self._sampled = pa.array([c.label for c in plan.cells if isinstance(c, SampledCell)], "str")
         self._loose: list[str] = []  # finished parts of one task each
         self._again: dict[tuple[str, int], str] = {}  # parts with something to try again
         self._replaces: dict[str, tuple[str, ...]] = {}
@@ -148,8 +151,9 @@ class Store:
                 store._keep_description()
 
     def missing(self, cell: Cell, realization: int) -> tuple[Method, ...]:
-        """Estimators of a cell that have no final result in this realisation."""
-        return tuple(m for m in cell.methods if not self._done[cell.label, m.label][realization])
+        """Estimators of a cell that have no final result in this realisation, and share none."""
+        own = (method for method in cell.methods if method.label not in cell.shared)
+        return tuple(m for m in own if not self._done[cell.label, m.label][realization])
 
     def checkpoint(self, result: TaskResult) -> None:
         """Write the results of one task; once this returns they outlast anything but the disk."""
@@ -287,7 +291,8 @@ class Store:
             self._again[first["cell"], first["realization"]] = name
 
     def _mark(self, runs: pa.Table) -> None:
-        highest = max(runs.column("realization").to_pylist(), default=-1)
+        fixed = runs.filter(pc.invert(pc.is_in(runs["cell"], self._sampled)))
+        highest = max(fixed.column("realization").to_pylist(), default=-1)
         self._realizations = max(self._realizations, highest + 1)
         columns = (
             runs.column(c).to_pylist() for c in ("cell", "estimator", "realization", "status")

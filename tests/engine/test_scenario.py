@@ -5,8 +5,8 @@ import pytest
 
 from haloassay import scenarios
 from haloassay.base.errors import InputError
-from haloassay.plan import cells as cells_module
-from haloassay.plan.cells import cells
+from haloassay.plan import expansion as cells_module
+from haloassay.plan.expansion import cells
 from haloassay.plan.plan import make_plan
 from haloassay.plan.scenario import Matrix, load_scenario, make_scenario
 
@@ -253,7 +253,7 @@ def test_too_many_cells_are_counted_and_not_built(scenario, design, shown, monke
     sizes = (400, 400) if design == "full" else (99999, 400)
     factors = dict(zip(("survey.a", "mock.b"), (list(range(n)) for n in sizes), strict=True))
     huge = scenario.model_copy(update={"matrix": Matrix(design=design, factors=factors)})
-    monkeypatch.setattr(cells_module, "_build", None)
+    monkeypatch.setattr(cells_module, "_Builder", None)
     text = message(make_plan, huge)
     assert shown in text
     assert "allowed: 100000" in text

@@ -19,7 +19,7 @@ from haloassay.mocks.selected import Source, StarMoments
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.surveys.survey import make_survey
 from haloassay.mocks.truth import Truth
-from haloassay.plan.cells import cells
+from haloassay.plan.expansion import cells
 from haloassay.plan.scenario import as_scenario
 
 POPULATIONS = [

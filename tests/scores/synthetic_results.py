@@ -27,6 +27,8 @@ class SyntheticResults:
     runs_files: list[Path] = field(default_factory=list)
     quantities: dict[str, Quantity] = field(default_factory=lambda: dict(QUANTITIES))
     damage: str = ""
+    unpaired: list[str] = field(default_factory=list)
+    shared: list[tuple[str, str, str]] = field(default_factory=list)
 
     @property
     def description(self) -> dict[str, Any]:
