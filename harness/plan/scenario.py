@@ -15,7 +15,7 @@ from haloassay import scenarios
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
 from haloassay.mocks.gravity.foreign import plain_mock
-from haloassay.plan.matrix import Exclusion, FactorEntry, Matrix
+from haloassay.plan.matrix import Exclusion, FactorEntry, Matrix, flatten, varied_paths
 from haloassay.plan.objects import estimator_table
 
 Spec = dict[str, Any]
@@ -142,12 +142,13 @@ def _without_objects(values: Mapping[str, Any]) -> Mapping[str, Any]:
     mock, matrix = values.get("mock"), values.get("matrix")
     if not isinstance(mock, Mapping):
         return values
-    factors = matrix.get("factors") if isinstance(matrix, Mapping) else None
-    factors = dict(_flatten(factors)) if isinstance(factors, Mapping) else {}
-    varied = [path for path in factors if path.startswith("mock.")]
+    matrix = matrix if isinstance(matrix, Mapping) else {}
+    varied = [path for path in varied_paths(matrix) if path.startswith("mock.")]
     plain: dict[str, Any] = {**values, "mock": plain_mock(mock, varied)}
+    factors = matrix.get("factors")
+    factors = dict(flatten(factors)) if isinstance(factors, Mapping) else {}
     levels = factors.get("mock.potential")
-    if isinstance(matrix, Mapping) and isinstance(levels, list | tuple):
+    if isinstance(levels, list | tuple):
         mocks = [plain_mock({**mock, "potential": level}, varied) for level in levels]
         factors["mock.potential"] = [each["potential"] for each in mocks]
         plain["matrix"] = {**matrix, "factors": factors}

@@ -95,6 +95,15 @@ def test_a_field_that_a_cell_may_follow_is_refused(path):
         factors = {path: [1, 2], **({"mock.potential": levels} if levels else {})}
         return {**_scenario(potential), "matrix": {"factors": factors}}
 
+    named = [
+        {"label": "a", "path": path, "levels": [1, 2]},
+        {"label": "a", "paths": [path, "survey.n_stars"], "levels": [1, 2]},
+        {"label": "a", "levels": [{"label": "one", "set": {path: 1}}]},
+    ]
+    for factor in named:
+        values = _scenario([_halo(), _disc()]) | {"matrix": {"factor": [factor]}}
+        with pytest.raises(InputError, match="a scenario cannot hold the field of galpy potential"):
+            as_scenario(values)
     assert as_scenario(swept(_halo()))
     for values in (swept([_halo(), _disc()]), swept(_halo(), [_halo(), [_halo(), _disc()]])):
         with pytest.raises(InputError, match="a scenario cannot hold the field of galpy potential"):
