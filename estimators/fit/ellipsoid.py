@@ -30,9 +30,14 @@ ErrorModel = Literal["sandwich", "fisher"]
 #: Square of the ratio of the axes below which an ellipsoid is that of a track, and rounding decides on the errors.
 _THINNEST: Final = 1e-8
 _NO_SCATTER: Final = "the velocities have no scatter along some direction"
+_TOO_LARGE: Final = "the velocities or their errors are too large for their squares to be numbers"
 
 #: Probability that a variance is positive below which the errors are said to hide the dispersion.
 _RESOLVED: Final = 0.975
+
+#: Times that draws are made anew in place of those with a negative variance, which are few where the errors do not
+#: hide a dispersion.
+_ROUNDS: Final = 100
 
 #: Nodes of the spline of the quantiles of chi^2, which take 0.7 microseconds each.
 _NODES: Final = 101
@@ -137,7 +142,9 @@ class Ellipsoid:
             raise EstimationError(_NO_SCATTER) from None
         freedom, unbiased, hidden = self.freedom, self._unbiased, self.hidden
         kept = [np.empty((0, 3)), np.empty((0, 3))]
-        while len(kept[0]) < n_draws:
+        for _ in range(_ROUNDS):
+            if len(kept[0]) >= n_draws:
+                return kept[0][:n_draws], kept[1][:n_draws]
             z = rng.standard_normal((n_draws, 6)) @ turn.T
             stretch = freedom / chi_square(freedom, z[:, 3:])
             variance = self.variance - self.total + unbiased * stretch
@@ -145,7 +152,7 @@ class Ellipsoid:
             good = (variance > 0.0)[:, ~hidden].all(axis=1)
             kept[0] = np.concatenate([kept[0], mean[good]])
             kept[1] = np.concatenate([kept[1], np.sqrt(np.maximum(variance[good], 0.0))])
-        return kept[0][:n_draws], kept[1][:n_draws]
+        raise EstimationError(_NO_SCATTER)  # rounding has made numbers of it that are none
 
 
 def chi_square(freedom: FloatArray, z: FloatArray) -> FloatArray:
@@ -218,14 +225,19 @@ def fit_ellipsoid(v: FloatArray, S: FloatArray, errors: ErrorModel = "sandwich")
     Raises
     ------
     EstimationError
-        If neither velocities nor errors scatter along some direction: an unbounded likelihood.
+        If neither velocities nor errors scatter along some direction: an unbounded likelihood; or if they are so large
+        that rounding decides.
     """
     v, S = np.ascontiguousarray(v, dtype=float), np.ascontiguousarray(S, dtype=float)
     middle = np.median(v, axis=0)
     spread = np.median(np.abs(v - middle), axis=0) / 0.6745
     if not np.all(spread > 0.0):
         raise EstimationError("the velocities have no scatter")
-    total = np.linalg.eigvalsh(np.cov(v.T) + S.mean(axis=0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        whole = np.cov(v.T) + S.mean(axis=0)
+    if not np.all(np.isfinite(whole)):
+        raise EstimationError(_TOO_LARGE)
+    total = np.linalg.eigvalsh(whole)
     if total[0] < _THINNEST * total[-1]:
         raise EstimationError(_NO_SCATTER)
     fisher = np.zeros((9, 9))

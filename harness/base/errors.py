@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import threading
 import warnings
 from collections.abc import Iterator
+from typing import NoReturn
 
 from haloassay.base.text import printable
 
@@ -17,7 +20,18 @@ def warn_in_one_line() -> None:
 
 
 class HaloassayError(Exception):
-    """Base of all errors that a user can act on; the command line prints them without a traceback."""
+    """Base of all errors that a user can act on; the command line prints them without a traceback.
+
+    Parameters
+    ----------
+    message
+        What is wrong, where, and what is allowed. It becomes one line, with what a terminal would obey as escapes: it
+        may quote files, names and errors of others.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        lines = (line.strip() for line in str(message).splitlines())
+        super().__init__(printable(" ".join(filter(None, lines))))
 
 
 class HaloassayWarning(UserWarning):
@@ -50,11 +64,35 @@ def blamed_on(where: str) -> Iterator[None]:
         In place of what is no error of ours; ``where`` names the place.
     """
     try:
-        yield
+        with kept_from_ending():
+            yield
     except HaloassayError:
         raise
     except (Exception, SystemExit) as error:
         raise InputError(f"{where}: {in_one_line(error)}") from error
+
+
+@contextlib.contextmanager
+def kept_from_ending() -> Iterator[None]:
+    """Make ``SystemExit`` of ``os._exit`` within, which nothing could catch and nobody would hear of.
+
+    That of other threads, and of processes that are forked within, is what it was; also later, where a module has
+    kept the function that it found.
+    """
+    leave, here = os._exit, (os.getpid(), threading.get_ident())
+    within = True
+
+    def stay(status: int) -> NoReturn:
+        if within and here == (os.getpid(), threading.get_ident()):
+            raise SystemExit(status)
+        leave(status)
+
+    os._exit = stay
+    try:
+        yield
+    finally:
+        within = False
+        os._exit = leave
 
 
 def said_by(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple, get_args
 
-from haloassay.base.errors import InputError, said_by
+from haloassay.base.errors import InputError, blamed_on
 from haloassay.base.kinds import require_plugins
 
 Scale = Literal["fractional", "absolute", "angle", "separation"]
@@ -234,12 +234,8 @@ def known_quantities(own: Iterable[Quantity] = ()) -> dict[str, Quantity]:
 
 def _loaded(entry: Any) -> Any:
     require_plugins(entry.value, "quantities")
-    try:
+    with blamed_on(f"quantities: {entry.value!r} cannot be imported"):
         return entry.load()
-    except (Exception, SystemExit) as error:  # somebody else's module may fail in its own way
-        raise InputError(
-            f"quantities: {entry.value!r} cannot be imported: {said_by(error)}"
-        ) from None
 
 
 def of_results(told: Iterable[Mapping[str, str]]) -> dict[str, Quantity]:

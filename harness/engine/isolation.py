@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from haloassay.base.errors import kept_from_ending
 from haloassay.contracts import catalogue, estimate
 
 if TYPE_CHECKING:
@@ -192,7 +193,9 @@ def isolated(seed: int) -> Iterator[list[str]]:
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
     try:
-        with warnings.catch_warnings():
+        # a worker may be ended: that is told, and costs nobody else anything
+        kept = contextlib.nullcontext() if worker else kept_from_ending()
+        with warnings.catch_warnings(), kept:
             yield told
     finally:
         if _getpid() != process:

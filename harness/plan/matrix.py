@@ -103,7 +103,7 @@ class Matrix(BaseModel):
     @classmethod
     def _dotted(cls, values: Any) -> Any:
         if isinstance(values, Mapping) and isinstance(values.get("factors"), Mapping):
-            return {**values, "factors": dict(_flatten(values["factors"]))}
+            return {**values, "factors": dict(flatten(values["factors"]))}
         return values
 
     @property
@@ -121,10 +121,28 @@ class Matrix(BaseModel):
         return (*short, *self.factor)
 
 
-def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Paths and levels, whether the paths were quoted in the file or not."""
     for key, value in table.items():
         if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
+
+
+def varied_paths(values: Mapping[str, Any]) -> Iterator[str]:
+    """Paths that a table of a matrix varies, before it is known to be sound."""
+    factors = values.get("factors")
+    if isinstance(factors, Mapping):
+        yield from (path for path, _ in flatten(factors))
+    for factor in _tables(values.get("factor")):
+        yield str(factor.get("path", ""))
+        paths = factor.get("paths")
+        yield from map(str, paths if isinstance(paths, list | tuple) else ())
+        for level in _tables(factor.get("levels")):
+            yield from map(str, level["set"] if isinstance(level.get("set"), Mapping) else ())
+
+
+def _tables(values: Any) -> list[Mapping[str, Any]]:
+    listed = values if isinstance(values, list | tuple) else ()
+    return [value for value in listed if isinstance(value, Mapping)]

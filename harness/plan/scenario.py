@@ -15,7 +15,7 @@ from haloassay import scenarios
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
 from haloassay.mocks.gravity.foreign import plain_mock
-from haloassay.plan.matrix import Exclusion, FactorEntry, Matrix
+from haloassay.plan.matrix import Exclusion, FactorEntry, Matrix, flatten, varied_paths
 from haloassay.plan.objects import estimator_table
 
 Spec = dict[str, Any]
@@ -127,16 +127,32 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
 def as_scenario(scenario: str | Path | Mapping[str, Any] | Scenario) -> Scenario:
     """Scenario of a packaged name, a file or plain values (errors as in :func:`load_scenario`).
 
-    In values, ``mock.potential`` may be an object of another library
+    In values, ``mock.potential`` and its levels may be objects of another library
     (:func:`haloassay.mocks.gravity.foreign.plain_mock`).
     """
     if isinstance(scenario, Scenario):
         return scenario
     if not isinstance(scenario, Mapping):
         return load_scenario(scenario)
-    return make_scenario(
-        {**scenario, "mock": plain_mock(scenario["mock"])} if "mock" in scenario else scenario
-    )
+    return make_scenario(_without_objects(scenario))
+
+
+def _without_objects(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Values in which objects that stand for potentials are kinds and settings."""
+    mock, matrix = values.get("mock"), values.get("matrix")
+    if not isinstance(mock, Mapping):
+        return values
+    matrix = matrix if isinstance(matrix, Mapping) else {}
+    varied = [path for path in varied_paths(matrix) if path.startswith("mock.")]
+    plain: dict[str, Any] = {**values, "mock": plain_mock(mock, varied)}
+    factors = matrix.get("factors")
+    factors = dict(flatten(factors)) if isinstance(factors, Mapping) else {}
+    levels = factors.get("mock.potential")
+    if isinstance(levels, list | tuple):
+        mocks = [plain_mock({**mock, "potential": level}, varied) for level in levels]
+        factors["mock.potential"] = [each["potential"] for each in mocks]
+        plain["matrix"] = {**matrix, "factors": factors}
+    return plain
 
 
 def _read(path: Path) -> Spec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from haloassay.base import kinds
@@ -16,9 +16,13 @@ _CONVERSIONS: Final = {
     "gala": "",
 }
 
-#: Kinds of mocks that move in the spherical average of their potential, without any of the keys below.
-_SPHERICAL: Final = ("equilibrium", "local-jeans-gaussian")
+#: Kinds of mocks that move in the spherical average of their potential, without any of the keys below, and the
+#: distribution that does not.
+_SPHERICAL: Final = ("equilibrium", "local-jeans-gaussian", "agama")
+_ORBITS: Final = "schwarzschild"
 _FOLLOWED: Final = ("shape", "lmc", "population", "debris")
+#: Keys that decide on these.
+_CHOOSING: Final = ("kind", "distribution", "populations")
 
 
 def is_foreign(spec: Any) -> bool:
@@ -60,35 +64,47 @@ def _galpy_of_gala(spec: Any) -> Any:
         raise InputError(f"gala makes no potential of galpy of its {name}: {reason}") from None
 
 
-def plain_mock(mock: Any, where: str = "mock") -> Any:
+def plain_mock(mock: Mapping[str, Any], varied: Sequence[str] = ()) -> Mapping[str, Any]:
     """Table of a mock as a scenario has it: an object that stands for its potential becomes kinds and settings.
 
     What has no closed form here becomes its spherical average, a ``mass-table``.
+
+    Parameters
+    ----------
+    mock
+        The table.
+    varied
+        Factors of the scenario, as dotted paths, that change it.
 
     Raises
     ------
     InputError
         If the object cannot be converted, or the mock follows stars in the field, which a table of masses lost.
     """
-    if not isinstance(mock, Mapping):
-        return mock
     spec = mock.get("potential")
     if not (is_foreign(spec) or hasattr(spec, "to_plain")):
         return mock
-    potential: Any = converted(spec, f"{where}.potential") if is_foreign(spec) else spec
+    potential: Any = converted(spec, "mock.potential") if is_foreign(spec) else spec
     lost = [
         c for c in potential.components if hasattr(c, "field_parts") and not kinds.name_of(type(c))
     ]
-    if lost and not _is_spherical(mock):
+    if lost and not _is_spherical(mock, varied):
         raise InputError(
-            f"{where}.potential: a scenario cannot hold the field of {lost[0].label}, which this mock follows: name"
-            ' the object, { kind = "galpy", name = "module:object" }'
+            f"mock.potential: a scenario cannot hold the field of {lost[0].label}, which this mock follows: give"
+            ' kinds, such as { kind = "galpy", name = "module:object" }'
         )
     # numbers as a file has them, so that equal scenarios are equal
     return {**mock, "potential": json.loads(json.dumps(potential.to_plain(), default=float))}
 
 
-def _is_spherical(mock: Mapping[str, Any]) -> bool:
-    tables = [mock, *(t for t in mock.get("populations", ()) if isinstance(t, Mapping))]
+def _is_spherical(mock: Mapping[str, Any], varied: Sequence[str]) -> bool:
+    """Tell whether stars move in the spherical average; a factor that may change that counts as if it did."""
+    if {path.split(".")[1] for path in varied} & {*_FOLLOWED, *_CHOOSING}:
+        return False
+    parts = mock.get("populations")
+    parts = parts if isinstance(parts, list | tuple) else ()
+    tables = [mock, *(part for part in parts if isinstance(part, Mapping))]
     followed = any(key in table for table in tables for key in _FOLLOWED)
+    drawn = [table["distribution"] for table in tables if "distribution" in table]
+    followed |= any(isinstance(d, Mapping) and d.get("kind") == _ORBITS for d in drawn)
     return mock.get("kind") in _SPHERICAL and not followed

@@ -19,6 +19,7 @@ from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.io.formats import format_of, readable
+from haloassay.io.formats.hdf5 import require_within
 from haloassay.mocks.snapshots.formats import (
     KINDS,
     Content,
@@ -207,9 +208,18 @@ class _Reader:
 
         with readable(self.path, "HDF5"), h5py.File(self.path) as file:
             for name in file:
-                if name.startswith("PartType") and "Coordinates" in file[name]:
+                if name.startswith("PartType") and self._has(file, name, "Coordinates"):
                     return self._unit(file[name]["Coordinates"].attrs, "length", str(self.path))
         return 0.0
+
+    def _has(self, place: Any, *names: str) -> bool:
+        """Tell whether a place in the file holds a name, and that another, all in this file."""
+        for name in names:
+            require_within(self.path, place, name)
+            if name not in place:
+                return False
+            place = place[name]
+        return True
 
     def box(self, length: float) -> FloatArray:
         """(3,) sides of the periodic box [kpc]; ``length`` [kpc] is their unit where the header has none."""
@@ -241,7 +251,7 @@ class _Reader:
         import h5py
 
         name = f"PartType{n}"
-        if name not in file:
+        if not self._has(file, name):
             raise InputError(
                 f"{self.path}: {name} is missing, the header promises {count} particles"
             )
@@ -258,7 +268,7 @@ class _Reader:
             for column in self.wanted.columns.get(kind, ())
         }
         particles = Particles(position, velocity, self._mass(file, group, n, count), others)
-        if kind != "stars" or _FORMATION not in group:
+        if kind != "stars" or not self._has(group, _FORMATION):
             yield kind, particles
             return
         formed = self._raw(group, _FORMATION, 1, count) > 0.0
@@ -268,7 +278,7 @@ class _Reader:
 
     def _raw(self, group: Any, name: str, width: int | None, count: int) -> FloatArray:
         what = f"{self.path}: {group.name[1:]}/{name}"
-        if name not in group:
+        if not self._has(group, name):
             known = ", ".join(sorted(group))
             raise InputError(f"{what} is missing (there are: {known})")
         values = finite_values(group[name][()], what, width)
@@ -288,7 +298,7 @@ class _Reader:
         table = numbers(self.header.attributes.get("MassTable", 0.0), what)
         negative = n < len(table) and table[n] < 0.0
         require(not negative, f"{what} must not be negative (got {table.tolist()})")
-        own = self._physical(group, "mass", 1, count) if "Masses" in group else None
+        own = self._physical(group, "mass", 1, count) if self._has(group, "Masses") else None
         if n >= len(table) or table[n] == 0.0:
             if own is None:
                 raise InputError(
@@ -310,7 +320,7 @@ class _Reader:
             beside = {
                 f"{name}/Masses": stated_unit(file[name]["Masses"].attrs, "mass", what)
                 for name in file
-                if name.startswith("PartType") and "Masses" in file[name]
+                if name.startswith("PartType") and self._has(file, name, "Masses")
             }
             known = [(name, unit) for name, unit in beside.items() if unit is not None]
             for name, unit in known[1:]:

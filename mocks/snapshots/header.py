@@ -13,6 +13,7 @@ from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.io.formats import readable
+from haloassay.io.formats.hdf5 import require_within
 from haloassay.mocks.snapshots.units import SYSTEM, number, numbers, require_expansion
 
 #: Groups of attributes; what one of them leaves out may stand in a later one.
@@ -169,6 +170,8 @@ def read_header(path: Path) -> Header:
     import h5py
 
     with readable(path, "HDF5"), h5py.File(path) as file:
+        for name in _GROUPS:
+            require_within(path, file, name)
         groups = {name: dict(file[name].attrs) for name in _GROUPS if name in file}
     for names in _ONE_VALUE:
         _require_one_value(path, groups, names)

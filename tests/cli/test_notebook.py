@@ -29,6 +29,27 @@ CELLS = (
     "haloassay.measure(made.catalogue, 'tracer-mass', alpha=-3.5)",
     "haloassay.list('scenarios')",
     "print(haloassay.describe('jeans-3d'))",
+    # a class of a cell, with a function and a number of other cells, in processes that have none of them
+    "import dataclasses, os\nUNIT = 2.0\ndef spread(values):\n    return UNIT * float(values.std())",
+    "@dataclasses.dataclass(frozen=True)\nclass Mine(haloassay.Estimator):\n"
+    "    name = 'mine'\n    reference = ''\n    yields = ('sigma_r', 'r200')\n    scale: float = 1.0\n"
+    "    def estimate(self, catalogue, rng):\n"
+    "        print('a word of its own')\n"
+    "        value = self.scale * spread(catalogue.spherical_velocity[:, 0])\n"
+    "        return haloassay.Estimates([haloassay.Estimate('sigma_r', value, r=20.0),\n"
+    "            haloassay.Estimate('r200', float(os.getpid()))])",
+    "both = ['velocity-ellipsoid', Mine, {'kind': Mine, 'scale': 3.0, 'label': 'three'}]\n"
+    "mine = haloassay.run(scenario, 'mine', workers=2, estimators=both)\nmine",
+    "again = haloassay.run(scenario, 'again', workers=0, estimators=both)",
+    "rows = [each.frame('estimates').query(\"quantity == 'sigma_r'\") for each in (mine, again)]\n"
+    "assert rows[0].value.tolist() == rows[1].value.tolist() and len(rows[0]) == 12\n"
+    "value = rows[0].set_index(['estimator', 'realization']).value\n"
+    "assert (value['three'] == 3.0 * value['mine']).all()\n"
+    "pids = mine.frame('estimates').query(\"quantity == 'r200'\").value\n"
+    "assert os.getpid() not in set(pids)",
+    "assert haloassay.run(scenario, 'mine', workers=2, estimators=both).counts() == {'ok': 12}",
+    "UNIT = 5.0\ntry:\n    haloassay.run(scenario, 'mine', workers=2, estimators=both)\n"
+    "except haloassay.InputError as error:\n    refused = str(error)\nrefused",
 )
 
 
@@ -57,6 +78,16 @@ def test_nothing_raises_in_a_notebook_without_widgets(executed):
     }
     assert not raised
     assert (folder / "out" / "report" / "index.html").exists()
+
+
+def test_a_class_of_a_cell_is_an_estimator_in_worker_processes(executed):
+    """The cells assert; here is what they show."""
+    folder, outputs = executed
+    (shown,) = (out for out in outputs["mine"] if out.output_type == "execute_result")
+    assert "12 ok" in shown.data["text/plain"]
+    assert "a word of its own" in (folder / "mine" / "log.txt").read_text()
+    (refused,) = outputs["refused"]
+    assert "holds results of another scenario" in refused.data["text/plain"]
 
 
 def test_objects_show_themselves_in_html(executed):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -44,21 +45,32 @@ class Spread(Estimator):
 
 @dataclass(frozen=True)
 class Meddler(Estimator):
-    """Prints, changes what it can, and leaves a process."""
+    """Prints, changes what it can, and leaves processes: one beside it, and one like a daemon."""
 
     name = "meddler"
     reference = ""
     yields = ("sigma_r",)
     mark: str = ""
+    waits: bool = False
 
     def estimate(self, catalogue, rng):
         print("x" * 2000)
         os.write(1, b"beneath\n")
         os.chdir("/")
         np.mean = sum
-        if self.mark:
+        again = self.waits and Path(self.mark).exists()
+        if self.mark and not again:
+            worker = os.getpid()
             child = subprocess.Popen(["sleep", "300"], stdout=subprocess.DEVNULL)
-            Path(self.mark).write_text(str(child.pid))
+            if os.fork() == 0:  # twice, so that nobody knows it
+                daemon = subprocess.Popen(["sleep", "300"], start_new_session=True)
+                written = Path(f"{self.mark}.part")
+                written.write_text(f"{child.pid} {daemon.pid} {worker}")
+                written.rename(self.mark)
+                os._exit(0)
+            os.wait()
+        if self.waits and not again:
+            time.sleep(300.0)
         return Estimates([Estimate("sigma_r", 1.0, r=20.0)])
 
 
@@ -126,7 +138,36 @@ def test_what_an_estimator_prints_and_leaves_is_no_output_of_ours_and_ends_with_
         f"meddler: printed: see {out / 'log.txt'}",
     ]
     assert results.counts() == {"ok": 6}
-    assert not is_alive(int(mark.read_text()))
+    assert not any(map(is_alive, map(int, mark.read_text().split())))
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at processes as Linux has them")
+@pytest.mark.parametrize("ended", ["worker", "main"])
+def test_what_an_estimator_leaves_ends_with_a_worker_that_is_killed_or_left_alone(
+    tmp_path, environment, ended
+):
+    mark = tmp_path / "mark"
+    script = (
+        "import sys; from small_scenario import SCENARIO; from test_plugins import Meddler, ran\n"
+        "values = {**SCENARIO, 'matrix': {}, 'timeout': 200.0}\n"
+        "ran(values, sys.argv[1], [Meddler(mark=sys.argv[2], waits=True)], workers=1, realizations=1)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, tmp_path / "out", mark],
+        env=environment,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120.0
+    while not mark.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    *left, worker = [int(pid) for pid in mark.read_text().split()]
+    assert all(map(is_alive, (*left, worker)))
+    os.kill(worker if ended == "worker" else process.pid, signal.SIGKILL)
+    while any(map(is_alive, (*left, worker))):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.wait(timeout=120.0)
 
 
 def test_the_log_is_limited_and_no_link_is_followed(tmp_path, values, monkeypatch):

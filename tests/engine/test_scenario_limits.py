@@ -1,5 +1,7 @@
 """Scenarios that no machine could read or run end in one line, before anything is done."""
 
+import pickle
+
 import pytest
 
 from haloassay.base.errors import InputError
@@ -73,3 +75,23 @@ def test_a_mock_without_digits_is_refused_when_the_scenario_is_read(values):
     values["mock"] |= {"beta": 0.3, "potential": {"kind": "nfw", "m200": 1e12, "c": 1e-299}}
     with pytest.raises(InputError, match="c must be a"):
         make_plan(make_scenario(values))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"realizations\n\x1b[2J": 3},
+        {"matrix": {"factors": {"mock.\n\u202ebeta": [1.0]}}},
+        {"mock": {"kind": "equilibrium", "a\nb": {"c\r\nd": float("nan")}}},
+        {"estimators": [{"kind": "plugins:Good", "label": "x", "y\nz": 1}]},
+    ],
+    ids=["key", "factor", "table", "setting"],
+)
+def test_a_refusal_is_one_line_that_no_terminal_obeys_in_python_too(values, change):
+    with pytest.raises(InputError) as refusal:
+        make_plan(make_scenario({**values, **change}))
+    text = str(refusal.value)
+    assert text.isprintable()
+    assert refusal.value.args == (text,)
+    again = pickle.loads(pickle.dumps(refusal.value))
+    assert (type(again), str(again)) == (InputError, text)

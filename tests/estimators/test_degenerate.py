@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from degenerate_samples import degenerate, track
+from degenerate_samples import degenerate, stars, track
+from seeds import seeded
 
 from haloassay import measure
 from haloassay.base.errors import EstimationError, InputError
 from haloassay.base.kinds import FAMILIES
 from haloassay.contracts.catalogue import Catalogue
+from haloassay.estimators.fit.ellipsoid import Ellipsoid
 
 _WITH_ALPHA = (
     *("tracer-mass", "los-jeans", "los-jeans-derivative"),
@@ -48,6 +50,20 @@ def test_a_thin_track_has_no_scatter(step, errors):
     catalogue = Catalogue.from_arrays(**track(step))
     rows = measure(catalogue, "velocity-ellipsoid", errors=errors)
     assert {row.note for row in rows} == {NO_DIRECTION}
+
+
+@pytest.mark.parametrize("errors", ["sandwich", "bootstrap", "fisher", "poisson"])
+def test_errors_whose_squares_are_no_numbers_are_told(errors):
+    catalogue = Catalogue.from_arrays(**stars(40), vlos_err=np.full(40, 1e200))
+    notes = {row.note for row in measure(catalogue, "velocity-ellipsoid", errors=errors)}
+    assert notes == {"the velocities or their errors are too large for their squares to be numbers"}
+
+
+@pytest.mark.parametrize("total", [np.nan, np.inf])
+def test_draws_of_an_ellipsoid_that_rounding_made_end(total):
+    made = Ellipsoid(20, np.zeros(3), np.eye(3), np.eye(6), np.array([1.0, 1.0, total]))
+    with pytest.raises(EstimationError, match=NO_DIRECTION):
+        made.draws(10, seeded(1))
 
 
 @pytest.mark.parametrize("name", ["one star n times", "at rest", "in a plane"])

@@ -301,6 +301,11 @@ def leaves_a_child(catalogue):
 
 
 @harm()
+def leaves_a_daemon(catalogue):
+    subprocess.Popen(["sleep", "600"], stdout=subprocess.DEVNULL, start_new_session=True)
+
+
+@harm()
 def forks_and_both_come_back(catalogue):
     os.fork()
 

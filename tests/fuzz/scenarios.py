@@ -18,6 +18,7 @@ from pathlib import Path
 
 from haloassay import scenarios
 from haloassay.base.errors import HaloassayError
+from haloassay.base.text import printable
 from haloassay.engine.preparation import prepared
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
@@ -174,8 +175,8 @@ def attempt(seed, folder, work, names=None):
             warnings.simplefilter("ignore")
             work(given)
     except HaloassayError as error:
-        text = " ".join(str(error).split())  # as the command line prints it
-        if not text or len(text) > 5000:
+        text = str(error)
+        if not text or len(text) > 5000 or printable(text) != text:
             return (
                 "fault",
                 f"seed {seed}: no message for a reader: {text[:200]!r} ({len(text)})",

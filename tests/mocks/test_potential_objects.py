@@ -77,6 +77,39 @@ def test_a_field_that_a_scenario_cannot_hold_is_refused():
     assert as_scenario(_scenario(_halo(), shape={"axis_ratios": [1.0, 0.8]}))
 
 
+def test_objects_are_levels_of_a_factor():
+    values = _scenario(_halo())
+    levels = [_halo(), [_halo(), _disc()], {"kind": "nfw", "m200": 1e12, "c": 9.0}]
+    told = as_scenario({**values, "matrix": {"factors": {"mock": {"potential": levels}}}})
+    plain = told.matrix.factors["mock.potential"]
+    assert plain[0] == make_potential(_halo()).to_plain()
+    assert [part["kind"] for part in plain[1]] == ["nfw", "mass-table"]
+    assert plain[2] == levels[2]
+
+
+@pytest.mark.parametrize(
+    "path", ["mock.shape.axis_ratios", "mock.kind", "mock.lmc", "mock.populations.0.shape"]
+)
+def test_a_field_that_a_cell_may_follow_is_refused(path):
+    def swept(potential, levels=()):
+        factors = {path: [1, 2], **({"mock.potential": levels} if levels else {})}
+        return {**_scenario(potential), "matrix": {"factors": factors}}
+
+    named = [
+        {"label": "a", "path": path, "levels": [1, 2]},
+        {"label": "a", "paths": [path, "survey.n_stars"], "levels": [1, 2]},
+        {"label": "a", "levels": [{"label": "one", "set": {path: 1}}]},
+    ]
+    for factor in named:
+        values = _scenario([_halo(), _disc()]) | {"matrix": {"factor": [factor]}}
+        with pytest.raises(InputError, match="a scenario cannot hold the field of galpy potential"):
+            as_scenario(values)
+    assert as_scenario(swept(_halo()))
+    for values in (swept([_halo(), _disc()]), swept(_halo(), [_halo(), [_halo(), _disc()]])):
+        with pytest.raises(InputError, match="a scenario cannot hold the field of galpy potential"):
+            as_scenario(values)
+
+
 WRONG = {
     "without units": (gp.NFWPotential(), "mock.potential: galpy's NFWPotential has no units"),
     "rotating": (

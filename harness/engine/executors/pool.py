@@ -20,6 +20,12 @@ from typing import Any, Final
 
 from haloassay.base.errors import HaloassayError, HaloassayWarning, warn_in_one_line
 from haloassay.base.handed import packed, unpack
+from haloassay.engine.executors.descendants import (
+    end_group,
+    end_marked,
+    mark_of_this_process,
+    marked,
+)
 from haloassay.engine.log import Log, redirect
 from haloassay.engine.task import Task, missing, run_task
 from haloassay.results.outcome import Outcome, TaskResult
@@ -74,11 +80,12 @@ class _Worker(SpawnProcess):
     """A process that does not import the main script again and does not hear Ctrl-C.
 
     Tasks are plain data, so a worker needs nothing of the script: ``run`` may be called in a script
-    without the ``if __name__ == "__main__"`` guard. Processes that an estimator has started and left are of the
-    worker's group and end with it.
+    without the ``if __name__ == "__main__"`` guard. Processes that an estimator has started and left end with it
+    (:mod:`haloassay.engine.executors.descendants`).
     """
 
     _is_over = False
+    _mark = ""
 
     @property
     def exitcode(self) -> int | None:
@@ -91,14 +98,15 @@ class _Worker(SpawnProcess):
         alive = super().is_alive()
         if not alive and not self._is_over and self.pid is not None:
             self._is_over = True
-            _end_group(self.pid)
+            end_group(self.pid)
+            end_marked(self._mark)
         return alive
 
     def start(self) -> None:
         main = sys.modules["__main__"]
         sys.modules["__main__"] = types.ModuleType("__main__")
         try:
-            with _blocked_interrupt():
+            with _blocked_interrupt(), marked() as self._mark:
                 super().start()
         finally:
             sys.modules["__main__"] = main
@@ -121,13 +129,6 @@ class _Context(SpawnContext):
     Process = _Worker
 
 
-def _end_group(group: int) -> None:
-    """Kill all processes of a group, if there are any."""
-    if hasattr(os, "killpg"):
-        with contextlib.suppress(OSError):
-            os.killpg(group, signal.SIGKILL)
-
-
 def prepare_worker(classes: bytes, log: Path | None) -> None:
     """End this worker as soon as the main process is gone, whatever an estimator is doing.
 
@@ -147,13 +148,14 @@ def prepare_worker(classes: bytes, log: Path | None) -> None:
         redirect(log)
     warnings.simplefilter("ignore", HaloassayWarning)
     warn_in_one_line()
-    parent = multiprocessing.parent_process()
+    parent, mark = multiprocessing.parent_process(), mark_of_this_process()
 
     def follow() -> None:
         if parent is not None:
             parent.join()
+        end_marked(mark)
         if hasattr(os, "getpgrp") and os.getpgrp() == os.getpid():
-            _end_group(os.getpid())
+            end_group(os.getpid())
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()

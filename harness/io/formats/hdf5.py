@@ -75,10 +75,7 @@ def _table(
     def get(name: str) -> tuple[Array, str | None]:
         column = columns[name]
         if column.elsewhere is not None:
-            raise InputError(
-                f"{path}: {column.place} is kept in another file ({column.elsewhere}), which is "
-                f"not followed: copy it into this one"
-            )
+            raise _not_followed(path, column.place, column.elsewhere)
         with h5py.File(source) as file:
             item = file[column.place]
             values = item[()] if column.part is None else item[column.part]
@@ -177,6 +174,28 @@ def _outside(file: Any, here: str, link: Any, depth: int = 0) -> str | None:
             return outside
         place = place.get(part)
     return None
+
+
+def require_within(path: Path, here: Any, name: str) -> None:
+    """Refuse what a group of a file has from another file, by a link or by how it is stored, also one that is missing.
+
+    Raises
+    ------
+    InputError
+        Which says where it is; what the group does not have at all is no fault.
+    """
+    link = here.get(name, getlink=True)
+    outside = _outside(here.file, here.name, link)
+    if outside is None and hasattr(item := here.get(name), "is_virtual"):
+        outside = _stored(item)
+    if outside is not None:
+        raise _not_followed(path, f"{here.name}/{name}".lstrip("/"), outside)
+
+
+def _not_followed(path: Path, place: str, elsewhere: str) -> InputError:
+    return InputError(
+        f"{path}: {place} is kept in another file ({elsewhere}), which is not followed: copy it into this one"
+    )
 
 
 def _text(value: Any) -> str:

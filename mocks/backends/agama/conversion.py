@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.contracts import profiles
 from haloassay.mocks.backends.agama.library import library, library_with_units
-from haloassay.mocks.gravity.field_parts import Flattened
+from haloassay.mocks.gravity.field_parts import FieldParts, Flattened
 from haloassay.mocks.gravity.mass_table import MassTable
 from haloassay.mocks.gravity.potentials import (
     NFW,
@@ -57,6 +58,28 @@ class NoCounterpartError(InputError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"{reason}; monopole=True converts its spherical average")
         self.reason = reason
+
+
+@dataclass(frozen=True)
+class AgamaAverage(MassTable):
+    """Spherical average of potentials of agama that are no spheres, whose field nothing here can follow.
+
+    Parameters
+    ----------
+    names
+        What agama calls them.
+    """
+
+    names: str = ""
+
+    @property
+    def label(self) -> str:
+        """What to call it in an error."""
+        return f"agama potential {self.names!r}"
+
+    def field_parts(self) -> FieldParts:
+        """Raise :class:`InputError`: in place of a disc, a sphere would be followed without a word."""
+        raise InputError(f"{self.label}: only its spherical average is known here")
 
 
 def to_agama(potential: CompositePotential, *, monopole: bool = False) -> Any:
@@ -105,12 +128,13 @@ def from_agama(pot: Any, *, dark: Sequence[bool] | None = None) -> CompositePote
 
     In closed form: spheres of NFW, Hernquist (Dehnen with gamma = 1), Plummer and Kepler about the
     origin. All others enter together by their spherical average, tabulated to 1e-7 where it is
-    smooth (:class:`~haloassay.mocks.gravity.mass_table.MassTable`), as complete at 1e4 kpc.
+    smooth (:class:`~haloassay.mocks.gravity.mass_table.MassTable`), as complete at 1e4 kpc. Where one of these
+    is no sphere, mocks that follow stars in the field refuse it (:class:`AgamaAverage`).
 
     Parameters
     ----------
     pot
-        Potential made while agama's units were kpc, km/s and Msun.
+        Potential made while agama's units were kpc, km/s and Msun, or a list of them.
     dark
         For each member whether it counts for the virial mass of the dark halo; by default an NFW
         sphere does, and all else (which may be a bulge) does not.
@@ -122,10 +146,10 @@ def from_agama(pot: Any, *, dark: Sequence[bool] | None = None) -> CompositePote
         with time, or has no positive mass.
     """
     agama = library_with_units()
-    require(
-        isinstance(pot, agama.Potential), f"expected an agama potential (got {type(pot).__name__})"
-    )
-    members = list(_flat(pot))
+    given = [*pot] if isinstance(pot, list | tuple) else [pot]
+    strange = next((type(p).__name__ for p in given if not isinstance(p, agama.Potential)), None)
+    require(strange is None, f"expected an agama potential or a list of them (got {strange})")
+    members = [member for one in given for member in _flat(one)]
     require(
         dark is None or len(dark) == len(members),
         f"dark needs one value for each of {len(members)} potentials",
@@ -170,6 +194,8 @@ def _part(agama: Any, component: Component, monopole: bool) -> list[Any]:
         return [_sphere(agama, bulge), make(type="MiyamotoNagai", **disc)]
     if not monopole and isinstance(component, TriaxialNFW):
         return [_triaxial(agama, component, unit)]
+    if not monopole and isinstance(component, AgamaAverage):
+        raise NoCounterpartError(f"{component.label} is known by its spherical average alone")
     if not monopole and isinstance(component, Flattened):
         raise NoCounterpartError(f"{component.label} has no counterpart in agama")
     return [_sphere(agama, component.potential)]
@@ -286,17 +312,23 @@ def _table(members: Sequence[Any], dark: bool) -> MassTable:
         return np.asarray(sum(_monopole_mass(member, r) for member in members), dtype=float)
 
     try:
-        return MassTable.of(mass, dark, _COMPLETE)
+        table = MassTable.of(mass, dark, _COMPLETE)
     except InputError as error:
         names = ", ".join(_name(member) for member in members)
         raise InputError(f"agama's {names}: {error}") from None
+    names = ", ".join(_name(member) for member in members if not _is_sphere(member))
+    return AgamaAverage(table.r, table.mass, dark, names) if names else table
+
+
+def _is_sphere(member: Any) -> bool:
+    return "Spherical" in str(member) and "Tilted" not in str(member)
 
 
 def _monopole_mass(member: Any, r: FloatArray) -> FloatArray:
     """Mass [Msun] within spheres of radius ``r`` (K,) [kpc]: r^2 <d Phi / d r> / G."""
     cosine, weight = polar_nodes()
     azimuth = 2.0 * np.pi * np.arange(32) / 32
-    if "Spherical" in str(member) and "Tilted" not in str(member):
+    if _is_sphere(member):
         cosine, weight, azimuth = np.zeros(1), np.ones(1), azimuth[:1]
     elif "Axisymmetric" in str(member):
         azimuth = azimuth[:1]

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from haloassay.base.errors import InputError
+from haloassay.base.errors import InputError, blamed_on
 from haloassay.base.kinds import require_plugins
 from haloassay.base.settings import require, unknown
 from haloassay.mocks.backends.galpy.members import require_conservative
@@ -31,13 +31,8 @@ def own_potential(target: str) -> Any:
     """
     require_plugins(target, "name")
     module, _, name = target.partition(":")
-    try:
+    with blamed_on(f"name: galpy potential {target!r} cannot be imported"):
         found = getattr(importlib.import_module(module), name)
-    except Exception as error:  # a user's module may fail in any way
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(
-            f"name: galpy potential {target!r} cannot be imported ({reason})"
-        ) from None
     require(not inspect.isclass(found), f"name: {target!r} is a class: name an object of it")
     return found
 
