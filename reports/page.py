@@ -146,6 +146,17 @@ def _rank_figures(data: Summary, cell: str) -> list[tuple[str, str, Figure | Non
     return drawn
 
 
+def _sampled(description: Mapping[str, Any]) -> str:
+    """Name the cells whose catalogues have truths of their own; empty where there are none."""
+    cells = [str(each["cell"]) for each in description.get("cells", ()) if "sampling" in each]
+    varies = any(
+        path.startswith("mock.")
+        for each in description.get("factors", ())
+        for path in each["paths"]
+    )
+    return ", ".join(f"cell {cell}" for cell in cells) if varies else ""
+
+
 def render(data: Summary, shown: Sequence[Mapping[str, str]]) -> str:
     """HTML of the page; ``shown`` holds name, caption, width [px] and base64 PNG."""
     from jinja2 import Environment, FileSystemLoader
@@ -179,6 +190,7 @@ def render(data: Summary, shown: Sequence[Mapping[str, str]]) -> str:
         "base_cell": data.base_cell,
         "calibration": _limited(_without_idle(tables.compact_calibration(calibration))),
         "n_inside": int(calibration["inside"].sum()),
+        "sampled": _sampled(data.description),
         "figures": shown,
         "definitions": data.definitions,
         "references": _REFERENCES,

@@ -34,6 +34,8 @@ LEVEL: Final = 0.95
 #: How much too narrow the intervals are for which it is said how often the band would find them.
 NARROW: Final = 0.1
 
+#: What stands in place of a quantity where all of an estimate's are judged at once.
+TOGETHER: Final = "all together"
 #: Columns of :func:`calibrate` after the labels and factors.
 COLUMNS: Final = (
     *("estimator", "quantity", "bin", "r", "n", "n_draws"),
@@ -49,7 +51,9 @@ _EXACT: Final = 100
 def calibrate(results: ResultTables) -> pd.DataFrame:
     """Judge the ranks of the truth among the draws: one row a (cell, estimator, quantity, bin).
 
-    Each estimate counts whose method gave draws; a quantity without any has no row. The draws are
+    Each estimate counts whose method gave draws; a quantity without any has no row. A row of the quantity
+    :data:`TOGETHER` judges all rows of an estimate at once by the distances of draws and truth from a random reference
+    (TARP, Lemos et al. 2023): quantities that are right one by one may be wrong together. The draws are
     taken as independent: L draws that are worth fewer widen the ends of the ranks by about one over
     their effective number.
 
@@ -61,8 +65,8 @@ def calibrate(results: ResultTables) -> pd.DataFrame:
         ``p_value``, the probability of an ECDF that strays as far, at its worst point, from a
         uniform one; ``inside``, whether it is within the 95 per cent band; ``shape``, what ails it
         where it is not: ``"too narrow"`` or ``"too wide"`` intervals, estimates ``"too high"`` or
-        ``"too low"``; ``narrow_power``, the share of runs in which Gaussian intervals 10 per cent too
-        narrow would have been outside.
+        ``"too low"`` (of all together: ``"off"``); ``narrow_power``, the share of runs in which Gaussian
+        intervals 10 per cent too narrow would have been outside.
     """
     ranks = rank_counts(results)
     counts = count_matrix(ranks)
@@ -71,6 +75,9 @@ def calibrate(results: ResultTables) -> pd.DataFrame:
     p_value = uniformity(n, below)
     inside = p_value > 1.0 - LEVEL
     shape = np.where(inside, "", _shapes(counts))
+    # the distance to a reference is a radius: that it is off to one side has no direction
+    is_off = (table["quantity"] == TOGETHER).to_numpy() & np.isin(shape, ("too high", "too low"))
+    shape = np.where(is_off, "off", shape)
     distance = np.abs(below / n[:, None] - _quantiles()).max(axis=1)
     power = [narrow_power(int(size)) for size in n]
     table = table.assign(n=n, ecdf_distance=distance, p_value=p_value, inside=inside, shape=shape)
@@ -94,10 +101,15 @@ def rank_counts(results: ResultTables) -> pd.DataFrame:
     """
     keys = ", ".join(KEYS)
     query = f"""
-        WITH placed AS (
+        WITH places AS (
+            SELECT {keys}, realization, r, n_draws, rank FROM estimates
+            UNION ALL BY NAME
+            SELECT cell, estimator, '{TOGETHER}' AS quantity, 0 AS bin, realization, NULL::DOUBLE AS r,
+                joint_draws AS n_draws, joint_rank AS rank FROM runs
+        ), placed AS (
             SELECT {keys}, r, n_draws, floor({STEPS} / (n_draws + 1.0)
                 * (rank + (realization * {_GOLDEN}) % 1.0))::BIGINT AS step
-            FROM estimates WHERE n_draws > 0 AND rank >= 0
+            FROM places WHERE n_draws > 0 AND rank >= 0
         ), groups AS (
             SELECT {keys}, avg(r) FILTER (isfinite(r)) AS r, min(n_draws) AS n_draws
             FROM placed GROUP BY {keys}

@@ -44,6 +44,7 @@ SCHEMAS: Final[dict[TableName, pa.Schema]] = {
             "seconds": pa.float64(),
             "n_stars": pa.int64(),
             "overlap": pa.float64(),
+            **dict.fromkeys(("joint_rank", "joint_draws", "joint_rows"), pa.int64()),
         }
     ),
 }

@@ -17,6 +17,7 @@ from haloassay.contracts.quantities import Quantity
 from haloassay.engine.acceptance import accepted
 from haloassay.engine.isolation import fingerprint, is_touched, isolated
 from haloassay.engine.log import has_printed
+from haloassay.engine.together import place_of_truth
 from haloassay.io.defects import sound_rows
 from haloassay.plan.cells import Cell, Method
 from haloassay.plan.scenario import Spec
@@ -189,7 +190,10 @@ def _outcome(method: Method, task: Task, mock: Mock, observation: Observation) -
         rows = tuple(_row(row, known[row.quantity], mock.truth, observation) for row in estimates)
     except (Exception, SystemExit) as error:
         return _failure("no-mock", method, error, seconds, *seen)
-    return Outcome(method, "ok", "", "", seconds, *seen, rows)
+    reference = stream(task.seed, f"reference:{method.label}", task.random)
+    place = place_of_truth(tuple(estimates), [row["truth"] for row in rows], known, reference)
+    joint = {f"joint_{name}": value for name, value in place._asdict().items()}
+    return Outcome(method, "ok", "", "", seconds, *seen, rows, **joint)
 
 
 def _failure(

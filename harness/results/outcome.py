@@ -18,7 +18,8 @@ class Outcome:
     """What became of one estimator in one task.
 
     ``n_stars`` were observed, and a share ``overlap`` of them in any other realisation too. ``rows`` are the fields of
-    an estimate (without its draws) with truth, rank and n_draws. ``touched`` says what the estimator did to its
+    an estimate (without its draws) with truth, rank and n_draws; ``joint_*`` are the place of the truth among the
+    draws of all of them together, how many draws, and of how many rows. ``touched`` says what the estimator did to its
     process, for the messages of the run; it is not kept.
     """
 
@@ -31,6 +32,9 @@ class Outcome:
     overlap: float | None = None
     rows: tuple[Spec, ...] = ()
     traceback: str = ""
+    joint_rank: int = -1
+    joint_draws: int = 0
+    joint_rows: int = 0
     touched: tuple[str, ...] = ()
 
 

@@ -14,6 +14,8 @@ from haloassay.reports.page import write_page
 
 ESTIMATE_COLUMNS = SCHEMAS["estimates"].names
 RUN_COLUMNS = SCHEMAS["runs"].names
+#: Of runs whose draws are not judged together.
+NOT_JOINT = {"joint_rank": -1, "joint_draws": 0, "joint_rows": 0}
 
 
 @dataclass
@@ -96,6 +98,7 @@ def runs_of(estimates: pd.DataFrame) -> pd.DataFrame:
         "n_stars": 1000,
         "overlap": 0.0,
         "traceback": None,
+        **NOT_JOINT,
     }
     return runs.assign(**ended)[list(RUN_COLUMNS)]
 
@@ -116,6 +119,7 @@ def failed_runs(
         "n_stars": 0,
         "overlap": None,
         "traceback": None,
+        **NOT_JOINT,
     }
     frame = pd.DataFrame({"realization": np.arange(first, first + n)})
     return frame.assign(cell=cell, estimator=estimator, **columns, **(values | ended))[
