@@ -242,7 +242,7 @@ def biases(n_samples, **spec):
 
 
 def test_distance_errors_bias_the_published_fit_and_not_ours():
-    ours = biases(16)
+    ours = biases(24)
     velocities = ("v_travel", "apex_l", "apex_b", "bulk_v_r", "bulk_v_theta", "bulk_v_phi")
     assert all(abs(ours[name][0]) < 4.0 * ours[name][1] for name in velocities)
     published = biases(12, distance_term="observed")

@@ -18,6 +18,7 @@ from haloassay.base.constants import G
 from haloassay.base.errors import InputError
 from haloassay.mocks.backends.galpy import field
 from haloassay.mocks.backends.galpy.conversion import from_galpy, to_galpy
+from haloassay.mocks.backends.galpy.members import Units
 from haloassay.mocks.backends.galpy.names import named_potential
 from haloassay.mocks.backends.galpy.potential import GalpyMembers, GalpyPotential
 from haloassay.mocks.gravity.fields import make_field
@@ -57,10 +58,12 @@ def theirs(pot, x: np.ndarray, ro: float = 8.0, vo: float = 220.0) -> np.ndarray
     return out * vo**2 / ro
 
 
-def lopsided(mass: float = 1.0):
-    """A Hernquist sphere with a dipole: heavier on one side; or the dipole alone."""
+def lopsided(mass: float = 1.0, m: int = 0):
+    """A Hernquist sphere with a dipole: heavier above its plane (fast, as galpy's compiled code has it) or, m = 1, on
+    one side of its axis; or the dipole alone.
+    """
     cosine = np.zeros((1, 2, 2))
-    cosine[0, 0, 0], cosine[0, 1, 1] = mass, 0.1
+    cosine[0, 0, 0], cosine[0, 1, m] = mass, 0.1
     return gp.SCFPotential(amp=2.0, Acos=cosine, Asin=np.zeros((1, 2, 2)), a=1.0, **UNITS)
 
 
@@ -226,14 +229,20 @@ class TestOwnObjects:
         ]
         assert masses[1] == pytest.approx(2.0 * masses[0], rel=1e-9)
 
-    def test_what_is_not_symmetric_has_its_monopole_only(self, own) -> None:
+    @pytest.mark.parametrize("m", [0, pytest.param(1, marks=pytest.mark.slow)])
+    def test_what_is_not_symmetric_has_its_monopole_only(self, own, m: int) -> None:
         halo = gp.NFWPotential(normalize=1.0, a=2.0, **UNITS)
-        potential = make_potential(own([halo, lopsided()]))
+        potential = make_potential(own([halo, lopsided(m=m)]))
         alone = from_galpy(halo)
         assert float(potential.enclosed_mass(30.0)) > 1.1 * float(alone.enclosed_mass(30.0))
         with pytest.raises(InputError, match=r"'mymodule:my_potential' .* only its monopole is kn"):
             make_field(potential)
         make_field(potential, monopole=True)
+
+    def test_what_leans_to_one_side_of_its_axis_has_no_planes(self, monkeypatch) -> None:
+        few = field.sphere_nodes(4, 8)
+        monkeypatch.setattr(field, "sphere_nodes", lambda *_: few)
+        assert field.symmetry_axes(lopsided(m=1), Units(8.0, 220.0)) is None
 
     @pytest.mark.parametrize(
         ("make", "message"),
