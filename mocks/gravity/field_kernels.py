@@ -214,6 +214,8 @@ def accelerations(position, t, arrays):  # type: ignore[no-untyped-def]
     out = np.empty((len(position), 4))
     work = np.empty((2, arrays.radial.shape[3]))
     for n in range(len(position)):
-        x, y, z = position[n]
-        out[n] = potential_and_acceleration(x, y, z, t, arrays, work)
+        # not as a row: numba would compile the text of an error about shapes, for seconds
+        out[n, 0], out[n, 1], out[n, 2], out[n, 3] = potential_and_acceleration(
+            position[n, 0], position[n, 1], position[n, 2], t, arrays, work
+        )
     return out

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -51,6 +50,12 @@ SOUND = {
     "clean": "height-cut",
     "estimator": "velocity-ellipsoid",
 }
+#: One whose class is not of haloassay, and one of few quantities: there is little to draw.
+ESTIMATES = """
+[[estimators]]
+kind = "tracer-mass"
+alpha = -3.5
+"""
 PLACES = {
     "estimator": "theirs:Named",
     "density": '{ kind = "theirs:Named" }',
@@ -173,10 +178,12 @@ def test_what_is_of_haloassay_runs_without_plugins(call, theirs):
     assert not (theirs / "imported").exists()
 
 
-def test_reading_results_imports_nothing_that_they_or_their_folder_name(finished, theirs):
+def test_reading_results_imports_nothing_that_they_or_their_folder_name(call, theirs):
     """In a process of its own: what was imported before would hide what is imported now."""
     out = theirs / "results"
-    shutil.copytree(finished[0], out)
+    file = scenario(theirs, estimator="fingerprint:Fingerprint")
+    file.write_text(file.read_text().replace("bins = [5.0, 20.0]", ESTIMATES))
+    assert call("run", file, "--out", out, "-n", "2", "-j", "0", "--no-report").code == 0
     told = json.loads((out / "run.json").read_text())
     told["scenario"]["estimators"].append({"kind": "theirs:Named", "label": "theirs"})
     told["scenario"]["mock"]["density"] = {"kind": "theirs:Named"}

@@ -133,7 +133,7 @@ def test_run_with_nothing_to_compare_is_exit_3(small, call, tmp_path):
     path = tmp_path / "broken.toml"
     path.write_text(text.replace('kind = "fingerprint:Fingerprint"', 'kind = "fingerprint:Silent"'))
     out = tmp_path / "out"
-    answer = call("run", path, "--out", out, "-n", "1", "-j", "1", "--no-report")
+    answer = call("run", path, "--out", out, "-n", "1", "-j", "0", "--no-report")
     assert answer.code == 3
     assert "estimator runs: 4 failed" in answer.text
     assert answer.err.splitlines()[-1].startswith(f"haloassay: {out}: no estimate stands beside")

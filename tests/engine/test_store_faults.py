@@ -8,7 +8,16 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
-from made_up_results import N, assert_complete, description, fill, result, tree
+from made_up_results import (
+    N,
+    as_written,
+    assert_complete,
+    assert_each_once,
+    description,
+    fill,
+    result,
+    tree,
+)
 
 from haloassay.base.errors import InputError
 from haloassay.plan.plan import make_plan
@@ -53,11 +62,12 @@ def test_a_crash_at_any_operation_loses_nothing_and_doubles_nothing(
             break
         left[0] = 10**9
         if (out / "run.json").exists():
-            seen = Results(out).frame("runs")[["estimator", "realization"]]
-            assert not seen.duplicated().any()
-            assert len(Results(out).frame("estimates")) == len(seen)
+            runs, estimates = as_written(out)
+            assert not runs[["estimator", "realization"]].duplicated().any()
+            assert len(estimates) == len(runs)
         fill(out, plan)
-        assert_complete(out)
+        assert_each_once(*as_written(out))
+    assert_complete(out)
     assert point > 4 * N  # each task is two renames, and two deletions once it is joined
 
 

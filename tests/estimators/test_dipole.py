@@ -173,21 +173,21 @@ def test_catalogue_turned_about_z_turns_the_apex():
 
 
 def test_exact_and_published_sampler_agree():
-    catalogue = painted(600, seeded(7), error=30.0)
+    catalogue = painted(300, seeded(7), error=30.0)
     exact = rows_of(catalogue, n_draws=4000)
-    run = {"walkers": 100, "steps": 1500, "burn": 500}
+    run = {"walkers": 100, "steps": 1000, "burn": 400}
     chain = rows_of(catalogue, n_draws=4000, sampler="emcee", emcee=run)
     for name, row in exact.items():
         other = chain[name]
-        # the chain has about 100 x 1000 / 60 independent points, the exact posterior 4000
-        error = np.sqrt(1.0 / 4000.0 + 60.0 / 100_000.0)
+        # the chain has about 100 x 600 / 60 independent points, the exact posterior 4000
+        error = np.sqrt(1.0 / 4000.0 + 60.0 / 60_000.0)
         assert abs(wrapped(row.value - other.value)) < 4.0 * 1.2533 * error * half(row)
         assert abs(half(other) / half(row) - 1.0) < 4.0 * 1.2 * error
 
 
 def test_intervals_hold_what_they_say_over_the_prior():
     """Truths drawn from the prior: then every quantity, angles included, is covered as nominal."""
-    n, inside68, inside95, below = 80, [], [], []
+    n, inside68, inside95, below = 50, [], [], []
     names = ("mu_compr", "mu_dipole", "apex_l", "apex_b", "sigma_r", "mean_v_theta_predicted")
     for k in range(n):
         rng = seeded(8, k)
@@ -338,7 +338,9 @@ def test_exactly_no_dipole_has_no_apex():
     assert np.isfinite(rows["mu_dipole"].value)
 
 
-@pytest.mark.parametrize(("lat", "n"), [(-89.0, 60), (-30.0, 40)])
+@pytest.mark.parametrize(
+    ("lat", "n"), [(-89.0, 60), pytest.param(-30.0, 40, marks=pytest.mark.slow)]
+)
 def test_the_cap_of_the_apex_holds_the_truth_as_often_as_it_says(lat, n):
     """At a pole too, where intervals of l and b leave it out: of the dipole in n samples, 4 sigma of binomial noise.
 

@@ -134,7 +134,7 @@ def test_posterior_is_calibrated_over_its_prior():
     lo[16], hi[16] = 0.0, 1.0
     method = GaussianMixture(prior=prior, n_draws=400)
     shares, refused = [], 0
-    for k in range(80):
+    for k in range(48):
         rng = seeded(7, k)
         truth = ordered(rng.uniform(lo, hi))
         sample = stars_of(truth, 400, rng, 25.0, (0.3, 1.0, 1.2))
@@ -144,7 +144,7 @@ def test_posterior_is_calibrated_over_its_prior():
             refused += 1
             continue
         shares.append(ranks(found.draws, truth))
-    assert refused < 20
+    assert refused < 12
     assert_calibrated(np.array(shares))
 
 
@@ -167,6 +167,7 @@ def test_li_2026_is_recovered():
     assert 0.5 * (beta.hi68 - beta.lo68) < 0.004
 
 
+@pytest.mark.slow
 def test_fast_path_and_emcee_agree():
     sample = stars_of(LI2026, 250, seeded(9))
     fast = GaussianMixture(n_draws=4000).posterior(sample, seeded(9))
@@ -339,7 +340,7 @@ def test_bad_settings_are_named(spec, message):
 
 
 @given(st.floats(0.2, 5.0), st.integers(0, 1000))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=3, deadline=None)
 def test_scaled_and_shuffled_velocities(k, seed):
     sample = stars_of(LI2026, 200, seeded(19))
     order = seeded(seed).permutation(200)

@@ -145,9 +145,16 @@ def test_without_errors_it_is_the_sample_mean_and_deviation():
 
 
 @pytest.mark.parametrize(
-    "other", [{"sampler": "quadrature"}, {"sampler": "emcee", "emcee": {"walkers": 100, "steps": 1500, "burn": 300}}],
-    ids=["quadrature", "emcee"],
-)  # fmt: skip
+    "other",
+    [
+        pytest.param({"sampler": "quadrature"}, id="quadrature"),
+        pytest.param(
+            {"sampler": "emcee", "emcee": {"walkers": 100, "steps": 1500, "burn": 300}},
+            marks=pytest.mark.slow,
+            id="emcee",
+        ),
+    ],
+)
 def test_all_samplers_agree(halo, other):
     few = halo.select(np.arange(60))
     fast, slow = rows_of(few, n_draws=4000), rows_of(few, n_draws=4000, **other)

@@ -28,8 +28,8 @@ FREE = NFWFit(baryons="none", vc_range="none")
 def test_coverage_and_centre(baryons):
     settings = NFWFit(baryons=baryons, vc_range="none")
     total = DARK + baryons_mass(baryons, R)
-    below = []
-    for k in range(150):
+    below, runs = [], 80
+    for k in range(runs):
         rng = seeded(1, k)
         mass = total + ERROR * rng.standard_normal(len(R))
         draws = nfw_draws(R, mass, ERROR, settings, "quadrature", 500, rng)
@@ -37,7 +37,7 @@ def test_coverage_and_centre(baryons):
     below = np.array(below)
     for nominal, lo, hi in ((0.68, 0.16, 0.84), (0.95, 0.025, 0.975)):
         coverage = ((below > lo) & (below < hi)).mean(axis=0)
-        assert np.all(np.abs(coverage - nominal) < 4.0 * np.sqrt(nominal * (1.0 - nominal) / 150))
+        assert np.all(np.abs(coverage - nominal) < 4.0 * np.sqrt(nominal * (1.0 - nominal) / runs))
 
 
 def test_zhai_baryons_follow_from_their_potential():
@@ -52,8 +52,11 @@ def test_zhai_baryons_follow_from_their_potential():
 
 @pytest.mark.parametrize(
     ("settings", "looseness"),
-    [(NFWFit(), 1.0), (FREE, 5.0), (NFWFit(vc_range=(215.0, 217.0)), 1.0)],
-    ids=["prior", "loose", "narrow"],
+    [
+        pytest.param(NFWFit(), 1.0, id="prior"),
+        pytest.param(FREE, 5.0, marks=pytest.mark.slow, id="loose"),
+        pytest.param(NFWFit(vc_range=(215.0, 217.0)), 1.0, marks=pytest.mark.slow, id="narrow"),
+    ],
 )
 def test_quadrature_and_emcee_agree(settings, looseness):
     error = looseness * ERROR

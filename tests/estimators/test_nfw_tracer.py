@@ -108,7 +108,11 @@ BOTH = pytest.mark.parametrize(
 )
 
 
-@BOTH
+@pytest.mark.parametrize(
+    ("halo", "normalisation"),
+    [("none", "tracer"), pytest.param("mwpotential2014", "likelihood", marks=pytest.mark.slow)],
+    indirect=["halo"],
+)
 def test_bias_and_coverage(halo, gaussian_catalogue, normalisation):
     draw, baryons = halo
     runs, radii = 40, (10.0, 25.0, 60.0)

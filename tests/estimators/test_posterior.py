@@ -53,7 +53,14 @@ def test_prior_cuts_the_draws_off():
     assert len(draws) == 5000
 
 
-@pytest.mark.parametrize(("density", "start"), [(banana, [0.0, 0.0]), (wedge, [0.8, 0.8])])
+@pytest.mark.parametrize(
+    ("density", "start"),
+    [
+        # whose marginals are known, too
+        pytest.param(banana, [0.0, 0.0], marks=pytest.mark.slow, id="banana"),
+        pytest.param(wedge, [0.8, 0.8], id="wedge"),
+    ],
+)
 def test_quadrature_and_emcee_agree(density, start):
     import emcee
 

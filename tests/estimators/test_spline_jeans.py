@@ -32,7 +32,12 @@ def with_errors(catalogue, errors, rng):
 
 
 @pytest.mark.parametrize(
-    ("alpha", "errors"), [("measured", "laplace"), (-3.5, "laplace"), ("measured", "bootstrap")]
+    ("alpha", "errors"),
+    [
+        ("measured", "laplace"),
+        pytest.param(-3.5, "laplace", marks=pytest.mark.slow),
+        ("measured", "bootstrap"),
+    ],
 )
 def test_bias_and_coverage_where_all_profiles_are_power_laws(
     alpha, errors, scale_free, scale_free_mass
@@ -41,7 +46,7 @@ def test_bias_and_coverage_where_all_profiles_are_power_laws(
     off, covered = [], []
     for k in range(runs):
         catalogue = scale_free(800, seeded(1, k), beta=0.5)
-        spec = {"alpha": alpha, "errors": errors, "n_draws": 400 if errors == "laplace" else 80}
+        spec = {"alpha": alpha, "errors": errors, "n_draws": 400 if errors == "laplace" else 40}
         rows = rows_of(catalogue, seed=k, **spec)
         truths = [*scale_free_mass(RADII), *np.sqrt(G * scale_free_mass(RADII) / RADII), *[0.5] * 3]
         off.append(
@@ -213,13 +218,13 @@ def test_what_cannot_be_determined_is_said(scale_free):
 def test_the_published_chain_agrees_with_laplace(scale_free):
     catalogue = scale_free(600, seeded(11), beta=0.5)
     spec = {"alpha": "measured", "knots": [6.0, 20.0, 60.0], "n_draws": 2000, "stiffness": -20.0}
-    run = {"walkers": 20, "steps": 2000, "burn": 500}
+    run = {"walkers": 20, "steps": 1300, "burn": 400}
     fast, slow = rows_of(catalogue, **spec), rows_of(catalogue, errors="emcee", emcee=run, **spec)
     for a, b in zip(fast, slow, strict=True):
         widths = [0.5 * (row.hi68 - row.lo68) for row in (a, b)]
-        # 20 x 1500 steps, autocorrelation time about 60: 500 draws; laplace is Gaussian, to a fifth
-        assert abs(a.value - b.value) < (4.0 * 1.25 / np.sqrt(500.0) + 0.2) * widths[1]
-        assert abs(widths[0] / widths[1] - 1.0) < 4.0 * 1.2 / np.sqrt(500.0) + 0.1
+        # 20 x 900 steps, autocorrelation time about 60: 300 draws; laplace is Gaussian, to a fifth
+        assert abs(a.value - b.value) < (4.0 * 1.25 / np.sqrt(300.0) + 0.2) * widths[1]
+        assert abs(widths[0] / widths[1] - 1.0) < 4.0 * 1.2 / np.sqrt(300.0) + 0.1
 
 
 def test_values_alone_are_those_of_the_likelihoods(scale_free):

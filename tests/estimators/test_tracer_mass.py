@@ -183,7 +183,7 @@ def nfw_sample(n, rng, edges, alpha=-3.0, beta=0.4):
 def test_known_shape_with_and_without_its_boundary_term(edges, gaussian_catalogue):
     alpha, beta = -3.0, 0.4
     rng = seeded(10)
-    r, sigma_r = nfw_sample(60000, rng, edges, alpha, beta)
+    r, sigma_r = nfw_sample(30000, rng, edges, alpha, beta)
     ratio = np.array([1.0, np.sqrt(1.0 - beta), np.sqrt(1.0 - beta)])
     catalogue = gaussian_catalogue(r, sigma_r[:, None] * ratio, rng)
     spec = {"alpha": alpha, "beta": beta, "shape": {"r_s": R_S}, "bins": list(edges)}

@@ -174,14 +174,14 @@ def test_intervals_of_beta_hold_what_they_say_for_velocities_that_are_not_gaussi
     # the three variances in closed form: those of ROOT, and of the skew part in v_r
     variance = np.diag(SIGMA + np.diag([150.0**2, 0.0, 0.0]))
     truth = anisotropy(np.sqrt(variance))
-    inside = {"sandwich": [], "fisher": []}
-    for k in range(300):
+    inside, runs = {"sandwich": [], "fisher": []}, 150
+    for k in range(runs):
         v, S = heavy_tailed(600, seeded(13, k))
         for model, hits in inside.items():
             _, sigma = fit_ellipsoid(v, S, model).draws(500, seeded(k))
             lo, hi = np.percentile(anisotropy(sigma), [16.0, 84.0])
             hits.append(lo < truth < hi)
-    mcse = np.sqrt(0.68 * 0.32 / 300)
+    mcse = np.sqrt(0.68 * 0.32 / runs)
     assert abs(np.mean(inside["sandwich"]) - 0.68) < 4.0 * mcse
     assert np.mean(inside["fisher"]) < 0.68 - 4.0 * mcse
 

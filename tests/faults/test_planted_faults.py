@@ -20,7 +20,7 @@ from haloassay.mocks import make_mock
 from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.surveys import observing
 
-REALIZATIONS = 60
+REALIZATIONS = 40
 
 
 def verdict(table, estimator, quantity):
@@ -38,7 +38,7 @@ def scores(table, estimator, quantity):
 def table(assay):
     """Scores of one run of a sound estimator beside three that are not.
 
-    With 1500 stars a sigma_r has 1.8 per cent of scatter: 2 per cent are 8 standard errors of 60 of them.
+    With 1500 stars a sigma_r has 1.8 per cent of scatter: 2 per cent are 7 standard errors of 40 of them.
     """
     kinds = {
         "sound": "velocity-ellipsoid",
@@ -149,7 +149,7 @@ def test_sigma_r_low_by_0_8_per_cent_is_caught_by_the_jeans_equation(values, col
 
 def test_sigma_r_low_by_0_8_per_cent_is_caught_by_the_harness(values, assay, cold_sampler):
     values["survey"]["n_stars"] = 16000
-    table = assay(values, 24).table()
+    table = assay(values, 14).table()
     assert verdict(table, "velocity-ellipsoid", "sigma_r").fault
     row = scores(table, "velocity-ellipsoid", "sigma_r")
     assert abs(row["bias"] + 0.008) < 4.0 * row["bias_mcse"]
@@ -159,7 +159,9 @@ def test_sigma_r_low_by_0_8_per_cent_is_caught_by_the_harness(values, assay, col
 # ---------------------------------------------------------------------------------------------- axes and signs
 
 
-@pytest.mark.parametrize("axes", [(2, 1, 0), (0, 2, 1), (1, 0, 2)])
+@pytest.mark.parametrize(
+    "axes", [(2, 1, 0), *(pytest.param(x, marks=pytest.mark.slow) for x in ((0, 2, 1), (1, 0, 2)))]
+)
 def test_axes_swapped_in_the_position_only_are_caught_by_the_harness(
     values, assay, monkeypatch, axes
 ):

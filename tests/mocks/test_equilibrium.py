@@ -65,7 +65,7 @@ def shell_deviations(r, values):
 @pytest.mark.parametrize("beta", PROFILES)
 def test_moments_of_stars_are_those_of_the_jeans_equation(beta):
     density, anisotropy = make_density(BIRD), make_anisotropy(PROFILES[beta])
-    r, v_r, v_t = solved_with(beta).sample(*lots(300_000, seeded(11)))
+    r, v_r, v_t = solved_with(beta).sample(*lots(150_000, seeded(11)))
     ln_r, pressure = jeans_pressure(MILKY_WAY, density, anisotropy)
     radial = v_r**2 - np.interp(np.log(r), ln_r, pressure)
     balance = v_t**2 - 2.0 * (1.0 - anisotropy.beta(r)) * v_r**2
@@ -92,8 +92,8 @@ def test_moments_do_not_change_along_orbits_that_galpy_integrates():
     halo = make_potential({"kind": "nfw", "m200": 0.8e12, "c": 15.0})
     r_s = halo.virial().r200 / 15.0
     amplitude = G * 0.8e12 / nfw_shape(15.0) / (ro * vo**2)
-    solved = solve(r_min=0.5, r_max=600.0, potential=halo)
-    of = lots(2000, seeded(17))
+    solved = solve(r_min=1.0, r_max=300.0, potential=halo)
+    of = lots(1500, seeded(17))
     stars = Stars.of(*orient(*solved.sample(*of), *of))
     energy = 0.5 * np.sum(stars.velocity**2, axis=1) + halo.potential(stars.r)
     stars = stars.select(energy > halo.potential(4.0))  # the others never come to be counted
@@ -108,7 +108,7 @@ def test_moments_do_not_change_along_orbits_that_galpy_integrates():
     )
     r = orbits_.r(t[-1]) * ro
     v_r = orbits_.vr(t[-1]) * vo
-    inside = (r > 4.0) & (r < 200.0)
+    inside = (r > 4.0) & (r < 100.0)
     sigma = np.interp(np.log(r[inside]), np.log(solved.radius), solved.sigma_r)
     excess = (v_r[inside] / sigma) ** 2 - 1.0
     assert abs(excess.mean()) < 4.0 * excess.std() / np.sqrt(inside.sum())

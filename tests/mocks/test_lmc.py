@@ -264,7 +264,7 @@ def base(milky_way: CompositePotential) -> Stars:
         "beta": {"kind": "constant", "beta": 0.3},
         "r_range": [10.0, 600.0],
     }
-    return make_mock(spec).sample(10_000, seeded(5))
+    return make_mock(spec).sample(6000, seeded(5))
 
 
 @pytest.fixture(scope="module")

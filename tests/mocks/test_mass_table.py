@@ -70,3 +70,16 @@ def test_an_expansion_may_fail_at_the_very_centre_only() -> None:
     np.testing.assert_allclose(table.enclosed_mass(r), hollow(r), rtol=1e-6)
     with pytest.raises(InputError, match="not positive within"):
         MassTable.of(lambda r: hollow(r / 100.0))
+
+
+def test_a_function_that_fails_far_out_ends_there() -> None:
+    """As the quadrature of galpy's perfect ellipsoid does beyond some thousand kpc; nearer it is refused."""
+
+    def mass(r: np.ndarray, end: float = 3000.0) -> np.ndarray:
+        return 1e12 * r**3 / (r * r + 100.0) ** 1.5 * np.where(r < end, 1.0, 0.1)
+
+    table = MassTable.of(mass)
+    assert 2500.0 < table.r[-1] < 3000.0
+    assert float(table.enclosed_mass(1e7)) == pytest.approx(1e12, rel=1e-4)
+    with pytest.raises(InputError, match="mass must not fall"):
+        MassTable.of(lambda r: mass(r, 500.0))

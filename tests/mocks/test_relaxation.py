@@ -166,8 +166,8 @@ def test_each_origin_has_its_own_shape() -> None:
 def test_round_equilibrium_stays_as_it_is(base: Callable) -> None:
     """The spherical limit: nothing drifts, and the moments are those that were drawn."""
     rng = seeded(4)
-    stars = reaching(base(rng)(10_000))
-    settings_ = PopulationSettings(size=10_000, time=1.0, drift_time=0.5, tolerance=1e-5)
+    stars = reaching(base(rng)(5000))
+    settings_ = PopulationSettings(size=5000, time=1.0, drift_time=0.5, tolerance=1e-5)
     relaxed = relax(stars, make_field(HALO), settings_, Uniforms.of(rng), r_range=INSIDE)
     assert relaxed.lost == 0
     result = relaxed.stationarity[0]
@@ -217,8 +217,8 @@ def cold(stars: Stars) -> Stars:
 def test_flattened_halo_keeps_flattened_tracers(base: Callable) -> None:
     """Tracers mixed in a triaxial field follow its axes: flattest along z, stationary, slower along it."""
     rng = seeded(6)
-    stars = shaped(reaching(base(rng)(5_000)), {0: Shape((0.8, 0.6))})
-    settings_ = PopulationSettings(size=5_000, time=3.0, drift_time=1.0, tolerance=1e-5)
+    stars = shaped(reaching(base(rng)(3000)), {0: Shape((0.8, 0.6))})
+    settings_ = PopulationSettings(size=3000, time=3.0, drift_time=1.0, tolerance=1e-5)
     relaxed = relax(stars, make_field(TRIAXIAL), settings_, Uniforms.of(rng), r_range=INSIDE)
     result = relaxed.stationarity[0]
     assert result.complaint is None

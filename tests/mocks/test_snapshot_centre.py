@@ -38,7 +38,9 @@ def found(position, mass):
     return centre, ""
 
 
-@pytest.mark.parametrize("hole", [4.0, 10.0, 20.0, 30.0])
+@pytest.mark.parametrize(
+    "hole", [4.0, *(pytest.param(x, marks=pytest.mark.slow) for x in (10.0, 20.0)), 30.0]
+)
 def test_a_table_with_a_hole_has_no_centre(tmp_path, hole):
     """It was centred on the rim, 5 to 36 kpc away; with the centre stated, it is used as it is."""
     path = write_gadget(tmp_path / "hole.hdf5", halo(30_000, hole))
@@ -49,7 +51,7 @@ def test_a_table_with_a_hole_has_no_centre(tmp_path, hole):
     assert mass[1] > 0.0
 
 
-@pytest.mark.parametrize("n", [300, 2000, 20_000, 100_000])
+@pytest.mark.parametrize("n", [300, 2000, 20_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_a_halo_without_a_hole_has_one(n):
     for seed in range(2):
         bodies = halo(n, seed=seed)

@@ -118,7 +118,7 @@ def test_one_side_is_that_of_all_three():
     assert np.array_equal(folded[:, 1], position[:, 1])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(shift=st.tuples(*3 * [st.floats(-1e3, 1e3)]), angle=st.floats(0.0, 6.0))
 def test_centre_and_shape_move_and_turn_with_the_halo(shift, angle):
     rng = seeded(9)

@@ -76,7 +76,7 @@ def test_errors_that_differ_from_star_to_star_are_stated_star_by_star():
 
 def test_stars_of_one_metallicity_share_part_of_their_distance_error():
     """Over realisations: variance as stated, covariance rho within a bin of [Fe/H], none across."""
-    rho, n = 0.4, 400
+    rho, n = 0.4, 200
     spec = {"n_stars": 300, "distance_error": 0.1, "distance_feh_correlation": rho}
     first, second, elsewhere = [], [], []
     for seed in range(n):

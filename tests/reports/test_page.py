@@ -152,7 +152,7 @@ def single(tmp_path_factory):
     """One realisation, far off, and its page."""
     frame = synthetic.rows(seeded(1), 1, offset=5.0)
     results = synthetic.write(tmp_path_factory.mktemp("one"), frame, synthetic.runs_of(frame))
-    return results, synthetic.report_of(results).read_text(encoding="utf-8")
+    return results, synthetic.text_of(results)
 
 
 def test_a_single_realisation_is_not_judged(single):

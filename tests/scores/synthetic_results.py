@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from haloassay.analysis.summary import summarise
+from haloassay.contracts import labels
 from haloassay.contracts.quantities import QUANTITIES, Quantity
 from haloassay.contracts.schema import SCHEMAS
-from haloassay.reports.page import write_page
+from haloassay.reports.page import render, write_page
 
 ESTIMATE_COLUMNS = SCHEMAS["estimates"].names
 RUN_COLUMNS = SCHEMAS["runs"].names
@@ -130,6 +131,13 @@ def failed_runs(
 def report_of(results: SyntheticResults) -> Path:
     """Write the page of results into their folder."""
     return write_page(summarise(results), results.out / "report")
+
+
+def text_of(results: SyntheticResults) -> str:
+    """Page of results but for its figures, which take longest."""
+    data = summarise(results)
+    with labels.vocabulary(data.quantities):
+        return render(data, [])
 
 
 def write(

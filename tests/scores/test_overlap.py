@@ -88,6 +88,6 @@ def test_the_worst_cell_is_named_and_little_overlap_is_not_mentioned(results, tm
     assert "(and, no more so, in 2 others)" in overlap_sentence(again)
     all_ = overlap_sentence(found.assign(share=1.0))
     assert "errors of measurement alone" in all_
-    text = synthetic.report_of(results).read_text()
+    text = synthetic.text_of(results)
     assert "Mind that in cell" in text
     assert "of which a realisation observes 1000; 2.5 per cent of these are the same" in text

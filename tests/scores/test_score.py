@@ -117,7 +117,7 @@ COMPARED += [f"coverage{level}{end}" for level in (68, 95) for end in SHARE] + [
 
 @settings(
     phases=(Phase.explicit, Phase.generate),
-    max_examples=7,
+    max_examples=3,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -41,7 +41,7 @@ def test_the_old_rule_of_three_standard_errors_did_not_hold_its_rate():
     assert np.mean(found) > 0.01
 
 
-@pytest.mark.parametrize("bins", [1, 7])
+@pytest.mark.parametrize("bins", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_a_verdict_holds_its_rate_with_all_its_bins(tmp_path, bins):
     cells = [f"study {k}" for k in range(250)]
     rng = seeded(52, bins)
