@@ -82,6 +82,11 @@ def tables_of(scenario: Scenario) -> Spec:
     }
 
 
+def resolved_tables(scenario: Scenario) -> Spec:
+    """Tables of a scenario with all defaults (errors of components as in :func:`expand`)."""
+    return _Components().contents(tables_of(scenario), scenario.origin)
+
+
 def _shared(found: Iterable[Cell]) -> Iterator[Cell]:
     """Leave to an earlier cell what an estimator would do again on the same catalogues with the same settings."""
     owners: dict[tuple[str, str, str], str] = {}
