@@ -20,6 +20,7 @@ from .face.api import mock as mock
 from .face.api import report as report
 from .face.api import run as run
 from .face.api import table as table
+from .face.matches import match as match
 from .io.tables import read_catalogue as read_catalogue
 from .io.tables import write_catalogue as write_catalogue
 from .results.results import Results as Results

@@ -27,6 +27,7 @@ from haloassay.mocks.equilibria.stored_population import (
     stored_population,
 )
 from haloassay.mocks.gravity.fields import make_field
+from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.gravity.shapes import Shape
 from haloassay.mocks.halo import WIDEST, Halo
 from haloassay.mocks.lmc.dipole_truth import DipoleTruth
@@ -82,6 +83,11 @@ class EvolvedHalo(StoredMock):
     def number(self) -> int | None:
         """About as many stars as the population has."""
         return self.settings.size
+
+    @property
+    def mass(self) -> CompositePotential:
+        """The potential, whose masses are averages over spheres."""
+        return self.base.potential
 
     @cached_property
     def wide(self) -> Halo:

@@ -96,6 +96,11 @@ class Halo(Mock):
         """Names of the populations, in the order of :attr:`Stars.origin`."""
         return tuple(Origin(p.composition.name) for p in self.populations)
 
+    @property
+    def mass(self) -> CompositePotential:
+        """The potential."""
+        return self.potential
+
     @cached_property
     def solutions(self) -> tuple[Solution, ...]:
         """The distributions that populations are drawn from.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from haloassay.mocks.knowledge import Mass
     from haloassay.mocks.stars import Origin, Stars
     from haloassay.mocks.truth import Truth
     from haloassay.mocks.watch import Watch
@@ -38,6 +39,11 @@ class Mock(ABC):
     @property
     def number(self) -> int | None:
         """Stars that there are for one realisation, about; None where there are always further ones."""
+        return None
+
+    @property
+    def mass(self) -> Mass | None:
+        """What the halo's masses are of, where that is known without making any star; else the truth has it."""
         return None
 
     def check(self) -> None:  # noqa: B027 a mock that is always possible has nothing to check
@@ -80,6 +86,11 @@ class MockOfMock(Mock):
     def number(self) -> int | None:
         """As many stars as the mock has."""
         return self.mock.number
+
+    @property
+    def mass(self) -> Mass | None:
+        """That of the mock."""
+        return self.mock.mass
 
     def check(self) -> None:
         """Check the mock."""

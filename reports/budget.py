@@ -212,14 +212,14 @@ def caption(budget: Budget, told: Mapping[str, Any]) -> str:
 
 def latex(budget: Budget, told: Mapping[str, Any]) -> str:
     """Table of a paper: booktabs, units, caption."""
-    body = [escapes.latex_row([_tex(cell) for cell in row]) for row in rows(budget)]
+    body = [escapes.latex_row([escapes.latex_text(cell) for cell in row]) for row in rows(budget)]
     lines = [
         r"% needs \usepackage{booktabs}",
         r"\begin{table}",
-        rf"\caption{{{_tex(caption(budget, told))}}}",
+        rf"\caption{{{escapes.latex_text(caption(budget, told))}}}",
         r"\begin{tabular}{lrrrr}",
         r"\toprule",
-        escapes.latex_row([_tex(head) for head in heads(budget)]),
+        escapes.latex_row([escapes.latex_text(head) for head in heads(budget)]),
         r"\midrule",
         *body,
         r"\bottomrule",
@@ -227,26 +227,6 @@ def latex(budget: Budget, told: Mapping[str, Any]) -> str:
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
-
-
-#: What a table for readers has and LaTeX has no letter for.
-_TEX: Final = {
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "σ": r"$\sigma$",
-    "β": r"$\beta$",
-    "–": "--",
-    "₂₀₀": r"$_{200}$",
-    "⟨": r"$\langle$",
-    "⟩": r"$\rangle$",
-}
-
-
-def _tex(text: str) -> str:
-    text = escapes.latex(text)
-    for letter, command in _TEX.items():
-        text = text.replace(letter, command)
-    return text.replace("+-", r"$\pm$")
 
 
 def markdown(budget: Budget) -> str:

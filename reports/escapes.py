@@ -52,6 +52,31 @@ def latex(text: str) -> str:
     return printable(text.replace("\n", " ")).translate(_LATEX)
 
 
+#: What a table for readers has and LaTeX has no letter for.
+_LETTERS: Final = {
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "σ": r"$\sigma$",
+    "β": r"$\beta$",
+    "θ": r"$\theta$",
+    "φ": r"$\phi$",
+    "κ": r"$\kappa$",
+    "χ²": r"$\chi^2$",
+    "–": "--",
+    "₂₀₀": r"$_{200}$",
+    "⟨": r"$\langle$",
+    "⟩": r"$\rangle$",
+}
+
+
+def latex_text(text: str) -> str:
+    """Text for readers as LaTeX prints it, with symbols in place of letters that it lacks."""
+    text = latex(text)
+    for letter, command in _LETTERS.items():
+        text = text.replace(letter, command)
+    return text.replace("+-", r"$\pm$")
+
+
 def latex_row(cells: Sequence[str]) -> str:
     r"""Row of a LaTeX table; the ``\\`` of the row before takes no bracket that begins it for its own."""
     row = " & ".join(cells)

@@ -15,6 +15,7 @@ from haloassay import __version__
 from haloassay.base.errors import HaloassayError, InputError, blamed_on, warn_in_one_line
 from haloassay.base.text import printable
 from haloassay.face.budgets import budget, plan
+from haloassay.face.matches import match_command
 from haloassay.face.measured import estimates_text
 from haloassay.face.outputs import files_of, require_outside, require_writable, write
 from haloassay.face.plugins import no_plugins
@@ -57,6 +58,7 @@ def haloassay() -> None:
 
 
 haloassay.add_command(budget)
+haloassay.add_command(match_command)
 haloassay.add_command(plan)
 
 

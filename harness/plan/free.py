@@ -10,9 +10,9 @@ from haloassay.base.errors import InputError
 from haloassay.base.settings import parse_value
 from haloassay.contracts.priors import Discrete
 from haloassay.plan.expansion import resolved_tables, tables_of
-from haloassay.plan.factors import Factor, changed, make_factors, require_apart
+from haloassay.plan.factors import Factor, Level, changed, make_factors, require_apart
 from haloassay.plan.matrix import FactorEntry
-from haloassay.plan.paths import EVERY, look_up
+from haloassay.plan.paths import EVERY, look_up, split_path
 from haloassay.plan.scenario import Scenario, Spec, make_scenario
 
 #: Factors of a scale to either side of its value that a prior has where none is given, by the name of the setting.
@@ -144,7 +144,7 @@ def designed(
         {"label": f.label, "paths": list(f.paths), "prior": _prior(f)} for f in factors
     ]
     matrix = {"design": "sobol", "points": points, "replicates": replicates, "factor": tables}
-    return _with(scenario, matrix, labels, points * replicates)
+    return _with(scenario, matrix, labels)
 
 
 def _prior(factor: Factor) -> dict[str, Any]:
@@ -159,12 +159,12 @@ def pointed(
     replicates: int,
     labels: Sequence[str],
 ) -> Scenario:
-    """Scenario whose mocks are at points ``u`` (n, d) in the cube of the priors: levels of one factor, ``point``."""
+    """Scenario whose mocks are at points ``u`` (n, d) in the cube of the priors: levels of one factor, ``mock``."""
     levels = [
         {"label": f"{k}", "set": settings_at(factors, point)} for k, point in enumerate(u)
     ]
     prior = {"kind": "discrete", "weights": [1.0] * len(u)}
-    factor = {"label": "point", "levels": levels, "prior": prior}
+    factor = {"label": "mock", "levels": levels, "prior": prior}
     # a hypercube of one factor has each of its levels once, and all have random numbers of their own
     matrix = {
         "design": "latin-hypercube",
@@ -172,14 +172,15 @@ def pointed(
         "replicates": replicates,
         "factor": [factor],
     }
-    return _with(scenario, matrix, labels, len(u) * replicates)
+    return _with(scenario, matrix, labels)
 
 
-def _with(scenario: Scenario, matrix: Spec, labels: Sequence[str], realizations: int) -> Scenario:
+def _with(scenario: Scenario, matrix: Spec, labels: Sequence[str]) -> Scenario:
+    """Scenario with another matrix and some of its estimators; of the scenario as written one catalogue is made."""
     values = scenario.to_dict()
     entries = [e for e in values["estimators"] if e["label"] in labels]
-    changed_values = {"matrix": matrix, "estimators": entries, "realizations": realizations}
-    return make_scenario({**values, **changed_values}, scenario.origin)
+    ours = {"matrix": matrix, "estimators": entries, "realizations": 1}
+    return make_scenario({**values, **ours}, scenario.origin)
 
 
 def settings_at(factors: Sequence[Factor], u: FloatArray) -> dict[str, float]:
@@ -191,16 +192,24 @@ def settings_at(factors: Sequence[Factor], u: FloatArray) -> dict[str, float]:
     }
 
 
-def at_point(scenario: Scenario, factors: Sequence[Factor], u: FloatArray, digits: int = 6) -> Scenario:
+def at_point(
+    scenario: Scenario, factors: Sequence[Factor], u: FloatArray, digits: int = 6
+) -> Scenario:
     """Scenario with free settings at a point (d,), rounded to so many digits; its matrix stays."""
-    from haloassay.plan.factors import Level
+    exact = settings_at(factors, u)
+    return with_settings(scenario, {k: float(f"{x:.{digits}g}") for k, x in exact.items()})
 
-    spec = tables_of(scenario)
-    levels = {}
-    for factor, x in zip(factors, u, strict=True):
-        value = float(f"{factor.at(float(x)).value:.{digits}g}")
-        levels[factor.label] = Level(str(value), value, tuple((p, value) for p in factor.places))
-    tables = changed(spec, resolved_tables(scenario), levels, scenario.origin)
+
+def with_settings(scenario: Scenario, settings: Mapping[str, Any]) -> Scenario:
+    """Scenario with other values at some paths; its matrix stays."""
+    spec, resolved = tables_of(scenario), resolved_tables(scenario)
+    where = scenario.origin
+    places = {path: split_path(path, where, spec, resolved) for path in settings}
+    levels = {
+        path: Level(path, value, tuple((place, value) for place in places[path]))
+        for path, value in settings.items()
+    }
+    tables = changed(spec, resolved, levels, where)
     values = scenario.to_dict()
     estimators = [
         {**tables["estimators"][entry["label"]], "label": entry["label"]}
