@@ -15,10 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 
+from haloassay.analysis.bundle import Bundle
 from haloassay.analysis.emulator import Emulator, fit
 from haloassay.base.arrays import BoolArray, FloatArray
 
@@ -29,6 +31,8 @@ _NARROWEST: Final = 1e-4
 #: Lost mocks from which where they are lost is emulated, and least probability that is told from none.
 _FEWEST_LOST: Final = 3
 _LEAST: Final = 1e-6
+#: Points that are asked for at once.
+_HELD: Final = 512
 
 
 @dataclass(frozen=True)
@@ -155,11 +159,21 @@ class Likeness:
 
     def predict(self, u: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Mean of the simulated numbers, its error, and the scatter of one mock, (n, m) each, of points in the region."""
-        x = np.clip(self.region.local(u), 0.0, 1.0)
-        chosen = [e for e, used in zip(self.emulators, self.used, strict=True) if used]
-        pairs = [emulator.predict(x) for emulator in chosen]
-        mean, sd = (np.stack([pair[i] for pair in pairs], axis=1) for i in (0, 1))
-        return mean, sd, np.stack([emulator.scatter(x) for emulator in chosen], axis=1)
+        mean, sd, scatter = [], [], []
+        for start in range(0, len(u), _HELD):
+            x = np.clip(self.region.local(u[start : start + _HELD]), 0.0, 1.0)
+            for found, part in zip((mean, sd, scatter), self._bundle(x), strict=True):
+                found.append(part)
+        return np.concatenate(mean), np.concatenate(sd), np.concatenate(scatter)
+
+    @cached_property
+    def _bundle(self) -> Bundle:
+        pairs = zip(self.emulators, self.used, strict=True)
+        return Bundle.of([emulator for emulator, used in pairs if used])
+
+    @cached_property
+    def _lower(self) -> FloatArray:
+        return np.linalg.cholesky(self.correlation)
 
     def spread(self, sd: FloatArray, scatter: FloatArray) -> FloatArray:
         """Standard deviations (n, m) of data about the mean: the larger of stated error and scatter, and the emulator's."""
@@ -171,8 +185,7 @@ class Likeness:
         mean, sd, scatter = self.predict(u)
         spread = self.spread(sd, scatter)
         pulls = (self.data.value[self.used] - mean) / spread
-        lower = np.linalg.cholesky(self.correlation)
-        return np.linalg.solve(lower, pulls.T).T, spread
+        return np.linalg.solve(self._lower, pulls.T).T, spread
 
     def chi2(self, u: FloatArray) -> FloatArray:
         """Squared distance (n,) of the data from mocks of settings ``u`` (n, d)."""

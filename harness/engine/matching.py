@@ -49,6 +49,8 @@ _EACH: Final = 14
 _FEWEST, _MOST = 64, 512
 #: Quantities whose truth is told wherever the estimators that are compared have it.
 _TOLD: Final = ("beta",)
+#: Standard errors by which mocks at the best settings may differ from the emulators, the largest of all numbers.
+_DISTINCT: Final = 4.0
 #: Best points that are tried where there is no mock.
 _TRIES: Final = 20
 
@@ -151,8 +153,8 @@ def match(
         raise InputError(f"match: share: above 0 and below 10 (got {share:g})")
     factors = free_factors(base, parse_free(free))
     n = _points(len(factors)) if points is None else points
-    if n < 16 or n & (n - 1):
-        raise InputError(f"match: points: a power of two, 16 or more (got {n})")
+    if n < _FEWEST or n & (n - 1):
+        raise InputError(f"match: points: a power of two, {_FEWEST} or more (got {n})")
     report = progress or make_progress()
     family = _Family(base, factors, ())
     _ = designed(base, factors, n, 2, [entry.label for entry in base.estimators])
@@ -322,6 +324,8 @@ class _Matching:
         masses = self._masses(draws.u)
         told = self._emulated(truths, simulations, likeness.region, draws.u)
         notes = _notes(likeness, draws, done, self.share)
+        if (off := _off(fit, values[:, likeness.used])) > _DISTINCT:
+            notes = (*notes, f"mocks run at the best settings are {off:.1f} sigma off the emulators")
         return Match(
             family.scenario.name,
             settings,
@@ -401,6 +405,16 @@ class _Matching:
             values = np.exp(values) if positive else values
             spans.append(Span.of(name, values, r=r, r_lo=lo, r_hi=hi, unit=quantity.unit))
         return spans
+
+
+def _off(fit: Fit, values: FloatArray) -> float:
+    """Largest difference of simulated numbers (n, m) at the best settings from the emulators', in standard errors."""
+    n = np.isfinite(values).sum(axis=0)
+    many = n > 0.5 * len(values)
+    if not many.any():
+        return 0.0
+    errors = np.hypot(fit.emulated, fit.scatter / np.sqrt(np.maximum(n, 1)))[many]
+    return float(np.abs((np.nanmean(values[:, many], axis=0) - fit.mean[many]) / errors).max())
 
 
 def _edge_note(lower: float, upper: float) -> str:

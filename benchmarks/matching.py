@@ -1,0 +1,165 @@
+"""Closure of `haloassay match`: mocks of known truth, drawn from the priors, are matched; how often are truths covered?
+
+    python benchmarks/matching.py --repeats 200            # one round, whose mocks all repeats share
+    python benchmarks/matching.py --repeats 20 --whole     # everything, each repeat with its own rounds
+
+Each repeat has settings of its own (m200, c, beta of a local-jeans-gaussian mock) and one catalogue of 300 stars, whose
+velocity ellipsoid in four bins, with the errors that it states, is the measurement.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from haloassay.analysis.alignment import simulated, targets
+from haloassay.analysis.exploration import explore
+from haloassay.analysis.likeness import goodness
+from haloassay.analysis.matching import Data, Region, Simulations, liken
+from haloassay.contracts.measurements import Measurement
+from haloassay.contracts.quantities import QUANTITIES
+from haloassay.engine.matching import match
+from haloassay.engine.progress import Silent
+from haloassay.engine.runner import run
+from haloassay.mocks import make_mock
+from haloassay.plan.free import at_point, designed, free_factors, parse_free
+from haloassay.plan.scenario import make_scenario
+
+FREE = ("mock.potential.m200", "mock.potential.c", "mock.beta.beta")
+#: Levels of intervals that are counted.
+LEVELS = (0.68, 0.95)
+RADII = (7.0, 28.0)
+
+
+def scenario(seed: int, n_stars: int):
+    return make_scenario(
+        {
+            "name": "closure",
+            "seed": seed,
+            "mock": {
+                "kind": "local-jeans-gaussian",
+                "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
+                "density": {"kind": "power-law", "slope": -3.5},
+                "beta": {"kind": "constant", "beta": 0.3},
+            },
+            "survey": {"preset": "perfect", "n_stars": n_stars},
+            "estimators": [{"kind": "velocity-ellipsoid", "bins": [5.0, 10.0, 20.0, 40.0, 80.0]}],
+        }
+    )
+
+
+def simulations(base, factors, points, replicates, folder):
+    """Mocks that fill the priors: settings, and rows of their catalogues."""
+    plan = designed(base, factors, points, replicates, ["velocity-ellipsoid"])
+    results = run(plan, folder, workers=0, progress=Silent())
+    sampling = results.samplings["sobol"]
+    n = points * replicates
+    u = np.array([sampling.coordinates(i) for i in range(0, n, replicates)])
+    rows = results.frame("estimates")
+    return u, rows[rows["cell"] == "sobol"]
+
+
+def measurements(rows):
+    """Measurements of one catalogue: dispersions and anisotropy with the stated errors."""
+    kept = rows[rows["quantity"].isin(["sigma_r", "beta"]) & np.isfinite(rows["value"])]
+    return [
+        Measurement(
+            *(row.quantity, row.value, 0.5 * (row.hi68 - row.lo68), "", row.r, row.r_lo, row.r_hi)
+        )
+        for row in kept.itertuples()
+    ]
+
+
+def truths(base, factors, u):
+    """Settings, and masses within RADII, at points: columns of what coverage is counted of."""
+    found = []
+    for point in np.atleast_2d(u):
+        values = [factor.at(float(x)).value for factor, x in zip(factors, point, strict=True)]
+        mass = make_mock(at_point(base, factors, point, 15).mock).mass
+        found.append([*values, *mass.enclosed_mass(np.array(RADII))])
+    return np.array(found)
+
+
+def report(ranks, p):
+    """Print coverage by name, and how often no halo was said to look alike."""
+    names = ["m200", "c", "beta", *(f"M(<{r:g} kpc)" for r in RADII)]
+    n = len(ranks)
+    for k, name in enumerate(names):
+        inside = [np.mean(np.abs(ranks[:, k] - 0.5) < 0.5 * level) for level in LEVELS]
+        told = "  ".join(
+            f"{share:.3f} +- {np.sqrt(level * (1 - level) / n):.3f} in {level:.0%}"
+            for share, level in zip(inside, LEVELS, strict=True)
+        )
+        mean, sd = ranks[:, k].mean(), np.sqrt(1.0 / 12.0 / n)
+        print(f"{name:<14}{told}   mean rank {mean:.3f} +- {sd:.3f}")
+    print(f"no halo alike (p < 0.01): {np.mean(p < 0.01):.3f} of {n}; median p {np.median(p):.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--stars", type=int, default=300)
+    parser.add_argument("--points", type=int, default=128)
+    parser.add_argument("--whole", action="store_true")
+    given = parser.parse_args()
+    start = time.process_time()
+    base = scenario(1, given.stars)
+    factors = free_factors(base, parse_free(FREE))
+    n = 1 << (given.repeats - 1).bit_length()
+    ranks, p = [], []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        where, rows = simulations(scenario(2, given.stars), factors, n, 1, folder / "data")
+        rows = dict(iter(rows.groupby("realization")))
+        if not given.whole:
+            u, told = simulations(base, factors, given.points, 2, folder / "mocks")
+        for k in range(given.repeats):
+            measured = measurements(rows[k])
+            truth = truths(base, factors, where[k])[0]
+            if given.whole:
+                out = folder / f"match-{k}"
+                found = match(base, measured, out, FREE, workers=0, progress=Silent())
+                drawn = np.array([found.draws[path] for path in FREE])
+                masses = [s for s in found.truths if s.name == "enclosed_mass"]
+                assert len(masses) > 0
+                draws = _with_masses(base, drawn[:, :400].T)
+                p.append(found.fit.p)
+            else:
+                of = targets(measured, rows[k], ["velocity-ellipsoid"], QUANTITIES)
+                y = simulated(told, of, range(2 * given.points)).reshape(given.points, 2, -1)
+                data = _data(of)
+                lost = np.zeros(given.points, dtype=bool)
+                region = Region.whole(len(factors))
+                likeness = liken(Simulations(u, y, lost), data, region, FREE)
+                drawn = explore(likeness, np.random.default_rng(k), 400)
+                draws = truths(base, factors, drawn.u)
+                p.append(goodness(likeness, drawn).p)
+            ranks.append((draws < truth).mean(axis=0))
+    report(np.array(ranks), np.array(p))
+    print(f"{time.process_time() - start:.0f} s of processor")
+
+
+def _data(of) -> Data:
+    measured = [target.measured for target in of]
+    return Data.of(
+        *(np.array([getattr(m, name) for m in measured]) for name in ("value", "error")),
+        np.array([target.positive for target in of]),
+    )
+
+
+def _with_masses(base, drawn):
+    """Settings (n, 3), and masses within RADII of their potentials."""
+    spec = base.mock
+    found = []
+    for m200, c, beta in drawn:
+        mock = {**spec, "potential": {**spec["potential"], "m200": float(m200), "c": float(c)}}
+        found.append([m200, c, beta, *make_mock(mock).mass.enclosed_mass(np.array(RADII))])
+    return np.array(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Indirect inference where the answer is known: posteriors, coverage, fits that no halo has, and rows that are compared."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from seeds import seeded
+
+from haloassay.analysis.alignment import simulated, targets
+from haloassay.analysis.bundle import Bundle
+from haloassay.analysis.exploration import at_edge, explore, leaves
+from haloassay.analysis.likeness import goodness
+from haloassay.analysis.matching import Data, Region, Simulations, liken
+from haloassay.base.errors import InputError
+from haloassay.contracts.measurements import Measurement
+from haloassay.contracts.quantities import QUANTITIES
+
+NAMES = ("mass", "beta")
+#: Numbers that follow two settings: slopes, and scatter of one mock.
+SLOPES = np.array([[2.0, 0.5, 1.0, 0.0, -1.0], [0.0, 1.0, -1.0, 2.0, 0.5]])
+NOISE = 0.15
+
+
+def response(u):
+    return 1.0 + u @ SLOPES
+
+
+def mocks(rng, n=128, noise=NOISE):
+    u = rng.random((n, 2))
+    y = response(u)[:, None, :] + noise * rng.standard_normal((n, 2, 5))
+    return Simulations(u, y, np.zeros(n, dtype=bool))
+
+
+def measured(truth, rng, noise=NOISE):
+    value = response(np.atleast_2d(truth))[0] + noise * rng.standard_normal(5)
+    return Data(value, np.full(5, noise))
+
+
+@pytest.fixture(scope="module")
+def likeness():
+    rng = seeded(1230)
+    return liken(mocks(rng), measured([0.5, 0.5], rng), Region.whole(2), NAMES)
+
+
+def test_the_posterior_of_a_linear_response_is_the_one_of_least_squares(likeness):
+    drawn = explore(likeness, seeded(1231), 4000)
+    precision = SLOPES @ SLOPES.T / NOISE**2
+    exact = np.linalg.solve(precision, SLOPES @ (likeness.data.value - 1.0) / NOISE**2)
+    sd = np.sqrt(np.diag(np.linalg.inv(precision)))
+    # the emulator's mean is off by a few hundredths of the noise, its scatter by a tenth
+    assert np.all(np.abs(drawn.u.mean(axis=0) - exact) < 0.4 * sd)
+    assert np.all(np.abs(drawn.u.std(axis=0) / sd - 1.0) < 0.2)
+    assert drawn.enough
+    assert not leaves(drawn.u, likeness)
+
+
+def test_intervals_cover_and_fits_are_as_good_as_they_say(likeness):
+    n, inside, p, pulls = 24, [], [], []
+    for k in range(n):
+        rng = seeded(1232, k)
+        truth = 0.15 + 0.7 * rng.random(2)
+        one = dataclasses.replace(likeness, data=measured(truth, rng))
+        drawn = explore(one, rng, 500)
+        inside.append(np.abs((drawn.u < truth).mean(axis=0) - 0.5) < 0.34)
+        fit = goodness(one, drawn)
+        p.append(fit.p)
+        pulls.append(fit.pull)
+    assert abs(np.mean(inside) - 0.68) < 4.0 * np.sqrt(0.68 * 0.32 / (2 * n))
+    assert np.mean(np.array(p) < 0.01) < 0.01 + 4.0 * np.sqrt(0.01 * 0.99 / n)
+    assert abs(np.mean(p) - 0.5) < 4.0 / np.sqrt(12 * n)
+    # five pulls of a fit share three degrees of freedom
+    assert abs(np.mean(np.square(pulls)) - 1.0) < 4.0 * np.sqrt(2.0 / (3 * n))
+
+
+def test_what_no_mock_can_have_is_said_with_the_number_that_says_so(likeness):
+    value = response(np.array([[0.5, 0.5]]))[0]
+    value[3] += 1.2
+    one = dataclasses.replace(likeness, data=Data(value, likeness.data.error))
+    fit = goodness(one, explore(one, seeded(1233)))
+    assert fit.nothing_alike
+    assert fit.named[3]
+    assert fit.named.sum() < 5
+    alike = goodness(likeness, explore(likeness, seeded(1234)))
+    assert not alike.nothing_alike
+    assert not alike.named.any()
+
+
+def test_the_larger_of_stated_error_and_scatter_counts(likeness):
+    for error, expected in ((0.01, NOISE), (0.6, 0.6)):
+        one = dataclasses.replace(likeness, data=Data(likeness.data.value, np.full(5, error)))
+        _, sd, scatter = one.predict(np.array([[0.5, 0.5]]))
+        np.testing.assert_allclose(one.spread(0.0 * sd, scatter), expected, rtol=0.2)
+
+
+def test_correlated_numbers_are_not_counted_twice():
+    rng = seeded(1236)
+    sims = mocks(rng, 256, noise=0.0)
+    shared = rng.standard_normal((256, 2, 1))
+    own = rng.standard_normal((256, 2, 5))
+    sims = dataclasses.replace(sims, y=sims.y + NOISE * (0.95 * shared + 0.3 * own))
+    found = liken(sims, measured([0.5, 0.5], rng), Region.whole(2), NAMES)
+    off = found.correlation[~np.eye(5, dtype=bool)]
+    np.testing.assert_allclose(off, 0.95**2 / (0.95**2 + 0.3**2), atol=0.05)
+    # all numbers high by one deviation is one deviation, not five
+    u = np.array([[0.5, 0.5]])
+    mean, sd, scatter = found.predict(u)
+    high = dataclasses.replace(found, data=Data(mean[0] + scatter[0], 0.0 * mean[0] + 1e-9))
+    assert high.chi2(u)[0] < 2.0
+
+
+def test_settings_without_a_mock_are_left():
+    rng = seeded(1237)
+    sims = mocks(rng, 256)
+    lost = sims.u[:, 0] > 0.5
+    y = np.where(lost[:, None, None], np.nan, sims.y)
+    found = liken(Simulations(sims.u, y, lost), measured([0.45, 0.5], rng), Region.whole(2), NAMES)
+    assert found.possible is not None
+    drawn = explore(found, rng)
+    assert np.mean(drawn.u[:, 0] > 0.6) < 0.02
+
+
+def test_a_posterior_at_an_edge_is_seen():
+    draws = np.stack([np.full(100, 0.01), np.full(100, 0.5)], axis=1)
+    np.testing.assert_array_equal(at_edge(draws), [[1.0, 0.0], [0.0, 0.0]])
+
+
+def test_a_bundle_is_its_emulators():
+    rng = seeded(1238)
+    found = liken(mocks(rng), measured([0.5, 0.5], rng), Region.whole(2), NAMES)
+    x = rng.random((20, 2))
+    mean, sd, scatter = Bundle.of(found.emulators)(x)
+    for k, emulator in enumerate(found.emulators):
+        np.testing.assert_allclose(mean[:, k], emulator.predict(x)[0], rtol=1e-10)
+        np.testing.assert_allclose(sd[:, k], emulator.predict(x)[1], rtol=1e-8)
+        np.testing.assert_allclose(scatter[:, k], emulator.scatter(x), rtol=1e-10)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 6), st.integers(0, 1000))
+def test_regions_hold_the_draws_that_they_are_of(d, k):
+    rng = seeded(1239, d, k)
+    mixing = np.eye(d) + 0.8 * rng.random((d, d))
+    draws = 0.5 + 0.01 * rng.standard_normal((50, d)) @ mixing
+    region = Region.around(draws)
+    assert region.holds(draws).all()
+    np.testing.assert_allclose(region.at(region.local(draws)), draws, atol=1e-12)
+
+
+def estimates(values, r=(10.0, 20.0, 40.0), quantity="sigma_r", estimator="ellipsoid"):
+    edges = [(5.0, 15.0), (15.0, 30.0), (30.0, 60.0)]
+    rows = [
+        dict(
+            realization=k,
+            estimator=estimator,
+            quantity=quantity,
+            bin=b,
+            r=r[b],
+            r_lo=edges[b][0],
+            r_hi=edges[b][1],
+            value=v,
+        )
+        for k, row in enumerate(values)
+        for b, v in enumerate(row)
+    ]
+    return pd.DataFrame(rows)
+
+
+def one_target(measurement, rows):
+    return targets([measurement], rows, ["ellipsoid"], QUANTITIES)
+
+
+class TestRows:
+    def test_a_power_law_is_interpolated_exactly_and_goes_on_beyond_the_last_radius(self):
+        r = np.array([10.0, 20.0, 40.0])
+        rows = estimates([150.0 * (r / 10.0) ** -0.3, 120.0 * (r / 10.0) ** -0.1])
+        for at, powers in ((27.0, 2.7), (55.0, 5.5), (6.0, 0.6)):
+            of = one_target(Measurement("sigma_r", 100.0, 5.0, r=at), rows)
+            found = np.exp(simulated(rows, of, [0, 1])[:, 0])
+            np.testing.assert_allclose(found, [150.0 * powers**-0.3, 120.0 * powers**-0.1])
+
+    def test_a_bin_with_edges_is_taken_as_it_is(self):
+        rows = estimates([[150.0, 120.0, 90.0]])
+        of = one_target(Measurement("sigma_r", 1.0, 1.0, r=17.0, r_lo=15.0, r_hi=30.0), rows)
+        assert np.exp(simulated(rows, of, [0])[0, 0]) == pytest.approx(120.0)
+
+    def test_a_bin_without_a_value_has_none_at_its_radius(self):
+        rows = estimates([[150.0, np.nan, 90.0]])
+        of = one_target(Measurement("sigma_r", 1.0, 1.0, r=20.0), rows)
+        assert np.isnan(simulated(rows, of, [0, 1])).all()
+
+    @pytest.mark.parametrize(
+        ("measurement", "words"),
+        [
+            (Measurement("sigma_r", 1.0, 1.0, r=70.0), "outside of the bins"),
+            (Measurement("sigma_r", 1.0, 1.0, r=4.0), "outside of the bins"),
+            (Measurement("sigma_r", 1.0, 1.0, r_lo=5.0, r_hi=14.0), "no bin from 5 to 14"),
+            (Measurement("sigma_r", 1.0, 1.0), "several radii"),
+            (Measurement("beta", 0.5, 0.1, r=20.0), "yields no beta"),
+            (Measurement("sigma_r", 1.0, 1.0, "other", r=20.0), "unknown estimator 'other'"),
+        ],
+    )
+    def test_what_cannot_be_compared_is_refused(self, measurement, words):
+        with pytest.raises(InputError, match=words):
+            one_target(measurement, estimates([[150.0, 120.0, 90.0]]))
+
+    def test_two_numbers_of_one_bin_are_refused(self):
+        rows = estimates([[150.0, 120.0, 90.0]])
+        twice = [Measurement("sigma_r", x, 1.0, r_lo=5.0, r_hi=15.0) for x in (100.0, 110.0)]
+        with pytest.raises(InputError, match="the same bin"):
+            targets(twice, rows, ["ellipsoid"], QUANTITIES)
+
+
+def test_errors_of_positive_scales_are_those_of_logarithms():
+    found = Data.of(np.array([200.0, 0.5]), np.array([10.0, 0.1]), np.array([True, False]))
+    np.testing.assert_allclose(found.value, [np.log(200.0), 0.5])
+    np.testing.assert_allclose(found.error, [0.05, 0.1])
