@@ -26,8 +26,8 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_unusable_input_is_refused_before_anything_is_written(case, haloassay, scenario, tmp_path):
+def test_unusable_input_is_refused_before_anything_is_written(case, call, small, tmp_path):
     name, table, options, words = BAD[case]
     (tmp_path / "m.csv").write_text(table)
-    arguments = ("match", scenario, "--to", tmp_path / name, "--out", tmp_path / "out", "-j", "0")
-    refused(haloassay, tmp_path, *arguments, *options, words=words)
+    arguments = ("match", small, "--to", tmp_path / name, "--out", tmp_path / "out", "-j", "0")
+    refused(call, tmp_path, *arguments, *options, words=words)

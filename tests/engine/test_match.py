@@ -170,7 +170,7 @@ class TestRefused:
             (["mock.beta.beta=0.5"], "is no table"),
             (["mock.beta.*"], "is no list"),
             (["mock.potential.m200", "mock.potential.m200"], "stands twice"),
-            (["frog.beta"], "a path starts with"),
+            (["frog.beta"], "leads to no number"),
             (["survey.n_stars={ kind = 'uniform', lo = 50, hi = 90 }"], "is a real number"),
         ],
     )
