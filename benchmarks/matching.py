@@ -1,4 +1,4 @@
-"""Closure of `haloassay match`: mocks of known truth, drawn from the priors, are matched; how often are truths covered?
+"""Closure of `haloassay match`: how often mocks of known truth, drawn from the priors, have it covered.
 
     python benchmarks/matching.py --repeats 200            # one round, whose mocks all repeats share
     python benchmarks/matching.py --repeats 20 --whole     # everything, each repeat with its own rounds
@@ -53,7 +53,7 @@ def scenario(seed: int, n_stars: int):
 
 
 def simulations(base, factors, points, replicates, folder):
-    """Mocks that fill the priors: settings, and rows of their catalogues."""
+    """Make mocks that fill the priors: settings, and rows of their catalogues."""
     plan = designed(base, factors, points, replicates, ["velocity-ellipsoid"])
     results = run(plan, folder, workers=0, progress=Silent())
     sampling = results.samplings["sobol"]
@@ -75,7 +75,7 @@ def measurements(rows):
 
 
 def truths(base, factors, u):
-    """Settings, and masses within RADII, at points: columns of what coverage is counted of."""
+    """Tell settings, and masses within RADII, at points: columns of what coverage is counted of."""
     found = []
     for point in np.atleast_2d(u):
         values = [factor.at(float(x)).value for factor, x in zip(factors, point, strict=True)]
@@ -152,7 +152,7 @@ def _data(of) -> Data:
 
 
 def _with_masses(base, drawn):
-    """Settings (n, 3), and masses within RADII of their potentials."""
+    """Put masses within RADII beside settings (n, 3)."""
     spec = base.mock
     found = []
     for m200, c, beta in drawn:

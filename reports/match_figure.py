@@ -36,7 +36,7 @@ def match_figure(match: Match) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(_WIDTH, 0.5 + _PANEL * len(panels)), layout="constrained")
         all_axes = figure.subplots(len(panels), squeeze=False)[:, 0]
-        for axes, ((estimator, quantity), rows) in zip(all_axes, panels.items(), strict=True):
+        for axes, ((estimator, _quantity), rows) in zip(all_axes, panels.items(), strict=True):
             _panel(axes, sorted(rows, key=lambda row: row.target.measured.middle))
             known = rows[0].target.quantity
             unit = f" [{labels.tex_unit(known.unit)}]" if known.unit else ""
@@ -60,7 +60,8 @@ def _panel(axes: Axes, rows: list[Row]) -> None:
     at = [row.target.measured.middle for row in rows]
     x = np.array([r if math.isfinite(r) else k + 1.0 for k, r in enumerate(at)])
     value, error = (
-        np.array([getattr(row.target.measured, name) for row in rows]) for name in ("value", "error")
+        np.array([getattr(row.target.measured, name) for row in rows])
+        for name in ("value", "error")
     )
     mean, lo, hi, scatter, run, mcse = (
         np.array([getattr(row, name) for row in rows])
@@ -69,9 +70,7 @@ def _panel(axes: Axes, rows: list[Row]) -> None:
     axes.fill_between(x, lo - scatter, hi + scatter, color=COLOURS[0], alpha=0.12, linewidth=0.0)
     axes.fill_between(x, lo, hi, color=COLOURS[0], alpha=0.4, linewidth=0.0, label="mocks, 68 %")
     axes.plot(x, mean, color=COLOURS[0], linewidth=1.2, label="best settings")
-    axes.errorbar(
-        x, run, mcse, fmt="x", color=COLOURS[0], markersize=4.0, label="mocks run there"
-    )
+    axes.errorbar(x, run, mcse, fmt="x", color=COLOURS[0], markersize=4.0, label="mocks run there")
     axes.errorbar(x, value, error, fmt="o", color="0.1", markersize=3.5, label="measured")
     named = np.array([row.named for row in rows])
     if named.any():

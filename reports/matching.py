@@ -16,8 +16,31 @@ if TYPE_CHECKING:
 
 #: Columns of the table for machines.
 COLUMNS: Final = (
-    *("item", "estimator", "quantity", "r", "r_lo", "r_hi", "unit", "measured", "error", "error_is"),
-    *("value", "lo68", "hi68", "lo95", "hi95", "best", "run", "run_mcse", "scatter", "miss", "pull"),
+    *(
+        "item",
+        "estimator",
+        "quantity",
+        "r",
+        "r_lo",
+        "r_hi",
+        "unit",
+        "measured",
+        "error",
+        "error_is",
+    ),
+    *(
+        "value",
+        "lo68",
+        "hi68",
+        "lo95",
+        "hi95",
+        "best",
+        "run",
+        "run_mcse",
+        "scatter",
+        "miss",
+        "pull",
+    ),
     *("p", "named", "prior", "note"),
 )
 _DATA: Final = ("", "measured", "matched", "68 %", "miss", "pull")
@@ -27,9 +50,9 @@ _POSTERIOR: Final = ("", "median", "68 %", "95 %", "")
 def frame(match: Match) -> pd.DataFrame:
     """Table of a match for machines: columns :data:`COLUMNS`.
 
-    Items are ``data`` (one a measured number: ``value`` simulated at the best settings, by the emulator, ``run`` by mocks
-    that were run there, ``miss`` a fraction of positive scales), ``setting``, ``truth``, ``fit`` (``value`` chi-square,
-    ``p`` its probability) and ``note``.
+    Items are ``data`` (one a measured number: ``value`` simulated at the best settings, by the emulator, ``run`` by
+    mocks that were run there, ``miss`` a fraction of positive scales), ``setting``, ``truth``, ``fit`` (``value``
+    chi-square, ``p`` its probability) and ``note``.
     """
     import pandas as pd
 
@@ -77,7 +100,9 @@ def place(quantity: str, r: float) -> str:
 def sentence(match: Match) -> str:
     """Say whether any halo of the family looks like the data, and if not, which numbers say so and by how much."""
     fit, n = match.fit, len(match.fit.mean)
-    numbers = f"χ² = {fit.chi2:.1f} for {n - fit.constrained:.1f} degrees of freedom, p = {_p(fit.p)}"
+    numbers = (
+        f"χ² = {fit.chi2:.1f} for {n - fit.constrained:.1f} degrees of freedom, p = {_p(fit.p)}"
+    )
     if not fit.nothing_alike:
         return f"halos of this family look like the data ({numbers})"
     named = [row for row in match.rows if row.named]
@@ -153,7 +178,9 @@ def remarks(match: Match) -> list[str]:
     """List what a reader must know beside the tables."""
     found = []
     if any(row.error_is == "scatter" for row in match.rows):
-        found.append("* the scatter of mocks is larger than the stated error, and taken in its place")
+        found.append(
+            "* the scatter of mocks is larger than the stated error, and taken in its place"
+        )
     if any(row.named for row in match.rows):
         found.append("! no halo of the family has this")
     points = sum(each.points for each in match.rounds)

@@ -79,8 +79,8 @@ def targets(
     Raises
     ------
     InputError
-        If an estimator is not in the scenario, a quantity is yielded by none, a radius is outside of the bins, no bin has
-        the stated edges, or two numbers are the same one.
+        If an estimator is not in the scenario, a quantity is yielded by none, a radius is outside of the bins, no bin
+        has the stated edges, or two numbers are the same one.
     """
     found = tuple(_target(each, rows, labels, quantities) for each in measured)
     taken: dict[tuple[str, str, int, float], Measurement] = {}
@@ -116,7 +116,7 @@ def _target(
 
 
 def _row(measured: Measurement, mine: pd.DataFrame, estimator: str) -> tuple[int, bool]:
-    """Number of the row that a measurement is compared with, and whether at its radius."""
+    """Find the number of the row that a measurement is compared with, and whether at its radius."""
     bins, r = mine["bin"].to_numpy(int), mine["r"].to_numpy(float)
     lo, hi = mine["r_lo"].to_numpy(float), mine["r_hi"].to_numpy(float)
     edged = np.isfinite(lo) & np.isfinite(hi)
@@ -132,7 +132,9 @@ def _row(measured: Measurement, mine: pd.DataFrame, estimator: str) -> tuple[int
     radius = measured.middle
     if not np.isfinite(radius):
         if len(mine) > 1:
-            raise InputError(f"match: {measured}: {estimator} has it at several radii: say which (r)")
+            raise InputError(
+                f"match: {measured}: {estimator} has it at several radii: say which (r)"
+            )
         return int(bins[0]), False
     if not (edged | np.isfinite(r)).any():
         return int(bins[0]), False
@@ -155,12 +157,14 @@ def _bins(lo: FloatArray, hi: FloatArray, r: FloatArray, edged: FloatArray) -> s
 
 
 def simulated(rows: pd.DataFrame, of: Sequence[Target], realizations: Sequence[int]) -> FloatArray:
-    """Values (realisations, targets) of simulated rows of one cell, in the logarithm of positive scales; NaN of none."""
+    """Values (realisations, targets) of rows of one cell, in the logarithm of positive scales, or NaN."""
     place = {int(k): i for i, k in enumerate(realizations)}
     found = np.full((len(place), len(of)), np.nan)
     for (estimator, quantity), mine in rows.groupby(["estimator", "quantity"], sort=False):
         wanted = [
-            (k, t) for k, t in enumerate(of) if (t.estimator, t.quantity.name) == (estimator, quantity)
+            (k, t)
+            for k, t in enumerate(of)
+            if (t.estimator, t.quantity.name) == (estimator, quantity)
         ]
         if not wanted:
             continue

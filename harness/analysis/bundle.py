@@ -54,16 +54,14 @@ class Bundle:
         )
 
     def __call__(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Mean responses, their standard deviations, and the scatter of one, (n, emulators) each, at ``x`` (n, factors)."""
+        """Means, their errors, and the scatter of one response, (n, emulators) each, at ``x`` (n, factors)."""
         functions = basis(x, self.degrees)
         variance = ((functions @ self.covariance) * functions).sum(axis=-1).T
         sd = np.sqrt(np.maximum(variance, 0.0) + self.lack**2)
         return functions @ self.mean, sd, np.exp(0.5 * (functions @ self.noise))
 
 
-def _coefficients(
-    surfaces: Sequence[Surface], place: dict[tuple[int, ...], int]
-) -> FloatArray:
+def _coefficients(surfaces: Sequence[Surface], place: dict[tuple[int, ...], int]) -> FloatArray:
     found = np.zeros((len(place), len(surfaces)))
     for k, surface in enumerate(surfaces):
         found[[place[tuple(map(int, row))] for row in surface.degrees], k] = surface.coefficients

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,6 +11,8 @@ import numpy as np
 from haloassay.analysis.matching import Likeness
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
+
+LogDensity = Callable[[FloatArray], FloatArray]
 
 #: Points that are looked at first, and the best of them from which the best is sought.
 _SCOUTS: Final = 4096
@@ -94,7 +97,7 @@ def explore(
     return Draws(region.at(chain[chosen]), region.at(top[None])[0], tau, enough)
 
 
-def _best(log_density, scouts: FloatArray) -> FloatArray:  # type: ignore[no-untyped-def] # a closure
+def _best(log_density: LogDensity, scouts: FloatArray) -> FloatArray:
     """Find where a density is largest: from the best of some points on."""
     from scipy.optimize import minimize
 
@@ -120,7 +123,9 @@ def _best(log_density, scouts: FloatArray) -> FloatArray:  # type: ignore[no-unt
     return np.asarray(points[int(np.nanargmax(log_density(points)))])
 
 
-def _ball(log_density, centre: FloatArray, n: int, rng: np.random.Generator) -> FloatArray:  # type: ignore[no-untyped-def] # a closure
+def _ball(
+    log_density: LogDensity, centre: FloatArray, n: int, rng: np.random.Generator
+) -> FloatArray:
     """Points of finite density about ``centre``, within the region."""
     width = np.full(n, _BALL)
     walkers = np.empty((n, len(centre)))
@@ -128,7 +133,7 @@ def _ball(log_density, centre: FloatArray, n: int, rng: np.random.Generator) -> 
     for _ in range(200):
         moved = centre + width[todo, None] * rng.standard_normal((int(todo.sum()), len(centre)))
         walkers[todo] = np.abs(1.0 - np.abs(1.0 - moved))  # mirrored at the walls
-        todo = ~np.isfinite(log_density(walkers))
+        todo = np.asarray(~np.isfinite(log_density(walkers)))
         if not todo.any():
             return walkers
         width[todo] *= 0.9

@@ -179,12 +179,12 @@ def rows_of(
     places = iter(range(int(used.sum())))
     for k, target in enumerate(targets):
         to_unit = np.exp if target.positive else np.asarray
-        told = {}
+        there, error = np.nan, np.nan
         if n[k] > 1:
-            value = float(to_unit(mean[k]))
-            told = {"run": value, "run_mcse": float(mcse[k] * (value if target.positive else 1.0))}
+            there = float(to_unit(mean[k]))
+            error = float(mcse[k] * (there if target.positive else 1.0))
         if not used[k]:
-            rows.append(Row(target, **told, note=refused[k]))
+            rows.append(Row(target, run=there, run_mcse=error, note=refused[k]))
             continue
         i = next(places)
         value = float(to_unit(fit.mean[i]))
@@ -194,7 +194,8 @@ def rows_of(
                 value,
                 float(to_unit(fit.lo[i])),
                 float(to_unit(fit.hi[i])),
-                **told,
+                run=there,
+                run_mcse=error,
                 scatter=float(fit.scatter[i] * (value if target.positive else 1.0)),
                 error_is="stated" if fit.stated[i] >= fit.scatter[i] else "scatter",
                 pull=float(fit.pull[i]),

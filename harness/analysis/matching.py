@@ -1,11 +1,11 @@
 """Indirect inference: settings of mocks whose simulated measurements agree with measured ones.
 
-Each measured number has an emulator (:mod:`haloassay.analysis.emulator`) of what mocks of some settings give for it: its
-mean and its scatter from mock to mock. The likelihood of the settings is Gaussian around the mean, in the logarithm of
-positive scales (Gourieroux, Monfort & Renault 1993, Journal of Applied Econometrics 8, S85; Wood 2010, Nature 466, 1102).
-Its standard deviation is the stated error, or the simulated scatter where that is larger, with the error of the emulator
-in quadrature; its correlations are those of the simulated numbers. Settings are coordinates in the unit cube of their
-priors, so the prior is flat there.
+Each measured number has an emulator (:mod:`haloassay.analysis.emulator`) of what mocks of some settings give for it:
+its mean and its scatter from mock to mock. The likelihood of the settings is Gaussian around the mean, in the logarithm
+of positive scales (Gourieroux, Monfort & Renault 1993, Journal of Applied Econometrics 8, S85; Wood 2010, Nature 466,
+1102). Its standard deviation is the stated error, or the simulated scatter where that is larger, with the error of the
+emulator in quadrature; its correlations are those of the simulated numbers. Settings are coordinates in the unit cube
+of their priors, so the prior is flat there.
 
 Emulators hold in a region, a box in coordinates that the posterior chooses: where it shrinks from round to round, low
 degrees suffice.
@@ -52,7 +52,7 @@ class Region:
 
     @staticmethod
     def whole(d: int) -> Region:
-        """The cube of the priors itself."""
+        """Make the cube of the priors itself."""
         return Region(np.full(d, 0.5), 0.5 * np.eye(d))
 
     @staticmethod
@@ -118,7 +118,7 @@ class Data:
 
     @staticmethod
     def of(value: FloatArray, error: FloatArray, positive: BoolArray) -> Data:
-        """Data of values and errors in their units; ``positive`` says which are scales.
+        """Take data of values and errors in their units; ``positive`` says which are scales.
 
         The error of a logarithm is that of the value as a share of it.
         """
@@ -158,13 +158,11 @@ class Likeness:
     n: int
 
     def predict(self, u: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Mean of the simulated numbers, its error, and the scatter of one mock, (n, m) each, of points in the region."""
-        mean, sd, scatter = [], [], []
-        for start in range(0, len(u), _HELD):
-            x = np.clip(self.region.local(u[start : start + _HELD]), 0.0, 1.0)
-            for found, part in zip((mean, sd, scatter), self._bundle(x), strict=True):
-                found.append(part)
-        return np.concatenate(mean), np.concatenate(sd), np.concatenate(scatter)
+        """Mean of the simulated numbers, its error, and the scatter of one mock, (n, m) each, at points (n, d)."""
+        x = np.clip(self.region.local(u), 0.0, 1.0)
+        parts = [self._bundle(x[start : start + _HELD]) for start in range(0, len(x), _HELD)]
+        mean, sd, scatter = (np.concatenate([part[k] for part in parts]) for k in range(3))
+        return mean, sd, scatter
 
     @cached_property
     def _bundle(self) -> Bundle:
@@ -173,10 +171,10 @@ class Likeness:
 
     @cached_property
     def _lower(self) -> FloatArray:
-        return np.linalg.cholesky(self.correlation)
+        return np.asarray(np.linalg.cholesky(self.correlation), dtype=float)
 
     def spread(self, sd: FloatArray, scatter: FloatArray) -> FloatArray:
-        """Standard deviations (n, m) of data about the mean: the larger of stated error and scatter, and the emulator's."""
+        """Deviations (n, m) of data about the mean: the larger of stated error and scatter, with the emulator's."""
         stated = self.data.error[self.used]
         return np.asarray(np.hypot(np.maximum(stated, scatter), sd))
 
@@ -185,7 +183,7 @@ class Likeness:
         mean, sd, scatter = self.predict(u)
         spread = self.spread(sd, scatter)
         pulls = (self.data.value[self.used] - mean) / spread
-        return np.linalg.solve(self._lower, pulls.T).T, spread
+        return np.asarray(np.linalg.solve(self._lower, pulls.T).T, dtype=float), spread
 
     def chi2(self, u: FloatArray) -> FloatArray:
         """Squared distance (n,) of the data from mocks of settings ``u`` (n, d)."""
@@ -228,7 +226,7 @@ def _correlation(
     if m < 2:
         return np.eye(m)
     left = []
-    for i in np.flatnonzero(used):
+    for i in map(int, np.flatnonzero(used)):
         mean = emulators[i].predict(x)[0]
         left.append((y[:, :, i] - mean[:, None]) / emulators[i].scatter(x)[:, None])
     rows = np.stack(left, axis=-1).reshape(-1, m)

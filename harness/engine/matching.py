@@ -163,7 +163,9 @@ def match(
     family = _Family(base, factors, targets(measured, rows, labels, QUANTITIES))
     for target in family.targets:
         if target.also:
-            report.say(f"{target.measured}: of {target.estimator} (also in {', '.join(target.also)})")
+            report.say(
+                f"{target.measured}: of {target.estimator} (also in {', '.join(target.also)})"
+            )
     return _Matching(family, Path(out), n, rounds, share, workers, mode, report).run()
 
 
@@ -198,33 +200,39 @@ class _Matching:
     report: Progress
 
     def run(self) -> Match:
-        family, d = self.family, len(self.family.factors)
-        region = Region.whole(d)
-        simulations, truths, done = None, None, []
-        u = None
-        for k in range(self.most):
-            more, told = self._round(k, u)
-            simulations = more if simulations is None else simulations + more
-            truths = told if truths is None else truths + told
+        family = self.family
+        region = Region.whole(len(family.factors))
+        simulations, truths = self._round(0, None)
+        done: list[Round] = []
+        more = simulations
+        while True:
+            k = len(done)
             likeness = liken(simulations, family.data, region, family.names)
             draws = explore(likeness, self._rng(f"round-{k}"), _DRAWS)
             fit = goodness(likeness, draws)
-            lost = int(more.lost.sum())
-            catalogues = more.y.shape[0] * more.y.shape[1]
-            done.append(Round(len(more.u), catalogues, lost, fit.emulator_share, likeness.n))
-            self.report.say(
-                f"round {k}: {len(more.u)} mocks, {lost} impossible; error of the emulators"
-                f" {fit.emulator_share:.2f} of the others; chi2 {fit.chi2:.1f} of {len(fit.mean)} numbers"
-            )
-            good = fit.emulator_share <= self.share and likeness.used.all()
-            if (good and k > 0 and not leaves(draws.u, likeness)) or k == self.most - 1:
+            done.append(self._noted(k, more, likeness, fit))
+            good = fit.emulator_share <= self.share and bool(likeness.used.all())
+            good = good and not leaves(draws.u, likeness)
+            # the first emulators hold for all of the priors: a round where the posterior is checks them
+            if (good and k > 0) or k == self.most - 1:
                 break
             warm = explore(likeness, self._rng(f"warm-{k}"), 4 * self.points, _WARM)
             u = self._possible(warm.u)
-            # where the last region cut the draws off, the next one has to reach beyond it
             region = Region.around(np.vstack([u, draws.u]))
-        converged = bool(good and not leaves(draws.u, likeness) and draws.enough)
+            more, told = self._round(k + 1, u)
+            simulations, truths = simulations + more, truths + told
+        converged = good and draws.enough
         return self._concluded(likeness, draws, fit, simulations, truths, tuple(done), converged)
+
+    def _noted(self, k: int, more: Simulations, likeness: Likeness, fit: Fit) -> Round:
+        """Say what a round gave."""
+        lost = int(more.lost.sum())
+        self.report.say(
+            f"round {k}: {len(more.u)} mocks, {lost} impossible; error of the emulators"
+            f" {fit.emulator_share:.2f} of the others; chi2 {fit.chi2:.1f} of {len(fit.mean)} numbers"
+        )
+        catalogues = more.y.shape[0] * more.y.shape[1]
+        return Round(len(more.u), catalogues, lost, fit.emulator_share, likeness.n)
 
     def _rng(self, what: str) -> np.random.Generator:
         return stream(self.family.scenario.seed, f"match:{what}", 0)
@@ -283,7 +291,8 @@ class _Matching:
             column[means.index.to_numpy(int)] = means.to_numpy(float)
             keys.append(key)
             columns.append(column)
-            edges[key] = tuple(float(mine[name].median()) for name in ("r", "r_lo", "r_hi"))
+            r, lo, hi = (float(mine[name].median()) for name in ("r", "r_lo", "r_hi"))
+            edges[key] = (r, lo, hi)
         values = np.stack(columns, axis=1) if columns else np.empty((n, 0))
         return _Truths(tuple(keys), edges, values)
 
@@ -325,7 +334,10 @@ class _Matching:
         told = self._emulated(truths, simulations, likeness.region, draws.u)
         notes = _notes(likeness, draws, done, self.share)
         if (off := _off(fit, values[:, likeness.used])) > _DISTINCT:
-            notes = (*notes, f"mocks run at the best settings are {off:.1f} sigma off the emulators")
+            notes = (
+                *notes,
+                f"mocks run at the best settings are {off:.1f} sigma off the emulators",
+            )
         return Match(
             family.scenario.name,
             settings,
@@ -365,7 +377,9 @@ class _Matching:
         radii = sorted({t.measured.middle for t in self.family.targets if t.measured.middle > 0.0})
         virial, within = [], []
         for point in u[:: max(len(u) // _OF_MASSES, 1)]:
-            mass = make_mock(at_point(self.family.scenario, self.family.factors, point, 15).mock).mass
+            mass = make_mock(
+                at_point(self.family.scenario, self.family.factors, point, 15).mock
+            ).mass
             if mass is None:
                 return []
             virial.append([*mass.virial()])

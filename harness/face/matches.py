@@ -124,7 +124,7 @@ def _finite(value: Any) -> Any:
     "--free",
     multiple=True,
     metavar="PATH[=PRIOR]",
-    help="Setting that is free, such as mock.potential.0.m200 or \"mock.beta.beta.*\", and its prior, such as"
+    help='Setting that is free, such as mock.potential.0.m200 or "mock.beta.beta.*", and its prior, such as'
     " \"{ kind = 'uniform', lo = 0.0, hi = 0.9 }\"; well-known settings have a wide one.",
 )
 @click.option("--points", type=int, help="Mocks a round, a power of two [14 a free setting].")

@@ -15,7 +15,19 @@ from haloassay.contracts.quantities import Quantity, known_quantities
 
 #: Columns that are read; others, such as those of 95 per cent, are not.
 COLUMNS: Final = (
-    *("estimator", "quantity", "r", "r_lo", "r_hi", "value", "error", "lo68", "hi68", "unit", "note"),
+    *(
+        "estimator",
+        "quantity",
+        "r",
+        "r_lo",
+        "r_hi",
+        "value",
+        "error",
+        "lo68",
+        "hi68",
+        "unit",
+        "note",
+    ),
 )
 _NUMBERS: Final = ("r", "r_lo", "r_hi", "value", "error", "lo68", "hi68")
 #: Lines of a table that are read.
@@ -40,7 +52,9 @@ def read_measurements(path: str | Path) -> tuple[Measurement, ...]:
         raise InputError(f"{path}: is not text (UTF-8)") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    lines = [(k, x) for k, x in enumerate(text.splitlines(), 1) if x.strip() and x.lstrip()[0] != "#"]
+    lines = [
+        (k, x) for k, x in enumerate(text.splitlines(), 1) if x.strip() and x.lstrip()[0] != "#"
+    ]
     if not lines or len(lines) > _MOST:
         raise InputError(f"{path}: holds {len(lines)} lines of a table (allowed: 2 to {_MOST})")
     head = [name.strip() for name in next(csv.reader([lines[0][1]]))]

@@ -36,7 +36,10 @@ def parse_free(options: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
     pairs = (
         list(options.items())
         if isinstance(options, Mapping)
-        else [(path.strip(), parse_value(prior) if eq else None) for path, eq, prior in (o.partition("=") for o in options)]
+        else [
+            (path.strip(), parse_value(prior) if eq else None)
+            for path, eq, prior in (o.partition("=") for o in options)
+        ]
     )
     if not pairs:
         raise InputError("match: no setting is free: name one or more (--free)")
@@ -137,12 +140,14 @@ def _default(path: str, value: Any, where: str) -> dict[str, Any]:
 
 
 def designed(
-    scenario: Scenario, factors: Sequence[Factor], points: int, replicates: int, labels: Sequence[str]
+    scenario: Scenario,
+    factors: Sequence[Factor],
+    points: int,
+    replicates: int,
+    labels: Sequence[str],
 ) -> Scenario:
     """Scenario whose mocks fill the priors of free settings, with the estimators of these labels alone."""
-    tables = [
-        {"label": f.label, "paths": list(f.paths), "prior": _prior(f)} for f in factors
-    ]
+    tables = [{"label": f.label, "paths": list(f.paths), "prior": _prior(f)} for f in factors]
     matrix = {"design": "sobol", "points": points, "replicates": replicates, "factor": tables}
     return _with(scenario, matrix, labels)
 
@@ -160,9 +165,7 @@ def pointed(
     labels: Sequence[str],
 ) -> Scenario:
     """Scenario whose mocks are at points ``u`` (n, d) in the cube of the priors: levels of one factor, ``mock``."""
-    levels = [
-        {"label": f"{k}", "set": settings_at(factors, point)} for k, point in enumerate(u)
-    ]
+    levels = [{"label": f"{k}", "set": settings_at(factors, point)} for k, point in enumerate(u)]
     prior = {"kind": "discrete", "weights": [1.0] * len(u)}
     factor = {"label": "mock", "levels": levels, "prior": prior}
     # a hypercube of one factor has each of its levels once, and all have random numbers of their own

@@ -1,4 +1,4 @@
-"""Indirect inference where the answer is known: posteriors, coverage, fits that no halo has, and rows that are compared."""
+"""Indirect inference where the answer is known: posteriors, coverage, fits that no halo has, rows that are compared."""
 
 import dataclasses
 
@@ -106,7 +106,7 @@ def test_correlated_numbers_are_not_counted_twice():
     np.testing.assert_allclose(off, 0.95**2 / (0.95**2 + 0.3**2), atol=0.05)
     # all numbers high by one deviation is one deviation, not five
     u = np.array([[0.5, 0.5]])
-    mean, sd, scatter = found.predict(u)
+    mean, _sd, scatter = found.predict(u)
     high = dataclasses.replace(found, data=Data(mean[0] + scatter[0], 0.0 * mean[0] + 1e-9))
     assert high.chi2(u)[0] < 2.0
 
@@ -152,16 +152,16 @@ def test_regions_hold_the_draws_that_they_are_of(d, k):
 def estimates(values, r=(10.0, 20.0, 40.0), quantity="sigma_r", estimator="ellipsoid"):
     edges = [(5.0, 15.0), (15.0, 30.0), (30.0, 60.0)]
     rows = [
-        dict(
-            realization=k,
-            estimator=estimator,
-            quantity=quantity,
-            bin=b,
-            r=r[b],
-            r_lo=edges[b][0],
-            r_hi=edges[b][1],
-            value=v,
-        )
+        {
+            "realization": k,
+            "estimator": estimator,
+            "quantity": quantity,
+            "bin": b,
+            "r": r[b],
+            "r_lo": edges[b][0],
+            "r_hi": edges[b][1],
+            "value": v,
+        }
         for k, row in enumerate(values)
         for b, v in enumerate(row)
     ]

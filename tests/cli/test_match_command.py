@@ -9,7 +9,12 @@ FREE = ("--free", "mock.potential.m200")
 BAD = {
     "no such table": ("none.csv", TABLE, FREE, ["none.csv", "cannot be read"]),
     "unknown quantity": ("m.csv", TABLE.replace("sigma_r", "sigma_q"), FREE, ["sigma_q", "line 2"]),
-    "radius outside": ("m.csv", TABLE.replace("10,", "300,"), FREE, ["outside of the bins", "5-20"]),
+    "radius outside": (
+        "m.csv",
+        TABLE.replace("10,", "300,"),
+        FREE,
+        ["outside of the bins", "5-20"],
+    ),
     "error of zero": ("m.csv", TABLE.replace(",5\n", ",0\n"), FREE, ["error is not above 0"]),
     "yielded by none": ("m.csv", TABLE.replace("sigma_r", "c200"), FREE, ["yields no c200"]),
     "nothing free": ("m.csv", TABLE, (), ["--free"]),

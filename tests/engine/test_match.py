@@ -76,7 +76,13 @@ class TestFound:
             assert abs(span.median - TRUE["mock.beta.beta"]) < 2.0 * (span.hi95 - span.lo95)
         masses = [span for span in match.truths if span.name == "enclosed_mass"]
         exact = haloassay.mock(
-            {**SCENARIO, "mock": {**SCENARIO["mock"], "potential": {"kind": "nfw", "m200": 1.4e12, "c": 12.0}}}
+            {
+                **SCENARIO,
+                "mock": {
+                    **SCENARIO["mock"],
+                    "potential": {"kind": "nfw", "m200": 1.4e12, "c": 12.0},
+                },
+            }
         ).truth
         for span in masses:
             assert abs(np.log(span.median / exact.value("enclosed_mass", span.r))) < 2.0 * np.log(
@@ -117,9 +123,7 @@ class TestFound:
         before = sorted(path for path in out.rglob("*.parquet") if path.name != "match.parquet")
         again = matched(measured, out)
         assert again.matched == match.matched
-        np.testing.assert_array_equal(
-            again.draws["mock.beta.beta"], match.draws["mock.beta.beta"]
-        )
+        np.testing.assert_array_equal(again.draws["mock.beta.beta"], match.draws["mock.beta.beta"])
         after = sorted(path for path in out.rglob("*.parquet") if path.name != "match.parquet")
         assert after == before
 
@@ -142,7 +146,10 @@ class TestRefused:
         ("table", "words"),
         [
             ("quantity,r,value,error\nfrog,10,1,1\n", "line 2: unknown quantity 'frog'"),
-            ("quantity,r,value,error\nsigma_r,10,100,0\n", "line 2: sigma_r: the error is not above 0"),
+            (
+                "quantity,r,value,error\nsigma_r,10,100,0\n",
+                "line 2: sigma_r: the error is not above 0",
+            ),
             ("quantity,r,value,error\nsigma_r,10,-100,5\n", "is above 0"),
             ("quantity,r,value,error\nsigma_r,10,abc,5\n", "value is no number"),
             ("quantity,r,value,error,unit\nsigma_r,10,100,5,m/s\n", "is in km/s"),
