@@ -133,7 +133,7 @@ def _ball(
     for _ in range(200):
         moved = centre + width[todo, None] * rng.standard_normal((int(todo.sum()), len(centre)))
         walkers[todo] = np.abs(1.0 - np.abs(1.0 - moved))  # mirrored at the walls
-        todo = np.asarray(~np.isfinite(log_density(walkers)))
+        todo = ~np.isfinite(log_density(walkers))
         if not todo.any():
             return walkers
         width[todo] *= 0.9
@@ -149,5 +149,5 @@ def leaves(draws: FloatArray, likeness: Likeness) -> bool:
     """Whether draws gather at a wall of the region that is none of the prior: it is too small, or lies beside them."""
     x = likeness.region.local(draws)
     walls = np.concatenate([x < EDGE, x > 1.0 - EDGE], axis=1)
-    off = ((draws > EDGE) & (draws < 1.0 - EDGE)).all(axis=1)
-    return bool(((walls & off[:, None]).mean(axis=0) > 2.0 * EDGE).any())
+    off = ((draws > EDGE) & (draws < 1.0 - EDGE)).all(axis=1, keepdims=True)
+    return bool(((walls & off).mean(axis=0) > 2.0 * EDGE).any())

@@ -26,6 +26,7 @@ from haloassay.engine.runner import run
 from haloassay.io.measurements import read_measurements
 from haloassay.plan.factors import Factor
 from haloassay.plan.free import at_point, designed, free_factors, parse_free, pointed, settings_at
+from haloassay.plan.plan import make_plan
 from haloassay.plan.scenario import Scenario, as_scenario
 from haloassay.results.results import Results
 from haloassay.results.store import Mode
@@ -156,10 +157,9 @@ def match(
     if n < _FEWEST or n & (n - 1):
         raise InputError(f"match: points: a power of two, {_FEWEST} or more (got {n})")
     report = progress or make_progress()
-    family = _Family(base, factors, ())
-    _ = designed(base, factors, n, 2, [entry.label for entry in base.estimators])
-    rows = _pilot(base, workers)
     labels = [entry.label for entry in base.estimators]
+    _ = make_plan(designed(base, factors, n, 2, labels))  # refuses what cannot be
+    rows = _pilot(base, workers)
     family = _Family(base, factors, targets(measured, rows, labels, QUANTITIES))
     for target in family.targets:
         if target.also:
