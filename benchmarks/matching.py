@@ -10,6 +10,7 @@ velocity ellipsoid in four bins, with the errors that it states, is the measurem
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import tempfile
 import time
 from pathlib import Path
@@ -25,8 +26,8 @@ from haloassay.contracts.quantities import QUANTITIES
 from haloassay.engine.matching import match
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
-from haloassay.mocks import make_mock
-from haloassay.plan.free import at_point, designed, free_factors, parse_free
+from haloassay.mocks.gravity.potentials import make_potential
+from haloassay.plan.free import designed, free_factors, parse_free
 from haloassay.plan.scenario import make_scenario
 
 FREE = ("mock.potential.m200", "mock.potential.c", "mock.beta.beta")
@@ -74,14 +75,49 @@ def measurements(rows):
     ]
 
 
-def truths(base, factors, u):
-    """Tell settings, and masses within RADII, at points: columns of what coverage is counted of."""
+def emulated(u, told, points):
+    """Emulate all numbers that a catalogue may have, once for all repeats."""
+    some = told[told["realization"] == told["realization"].min()]
+    kept = some[some["quantity"].isin(["sigma_r", "beta"])]
+    wanted = [
+        Measurement(row.quantity, 1.0, 1.0, "", row.r, row.r_lo, row.r_hi)
+        for row in kept.itertuples()
+    ]
+    of = targets(wanted, some, ["velocity-ellipsoid"], QUANTITIES)
+    y = simulated(told, of, range(2 * points)).reshape(points, 2, -1)
+    data = Data(np.zeros(len(of)), np.ones(len(of)))
+    lost = np.zeros(points, dtype=bool)
+    return liken(Simulations(u, y, lost), data, Region.whole(len(FREE)), FREE), of
+
+
+def beside(likeness, of, measured):
+    """Set one catalogue's numbers beside the emulators; those that it lacks are not used."""
+    known = {(m.quantity, m.r_lo): m for m in measured}
+    found = [known.get((t.quantity.name, t.measured.r_lo)) for t in of]
+    has = np.array([m is not None for m in found])
+    value, error = (
+        np.array([getattr(m, name) if m else 1.0 for m in found]) for name in ("value", "error")
+    )
+    data = Data.of(value, error, np.array([t.positive for t in of]))
+    kept = has[likeness.used]
+    correlation = likeness.correlation[np.ix_(kept, kept)]
+    used = likeness.used & has
+    return dataclasses.replace(likeness, data=data, used=used, correlation=correlation)
+
+
+def truths(settings):
+    """Put masses within RADII beside settings (n, 3): what coverage is counted of."""
     found = []
-    for point in np.atleast_2d(u):
-        values = [factor.at(float(x)).value for factor, x in zip(factors, point, strict=True)]
-        mass = make_mock(at_point(base, factors, point, 15).mock).mass
-        found.append([*values, *mass.enclosed_mass(np.array(RADII))])
+    for m200, c, beta in settings:
+        halo = make_potential({"kind": "nfw", "m200": float(m200), "c": float(c)})
+        found.append([m200, c, beta, *halo.enclosed_mass(np.array(RADII))])
     return np.array(found)
+
+
+def values(factors, u):
+    """Find settings (n, 3) at points of the cube of the priors."""
+    columns = zip(factors, np.atleast_2d(u).T, strict=True)
+    return np.stack([factor.prior.quantile(x) for factor, x in columns], axis=1)
 
 
 def report(ranks, p):
@@ -117,48 +153,23 @@ def main() -> None:
         rows = dict(iter(rows.groupby("realization")))
         if not given.whole:
             u, told = simulations(base, factors, given.points, 2, folder / "mocks")
+            likeness, of = emulated(u, told, given.points)
         for k in range(given.repeats):
             measured = measurements(rows[k])
-            truth = truths(base, factors, where[k])[0]
+            truth = truths(values(factors, where[k]))[0]
             if given.whole:
                 out = folder / f"match-{k}"
                 found = match(base, measured, out, FREE, workers=0, progress=Silent())
-                drawn = np.array([found.draws[path] for path in FREE])
-                masses = [s for s in found.truths if s.name == "enclosed_mass"]
-                assert len(masses) > 0
-                draws = _with_masses(base, drawn[:, :400].T)
+                draws = truths(np.array([found.draws[path][:400] for path in FREE]).T)
                 p.append(found.fit.p)
             else:
-                of = targets(measured, rows[k], ["velocity-ellipsoid"], QUANTITIES)
-                y = simulated(told, of, range(2 * given.points)).reshape(given.points, 2, -1)
-                data = _data(of)
-                lost = np.zeros(given.points, dtype=bool)
-                region = Region.whole(len(factors))
-                likeness = liken(Simulations(u, y, lost), data, region, FREE)
-                drawn = explore(likeness, np.random.default_rng(k), 400)
-                draws = truths(base, factors, drawn.u)
-                p.append(goodness(likeness, drawn).p)
+                one = beside(likeness, of, measured)
+                drawn = explore(one, np.random.default_rng(k), 400)
+                p.append(goodness(one, drawn).p)
+                draws = truths(values(factors, drawn.u))
             ranks.append((draws < truth).mean(axis=0))
     report(np.array(ranks), np.array(p))
     print(f"{time.process_time() - start:.0f} s of processor")
-
-
-def _data(of) -> Data:
-    measured = [target.measured for target in of]
-    return Data.of(
-        *(np.array([getattr(m, name) for m in measured]) for name in ("value", "error")),
-        np.array([target.positive for target in of]),
-    )
-
-
-def _with_masses(base, drawn):
-    """Put masses within RADII beside settings (n, 3)."""
-    spec = base.mock
-    found = []
-    for m200, c, beta in drawn:
-        mock = {**spec, "potential": {**spec["potential"], "m200": float(m200), "c": float(c)}}
-        found.append([m200, c, beta, *make_mock(mock).mass.enclosed_mass(np.array(RADII))])
-    return np.array(found)
 
 
 if __name__ == "__main__":
