@@ -75,6 +75,24 @@ def test_intervals_cover_and_fits_are_as_good_as_they_say(likeness):
     assert abs(np.mean(np.square(pulls)) - 1.0) < 4.0 * np.sqrt(2.0 / (3 * n))
 
 
+def test_pulls_and_degrees_of_freedom_are_those_of_least_squares():
+    from scipy.stats import chi2
+
+    rng = seeded(1240)
+    likeness = liken(mocks(rng, 512), measured([0.5, 0.5], rng), Region.whole(2), NAMES)
+    fit = goodness(likeness, explore(likeness, rng, 4000))
+    # five numbers, two of which the settings follow
+    assert abs(fit.constrained - 2.0) < 0.3
+    hat = SLOPES.T @ np.linalg.solve(SLOPES @ SLOPES.T, SLOPES)
+    left = np.eye(5) - hat
+    residual = left @ (likeness.data.value - 1.0)
+    pulls = residual / (NOISE * np.sqrt(np.diag(left)))
+    # three terms of an emulator of 1024 catalogues, where half of the deviation is left
+    np.testing.assert_allclose(fit.pull, pulls, atol=4.0 * np.sqrt(3.0 / 1024) / 0.5)
+    exact = chi2.sf((residual**2).sum() / NOISE**2, 3)
+    assert abs(fit.p - exact) < 0.15
+
+
 def test_what_no_mock_can_have_is_said_with_the_number_that_says_so(likeness):
     value = response(np.array([[0.5, 0.5]]))[0]
     value[3] += 1.2
