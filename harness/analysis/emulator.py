@@ -102,13 +102,16 @@ class Emulator:
         sd = np.hypot(sd, self.lack)
         return (mean, sd) if self.link == "identity" else _probability(mean, sd)
 
-    def scatter(self, x: ArrayLike) -> FloatArray:
-        """Return the standard deviation (points,) of one response around its mean, at ``x`` (points, factors)."""
+    def scatter(self, x: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Return the standard deviation (points,) of one response around its mean and its own, at ``x``."""
         points = self._inside(x)
         if self.noise is None:
-            mean = self.predict(x)[0]
-            return np.asarray(np.sqrt(mean * (1.0 - mean)))
-        return np.asarray(np.exp(0.5 * self.noise(points)[0]))
+            mean, error = self.predict(x)
+            spread = np.sqrt(mean * (1.0 - mean))
+            return spread, np.abs(1.0 - 2.0 * mean) / (2.0 * spread) * error
+        log, error = self.noise(points)
+        spread = np.exp(0.5 * log)
+        return spread, 0.5 * spread * error
 
     def curve(self, name: str, at: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Mean response and its standard deviation at ``at`` of one factor, averaged over the cube of all others."""
