@@ -290,6 +290,7 @@ def _together(
     change = differences.of(cell).dropna()
     table, points = by_point(change, sampling.replicates)
     u = np.array([sampling.coordinates(p * sampling.replicates) for p in points])
+    u = u.reshape(len(points), len(factors))
     lines, responses = alone_
     if tuple(factors) != tuple(results.factors) and len(points):
         return reweighted(results.factors, factors, u, table, responses, known, lines)

@@ -41,7 +41,7 @@ def indices_of(
     labels: tuple[str, ...],
     rng: np.random.Generator,
 ) -> Indices:
-    """Indices of errors by realisation.
+    """Compute indices of errors by realisation.
 
     Parameters
     ----------

@@ -77,7 +77,7 @@ def reweighted(
     known: Amount,
     lines: Sequence[Line],
 ) -> Together:
-    """What all factors do together under other priors than those of the run.
+    """Average what all factors do together over other priors than those of the run.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def _places(
 def _spread(
     emulator: Emulator, x: FloatArray, by_itself: FloatArray, known: Amount
 ) -> tuple[Amount, Amount]:
-    """Standard deviation of the sum of what is known alone and what is emulated, and the mean of the latter."""
+    """Find the standard deviation of what is known alone and emulated, summed, and the mean of the latter."""
     surface = emulator.surface
     functions = basis(x, surface.degrees)
     m, s = surface.coefficients, surface.covariance
