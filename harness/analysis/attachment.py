@@ -1,8 +1,8 @@
 """A budget attached to a measurement: the systematic error in the sum, and the bias removed.
 
-An estimate of a positive scale is truth x (1 + b + d), with the bias b and a systematic error d of standard deviation s:
-ln estimate is off by ln(1 + b), with a standard deviation of s / (1 + b), so errors add in quadrature as logarithms. On
-other scales they add as they are.
+An estimate of a positive scale is truth x (1 + b + d), with the bias b and a systematic error d of standard deviation
+s: ln estimate is off by ln(1 + b), with a standard deviation of s / (1 + b), so errors add in quadrature as logarithms.
+On other scales they add as they are.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def attach(profile: Sequence[Budget], measurement: Path) -> list[Attached]:
     if quantity.scale == "separation":
         raise InputError(f"--apply: {quantity.name} is a distance from the truth: it has no bias")
     rows = read_measurement(measurement, quantity)
-    return [_attached(profile, row, f"{measurement}: line {row.line}") for row in rows]
+    return [_attached(profile, row, f"{measurement}: row {row.row}") for row in rows]
 
 
 def _attached(profile: Sequence[Budget], row: Measured, where: str) -> Attached:

@@ -16,8 +16,17 @@ from haloassay.base.errors import HaloassayError, InputError, blamed_on, warn_in
 from haloassay.base.text import printable
 from haloassay.face.budgets import budget, plan
 from haloassay.face.measured import estimates_text
-from haloassay.face.outputs import files_of, require_outside, require_writable, write
+from haloassay.face.outputs import (
+    FORMATS,
+    files_of,
+    require_outside,
+    require_table,
+    require_writable,
+    write,
+)
 from haloassay.face.plugins import no_plugins
+from haloassay.face.predictions import predict
+from haloassay.face.rankings import rank
 from haloassay.face.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
@@ -28,8 +37,6 @@ if TYPE_CHECKING:
 
 EXIT_INPUT, EXIT_NOTHING, EXIT_BUG, EXIT_INTERRUPTED = 2, 3, 70, 130
 EXIT_TERMINATED = 143
-
-TABLE_FORMATS = ("terminal", "csv", "ecsv", "latex", "markdown", "parquet")
 
 
 class _NumberOrAll(click.ParamType):  # type: ignore[type-arg] # of some versions
@@ -56,8 +63,8 @@ def haloassay() -> None:
     """
 
 
-haloassay.add_command(budget)
-haloassay.add_command(plan)
+for command in (budget, plan, predict, rank):
+    haloassay.add_command(command)
 
 
 @haloassay.command()
@@ -152,9 +159,7 @@ def report(folder: Path) -> None:
 
 @haloassay.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option(
-    "--format", "fmt", type=click.Choice(TABLE_FORMATS), default="terminal", show_default=True
-)
+@click.option("--format", "fmt", type=click.Choice(FORMATS), default="terminal", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
 @click.option("--paired", is_flag=True, help="Differences from a base cell instead of scores.")
 @click.option("--base", help="Cell to compare with [base, or the first]; goes with --paired.")
@@ -164,12 +169,8 @@ def table(folder: Path, fmt: str, out: Path | None, paired: bool, base: str | No
     from haloassay.reports.tables import format_table, print_pairs
     from haloassay.results.results import Results
 
-    require_writable({"--out": out})
+    require_table(fmt, out)
     require_outside(out, folder)
-    if fmt == "parquet" and out is None and sys.stdout.isatty():
-        raise InputError("--format parquet: is no text for a terminal; name a file (--out)")
-    if fmt == "terminal" and out is not None:
-        raise InputError(f"--out {out}: choose a format for a file (--format)")
     if base is not None and not paired:
         raise InputError("--base: goes with --paired")
     results = Results(folder)

@@ -1,4 +1,4 @@
-"""Measurements in tables: a quantity, where, its value and the 68 per cent interval, as `measure` or a paper gives them."""
+"""Measurements in tables: a quantity, where, its value and 68 per cent interval, as `measure` or a paper gives them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Measured:
 
     Parameters
     ----------
-    line
-        Where it stands in its file.
+    row
+        Where it stands in its file, from 1.
     r
         Radius [kpc]; NaN where there is none.
     value, lo68, hi68
@@ -33,7 +33,7 @@ class Measured:
         What the file says of it.
     """
 
-    line: int
+    row: int
     r: float
     value: float
     lo68: float
@@ -66,7 +66,7 @@ def read_measurement(path: Path, quantity: Quantity) -> list[Measured]:
     names = list(dict.fromkeys(table["quantity"]))
     if quantity.name not in names:
         raise InputError(f"{path}: has no row of {quantity.name} (it has {', '.join(names)})")
-    rows = enumerate(table.to_dict("records"), start=2)
+    rows = enumerate(table.to_dict("records"), start=1)
     found = [
         _measured(row, k, path, quantity) for k, row in rows if row["quantity"] == quantity.name
     ]
@@ -81,14 +81,11 @@ def _table(path: Path) -> pd.DataFrame:
 
     try:
         table = pd.read_csv(
-            path, dtype=str, keep_default_na=False, skipinitialspace=True, comment="#"
+            path, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False
         )
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (
-        ValueError,
-        pd.errors.ParserError,
-    ) as error:  # of bytes that are no text, and of no columns
+    except ValueError as error:  # pandas' own are of this kind, and those of bytes that are no text
         raise InputError(f"{path}: is no CSV table: {error}") from None
     table = table.rename(columns=str.strip)
     if not len(table):
@@ -96,11 +93,13 @@ def _table(path: Path) -> pd.DataFrame:
     return table.apply(lambda column: column.fillna("").str.strip())
 
 
-def _measured(row: dict[str, str], line: int, path: Path, quantity: Quantity) -> Measured:
-    where = f"{path}: line {line}"
-    factor = _factor(row.get("unit", ""), quantity, where)
-    r = _number(row.get("r", ""), "r", where)
-    value, lo, hi = (factor * _number(row[name], name, where) for name in ("value", "lo68", "hi68"))
+def _measured(told: dict[str, str], row: int, path: Path, quantity: Quantity) -> Measured:
+    where = f"{path}: row {row}"
+    factor = _factor(told.get("unit", ""), quantity, where)
+    r = _number(told.get("r", ""), "r", where)
+    value, lo, hi = (
+        factor * _number(told[name], name, where) for name in ("value", "lo68", "hi68")
+    )
     if r <= 0.0:
         raise InputError(f"{where}: r must be > 0 (got {r:g})")
     if math.isfinite(lo) != math.isfinite(hi):
@@ -109,7 +108,7 @@ def _measured(row: dict[str, str], line: int, path: Path, quantity: Quantity) ->
         raise InputError(f"{where}: {value:g} is outside of its interval, {lo:g} to {hi:g}")
     if quantity.scale == "fractional" and min(value, lo) <= 0.0:
         raise InputError(f"{where}: {quantity.name} is a positive scale (got {min(value, lo):g})")
-    return Measured(line, r, value, lo, hi, row.get("note", ""))
+    return Measured(row, r, value, lo, hi, told.get("note", ""))
 
 
 def _number(text: str, name: str, where: str) -> float:
@@ -125,7 +124,7 @@ def _number(text: str, name: str, where: str) -> float:
 
 
 def _factor(unit: str, quantity: Quantity, where: str) -> float:
-    """What a value in a unit is multiplied with."""
+    """Find what a value in a unit is multiplied with."""
     if unit in ("", quantity.unit):
         return 1.0
     from astropy import units

@@ -1,0 +1,34 @@
+"""Options ``NAME=VALUE`` whose names are labels of factors, which may hold anything, also ``=``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from haloassay.base.errors import InputError
+
+if TYPE_CHECKING:
+    from haloassay.contracts.factors import StatedFactor
+
+
+def named(
+    options: Iterable[str], factors: Sequence[StatedFactor], flag: str
+) -> list[tuple[str, Any]]:
+    """Names and values of options: TOML where a value is TOML, else text.
+
+    Raises
+    ------
+    InputError
+        If an option has no ``=``.
+    """
+    from haloassay.base.settings import parse_value
+
+    known = {name for factor in factors for name in (factor.label, *factor.paths)}
+    found = []
+    for option in options:
+        ends = [k for k, letter in enumerate(option) if letter == "=" and k > 0]
+        if not ends:
+            raise InputError(f"{flag} {option}: expected LABEL=VALUE")
+        end = next((k for k in ends if option[:k].strip() in known), ends[0])
+        found.append((option[:end].strip(), parse_value(option[end + 1 :].strip())))
+    return found
