@@ -10,7 +10,7 @@ import click
 
 from haloassay.base.errors import InputError
 from haloassay.base.text import printable
-from haloassay.face.named import named
+from haloassay.face.options import named
 from haloassay.face.outputs import FORMATS, require_outside, require_writable, write
 from haloassay.face.plugins import no_plugins
 

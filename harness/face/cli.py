@@ -16,6 +16,7 @@ from haloassay.base.errors import HaloassayError, InputError, blamed_on, warn_in
 from haloassay.base.text import printable
 from haloassay.face.budgets import budget, plan
 from haloassay.face.measured import estimates_text
+from haloassay.face.options import pairs
 from haloassay.face.outputs import (
     FORMATS,
     files_of,
@@ -166,7 +167,7 @@ def report(folder: Path) -> None:
 def table(folder: Path, fmt: str, out: Path | None, paired: bool, base: str | None) -> None:
     """Print the scores of the results in FOLDER, or paired differences between its cells."""
     from haloassay.contracts import labels
-    from haloassay.reports.tables import format_table, print_pairs
+    from haloassay.reports.tables import format_table
     from haloassay.results.results import Results
 
     require_table(fmt, out)
@@ -344,7 +345,7 @@ def measure(
     from haloassay.reports import escapes
 
     require_writable({"--out": out}, {"catalogue": catalogue})
-    chosen = _pairs(settings, "--set")
+    chosen = pairs(settings, "--set")
     if "kind" in chosen:
         raise InputError("--set kind: the kind is that of --estimator")
     chosen |= {"kind": estimator}
@@ -358,7 +359,7 @@ def measure(
         read_catalogue(
             catalogue,
             columns,
-            units=_pairs(units, "--unit"),
+            units=pairs(units, "--unit"),
             sun=sun,
             drop=drop or (),
             missing=missing,
@@ -432,25 +433,6 @@ def _title(results: Results) -> str:
 def _require_scores(scores: pd.DataFrame, folder: Path) -> None:
     if not len(scores) or not scores["n"].sum():
         _fail(f"{folder}: no estimate stands beside a truth: nothing was compared", EXIT_NOTHING)
-
-
-def _pairs(options: tuple[str, ...], flag: str) -> dict[str, Any]:
-    """Options ``key=value`` as plain values; dots in a key make tables."""
-    from haloassay.base.settings import parse_value
-
-    found: dict[str, Any] = {}
-    for option in options:
-        key, equals, value = option.partition("=")
-        if not equals or not key:
-            raise InputError(f"{flag} {option}: expected KEY=VALUE")
-        *tables, name = key.split(".")
-        place = found
-        for part in tables:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
-                raise InputError(f"{flag} {option}: {part!r} has a value already")
-        place[name] = parse_value(value)
-    return found
 
 
 def _echo(text: object, err: bool = False) -> None:

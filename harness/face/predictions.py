@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from haloassay.face.named import named
+from haloassay.face.options import named
 from haloassay.face.outputs import FORMATS, require_outside, require_table, write
 
 
