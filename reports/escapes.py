@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final
-
-import pandas as pd
+from typing import TYPE_CHECKING, Final
 
 from haloassay.base.text import is_number, printable
 from haloassay.contracts.quantities import QUANTITIES, Quantity
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LATEX: Final = str.maketrans(
     {
@@ -78,6 +79,8 @@ def tex_label(quantity: Quantity) -> str | None:
 
 def shown(frame: pd.DataFrame, of_text: Callable[[str], str] = printable) -> pd.DataFrame:
     """Table with its text, names of columns included, as ``of_text`` writes it."""
+    import pandas as pd
+
     safe = frame.rename(columns=of_text)
     for k, name in enumerate(frame.columns):
         if frame[name].dtype.kind not in "biuf":

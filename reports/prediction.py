@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: Columns of the table for machines; biases and scatters of positive scales are fractions.
 COLUMNS: Final = (
     *("estimator", "quantity", "r", "bin", "unit", "cell", "score", "value", "error", "left_out"),
+    "left_out_most",
     *("n", "n_lost", "note"),
 )
 _TITLES: Final = {
@@ -39,6 +40,7 @@ def frame(answers: Sequence[Answer]) -> pd.DataFrame:
             *(maker.estimator, maker.quantity, maker.r, maker.bin),
             labels.quantity_of(maker.quantity).unit,
             *(maker.cell, each.score, each.value.value, each.value.mcse, each.left_out),
+            each.left_out_most,
             *(maker.n, maker.n_lost, each.why),
         )
         for maker, predicted in answers
@@ -68,7 +70,9 @@ def rows(maker: Predictor, predicted: Sequence[Predicted]) -> list[list[str]]:
         share = each.score.startswith("coverage")
         by = 1.0 if share else factor
         head = _TITLES[each.score] + (f" [{unit}]" if unit and not share else "")
-        left_out = f"{each.left_out * by:.2g}" if math.isfinite(each.left_out) else ""
+        left_out = ""
+        if math.isfinite(each.left_out):
+            left_out = f"{each.left_out * by:.2g} (< {each.left_out_most * by:.2g})"
         found.append([head, labels.with_error(each.value.value, each.value.mcse, by), left_out])
     return found
 

@@ -8,7 +8,7 @@ errors, coverages are emulated as probabilities (:mod:`haloassay.analysis.emulat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -40,15 +40,17 @@ class Predicted:
         ``bias``, ``scatter``, ``coverage68`` or ``coverage95``.
     value
         With its standard error; NaN where it is refused.
-    left_out
-        Root mean square error of the mean at points left out; NaN where there is none, as of a scatter.
+    left_out, left_out_most
+        Root mean square error of the mean at points left out, noise taken out, and what it is below with a probability
+        of 0.95; NaN where there is none, as of a scatter.
     why
         Why there is none, or "".
     """
 
     score: str
-    value: Amount
-    left_out: float
+    value: Amount = field(default_factory=Amount)
+    left_out: float = np.nan
+    left_out_most: float = np.nan
     why: str = ""
 
 
@@ -100,22 +102,21 @@ class Predictor:
             If a value is none, a point is outside of what was run, or the emulator of the bias is too poor.
         """
         x = self.coordinates(settings)
-        mean, error = self.bias.predict(x)
         base = Amount(0.0, 0.0) if self.base is None else self.base
-        value = Amount(base.value + float(mean[0]), float(np.hypot(base.mcse, error[0])))
-        found = [Predicted("bias", value, self.bias.error)]
+        moved = _predicted("bias", self.bias, self.bias.predict(x))
+        mcse = float(np.hypot(base.mcse, moved.value.mcse))
+        found = [replace(moved, value=Amount(base.value + moved.value.value, mcse))]
         if self.errors.refused:
-            found.append(Predicted("scatter", Amount(), np.nan, self.errors.refused))
+            found.append(Predicted("scatter", why=self.errors.refused))
         else:
             scatter, error = self.errors.scatter(x)
-            found.append(Predicted("scatter", Amount(float(scatter[0]), float(error[0])), np.nan))
+            found.append(Predicted("scatter", Amount(float(scatter[0]), float(error[0]))))
         for level, emulator in self.coverages.items():
             score = f"coverage{level}"
             if emulator.refused:
-                found.append(Predicted(score, Amount(), np.nan, emulator.refused))
-                continue
-            mean, error = emulator.predict(x)
-            found.append(Predicted(score, Amount(float(mean[0]), float(error[0])), emulator.error))
+                found.append(Predicted(score, why=emulator.refused))
+            else:
+                found.append(_predicted(score, emulator, emulator.predict(x)))
         return tuple(found)
 
     def coordinates(self, settings: Mapping[str, Any]) -> FloatArray:
@@ -160,6 +161,12 @@ class Predictor:
             errors=Emulator.from_data(data["errors"]),
             coverages={int(k): Emulator.from_data(v) for k, v in data["coverages"].items()},
         )
+
+
+def _predicted(score: str, emulator: Emulator, at: tuple[FloatArray, FloatArray]) -> Predicted:
+    (mean,), (error,) = at
+    value = Amount(float(mean), float(error))
+    return Predicted(score, value, emulator.error, emulator.error_most)
 
 
 _PLAIN: Final = ("estimator", "quantity", "bin", "cell", "n", "n_lost")

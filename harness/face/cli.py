@@ -167,7 +167,7 @@ def report(folder: Path) -> None:
 def table(folder: Path, fmt: str, out: Path | None, paired: bool, base: str | None) -> None:
     """Print the scores of the results in FOLDER, or paired differences between its cells."""
     from haloassay.contracts import labels
-    from haloassay.reports.tables import format_table
+    from haloassay.reports.tables import format_table, print_pairs
     from haloassay.results.results import Results
 
     require_table(fmt, out)
