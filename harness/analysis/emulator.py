@@ -269,6 +269,8 @@ def _emulator(data: _Data, fitted: _Fitted, refused: str = "") -> Emulator:
 def _left_out(data: _Data, fitted: _Fitted) -> tuple[dict[str, float], str]:
     """Measures of errors at points left out, and why they are too large, or ""."""
     of_mean = fitted.noise_variance / data.count
+    if data.replicated:  # what replicates show needs no surface of the noise
+        of_mean = np.where(data.count > 1.0, data.within, fitted.noise_variance) / data.count
     squares = (data.mean - fitted.left_out) ** 2 - of_mean
     squared, uncertain = float(squares.mean()), float(squares.std()) / np.sqrt(data.n)
     noise = float(np.sqrt(fitted.noise_variance.mean()))
