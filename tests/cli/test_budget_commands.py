@@ -16,7 +16,7 @@ from seeds import shifted
 SCENARIO = """
 name = "priced"
 title = "A small budget"
-realizations = 100
+realizations = 40
 seed = 12
 
 [mock]
@@ -28,19 +28,23 @@ r_range = [5.0, 100.0]
 
 [survey]
 preset = "perfect"
-n_stars = 300
+n_stars = 150
 
 [[estimators]]
 kind = "tracer-mass"
 alpha = -3.5
 bins = [5.0, 20.0, 100.0]
+n_bootstrap = 50
 
 [[estimators]]
-kind = "velocity-ellipsoid"
+kind = "tracer-mass"
+label = "steep"
+alpha = -5.0
 bins = [5.0, 20.0, 100.0]
+n_bootstrap = 50
 
 [matrix]
-design = ["one-at-a-time", "sobol", "saltelli"]
+design = ["one-at-a-time", "sobol"]
 points = 64
 
 [[matrix.factor]]
@@ -56,6 +60,7 @@ levels = [-4.0, -3.0]
 prior = { kind = "uniform", lo = -4.0, hi = -3.0 }
 """
 ASK = ("--quantity", "enclosed_mass", "--r", "12")
+TRACER = ("--estimator", "tracer-mass")
 
 
 @pytest.fixture(scope="module")
@@ -85,20 +90,21 @@ def frame_of(answer):
 def test_a_prediction_is_between_what_was_run(call, priced):
     """The mass grows with the scale cubed and the slope as it does in the paired table."""
     at = ("--set", "scale = 1?=1.1", "--set", "estimators.tracer-mass.alpha=-3.5")
-    found = frame_of(call("predict", priced, *at, *ASK, "--format", "csv")).set_index("score")
+    found = frame_of(call("predict", priced, *at, *ASK, *TRACER, "--format", "csv")).set_index(
+        "score"
+    )
     pairs = frame_of(call("table", priced, "--paired", "--format", "csv"))
-    cell = pairs[(pairs["cell"] == "scale = 1?=1.1") & (pairs["quantity"] == "enclosed_mass")]
+    cell = pairs[(pairs["cell"] == "scale = 1?=1.1") & (pairs["estimator"] == "tracer-mass")]
     scores = frame_of(call("table", priced, "--format", "csv"))
-    mine = scores[(scores["cell"] == "base") & (scores["quantity"] == "enclosed_mass")]
+    mine = scores[(scores["cell"] == "base") & (scores["estimator"] == "tracer-mass")]
     expected = mine["bias"].iloc[0] + cell["shift"].iloc[0]
-    error = np.hypot(found.loc["bias", "error"], cell["shift_mcse"].iloc[0])
+    errors = (found.loc["bias", "error"], cell["shift_mcse"].iloc[0], mine["bias_mcse"].iloc[0])
+    error = np.linalg.norm(errors)
     assert abs(found.loc["bias", "value"] - expected) < 4.0 * error
-    assert error < 0.05
-    again = call("predict", priced, *at, *ASK)
+    assert error < 0.1
+    again = call("predict", priced, *at, *ASK, *TRACER)
     assert again.code == 0
-    assert f"bias [%]{100 * found.loc['bias', 'value']:.0f}"[:10] in again.text.replace(
-        " ", ""
-    ).replace("bias[%]", "bias [%]")
+    assert f"{100 * found.loc['bias', 'value']:.0f}" in again.text
     assert "points of sobol" in again.text
 
 
@@ -106,23 +112,22 @@ def test_the_emulator_is_made_once_for_what_the_folder_holds(call, priced, monke
     from haloassay.results import kept
 
     at = ("--set", "slope=-3.2")
-    first = call("predict", priced, *at, *ASK, "--estimator", "tracer-mass")
+    first = call("predict", priced, *at, *ASK, *TRACER)
     assert first.code == 0, first.err
 
     def forgotten(*_):
         raise AssertionError("made again")
 
     monkeypatch.setattr(kept, "predictors", forgotten)
-    again = call("predict", priced, *at, *ASK, "--estimator", "tracer-mass")
+    again = call("predict", priced, *at, *ASK, *TRACER)
     assert again.out == first.out
-    with pytest.raises(SystemExit):  # another question
-        call("predict", priced, *at, "--quantity", "enclosed_mass", "--r", "40")
-        raise SystemExit
+    other = ("--quantity", "enclosed_mass", "--r", "40", "--estimator", "tracer-mass")
+    assert "made again" in call("predict", priced, *at, *other).err  # another question
 
 
 def test_other_priors_make_other_lines(call, priced):
     narrow = "scale = 1?={ kind = 'normal', mean = 1.0, sd = 0.025 }"
-    ask = ("budget", priced, *ASK, "--format", "csv")
+    ask = ("budget", priced, *ASK, *TRACER, "--format", "csv")
     was, now = (frame_of(call(*ask, *more)) for more in ((), ("--prior", narrow)))
     lines = [f[f["item"] == "factor"].set_index("label") for f in (was, now)]
     ratio = lines[1].loc["scale = 1?", "sd"] / lines[0].loc["scale = 1?", "sd"]
@@ -130,22 +135,21 @@ def test_other_priors_make_other_lines(call, priced):
     assert lines[1].loc["slope", "sd"] == lines[0].loc["slope", "sd"]
     together = [f[f["item"] == "together"]["sd"].iloc[0] for f in (was, now)]
     assert together[1] < together[0]
-    # 64 rows of the design saltelli: the scale has more of the variance than what is not additive
-    assert lines[0].loc["scale = 1?", "first"] > 0.0
-    assert "first" in call("budget", priced, *ASK).text
 
 
 def test_estimators_are_ranked(call, priced):
     found = frame_of(call("rank", priced, *ASK, "--by", "interval-score", "--format", "csv"))
-    assert list(found["estimator"]) == ["tracer-mass"]
-    assert found["p_best"].iloc[0] == 1.0
-    shown = call("rank", priced, "--quantity", "beta", "--r", "12", "--by", "coverage")
+    # a slope of -5 makes masses of 3.5 + 2 beta - a too large by a half
+    assert list(found["estimator"]) == ["tracer-mass", "steep"]
+    assert found["p_best"].iloc[0] > 0.99
+    assert found["n_failed"].sum() == 0
+    shown = call("rank", priced, *ASK, "--by", "coverage")
     assert shown.code == 0
-    assert "velocity-ellipsoid" in shown.text
+    assert "in 68 %" in shown.text
 
 
 def test_a_measurement_has_its_budget(call, priced, measured):
-    ask = ("budget", priced, "--quantity", "enclosed_mass", "--apply", measured)
+    ask = ("budget", priced, "--quantity", "enclosed_mass", *TRACER, "--apply", measured)
     plain = frame_of(call(*ask, "--format", "csv")).iloc[0]
     assert plain["value"] == pytest.approx(2e11)
     assert plain["total_lo68"] < plain["lo68"] < plain["hi68"] < plain["total_hi68"]
@@ -159,7 +163,7 @@ def test_what_measure_writes_is_a_measurement(call, priced, stars, tmp_path):
     file = tmp_path / "own.csv"
     tracer = ("--estimator", "tracer-mass", "--set", "alpha=-3.5", "--set", "bins=[5.0, 20.0]")
     assert call("measure", stars, *tracer, "--format", "csv", "--out", file).code == 0
-    answer = call("budget", priced, "--quantity", "enclosed_mass", "--apply", file)
+    answer = call("budget", priced, "--quantity", "enclosed_mass", *TRACER, "--apply", file)
     assert answer.code == 0, answer.err
     assert "with systematic" in answer.text
 
@@ -181,7 +185,11 @@ REFUSALS = [
     (("budget", *ASK, "--prior", "slope=3"), "expected a table"),
     (("budget", *ASK, "--prior", "slop={ kind = 'uniform' }"), "unknown factor"),
     (("budget", *ASK, "--correct"), "goes with --apply"),
-    (("budget", "--quantity", "enclosed_mass", "--apply", "nowhere.csv"), "cannot be read"),
+    (
+        ("budget", "--quantity", "enclosed_mass", *TRACER, "--apply", "nowhere.csv"),
+        "cannot be read",
+    ),
+    (("budget", "--quantity", "enclosed_mass", "--apply", "nowhere.csv"), "several estimators"),
     (("budget", *ASK, "--apply", "nowhere.csv"), "takes the radii of the measurement"),
 ]
 
@@ -194,7 +202,7 @@ def test_what_cannot_be_is_one_line(call, priced, words, said):
 
 def test_a_measurement_of_something_else_is_one_line(call, priced, measured):
     measured.write_text(measured.read_text().replace("1e12 Msun", "km/s"))
-    ask = ("budget", priced, "--quantity", "enclosed_mass", "--apply", measured)
+    ask = ("budget", priced, "--quantity", "enclosed_mass", *TRACER, "--apply", measured)
     refused(call, priced, *ask, words=["unit 'km/s' does not become that of enclosed_mass, Msun"])
     measured.write_text("quantity,r,value,lo68,hi68\nenclosed_mass,900,2e11,1e11,3e11\n")
     refused(call, priced, *ask, words=["900 kpc is outside of the budget"])
