@@ -42,8 +42,8 @@ def budget(
     Shifts are changes of the error at a factor's first and last level; 1 sigma is the standard deviation of the shift
     under the factor's prior, which is what adds in quadrature.
     """
-    from haloassay.analysis.budget import budgets
     from haloassay.contracts import labels
+    from haloassay.face import api
     from haloassay.reports import budget as words
     from haloassay.reports.tables import format_table
     from haloassay.results.results import Results
@@ -52,7 +52,7 @@ def budget(
     require_outside(out, folder)
     results = Results(folder)
     with labels.vocabulary(results.quantities):
-        found = results.steadily(lambda: budgets(results, quantity, r, estimator))
+        found = api.budget(folder, quantity, r, estimator)
         if figure is not None:
             if len(found) > 1:
                 names = ", ".join(each.estimator for each in found)
