@@ -206,9 +206,9 @@ def caption(budget: Budget, told: Mapping[str, Any]) -> str:
     return (
         f"Error budget of {name(budget)} by {budget.estimator} on mock catalogues of {budget.n_stars:.0f} stars"
         f" (scenario {scenario['name']}, {budget.n} realisations of the base{each}{points}, seed {scenario['seed']},"
-        f" haloassay {version}). Shifts are changes of the error at the first and last level of a factor; 1 sigma is the"
-        " standard deviation under its prior, 68 per cent half the width of the central interval; Monte Carlo errors"
-        f" are given. {sentence(budget)}."
+        f" haloassay {version}). Shifts are changes of the error at the first and last level of a factor; 1 sigma is"
+        " the standard deviation under its prior, 68 per cent half the width of the central interval; Monte Carlo"
+        f" errors are given. {sentence(budget)}."
     )
 
 
