@@ -231,13 +231,15 @@ def sentence(budget: Budget) -> str:
 def caption(budget: Budget, told: Mapping[str, Any]) -> str:
     """Caption of a table in a paper: what it is of, how many realisations, seed and version."""
     scenario, version = told["scenario"], told["versions"].get("haloassay", "?")
+    levels = [line.n for line in budget.lines if line.n]
+    each = f", {min(levels)} of each level" if levels else ""
     points = f", {budget.together.n} points of all factors together" if budget.together.n else ""
     return (
         f"Error budget of {name(budget)} by {budget.estimator} on mock catalogues of {budget.n_stars:.0f} stars"
-        f" (scenario {scenario['name']}, {budget.n} realisations a level{points}, seed {scenario['seed']}, haloassay"
-        f" {version}). Shifts are changes of the error at the first and last level of a factor; 1 sigma is the"
-        " standard deviation under its prior, 68 per cent half the width of the central interval; Monte Carlo errors"
-        f" are given.{_caption_of_indices(budget)} {sentence(budget)}."
+        f" (scenario {scenario['name']}, {budget.n} realisations of the base{each}{points}, seed {scenario['seed']},"
+        f" haloassay {version}). Shifts are changes of the error at the first and last level of a factor; 1 sigma is"
+        " the standard deviation under its prior, 68 per cent half the width of the central interval; Monte Carlo"
+        f" errors are given.{_caption_of_indices(budget)} {sentence(budget)}."
     )
 
 

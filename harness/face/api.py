@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
 
+    from haloassay.analysis.budget import Budget
     from haloassay.contracts.catalogue import Catalogue, Propagation
     from haloassay.contracts.estimate import Estimates, Estimator
     from haloassay.face.vocabulary import Entry
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from haloassay.mocks.truth import Truth
     from haloassay.plan.scenario import Scenario
 
-__all__ = ["describe", "failures", "list", "measure", "mock", "report", "run", "table"]
+__all__ = ["budget", "describe", "failures", "list", "measure", "mock", "report", "run", "table"]
 
 
 def table(out: str | Path) -> pd.DataFrame:
@@ -32,6 +34,30 @@ def table(out: str | Path) -> pd.DataFrame:
     from haloassay.results.results import Results
 
     return Results(out).table()
+
+
+def budget(
+    out: str | Path, quantity: str, r: float | None = None, estimator: str | None = None
+) -> builtins.list[Budget]:
+    """Say what each factor of the results in ``out`` costs, and all together: one budget an estimator.
+
+    Parameters
+    ----------
+    out
+        Folder of the results.
+    quantity, r, estimator
+        What the budgets are of; the radius [kpc], where there are several; all estimators by default.
+
+    Raises
+    ------
+    InputError
+        As :func:`haloassay.analysis.budget.budgets` says.
+    """
+    from haloassay.analysis.budget import budgets
+    from haloassay.results.results import Results
+
+    results = Results(out)
+    return results.steadily(lambda: budgets(results, quantity, r, estimator))
 
 
 def report(out: str | Path, folder: str | Path | None = None) -> Path:

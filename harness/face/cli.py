@@ -7,7 +7,7 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -15,6 +15,16 @@ from haloassay import __version__
 from haloassay.base.errors import HaloassayError, InputError, blamed_on, warn_in_one_line
 from haloassay.base.text import printable
 from haloassay.face.budgets import budget, plan
+from haloassay.face.endings import (
+    EXIT_BUG,
+    EXIT_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_NOTHING,
+    EXIT_TERMINATED,
+    End,
+    echo,
+    fail,
+)
 from haloassay.face.measured import estimates_text
 from haloassay.face.options import pairs
 from haloassay.face.outputs import (
@@ -35,9 +45,6 @@ if TYPE_CHECKING:
 
     from haloassay.contracts.catalogue import Propagation
     from haloassay.results.results import Results
-
-EXIT_INPUT, EXIT_NOTHING, EXIT_BUG, EXIT_INTERRUPTED = 2, 3, 70, 130
-EXIT_TERMINATED = 143
 
 
 class _NumberOrAll(click.ParamType):  # type: ignore[type-arg] # of some versions
@@ -137,13 +144,13 @@ def run(
         )
     except KeyboardInterrupt as stop:
         ended = EXIT_TERMINATED if stop.args == ("SIGTERM",) else EXIT_INTERRUPTED
-        _fail("interrupted; finished work is kept, run again to go on", ended)
+        fail("interrupted; finished work is kept, run again to go on", ended)
     if dry_run:
         return
     scores = results.table()
     _print_scores(results, scores)
     if not no_report:
-        _echo(f"report: {api.report(out)}")
+        echo(f"report: {api.report(out)}")
     _require_scores(scores, out)
 
 
@@ -154,7 +161,7 @@ def report(folder: Path) -> None:
     from haloassay.face import api
 
     scores = api.table(folder)
-    _echo(api.report(folder))
+    echo(api.report(folder))
     _require_scores(scores, folder)
 
 
@@ -194,7 +201,7 @@ def failures(folder: Path, traceback: bool) -> None:
     from haloassay.face import api
 
     for line in api.failures(folder, traceback).split("\n"):
-        _echo(line)
+        echo(line)
 
 
 @haloassay.command()
@@ -255,8 +262,8 @@ def mock(
         radii = np.geomspace(made.stars.r.min(), made.stars.r.max(), 65)
         write(json.dumps(made.truth_at(radii), indent=1) + "\n", truth_file)
     for reason, count in made.catalogue.dropped.items():
-        _echo(f"{out}: {count} rows dropped: {reason}", err=True)
-    _echo(f"{len(made.catalogue)} stars: {out}")
+        echo(f"{out}: {count} rows dropped: {reason}", err=True)
+    echo(f"{len(made.catalogue)} stars: {out}")
 
 
 @haloassay.command()
@@ -369,13 +376,13 @@ def measure(
         )
     )
     for reason, count in read.dropped.items():
-        _echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
+        echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
     chosen["label"] = label
     estimates = api.measure_safely(read, chosen, seed=seed, propagation=propagation)
     if read.heliocentric and (absent := missing_errors(read)):
-        _echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
-    _echo(f"{read.origin}: the Sun at {in_words(read.sun)} ({read.sun_from})", err=True)
-    _echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)
+        echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
+    echo(f"{read.origin}: the Sun at {in_words(read.sun)} ({read.sun_from})", err=True)
+    echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)
     frame = estimates.to_frame()
     if fmt == "csv":
         write(escapes.csv(frame), out)
@@ -384,7 +391,7 @@ def measure(
     else:
         write(estimates_text(estimates), out)
     if all(row.note for row in estimates):
-        _fail(f"{read.origin}: determines no quantity of {estimator}", EXIT_NOTHING)
+        fail(f"{read.origin}: determines no quantity of {estimator}", EXIT_NOTHING)
 
 
 @haloassay.command(name="list")
@@ -397,7 +404,7 @@ def list_(what: str) -> None:
         name = click.style(printable(entry.name), bold=True)
         click.echo(f"{name}: {printable(entry.summary)}")
         for setting in entry.settings:
-            _echo(f"    {setting}")
+            echo(f"    {setting}")
 
 
 @haloassay.command()
@@ -419,11 +426,11 @@ def _print_scores(results: Results, scores: pd.DataFrame) -> None:
     counts = ", ".join(f"{n} {status}" for status, n in sorted(results.counts().items()))
     with labels.vocabulary(results.quantities):
         print_table(scores, title=_title(results))
-    _echo(f"estimator runs: {counts or 'none'}")
+    echo(f"estimator runs: {counts or 'none'}")
     for reason in results.reasons():
-        _echo(f"  without a value: {reason}")
+        echo(f"  without a value: {reason}")
     if mind := overlap_sentence(overlaps(results)):
-        _echo(f"mind: {mind}")
+        echo(f"mind: {mind}")
 
 
 def _title(results: Results) -> str:
@@ -432,21 +439,7 @@ def _title(results: Results) -> str:
 
 def _require_scores(scores: pd.DataFrame, folder: Path) -> None:
     if not len(scores) or not scores["n"].sum():
-        _fail(f"{folder}: no estimate stands beside a truth: nothing was compared", EXIT_NOTHING)
-
-
-def _echo(text: object, err: bool = False) -> None:
-    """Print a line; what a terminal would obey is shown, whoever wrote it."""
-    click.echo(printable(str(text)), err=err)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    _echo(f"haloassay: {' '.join(message.split())}", err=True)
-    raise _End(code)
-
-
-class _End(SystemExit):
-    """The end of a command, with its exit code; any other is not ours."""
+        fail(f"{folder}: no estimate stands beside a truth: nothing was compared", EXIT_NOTHING)
 
 
 def main() -> None:
@@ -456,27 +449,27 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal without Greek letters
     warn_in_one_line()
     if any("\0" in word for word in sys.argv):
-        _fail("an argument holds a zero byte, which no name has", EXIT_INPUT)
+        fail("an argument holds a zero byte, which no name has", EXIT_INPUT)
     try:
         haloassay(sys.argv[1:] or ["--help"], standalone_mode=False)
-    except _End:
+    except End:
         raise
     except SystemExit as end:
         broken = end.__context__
         if isinstance(broken, OSError) and broken.errno == errno.EPIPE:
             sys.exit(0)  # click ends so where a reader, such as head, closes the pipe
-        _fail(f"code of others means to end the program (exit code {end.code})", EXIT_INPUT)
+        fail(f"code of others means to end the program (exit code {end.code})", EXIT_INPUT)
     except click.exceptions.Abort as abort:
         if isinstance(abort.__cause__, EOFError):  # click takes it for a user who ends the input
-            _fail(*_explain(abort.__cause__))
-        _fail("interrupted", EXIT_INTERRUPTED)
+            fail(*_explain(abort.__cause__))
+        fail("interrupted", EXIT_INTERRUPTED)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "haloassay"
-        _fail(f"{error.format_message().rstrip('.')} (see {command} --help)", EXIT_INPUT)
+        fail(f"{error.format_message().rstrip('.')} (see {command} --help)", EXIT_INPUT)
     except Exception as error:
         if os.environ.get("HALOASSAY_TRACEBACK"):
             raise
-        _fail(*_explain(error))
+        fail(*_explain(error))
 
 
 def _explain(error: Exception) -> tuple[str, int]:

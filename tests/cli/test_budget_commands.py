@@ -1,222 +1,146 @@
-"""`predict`, `rank` and `budget` with other priors or a measurement, as a user calls them."""
+"""Budgets on the command line: what is printed and written, and what is refused in one line."""
 
-from __future__ import annotations
-
-import io
-import subprocess
-import sys
-
-import numpy as np
 import pandas as pd
 import pytest
-from printed import read_table
-from refusing import refused
-from seeds import shifted
+
+import haloassay
+from haloassay.engine.progress import Silent
 
 SCENARIO = """
-name = "priced"
-title = "A small budget"
-realizations = 40
-seed = 12
-
+name = "small-budget"
+realizations = 12
+seed = 5
 [mock]
 kind = "local-jeans-gaussian"
 potential = { kind = "nfw", m200 = 1e12, c = 12.0 }
 density = { kind = "power-law", slope = -3.5 }
-beta = { kind = "constant", beta = 0.3 }
-r_range = [5.0, 100.0]
-
+beta = 0.3
 [survey]
 preset = "perfect"
-n_stars = 150
-
+n_stars = 200
 [[estimators]]
 kind = "tracer-mass"
 alpha = -3.5
-bins = [5.0, 20.0, 100.0]
-n_bootstrap = 50
-
-[[estimators]]
-kind = "tracer-mass"
-label = "steep"
-alpha = -5.0
-bins = [5.0, 20.0, 100.0]
-n_bootstrap = 50
-
 [matrix]
-design = ["one-at-a-time", "sobol"]
-points = 64
-
+design = ["one-at-a-time", "joint"]
+points = 12
 [[matrix.factor]]
-label = "scale = 1?"
+label = "distance scale"
 path = "survey.distance_scale"
-levels = [0.9, 1.1]
 prior = { kind = "normal", mean = 1.0, sd = 0.05 }
-
 [[matrix.factor]]
 label = "slope"
-path = "estimators.tracer-mass.alpha"
-levels = [-4.0, -3.0]
-prior = { kind = "uniform", lo = -4.0, hi = -3.0 }
+path = "estimators.*.alpha"
+levels = [-3.2, -3.8]
+prior = { kind = "normal", mean = -3.5, sd = 0.3 }
 """
-ASK = ("--quantity", "enclosed_mass", "--r", "12")
-TRACER = ("--estimator", "tracer-mass")
 
 
 @pytest.fixture(scope="module")
-def priced(environment, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("priced")
-    scenario = folder / "priced.toml"
-    scenario.write_text(SCENARIO.replace("seed = 12", f"seed = {shifted(12)}"))
-    out = folder / "out"
-    run = [sys.executable, "-m", "haloassay", "run", scenario, "--out", out, "-j", "0"]
-    done = subprocess.run([*run, "--no-report"], env=environment, capture_output=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return out
-
-
-@pytest.fixture
-def measured(tmp_path):
-    file = tmp_path / "measured.csv"
-    file.write_text("quantity,r,value,lo68,hi68,unit\nenclosed_mass,12,0.2,0.18,0.22,1e12 Msun\n")
+def scenario(tmp_path_factory):
+    file = tmp_path_factory.mktemp("budget") / "budget.toml"
+    file.write_text(SCENARIO)
     return file
 
 
-def frame_of(answer):
+@pytest.fixture(scope="module")
+def results(scenario):
+    return haloassay.run(scenario, scenario.parent / "out", workers=0, progress=Silent()).out
+
+
+def test_a_budget_is_one_screen_with_labels_and_the_sentence(call, results):
+    answer = call("budget", results, "--quantity", "enclosed_mass")
     assert answer.code == 0, answer.err
-    return pd.read_csv(io.BytesIO(answer.out))
+    lines = answer.text.splitlines()
+    assert lines[0].startswith("M(< ")
+    assert any(line.startswith("slope -3.2 .. -3.8 (normal)") for line in lines)
+    assert any(line.startswith("all together (12 points)") for line in lines)
+    assert lines[-1].startswith("=> M(< ")
+    assert "survey.distance_scale" not in answer.text
+    assert len(lines) < 20
 
 
-def test_a_prediction_is_between_what_was_run(call, priced):
-    """The mass grows with the scale cubed and the slope as it does in the paired table."""
-    at = ("--set", "scale = 1?=1.1", "--set", "estimators.tracer-mass.alpha=-3.5")
-    found = frame_of(call("predict", priced, *at, *ASK, *TRACER, "--format", "csv")).set_index(
-        "score"
+@pytest.mark.parametrize("fmt", ["csv", "ecsv", "latex", "markdown", "parquet"])
+def test_every_format_is_written(call, results, tmp_path, fmt):
+    out = tmp_path / f"budget.{fmt}"
+    answer = call("budget", results, "--quantity", "enclosed_mass", "--format", fmt, "--out", out)
+    assert answer.code == 0, answer.err
+    if fmt == "csv":
+        rows = pd.read_csv(out)
+        assert set(rows["item"]) >= {"bias", "level", "factor", "quadrature", "together"}
+        levels = rows[rows["item"] == "level"]
+        assert list(levels[levels["label"] == "slope"]["level"].astype(float)) == [-3.2, -3.8]
+    elif fmt == "latex":
+        text = out.read_text()
+        assert "\\toprule" in text
+        assert "seed 5" in text
+        assert "24 realisations of the base, 12 of each level, 12 points" in text
+    else:
+        assert out.stat().st_size > 300
+
+
+def test_a_tornado_is_drawn_with_fonts_that_journals_take(call, results, tmp_path):
+    answer = call(
+        *("budget", results, "--quantity", "enclosed_mass", "--figure", tmp_path / "tornado.pdf")
     )
-    pairs = frame_of(call("table", priced, "--paired", "--format", "csv"))
-    cell = pairs[(pairs["cell"] == "scale = 1?=1.1") & (pairs["estimator"] == "tracer-mass")]
-    scores = frame_of(call("table", priced, "--format", "csv"))
-    mine = scores[(scores["cell"] == "base") & (scores["estimator"] == "tracer-mass")]
-    expected = mine["bias"].iloc[0] + cell["shift"].iloc[0]
-    errors = (found.loc["bias", "error"], cell["shift_mcse"].iloc[0], mine["bias_mcse"].iloc[0])
-    error = np.linalg.norm(errors)
-    assert abs(found.loc["bias", "value"] - expected) < 4.0 * error
-    assert error < 0.1
-    again = call("predict", priced, *at, *ASK, *TRACER)
-    assert again.code == 0
-    assert f"{100 * found.loc['bias', 'value']:.0f}" in again.text
-    assert "points of sobol" in again.text
-
-
-def test_the_emulator_is_made_once_for_what_the_folder_holds(call, priced, monkeypatch):
-    from haloassay.results import kept
-
-    at = ("--set", "slope=-3.2")
-    first = call("predict", priced, *at, *ASK, *TRACER)
-    assert first.code == 0, first.err
-
-    def forgotten(*_):
-        raise AssertionError("made again")
-
-    monkeypatch.setattr(kept, "predictors", forgotten)
-    again = call("predict", priced, *at, *ASK, *TRACER)
-    assert again.out == first.out
-    other = ("--quantity", "enclosed_mass", "--r", "40", "--estimator", "tracer-mass")
-    assert "made again" in call("predict", priced, *at, *other).err  # another question
-
-
-def test_other_priors_make_other_lines(call, priced):
-    narrow = "scale = 1?={ kind = 'normal', mean = 1.0, sd = 0.025 }"
-    ask = ("budget", priced, *ASK, *TRACER, "--format", "csv")
-    was, now = (frame_of(call(*ask, *more)) for more in ((), ("--prior", narrow)))
-    lines = [f[f["item"] == "factor"].set_index("label") for f in (was, now)]
-    ratio = lines[1].loc["scale = 1?", "sd"] / lines[0].loc["scale = 1?", "sd"]
-    assert ratio == pytest.approx(0.5, abs=0.05)
-    assert lines[1].loc["slope", "sd"] == lines[0].loc["slope", "sd"]
-    together = [f[f["item"] == "together"]["sd"].iloc[0] for f in (was, now)]
-    assert together[1] < together[0]
-
-
-def test_estimators_are_ranked(call, priced):
-    found = frame_of(call("rank", priced, *ASK, "--by", "interval-score", "--format", "csv"))
-    # a slope of -5 makes masses of 3.5 + 2 beta - a too large by a half
-    assert list(found["estimator"]) == ["tracer-mass", "steep"]
-    assert found["p_best"].iloc[0] > 0.99
-    assert found["n_failed"].sum() == 0
-    shown = call("rank", priced, *ASK, "--by", "coverage")
-    assert shown.code == 0
-    assert "in 68 %" in shown.text
-
-
-def test_a_measurement_has_its_budget(call, priced, measured):
-    ask = ("budget", priced, "--quantity", "enclosed_mass", *TRACER, "--apply", measured)
-    plain = frame_of(call(*ask, "--format", "csv")).iloc[0]
-    assert plain["value"] == pytest.approx(2e11)
-    assert plain["total_lo68"] < plain["lo68"] < plain["hi68"] < plain["total_hi68"]
-    assert "corrected" not in plain
-    found = frame_of(call(*ask, "--correct", "--format", "csv")).iloc[0]
-    assert found["corrected"] == pytest.approx(2e11 / (1.0 + found["bias"]))
-    assert "corrected" in call(*ask, "--correct").text
-
-
-def test_what_measure_writes_is_a_measurement(call, priced, stars, tmp_path):
-    file = tmp_path / "own.csv"
-    tracer = ("--estimator", "tracer-mass", "--set", "alpha=-3.5", "--set", "bins=[5.0, 20.0]")
-    assert call("measure", stars, *tracer, "--format", "csv", "--out", file).code == 0
-    answer = call("budget", priced, "--quantity", "enclosed_mass", *TRACER, "--apply", file)
     assert answer.code == 0, answer.err
-    assert "with systematic" in answer.text
+    assert (tmp_path / "tornado.png").stat().st_size > 5000
+    assert b"/FontFile2" in (tmp_path / "tornado.pdf").read_bytes()  # TrueType, type 42
 
 
-REFUSALS = [
-    (("predict", *ASK, "--set", "scle=1.0"), "unknown factor"),
-    (("predict", *ASK, "--set", "slope"), "expected LABEL=VALUE"),
-    (("predict", *ASK, "--set", "slope=-9"), "-9 is outside of what was run, -3"),
-    (("predict", *ASK, "--set", "slope=steep"), "expected a number"),
-    (("predict", *ASK, "--set", "slope=-3.1", "--set", "slope=-3.2"), "is set twice"),
-    (("predict", *ASK, "--cell", "joint"), "unknown sampled cell 'joint'"),
-    (("predict", "--quantity", "enclosed_mass"), "choose one"),
-    (("predict", "--quantity", "enclosed_mass", "--r", "4000"), "outside its radii"),
-    (("predict", *ASK, "--estimator", "tracer"), "did you mean 'tracer-mass'"),
-    (("rank", *ASK, "--by", "luck"), "luck"),
-    (("rank", *ASK, "--cell", "bas"), "did you mean 'base'"),
-    (("rank", "--quantity", "m20"), "did you mean 'm200'"),
-    (("budget", *ASK, "--prior", "slope={ kind = 'uniform', lo = 1.0, hi = 0.0 }"), "below hi"),
-    (("budget", *ASK, "--prior", "slope=3"), "expected a table"),
-    (("budget", *ASK, "--prior", "slop={ kind = 'uniform' }"), "unknown factor"),
-    (("budget", *ASK, "--correct"), "goes with --apply"),
-    (
-        ("budget", "--quantity", "enclosed_mass", *TRACER, "--apply", "nowhere.csv"),
-        "cannot be read",
-    ),
-    (("budget", "--quantity", "enclosed_mass", "--apply", "nowhere.csv"), "several estimators"),
-    (("budget", *ASK, "--apply", "nowhere.csv"), "takes the radii of the measurement"),
-]
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--quantity", "enclosed_mas"], "did you mean 'enclosed_mass'"),
+        (["--quantity", "beta"], "no estimator of the run yields beta"),
+        (["--quantity", "enclosed_mass", "--r", "5000"], "5000 kpc is outside its radii"),
+        (["--quantity", "enclosed_mass", "--r", "-1"], "outside its radii"),
+        (["--quantity", "enclosed_mass", "--estimator", "jeans"], "unknown estimator 'jeans'"),
+    ],
+)
+def test_what_is_not_in_the_run_is_one_line(call, results, options, words):
+    answer = call("budget", results, *options)
+    assert answer.code == 2
+    assert words in answer.err
+    assert answer.err.count("\n") == 1
 
 
-@pytest.mark.parametrize(("words", "said"), REFUSALS)
-def test_what_cannot_be_is_one_line(call, priced, words, said):
-    command, *options = words
-    refused(call, priced, command, priced, *options, words=[said])
+def test_a_run_without_factors_or_base_has_no_budget(call, scenario, tmp_path):
+    text = SCENARIO[: SCENARIO.index("[matrix]")]
+    (tmp_path / "plain.toml").write_text(text)
+    out = tmp_path / "plain"
+    assert (
+        call("run", tmp_path / "plain.toml", "--out", out, "-n", "2", "-j", "0", "--no-report").code
+        == 0
+    )
+    answer = call("budget", out, "--quantity", "enclosed_mass")
+    assert (answer.code, "no factors" in answer.err) == (2, True)
 
 
-def test_a_measurement_of_something_else_is_one_line(call, priced, measured):
-    measured.write_text(measured.read_text().replace("1e12 Msun", "km/s"))
-    ask = ("budget", priced, "--quantity", "enclosed_mass", *TRACER, "--apply", measured)
-    refused(call, priced, *ask, words=["unit 'km/s' does not become that of enclosed_mass, Msun"])
-    measured.write_text("quantity,r,value,lo68,hi68\nenclosed_mass,900,2e11,1e11,3e11\n")
-    refused(call, priced, *ask, words=["900 kpc is outside of the budget"])
+BETA = """
+[[matrix.factor]]
+label = "beta"
+path = "mock.beta.beta"
+prior = { kind = "uniform", lo = 0.0, hi = 2.0 }
+"""
 
 
-def test_tables_of_all_formats(call, priced, tmp_path):
-    for command in (("predict", "--set", "slope=-3.2"), ("rank",)):
-        name, *more = command
-        for fmt in ("csv", "ecsv", "latex", "markdown", "parquet"):
-            file = tmp_path / f"{name}.{fmt}"
-            answer = call(name, priced, *more, *ASK, "--format", fmt, "--out", file)
-            assert answer.code == 0, (name, fmt, answer.err)
-            assert file.stat().st_size > 100
-        assert len(read_table(tmp_path / f"{name}.csv", "csv")) > 0
-        refused(
-            call, tmp_path, name, priced, *more, *ASK, "--out", tmp_path / "x", words=["--format"]
-        )
+def test_impossible_priors_are_refused_before_anything_runs(call, tmp_path):
+    text = SCENARIO.replace("beta = 0.3", 'beta = { kind = "constant", beta = 0.3 }') + BETA
+    (tmp_path / "wrong.toml").write_text(text)
+    answer = call("run", tmp_path / "wrong.toml", "--out", tmp_path / "out", "-j", "0")
+    assert answer.code == 2
+    assert "50.0% of its prior uniform(0, 2) are values that cannot be" in answer.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_says_how_many_realisations_a_rule_asks_for(call, scenario):
+    answer = call("plan", scenario, "--until", "bias_mcse < 0.02", "--pilot", "6", "-j", "0")
+    assert answer.code == 0, answer.err
+    assert "realisations (+-" in answer.text
+    for options, words in (
+        (["--until", "bais_mcse < 1"], "did you mean 'bias_mcse'"),
+        (["--until", "bias_mcse < 1", "--pilot", "1"], "3 realisations or more"),
+    ):
+        refused = call("plan", scenario, *options, "-j", "0")
+        assert (refused.code, words in refused.err) == (2, True)
