@@ -214,7 +214,7 @@ def test_tables_of_all_formats(call, priced, tmp_path):
             answer = call(name, priced, *more, *ASK, "--format", fmt, "--out", file)
             assert answer.code == 0, (name, fmt, answer.err)
             assert file.stat().st_size > 100
-        assert len(read_table(tmp_path / f"{name}.csv", "csv")) > 0
+        assert len(read_table((tmp_path / f"{name}.csv").read_bytes(), "csv")) > 0
         refused(
             call, tmp_path, name, priced, *more, *ASK, "--out", tmp_path / "x", words=["--format"]
         )
