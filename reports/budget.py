@@ -63,9 +63,9 @@ def _machine_rows(budget: Budget) -> list[dict[str, Any]]:
             add("level", **counts, level=level.label, **_shift(shift))
         told = {**_shift(line.mean), **_sd(line.sd), "half68": line.half68, "note": line.why}
         if budget.indices is not None:
-            for which, found in zip(_INDICES, budget.indices.of(line.factor.label), strict=True):
+            for which, index in zip(_INDICES, budget.indices.of(line.factor.label), strict=True):
                 ends = (f"{which}{end}" for end in ("", "_error", "_lo", "_hi"))
-                told |= dict(zip(ends, found, strict=True))
+                told |= dict(zip(ends, index, strict=True))
         add("factor", **counts, **told, share=budget.share(line.sd.value))
     add("quadrature", **_sd(budget.quadrature))
     points = {"n": budget.together.n}

@@ -121,7 +121,7 @@ def rank(
     parts, notes = {}, []
     for name in known:
         mine = rows[(rows["estimator"] == name) & (rows["cell"] == cell)]
-        tried = attempts(runs, name, cell)["realization"].to_numpy()
+        tried = attempts(runs, name, cell)["realization"].to_numpy(dtype=np.int64)
         where = f"rank of {quantity} by {name}"
         if not len(tried):
             continue  # not applicable in this cell
@@ -163,11 +163,10 @@ def _terms(rows: pd.DataFrame, by: By) -> FloatArray:
     if by == "coverage":
         inside = rows[["in68", "in95"]].to_numpy(dtype=float)
         return np.where(np.isfinite(inside).all(axis=1, keepdims=True), inside, np.nan)
+    ends = rows[["lo68", "hi68", "lo95", "hi95"]].to_numpy(dtype=float).T
     scores = [
-        interval_score(
-            *(rows[f"{end}{level}"].to_numpy(dtype=float) for end in ("lo", "hi")), share
-        )
-        for level, share in _LEVELS.items()
+        interval_score(ends[2 * k], ends[2 * k + 1], level)
+        for k, level in enumerate(_LEVELS.values())
     ]
     both = np.column_stack(scores)
     return np.where(np.isfinite(both).all(axis=1, keepdims=True), both, np.nan)
@@ -192,7 +191,7 @@ def _score(means: FloatArray, by: By) -> FloatArray:
 
 
 def _places(
-    parts: dict[str, tuple[pd.DataFrame, FloatArray, FloatArray]],
+    parts: dict[str, tuple[pd.DataFrame, IntArray, FloatArray]],
     by: By,
     group: Callable[[int], int] = int,
 ) -> tuple[Place, ...]:

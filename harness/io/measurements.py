@@ -66,7 +66,10 @@ def read_measurement(path: Path, quantity: Quantity) -> list[Measured]:
     names = list(dict.fromkeys(table["quantity"]))
     if quantity.name not in names:
         raise InputError(f"{path}: has no row of {quantity.name} (it has {', '.join(names)})")
-    rows = enumerate(table.to_dict("records"), start=1)
+    told: list[dict[str, str]] = [
+        {str(k): v for k, v in row.items()} for row in table.to_dict("records")
+    ]
+    rows = enumerate(told, start=1)
     found = [
         _measured(row, k, path, quantity) for k, row in rows if row["quantity"] == quantity.name
     ]
