@@ -19,6 +19,8 @@ from .face.api import failures as failures
 from .face.api import list as list
 from .face.api import measure as measure
 from .face.api import mock as mock
+from .face.api import predict as predict
+from .face.api import rank as rank
 from .face.api import report as report
 from .face.api import run as run
 from .face.api import table as table

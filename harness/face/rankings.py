@@ -41,15 +41,15 @@ def rank(
     Probabilities are those of a bootstrap over realisations, the same for all estimators; neighbours that it does not
     tell apart share a rank.
     """
-    from haloassay.analysis import ranking
     from haloassay.contracts import labels
+    from haloassay.face import api
     from haloassay.reports import ranking as words
     from haloassay.results.results import Results
 
     require_table(fmt, out)
     require_outside(out, folder)
     results = Results(folder)
-    found = results.steadily(lambda: ranking.rank(results, quantity, by, r, cell))
+    found = api.rank(folder, quantity, by, r, cell)
     with labels.vocabulary(results.quantities):
         if fmt in ("terminal", "latex", "markdown"):
             style = {"terminal": words.text, "latex": words.latex, "markdown": words.markdown}[fmt]

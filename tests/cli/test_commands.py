@@ -86,6 +86,8 @@ def test_every_command_is_a_function(call):
         "measure",
         "mock",
         "plan",
+        "predict",
+        "rank",
         "report",
         "run",
         "table",
