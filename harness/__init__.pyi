@@ -1,3 +1,4 @@
+from .analysis.budget import Budget as Budget
 from .base.constants import G as G
 from .base.errors import EquilibriumError as EquilibriumError
 from .base.errors import EstimationError as EstimationError
@@ -12,11 +13,14 @@ from .contracts.frames import Sun as Sun
 from .contracts.quantities import Place as Place
 from .contracts.quantities import Quantity as Quantity
 from .face.api import MockCatalogue as MockCatalogue
+from .face.api import budget as budget
 from .face.api import describe as describe
 from .face.api import failures as failures
 from .face.api import list as list
 from .face.api import measure as measure
 from .face.api import mock as mock
+from .face.api import predict as predict
+from .face.api import rank as rank
 from .face.api import report as report
 from .face.api import run as run
 from .face.api import table as table

@@ -10,7 +10,7 @@ from haloassay.analysis.budget import Budget
 from haloassay.analysis.contributions import Amount, Line
 from haloassay.base.text import printable
 from haloassay.contracts import labels
-from haloassay.reports import escapes
+from haloassay.reports import escapes, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 #: Columns of the table for machines; errors of positive scales are fractions.
 COLUMNS: Final = (
     *("estimator", "quantity", "r", "bin", "unit", "item", "label", "level", "shift", "shift_mcse"),
-    *("sd", "sd_mcse", "half68", "share", "n", "n_lost", "note"),
+    *("sd", "sd_mcse", "half68", "share", "n", "n_lost"),
+    *(f"{which}{end}" for which in ("first", "total") for end in ("", "_error", "_lo", "_hi")),
+    "note",
 )
-#: Columns for readers, without the unit of errors.
+#: Columns for readers, without the unit of errors, and those of Sobol' indices.
 _HEADS: Final = ("", "shift", "1 σ", "68 %", "share")
+_INDICES: Final = ("first", "total")
 
 
 def frame(budgets: Sequence[Budget]) -> pd.DataFrame:
@@ -59,6 +62,10 @@ def _machine_rows(budget: Budget) -> list[dict[str, Any]]:
         for level, shift in zip(line.factor.levels, line.shifts, strict=False):
             add("level", **counts, level=level.label, **_shift(shift))
         told = {**_shift(line.mean), **_sd(line.sd), "half68": line.half68, "note": line.why}
+        if budget.indices is not None:
+            for which, index in zip(_INDICES, budget.indices.of(line.factor.label), strict=True):
+                ends = (f"{which}{end}" for end in ("", "_error", "_lo", "_hi"))
+                told |= dict(zip(ends, index, strict=True))
         add("factor", **counts, **told, share=budget.share(line.sd.value))
     add("quadrature", **_sd(budget.quadrature))
     points = {"n": budget.together.n}
@@ -85,13 +92,18 @@ def title(budget: Budget) -> str:
 
 
 def name(budget: Budget) -> str:
-    """Name a quantity with its radius: ``M(< 50 kpc)``, ``σ_r at 19 kpc``."""
-    plain = labels.plain(budget.quantity.name)
-    if not math.isfinite(budget.r):
-        return plain
-    if plain.endswith("(<r)"):
-        return plain.replace("(<r)", f"(< {budget.r:.3g} kpc)")
-    return f"{plain} at {budget.r:.3g} kpc"
+    """Name a budget's quantity with its radius."""
+    return name_of(budget.quantity.name, budget.r)
+
+
+def name_of(quantity: str, r: float) -> str:
+    """Name a quantity with its radius [kpc]: ``M(< 50 kpc)``, ``σ_r at 19 kpc``."""
+    plain_name = labels.plain(quantity)
+    if not math.isfinite(r):
+        return plain_name
+    if plain_name.endswith("(<r)"):
+        return plain_name.replace("(<r)", f"(< {r:.3g} kpc)")
+    return f"{plain_name} at {r:.3g} kpc"
 
 
 def unit_of(budget: Budget) -> str:
@@ -103,11 +115,30 @@ def heads(budget: Budget) -> list[str]:
     """Columns for readers, with the unit of errors."""
     unit = unit_of(budget)
     with_unit = [f"{head} [{unit}]" if unit else head for head in _HEADS[1:4]]
-    return ["", *with_unit, _HEADS[4]]
+    return ["", *with_unit, _HEADS[4], *(_INDICES if _has_indices(budget) else ())]
+
+
+def _has_indices(budget: Budget) -> bool:
+    return budget.indices is not None and not budget.indices.found.reason
 
 
 def rows(budget: Budget) -> list[list[str]]:
-    """Rows for readers, the largest contribution first."""
+    """Rows for readers, the largest contribution first; the last columns are Sobol' indices, where there are any."""
+    found = _rows(budget)
+    if budget.indices is None or not _has_indices(budget):
+        return found
+    first = 2  # below random error and bias
+    for row in found:
+        row += ["", ""]
+    for row, line in zip(found[first:], budget.lines, strict=False):
+        row[-2:] = [
+            labels.share_text(value, lo, hi)
+            for value, _, lo, hi in budget.indices.of(line.factor.label)
+        ]
+    return found
+
+
+def _rows(budget: Budget) -> list[list[str]]:
     factor = labels.error_factor(budget.quantity.name)
 
     def text(amount: Amount) -> str:
@@ -200,56 +231,41 @@ def sentence(budget: Budget) -> str:
 def caption(budget: Budget, told: Mapping[str, Any]) -> str:
     """Caption of a table in a paper: what it is of, how many realisations, seed and version."""
     scenario, version = told["scenario"], told["versions"].get("haloassay", "?")
+    levels = [line.n for line in budget.lines if line.n]
+    each = f", {min(levels)} of each level" if levels else ""
     points = f", {budget.together.n} points of all factors together" if budget.together.n else ""
     return (
         f"Error budget of {name(budget)} by {budget.estimator} on mock catalogues of {budget.n_stars:.0f} stars"
-        f" (scenario {scenario['name']}, {budget.n} realisations a level{points}, seed {scenario['seed']}, haloassay"
-        f" {version}). Shifts are changes of the error at the first and last level of a factor; 1 sigma is the"
-        " standard deviation under its prior, 68 per cent half the width of the central interval; Monte Carlo errors"
-        f" are given. {sentence(budget)}."
+        f" (scenario {scenario['name']}, {budget.n} realisations of the base{each}{points}, seed {scenario['seed']},"
+        f" haloassay {version}). Shifts are changes of the error at the first and last level of a factor; 1 sigma is"
+        " the standard deviation under its prior, 68 per cent half the width of the central interval; Monte Carlo"
+        f" errors are given.{_caption_of_indices(budget)} {sentence(budget)}."
     )
+
+
+def _caption_of_indices(budget: Budget) -> str:
+    if budget.indices is None or not _has_indices(budget):
+        return ""
+    n = budget.indices.found.n
+    return f" First and total: Sobol' indices of {n} rows, with intervals of 68 per cent."
 
 
 def latex(budget: Budget, told: Mapping[str, Any]) -> str:
     """Table of a paper: booktabs, units, caption."""
-    body = [escapes.latex_row([escapes.latex_text(cell) for cell in row]) for row in rows(budget)]
-    lines = [
-        r"% needs \usepackage{booktabs}",
-        r"\begin{table}",
-        rf"\caption{{{escapes.latex_text(caption(budget, told))}}}",
-        r"\begin{tabular}{lrrrr}",
-        r"\toprule",
-        escapes.latex_row([escapes.latex_text(head) for head in heads(budget)]),
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
-    ]
-    return "\n".join(lines) + "\n"
+    return plain.latex([heads(budget), *rows(budget)], caption(budget, told))
 
 
 def markdown(budget: Budget) -> str:
     """Table in Markdown, with title, notes and sentence."""
-    table = [heads(budget), ["---", "---:", "---:", "---:", "---:"], *rows(budget)]
-    body = ["| " + " | ".join(escapes.markdown(cell) for cell in row) + " |" for row in table]
-    body[1] = "| " + " | ".join(table[1]) + " |"
     told = [f"- {escapes.markdown(note)}" for note in notes(budget)]
-    parts = [f"**{escapes.markdown(title(budget))}**", "\n".join(body)]
+    parts = [f"**{escapes.markdown(title(budget))}**"]
+    parts += [plain.markdown([heads(budget), *rows(budget)])]
     parts += ["\n".join(told)] if told else []
     return "\n\n".join([*parts, escapes.markdown(sentence(budget))]) + "\n"
 
 
 def text(budget: Budget) -> str:
     """Table of plain text, aligned, with title, notes and sentence."""
-    table = [heads(budget), *rows(budget)]
-    widths = [max(len(row[k]) for row in table) for k in range(len(table[0]))]
-    lines = [printable(title(budget))]
-    for row in table:
-        cells = [
-            row[0].ljust(widths[0]),
-            *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)),
-        ]
-        lines.append(printable("  ".join(cells).rstrip()))
+    lines = [printable(title(budget)), *plain.aligned([heads(budget), *rows(budget)])]
     lines += [f"  {printable(note)}" for note in notes(budget)]
     return "\n".join([*lines, f"=> {printable(sentence(budget))}"]) + "\n"

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final
-
-import pandas as pd
+from typing import TYPE_CHECKING, Final
 
 from haloassay.base.text import is_number, printable
 from haloassay.contracts.quantities import QUANTITIES, Quantity
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LATEX: Final = str.maketrans(
     {
@@ -52,31 +53,6 @@ def latex(text: str) -> str:
     return printable(text.replace("\n", " ")).translate(_LATEX)
 
 
-#: What a table for readers has and LaTeX has no letter for.
-_LETTERS: Final = {
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "σ": r"$\sigma$",
-    "β": r"$\beta$",
-    "θ": r"$\theta$",
-    "φ": r"$\phi$",
-    "κ": r"$\kappa$",
-    "χ²": r"$\chi^2$",
-    "–": "--",
-    "₂₀₀": r"$_{200}$",
-    "⟨": r"$\langle$",
-    "⟩": r"$\rangle$",
-}
-
-
-def latex_text(text: str) -> str:
-    """Text for readers as LaTeX prints it, with symbols in place of letters that it lacks."""
-    text = latex(text)
-    for letter, command in _LETTERS.items():
-        text = text.replace(letter, command)
-    return text.replace("+-", r"$\pm$")
-
-
 def latex_row(cells: Sequence[str]) -> str:
     r"""Row of a LaTeX table; the ``\\`` of the row before takes no bracket that begins it for its own."""
     row = " & ".join(cells)
@@ -103,6 +79,8 @@ def tex_label(quantity: Quantity) -> str | None:
 
 def shown(frame: pd.DataFrame, of_text: Callable[[str], str] = printable) -> pd.DataFrame:
     """Table with its text, names of columns included, as ``of_text`` writes it."""
+    import pandas as pd
+
     safe = frame.rename(columns=of_text)
     for k, name in enumerate(frame.columns):
         if frame[name].dtype.kind not in "biuf":

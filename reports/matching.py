@@ -9,39 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 from haloassay.analysis.match import Match, Row, Span
 from haloassay.base.text import printable
 from haloassay.contracts import labels
-from haloassay.reports import escapes
+from haloassay.reports import escapes, plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
 #: Columns of the table for machines.
 COLUMNS: Final = (
-    *(
-        "item",
-        "estimator",
-        "quantity",
-        "r",
-        "r_lo",
-        "r_hi",
-        "unit",
-        "measured",
-        "error",
-        "error_is",
-    ),
-    *(
-        "value",
-        "lo68",
-        "hi68",
-        "lo95",
-        "hi95",
-        "best",
-        "run",
-        "run_mcse",
-        "scatter",
-        "miss",
-        "pull",
-    ),
-    *("p", "named", "prior", "note"),
+    *("item", "estimator", "quantity", "r", "r_lo", "r_hi", "unit", "measured", "error"),
+    *("error_is", "value", "lo68", "hi68", "lo95", "hi95", "best", "run", "run_mcse"),
+    *("scatter", "miss", "pull", "p", "named", "prior", "note"),
 )
 _DATA: Final = ("", "measured", "matched", "68 %", "miss", "pull")
 _POSTERIOR: Final = ("", "median", "68 %", "95 %", "")
@@ -89,12 +66,12 @@ def frame(match: Match) -> pd.DataFrame:
 
 def place(quantity: str, r: float) -> str:
     """Name a quantity with its radius."""
-    plain = labels.plain(quantity)
+    name = labels.plain(quantity)
     if not math.isfinite(r):
-        return plain
-    if plain.endswith("(<r)"):
-        return plain.replace("(<r)", f"(< {r:.3g} kpc)")
-    return f"{plain} at {r:.3g} kpc"
+        return name
+    if name.endswith("(<r)"):
+        return name.replace("(<r)", f"(< {r:.3g} kpc)")
+    return f"{name} at {r:.3g} kpc"
 
 
 def sentence(match: Match) -> str:
@@ -194,44 +171,32 @@ def remarks(match: Match) -> list[str]:
 
 def text(match: Match) -> str:
     """Tables of plain text, aligned, with notes and the sentence."""
-    lines = [f"match of {match.scenario}"]
+    lines = [printable(f"match of {match.scenario}")]
     for title, table in _blocks(match):
-        widths = [max(len(row[k]) for row in table) for k in range(len(table[0]))]
-        lines += ["", title]
-        for row in table:
-            cells = [row[0].ljust(widths[0])]
-            cells += [c.rjust(w) for c, w in zip(row[1:-1], widths[1:-1], strict=True)]
-            lines.append(f"  {'  '.join([*cells, row[-1]])}".rstrip())
-    lines += ["", *(f"  {remark}" for remark in remarks(match)), f"=> {sentence(match)}"]
-    return "\n".join(map(printable, lines)) + "\n"
+        lines += ["", title, *(f"  {line}" for line in plain.aligned(table, _columns(table)))]
+    told = [*(f"  {remark}" for remark in remarks(match)), f"=> {sentence(match)}"]
+    return "\n".join([*lines, "", *map(printable, told)]) + "\n"
+
+
+def _columns(table: plain.Rows) -> str:
+    """Place of each column: names and notes at the left, numbers at the right."""
+    return f"l{'r' * (len(table[0]) - 2)}l"
 
 
 def markdown(match: Match) -> str:
     """Tables in Markdown."""
     parts = [f"**match of {escapes.markdown(match.scenario)}**"]
     for title, table in _blocks(match):
-        body = ["| " + " | ".join(escapes.markdown(cell) for cell in row) + " |" for row in table]
-        body.insert(1, "| --- |" + " ---: |" * (len(table[0]) - 2) + " --- |")
-        parts.append("\n".join([f"{title}:", "", *body]))
+        parts += [f"{title}:", plain.markdown(table, _columns(table))]
     parts.append("\n".join(f"- {escapes.markdown(remark)}" for remark in remarks(match)))
     return "\n\n".join([*parts, escapes.markdown(sentence(match))]) + "\n"
 
 
 def latex(match: Match) -> str:
     """Tables of a paper: booktabs, units, caption."""
-    lines = [r"% needs \usepackage{booktabs}"]
-    for title, table in _blocks(match):
-        caption = f"Match of {match.scenario}: {title}. {sentence(match)}."
-        lines += [
-            r"\begin{table}",
-            rf"\caption{{{escapes.latex_text(caption)}}}",
-            rf"\begin{{tabular}}{{l{'r' * (len(table[0]) - 2)}l}}",
-            r"\toprule",
-            escapes.latex_row([escapes.latex_text(cell) for cell in table[0]]),
-            r"\midrule",
-            *(escapes.latex_row([escapes.latex_text(cell) for cell in row]) for row in table[1:]),
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-        ]
-    return "\n".join(lines) + "\n"
+    return "".join(
+        plain.latex(
+            table, f"Match of {match.scenario}: {title}. {sentence(match)}.", _columns(table)
+        )
+        for title, table in _blocks(match)
+    )

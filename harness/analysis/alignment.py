@@ -68,7 +68,7 @@ def targets(
     Parameters
     ----------
     measured
-        Numbers.
+        Numbers; those without a value are left out.
     rows
         Simulated estimates of one catalogue.
     labels
@@ -79,10 +79,13 @@ def targets(
     Raises
     ------
     InputError
-        If an estimator is not in the scenario, a quantity is yielded by none, a radius is outside of the bins, no bin
-        has the stated edges, or two numbers are the same one.
+        If a number has no error or is a direction, an estimator is not in the scenario, a quantity is yielded by none,
+        a radius is outside of the bins, no bin has the stated edges, or two numbers are the same one.
     """
-    found = tuple(_target(each, rows, labels, quantities) for each in measured)
+    known = [each for each in measured if np.isfinite(each.value)]
+    if not known:
+        raise InputError("match: nothing that was measured has a value")
+    found = tuple(_target(each, rows, labels, quantities) for each in known)
     taken: dict[tuple[str, str, int, float], Measurement] = {}
     for target in found:
         radius = target.measured.r if target.at_radius else np.nan
@@ -100,6 +103,7 @@ def _target(
     quantities: Mapping[str, Quantity],
 ) -> Target:
     name = measured.quantity
+    _require_comparable(measured, quantities[name])
     if measured.estimator and measured.estimator not in labels:
         raise unknown("estimator", measured.estimator, labels, f"match: {measured}")
     of_quantity = rows[rows["quantity"] == name]
@@ -113,6 +117,15 @@ def _target(
     mine = of_quantity[of_quantity["estimator"] == chosen]
     number, at_radius = _row(measured, mine, chosen)
     return Target(measured, chosen, quantities[name], number, at_radius, also)
+
+
+def _require_comparable(measured: Measurement, quantity: Quantity) -> None:
+    if quantity.scale in ("angle", "separation"):
+        raise InputError(f"match: {measured} is a direction, which cannot be matched yet")
+    if not measured.error > 0.0:
+        raise InputError(f"match: {measured}: states no error")
+    if quantity.scale == "fractional" and not measured.value > 0.0:
+        raise InputError(f"match: {measured}: is above 0 (got {measured.value:g})")
 
 
 def _row(measured: Measurement, mine: pd.DataFrame, estimator: str) -> tuple[int, bool]:

@@ -152,11 +152,13 @@ def line_of(
         reasons.append(f"{response.reach:.0%} of the prior is beyond the levels: extrapolated")
     if lost > NOTABLE_LOSS * (line.n + lost):
         reasons.append(f"{lost} pairs lost")
+    spread = _without_noise(sd)
     line = replace(
         line,
         mean=Amount(float(mean[0]), float(mean[1:].std())),
-        sd=_without_noise(sd),
-        half68=response.half68(mean_shifts),
+        sd=spread,
+        # as much narrower as the standard deviation is without the noise
+        half68=response.half68(mean_shifts) * spread.value / float(sd[0] or 1.0),
         why="; ".join(reasons),
     )
     return line, response, mean_shifts

@@ -102,13 +102,16 @@ class Emulator:
         sd = np.hypot(sd, self.lack)
         return (mean, sd) if self.link == "identity" else _probability(mean, sd)
 
-    def scatter(self, x: ArrayLike) -> FloatArray:
-        """Return the standard deviation (points,) of one response around its mean, at ``x`` (points, factors)."""
+    def scatter(self, x: ArrayLike) -> tuple[FloatArray, FloatArray]:
+        """Return the standard deviation (points,) of one response around its mean and its own, at ``x``."""
         points = self._inside(x)
         if self.noise is None:
-            mean = self.predict(x)[0]
-            return np.asarray(np.sqrt(mean * (1.0 - mean)))
-        return np.asarray(np.exp(0.5 * self.noise(points)[0]))
+            mean, error = self.predict(x)
+            spread = np.sqrt(mean * (1.0 - mean))
+            return spread, np.abs(1.0 - 2.0 * mean) / (2.0 * spread) * error
+        log, error = self.noise(points)
+        spread = np.exp(0.5 * log)
+        return spread, 0.5 * spread * error
 
     def curve(self, name: str, at: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Mean response and its standard deviation at ``at`` of one factor, averaged over the cube of all others."""
@@ -266,6 +269,8 @@ def _emulator(data: _Data, fitted: _Fitted, refused: str = "") -> Emulator:
 def _left_out(data: _Data, fitted: _Fitted) -> tuple[dict[str, float], str]:
     """Measures of errors at points left out, and why they are too large, or ""."""
     of_mean = fitted.noise_variance / data.count
+    if data.replicated:  # what replicates show needs no surface of the noise
+        of_mean = np.where(data.count > 1.0, data.within, fitted.noise_variance) / data.count
     squares = (data.mean - fitted.left_out) ** 2 - of_mean
     squared, uncertain = float(squares.mean()), float(squares.std()) / np.sqrt(data.n)
     noise = float(np.sqrt(fitted.noise_variance.mean()))

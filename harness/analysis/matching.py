@@ -228,7 +228,7 @@ def _correlation(
     left = []
     for i in map(int, np.flatnonzero(used)):
         mean = emulators[i].predict(x)[0]
-        left.append((y[:, :, i] - mean[:, None]) / emulators[i].scatter(x)[:, None])
+        left.append((y[:, :, i] - mean[:, None]) / emulators[i].scatter(x)[0][:, None])
     rows = np.stack(left, axis=-1).reshape(-1, m)
     rows = rows[np.isfinite(rows).all(axis=1)]
     # a few far tails must not make the correlation

@@ -354,22 +354,27 @@ def sample(results: ResultTables, realizations: int = 200) -> pd.DataFrame:
     return frame
 
 
-def _errors(rows: str) -> str:
-    """Write the query of the columns that :class:`Score` aggregates."""
-    # radii of caps are no half widths of an interval about the value
-    scale = "CASE scale_of(quantity) WHEN 'fractional' THEN abs(truth) WHEN 'angle' THEN 1 WHEN 'absolute' THEN 1 END"
-    # an angle's truth is taken on the turn of the circle next to the estimate and its interval
-    near = "CASE scale_of(quantity) WHEN 'angle' THEN value - e ELSE truth END"
+#: SQL of the unit of an error: radii of caps are no ends of an interval about the value, and have none.
+SCALE: Final = (
+    "CASE scale_of(quantity) WHEN 'fractional' THEN abs(truth) WHEN 'angle' THEN 1"
+    " WHEN 'absolute' THEN 1 END"
+)
+#: SQL of the truth, of an angle on the turn of the circle next to the estimate and its interval.
+NEAR_TRUTH: Final = "CASE scale_of(quantity) WHEN 'angle' THEN value - e ELSE truth END"
+
+
+def errors_of(rows: str) -> str:
+    """Write the query of rows of estimates with the columns that :class:`Score` aggregates."""
     inside = (
         "CASE WHEN e IS NOT NULL AND isfinite({lo}) AND isfinite({hi})"
         " THEN ({near} BETWEEN {lo} AND {hi})::INT END"
     )
     return f"""
         SELECT *, sound(e / nullif(half, 0)) AS pull,
-            {inside.format(near=near, lo="lo68", hi="hi68")} AS in68,
-            {inside.format(near=near, lo="lo95", hi="hi95")} AS in95
+            {inside.format(near=NEAR_TRUTH, lo="lo68", hi="hi68")} AS in68,
+            {inside.format(near=NEAR_TRUTH, lo="lo95", hi="hi95")} AS in95
         FROM (
-            SELECT *, CASE WHEN e IS NOT NULL THEN sound((hi68 - lo68) / 2 / ({scale})) END AS half
+            SELECT *, CASE WHEN e IS NOT NULL THEN sound((hi68 - lo68) / 2 / ({SCALE})) END AS half
             FROM (SELECT *, sound({difference("value", "truth")}) AS e FROM {rows})
         )"""
 
@@ -404,7 +409,7 @@ def _batch_query() -> str:
     keys = ", ".join(KEYS)
     return f"""
         WITH errors AS (
-            {_errors("(SELECT * FROM estimates SEMI JOIN batch USING (cell, estimator))")}
+            {errors_of("(SELECT * FROM estimates SEMI JOIN batch USING (cell, estimator))")}
         ), moments AS MATERIALIZED (
             SELECT {keys}, min(unit) AS unit, median(r) FILTER (isfinite(r)) AS r,
                 min(r_lo) FILTER (isfinite(r_lo)) AS r_lo, max(r_hi) FILTER (isfinite(r_hi)) AS r_hi,

@@ -25,6 +25,13 @@ class Prior(ABC):
         """Values below which a share ``u`` of the prior lies; of a discrete one, the numbers of its levels."""
 
     @abstractmethod
+    def share(self, values: FloatArray) -> FloatArray:
+        """Shares of the prior below values, 0 to 1: the inverse of :meth:`quantile`.
+
+        Of a discrete prior, of numbers of levels, the share at the middle of each.
+        """
+
+    @abstractmethod
     def __str__(self) -> str:
         """Write it as in ``normal(1, 0.03)``."""
 
@@ -64,12 +71,25 @@ class Normal(Prior):
         """Values of the Gaussian between its limits."""
         from scipy.special import ndtr, ndtri
 
-        lo, hi = ((end - self.mean) / self.sd for end in (self.lo, self.hi))
-        u, side = np.asarray(u), 1.0
-        if lo > 0.0:  # the lower tail is the one that is resolved
-            lo, hi, u, side = -hi, -lo, 1.0 - u, -1.0
+        lo, hi, side = self._deviates
+        u = np.asarray(u) if side > 0.0 else 1.0 - np.asarray(u)
         deviates = np.asarray(ndtri(_between(float(ndtr(lo)), float(ndtr(hi)), u)))
         return np.asarray(self.mean + side * self.sd * deviates)
+
+    def share(self, values: FloatArray) -> FloatArray:
+        """Shares of what is between the limits."""
+        from scipy.special import ndtr
+
+        lo, hi, side = self._deviates
+        inside = np.clip(side * (np.asarray(values) - self.mean) / self.sd, lo, hi)
+        share = np.asarray(_part(float(ndtr(lo)), float(ndtr(hi)), ndtr(inside)))
+        return share if side > 0.0 else 1.0 - share
+
+    @property
+    def _deviates(self) -> tuple[float, float, float]:
+        """Limits in standard deviations, and 1.0, or -1.0 where they are turned round: the lower tail is resolved."""
+        lo, hi = ((end - self.mean) / self.sd for end in (self.lo, self.hi))
+        return (-hi, -lo, -1.0) if lo > 0.0 else (lo, hi, 1.0)
 
     def __str__(self) -> str:
         cut = f" in {self.lo:g} .. {self.hi:g}" if np.isfinite([self.lo, self.hi]).any() else ""
@@ -78,6 +98,11 @@ class Normal(Prior):
 
 def _between(lo: float, hi: float, u: FloatArray) -> FloatArray:
     return lo + (hi - lo) * u
+
+
+def _part(lo: float, hi: float, x: FloatArray) -> FloatArray:
+    """Invert :func:`_between`, within 0 and 1."""
+    return np.clip((np.asarray(x) - lo) / (hi - lo), 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -94,6 +119,10 @@ class Uniform(Prior):
     def quantile(self, u: FloatArray) -> FloatArray:
         """Values between the ends."""
         return _between(self.lo, self.hi, u)
+
+    def share(self, values: FloatArray) -> FloatArray:
+        """Parts of the way from end to end."""
+        return _part(self.lo, self.hi, values)
 
     def __str__(self) -> str:
         return f"uniform({self.lo:g}, {self.hi:g})"
@@ -113,6 +142,11 @@ class LogUniform(Prior):
     def quantile(self, u: FloatArray) -> FloatArray:
         """Values between the ends, in logarithms."""
         return self.lo * (self.hi / self.lo) ** u
+
+    def share(self, values: FloatArray) -> FloatArray:
+        """Parts of the way from end to end, in logarithms."""
+        inside = np.clip(np.asarray(values), self.lo, self.hi)
+        return _part(0.0, float(np.log(self.hi / self.lo)), np.log(inside / self.lo))
 
     def __str__(self) -> str:
         return f"loguniform({self.lo:g}, {self.hi:g})"
@@ -142,8 +176,7 @@ class Table(Prior):
 
     def quantile(self, u: FloatArray) -> FloatArray:
         """Values by the inverse of the piecewise quadratic distribution function."""
-        x, p = np.asarray(self.values), np.asarray(self.density)
-        share = np.concatenate([[0.0], np.cumsum(np.diff(x) * (p[1:] + p[:-1]) / 2.0)])
+        x, p, share = self._tabulated
         wanted = np.asarray(u) * share[-1]
         i = np.clip(np.searchsorted(share, wanted, side="right") - 1, 0, len(x) - 2)
         # p_i t + (p_i+1 - p_i) t^2 / (2 dx) = rest, by the root that stays finite for equal densities
@@ -151,6 +184,21 @@ class Table(Prior):
         root = p[i] + np.sqrt(np.maximum(p[i] ** 2 + 2.0 * slope * rest, 0.0))
         step = np.divide(2.0 * rest, root, out=np.zeros_like(rest), where=root > 0.0)
         return np.asarray(np.clip(x[i] + step, x[i], x[i + 1]))
+
+    def share(self, values: FloatArray) -> FloatArray:
+        """Integrate the density up to the values."""
+        x, p, share = self._tabulated
+        inside = np.clip(np.asarray(values, dtype=float), x[0], x[-1])
+        i = np.clip(np.searchsorted(x, inside, side="right") - 1, 0, len(x) - 2)
+        step = inside - x[i]
+        there = p[i] + (p[i + 1] - p[i]) * step / (x[i + 1] - x[i])
+        return _part(0.0, share[-1], share[i] + step * (p[i] + there) / 2.0)
+
+    @property
+    def _tabulated(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Values, densities, and the integral of the density up to each value."""
+        x, p = np.asarray(self.values), np.asarray(self.density)
+        return x, p, np.concatenate([[0.0], np.cumsum(np.diff(x) * (p[1:] + p[:-1]) / 2.0)])
 
     def __str__(self) -> str:
         return f"table of {len(self.values)} values, {self.values[0]:g} .. {self.values[-1]:g}"
@@ -192,6 +240,11 @@ class Discrete(Prior):
         ends = np.cumsum(self.shares)
         chosen = np.searchsorted(ends, np.asarray(u), side="right")
         return np.minimum(chosen, np.flatnonzero(self.shares)[-1]).astype(float)
+
+    def share(self, values: FloatArray) -> FloatArray:
+        """Shares below the levels of these numbers, and half their own."""
+        shares = self.shares
+        return np.asarray((np.cumsum(shares) - 0.5 * shares)[np.asarray(values, dtype=int)])
 
     def __str__(self) -> str:
         return f"{len(self.weights)} levels, weights {', '.join(f'{p:g}' for p in self.weights)}"

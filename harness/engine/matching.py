@@ -20,7 +20,7 @@ from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.seeds import stream
 from haloassay.contracts.measurements import Measurement
-from haloassay.contracts.quantities import QUANTITIES
+from haloassay.contracts.quantities import QUANTITIES, Quantity, known_quantities
 from haloassay.engine.progress import Progress, Silent, make_progress
 from haloassay.engine.runner import run
 from haloassay.io.measurements import read_measurements
@@ -63,6 +63,7 @@ class _Family:
     scenario: Scenario
     factors: tuple[Factor, ...]
     targets: tuple[Target, ...]
+    quantities: Mapping[str, Quantity]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -147,7 +148,6 @@ def match(
         or no number can be emulated.
     """
     base = as_scenario(scenario).revise(seed=seed)
-    measured = read_measurements(to) if isinstance(to, str | Path) else tuple(to)
     if not 1 <= rounds <= 20:
         raise InputError(f"match: rounds: 1 to 20 (got {rounds})")
     if not 0.0 < share < 10.0:
@@ -158,9 +158,11 @@ def match(
         raise InputError(f"match: points: a power of two, {_FEWEST} or more (got {n})")
     report = progress or make_progress()
     labels = [entry.label for entry in base.estimators]
-    _ = make_plan(designed(base, factors, n, 2, labels))  # refuses what cannot be
+    own = make_plan(designed(base, factors, n, 2, labels)).quantities  # refuses what cannot be
+    known = known_quantities(own)
+    measured = read_measurements(to, known) if isinstance(to, str | Path) else tuple(to)
     rows = _pilot(base, workers)
-    family = _Family(base, factors, targets(measured, rows, labels, QUANTITIES))
+    family = _Family(base, factors, targets(measured, rows, labels, known), known)
     for target in family.targets:
         if target.also:
             report.say(
@@ -405,7 +407,7 @@ class _Matching:
         spans = []
         for k, key in enumerate(truths.keys):
             _, name, _ = key
-            quantity = QUANTITIES.get(name)
+            quantity = self.family.quantities.get(name)
             y = truths.values[inside, k]
             if quantity is None or np.isfinite(y).sum() < 2:
                 continue

@@ -189,10 +189,12 @@ class _Messages:
 def _announce(plan: Plan) -> str:
     n = plan.scenario.realizations
     labels = ", ".join(entry.label for entry in plan.scenario.estimators)
-    fixed = [cell for cell in plan.cells if not isinstance(cell, SampledCell)]
-    parts = [f"{len(fixed)} cells x {n} realisations"] if fixed else []
+    regular = sum(1 for cell in plan.cells if cell.is_regular)
+    parts = [f"{regular} cells x {n} realisations"] if regular else []
     for cell in plan.cells:
-        if isinstance(cell, SampledCell):
+        if not cell.is_regular and not isinstance(cell, SampledCell):
+            parts.append(f"{cell.label}: {cell.size(n)} realisations")
+        elif isinstance(cell, SampledCell):
             size, replicates = cell.size(n), cell.sampling.replicates
             parts.append(f"{cell.label}: {size // replicates} points x {replicates} replicates")
     return f"{' + '.join(parts)} = {len(plan)} tasks, each with {labels}"

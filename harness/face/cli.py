@@ -7,7 +7,7 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -15,10 +15,30 @@ from haloassay import __version__
 from haloassay.base.errors import HaloassayError, InputError, blamed_on, warn_in_one_line
 from haloassay.base.text import printable
 from haloassay.face.budgets import budget, plan
+from haloassay.face.endings import (
+    EXIT_BUG,
+    EXIT_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_NOTHING,
+    EXIT_TERMINATED,
+    End,
+    echo,
+    fail,
+)
 from haloassay.face.matches import match_command
 from haloassay.face.measured import estimates_text
-from haloassay.face.outputs import files_of, require_outside, require_writable, write
+from haloassay.face.options import pairs
+from haloassay.face.outputs import (
+    FORMATS,
+    files_of,
+    require_outside,
+    require_table,
+    require_writable,
+    write,
+)
 from haloassay.face.plugins import no_plugins
+from haloassay.face.predictions import predict
+from haloassay.face.rankings import rank
 from haloassay.face.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
@@ -26,11 +46,6 @@ if TYPE_CHECKING:
 
     from haloassay.contracts.catalogue import Propagation
     from haloassay.results.results import Results
-
-EXIT_INPUT, EXIT_NOTHING, EXIT_BUG, EXIT_INTERRUPTED = 2, 3, 70, 130
-EXIT_TERMINATED = 143
-
-TABLE_FORMATS = ("terminal", "csv", "ecsv", "latex", "markdown", "parquet")
 
 
 class _NumberOrAll(click.ParamType):  # type: ignore[type-arg] # of some versions
@@ -57,9 +72,8 @@ def haloassay() -> None:
     """
 
 
-haloassay.add_command(budget)
-haloassay.add_command(match_command)
-haloassay.add_command(plan)
+for command in (budget, match_command, plan, predict, rank):
+    haloassay.add_command(command)
 
 
 @haloassay.command()
@@ -131,13 +145,13 @@ def run(
         )
     except KeyboardInterrupt as stop:
         ended = EXIT_TERMINATED if stop.args == ("SIGTERM",) else EXIT_INTERRUPTED
-        _fail("interrupted; finished work is kept, run again to go on", ended)
+        fail("interrupted; finished work is kept, run again to go on", ended)
     if dry_run:
         return
     scores = results.table()
     _print_scores(results, scores)
     if not no_report:
-        _echo(f"report: {api.report(out)}")
+        echo(f"report: {api.report(out)}")
     _require_scores(scores, out)
 
 
@@ -148,15 +162,13 @@ def report(folder: Path) -> None:
     from haloassay.face import api
 
     scores = api.table(folder)
-    _echo(api.report(folder))
+    echo(api.report(folder))
     _require_scores(scores, folder)
 
 
 @haloassay.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option(
-    "--format", "fmt", type=click.Choice(TABLE_FORMATS), default="terminal", show_default=True
-)
+@click.option("--format", "fmt", type=click.Choice(FORMATS), default="terminal", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
 @click.option("--paired", is_flag=True, help="Differences from a base cell instead of scores.")
 @click.option("--base", help="Cell to compare with [base, or the first]; goes with --paired.")
@@ -166,12 +178,8 @@ def table(folder: Path, fmt: str, out: Path | None, paired: bool, base: str | No
     from haloassay.reports.tables import format_table, print_pairs
     from haloassay.results.results import Results
 
-    require_writable({"--out": out})
+    require_table(fmt, out)
     require_outside(out, folder)
-    if fmt == "parquet" and out is None and sys.stdout.isatty():
-        raise InputError("--format parquet: is no text for a terminal; name a file (--out)")
-    if fmt == "terminal" and out is not None:
-        raise InputError(f"--out {out}: choose a format for a file (--format)")
     if base is not None and not paired:
         raise InputError("--base: goes with --paired")
     results = Results(folder)
@@ -194,7 +202,7 @@ def failures(folder: Path, traceback: bool) -> None:
     from haloassay.face import api
 
     for line in api.failures(folder, traceback).split("\n"):
-        _echo(line)
+        echo(line)
 
 
 @haloassay.command()
@@ -255,8 +263,8 @@ def mock(
         radii = np.geomspace(made.stars.r.min(), made.stars.r.max(), 65)
         write(json.dumps(made.truth_at(radii), indent=1) + "\n", truth_file)
     for reason, count in made.catalogue.dropped.items():
-        _echo(f"{out}: {count} rows dropped: {reason}", err=True)
-    _echo(f"{len(made.catalogue)} stars: {out}")
+        echo(f"{out}: {count} rows dropped: {reason}", err=True)
+    echo(f"{len(made.catalogue)} stars: {out}")
 
 
 @haloassay.command()
@@ -345,7 +353,7 @@ def measure(
     from haloassay.reports import escapes
 
     require_writable({"--out": out}, {"catalogue": catalogue})
-    chosen = _pairs(settings, "--set")
+    chosen = pairs(settings, "--set")
     if "kind" in chosen:
         raise InputError("--set kind: the kind is that of --estimator")
     chosen |= {"kind": estimator}
@@ -359,7 +367,7 @@ def measure(
         read_catalogue(
             catalogue,
             columns,
-            units=_pairs(units, "--unit"),
+            units=pairs(units, "--unit"),
             sun=sun,
             drop=drop or (),
             missing=missing,
@@ -369,13 +377,13 @@ def measure(
         )
     )
     for reason, count in read.dropped.items():
-        _echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
+        echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
     chosen["label"] = label
     estimates = api.measure_safely(read, chosen, seed=seed, propagation=propagation)
     if read.heliocentric and (absent := missing_errors(read)):
-        _echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
-    _echo(f"{read.origin}: the Sun at {in_words(read.sun)} ({read.sun_from})", err=True)
-    _echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)
+        echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
+    echo(f"{read.origin}: the Sun at {in_words(read.sun)} ({read.sun_from})", err=True)
+    echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)
     frame = estimates.to_frame()
     if fmt == "csv":
         write(escapes.csv(frame), out)
@@ -384,7 +392,7 @@ def measure(
     else:
         write(estimates_text(estimates), out)
     if all(row.note for row in estimates):
-        _fail(f"{read.origin}: determines no quantity of {estimator}", EXIT_NOTHING)
+        fail(f"{read.origin}: determines no quantity of {estimator}", EXIT_NOTHING)
 
 
 @haloassay.command(name="list")
@@ -397,7 +405,7 @@ def list_(what: str) -> None:
         name = click.style(printable(entry.name), bold=True)
         click.echo(f"{name}: {printable(entry.summary)}")
         for setting in entry.settings:
-            _echo(f"    {setting}")
+            echo(f"    {setting}")
 
 
 @haloassay.command()
@@ -419,11 +427,11 @@ def _print_scores(results: Results, scores: pd.DataFrame) -> None:
     counts = ", ".join(f"{n} {status}" for status, n in sorted(results.counts().items()))
     with labels.vocabulary(results.quantities):
         print_table(scores, title=_title(results))
-    _echo(f"estimator runs: {counts or 'none'}")
+    echo(f"estimator runs: {counts or 'none'}")
     for reason in results.reasons():
-        _echo(f"  without a value: {reason}")
+        echo(f"  without a value: {reason}")
     if mind := overlap_sentence(overlaps(results)):
-        _echo(f"mind: {mind}")
+        echo(f"mind: {mind}")
 
 
 def _title(results: Results) -> str:
@@ -432,40 +440,7 @@ def _title(results: Results) -> str:
 
 def _require_scores(scores: pd.DataFrame, folder: Path) -> None:
     if not len(scores) or not scores["n"].sum():
-        _fail(f"{folder}: no estimate stands beside a truth: nothing was compared", EXIT_NOTHING)
-
-
-def _pairs(options: tuple[str, ...], flag: str) -> dict[str, Any]:
-    """Options ``key=value`` as plain values; dots in a key make tables."""
-    from haloassay.base.settings import parse_value
-
-    found: dict[str, Any] = {}
-    for option in options:
-        key, equals, value = option.partition("=")
-        if not equals or not key:
-            raise InputError(f"{flag} {option}: expected KEY=VALUE")
-        *tables, name = key.split(".")
-        place = found
-        for part in tables:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
-                raise InputError(f"{flag} {option}: {part!r} has a value already")
-        place[name] = parse_value(value)
-    return found
-
-
-def _echo(text: object, err: bool = False) -> None:
-    """Print a line; what a terminal would obey is shown, whoever wrote it."""
-    click.echo(printable(str(text)), err=err)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    _echo(f"haloassay: {' '.join(message.split())}", err=True)
-    raise _End(code)
-
-
-class _End(SystemExit):
-    """The end of a command, with its exit code; any other is not ours."""
+        fail(f"{folder}: no estimate stands beside a truth: nothing was compared", EXIT_NOTHING)
 
 
 def main() -> None:
@@ -475,27 +450,27 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a terminal without Greek letters
     warn_in_one_line()
     if any("\0" in word for word in sys.argv):
-        _fail("an argument holds a zero byte, which no name has", EXIT_INPUT)
+        fail("an argument holds a zero byte, which no name has", EXIT_INPUT)
     try:
         haloassay(sys.argv[1:] or ["--help"], standalone_mode=False)
-    except _End:
+    except End:
         raise
     except SystemExit as end:
         broken = end.__context__
         if isinstance(broken, OSError) and broken.errno == errno.EPIPE:
             sys.exit(0)  # click ends so where a reader, such as head, closes the pipe
-        _fail(f"code of others means to end the program (exit code {end.code})", EXIT_INPUT)
+        fail(f"code of others means to end the program (exit code {end.code})", EXIT_INPUT)
     except click.exceptions.Abort as abort:
         if isinstance(abort.__cause__, EOFError):  # click takes it for a user who ends the input
-            _fail(*_explain(abort.__cause__))
-        _fail("interrupted", EXIT_INTERRUPTED)
+            fail(*_explain(abort.__cause__))
+        fail("interrupted", EXIT_INTERRUPTED)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "haloassay"
-        _fail(f"{error.format_message().rstrip('.')} (see {command} --help)", EXIT_INPUT)
+        fail(f"{error.format_message().rstrip('.')} (see {command} --help)", EXIT_INPUT)
     except Exception as error:
         if os.environ.get("HALOASSAY_TRACEBACK"):
             raise
-        _fail(*_explain(error))
+        fail(*_explain(error))
 
 
 def _explain(error: Exception) -> tuple[str, int]:

@@ -7,13 +7,32 @@ import sys
 from collections.abc import Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from haloassay.base.errors import InputError
 from haloassay.base.files import named_place, same_file, writing
 
 if TYPE_CHECKING:
     from haloassay.plan.scenario import Scenario
+
+
+#: Formats of tables.
+FORMATS: Final = ("terminal", "csv", "ecsv", "latex", "markdown", "parquet")
+
+
+def require_table(fmt: str, out: Path | None) -> None:
+    """Refuse a table that would go where its format is of no use, or a file that cannot be written.
+
+    Raises
+    ------
+    InputError
+        If it would.
+    """
+    require_writable({"--out": out})
+    if fmt == "parquet" and out is None and sys.stdout.isatty():
+        raise InputError("--format parquet: is no text for a terminal; name a file (--out)")
+    if fmt == "terminal" and out is not None:
+        raise InputError(f"--out {out}: choose a format for a file (--format)")
 
 
 def require_writable(

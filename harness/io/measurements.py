@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,69 +13,89 @@ from haloassay.base.settings import unknown
 from haloassay.contracts.measurements import Measurement
 from haloassay.contracts.quantities import Quantity, known_quantities
 
-#: Columns that are read; others, such as those of 95 per cent, are not.
-COLUMNS: Final = (
-    *(
-        "estimator",
-        "quantity",
-        "r",
-        "r_lo",
-        "r_hi",
-        "value",
-        "error",
-        "lo68",
-        "hi68",
-        "unit",
-        "note",
-    ),
-)
-_NUMBERS: Final = ("r", "r_lo", "r_hi", "value", "error", "lo68", "hi68")
+_MEASURED: Final = ("value", "error", "lo68", "hi68")
+_PLACES: Final = ("r", "r_lo", "r_hi")
+_MISSING: Final = ("", "nan", "null", "none")
 #: Lines of a table that are read.
 _MOST: Final = 10_000
 
 
-def read_measurements(path: str | Path) -> tuple[Measurement, ...]:
-    """Read measurements: CSV with columns ``quantity``, ``value``, and ``error`` or ``lo68`` and ``hi68``.
+def read_measurements(
+    path: str | Path, known: Mapping[str, Quantity] | None = None, only: str = ""
+) -> tuple[Measurement, ...]:
+    """Read measurements in a CSV file, one a row.
 
-    Columns ``estimator`` (a label of the scenario), ``r``, or ``r_lo`` and ``r_hi`` [kpc], and ``unit`` may stand
-    beside them. Lines that begin with # are comments; rows with a note in place of a value are left out.
+    Parameters
+    ----------
+    path
+        File with the columns ``quantity``, ``value``, and ``error`` or ``lo68`` and ``hi68``; where there are any
+        ``estimator``, ``r`` or ``r_lo`` and ``r_hi`` [kpc], ``unit`` (as astropy has it; by default that of the
+        quantity) and ``note``. Others are not read. Lines that begin with # are comments.
+    known
+        Quantities by name; those of this package and of other distributions by default.
+    only
+        Name of the quantity whose rows are read; all by default.
 
     Raises
     ------
     InputError
-        If the file cannot be read, a quantity is unknown or in another unit, a number is none, an error is not above
-        0, a row comes twice, or nothing is left; the message names file and line.
+        If the file cannot be read, a quantity is unknown, a unit does not become its own, a number is none, a row
+        cannot be meant or stands twice, or there is none; the message names file and line.
     """
+    rows = list(_rows(path))
+    known = known_quantities() if known is None else known
+    if only and rows and all(row["quantity"] != only for _, row in rows):
+        names = ", ".join(dict.fromkeys(row["quantity"] for _, row in rows))
+        raise InputError(f"{path}: has no row of {only} (it has {names})")
+    found: dict[tuple[object, ...], Measurement] = {}
+    for line, row in rows:
+        name, where = row["quantity"], f"{path}: line {line}"
+        if only and name != only:
+            continue
+        if name not in known:
+            raise unknown("quantity", name, known, where)
+        measured = _measurement(row, known[name], line, where)
+        key = (measured.estimator, name, *(str(getattr(measured, place)) for place in _PLACES))
+        if key in found:
+            raise InputError(f"{where}: {measured} stands twice")
+        found[key] = measured
+    if not found:
+        raise InputError(f"{path}: has no rows")
+    return tuple(found.values())
+
+
+def _rows(path: str | Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """Lines of the table with their numbers, by the names of the head."""
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise InputError(f"{path}: is not text (UTF-8)") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    lines = [
-        (k, x) for k, x in enumerate(text.splitlines(), 1) if x.strip() and x.lstrip()[0] != "#"
-    ]
-    if not lines or len(lines) > _MOST:
-        raise InputError(f"{path}: holds {len(lines)} lines of a table (allowed: 2 to {_MOST})")
-    head = [name.strip() for name in next(csv.reader([lines[0][1]]))]
-    _require_columns(head, str(path))
-    known = known_quantities()
-    found: dict[tuple[object, ...], Measurement] = {}
-    for number, line in lines[1:]:
-        where = f"{path}: line {number}"
-        fields = [field.strip() for field in next(csv.reader([line]))]
-        if len(fields) != len(head):
-            raise InputError(f"{where}: has {len(fields)} fields, the head has {len(head)}")
-        row = _measurement(dict(zip(head, fields, strict=True)), known, where)
-        if row is None:
-            continue
-        place = (row.estimator, row.quantity, str(row.r), str(row.r_lo), str(row.r_hi))
-        if place in found:
-            raise InputError(f"{where}: {row} stands twice")
-        found[place] = row
-    if not found:
-        raise InputError(f"{path}: has no row with a value")
-    return tuple(found.values())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from None
+    if len(lines) > _MOST:
+        raise InputError(f"{path}: has {len(lines)} lines (a table has at most {_MOST})")
+    reader = csv.reader("" if line.lstrip().startswith("#") else line for line in lines)
+    head: list[str] = []
+    try:
+        for fields in reader:
+            told = [field.strip() for field in fields]
+            if not any(told):
+                continue
+            if not head:
+                head = told
+                _require_columns(head, str(path))
+                continue
+            if len(told) != len(head):
+                raise InputError(
+                    f"{path}: line {reader.line_num}: has {len(told)} fields, the head has {len(head)}"
+                )
+            yield reader.line_num, dict(zip(head, told, strict=True))
+    except csv.Error as error:
+        raise InputError(f"{path}: line {reader.line_num}: is no CSV: {error}") from None
+    if not head:
+        raise InputError(f"{path}: is no table: it is empty")
 
 
 def _require_columns(head: list[str], where: str) -> None:
@@ -88,45 +108,58 @@ def _require_columns(head: list[str], where: str) -> None:
         raise InputError(f"{where}: a column stands twice: {', '.join(head)}")
 
 
-def _measurement(
-    row: Mapping[str, str], known: Mapping[str, Quantity], where: str
-) -> Measurement | None:
-    """Read a row; None of one that says why it has no value."""
-    numbers = {name: _number(row.get(name, ""), name, where) for name in _NUMBERS}
-    name = row["quantity"]
-    if name not in known:
-        raise unknown("quantity", name, known, where)
-    quantity, value = known[name], numbers["value"]
-    if math.isnan(value):
-        if row.get("note"):
-            return None
-        raise InputError(f"{where}: {name} has no value")
-    if quantity.scale in ("angle", "separation"):
-        raise InputError(f"{where}: {name} is a direction, which cannot be matched yet")
-    if (unit := row.get("unit", "")) and unit != quantity.unit:
-        raise InputError(f"{where}: {name} is in {quantity.unit or 'no unit'} (got {unit!r})")
-    if quantity.scale == "fractional" and not value > 0.0:
-        raise InputError(f"{where}: {name} is above 0 (got {value:g})")
-    error = numbers["error"]
+def _measurement(row: Mapping[str, str], quantity: Quantity, line: int, where: str) -> Measurement:
+    factor = _factor(row.get("unit", ""), quantity, where)
+    value, error, lo, hi = (factor * _number(row.get(k, ""), k, where) for k in _MEASURED)
+    r, r_lo, r_hi = (_number(row.get(name, ""), name, where) for name in _PLACES)
+    _require_places(r, r_lo, r_hi, where)
+    if math.isfinite(lo) != math.isfinite(hi):
+        raise InputError(f"{where}: has one end of its interval only")
+    if math.isfinite(lo) and math.isfinite(value) and not lo <= value <= hi:
+        raise InputError(f"{where}: {value:g} is outside of its interval, {lo:g} to {hi:g}")
     if math.isnan(error):
-        lo, hi = numbers["lo68"], numbers["hi68"]
         error = 0.5 * (hi - lo)
-    if not (math.isfinite(error) and error > 0.0):
-        raise InputError(f"{where}: {name}: the error is not above 0 (got {error:g})")
-    lo, hi = numbers["r_lo"], numbers["r_hi"]
-    if math.isfinite(lo) != math.isfinite(hi) or lo >= hi or numbers["r"] <= 0.0:
-        raise InputError(f"{where}: {name}: radii are above 0, and r_lo below r_hi")
+    if error <= 0.0:
+        raise InputError(f"{where}: {quantity.name}: the error is not above 0 (got {error:g})")
+    note = row.get("note", "")
+    if math.isnan(value) and not note:
+        raise InputError(f"{where}: {quantity.name} has no value, and no note that says why")
     label = row.get("estimator", "")
-    return Measurement(name, value, error, label, numbers["r"], lo, hi)
+    measured = Measurement(quantity.name, value, error, label, r, r_lo, r_hi, lo, hi, note, line)
+    if quantity.scale == "fractional" and min(value, lo) <= 0.0:
+        raise InputError(f"{where}: {quantity.name} is a positive scale (got {min(value, lo):g})")
+    return measured
+
+
+def _require_places(r: float, lo: float, hi: float, where: str) -> None:
+    if r <= 0.0:
+        raise InputError(f"{where}: r must be > 0 (got {r:g})")
+    if math.isfinite(lo) != math.isfinite(hi) or lo >= hi or lo < 0.0:
+        raise InputError(f"{where}: of a bin r_lo is below r_hi (got {lo:g} and {hi:g})")
 
 
 def _number(text: str, name: str, where: str) -> float:
-    if not text:
+    if text.lower() in _MISSING:
         return math.nan
     try:
-        value = float(text)
+        found = float(text)
     except ValueError:
-        raise InputError(f"{where}: {name} is no number (got {text!r})") from None
-    if math.isinf(value):
-        raise InputError(f"{where}: {name} is infinite")
-    return value
+        raise InputError(f"{where}: {name}: expected a number (got {text!r})") from None
+    if math.isinf(found):
+        raise InputError(f"{where}: {name} must be finite")
+    return found
+
+
+def _factor(unit: str, quantity: Quantity, where: str) -> float:
+    """Find what a value in a unit is multiplied with."""
+    if unit in ("", quantity.unit):
+        return 1.0
+    from astropy import units
+
+    try:
+        return float(units.Unit(unit).to(units.Unit(quantity.unit)))
+    except (ValueError, TypeError, units.UnitsError):
+        wanted = quantity.unit or "no unit"
+        raise InputError(
+            f"{where}: unit {unit!r} does not become that of {quantity.name}, {wanted}"
+        ) from None

@@ -52,6 +52,8 @@ class Cell:
         Content key of that and of the seed.
     shared
         Cells whose results are those of an estimator here, too, by its label: it is not run again.
+    beside
+        Designs whose every catalogue it is compared with: it has as many itself.
     """
 
     label: str
@@ -63,6 +65,7 @@ class Cell:
     made: Spec
     key: str
     shared: Mapping[str, str] = field(default_factory=dict)
+    beside: tuple[Sampling, ...] = ()
 
     def at(self, realization: int) -> Cell:
         """Cell as it is in one realisation: of a fixed one, always the same."""
@@ -80,7 +83,12 @@ class Cell:
 
     def size(self, realizations: int) -> int:
         """Count its catalogues, where a scenario wants so many a cell."""
-        return realizations
+        return max([realizations, *(sampling.size(realizations) for sampling in self.beside)])
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether it has as many catalogues as the scenario says."""
+        return not self.beside
 
     @property
     def content(self) -> tuple[str, ...]:
@@ -140,3 +148,8 @@ class SampledCell(Cell):
     def size(self, realizations: int) -> int:
         """Count its catalogues: whole blocks of points."""
         return self.sampling.size(realizations)
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether it has as many catalogues as the scenario says."""
+        return False

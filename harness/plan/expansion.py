@@ -45,6 +45,9 @@ def expand(
     resolved = components.contents(spec, scenario.origin)
     factors = make_factors(scenario.matrix.entries, spec, resolved, scenario.origin)
     builder = _Builder(scenario, spec, resolved, factors, components)
+    for factor in factors:
+        if factor.prior is not None:
+            builder.require_possible(factor)
     designs = scenario.matrix.designs
     around_base = not factors or "one-at-a-time" in designs or not set(designs) & set(FIXED)
     base = builder.cell({}, "base", scenario.origin)
@@ -56,6 +59,9 @@ def expand(
             if around_base and cell.content == base.content:
                 cell = replace(cell, label="base")
             found.setdefault(cell.label, cell)
+    paired = [c.sampling for c in found.values() if isinstance(c, SampledCell) and c.is_paired]
+    if paired and "base" in found:
+        found["base"] = replace(found["base"], beside=tuple(paired))
     stated = tuple(_stated(factor, found) for factor in factors)
     return tuple(_shared(found.values())), stated
 
@@ -145,7 +151,6 @@ class _Builder:
                 raise InputError(
                     f"{origin}: factor {factor.label!r}: has no prior, and design {design!r} draws from priors"
                 )
-            self._require_possible(factor)
         sampling = sampling_of(design, self.scenario, len(self.factors))
         base = self.cell({}, design, origin)
         drawn = [[list(factor.paths), plain_content(factor.prior)] for factor in self.factors]
@@ -166,7 +171,7 @@ class _Builder:
             design, told, *parts, sampling=sampling, varied=self.factors, resolved=self.resolved
         )
 
-    def _require_possible(self, factor: Factor) -> None:
+    def require_possible(self, factor: Factor) -> None:
         """Refuse a prior some of whose values no component accepts, and say what share of it they are."""
         refused, first = 0, ""
         for k in range(_TRIED):

@@ -17,7 +17,7 @@ from haloassay.analysis.query import doubles, once
 from haloassay.base.errors import InputError
 from haloassay.base.files import TEMPORARY, require_no_link
 from haloassay.contracts.schema import SCHEMAS, TableName
-from haloassay.plan.cells import Cell, Method, SampledCell
+from haloassay.plan.cells import Cell, Method
 from haloassay.plan.plan import Plan
 from haloassay.plan.scenario import Spec
 from haloassay.results.description import (
@@ -97,7 +97,7 @@ class Store:
             for method in cell.methods
             if method.label not in cell.shared
         }
-        self._sampled = pa.array([c.label for c in plan.cells if isinstance(c, SampledCell)], "str")
+        self._irregular = pa.array([c.label for c in plan.cells if not c.is_regular], "str")
         self._loose: list[str] = []  # finished parts of one task each
         self._again: dict[tuple[str, int], str] = {}  # parts with something to try again
         self._replaces: dict[str, tuple[str, ...]] = {}
@@ -291,7 +291,7 @@ class Store:
             self._again[first["cell"], first["realization"]] = name
 
     def _mark(self, runs: pa.Table) -> None:
-        fixed = runs.filter(pc.invert(pc.is_in(runs["cell"], self._sampled)))
+        fixed = runs.filter(pc.invert(pc.is_in(runs["cell"], self._irregular)))
         highest = max(fixed.column("realization").to_pylist(), default=-1)
         self._realizations = max(self._realizations, highest + 1)
         columns = (

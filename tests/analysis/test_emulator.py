@@ -193,7 +193,7 @@ def test_noise_that_depends_on_a_factor_is_found_and_weighs():
     y = polynomial(x)[:, None] + size[:, None] * rng.standard_normal((800, 2))
     found = fit(x, y, NAMES)
     where = rng.random((200, 4))
-    stated = found.scatter(where) / (0.2 * np.exp(3.0 * (where[:, 3] - 0.5)))
+    stated = found.scatter(where)[0] / (0.2 * np.exp(3.0 * (where[:, 3] - 0.5)))
     # nine coefficients of the logarithm of a variance, each known within pi / sqrt(2 * 800)
     assert np.sqrt(np.mean(np.log(stated) ** 2)) < 2.0 * 0.5 * np.sqrt(9.0 / 1600) * np.pi
     # with weights alike it would be 0.37 sqrt(15 / 1600) = 0.035, by inverse variances 0.11 sqrt(15 / 1600)
@@ -211,7 +211,7 @@ def test_lack_of_fit_that_replicates_show_is_part_of_what_is_stated():
     mean, sd = found.predict(where)
     assert found.lack == pytest.approx(0.3 / np.sqrt(2.0), rel=0.2)
     assert np.mean(((mean - rough(where)) / sd) ** 2) == pytest.approx(1.0, abs=0.3)
-    assert found.scatter(where) == pytest.approx(0.1, rel=0.3)
+    assert found.scatter(where)[0] == pytest.approx(0.1, rel=0.3)
 
 
 def test_errors_at_points_left_out_are_those_at_new_points():

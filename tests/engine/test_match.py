@@ -8,8 +8,10 @@ import pytest
 from seeds import shifted
 
 import haloassay
+from haloassay.analysis.alignment import targets
 from haloassay.base.errors import InputError
 from haloassay.contracts.measurements import Measurement
+from haloassay.contracts.quantities import QUANTITIES
 from haloassay.engine.progress import Silent
 from haloassay.io.measurements import read_measurements
 from haloassay.plan.free import free_factors, parse_free
@@ -150,13 +152,18 @@ class TestRefused:
                 "quantity,r,value,error\nsigma_r,10,100,0\n",
                 "line 2: sigma_r: the error is not above 0",
             ),
-            ("quantity,r,value,error\nsigma_r,10,-100,5\n", "is above 0"),
-            ("quantity,r,value,error\nsigma_r,10,abc,5\n", "value is no number"),
-            ("quantity,r,value,error,unit\nsigma_r,10,100,5,m/s\n", "is in km/s"),
+            ("quantity,r,value,error\nsigma_r,10,-100,5\n", "is a positive scale"),
+            ("quantity,r,value,error\nsigma_r,10,abc,5\n", "value: expected a number"),
+            (
+                "quantity,r,value,error,unit\nsigma_r,10,100,5,Msun\n",
+                "does not become that of sigma_r, km/s",
+            ),
             ("quantity,r,value\nsigma_r,10,100\n", "has no column error"),
             ("quantity,r,value,error\nsigma_r,10,100\n", "has 3 fields"),
             ("quantity,r,value,error\nsigma_r,10,9,1\nsigma_r,10,9,1\n", "stands twice"),
-            ("quantity,r,value,error\n", "of a table|no row"),
+            ("quantity,r,value,error\n", "has no rows"),
+            ("quantity,r,value,error\nsigma_r,10,100,\n", "states no error"),
+            ("", "it is empty"),
             ("quantity,value,error\napex_l,100,5\n", "is a direction"),
         ],
     )
@@ -203,8 +210,14 @@ class TestRefused:
 def test_rows_of_measure_without_a_value_are_left_out(tmp_path):
     text = "quantity,value,lo68,hi68,r,note\nsigma_r,100,95,105,10,\nbeta,,,,10,too few stars\n"
     (tmp_path / "m.csv").write_text(f"# of a paper\n{text}")
-    (row,) = read_measurements(tmp_path / "m.csv")
+    row, none = read_measurements(tmp_path / "m.csv")
     assert (row.quantity, row.value, row.error, row.r) == ("sigma_r", 100.0, 5.0, 10.0)
+    assert (none.note, none.line) == ("too few stars", 4)
+    estimates = pd.DataFrame(
+        {"estimator": ["e"], "quantity": ["sigma_r"], "bin": [0], "r": [10.0], "value": [99.0]}
+    ).assign(r_lo=np.nan, r_hi=np.nan)
+    (target,) = targets((row, none), estimates, ["e"], QUANTITIES)
+    assert target.measured is row
 
 
 def test_a_star_stands_for_all_entries_of_a_list():

@@ -12,29 +12,56 @@ from haloassay.contracts.priors import make_prior
 U = (np.arange(2000) + 0.5) / 2000
 
 
-@pytest.mark.parametrize(
-    ("spec", "theirs"),
-    [
-        ({"kind": "normal", "mean": 1.0, "sd": 0.03}, stats.norm(1.0, 0.03)),
-        (
-            {"kind": "normal", "mean": 1.0, "sd": 0.5, "lo": 0.0, "hi": 1.5},
-            stats.truncnorm(-2.0, 1.0, 1.0, 0.5),
-        ),
-        ({"kind": "normal", "mean": 0.0, "sd": 2.0, "lo": 12.0}, stats.truncnorm(6, np.inf, 0, 2)),
-        ({"kind": "uniform", "lo": -2.0, "hi": 3.0}, stats.uniform(-2.0, 5.0)),
-        ({"kind": "loguniform", "lo": 0.1, "hi": 30.0}, stats.loguniform(0.1, 30.0)),
-        (
-            {"kind": "table", "values": [0.0, 1.0, 4.0], "density": [0.0, 3.0, 0.0]},
-            stats.triang(0.25, 0.0, 4.0),
-        ),
-        (
-            {"kind": "table", "values": [1.0, 2.0, 3.0], "density": [5.0, 5.0, 5.0]},
-            stats.uniform(1.0, 2.0),
-        ),
-    ],
-)
+SCIPY = [
+    ({"kind": "normal", "mean": 1.0, "sd": 0.03}, stats.norm(1.0, 0.03)),
+    (
+        {"kind": "normal", "mean": 1.0, "sd": 0.5, "lo": 0.0, "hi": 1.5},
+        stats.truncnorm(-2.0, 1.0, 1.0, 0.5),
+    ),
+    ({"kind": "normal", "mean": 0.0, "sd": 2.0, "lo": 12.0}, stats.truncnorm(6, np.inf, 0, 2)),
+    ({"kind": "uniform", "lo": -2.0, "hi": 3.0}, stats.uniform(-2.0, 5.0)),
+    ({"kind": "loguniform", "lo": 0.1, "hi": 30.0}, stats.loguniform(0.1, 30.0)),
+    (
+        {"kind": "table", "values": [0.0, 1.0, 4.0], "density": [0.0, 3.0, 0.0]},
+        stats.triang(0.25, 0.0, 4.0),
+    ),
+    (
+        {"kind": "table", "values": [1.0, 2.0, 3.0], "density": [5.0, 5.0, 5.0]},
+        stats.uniform(1.0, 2.0),
+    ),
+]
+
+
+@pytest.mark.parametrize(("spec", "theirs"), SCIPY)
 def test_quantiles_are_those_of_scipy(spec, theirs):
     assert make_prior(spec, "here").quantile(U) == pytest.approx(theirs.ppf(U), rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize(("spec", "theirs"), SCIPY)
+def test_shares_are_those_of_scipy_and_undo_quantiles(spec, theirs):
+    prior = make_prior(spec, "here")
+    values = theirs.ppf(U)
+    assert prior.share(values) == pytest.approx(theirs.cdf(values), abs=1e-9)
+    assert prior.share(prior.quantile(U)) == pytest.approx(U, abs=1e-9)
+    beyond = np.array([values[0] - 1e3, values[-1] + 1e3])
+    assert prior.share(beyond) == pytest.approx([0.0, 1.0], abs=1e-12)
+
+
+@given(
+    density=st.lists(st.floats(0.1, 5.0), min_size=2, max_size=6),
+    u=st.floats(0.0, 1.0),
+)
+@settings(max_examples=50)
+def test_shares_undo_quantiles_of_any_table(density, u):
+    spec = {"kind": "table", "values": np.cumsum(density).tolist(), "density": density}
+    prior = make_prior(spec, "here")
+    assert prior.share(prior.quantile(np.array([u]))) == pytest.approx([u], abs=1e-9)
+
+
+def test_a_level_stands_at_the_middle_of_its_share():
+    prior = make_prior({"kind": "discrete", "weights": [1.0, 0.0, 3.0]}, "here")
+    assert prior.share(np.array([0.0, 1.0, 2.0])) == pytest.approx([0.125, 0.25, 0.625])
+    assert prior.quantile(prior.share(np.array([0.0, 2.0]))) == pytest.approx([0.0, 2.0])
 
 
 @given(

@@ -205,7 +205,10 @@ def test_rank_and_truth_stand_beside_each_estimate(undisturbed):
 def test_a_dry_run_checks_and_writes_nothing(tmp_path, values):
     progress = Silent()
     results = run(values, tmp_path / "out", dry_run=True, progress=progress)
-    assert progress.lines == ["2 cells x 3 realisations = 6 tasks, each with good"]
+    assert progress.lines[0] == "2 cells x 3 realisations = 6 tasks, each with good"
+    assert re.fullmatch(
+        r"expected: about \S+ s with \d+ processes, \S+ kB on disk", progress.lines[1]
+    )
     assert not (tmp_path / "out").exists()
     assert results.cells["cell"].tolist() == ["base", "survey.distance_scale=0.9"]
     values["survey"]["n_stars"] = -1

@@ -63,9 +63,12 @@ def response(x: Any, y: Any, choice: Any, noise: Any, growth: Any) -> Any:
 
 
 def results(
-    folder: Any, seed: Any, n: int = 200, replicates: int = 2, quantity: str = "m200"
+    folder: Any, seed: Any, n: int = 200, replicates: int = 2, quantity: str = "m200", rows: int = 0
 ) -> BudgetResults:
-    """Run of design one-at-a-time and joint with ``n`` realisations a cell, ``n / replicates`` points."""
+    """Run of design one-at-a-time and joint with ``n`` realisations a cell, ``n / replicates`` points.
+
+    With ``rows`` also of design saltelli, with so many.
+    """
     rng = seed
     points = n // replicates
     noise, growth = rng.standard_normal((2, n))
@@ -87,7 +90,25 @@ def results(
     u = np.array([sampling.coordinates(i) for i in range(n)])
     x, y, choice = (f.values(u[:, k]) for k, f in enumerate(FACTORS))
     add("joint", np.array(x), np.array(y), np.array(choice))
+    samplings = {"joint": sampling}
+    if rows:
+        samplings["saltelli"] = Sampling("saltelli", 3, sampling.seed, replicates, rows)
+        frames.append(_saltelli(rng, samplings["saltelli"], rows, quantity))
     frame = pd.concat(frames)
     made = synthetic.write(folder, frame, synthetic.runs_of(frame))
     own = {k: getattr(made, k) for k in ("out", "cells", "estimates_files", "runs_files")}
-    return BudgetResults(**own, samplings={"joint": sampling})
+    unpaired = ["saltelli"] if rows else []
+    return BudgetResults(**own, samplings=samplings, unpaired=unpaired)
+
+
+def _saltelli(rng: Any, sampling: Sampling, rows: int, quantity: str) -> pd.DataFrame:
+    """Cell whose points have the random numbers of their row."""
+    n = rows * 5 * sampling.replicates
+    noise, growth = rng.standard_normal((2, rows * sampling.replicates))
+    draw = [sampling.draw(i) for i in range(n)]
+    u = np.array([sampling.coordinates(i) for i in range(n)])
+    values = (np.array(f.values(u[:, k])) for k, f in enumerate(FACTORS))
+    e = response(*values, noise[draw], growth[draw])
+    return synthetic.rows(
+        rng, n, "saltelli", "known", quantity, r=np.nan, truth=1e12, z=e / 0.1, n_draws=0
+    )

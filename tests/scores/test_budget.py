@@ -109,14 +109,26 @@ class TestNoise:
     """What noise alone would make of a budget."""
 
     def test_noise_alone_makes_no_contribution(self):
-        factor = dataclasses.replace(known.FACTORS[0])
         rng = seeded(3)
+        corrected, raw = [], []
+        for _ in range(200):
+            table = 0.03 * rng.standard_normal((25, 4))
+            line, response, shifts = line_of(known.FACTORS[0], table, rng)
+            corrected.append(line.sd.value**2)
+            raw.append(response.spread(shifts[None])[1][0] ** 2)
+        # what is left is above zero because it is cut there
+        assert np.mean(corrected) < 0.75 * np.mean(raw)
+
+    def test_noise_is_taken_out_of_a_contribution(self):
+        """With as much noise as signal the mean square is that of the signal."""
+        rng = seeded(4)
+        signal = 0.006 * np.array([-2.0, -1.0, 1.0, 2.0])
         squares = []
         for _ in range(200):
-            line, _, _ = line_of(factor, 0.03 * rng.standard_normal((25, 4)), rng)
-            squares.append(line.sd.value**2 - 0.0)
-        raw = 0.03**2 / 25  # of a level's mean shift
-        assert np.mean(squares) < 0.8 * raw  # cut at zero; uncorrected, it is above 1.0 raw
+            table = signal + 0.02 * rng.standard_normal((25, 4))
+            squares.append(line_of(known.FACTORS[0], table, rng)[0].sd.value ** 2)
+        mcse = np.std(squares) / np.sqrt(200)
+        assert abs(np.mean(squares) - 0.006**2) < 4.0 * mcse + 0.01 * 0.006**2
 
     def test_noise_of_realisations_is_no_spread_of_points(self):
         rng = seeded(5)

@@ -1,0 +1,182 @@
+"""Errors of one quantity, realisation by realisation: what budgets, predictions and rankings are made of.
+
+Errors e are those of the scores: estimate minus truth, as a fraction of the truth for positive scales.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from haloassay.analysis.query import ResultTables, as_frame, open_tables
+from haloassay.analysis.scores import NEAR_TRUTH, SCALE, errors_of
+from haloassay.base.arrays import FloatArray
+from haloassay.base.errors import InputError
+from haloassay.base.settings import unknown
+from haloassay.contracts.factors import StatedFactor
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class FactorTables(ResultTables, Protocol):
+    """Results of a run whose cells differ by factors."""
+
+    @property
+    def base_cell(self) -> str:
+        """The cell that others are compared with."""
+
+    @property
+    def factors(self) -> Sequence[StatedFactor]:
+        """What varies between the cells."""
+
+    @property
+    def samplings(self) -> Mapping[str, Any]:
+        """Points of the cells that draw all factors, by cell."""
+
+
+def read(
+    results: ResultTables, quantity: str, what: str
+) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
+    """Errors of one quantity in all realisations.
+
+    Parameters
+    ----------
+    results, quantity
+        Of which run, and of what.
+    what
+        What asks, at the beginning of a refusal.
+
+    Returns
+    -------
+    rows
+        One row a (cell, realisation, estimator, bin): ``r``, ``r_lo``, ``r_hi`` [kpc], ``e``, ``half`` (half width of
+        the 68 per cent interval), its ends ``lo68``, ``hi68``, ``lo95``, ``hi95`` less the truth, all on the scale of
+        ``e``, and ``in68``, ``in95``: whether the intervals hold the truth.
+    runs
+        How runs of estimators ended: cell, realisation, estimator, status, n_stars.
+    estimators
+        Those that yield the quantity anywhere.
+
+    Raises
+    ------
+    InputError
+        If the results do not speak of the quantity, or nobody yields it.
+    """
+    if quantity not in results.quantities:
+        raise unknown("quantity", quantity, results.quantities, what)
+    ends = ", ".join(
+        f"sound(({end} - {NEAR_TRUTH}) / ({SCALE})) AS {end}"
+        for end in ("lo68", "hi68", "lo95", "hi95")
+    )
+    query = f"""
+        SELECT cell, realization, estimator, bin, r, r_lo, r_hi, e, half, in68, in95, {ends}
+        FROM ({errors_of("(SELECT * FROM estimates WHERE quantity = $quantity)")})
+        ORDER BY cell, estimator, bin, realization
+    """
+    with open_tables(results) as tables:
+        rows = as_frame(tables.execute(query, {"quantity": quantity}))
+        runs = as_frame(
+            tables.sql("SELECT cell, realization, estimator, status, n_stars FROM runs")
+        )
+    if not len(rows):
+        raise InputError(f"no estimator of the run yields {quantity}")
+    return rows, runs, tuple(dict.fromkeys(rows["estimator"]))
+
+
+def chosen(estimator: str | None, known: Sequence[str], where: str) -> Sequence[str]:
+    """Estimators that are asked for: one, or all of those that are known.
+
+    Raises
+    ------
+    InputError
+        If it is none of them.
+    """
+    if estimator is None:
+        return known
+    if estimator not in known:
+        raise unknown("estimator", estimator, known, where)
+    return [estimator]
+
+
+def bin_at(rows: pd.DataFrame, r: float | None, where: str) -> int:
+    """Bin of a radius: the one that holds it, or whose own radius is nearest, within half the way to the next.
+
+    Parameters
+    ----------
+    rows
+        Of one estimator in one cell.
+    r
+        Radius [kpc]; None where there is one bin only.
+    where
+        Beginning of a refusal.
+
+    Raises
+    ------
+    InputError
+        If there is no such bin.
+    """
+    bins = rows.groupby("bin").agg(r=("r", "median"), lo=("r_lo", "min"), hi=("r_hi", "max"))
+    if not len(bins):
+        raise InputError(f"{where}: has no estimate there")
+    if r is None:
+        if len(bins) > 1:
+            listed = ", ".join(f"{x:.3g}" for x in bins["r"])
+            raise InputError(f"{where}: there are several radii: choose one ({listed} kpc)")
+        return int(bins.index[0])
+    if not bins["r"].notna().any():
+        raise InputError(f"{where}: has no radius")
+    inside = bins[(bins["lo"] <= r) & (r < bins["hi"])]
+    if len(inside):
+        return int(inside.index[0])
+    bins = bins.dropna(subset="r").sort_values("r")
+    ln = np.log(bins["r"].to_numpy())
+    reach = np.diff(ln).max() / 2.0 if len(ln) > 1 else np.log(1.1)
+    if not r > 0.0 or not ln[0] - reach <= np.log(r) <= ln[-1] + reach:
+        ends = f"{bins['r'].iloc[0]:.3g} to {bins['r'].iloc[-1]:.3g} kpc"
+        raise InputError(f"{where}: {r:g} kpc is outside its radii, {ends}")
+    return int(bins.index[int(np.argmin(np.abs(ln - np.log(r))))])
+
+
+def attempts(runs: pd.DataFrame, estimator: str, cell: str) -> pd.DataFrame:
+    """Choose the runs of an estimator in a cell that had a mock, by realisation."""
+    here = runs[(runs["estimator"] == estimator) & (runs["cell"] == cell)]
+    return here[here["status"] != "no-mock"].sort_values("realization")
+
+
+class Differences:
+    """Differences of errors from the base, realisation by realisation.
+
+    Parameters
+    ----------
+    rows
+        Of one estimator and bin: ``cell``, ``realization``, ``e``.
+    angle
+        Whether errors are angles.
+    """
+
+    def __init__(self, rows: pd.DataFrame, angle: bool) -> None:
+        groups = rows.groupby("cell")
+        self.errors = {str(cell): g.set_index("realization")["e"] for cell, g in groups}
+        self.angle = angle
+
+    def of(self, cell: str) -> pd.Series[float]:
+        """Differences of a cell by realisation; NaN where one of the two has no error."""
+        import pandas as pd
+
+        base = self.errors.get("base", pd.Series(dtype=float))
+        if cell == "base":
+            return base * 0.0
+        both = pd.concat([self.errors.get(cell, pd.Series(dtype=float)), base], axis=1)
+        change = both.iloc[:, 0] - both.iloc[:, 1]
+        change = change.where(both.notna().any(axis=1))
+        return change - 360.0 * (change / 360.0).round() if self.angle else change
+
+    def at_levels(self, factor: StatedFactor) -> FloatArray:
+        """Differences (n, k) of the cells of a factor's levels."""
+        import pandas as pd
+
+        columns = [self.of(level.cell) for level in factor.levels]
+        return np.asarray(pd.concat(columns, axis=1), dtype=float)

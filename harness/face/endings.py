@@ -1,0 +1,31 @@
+"""How commands speak and end: lines that no terminal obeys, and exit codes."""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+
+import click
+
+from haloassay.base.text import printable
+
+#: Unusable input, nothing to compare, a defect of ours, interrupted by Ctrl-C, terminated.
+EXIT_INPUT: Final = 2
+EXIT_NOTHING: Final = 3
+EXIT_BUG: Final = 70
+EXIT_INTERRUPTED: Final = 130
+EXIT_TERMINATED: Final = 143
+
+
+class End(SystemExit):
+    """The end of a command, with its exit code; any other is not ours."""
+
+
+def echo(text: object, err: bool = False) -> None:
+    """Print a line; what a terminal would obey is shown, whoever wrote it."""
+    click.echo(printable(str(text)), err=err)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """End the command with one line on standard error."""
+    echo(f"haloassay: {' '.join(message.split())}", err=True)
+    raise End(code)

@@ -1,0 +1,59 @@
+"""Options ``KEY=VALUE`` as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from haloassay.base.errors import InputError
+
+if TYPE_CHECKING:
+    from haloassay.contracts.factors import StatedFactor
+
+
+def pairs(options: Iterable[str], flag: str) -> dict[str, Any]:
+    """Options ``key=value`` as plain values; dots in a key make tables.
+
+    Raises
+    ------
+    InputError
+        If an option has no ``=``, or a key a value and parts.
+    """
+    from haloassay.base.settings import parse_value
+
+    found: dict[str, Any] = {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals or not key:
+            raise InputError(f"{flag} {option}: expected KEY=VALUE")
+        *tables, name = key.split(".")
+        place = found
+        for part in tables:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise InputError(f"{flag} {option}: {part!r} has a value already")
+        place[name] = parse_value(value)
+    return found
+
+
+def named(
+    options: Iterable[str], factors: Sequence[StatedFactor], flag: str
+) -> list[tuple[str, Any]]:
+    """Names and values of options whose names are labels of factors, which may hold anything, also ``=``.
+
+    Raises
+    ------
+    InputError
+        If an option has no ``=``.
+    """
+    from haloassay.base.settings import parse_value
+
+    known = {name for factor in factors for name in (factor.label, *factor.paths)}
+    found = []
+    for option in options:
+        ends = [k for k, letter in enumerate(option) if letter == "=" and k > 0]
+        if not ends:
+            raise InputError(f"{flag} {option}: expected LABEL=VALUE")
+        end = next((k for k in ends if option[:k].strip() in known), ends[0])
+        found.append((option[:end].strip(), parse_value(option[end + 1 :].strip())))
+    return found
