@@ -21,7 +21,7 @@ from haloassay.contracts.profiles import power_law_slope
 from haloassay.estimators.fit.posterior import quadrature
 from haloassay.estimators.jeans_3d import exponential_log_density, gradient, jeans_mass
 from haloassay.mocks import make_mock
-from haloassay.plan.scenario import load_scenario
+from haloassay.planning.scenario import load_scenario
 
 A = 0.5  # slope of the potential in the tracer mass estimator
 

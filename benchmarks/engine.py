@@ -23,8 +23,8 @@ from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
 from haloassay.engine.task import Task, run_task
-from haloassay.plan.plan import make_plan
-from haloassay.plan.scenario import make_scenario
+from haloassay.planning.plan import make_plan
+from haloassay.planning.scenario import make_scenario
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import pandas as pd
 
 import haloassay
 from haloassay.estimators import make_estimator
-from haloassay.plan.scenario import load_scenario
+from haloassay.planning.scenario import load_scenario
 
 SCENARIO = "han2024"
 QUADRANTS = ("l < 180, b > 0", "l > 180, b > 0", "l < 180, b < 0", "l > 180, b < 0")

@@ -20,7 +20,7 @@ from haloassay.contracts.frames import spherical_basis, spherical_velocity
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.ellipsoid import ErrorModel, anisotropy, fit_ellipsoid
 from haloassay.mocks import make_mock
-from haloassay.plan.scenario import load_scenario
+from haloassay.planning.scenario import load_scenario
 
 Sample = tuple[np.ndarray, np.ndarray]
 BINS = [5, 8, 12, 17, 24, 35, 50]

@@ -18,7 +18,7 @@ import pandas as pd
 import haloassay
 from haloassay.contracts.frames import spherical_velocity
 from haloassay.estimators import make_estimator
-from haloassay.plan.scenario import load_scenario
+from haloassay.planning.scenario import load_scenario
 
 SCENARIO = "li2026-distance-errors"
 QUANTITIES = {"p_mr": "MR fraction", "beta.mp": "beta of the MP population"}

@@ -27,8 +27,8 @@ from haloassay.engine.matching import match
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
 from haloassay.mocks.gravity.potentials import make_potential
-from haloassay.plan.free import designed, free_factors, parse_free
-from haloassay.plan.scenario import make_scenario
+from haloassay.planning.free import designed, free_factors, parse_free
+from haloassay.planning.scenario import make_scenario
 
 FREE = ("mock.potential.m200", "mock.potential.c", "mock.beta.beta")
 #: Levels of intervals that are counted.

@@ -31,7 +31,7 @@ from haloassay.mocks.gravity.integration import integrate
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.stars import Stars, orient
 from haloassay.mocks.uniforms import Uniforms, numbers
-from haloassay.plan.scenario import load_scenario
+from haloassay.planning.scenario import load_scenario
 
 POWERS, GAUSSIAN, SEPARABLE = ({"kind": k} for k in ("power-law", "gaussian", "cuddeford"))
 QUICKSTART = load_scenario("quickstart").mock["beta"]

@@ -12,7 +12,7 @@ from haloassay.analysis.sensitivity import SobolIndices, sobol_indices
 if TYPE_CHECKING:
     import pandas as pd
 
-    from haloassay.plan.sampling import Sampling
+    from haloassay.planning.sampling import Sampling
 
 #: Probability that each interval holds its index.
 LEVEL: Final = 0.68

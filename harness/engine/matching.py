@@ -24,10 +24,17 @@ from haloassay.contracts.quantities import QUANTITIES, Quantity, known_quantitie
 from haloassay.engine.progress import Progress, Silent, make_progress
 from haloassay.engine.runner import run
 from haloassay.io.measurements import read_measurements
-from haloassay.plan.factors import Factor
-from haloassay.plan.free import at_point, designed, free_factors, parse_free, pointed, settings_at
-from haloassay.plan.plan import make_plan
-from haloassay.plan.scenario import Scenario, as_scenario
+from haloassay.planning.factors import Factor
+from haloassay.planning.free import (
+    at_point,
+    designed,
+    free_factors,
+    parse_free,
+    pointed,
+    settings_at,
+)
+from haloassay.planning.plan import make_plan
+from haloassay.planning.scenario import Scenario, as_scenario
 from haloassay.results.results import Results
 from haloassay.results.store import Mode
 
@@ -129,7 +136,7 @@ def match(
         ``matched``, at the best settings.
     free
         Paths of settings that are free, each ``"PATH"`` or ``"PATH=PRIOR"``, or a mapping of paths to priors;
-        :func:`haloassay.plan.free.free_factors`.
+        :func:`haloassay.planning.free.free_factors`.
     points
         Mocks a round, a power of two; each is observed twice.
     rounds

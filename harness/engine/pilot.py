@@ -18,8 +18,8 @@ from haloassay.engine.progress import Progress
 from haloassay.engine.runner import run
 from haloassay.engine.sequential import FEWEST, MOST, make_rule
 from haloassay.engine.task import Task
-from haloassay.plan.plan import Plan, make_plan
-from haloassay.plan.scenario import Scenario
+from haloassay.planning.plan import Plan, make_plan
+from haloassay.planning.scenario import Scenario
 
 #: Bytes of a row on disk, compressed, of the tables of estimates and of runs (measured on packaged scenarios).
 _BYTES: Final = {"estimates": 55, "runs": 100}
@@ -66,9 +66,45 @@ def timed(plan: Plan) -> Cost | str:
     return Cost(float(np.median(waits[1:] or waits)), float(np.mean(sizes)))
 
 
+@dataclass(frozen=True)
+class Forecast:
+    """How many realisations a rule asks for; as text, the sentence that says so.
+
+    Parameters
+    ----------
+    rule
+        As it was given.
+    realizations, spread
+        How many, and the standard error of that, as a fraction; 0 where they are more than could be run.
+    pilot
+        Realisations of the pilot.
+    catalogues, seconds, workers
+        Of the whole run: how many, and how long they take with so many processes.
+    unmet
+        Row that asks for more than could be run, or "".
+    """
+
+    rule: str
+    realizations: int
+    spread: float
+    pilot: int
+    catalogues: int
+    seconds: float
+    workers: int
+    unmet: str = ""
+
+    def __str__(self) -> str:
+        if self.unmet:
+            return f"{self.rule}: not met by {10 * MOST} realisations: {self.unmet}"
+        return (
+            f"{self.rule}: about {self.realizations} realisations (+- {self.spread:.0%}, by a pilot of {self.pilot}),"
+            f" {self.catalogues} catalogues, {_duration(self.seconds)} with {self.workers} processes"
+        )
+
+
 def needed(
     scenario: Scenario, until: str, pilot: int, workers: int | None, progress: Progress
-) -> str:
+) -> Forecast:
     """Say how many realisations a rule asks for, from a pilot that is thrown away, and how long they take.
 
     Raises
@@ -91,18 +127,16 @@ def needed(
     met = next(
         (float(step) for step in steps if not rule.fails(frame, float(step)).any()), math.nan
     )
+    # a Monte Carlo error of k realisations is itself known to 1 / sqrt(2 (k - 1)), and n goes with its square
+    spread = 2.0 / math.sqrt(2.0 * (pilot - 1))
+    n_workers = max(n_workers, 1)
     if not math.isfinite(met):
         worst = frame[rule.fails(frame, float(steps[-1]))].iloc[0]
         where = ", ".join(str(worst[k]) for k in ("cell", "estimator", "quantity"))
-        return f"{until}: not met by {10 * MOST} realisations: {where}"
+        return Forecast(until, 0, spread, pilot, 0, math.nan, n_workers, where)
     n = max(FEWEST, math.ceil(pilot * met))
     total = len(make_plan(small.revise(realizations=n)))
-    # a Monte Carlo error of k realisations is itself known to 1 / sqrt(2 (k - 1)), and n goes with its square
-    spread = 2.0 / math.sqrt(2.0 * (pilot - 1))
-    return (
-        f"{until}: about {n} realisations (+- {spread:.0%}, by a pilot of {pilot}), {total} catalogues, "
-        f"{_duration(seconds * total / tasks)} with {max(n_workers, 1)} processes"
-    )
+    return Forecast(until, n, spread, pilot, total, seconds * total / tasks, n_workers)
 
 
 def _duration(seconds: float) -> str:

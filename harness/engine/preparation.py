@@ -22,8 +22,8 @@ from haloassay.mocks.surveys.survey import make_survey
 if TYPE_CHECKING:
     from haloassay.contracts.estimate import Estimator
     from haloassay.mocks.truth import Truth
-    from haloassay.plan.cells import Cell, Method
-    from haloassay.plan.plan import Plan
+    from haloassay.planning.cells import Cell, Method
+    from haloassay.planning.plan import Plan
 
 #: Seconds between two lines about a mock that takes long.
 _INTERVAL: Final = 10.0

@@ -15,9 +15,9 @@ from haloassay.engine.preparation import prepared
 from haloassay.engine.progress import Progress, make_progress
 from haloassay.engine.sequential import FEWEST, MOST, Rule, make_rule, run_until
 from haloassay.engine.task import PRINTED, Task
-from haloassay.plan.cells import SampledCell
-from haloassay.plan.plan import Plan, make_plan
-from haloassay.plan.scenario import Scenario, as_scenario
+from haloassay.planning.cells import SampledCell
+from haloassay.planning.plan import Plan, make_plan
+from haloassay.planning.scenario import Scenario, as_scenario
 from haloassay.results.description import description_of, read_description
 from haloassay.results.outcome import TaskResult
 from haloassay.results.results import Results

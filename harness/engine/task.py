@@ -19,8 +19,8 @@ from haloassay.engine.isolation import fingerprint, is_touched, isolated
 from haloassay.engine.log import has_printed
 from haloassay.engine.together import place_of_truth
 from haloassay.io.defects import sound_rows
-from haloassay.plan.cells import Cell, Method
-from haloassay.plan.scenario import Spec
+from haloassay.planning.cells import Cell, Method
+from haloassay.planning.scenario import Spec
 from haloassay.results.outcome import Outcome, Status, TaskResult
 
 if TYPE_CHECKING:

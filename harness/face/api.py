@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
@@ -17,26 +16,20 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike
 
-    from haloassay.analysis.budget import Budget
-    from haloassay.analysis.prediction import Predicted, Predictor
-    from haloassay.analysis.ranking import By, Ranking
     from haloassay.contracts.catalogue import Catalogue, Propagation
     from haloassay.contracts.estimate import Estimates, Estimator
     from haloassay.face.vocabulary import Entry
     from haloassay.io.tables import Source
     from haloassay.mocks.stars import Origin, Stars
     from haloassay.mocks.truth import Truth
-    from haloassay.plan.scenario import Scenario
+    from haloassay.planning.scenario import Scenario
 
 __all__ = [
-    "budget",
     "describe",
     "failures",
     "list",
     "measure",
     "mock",
-    "predict",
-    "rank",
     "report",
     "run",
     "table",
@@ -48,89 +41,6 @@ def table(out: str | Path) -> pd.DataFrame:
     from haloassay.results.results import Results
 
     return Results(out).table()
-
-
-def budget(
-    out: str | Path,
-    quantity: str,
-    r: float | None = None,
-    estimator: str | None = None,
-    priors: Mapping[str, Mapping[str, Any]] | None = None,
-) -> builtins.list[Budget]:
-    """Say what each factor of the results in ``out`` costs, and all together: one budget an estimator.
-
-    Parameters
-    ----------
-    out
-        Folder of the results.
-    quantity, r, estimator
-        What the budgets are of; the radius [kpc], where there are several; all estimators by default.
-    priors
-        In place of those of the run, by labels or paths of factors: ``{"kind": "normal", "mean": 1.0, "sd": 0.05}``.
-
-    Raises
-    ------
-    InputError
-        As :func:`haloassay.analysis.budget.budgets` says.
-    """
-    from haloassay.analysis.budget import budgets
-    from haloassay.analysis.reweighting import make_priors
-    from haloassay.results.results import Results
-
-    results = Results(out)
-    wanted = make_priors([*(priors or {}).items()], results.factors)
-    return results.steadily(lambda: budgets(results, quantity, r, estimator, wanted))
-
-
-def predict(
-    out: str | Path,
-    quantity: str,
-    settings: Mapping[str, Any] | None = None,
-    r: float | None = None,
-    estimator: str | None = None,
-    cell: str | None = None,
-) -> builtins.list[tuple[Predictor, tuple[Predicted, ...]]]:
-    """Predict bias, scatter and coverage at values of the factors that were not run, for each estimator.
-
-    Parameters
-    ----------
-    out
-        Folder of results with a sampled cell.
-    quantity, r, estimator
-        As of :func:`budget`.
-    settings
-        Values of factors, by label or path; all others are as in the scenario.
-    cell
-        Sampled cell; the first by default.
-
-    Raises
-    ------
-    InputError
-        If the run has no such cell, a value is outside of what was run, or an emulator too poor.
-    """
-    from haloassay.analysis.prediction import settings_of
-    from haloassay.results.kept import kept_predictors
-    from haloassay.results.results import Results
-
-    results = Results(out)
-    chosen = settings_of([*(settings or {}).items()], results.factors)
-    makers = kept_predictors(results, quantity, r, estimator, cell)
-    return [(maker, maker.at(chosen)) for maker in makers]
-
-
-def rank(
-    out: str | Path,
-    quantity: str,
-    by: By = "rmse",
-    r: float | None = None,
-    cell: str | None = None,
-) -> Ranking:
-    """Rank the estimators of a quantity: see :func:`haloassay.analysis.ranking.rank`."""
-    from haloassay.analysis import ranking
-    from haloassay.results.results import Results
-
-    results = Results(out)
-    return results.steadily(lambda: ranking.rank(results, quantity, by, r, cell))
 
 
 def report(out: str | Path, folder: str | Path | None = None) -> Path:
@@ -256,7 +166,7 @@ def mock(
     """
     from haloassay.base.settings import unknown
     from haloassay.engine.task import observe
-    from haloassay.plan.expansion import cells
+    from haloassay.planning.expansion import cells
 
     if realization < 0:
         raise InputError(f"realization: counts from 0 (got {realization})")
@@ -281,7 +191,7 @@ def mock(
 
 def scenario_of(scenario: str | Path | Mapping[str, Any] | Scenario) -> tuple[Scenario, bool]:
     """Scenario, also of a results folder, and whether it is of one: its estimators are not asked for then."""
-    from haloassay.plan.scenario import as_scenario, make_scenario
+    from haloassay.planning.scenario import as_scenario, make_scenario
     from haloassay.results.description import DESCRIPTION
     from haloassay.results.results import Results
 
@@ -379,7 +289,7 @@ def _measured(
     from haloassay.engine import measuring
     from haloassay.estimators import make_estimator
     from haloassay.io.tables import read_catalogue
-    from haloassay.plan.objects import estimator_table
+    from haloassay.planning.objects import estimator_table
 
     table = estimator_table(estimator, "estimator")
     spec = {**table, **settings} if isinstance(table, Mapping) else table

@@ -150,9 +150,6 @@ def _write_attached(
 @click.option("-j", "--workers", type=int, help="Processes [all processors].")
 def plan(scenario: str, until: str, pilot: int, workers: int | None) -> None:
     """Say how many realisations of SCENARIO a rule asks for, and how long they take, from a pilot."""
-    from haloassay.engine.pilot import needed
-    from haloassay.engine.progress import make_progress
-    from haloassay.plan.scenario import load_scenario
+    from haloassay.face import answers
 
-    said = needed(load_scenario(scenario), until, pilot, workers, make_progress())
-    write(f"{printable(said)}\n", None)
+    write(f"{printable(str(answers.plan(scenario, until, pilot, workers)))}\n", None)

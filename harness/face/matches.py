@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from haloassay.analysis.match import Match
     from haloassay.contracts.measurements import Measurement
     from haloassay.engine.progress import Progress
-    from haloassay.plan.scenario import Scenario
+    from haloassay.planning.scenario import Scenario
     from haloassay.results.store import Mode
 
 _FORMATS: Final = ("terminal", "csv", "ecsv", "latex", "markdown", "parquet")
@@ -52,7 +52,7 @@ def match(
     table in every format. Parameters and errors are those of :func:`haloassay.engine.matching.match`.
     """
     from haloassay.engine.matching import match as found_by
-    from haloassay.plan.scenario import as_scenario
+    from haloassay.planning.scenario import as_scenario
 
     settings = {"points": points, "rounds": rounds, "share": share, "workers": workers}
     known = as_scenario(scenario)
@@ -64,8 +64,8 @@ def match(
 
 def _write(found: Match, scenario: Scenario, measured: str, out: Path) -> None:
     """Write scenario, numbers, figure and tables of a match."""
-    from haloassay.plan.free import with_settings
-    from haloassay.plan.writing import to_toml
+    from haloassay.planning.free import with_settings
+    from haloassay.planning.writing import to_toml
     from haloassay.reports import matching as words
     from haloassay.reports.figures import save
     from haloassay.reports.match_figure import match_figure

@@ -13,7 +13,7 @@ from haloassay.base.errors import InputError
 from haloassay.base.files import named_place, same_file, writing
 
 if TYPE_CHECKING:
-    from haloassay.plan.scenario import Scenario
+    from haloassay.planning.scenario import Scenario
 
 
 #: Formats of tables.

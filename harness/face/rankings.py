@@ -42,14 +42,14 @@ def rank(
     tell apart share a rank.
     """
     from haloassay.contracts import labels
-    from haloassay.face import api
+    from haloassay.face import answers
     from haloassay.reports import ranking as words
     from haloassay.results.results import Results
 
     require_table(fmt, out)
     require_outside(out, folder)
     results = Results(folder)
-    found = api.rank(folder, quantity, by, r, cell)
+    found = answers.rank(folder, quantity, by, r, cell)
     with labels.vocabulary(results.quantities):
         if fmt in ("terminal", "latex", "markdown"):
             style = {"terminal": words.text, "latex": words.latex, "markdown": words.markdown}[fmt]

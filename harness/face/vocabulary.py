@@ -216,7 +216,7 @@ def _quantity(quantity: Quantity) -> Entry:
 
 
 def _scenarios() -> tuple[Entry, ...]:
-    from haloassay.plan.scenario import load_scenario
+    from haloassay.planning.scenario import load_scenario
 
     found = []
     for name in scenarios.names():

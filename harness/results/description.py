@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from haloassay.base.cache import content_key
 from haloassay.base.errors import InputError
-from haloassay.plan.cells import Cell, SampledCell
-from haloassay.plan.plan import Plan
-from haloassay.plan.scenario import Spec
+from haloassay.planning.cells import Cell, SampledCell
+from haloassay.planning.plan import Plan
+from haloassay.planning.scenario import Spec
 from haloassay.results.parts import DamagedError, read_part, reading
 
 DESCRIPTION: Final = "run.json"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from haloassay.plan.cells import Cell, Method
-from haloassay.plan.scenario import Spec
+from haloassay.planning.cells import Cell, Method
+from haloassay.planning.scenario import Spec
 
 #: How one estimator ended on one catalogue. ``failed`` is its own doing; ``no-mock``: there was no catalogue,
 #: or no truth to compare with; ``timeout`` and ``lost`` (the machine's doing) are tried again by the next run.

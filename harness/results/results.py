@@ -14,8 +14,8 @@ from haloassay.contracts.cards import Card, carded
 from haloassay.contracts.factors import StatedFactor
 from haloassay.contracts.quantities import Quantity, of_results
 from haloassay.contracts.schema import SCHEMAS, TableName
-from haloassay.plan.sampling import Sampling
-from haloassay.plan.scenario import Spec
+from haloassay.planning.sampling import Sampling
+from haloassay.planning.scenario import Spec
 from haloassay.results.description import DESCRIPTION, read_description
 from haloassay.results.parts import part_file, scan
 

@@ -17,9 +17,9 @@ from haloassay.analysis.query import doubles, once
 from haloassay.base.errors import InputError
 from haloassay.base.files import TEMPORARY, require_no_link
 from haloassay.contracts.schema import SCHEMAS, TableName
-from haloassay.plan.cells import Cell, Method
-from haloassay.plan.plan import Plan
-from haloassay.plan.scenario import Spec
+from haloassay.planning.cells import Cell, Method
+from haloassay.planning.plan import Plan
+from haloassay.planning.scenario import Spec
 from haloassay.results.description import (
     DESCRIPTION,
     description_of,

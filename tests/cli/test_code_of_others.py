@@ -13,7 +13,7 @@ import pytest
 
 import haloassay
 from haloassay.base.kinds import FAMILIES
-from haloassay.plan.scenario import load_scenario
+from haloassay.planning.scenario import load_scenario
 from haloassay.results.description import encoded
 
 #: Says that it was imported.

@@ -44,7 +44,7 @@ def test_describe_knows_all_that_list_names(call, what):
 
 @pytest.mark.parametrize("name", haloassay.list("scenarios"))
 def test_describe_prints_the_paragraph_of_a_scenario(call, name):
-    from haloassay.plan.scenario import load_scenario
+    from haloassay.planning.scenario import load_scenario
 
     scenario = load_scenario(name)
     text = call("describe", name).text

@@ -10,8 +10,8 @@ from small_scenario import SCENARIO
 
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
-from haloassay.plan.plan import make_plan
-from haloassay.plan.scenario import make_scenario
+from haloassay.planning.plan import make_plan
+from haloassay.planning.scenario import make_scenario
 
 
 @pytest.fixture

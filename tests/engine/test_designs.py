@@ -13,10 +13,10 @@ import haloassay
 from haloassay.base.errors import InputError
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
-from haloassay.plan.expansion import cells
-from haloassay.plan.plan import make_plan
-from haloassay.plan.sampling import Sampling
-from haloassay.plan.scenario import make_scenario
+from haloassay.planning.expansion import cells
+from haloassay.planning.plan import make_plan
+from haloassay.planning.sampling import Sampling
+from haloassay.planning.scenario import make_scenario
 from haloassay.results.parts import read_part
 
 SCALE = {
@@ -159,8 +159,8 @@ class TestCombinations:
 
     @pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 11, 16])
     def test_no_factor_of_a_fraction_is_confounded_with_an_interaction(self, n):
-        from haloassay.plan.design import _fractional, fractional_columns
-        from haloassay.plan.factors import Factor, Level
+        from haloassay.planning.design import _fractional, fractional_columns
+        from haloassay.planning.factors import Factor, Level
 
         two = (Level("-1", -1, ()), Level("1", 1, ()))
         factors = [Factor(str(k), (), (), two, None, 0, False, True) for k in range(n)]

@@ -14,9 +14,9 @@ from haloassay.contracts.measurements import Measurement
 from haloassay.contracts.quantities import QUANTITIES
 from haloassay.engine.progress import Silent
 from haloassay.io.measurements import read_measurements
-from haloassay.plan.free import free_factors, parse_free
-from haloassay.plan.scenario import load_scenario, make_scenario
-from haloassay.plan.writing import to_toml
+from haloassay.planning.free import free_factors, parse_free
+from haloassay.planning.scenario import load_scenario, make_scenario
+from haloassay.planning.writing import to_toml
 from haloassay.scenarios import names
 
 EDGES = [5.0, 12.0, 30.0]

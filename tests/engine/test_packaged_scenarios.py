@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from haloassay.estimators import make_estimator
-from haloassay.plan.scenario import as_scenario
+from haloassay.planning.scenario import as_scenario
 
 #: Li et al. (2026), Table 3, 80 to 120 kpc: mu_compr, mu_dipole [km/s], l and b of the apex [deg].
 OUTERMOST = (-19.0, -44.0, -28.3, -23.8)

@@ -6,7 +6,7 @@ import pytest
 from haloassay.base.errors import InputError
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
-from haloassay.plan.scenario import make_scenario
+from haloassay.planning.scenario import make_scenario
 
 BINS = [1.0, 20.0, 300.0]
 

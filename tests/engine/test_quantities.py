@@ -22,8 +22,8 @@ from haloassay.estimators import make_estimator
 from haloassay.face import api
 from haloassay.mocks import make_mock
 from haloassay.mocks.mock import MockOfMock
-from haloassay.plan.plan import make_plan
-from haloassay.plan.scenario import make_scenario
+from haloassay.planning.plan import make_plan
+from haloassay.planning.scenario import make_scenario
 from haloassay.reports.tables import format_table
 
 #: Squared dispersion; its truth is a function of the mock's.

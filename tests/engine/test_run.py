@@ -20,8 +20,8 @@ from haloassay.base.errors import InputError
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
 from haloassay.engine.task import Task, run_task
-from haloassay.plan.plan import make_plan
-from haloassay.plan.scenario import make_scenario
+from haloassay.planning.plan import make_plan
+from haloassay.planning.scenario import make_scenario
 from haloassay.results import store as store_module
 from haloassay.results.results import Results
 

@@ -5,10 +5,10 @@ import pytest
 
 from haloassay import scenarios
 from haloassay.base.errors import InputError
-from haloassay.plan import expansion as cells_module
-from haloassay.plan.expansion import cells
-from haloassay.plan.plan import make_plan
-from haloassay.plan.scenario import Matrix, load_scenario, make_scenario
+from haloassay.planning import expansion as cells_module
+from haloassay.planning.expansion import cells
+from haloassay.planning.plan import make_plan
+from haloassay.planning.scenario import Matrix, load_scenario, make_scenario
 
 TOML = """
 name = "small"

@@ -7,8 +7,8 @@ import pytest
 from haloassay.base.errors import InputError
 from haloassay.base.settings import parse_value
 from haloassay.engine.runner import run
-from haloassay.plan.plan import make_plan
-from haloassay.plan.scenario import load_scenario, make_scenario
+from haloassay.planning.plan import make_plan
+from haloassay.planning.scenario import load_scenario, make_scenario
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from seeds import seeded
 
 from haloassay.base.errors import InputError
 from haloassay.mocks.surveys.survey import Survey
-from haloassay.plan.plan import make_plan
-from haloassay.plan.scenario import make_scenario
+from haloassay.planning.plan import make_plan
+from haloassay.planning.scenario import make_scenario
 from haloassay.results import parts
 from haloassay.results import store as store_module
 from haloassay.results.outcome import Outcome, TaskResult

@@ -20,8 +20,8 @@ from made_up_results import (
 )
 
 from haloassay.base.errors import InputError
-from haloassay.plan.plan import make_plan
-from haloassay.plan.scenario import make_scenario
+from haloassay.planning.plan import make_plan
+from haloassay.planning.scenario import make_scenario
 from haloassay.results import store as store_module
 from haloassay.results.results import Results
 from haloassay.results.store import Store

@@ -6,8 +6,8 @@ import pytest
 from exact_halo import SCENARIO
 
 from haloassay.engine.task import Task, run_task
-from haloassay.plan.plan import make_plan
-from haloassay.plan.scenario import make_scenario
+from haloassay.planning.plan import make_plan
+from haloassay.planning.scenario import make_scenario
 from haloassay.results.results import Results
 from haloassay.results.store import Store
 

@@ -22,8 +22,8 @@ from haloassay.base.text import printable
 from haloassay.engine.preparation import prepared
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
-from haloassay.plan.plan import make_plan
-from haloassay.plan.scenario import load_scenario, make_scenario
+from haloassay.planning.plan import make_plan
+from haloassay.planning.scenario import load_scenario, make_scenario
 
 #: Seconds that loading one may take.
 LIMIT = 60

@@ -24,8 +24,8 @@ from haloassay.mocks.equilibria.tracers import make_density
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.surveys.luminosity import make_luminosity
 from haloassay.mocks.surveys.survey import make_survey
-from haloassay.plan.expansion import cells
-from haloassay.plan.scenario import load_scenario
+from haloassay.planning.expansion import cells
+from haloassay.planning.scenario import load_scenario
 
 RADII = np.array([1.0, 8.0, 40.0, 200.0])
 BINS = [5.0, 12.0, 25.0, 60.0]

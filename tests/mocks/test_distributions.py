@@ -20,8 +20,8 @@ from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.equilibria.mixture import Mixture
 from haloassay.mocks.equilibria.tracers import make_density
 from haloassay.mocks.gravity.potentials import make_potential
-from haloassay.plan.expansion import cells
-from haloassay.plan.scenario import load_scenario
+from haloassay.planning.expansion import cells
+from haloassay.planning.scenario import load_scenario
 
 RADIAL = {"kind": "table", "r": [5.0, 20.0, 40.0, 80.0], "beta": [0.6, 0.75, 0.65, 0.5]}
 RISING = {"kind": "osipkov-merritt-profile", "r_a": 20.0}

@@ -10,7 +10,7 @@ import haloassay
 from haloassay.base.errors import InputError
 from haloassay.mocks.backends.galpy.conversion import from_galpy
 from haloassay.mocks.gravity.potentials import NFW, make_potential
-from haloassay.plan.scenario import as_scenario
+from haloassay.planning.scenario import as_scenario
 
 UNITS = {"ro": 8.0, "vo": 220.0}
 R = np.array([2.0, 8.0, 50.0])

@@ -19,8 +19,8 @@ from haloassay.mocks.selected import Source, StarMoments
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.surveys.survey import make_survey
 from haloassay.mocks.truth import Truth
-from haloassay.plan.expansion import cells
-from haloassay.plan.scenario import as_scenario
+from haloassay.planning.expansion import cells
+from haloassay.planning.scenario import as_scenario
 
 POPULATIONS = [
     {

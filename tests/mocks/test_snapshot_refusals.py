@@ -15,8 +15,8 @@ from simulated_halo import HABIT, spec_of, write_gadget
 from haloassay.base.errors import InputError
 from haloassay.face.cli import main
 from haloassay.mocks import make_mock
-from haloassay.plan.plan import make_plan
-from haloassay.plan.scenario import make_scenario
+from haloassay.planning.plan import make_plan
+from haloassay.planning.scenario import make_scenario
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -11,7 +11,7 @@ import synthetic_results as synthetic
 
 from haloassay.contracts.factors import StatedFactor, StatedLevel
 from haloassay.contracts.priors import Discrete, Normal, Uniform
-from haloassay.plan.sampling import Sampling
+from haloassay.planning.sampling import Sampling
 
 BIAS, NOISE = 0.15, 0.03
 #: Response: a x + b y + c x y + one shift a choice; noise grows with x.

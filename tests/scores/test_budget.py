@@ -15,7 +15,7 @@ from haloassay.analysis.responses import Response
 from haloassay.base.errors import InputError
 from haloassay.contracts.factors import StatedFactor, StatedLevel
 from haloassay.contracts.priors import Discrete, LogUniform, Normal, Table, Uniform
-from haloassay.plan.sampling import Sampling
+from haloassay.planning.sampling import Sampling
 from haloassay.reports import budget as words
 
 

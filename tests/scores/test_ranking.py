@@ -13,7 +13,7 @@ from synthetic_budget import BudgetResults
 from haloassay.analysis.ranking import interval_score, rank
 from haloassay.base.errors import InputError
 from haloassay.contracts import labels
-from haloassay.plan.sampling import Sampling
+from haloassay.planning.sampling import Sampling
 from haloassay.reports import ranking as words
 
 

@@ -11,7 +11,7 @@ from haloassay.mocks.backends.agama.conversion import from_agama, to_agama
 from haloassay.mocks.backends.agama.library import library
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.potentials import NFW, make_potential
-from haloassay.plan.scenario import as_scenario
+from haloassay.planning.scenario import as_scenario
 
 pytest.importorskip("agama", reason="agama is not installed: its tests are left out")
 pytestmark = pytest.mark.agama

@@ -15,8 +15,8 @@ from haloassay import scenarios
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
 from haloassay.mocks.gravity.foreign import plain_mock
-from haloassay.plan.matrix import Exclusion, FactorEntry, Matrix, flatten, varied_paths
-from haloassay.plan.objects import estimator_table
+from haloassay.planning.matrix import Exclusion, FactorEntry, Matrix, flatten, varied_paths
+from haloassay.planning.objects import estimator_table
 
 Spec = dict[str, Any]
 

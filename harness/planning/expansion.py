@@ -11,11 +11,11 @@ from typing import Any, Final
 from haloassay.base.cache import content_key, plain_content
 from haloassay.base.errors import InputError, blamed_on
 from haloassay.contracts.factors import StatedFactor, StatedLevel
-from haloassay.plan.cells import Cell, Method, SampledCell
-from haloassay.plan.design import combinations, require_countable, sampling_of
-from haloassay.plan.factors import Factor, Level, changed, make_factors, require_apart
-from haloassay.plan.matrix import FIXED
-from haloassay.plan.scenario import Scenario, Spec
+from haloassay.planning.cells import Cell, Method, SampledCell
+from haloassay.planning.design import combinations, require_countable, sampling_of
+from haloassay.planning.factors import Factor, Level, changed, make_factors, require_apart
+from haloassay.planning.matrix import FIXED
+from haloassay.planning.scenario import Scenario, Spec
 
 #: Values of a prior that are tried before anything is run.
 _TRIED: Final = 200
@@ -37,7 +37,7 @@ def expand(
     ------
     InputError
         If a component of a cell does not accept its settings, a factor's path leads nowhere, a prior allows what
-        cannot be, or there are more than :data:`~haloassay.plan.design.MOST_CELLS`.
+        cannot be, or there are more than :data:`~haloassay.planning.design.MOST_CELLS`.
     """
     require_countable(scenario)
     spec = tables_of(scenario)

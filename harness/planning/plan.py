@@ -11,9 +11,9 @@ from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
 from haloassay.contracts.factors import StatedFactor
 from haloassay.contracts.quantities import QUANTITIES, Quantity, known_quantities
-from haloassay.plan.cells import Cell
-from haloassay.plan.expansion import expand
-from haloassay.plan.scenario import Scenario
+from haloassay.planning.cells import Cell
+from haloassay.planning.expansion import expand
+from haloassay.planning.scenario import Scenario
 
 if TYPE_CHECKING:
     from haloassay.contracts.estimate import Estimator

@@ -9,11 +9,11 @@ from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import parse_value
 from haloassay.contracts.priors import Discrete
-from haloassay.plan.expansion import resolved_tables, tables_of
-from haloassay.plan.factors import Factor, Level, changed, make_factors, require_apart
-from haloassay.plan.matrix import FactorEntry
-from haloassay.plan.paths import EVERY, look_up, split_path
-from haloassay.plan.scenario import Scenario, Spec, make_scenario
+from haloassay.planning.expansion import resolved_tables, tables_of
+from haloassay.planning.factors import Factor, Level, changed, make_factors, require_apart
+from haloassay.planning.matrix import FactorEntry
+from haloassay.planning.paths import EVERY, look_up, split_path
+from haloassay.planning.scenario import Scenario, Spec, make_scenario
 
 #: Factors of a scale to either side of its value that a prior has where none is given, by the name of the setting.
 _SCALES: Final = {"m200": 4.0, "c": 3.0, "r_s": 3.0, "rho0": 4.0, "breaks": 1.8}

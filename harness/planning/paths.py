@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from haloassay.base.errors import InputError
-from haloassay.plan.scenario import Spec
+from haloassay.planning.scenario import Spec
 
 _ABSENT: Final = object()
 

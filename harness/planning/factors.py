@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from haloassay.base.cache import plain_content
 from haloassay.base.errors import InputError
 from haloassay.contracts.priors import Discrete, Prior, make_prior
-from haloassay.plan.matrix import FactorEntry, LevelEntry
-from haloassay.plan.paths import assign, look_up, short, split_path
+from haloassay.planning.matrix import FactorEntry, LevelEntry
+from haloassay.planning.paths import assign, look_up, short, split_path
 
 #: Shares of a prior below the levels of a factor that lists none: one and two standard deviations of a Gaussian to
 #: either side, or one where levels are combined.

@@ -1,4 +1,4 @@
-"""Scenarios as the TOML that :func:`haloassay.plan.scenario.load_scenario` reads."""
+"""Scenarios as the TOML that :func:`haloassay.planning.scenario.load_scenario` reads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from haloassay.plan.scenario import Scenario
+from haloassay.planning.scenario import Scenario
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 

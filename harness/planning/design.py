@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from haloassay.base.errors import InputError
-from haloassay.plan.factors import LEVELS_OF_PRIOR, Factor, Level
-from haloassay.plan.matrix import FIXED, FactorEntry, Matrix
-from haloassay.plan.sampling import Sampling
-from haloassay.plan.scenario import Scenario
+from haloassay.planning.factors import LEVELS_OF_PRIOR, Factor, Level
+from haloassay.planning.matrix import FIXED, FactorEntry, Matrix
+from haloassay.planning.sampling import Sampling
+from haloassay.planning.scenario import Scenario
 
 #: Cells that a scenario may have, and catalogues of all of them.
 MOST_CELLS: Final = 100_000

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from haloassay.plan.factors import Factor, Level, changed
-from haloassay.plan.sampling import Sampling
-from haloassay.plan.scenario import Spec
+from haloassay.planning.factors import Factor, Level, changed
+from haloassay.planning.sampling import Sampling
+from haloassay.planning.scenario import Spec
 
 
 @dataclass(frozen=True)
