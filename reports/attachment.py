@@ -11,7 +11,6 @@ from haloassay.analysis.budget import Budget
 from haloassay.base.text import printable
 from haloassay.contracts import labels
 from haloassay.reports import escapes, plain
-from haloassay.reports.budget import name_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,7 +58,12 @@ def rows(profile: Sequence[Budget], attached: Sequence[Attached], correct: bool)
     for each in attached:
         stated = Interval(each.measured.value, *each.measured.interval)
         systematic = labels.with_error(each.systematic.value, each.systematic.mcse, factor)
-        row = [name_of(name, each.measured.middle), span(stated), systematic, span(each.total)]
+        row = [
+            labels.at_radius(name, each.measured.middle),
+            span(stated),
+            systematic,
+            span(each.total),
+        ]
         if correct:
             bias = labels.with_error(each.offset.value, each.offset.mcse, factor)
             row += [bias, span(each.corrected)]
@@ -79,7 +83,7 @@ def span(interval: Interval) -> str:
 def notes(profile: Sequence[Budget], attached: Sequence[Attached], correct: bool) -> list[str]:
     """List what a reader must know beside the table."""
     found = [
-        f"{name_of(profile[0].quantity.name, a.measured.middle)}: {a.why}"
+        f"{labels.at_radius(profile[0].quantity.name, a.measured.middle)}: {a.why}"
         for a in attached
         if a.why
     ]
@@ -89,7 +93,9 @@ def notes(profile: Sequence[Budget], attached: Sequence[Attached], correct: bool
             " with systematic: what no correction gives"
         )
     for budget in profile:
-        found += [f"{name_of(budget.quantity.name, budget.r)}: {note}" for note in budget.notes]
+        found += [
+            f"{labels.at_radius(budget.quantity.name, budget.r)}: {note}" for note in budget.notes
+        ]
     return list(dict.fromkeys(found))
 
 

@@ -10,6 +10,7 @@ from haloassay.analysis.budget import Budget
 from haloassay.analysis.contributions import Amount, Line
 from haloassay.base.text import printable
 from haloassay.contracts import labels
+from haloassay.contracts.factors import StatedFactor
 from haloassay.reports import escapes, plain
 
 if TYPE_CHECKING:
@@ -93,17 +94,7 @@ def title(budget: Budget) -> str:
 
 def name(budget: Budget) -> str:
     """Name a budget's quantity with its radius."""
-    return name_of(budget.quantity.name, budget.r)
-
-
-def name_of(quantity: str, r: float) -> str:
-    """Name a quantity with its radius [kpc]: ``M(< 50 kpc)``, ``σ_r at 19 kpc``."""
-    plain_name = labels.plain(quantity)
-    if not math.isfinite(r):
-        return plain_name
-    if plain_name.endswith("(<r)"):
-        return plain_name.replace("(<r)", f"(< {r:.3g} kpc)")
-    return f"{plain_name} at {r:.3g} kpc"
+    return labels.at_radius(budget.quantity.name, budget.r)
 
 
 def unit_of(budget: Budget) -> str:
@@ -226,6 +217,34 @@ def sentence(budget: Budget) -> str:
         shift = labels.with_error(-offset.value, offset.mcse).replace(" ± ", " +- ")
         corrected = f"value + ({shift}{f' {unit}' if unit else ''}) (bias removed)"
     return f"{name(budget)} = {corrected}, " + " ".join(" ".join(errors).split())
+
+
+def legend(factors: Sequence[StatedFactor]) -> list[tuple[str, str]]:
+    """Labels of factors, each with what it sets and its prior."""
+    return [
+        (f.label, ", ".join(f.paths) + (f"; prior {f.prior}" if f.prior is not None else ""))
+        for f in factors
+    ]
+
+
+def overview(budgets: Sequence[Budget]) -> list[list[str]]:
+    """Head and rows of budgets of one quantity, one a row: random and systematic errors, and what costs most."""
+    factor, unit = labels.error_factor(budgets[0].quantity.name), unit_of(budgets[0])
+    of = f" [{unit}]" if unit else ""
+    heads = [f"{name}{of}" for name in ("random", "bias", "in quadrature", "all together")]
+    found = [["estimator", "r [kpc]", *heads, f"largest part{of}"]]
+    for budget in budgets:
+        amounts = (budget.found, budget.bias, budget.quadrature, budget.together.sd)
+        shown = [labels.with_error(amount.value, amount.mcse, factor) for amount in amounts]
+        known = [line for line in budget.lines if math.isfinite(line.sd.value)]
+        most = max(known, key=lambda line: line.sd.value, default=None)
+        largest = labels.DASH
+        if most is not None:
+            error = labels.with_error(most.sd.value, most.sd.mcse, factor)
+            largest = f"{most.factor.label}: {error}"
+        r = f"{budget.r:.3g}" if math.isfinite(budget.r) else labels.DASH
+        found.append([budget.estimator, r, *shown, largest])
+    return found
 
 
 def caption(budget: Budget, told: Mapping[str, Any]) -> str:

@@ -64,16 +64,6 @@ def frame(match: Match) -> pd.DataFrame:
     return table.reindex(columns=list(COLUMNS))
 
 
-def place(quantity: str, r: float) -> str:
-    """Name a quantity with its radius."""
-    name = labels.plain(quantity)
-    if not math.isfinite(r):
-        return name
-    if name.endswith("(<r)"):
-        return name.replace("(<r)", f"(< {r:.3g} kpc)")
-    return f"{name} at {r:.3g} kpc"
-
-
 def sentence(match: Match) -> str:
     """Say whether any halo of the family looks like the data, and if not, which numbers say so and by how much."""
     fit, n = match.fit, len(match.fit.mean)
@@ -95,7 +85,7 @@ def _p(p: float) -> str:
 
 def place_of(row: Row) -> str:
     """Name a measured number."""
-    return place(row.target.quantity.name, row.target.measured.middle)
+    return labels.at_radius(row.target.quantity.name, row.target.measured.middle)
 
 
 def _miss(row: Row) -> str:
@@ -133,7 +123,7 @@ def span_rows(spans: Sequence[Span]) -> list[list[str]]:
     """Rows of a posterior, for readers."""
     return [
         [
-            place(s.name, s.r) + (f" [{s.unit}]" if s.unit else ""),
+            labels.at_radius(s.name, s.r) + (f" [{s.unit}]" if s.unit else ""),
             f"{s.median:.4g}",
             f"{s.lo68:.4g} .. {s.hi68:.4g}",
             f"{s.lo95:.4g} .. {s.hi95:.4g}",

@@ -14,12 +14,14 @@ from haloassay.base.cache import content_key
 from haloassay.base.files import require_no_link, write_bytes
 from haloassay.base.text import printable
 from haloassay.contracts import labels
+from haloassay.reports import budget as budgets
 from haloassay.reports import figures, tables
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from haloassay.analysis.budget import Budget
     from haloassay.analysis.summary import Summary
 
 #: Rows of one table on the page; the files beside it hold all.
@@ -176,6 +178,8 @@ def render(data: Summary, shown: Sequence[Mapping[str, str]]) -> str:
         "css": (here / "page.css").read_text(encoding="utf-8"),
         "scenario": scenario,
         "title": scenario.get("title") or scenario.get("name") or "Run",
+        "budgets": _budgets(data.budgets),
+        "legend": budgets.legend(data.factors),
         "counts": _counts(data.outcomes),
         "problems": _problems(data),
         "verdicts": groups,
@@ -198,6 +202,36 @@ def render(data: Summary, shown: Sequence[Mapping[str, str]]) -> str:
         "scenario_text": json.dumps(scenario, indent=2, ensure_ascii=False, default=str),
     }
     return environment.get_template("page.html").render(context)
+
+
+def _budgets(found: Sequence[Budget]) -> list[dict[str, Any]]:
+    """One table a quantity, and behind it all lines of each budget."""
+    groups: dict[str, list[Budget]] = {}
+    for budget in found:
+        groups.setdefault(budget.quantity.name, []).append(budget)
+    return [
+        {
+            "title": labels.plain(quantity),
+            **_plain(budgets.overview(group)),
+            "details": [
+                {
+                    "title": budgets.title(each),
+                    "notes": budgets.notes(each),
+                    "sentence": budgets.sentence(each),
+                    **_plain([budgets.heads(each), *budgets.rows(each)]),
+                }
+                for each in group
+            ],
+        }
+        for quantity, group in groups.items()
+    ]
+
+
+def _plain(rows: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Table of text, head first, for the page; first and last column are words where the head says so."""
+    head, *body = rows
+    columns = [(name, k == 0 or name.startswith("largest")) for k, name in enumerate(head)]
+    return {"columns": columns, "rows": body, "total": len(body)}
 
 
 def _shown(value: Any) -> Any:

@@ -10,7 +10,6 @@ from haloassay.analysis.prediction import Predicted, Predictor
 from haloassay.base.text import printable
 from haloassay.contracts import labels
 from haloassay.reports import escapes, plain
-from haloassay.reports.budget import name_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +54,7 @@ def title(maker: Predictor, settings: Mapping[str, Any]) -> str:
     rest = [f.label for f in maker.factors if f.label not in settings]
     as_written = f"as in the scenario: {', '.join(rest)}" if rest else ""
     where = "; ".join(filter(None, [at, as_written]))
-    return f"{name_of(maker.quantity, maker.r)}, {maker.estimator}: {where}"
+    return f"{labels.at_radius(maker.quantity, maker.r)}, {maker.estimator}: {where}"
 
 
 def _value(value: Any) -> str:

@@ -168,10 +168,36 @@ def profile(
     names = chosen(estimator, known, f"budget of {quantity}")
     if len(names) > 1:
         raise InputError(f"several estimators yield {quantity}: choose one ({', '.join(names)})")
-    mine = rows[rows["estimator"] == names[0]]
+    return _profile(results, names[0], quantity, rows, runs, priors)
+
+
+def every(results: FactorTables) -> list[Budget]:
+    """Budgets of all that a run yields: by quantity, estimator and radius; none where no factor has a prior."""
+    if results.base_cell != "base" or not any(factor.prior for factor in results.factors):
+        return []
+    found = []
+    for quantity in results.quantities:
+        try:
+            rows, runs, known = _read(results, quantity)
+        except InputError:  # no estimator of the run yields it
+            continue
+        for name in known:
+            found += _profile(results, name, quantity, rows, runs, MappingProxyType({}))
+    return found
+
+
+def _profile(
+    results: FactorTables,
+    estimator: str,
+    quantity: str,
+    rows: pd.DataFrame,
+    runs: pd.DataFrame,
+    priors: Mapping[str, Prior],
+) -> list[Budget]:
+    mine = rows[rows["estimator"] == estimator]
     bins = mine.loc[mine["cell"] == "base", "bin"].unique()
     found = [
-        _budget(results, names[0], quantity, mine[mine["bin"] == each], runs, priors)
+        _budget(results, estimator, quantity, mine[mine["bin"] == each], runs, priors)
         for each in bins
     ]
     return sorted(found, key=lambda budget: budget.r)

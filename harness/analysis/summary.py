@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from haloassay.analysis.overlap import DescribedResults, overlaps
 from haloassay.analysis.pairs import paired
+from haloassay.analysis.realizations import FactorTables
 from haloassay.analysis.scores import SCORES, coverage_curve, outcomes, sample, score, undetermined
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from haloassay.analysis.budget import Budget
+    from haloassay.contracts.factors import StatedFactor
     from haloassay.contracts.quantities import Quantity
 
 
@@ -35,6 +38,10 @@ class Summary:
         Frame of the function ``overlaps``.
     base_cell
         Cell that ``pairs`` compare with.
+    factors
+        What varies between the cells.
+    budgets
+        Of the function ``every``: all budgets that there are.
     damage
         What of the results is damaged and left out, in one line.
     definitions
@@ -53,12 +60,19 @@ class Summary:
     overlaps: pd.DataFrame
     pairs: pd.DataFrame | None = None
     base_cell: str = ""
+    factors: Sequence[StatedFactor] = ()
+    budgets: Sequence[Budget] = ()
     damage: str = ""
     definitions: Mapping[str, str] = field(default_factory=dict)
 
 
-def summarise(results: DescribedResults) -> Summary:
+class RunTables(DescribedResults, FactorTables, Protocol):
+    """What a report reads of a run."""
+
+
+def summarise(results: RunTables) -> Summary:
     """Gather what a run says; see :class:`Summary`."""
+    from haloassay.analysis.budget import every
     from haloassay.analysis.calibrate import calibrate, rank_counts
 
     cells = [str(cell) for cell in results.cells.get("cell", [])]
@@ -76,6 +90,8 @@ def summarise(results: DescribedResults) -> Summary:
         overlaps=overlaps(results),
         pairs=paired(results, base) if len(cells) > 1 else None,
         base_cell=base,
+        factors=results.factors,
+        budgets=every(results),
         damage=results.damage,
         definitions={s.name: s.definition for s in SCORES},
     )

@@ -86,6 +86,16 @@ def plain(name: str) -> str:
     return re.sub(r"\\[a-z]+|[${}]", "", text).replace(" ⟩", "⟩")
 
 
+def at_radius(name: str, r: float) -> str:
+    """Name of a quantity with its radius [kpc] as plain text: ``M(< 50 kpc)``, ``σ_r at 19 kpc``."""
+    text = plain(name)
+    if not math.isfinite(r):
+        return text
+    if text.endswith("(<r)"):
+        return text.replace("(<r)", f"(< {r:.3g} kpc)")
+    return f"{text} at {r:.3g} kpc"
+
+
 def tex_unit(unit: str) -> str:
     """Write a unit as matplotlib takes it."""
     return _UNITS.get(unit, unit.replace("$", r"\$"))

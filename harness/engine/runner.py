@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from haloassay.base.errors import InputError
 from haloassay.engine.executors import available_workers, execute
@@ -23,6 +23,9 @@ from haloassay.results.outcome import TaskResult
 from haloassay.results.results import Results
 from haloassay.results.store import Mode, Store, check_folder
 
+#: Catalogues beyond which a run must be asked for twice.
+LARGE: Final = 100_000
+
 
 def run(
     scenario: str | Path | Mapping[str, Any] | Scenario,
@@ -37,6 +40,7 @@ def run(
     estimators: Sequence[Any] | None = None,
     until: str | None = None,
     at_most: int = MOST,
+    large: bool = False,
 ) -> Results:
     """Run a scenario into a folder and return the results.
 
@@ -61,18 +65,19 @@ def run(
     estimators
         In place of those of the scenario: kinds, tables, and classes or instances of estimators, also of a notebook or
         a script: they are sent to the workers, and results are kept by the digest of their source.
-
     until
         Condition on the table of scores or of paired differences for which realisations are added, such as
         ``"shift_mcse < 0.01 for quantity=m200"``: :func:`haloassay.engine.sequential.make_rule`.
     at_most
         Realisations at which it stops even so.
+    large
+        Whether more than 100000 catalogues are meant.
 
     Raises
     ------
     InputError
-        If scenario or folder are unusable, before anything is written; or if the disk is full:
-        finished work is kept then.
+        If scenario or folder are unusable or the design is too large, before anything is written; or if the disk is
+        full: finished work is kept then.
     KeyboardInterrupt
         After Ctrl-C, or SIGTERM (its argument is ``"SIGTERM"`` then); all finished work is kept.
     """
@@ -80,7 +85,7 @@ def run(
         realizations=realizations, seed=seed, timeout=timeout, estimators=estimators
     )
     if until is not None and not dry_run:
-        return _run_until(make_rule(until), at_most, revised, out, workers, mode, progress)
+        return _run_until(make_rule(until), at_most, revised, out, workers, mode, progress, large)
     plan = make_plan(revised)
     n_workers = available_workers() if workers is None else workers
     if n_workers < 0:
@@ -92,14 +97,42 @@ def run(
     report = progress or make_progress()
     plan, notices = prepared(plan, None if dry_run else report.say)
     if dry_run:
-        from haloassay.engine.pilot import timed
-
-        for line in (*notices, _announce(plan)):
-            report.say(line)
-        cost = timed(plan)
-        how = cost if isinstance(cost, str) else cost.of(len(plan), n_workers)
-        report.say(f"expected: {how}")
+        _tell(plan, notices, n_workers, report)
         return Results(folder, description_of(plan))
+    if len(plan) > LARGE and not large:
+        raise InputError(_too_large(plan))
+    _execute(plan, notices, folder, n_workers, mode, report)
+    return Results(folder)
+
+
+def _too_large(plan: Plan) -> str:
+    return (
+        f"{plan.scenario.origin}: asks for {len(plan)} catalogues, more than {LARGE}: --yes (in Python large=True) runs"
+        " them, --dry-run says how long that takes"
+    )
+
+
+def _tell(plan: Plan, notices: Sequence[str], n_workers: int, report: Progress) -> None:
+    """Say what would be run."""
+    from haloassay.engine.pilot import timed
+
+    for line in (*notices, _announce(plan)):
+        report.say(line)
+    cost = timed(plan)
+    report.say(f"expected: {cost if isinstance(cost, str) else cost.of(len(plan), n_workers)}")
+    if len(plan) > LARGE:
+        report.say(_too_large(plan))
+
+
+def _execute(
+    plan: Plan,
+    notices: Sequence[str],
+    folder: Path,
+    n_workers: int,
+    mode: Mode,
+    report: Progress,
+) -> None:
+    """Do what is missing, and keep each result as it comes."""
     with deferred_interrupt() as stop, Store.open(folder, plan, mode, report.say) as store:
         for line in notices:
             report.say(line)
@@ -122,7 +155,6 @@ def run(
         if stop():
             raise stop.error()
         store.compact()
-    return Results(folder)
 
 
 def _run_until(
@@ -133,6 +165,7 @@ def _run_until(
     workers: int | None,
     mode: Mode,
     progress: Progress | None,
+    large: bool,
 ) -> Results:
     """Run round by round; what a folder holds already counts."""
     if most < FEWEST:
@@ -145,7 +178,8 @@ def _run_until(
     modes = iter([mode])
 
     def add(n: int) -> Results:
-        return run(scenario, out, n, workers, mode=next(modes, "resume"), progress=progress)
+        following: Mode = next(modes, "resume")
+        return run(scenario, out, n, workers, mode=following, progress=progress, large=large)
 
     return run_until(rule, most, first, add, (progress or make_progress()).say)
 

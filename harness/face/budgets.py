@@ -16,6 +16,7 @@ from haloassay.face.plugins import no_plugins
 
 if TYPE_CHECKING:
     from haloassay.analysis.budget import Budget
+    from haloassay.contracts.factors import StatedFactor
     from haloassay.results.results import Results
 
 
@@ -67,7 +68,7 @@ def budget(
     under the factor's prior, which is what adds in quadrature.
     """
     from haloassay.analysis import budget as analysis
-    from haloassay.analysis.reweighting import make_priors
+    from haloassay.analysis.reweighting import make_priors, under_priors
     from haloassay.contracts import labels
     from haloassay.results.results import Results
 
@@ -87,7 +88,7 @@ def budget(
         found = results.steadily(lambda: analysis.budgets(results, quantity, r, estimator, wanted))
         if figure is not None:
             _draw(found, figure)
-        _write_budgets(found, results, fmt, out)
+        _write_budgets(found, under_priors(results.factors, wanted), results, fmt, out)
 
 
 def _require_together(
@@ -113,12 +114,19 @@ def _draw(found: Sequence[Budget], figure: Path) -> None:
     save(tornado_figure(found[0]), stem)
 
 
-def _write_budgets(found: Sequence[Budget], results: Results, fmt: str, out: Path | None) -> None:
+def _write_budgets(
+    found: Sequence[Budget],
+    factors: Sequence[StatedFactor],
+    results: Results,
+    fmt: str,
+    out: Path | None,
+) -> None:
     from haloassay.reports import budget as words
     from haloassay.reports.tables import format_table
 
     if fmt == "terminal":
-        write("\n".join(map(words.text, found)), out)
+        told = [f"  {label}: {what}" for label, what in words.legend(factors)]
+        write("\n".join([*map(words.text, found), *map(printable, ["factors", *told, ""])]), out)
     elif fmt == "latex":
         write("\n".join(words.latex(each, results.description) for each in found), out)
     elif fmt == "markdown":

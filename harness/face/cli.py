@@ -121,6 +121,7 @@ for command in (budget, match_command, plan, predict, rank):
     "--dry-run", is_flag=True, help="Check everything, say what would run, write nothing."
 )
 @click.option("--no-report", is_flag=True, help="Leave out figures and page.")
+@click.option("--yes", "large", is_flag=True, help="Run more than 100000 catalogues, too.")
 def run(
     scenario: str,
     out: Path,
@@ -133,6 +134,7 @@ def run(
     at_most: int,
     dry_run: bool,
     no_report: bool,
+    large: bool,
 ) -> None:
     """Run SCENARIO (a packaged name or a TOML file) and print the bias table."""
     from haloassay.face import api
@@ -142,6 +144,7 @@ def run(
             *(scenario, out, realizations, workers, seed, mode, timeout, dry_run),
             until=until,
             at_most=at_most,
+            large=large,
         )
     except KeyboardInterrupt as stop:
         ended = EXIT_TERMINATED if stop.args == ("SIGTERM",) else EXIT_INTERRUPTED

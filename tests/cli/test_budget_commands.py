@@ -1,10 +1,17 @@
 """Budgets on the command line: what is printed and written, and what is refused in one line."""
 
+import html
+
 import pandas as pd
 import pytest
 
 import haloassay
+from haloassay.analysis.summary import summarise
+from haloassay.contracts import labels
 from haloassay.engine.progress import Silent
+from haloassay.reports import budget as told
+from haloassay.reports.page import render
+from haloassay.results.results import Results
 
 SCENARIO = """
 name = "small-budget"
@@ -51,13 +58,25 @@ def results(scenario):
 def test_a_budget_is_one_screen_with_labels_and_the_sentence(call, results):
     answer = call("budget", results, "--quantity", "enclosed_mass")
     assert answer.code == 0, answer.err
-    lines = answer.text.splitlines()
+    table, _, legend = answer.text.partition("\nfactors\n")
+    assert "  distance scale: survey.distance_scale; prior normal(1, 0.05)\n" in legend
+    lines = table.splitlines()
     assert lines[0].startswith("M(< ")
     assert any(line.startswith("slope -3.2 .. -3.8 (normal)") for line in lines)
     assert any(line.startswith("all together (12 points)") for line in lines)
     assert lines[-1].startswith("=> M(< ")
-    assert "survey.distance_scale" not in answer.text
+    assert "survey.distance_scale" not in table
     assert len(lines) < 20
+
+
+def test_a_budget_is_the_first_thing_on_the_page(results):
+    data = summarise(Results(results))
+    with labels.vocabulary(data.quantities):
+        page = html.unescape(render(data, []))
+    assert page.index("<h2>Budget</h2>") < page.index("<h2>Verdict</h2>")
+    (budget,) = haloassay.budget(results, "enclosed_mass")
+    assert told.sentence(budget) in page
+    assert "<dt>distance scale</dt><dd>survey.distance_scale; prior normal(1, 0.05)</dd>" in page
 
 
 @pytest.mark.parametrize("fmt", ["csv", "ecsv", "latex", "markdown", "parquet"])

@@ -17,6 +17,7 @@ from small_scenario import SCENARIO
 
 import haloassay
 from haloassay.base.errors import InputError
+from haloassay.engine import runner
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
 from haloassay.engine.task import Task, run_task
@@ -217,6 +218,18 @@ def test_a_dry_run_checks_and_writes_nothing(tmp_path, values):
     assert not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="workers"):
         run(SCENARIO, tmp_path / "out", workers=-1, progress=progress)
+
+
+def test_a_design_that_is_too_large_must_be_asked_for_twice(tmp_path, values, monkeypatch):
+    monkeypatch.setattr(runner, "LARGE", 5)
+    progress = Silent()
+    with pytest.raises(InputError, match="asks for 6 catalogues, more than 5: --yes"):
+        run(values, tmp_path / "out", workers=0, progress=progress)
+    assert not (tmp_path / "out").exists()
+    run(values, tmp_path / "out", dry_run=True, progress=progress)
+    assert progress.lines[-1].startswith("<values>: asks for 6 catalogues")
+    results = run(values, tmp_path / "out", workers=0, progress=progress, large=True)
+    assert len(results.frame("runs")) == 6
 
 
 def test_a_full_disk_stops_the_run_and_the_next_one_goes_on(tmp_path, undisturbed, monkeypatch):

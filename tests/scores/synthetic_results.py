@@ -32,6 +32,9 @@ class SyntheticResults:
     damage: str = ""
     unpaired: list[str] = field(default_factory=list)
     shared: list[tuple[str, str, str]] = field(default_factory=list)
+    factors: tuple[Any, ...] = ()
+    samplings: dict[str, Any] = field(default_factory=dict)
+    base_cell: str = ""
 
     @property
     def description(self) -> dict[str, Any]:
