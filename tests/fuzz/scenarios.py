@@ -1,6 +1,7 @@
 """Mutated scenarios: each is a plan, or refused in one line; all else is a fault, told with its seed.
 
-``python tests/fuzz/scenarios.py --n 1000 --seed 0 --runs 20`` loads 1000 and runs 20; ``--n 1 --seed S`` is one.
+``python tests/fuzz/scenarios.py --n 1000 --seed 0 --solve 100 --runs 20`` loads 1000 (all settings read, cells
+expanded, priors tried), solves the mocks of 100 and runs 20; ``--n 1 --seed S`` is one.
 """
 
 import argparse
@@ -149,10 +150,11 @@ def _late(number, frame):
 
 
 def _load(given):
-    scenario = load_scenario(given) if isinstance(given, Path) else make_scenario(given)
-    plan = make_plan(scenario)
-    prepared(plan, None)
-    return plan
+    return make_plan(load_scenario(given) if isinstance(given, Path) else make_scenario(given))
+
+
+def _solve(given):
+    prepared(_load(given), None)
 
 
 def _run(given, folder):
@@ -197,6 +199,7 @@ def attempt(seed, folder, work, names=None):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--n", type=int, default=1000)
+    parser.add_argument("--solve", type=int, default=0)
     parser.add_argument("--runs", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--of", nargs="*", help="names of packaged scenarios")
@@ -204,6 +207,7 @@ def main():
     found = []
     for what, number, work in (
         ("loaded", options.n, lambda folder: _load),
+        ("solved", options.solve, lambda folder: _solve),
         ("run", options.runs, lambda folder: lambda given: _run(given, folder)),
     ):
         counts = Counter()

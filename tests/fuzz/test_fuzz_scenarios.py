@@ -12,7 +12,7 @@ import scenarios
 def test_a_mutated_scenario_is_usable_or_refused_in_one_line(tmp_path):
     first = shifted(0)
     attempts = [
-        scenarios.attempt(seed, tmp_path, scenarios._load, ["quickstart"])
+        scenarios.attempt(seed, tmp_path, scenarios._solve, ["quickstart"])
         for seed in range(first, first + 40)
     ]
     assert not [fault for _, fault in attempts if fault]
