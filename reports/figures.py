@@ -6,9 +6,11 @@ state knows of; :func:`save` writes it as PDF and PNG, byte for byte the same fo
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,9 +30,12 @@ COLOURS: Final = (
     *("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8a7500"),
 )
 _MARKERS: Final = "osD^vP*X"
-#: How all figures look; fonts of PDF files are TrueType, as journals ask.
+#: How all figures look; fonts of PDF files are TrueType, as journals ask. STIX has the letters of a journal, and is put
+#: into a file in half the time of DejaVu Sans, which has what STIX lacks.
 STYLE: Final[Any] = {
     "pdf.fonttype": 42,
+    "font.family": ["STIXGeneral", "DejaVu Sans"],
+    "mathtext.fontset": "stix",
     "font.size": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -294,11 +299,14 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
 
     pdf, png = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(matplotlib.rc_context(STYLE))
+        stack.enter_context(warnings.catch_warnings())
         # a label in a script that the font lacks is drawn as boxes; the tables have it in letters
         warnings.filterwarnings(
             "ignore", message=r"Glyph \d+ .* missing from", category=UserWarning
         )
+        stack.enter_context(_quiet_fonts())
         # not by savefig, which draws each file twice, first for a box that is not asked for
         dpi = figure.dpi
         figure.dpi = 150
@@ -310,6 +318,18 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
         with replacing(pdf) as temporary:
             FigureCanvasPdf(figure).print_pdf(temporary, metadata=nothing)
     return pdf, png
+
+
+@contextlib.contextmanager
+def _quiet_fonts() -> Iterator[None]:
+    """Keep to itself what fontTools says of the dates in STIX."""
+    log = logging.getLogger("fontTools.ttLib")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _panels(

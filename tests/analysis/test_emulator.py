@@ -67,7 +67,7 @@ def test_a_polynomial_without_noise_is_found_exactly():
     assert not found.refused
 
 
-@pytest.mark.parametrize("replicates", [1, 2])
+@pytest.mark.parametrize("replicates", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_polynomial_with_noise_is_found_within_what_is_stated(replicates):
     distances = []
     for k in range(16):
@@ -229,7 +229,7 @@ def test_errors_at_points_left_out_are_those_at_new_points():
     assert np.mean(np.array(most) > new) > 0.6
 
 
-@pytest.mark.parametrize("replicates", [1, 2])
+@pytest.mark.parametrize("replicates", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_probabilities_are_found_and_stay_within_their_bounds(replicates):
     squares, stated = [], []
     for k in range(10):

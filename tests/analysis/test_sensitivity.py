@@ -38,6 +38,7 @@ def repeated(known, rows, replicates, noise, **options):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.name)
 @pytest.mark.parametrize(
     ("replicates", "noise"),
@@ -80,6 +81,7 @@ def test_noise_of_no_common_numbers_is_in_no_index_of_two_replicates():
     assert abs(found.noise_variance - 25.0) < 4.0 * 25.0 * np.sqrt(2.0 / (5 * 4096))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0.68, 0.95])
 @pytest.mark.parametrize(("replicates", "noise"), [(1, "none"), (2, "depends")])
 def test_intervals_cover_at_their_level(level, replicates, noise):

@@ -17,7 +17,7 @@ from haloassay.engine.progress import Silent
 SCENARIO = """
 name = "priced"
 title = "A small budget"
-realizations = 40
+realizations = 20
 seed = 12
 
 [mock]

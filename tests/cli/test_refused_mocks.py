@@ -101,6 +101,7 @@ def solved(tmp_path, monkeypatch):
     return path
 
 
+@pytest.mark.slow
 def test_cache_that_is_damaged_is_made_again(call, solved, tmp_path):
     out = tmp_path / "m.csv"
     assert call("mock", solved, "--out", out).code == 0
@@ -127,6 +128,7 @@ def test_cache_that_cannot_be_written_costs_only_the_saving(call, solved, tmp_pa
     assert (tmp_path / "m.csv").read_bytes() == (tmp_path / "expected.csv").read_bytes()
 
 
+@pytest.mark.slow
 def test_workers_do_not_say_again_what_the_main_process_has_said(solved, tmp_path, environment):
     """One line on standard error though two processes meet the fault, and none of Python's."""
     (tmp_path / "file").write_text("")

@@ -76,6 +76,7 @@ def test_covariance_is_that_of_a_numerical_jacobian(make):
     np.testing.assert_allclose(catalogue.spherical_covariance / size, expected / size, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [heliocentric, galactocentric])
 def test_covariance_agrees_with_monte_carlo_where_errors_are_small(make):
     n_draws = 40_000

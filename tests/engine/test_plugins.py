@@ -142,7 +142,7 @@ def test_what_an_estimator_prints_and_leaves_is_no_output_of_ours_and_ends_with_
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at processes as Linux has them")
-@pytest.mark.parametrize("ended", ["worker", "main"])
+@pytest.mark.parametrize("ended", ["worker", pytest.param("main", marks=pytest.mark.slow)])
 def test_what_an_estimator_leaves_ends_with_a_worker_that_is_killed_or_left_alone(
     tmp_path, environment, ended
 ):
@@ -170,6 +170,7 @@ def test_what_an_estimator_leaves_ends_with_a_worker_that_is_killed_or_left_alon
     process.wait(timeout=120.0)
 
 
+@pytest.mark.slow
 def test_the_log_is_limited_and_no_link_is_followed(tmp_path, values, monkeypatch):
     monkeypatch.setattr(log, "LIMIT", 3000)
     values["matrix"] = {}

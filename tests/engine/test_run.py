@@ -309,8 +309,11 @@ def disturb(tmp_path, environment, number, after, workers):
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc to find the workers")
 @pytest.mark.parametrize(
     ("number", "after", "workers"),
-    [(signal.SIGKILL, 0, 2), (signal.SIGKILL, 4, 1), (signal.SIGINT, 2, 1)],
-    ids=["kill", "kill-later", "ctrl-c"],
+    [
+        pytest.param(signal.SIGKILL, 0, 2, id="kill"),
+        pytest.param(signal.SIGKILL, 4, 1, marks=pytest.mark.slow, id="kill-later"),
+        pytest.param(signal.SIGINT, 2, 1, marks=pytest.mark.slow, id="ctrl-c"),
+    ],
 )
 def test_a_run_ended_at_any_moment_goes_on_to_the_same_results(
     tmp_path, environment, undisturbed, number, after, workers, monkeypatch
@@ -350,7 +353,7 @@ except KeyboardInterrupt as error:
     ("numbers", "code"),
     [
         ([signal.SIGTERM, signal.SIGINT], 143),
-        ([signal.SIGINT, signal.SIGINT, signal.SIGINT], 130),
+        pytest.param([signal.SIGINT, signal.SIGINT, signal.SIGINT], 130, marks=pytest.mark.slow),
     ],
 )
 def test_signals_end_a_run_as_keyboard_interrupt(tmp_path, environment, numbers, code):

@@ -107,6 +107,7 @@ def test_what_is_no_rule_is_refused(text, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_means_at_the_stop_are_unbiased_and_their_errors_true():
     """A rule on errors alone: 400 runs of Gaussian errors whose scatter is itself estimated."""
     rng = seeded(11)

@@ -31,7 +31,9 @@ class Crash(BaseException):
     """Stands for kill -9: nothing after it is executed but ``with`` blocks."""
 
 
-@pytest.mark.parametrize(("segment", "first"), [(2, 1), (500, 2 * N)])
+@pytest.mark.parametrize(
+    ("segment", "first"), [(2, 1), pytest.param(500, 2 * N, marks=pytest.mark.slow)]
+)
 def test_a_crash_at_any_operation_loses_nothing_and_doubles_nothing(
     tmp_path, plan, monkeypatch, segment, first
 ):

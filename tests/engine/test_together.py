@@ -41,7 +41,13 @@ def test_an_exact_posterior_is_uniform():
     assert stats.kstest(shares(1000, seeded(1)), "uniform").pvalue > 1e-4
 
 
-@pytest.mark.parametrize("fault", [{"shrink": 0.9}, {"mixed": True}, {"shift": 0.5}])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"shrink": 0.9},
+        *(pytest.param(x, marks=pytest.mark.slow) for x in ({"mixed": True}, {"shift": 0.5})),
+    ],
+)
 def test_a_wrong_one_is_found(fault):
     """Intervals 10 per cent too narrow, a lost correlation (no marginal shows it), an offset."""
     assert stats.kstest(shares(3000, seeded(2), **fault), "uniform").pvalue < 1e-3

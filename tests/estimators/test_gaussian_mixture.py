@@ -128,6 +128,7 @@ def test_expectation_maximisation_climbs_to_where_the_slope_is_zero():
     assert memberships(sample.x, sample.e2, point).mean() == pytest.approx(point[16], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_posterior_is_calibrated_over_its_prior():
     prior = GaussianPrior((-60.0, 60.0), (15.0, 160.0), (-2.2, -0.9), (0.1, 0.5))
     lo, hi = mixture_bounds(prior)
@@ -193,6 +194,7 @@ def assert_named_by_metallicity(draws):
     assert np.all(draws[:, FEH[0]] > draws[:, FEH[1]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["auto", "emcee"])
 def test_label_switching_is_caught(monkeypatch, sampler):
     sample = stars_of(LI2026, 400, seeded(10))

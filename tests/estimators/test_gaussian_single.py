@@ -86,6 +86,7 @@ def test_without_feh_velocities_are_measured_alone(halo, sampler):
     assert not few.of("feh_mean")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [20, 200])
 def test_posterior_is_calibrated_over_its_prior(n):
     prior = GaussianPrior((-40.0, 40.0), (20.0, 90.0), (-2.0, -1.0), (0.1, 0.5))
@@ -100,6 +101,7 @@ def test_posterior_is_calibrated_over_its_prior(n):
     assert_calibrated(np.array(shares))
 
 
+@pytest.mark.slow
 def test_medians_are_unbiased_and_need_the_errors():
     with_errors, without = [], []
     runs = 50
@@ -168,6 +170,7 @@ def test_all_samplers_agree(halo, other):
             assert abs(getattr(a, name) - getattr(b, name)) < 4.0 * 0.047 * width, a.quantity
 
 
+@pytest.mark.slow
 def test_published_chain_is_long_enough_for_eight_parameters(halo):
     assert GaussianSingle().emcee == EmceeRun(100, 1000, 400)
     rows = rows_of(halo.select(np.arange(100)), sampler="emcee", at_prior_edge="keep")

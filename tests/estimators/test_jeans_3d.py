@@ -99,10 +99,11 @@ def test_circular_velocity_is_that_of_the_mass(exponential):
         np.testing.assert_allclose(v_c.lo68, np.sqrt(G * mass.lo68 / mass.r), rtol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "noise",
     [
-        pytest.param(1.0, marks=pytest.mark.slow, id="peak"),
+        pytest.param(1.0, id="peak"),
         pytest.param(8.0, id="to the limit of the prior"),
     ],
 )
@@ -166,6 +167,7 @@ def test_few_stars_of_a_steep_profile_have_masses(exponential):
         assert [row.note for row in rows] == [""] * len(rows)
 
 
+@pytest.mark.slow
 def test_sandwich_errors_make_intervals_hold_for_velocities_with_tails(gaussian_catalogue):
     from halo_samples import power_law_radii
 

@@ -30,6 +30,7 @@ def fitted(v, noise):
     return fit_kurtosis(v, noise, ellipsoid.mean, ellipsoid.variance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWS)
 def test_kurtosis_of_large_samples_is_that_of_the_true_velocities(name):
     draw, truth = DRAWS[name]
@@ -50,6 +51,7 @@ def test_small_gaussian_samples_are_unbiased():
     assert abs(values.mean() / truth - 1.0) < 4.0 * values.std() / truth / np.sqrt(len(values))
 
 
+@pytest.mark.slow
 def test_intervals_of_gaussian_velocities_cover_what_they_say():
     draw, truth = DRAWS["gaussian"]
     fits = [fitted(*observed(draw, 3000, seeded(5, k))) for k in range(150)]

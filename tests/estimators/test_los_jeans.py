@@ -177,6 +177,7 @@ def errors_and_coverage(results, quantity, truth, index=0):
     return error, inside
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("quantity", ["m200", "c200", "r200"])
 def test_integrated_method_is_unbiased_with_true_intervals(many, quantity):
     truth = {"m200": M200, "c200": C200, "r200": float(virial_radius(M200, 70.0))}[quantity]
@@ -215,9 +216,8 @@ def test_points_of_the_circular_velocity(many, mock):
         assert abs(error.mean()) < 4.0 * error.std(ddof=1) / np.sqrt(RUNS) + 0.02
 
 
-@pytest.mark.parametrize(
-    "kind", ["los-jeans", pytest.param("los-jeans-derivative", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["los-jeans", "los-jeans-derivative"])
 def test_quadrature_and_emcee_agree(sample, kind):
     def draws(sampler):
         estimator = make_estimator({"kind": kind, "sampler": sampler, "n_draws": 4000})

@@ -24,6 +24,7 @@ ERROR = DARK * np.array([0.03, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15])
 FREE = NFWFit(baryons="none", vc_range="none")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("baryons", ["none", "mwpotential2014", "zhai2018"])
 def test_coverage_and_centre(baryons):
     settings = NFWFit(baryons=baryons, vc_range="none")
@@ -50,12 +51,13 @@ def test_zhai_baryons_follow_from_their_potential():
     np.testing.assert_allclose(baryons_mass("zhai2018", r), r * r * force / G, rtol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "looseness"),
     [
         pytest.param(NFWFit(), 1.0, id="prior"),
-        pytest.param(FREE, 5.0, marks=pytest.mark.slow, id="loose"),
-        pytest.param(NFWFit(vc_range=(215.0, 217.0)), 1.0, marks=pytest.mark.slow, id="narrow"),
+        pytest.param(FREE, 5.0, id="loose"),
+        pytest.param(NFWFit(vc_range=(215.0, 217.0)), 1.0, id="narrow"),
     ],
 )
 def test_quadrature_and_emcee_agree(settings, looseness):

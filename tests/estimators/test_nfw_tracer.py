@@ -108,9 +108,10 @@ BOTH = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("halo", "normalisation"),
-    [("none", "tracer"), pytest.param("mwpotential2014", "likelihood", marks=pytest.mark.slow)],
+    [("none", "tracer"), ("mwpotential2014", "likelihood")],
     indirect=["halo"],
 )
 def test_bias_and_coverage(halo, gaussian_catalogue, normalisation):

@@ -53,11 +53,12 @@ def test_prior_cuts_the_draws_off():
     assert len(draws) == 5000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("density", "start"),
     [
         # whose marginals are known, too
-        pytest.param(banana, [0.0, 0.0], marks=pytest.mark.slow, id="banana"),
+        pytest.param(banana, [0.0, 0.0], id="banana"),
         pytest.param(wedge, [0.8, 0.8], id="wedge"),
     ],
 )

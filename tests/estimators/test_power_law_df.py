@@ -95,6 +95,7 @@ def test_f_integrates_to_the_density_and_has_its_dispersions(gamma, g, beta):
     np.testing.assert_allclose((gamma + g - 2.0 * beta) * radial, v_c**2 * r**-g, rtol=3e-3)
 
 
+@pytest.mark.slow
 def test_bias_and_coverage_on_its_own_model():
     radii, runs = (15.0, 30.0, 80.0), 90
     off, covered = [], []
@@ -112,6 +113,7 @@ def test_bias_and_coverage_on_its_own_model():
     assert np.all(np.abs(np.mean(covered, axis=0) - 0.68) < 4.0 * np.sqrt(0.68 * 0.32 / runs))
 
 
+@pytest.mark.slow
 def test_samplers_and_fixed_parameters_agree():
     catalogue = own_model(400, seeded(2))
     spec = {"r_out": [30.0], "beta": 0.5}
@@ -137,6 +139,7 @@ def test_a_wrong_alpha_is_caught():
     assert abs(wrong.value - true_mass(30.0)) > 4.0 * 0.5 * (wrong.hi68 - wrong.lo68)
 
 
+@pytest.mark.slow
 def test_measurement_errors_are_convolved():
     radius, runs = 30.0, 10
     off = {"ignored": [], "convolved": []}

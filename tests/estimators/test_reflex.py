@@ -198,6 +198,7 @@ def test_interpolated_sums_are_those_of_all_stars(n):
 # ---------------------------------------------------------------------------------------------- recovery
 
 
+@pytest.mark.slow
 def test_intervals_hold_what_they_say_over_the_prior():
     """Truths drawn from the prior of apex, v_travel and bulk motion."""
     n, inside68, inside95, below = 40, [], [], []
@@ -241,6 +242,7 @@ def biases(n_samples, **spec):
     }
 
 
+@pytest.mark.slow
 def test_distance_errors_bias_the_published_fit_and_not_ours():
     ours = biases(24)
     velocities = ("v_travel", "apex_l", "apex_b", "bulk_v_r", "bulk_v_theta", "bulk_v_phi")
@@ -252,6 +254,7 @@ def test_distance_errors_bias_the_published_fit_and_not_ours():
     assert published["sigma_l"][0] < -4.0 * published["sigma_l"][1]
 
 
+@pytest.mark.slow
 def test_exact_and_sampled_posterior_agree():
     catalogue = halo(80, seeded(7), distance_error=0.16)
     exact = rows_of(catalogue, n_draws=4000)

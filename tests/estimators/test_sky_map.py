@@ -138,6 +138,7 @@ def coverage(recipe, errors, n_stars, n_samples):
     return out, 4 * n_samples
 
 
+@pytest.mark.slow
 def test_deconvolved_maps_are_unbiased_and_their_intervals_hold():
     scores, n = coverage("deconvolved", 40.0, 1200, 60)
     for quantity, (bias, mcse, in68, in95) in scores.items():
@@ -147,6 +148,7 @@ def test_deconvolved_maps_are_unbiased_and_their_intervals_hold():
         assert abs(in95 - 0.95) < 4.0 * np.sqrt(0.95 * 0.05 / n), quantity
 
 
+@pytest.mark.slow
 def test_published_intervals_are_a_third_of_the_sampling_error():
     """A finding: leaving out 10 per cent scatters by sqrt(0.1 / 0.9) of the sampling error."""
     scores, n = coverage("as-published", 0.0, 1200, 50)
@@ -165,6 +167,7 @@ def test_published_dispersions_have_the_errors_twice():
     assert np.mean([row.value for row in rows.of("beta")]) == pytest.approx(beta, abs=0.02)
 
 
+@pytest.mark.slow
 def test_asymmetry_of_a_symmetric_halo_reaches_down_to_zero_and_of_a_dipole_is_its_rms():
     quiet, planted = [], []
     for k in range(50):

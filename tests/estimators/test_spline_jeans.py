@@ -34,7 +34,7 @@ def with_errors(catalogue, errors, rng):
 @pytest.mark.parametrize(
     ("alpha", "errors"),
     [
-        ("measured", "laplace"),
+        pytest.param("measured", "laplace", marks=pytest.mark.slow),
         pytest.param(-3.5, "laplace", marks=pytest.mark.slow),
         ("measured", "bootstrap"),
     ],
@@ -215,6 +215,7 @@ def test_what_cannot_be_determined_is_said(scale_free):
     assert "no scatter" in rows_of(still, alpha=-3.5).rows[0].note
 
 
+@pytest.mark.slow
 def test_the_published_chain_agrees_with_laplace(scale_free):
     catalogue = scale_free(600, seeded(11), beta=0.5)
     spec = {"alpha": "measured", "knots": [6.0, 20.0, 60.0], "n_draws": 2000, "stiffness": -20.0}

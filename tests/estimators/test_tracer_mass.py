@@ -49,6 +49,7 @@ def test_a_wrong_beta_or_slope_is_caught(data, scale_free, scale_free_mass):
     assert abs(wrong.value - scale_free_mass(right.r)) > 4.0 * 1.3 * 0.5 * (right.hi68 - right.lo68)
 
 
+@pytest.mark.slow
 def test_bootstrap_errors_are_those_of_repeated_samples(scale_free, scale_free_mass):
     values, errors, covered = [], [], []
     for k in range(150):

@@ -135,6 +135,7 @@ def test_without_errors_the_sandwich_is_that_of_the_fourth_moments():
     np.testing.assert_allclose(fit.error_covariance, influence.T @ influence / n**2, rtol=1e-7)
 
 
+@pytest.mark.slow
 def test_sandwich_errors_are_those_of_repeated_samples_that_are_not_gaussian():
     values, stated, gaussian = [], [], []
     for k in range(300):
@@ -170,6 +171,7 @@ def test_draws_have_the_covariance_of_the_errors():
     assert stated[4, 5] / (deviation[4] * deviation[5]) > 0.1  # tails shared by the axes
 
 
+@pytest.mark.slow
 def test_intervals_of_beta_hold_what_they_say_for_velocities_that_are_not_gaussian():
     # the three variances in closed form: those of ROOT, and of the skew part in v_r
     variance = np.diag(SIGMA + np.diag([150.0**2, 0.0, 0.0]))

@@ -99,6 +99,7 @@ def test_osipkov_and_merritts_function_is_as_peaked_across_as_along():
     assert powers.kurtosis_t[far] > 10.0  # the same density and beta, by powers of L
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beta", [0.5, -0.5, 0.8])
 def test_constant_beta_has_the_ratio_of_kurtoses_of_a_power_of_l(beta):
     # of f = L^(-2 b) f(E), sin^2 of the angle to the radius ~ Beta(1 - b, 1/2)
@@ -123,7 +124,7 @@ class Component:
 
 
 @pytest.mark.parametrize(("b", "p"), [(0.0, 5.0), (0.4, 6.0), (0.5, 5.0), (-0.6, 7.0)])
-@pytest.mark.parametrize("kind", ["plummer", "hernquist"])
+@pytest.mark.parametrize("kind", [pytest.param("plummer", marks=pytest.mark.slow), "hernquist"])
 def test_kurtosis_of_an_analytic_component(kind, b, p):
     # v^2 / (2 psi) ~ Beta(3/2 - b, p - 1/2 + b); the isotropic Plummer sphere has p = 5
     potential = make_potential({"kind": kind, "mass": 1e12, "a": 15.0})

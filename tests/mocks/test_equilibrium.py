@@ -84,6 +84,7 @@ def test_radii_follow_the_density():
     assert distance < 1.95 / np.sqrt(len(u))  # Kolmogorov-Smirnov, one in a thousand
 
 
+@pytest.mark.slow
 def test_moments_do_not_change_along_orbits_that_galpy_integrates():
     from galpy.orbit import Orbit
     from galpy.potential import NFWPotential

@@ -97,6 +97,7 @@ def test_orbits_in_a_triaxial_halo_are_those_of_scipy() -> None:
         np.testing.assert_allclose(found.velocity[i], expected[3:], atol=2e-2)
 
 
+@pytest.mark.slow
 def test_orbits_beside_a_moving_body_are_those_of_scipy() -> None:
     time = np.linspace(-2.0, 0.0, 81)
     path = np.stack([20.0 * time, -40.0 - 30.0 * time, 60.0 * time], axis=1)

@@ -226,6 +226,7 @@ def test_flattened_halo_keeps_flattened_tracers(base: Callable) -> None:
     assert c_a < b_a - 0.05 < 0.95
 
 
+@pytest.mark.slow
 def test_phases_are_one_orbit_at_several_times(base: Callable) -> None:
     rng = seeded(7)
     settings_ = PopulationSettings(size=2000, phases=4, time=1.0, drift_time=0.5)

@@ -99,7 +99,7 @@ def own_stream_of_galpy(n: int, model: str, potential: CompositePotential) -> tu
     ("model", "potential"),
     [
         ("fardal15", HALO),
-        ("chen24", HALO),
+        pytest.param("chen24", HALO, marks=pytest.mark.slow),
         pytest.param("fardal15", POTENTIAL, marks=pytest.mark.slow),
     ],
 )

@@ -161,6 +161,7 @@ def test_a_single_realisation_is_not_judged(single):
     assert not re.search(r">nan\b|\bnan ±|± nan", text)
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_bytes_whenever_they_are_drawn(tmp_path, report, monkeypatch):
     scores = score(report[0])
     for name, moment in (("one", "1000000000"), ("two", "1500000000")):
@@ -261,6 +262,7 @@ def test_the_true_halo_stands_well_inside_the_frame(tmp_path, truth):
     assert 0.05 < y < 0.95
 
 
+@pytest.mark.slow
 def test_labels_in_any_script_and_single_bins_draw_without_warnings(tmp_path):
     rng = seeded(12)
     frame = pd.concat(

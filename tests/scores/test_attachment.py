@@ -52,6 +52,7 @@ class TestPositiveScales:
             1.6e11 * np.exp(np.hypot(np.log(2.4 / 2.0), more))
         )
 
+    @pytest.mark.slow
     def test_corrected_intervals_hold_the_truth_as_often_as_they_say(self, tmp_path):
         rng, n = seeded(61), 400
         truth, random = 1e12, 0.03

@@ -68,6 +68,7 @@ class TestKnownResponse:
         assert x.shifts[2].mcse == pytest.approx(known.GROWTH / np.sqrt(found.n), rel=0.2)
         assert x.shifts[2].mcse < 0.6 * alone
 
+    @pytest.mark.slow
     def test_errors_are_as_large_as_they_say(self, tmp_path):
         """Pulls of repeated runs have the scatter of a unit normal: an error without its square root is caught."""
         pulls = []
@@ -108,6 +109,7 @@ class TestKnownResponse:
 class TestNoise:
     """What noise alone would make of a budget."""
 
+    @pytest.mark.slow
     def test_noise_alone_makes_no_contribution(self):
         rng = seeded(3)
         corrected, raw = [], []

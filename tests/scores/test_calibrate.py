@@ -53,6 +53,7 @@ def test_the_band_holds_the_distribution_as_a_whole(rng):
         assert held == pytest.approx(level, abs=4.0 * np.sqrt(level * (1.0 - level) / m) + 0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_draws", [3, 99, pytest.param(100, marks=pytest.mark.slow), 1000])
 def test_false_alarms_are_as_often_as_stated_whatever_the_number_of_draws(tmp_path, rng, n_draws):
     groups, n = 400, 100
@@ -218,6 +219,7 @@ def test_figures_show_the_ranks_of_every_bin(tmp_path, rng):
     assert figures.ecdf_figure(ranks, "nobody", "base") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [40, 400])
 def test_the_share_of_runs_that_find_narrow_intervals_is_that_of_simulated_runs(n):
     """Ranks of Gaussian estimates whose stated errors are nine tenths of the true ones, by simulation."""

@@ -75,6 +75,7 @@ class TestKnownResponse:
         assert near(other.value, known.BIAS)
         assert paired.value.mcse < other.value.mcse
 
+    @pytest.mark.slow
     def test_errors_are_as_large_as_they_say(self, tmp_path):
         pulls = []
         for k in range(12):
@@ -179,6 +180,7 @@ class TestOtherPriors:
         assert near(found.together.mean, self.MEAN)
         assert found.together.sd.mcse < 0.1 * np.sqrt(self.SQUARE)
 
+    @pytest.mark.slow
     def test_errors_are_as_large_as_they_say(self, tmp_path):
         pulls = []
         for k in range(12):

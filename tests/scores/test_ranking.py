@@ -71,6 +71,7 @@ class TestPairs:
         assert "= tied" in shown
         assert shown.count("1=") == 3
 
+    @pytest.mark.slow
     def test_the_better_of_two_equals_is_called_better_as_often_as_is_said(self, tmp_path):
         better = []
         for k in range(60):

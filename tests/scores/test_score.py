@@ -192,6 +192,7 @@ def studies(request, tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in SCORES if name != "success"])
 def test_monte_carlo_errors_are_the_scatter_of_the_score_over_studies(studies, name):
     values, errors = studies[name].to_numpy(), studies[f"{name}_mcse"].to_numpy()

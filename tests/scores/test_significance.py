@@ -21,6 +21,7 @@ def errors(name, n):
     return z if name == "Gaussian" else np.exp(0.5 * z) - np.exp(0.125)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [10, 40, 400])
 @pytest.mark.parametrize("name", ["Gaussian", "lognormal"])
 def test_biases_give_no_more_false_alarms_than_are_stated(name, n):
@@ -41,6 +42,7 @@ def test_the_old_rule_of_three_standard_errors_did_not_hold_its_rate():
     assert np.mean(found) > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bins", [pytest.param(1, marks=pytest.mark.slow), 7])
 def test_a_verdict_holds_its_rate_with_all_its_bins(tmp_path, bins):
     cells = [f"study {k}" for k in range(250)]

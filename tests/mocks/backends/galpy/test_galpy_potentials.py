@@ -274,6 +274,7 @@ class TestOwnObjects:
         with pytest.raises(InputError, match=r"'no_such:thing' cannot be imported"):
             make_potential(table | {"name": "no_such:thing"})
 
+    @pytest.mark.slow
     def test_a_module_beside_the_working_directory_is_found(self, tmp_path, monkeypatch) -> None:
         (tmp_path / "halos.py").write_text(
             "from galpy.potential import LogarithmicHaloPotential\n"
