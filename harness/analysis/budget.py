@@ -8,7 +8,7 @@ realisations is taken out of them, and their errors are those of a bootstrap ove
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -171,16 +171,13 @@ def profile(
     return _profile(results, names[0], quantity, rows, runs, priors)
 
 
-def every(results: FactorTables) -> list[Budget]:
-    """Budgets of all that a run yields: by quantity, estimator and radius; none where no factor has a prior."""
+def every(results: FactorTables, quantities: Iterable[str]) -> list[Budget]:
+    """Budgets of what a run yields: by quantity, estimator and radius; none where no factor has a prior."""
     if results.base_cell != "base" or not any(factor.prior for factor in results.factors):
         return []
     found = []
-    for quantity in results.quantities:
-        try:
-            rows, runs, known = _read(results, quantity)
-        except InputError:  # no estimator of the run yields it
-            continue
+    for quantity in quantities:
+        rows, runs, known = _read(results, quantity)
         for name in known:
             found += _profile(results, name, quantity, rows, runs, MappingProxyType({}))
     return found

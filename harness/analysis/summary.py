@@ -77,10 +77,12 @@ def summarise(results: RunTables) -> Summary:
 
     cells = [str(cell) for cell in results.cells.get("cell", [])]
     base = "base" if "base" in cells else next(iter(cells), "")
+    scores = score(results)
+    yielded = [str(quantity) for quantity in scores["quantity"].unique() if quantity]
     return Summary(
         description=results.description,
         quantities=results.quantities,
-        scores=score(results),
+        scores=scores,
         outcomes=outcomes(results),
         undetermined=undetermined(results),
         curve=coverage_curve(results),
@@ -91,7 +93,7 @@ def summarise(results: RunTables) -> Summary:
         pairs=paired(results, base) if len(cells) > 1 else None,
         base_cell=base,
         factors=results.factors,
-        budgets=every(results),
+        budgets=every(results, yielded),
         damage=results.damage,
         definitions={s.name: s.definition for s in SCORES},
     )

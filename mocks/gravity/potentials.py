@@ -212,19 +212,22 @@ def _peak_radius(potential: CompositePotential) -> float:
     if not dark:
         return np.nan
 
-    def slope_excess(log_r: float) -> float:
+    def slope_excess(log_r: ArrayLike) -> FloatArray:
         step = 1e-4
-        inner, outer = np.exp(log_r - step), np.exp(log_r + step)
-        densities = [float(sum(c.density(r) for c in dark)) for r in (inner, outer)]
-        if min(densities) <= 0.0:  # nothing is there: no slope
-            return np.nan
-        return float(np.log(densities[1] / densities[0])) / (2.0 * step) + 2.0
+        inner, outer = (
+            np.sum([c.density(np.exp(np.asarray(log_r) + sign * step)) for c in dark], axis=0)
+            for sign in (-1.0, 1.0)
+        )
+        there = np.minimum(inner, outer) > 0.0  # where nothing is, there is no slope
+        ratio = np.divide(outer, inner, out=np.full(np.shape(inner), np.nan), where=there)
+        return np.asarray(np.log(ratio) / (2.0 * step) + 2.0)
 
     x = np.linspace(np.log(1e-3), np.log(1e5), 400)
-    falling = np.flatnonzero(np.diff([np.sign(slope_excess(value)) for value in x]) < 0)
+    falling = np.flatnonzero(np.diff(np.sign(slope_excess(x))) < 0)
     if len(falling) == 0:
         return np.nan
-    return float(np.exp(brentq(slope_excess, x[falling[0]], x[falling[0] + 1], xtol=1e-14)))
+    ends = x[falling[0]], x[falling[0] + 1]
+    return float(np.exp(brentq(lambda at: float(slope_excess(at)), *ends, xtol=1e-14)))
 
 
 @dataclass(frozen=True)

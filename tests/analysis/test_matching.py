@@ -57,6 +57,7 @@ def test_the_posterior_of_a_linear_response_is_the_one_of_least_squares(likeness
     assert not leaves(drawn.u, likeness)
 
 
+@pytest.mark.slow
 def test_intervals_cover_and_fits_are_as_good_as_they_say(likeness):
     n, inside, p, pulls = 24, [], [], []
     for k in range(n):

@@ -130,6 +130,7 @@ class TestFound:
         assert after == before
 
 
+@pytest.mark.slow
 def test_dispersions_that_no_halo_of_the_family_has_are_named(tmp_path):
     # a constant beta cannot be 0.7 within 12 kpc and -1 beyond
     wanted = [

@@ -227,7 +227,7 @@ def test_a_design_that_is_too_large_must_be_asked_for_twice(tmp_path, values, mo
         run(values, tmp_path / "out", workers=0, progress=progress)
     assert not (tmp_path / "out").exists()
     run(values, tmp_path / "out", dry_run=True, progress=progress)
-    assert progress.lines[-1].startswith("<values>: asks for 6 catalogues")
+    assert progress.lines[-1].startswith("scenario: asks for 6 catalogues")
     results = run(values, tmp_path / "out", workers=0, progress=progress, large=True)
     assert len(results.frame("runs")) == 6
 
