@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import astropy.units as u
 import h5py
 import numpy as np
@@ -258,3 +260,13 @@ def test_gaia_challenge(shared_data):
     path = shared_data / "gaia-challenge" / "PlumCuspOm_df_1000_0.dat"
     read = read_catalogue(path, "x,y,z,vx,vy,vz")
     np.testing.assert_array_equal(read.position, np.loadtxt(path)[:, :3])
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_damaged_fits_header_is_not_read_for_ever(tmp_path, pack):
+    """270 bytes of it kept astropy busy until the memory was full."""
+    cards = (b"SIMPLE  =    --              T", b"BITPIX  = 8", b"NAXIS   = 0", b"END")
+    path = tmp_path / ("stars.fits" if pack is bytes else "stars.fits.gz")
+    path.write_bytes(pack(b"".join(card.ljust(80) for card in cards).ljust(2880)))
+    with pytest.raises(InputError, match="not readable as FITS"):
+        read_catalogue(path)

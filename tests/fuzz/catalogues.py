@@ -15,6 +15,7 @@ import gzip
 import multiprocessing
 import resource
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -25,6 +26,8 @@ from pathlib import Path
 
 import numpy as np
 
+#: Seconds that a case may take.
+LIMIT = 60
 BATCH = 250
 #: Of one case: more is a failure, however it ends [s of the processor, kB].
 SECONDS, KILOBYTES = 60.0, 1_500_000
@@ -395,9 +398,11 @@ def _make(folder: Path, seed: int, numbers: range, at) -> None:
 def _read(folder: Path, seed: int, numbers: range, at, found) -> None:
     for number in numbers:
         at.value = number
+        signal.alarm(LIMIT)  # ends the process
         there = folder / str(number)
         files = sorted(there.glob("[so]t*")) if there.is_dir() else []
         found.put((number, *outcome(files[0] if files else None, seed, number)))
+        signal.alarm(0)
 
 
 def _until_done(target, folder: Path, seed: int, numbers: range, *more) -> list[int]:
@@ -434,7 +439,10 @@ def fuzz(n: int, seed: int) -> tuple[collections.Counter[str], list[tuple[int, s
                 shutil.rmtree(Path(folder) / str(number), ignore_errors=True)
             killed = _until_done(_read, Path(folder), seed, numbers, found)
         ends = [found.get() for _ in range(found.qsize())]
-        ends += [(number, "failed: its process was killed", "") for number in killed]
+        ends += [
+            (number, f"failed: its process was killed, or took longer than {LIMIT} s", "")
+            for number in killed
+        ]
         for number, ended, words in ends:
             counts[ended.partition(":")[0]] += 1
             if ended.startswith("failed"):

@@ -41,9 +41,14 @@ def read_fits(path: Path, limit: int) -> list[Table]:
     """List the tables of a FITS file; columns are read when asked for."""
     from astropy.io import fits
 
-    found = []
+    found, before = [], -1
     with _opened(path) as hdus:
         for number, hdu in enumerate(hdus):
+            # astropy goes on from where a damaged header ends, which may be its start: it would read it for ever
+            start = hdu.fileinfo()["hdrLoc"] if hasattr(hdu, "fileinfo") else before
+            if start <= before:
+                raise InputError(f"{path}: not readable as FITS: header {number} is damaged")
+            before = start
             if isinstance(hdu, fits.BinTableHDU | fits.TableHDU) and "ZIMAGE" not in hdu.header:
                 found.append(_table(path, number, hdu, limit))
     return found
