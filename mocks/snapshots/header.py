@@ -14,6 +14,7 @@ from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.io.formats import readable
 from haloassay.io.formats.hdf5 import require_within
+from haloassay.io.formats.heaps import require_sound_heaps
 from haloassay.mocks.snapshots.units import SYSTEM, number, numbers, require_expansion
 
 #: Groups of attributes; what one of them leaves out may stand in a later one.
@@ -169,6 +170,7 @@ def read_header(path: Path) -> Header:
     """
     import h5py
 
+    require_sound_heaps(path, path)
     with readable(path, "HDF5"), h5py.File(path) as file:
         for name in _GROUPS:
             require_within(path, file, name)

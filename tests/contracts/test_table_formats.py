@@ -270,3 +270,21 @@ def test_a_damaged_fits_header_is_not_read_for_ever(tmp_path, pack):
     path.write_bytes(pack(b"".join(card.ljust(80) for card in cards).ljust(2880)))
     with pytest.raises(InputError, match="not readable as FITS"):
         read_catalogue(path)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_damaged_texts_of_hdf5_are_not_read_for_ever(tmp_path, pack):
+    """A length of 0 in the place of that of the free space: a step to the same place."""
+    path = tmp_path / "stars.hdf5"
+    with h5py.File(path, "w") as file:
+        file["ra"] = [1.0, 2.0]
+        file["ra"].attrs["unit"] = "deg"
+    whole = bytearray(path.read_bytes())
+    heap = whole.index(b"GCOL")
+    free = heap + 16 + 16 + 8  # behind the heading and "deg", which takes 8 bytes
+    assert whole[free : free + 2] == b"\0\0"
+    whole[free + 8 : free + 16] = bytes(8)
+    path = tmp_path / ("damaged.hdf5" if pack is bytes else "damaged.hdf5.gz")
+    path.write_bytes(pack(bytes(whole)))
+    with pytest.raises(InputError, match="not readable as HDF5: its texts are damaged"):
+        read_catalogue(path)

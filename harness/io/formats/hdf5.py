@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Final
 from haloassay.base.errors import InputError
 from haloassay.contracts.columns import SUN_KEY
 from haloassay.io.formats.fields import Array, Fields, Table, with_masks
+from haloassay.io.formats.heaps import require_sound_heaps
 from haloassay.io.formats.kinds import unpacked
 from haloassay.io.formats.serialized import Serialized, parse
 
@@ -50,6 +51,7 @@ def read_hdf5(path: Path, limit: int) -> list[Table]:
     import h5py
 
     source = unpacked(path, limit)
+    require_sound_heaps(source, path)
     with h5py.File(source) as file:
         groups: list[_Group] = []
         _walk(file, "", groups, set())
