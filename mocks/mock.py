@@ -42,6 +42,11 @@ class Mock(ABC):
         return None
 
     @property
+    def takes_long(self) -> bool:
+        """Whether its stars are made once, in many seconds, and kept in the cache."""
+        return False
+
+    @property
     def mass(self) -> Mass | None:
         """What the halo's masses are of, where that is known without making any star; else the truth has it."""
         return None
@@ -86,6 +91,11 @@ class MockOfMock(Mock):
     def number(self) -> int | None:
         """As many stars as the mock has."""
         return self.mock.number
+
+    @property
+    def takes_long(self) -> bool:
+        """As the mock does."""
+        return self.mock.takes_long
 
     @property
     def mass(self) -> Mass | None:

@@ -232,7 +232,8 @@ def _budget(
     if len(tried) - len(e) > NOTABLE_LOSS * len(tried):
         notes.append(f"{len(tried) - len(e)} of {len(tried)} base realisations have no value")
     factors = under_priors(results.factors, priors)
-    lines, responses = _lines(factors, differences, rng)
+    mine = runs[(runs["estimator"] == estimator) & (runs["status"] != "no-mock")]
+    lines, responses = _lines(factors, differences, mine, rng)
     known = [line for line in lines if np.isfinite(line.sd.value)]
     parts = quadrature([line.sd for line in known])
     left_out = [line.factor.label for line in lines if line not in known]
@@ -264,7 +265,10 @@ def _budget(
 
 
 def _lines(
-    factors: Sequence[StatedFactor], differences: Differences, rng: np.random.Generator
+    factors: Sequence[StatedFactor],
+    differences: Differences,
+    runs: pd.DataFrame,
+    rng: np.random.Generator,
 ) -> tuple[list[Line], Responses]:
     """Lines of all factors, and their responses with the mean shifts, for those that have one."""
     lines: list[Line] = []
@@ -273,7 +277,7 @@ def _lines(
         if not all(level.cell for level in factor.levels):
             lines.append(Line(factor, why="not run alone: add the design one-at-a-time"))
             continue
-        line, response, shifts = line_of(factor, differences.at_levels(factor), rng)
+        line, response, shifts = line_of(factor, *differences.at_levels(factor, runs), rng)
         lines.append(line)
         if response is not None:
             responses[factor.label] = (response, shifts)

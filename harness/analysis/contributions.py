@@ -12,7 +12,7 @@ import numpy as np
 from haloassay.analysis.pairs import NOTABLE_LOSS
 from haloassay.analysis.responses import NOTABLE_REACH, Response
 from haloassay.analysis.significance import holm
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.contracts.factors import StatedFactor
 
 #: Resamples of a bootstrap.
@@ -111,7 +111,7 @@ def scatter_of(values: FloatArray, rng: np.random.Generator) -> Amount:
 
 
 def line_of(
-    factor: StatedFactor, table: FloatArray, rng: np.random.Generator
+    factor: StatedFactor, table: FloatArray, tried: IntArray, rng: np.random.Generator
 ) -> tuple[Line, Response | None, FloatArray]:
     """Contribution of a factor.
 
@@ -121,6 +121,8 @@ def line_of(
         Which.
     table
         (n, k) differences from the base at its k levels; NaN where one of the two has no error.
+    tried
+        (k,) pairs that were tried.
     rng
         Of the bootstrap.
 
@@ -134,7 +136,7 @@ def line_of(
         (k,) mean shifts.
     """
     there = np.isfinite(table)
-    lost = int((~there).sum(axis=0).max())
+    lost = int((tried - there.sum(axis=0)).max())
     shifts = tuple(mean_of(column[ok]) for column, ok in zip(table.T, there.T, strict=True))
     line = Line(factor, shifts, n=int(there.sum(axis=0).min()), n_lost=lost)
     response = Response.of(factor)

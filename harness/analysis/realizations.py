@@ -12,7 +12,7 @@ import numpy as np
 
 from haloassay.analysis.query import ResultTables, as_frame, open_tables
 from haloassay.analysis.scores import NEAR_TRUTH, SCALE, errors_of
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
 from haloassay.contracts.factors import StatedFactor
@@ -174,9 +174,20 @@ class Differences:
         change = change.where(both.notna().any(axis=1))
         return change - 360.0 * (change / 360.0).round() if self.angle else change
 
-    def at_levels(self, factor: StatedFactor) -> FloatArray:
-        """Differences (n, k) of the cells of a factor's levels."""
+    def at_levels(self, factor: StatedFactor, runs: pd.DataFrame) -> tuple[FloatArray, IntArray]:
+        """Differences (n, k) at a factor's levels, and how many pairs (k,) were tried.
+
+        Parameters
+        ----------
+        factor
+            Whose levels each have a cell.
+        runs
+            Those of the estimator: a pair was tried where both had a mock.
+        """
         import pandas as pd
 
+        tried = {cell: set(rows["realization"]) for cell, rows in runs.groupby("cell")}
+        base = tried.get("base", set())
+        pairs = [len(base & tried.get(level.cell, set())) for level in factor.levels]
         columns = [self.of(level.cell) for level in factor.levels]
-        return np.asarray(pd.concat(columns, axis=1), dtype=float)
+        return np.asarray(pd.concat(columns, axis=1), dtype=float), np.array(pairs, dtype=np.int64)

@@ -258,9 +258,12 @@ class _Namespace:
     def put_back(self) -> Iterator[str]:
         called = self.owner.__name__
         for name, value in zip(self.names, self.values, strict=True):
-            if self.space.get(name) is not value:
+            now = self.space.get(name)
+            if now is not value:
                 setattr(self.owner, name, value)
-                yield f"{called}.{name}"
+                # astropy does so when it is imported, by whichever estimator is the first to need it
+                if getattr(now, "__module__", "") != "astropy.logger":
+                    yield f"{called}.{name}"
 
 
 def _is_code(value: Any) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +20,8 @@ from haloassay.engine.progress import Progress
 from haloassay.engine.runner import run
 from haloassay.engine.sequential import FEWEST, MOST, make_rule
 from haloassay.engine.task import Task
+from haloassay.mocks import make_mock
+from haloassay.planning.cells import Cell, SampledCell
 from haloassay.planning.plan import Plan, make_plan
 from haloassay.planning.scenario import Scenario
 
@@ -29,12 +33,12 @@ _TIMED: Final = 4
 
 @dataclass(frozen=True)
 class Cost:
-    """What one catalogue costs.
+    """What a run costs.
 
     Parameters
     ----------
     seconds
-        Of one process, for a catalogue and all its estimators.
+        Of one process, for all catalogues and their estimators.
     size
         Bytes of its rows on disk.
     """
@@ -42,15 +46,41 @@ class Cost:
     seconds: float
     size: float
 
-    def of(self, tasks: int, workers: int) -> str:
-        """Say what a number of catalogues takes with so many processes."""
-        seconds = tasks * self.seconds / max(workers, 1)
-        return f"about {_duration(seconds)} with {max(workers, 1)} processes, {_size(tasks * self.size)} on disk"
+    def by(self, workers: int) -> str:
+        """Say what it takes with so many processes."""
+        n = max(workers, 1)
+        return f"about {_duration(self.seconds / n)} with {n} processes, {_size(self.size)} on disk"
 
 
 def timed(plan: Plan) -> Cost | str:
-    """Time a few catalogues of the first cell; why there is no time if none of them came back."""
-    cell = plan.cells[0]
+    """Time a few catalogues of the first cell, and of one whose catalogues have mocks of their own.
+
+    Why there is no time, if none of them came back.
+    """
+    seconds = size = 0.0
+    sampled = [cell for cell in plan.cells if isinstance(cell, SampledCell)]
+    for cells in ([cell for cell in plan.cells if cell not in sampled], sampled):
+        if not cells:
+            continue
+        found = _catalogue(plan, cells[0])
+        if isinstance(found, str):
+            return found
+        each, first = found
+        n = sum(cell.size(plan.scenario.realizations) for cell in cells)
+        seconds, size = seconds + n * each.seconds, size + n * each.size
+        if cells[0] not in sampled:  # mocks that are made before the run
+            seconds += first * len(_long(cells))
+    return Cost(seconds, size)
+
+
+def _long(cells: Sequence[Cell]) -> set[str]:
+    """List mocks that take long, each once."""
+    mocks = {json.dumps(cell.mock, sort_keys=True): cell.mock for cell in cells}
+    return {content for content, mock in mocks.items() if make_mock(mock).takes_long}
+
+
+def _catalogue(plan: Plan, cell: Cell) -> tuple[Cost, float] | str:
+    """Cost of one catalogue of a cell, and seconds of the first, which makes the mock."""
     n = min(_TIMED, cell.size(plan.scenario.realizations))
     tasks = (
         Task(cell.at(i), i, plan.scenario.seed, cell.at(i).methods, cell.draw(i)) for i in range(n)
@@ -62,8 +92,10 @@ def timed(plan: Plan) -> Cost | str:
         sizes.append(rows * _BYTES["estimates"] + len(result.outcomes) * _BYTES["runs"])
     if not sizes:
         return "no catalogue came back"
-    waits = [b - a for a, b in pairwise(arrivals)]
-    return Cost(float(np.median(waits[1:] or waits)), float(np.mean(sizes)))
+    waits = [b - a for a, b in pairwise(arrivals)][1:] or [arrivals[-1] - arrivals[0]]
+    # replicates of a point share its mock, so a mean and no median
+    middle = np.mean if isinstance(cell, SampledCell) else np.median
+    return Cost(float(middle(waits)), float(np.mean(sizes))), arrivals[1] - arrivals[0]
 
 
 @dataclass(frozen=True)

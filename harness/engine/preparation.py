@@ -15,6 +15,7 @@ from haloassay.base.errors import InputError, blamed_on
 from haloassay.cleaning.steps import make_clean
 from haloassay.contracts.catalogue import in_words
 from haloassay.contracts.quantities import QUANTITIES, Quantity
+from haloassay.engine.executors.ahead import make_ahead
 from haloassay.estimators import make_estimator
 from haloassay.mocks import Mock, make_mock
 from haloassay.mocks.surveys.survey import make_survey
@@ -49,10 +50,12 @@ class _Meeting:
     silent: frozenset[str]
 
 
-def prepared(plan: Plan, say: Callable[[str], None] | None) -> tuple[Plan, Sequence[str]]:
+def prepared(
+    plan: Plan, say: Callable[[str], None] | None, workers: int = 1
+) -> tuple[Plan, Sequence[str]]:
     """Make every mock once; workers find the expensive parts in the cache.
 
-    Without anybody to tell, mocks are only checked.
+    Without anybody to tell, mocks are only checked. Those that take long are made by so many processes at once.
 
     Returns
     -------
@@ -69,6 +72,8 @@ def prepared(plan: Plan, say: Callable[[str], None] | None) -> tuple[Plan, Seque
         in no cell.
     """
     wanted = _wanted(plan)
+    if say is not None and workers > 1:
+        _make_ahead(plan, workers, say)
     known: dict[str, _Meeting] = {}
     facts: dict[str, Mapping[str, Any]] = {}
     lacking: dict[str, dict[str, tuple[str, ...]]] = {}
@@ -96,6 +101,24 @@ def prepared(plan: Plan, say: Callable[[str], None] | None) -> tuple[Plan, Seque
     left_out = list(_left_out(plan, lacking))
     plan = dataclasses.replace(plan, cells=cells, facts=facts)
     return plan, [*left_out, *_without_truth(plan, wanted, silent)]
+
+
+def _make_ahead(plan: Plan, workers: int, say: Callable[[str], None]) -> None:
+    """Make mocks that take long at once; if one of them cannot be, none, and who makes it next says so."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for cell in plan.cells:
+        content = json.dumps(cell.mock, sort_keys=True)
+        if content in found or kinds.is_foreign(cell.mock):
+            continue
+        try:
+            mock = make_mock(cell.mock)
+            if mock.takes_long:
+                mock.check()
+                found[content] = cell.mock
+        except InputError:
+            return
+    if len(found) > 1:
+        make_ahead([*found.values()], workers, say)
 
 
 def _require_cleanable(cell: Cell, handed_over: frozenset[str], origin: str) -> None:

@@ -95,7 +95,7 @@ def run(
     folder = Path(out)
     check_folder(folder, plan, mode)
     report = progress or make_progress()
-    plan, notices = prepared(plan, None if dry_run else report.say)
+    plan, notices = prepared(plan, None if dry_run else report.say, n_workers)
     if dry_run:
         _tell(plan, notices, n_workers, report)
         return Results(folder, description_of(plan))
@@ -119,7 +119,7 @@ def _tell(plan: Plan, notices: Sequence[str], n_workers: int, report: Progress) 
     for line in (*notices, _announce(plan)):
         report.say(line)
     cost = timed(plan)
-    report.say(f"expected: {cost if isinstance(cost, str) else cost.of(len(plan), n_workers)}")
+    report.say(f"expected: {cost if isinstance(cost, str) else cost.by(n_workers)}")
     if len(plan) > LARGE:
         report.say(_too_large(plan))
 

@@ -62,20 +62,8 @@ def expand(
     paired = [c.sampling for c in found.values() if isinstance(c, SampledCell) and c.is_paired]
     if paired and "base" in found:
         found["base"] = replace(found["base"], beside=tuple(paired))
-    stated = tuple(_stated(factor, found) for factor in factors)
+    stated = tuple(builder.stated(factor, found) for factor in factors)
     return tuple(_shared(found.values())), stated
-
-
-def _stated(factor: Factor, found: Mapping[str, Cell]) -> StatedFactor:
-    """State what results say of a factor, with the cells in which its levels alone are changed."""
-    levels = []
-    for level in factor.levels:
-        cell = f"{factor.label}={level.label}"
-        if cell not in found:  # a level that changes nothing is the base
-            same = "base" in found and level.value == factor.base
-            cell = "base" if same else ""
-        levels.append(StatedLevel(level.label, level.value, cell))
-    return StatedFactor(factor.label, factor.paths, tuple(levels), factor.base, factor.prior)
 
 
 def tables_of(scenario: Scenario) -> Spec:
@@ -125,6 +113,18 @@ class _Builder:
         for levels in combinations(design, self.factors, self.scenario.matrix):
             label = ", ".join(f"{name}={level.label}" for name, level in levels.items())
             yield self.cell(levels, label, f"{self.scenario.origin}: cell {label!r}")
+
+    def stated(self, factor: Factor, found: Mapping[str, Cell]) -> StatedFactor:
+        """State what results say of a factor, with the cells in which its levels alone are changed."""
+        levels = []
+        for level in factor.levels:
+            label = f"{factor.label}={level.label}"
+            if label not in found:  # a level that changes nothing is the base
+                alone = self.cell({factor.label: level}, label, f"{self.scenario.origin}: {label}")
+                same = "base" in found and alone.content == found["base"].content
+                label = "base" if same else ""
+            levels.append(StatedLevel(level.label, level.value, label))
+        return StatedFactor(factor.label, factor.paths, tuple(levels), factor.base, factor.prior)
 
     def cell(self, levels: Mapping[str, Level], label: str, where: str) -> Cell:
         """Cell with some levels changed."""

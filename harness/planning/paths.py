@@ -93,5 +93,5 @@ def assign(spec: Spec, resolved: Spec, path: tuple[str, ...], level: Any, where:
 def short(level: Any) -> str:
     """Level as it stands in a label."""
     if isinstance(level, float) and abs(level) >= 1e6:  # masses
-        return f"{level:.12g}"
+        return f"{level:g}" if float(f"{level:g}") == level else f"{level:.12g}"
     return level if isinstance(level, str) else json.dumps(level, separators=(",", ":"))

@@ -102,6 +102,11 @@ class StoredMock(Mock):
 
     size_setting: ClassVar[str] = SIZE_SETTING
 
+    @property
+    def takes_long(self) -> bool:
+        """It does."""
+        return True
+
     @abstractmethod
     def make_population(self, progress: Watch | None = None) -> StoredPopulation:
         """Make all stars that there are, or find them in the cache."""

@@ -384,3 +384,13 @@ def test_parts_of_before_there_were_tracebacks_are_read(tmp_path, values, monkey
     text = haloassay.failures(out, True)
     assert "ArithmeticError" in text
     assert len(Results(out).table()) > 0
+
+
+def test_what_astropy_does_when_it_is_imported_is_no_meddling():
+    from astropy import log
+
+    before = warnings.showwarning
+    with isolated(1) as told:
+        warnings.showwarning = log._showwarning
+    assert warnings.showwarning is before
+    assert told == []

@@ -4,11 +4,25 @@ import pandas as pd
 import pytest
 
 from haloassay.base.errors import InputError
+from haloassay.engine import preparation
+from haloassay.engine.executors.ahead import make_ahead
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
+from haloassay.mocks import evolved, make_mock
+from haloassay.planning.plan import make_plan
 from haloassay.planning.scenario import make_scenario
 
 BINS = [1.0, 20.0, 300.0]
+#: Takes orbits, a moment long.
+STORED = {
+    "kind": "equilibrium",
+    "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
+    "density": {"kind": "power-law", "slope": -3.5},
+    "beta": {"kind": "constant", "beta": 0.3},
+    "r_range": [10.0, 60.0],
+    "shape": {"axis_ratios": [1.0, 0.8]},
+    "population": {"size": 200, "time": 0.2, "drift_time": 0.1},
+}
 
 
 @pytest.fixture
@@ -98,3 +112,38 @@ def test_where_the_matrix_takes_away_what_is_needed_the_method_is_not_applicable
     }
     again = run(make_scenario(values), tmp_path / "out", workers=0, progress=Silent())
     assert again.counts() == {"ok": 9}
+
+
+def with_stored(values, levels):
+    values["mock"] = STORED
+    values["survey"] = {"preset": "perfect", "n_stars": 100}
+    values["matrix"] = {"factors": {"mock.shape.axis_ratios.1": levels}}
+    return values
+
+
+def test_mocks_that_take_long_are_made_at_once_each_once(values, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(preparation, "make_ahead", lambda mocks, *_: asked.extend(mocks))
+    values["matrix"] = {"factors": {"survey.distance_scale": [0.9, 1.1]}}
+    plan = make_plan(make_scenario(values))
+    preparation.prepared(plan, lambda _: None, 2)
+    assert asked == []  # one that takes no time
+    plan = make_plan(make_scenario(with_stored(values, [0.7, 0.9])))
+    preparation.prepared(plan, lambda _: None, 2)
+    assert sorted(mock["shape"]["axis_ratios"][1] for mock in asked) == [0.7, 0.8, 0.9]
+    asked.clear()
+    plan = make_plan(make_scenario(with_stored(values, [0.7, 0.01])))
+    with pytest.raises(InputError, match="mock of cell"):
+        preparation.prepared(plan, lambda _: None, 2)
+    assert asked == []
+
+
+def test_what_was_made_ahead_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path / "cache"))
+    other = {**STORED, "shape": {"axis_ratios": [1.0, 0.7]}}
+    said = []
+    make_ahead([STORED, other], 2, said.append)
+    assert said[0] == "making 2 mocks with 2 processes"
+    monkeypatch.setattr(evolved, "relaxed_population", None)  # what makes them
+    for spec in (STORED, other):
+        assert make_mock(spec).prepare()["population"] == 200

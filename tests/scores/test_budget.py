@@ -115,7 +115,9 @@ class TestNoise:
         corrected, raw = [], []
         for _ in range(200):
             table = 0.03 * rng.standard_normal((25, 4))
-            line, response, shifts = line_of(known.FACTORS[0], table, rng)
+            line, response, shifts = line_of(
+                known.FACTORS[0], table, np.full(table.shape[1], len(table)), rng
+            )
             corrected.append(line.sd.value**2)
             raw.append(response.spread(shifts[None])[1][0] ** 2)
         # what is left is above zero because it is cut there
@@ -128,7 +130,12 @@ class TestNoise:
         squares = []
         for _ in range(200):
             table = signal + 0.02 * rng.standard_normal((25, 4))
-            squares.append(line_of(known.FACTORS[0], table, rng)[0].sd.value ** 2)
+            squares.append(
+                line_of(known.FACTORS[0], table, np.full(table.shape[1], len(table)), rng)[
+                    0
+                ].sd.value
+                ** 2
+            )
         mcse = np.std(squares) / np.sqrt(200)
         assert abs(np.mean(squares) - 0.006**2) < 4.0 * mcse + 0.01 * 0.006**2
 
@@ -231,6 +238,17 @@ class TestWhatCannotBeSaid:
         assert (x.n, x.n_lost) == (360, 40)
         assert "40 pairs lost" in x.why
         assert "40 pairs lost" in words.text(budget)
+
+    def test_realisations_that_the_base_has_more_of_are_no_lost_pairs(self, run, tmp_path):
+        """The base has one for each of a sampled cell, too."""
+        changed = {}
+        for name in ("estimates", "runs"):
+            rows = pd.read_parquet(getattr(run, f"{name}_files")[0])
+            more = rows["cell"].isin(["base", "joint"]) | (rows["realization"] < 100)
+            rows[more].to_parquet(tmp_path / f"{name}.parquet")
+            changed[f"{name}_files"] = [tmp_path / f"{name}.parquet"]
+        (budget,) = budgets(dataclasses.replace(run, **changed), "m200")
+        assert {(line.n, line.n_lost) for line in budget.lines} == {(100, 0)}
 
     @pytest.mark.parametrize(
         ("changes", "asked", "words_"),

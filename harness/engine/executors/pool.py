@@ -53,7 +53,7 @@ def run_in_pool(
     tasks: Iterable[Task], workers: int, timeout: float, stop: Callable[[], bool], log: Log | None
 ) -> Generator[TaskResult, None, None]:
     """Run tasks in worker processes; see :func:`haloassay.engine.executors.execute`."""
-    with _single_threaded():
+    with single_threaded():
         crew = _Crew(workers, timeout, log)
         try:
             yield from crew.run(iter(tasks), stop)
@@ -62,7 +62,7 @@ def run_in_pool(
 
 
 @contextlib.contextmanager
-def _single_threaded() -> Iterator[None]:
+def single_threaded() -> Iterator[None]:
     """Environment in which workers are started; replacements for killed workers start in it too."""
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
