@@ -205,7 +205,7 @@ def sentence(budget: Budget) -> str:
     if not math.isfinite(systematic.value):
         return f"{name(budget)}: the systematic error cannot be determined, because no factor's contribution is known"
     errors = [f"± {_number(random.value * factor)} {unit} (random)"]
-    how = "" if math.isfinite(budget.together.sd.value) else ", in quadrature"
+    how = "" if budget.is_together else ", in quadrature"
     errors.append(f"± {_number(systematic.value * factor)} {unit} (systematic{how})")
     if not math.isfinite(offset.value):
         corrected = "value"

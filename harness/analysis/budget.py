@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -51,6 +51,10 @@ from haloassay.contracts.quantities import Quantity
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+#: Share of a contribution that its error is, at which it is known no better than by a sum of others.
+_UNSURE: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -100,9 +104,16 @@ class Budget:
     notes: tuple[str, ...] = ()
 
     @property
+    def is_together(self) -> bool:
+        """Whether what all factors do together is known to better than half of it, or of their quadrature sum."""
+        sd = self.together.sd
+        least = np.fmax(sd.value, self.quadrature.value)
+        return bool(np.isfinite(sd.value) and not sd.mcse > _UNSURE * least)
+
+    @property
     def systematic(self) -> Amount:
-        """Contribution of all factors: measured together where that was done, else in quadrature."""
-        return self.together.sd if np.isfinite(self.together.sd.value) else self.quadrature
+        """Contribution of all factors: measured together where that is known, else in quadrature."""
+        return self.together.sd if self.is_together else self.quadrature
 
     @property
     def offset(self) -> Amount:

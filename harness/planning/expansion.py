@@ -19,6 +19,8 @@ from haloassay.planning.scenario import Scenario, Spec
 
 #: Values of a prior that are tried before anything is run.
 _TRIED: Final = 200
+#: Those that are tried first, the ends among them: all others only where one of these cannot be.
+_FIRST: Final = [round(k * (_TRIED - 1) / 23) for k in range(24)]
 
 
 def cells(scenario: Scenario, with_estimators: bool = True) -> tuple[Cell, ...]:
@@ -173,8 +175,17 @@ class _Builder:
 
     def require_possible(self, factor: Factor) -> None:
         """Refuse a prior some of whose values no component accepts, and say what share of it they are."""
-        refused, first = 0, ""
-        for k in range(_TRIED):
+        if self._refusals(factor, _FIRST):
+            refusals = self._refusals(factor, range(_TRIED))
+            raise InputError(
+                f"{self.scenario.origin}: factor {factor.label!r}: {len(refusals) / _TRIED:.1%} of its prior"
+                f" {factor.prior} are values that cannot be ({refusals[0]}); give it limits"
+            )
+
+    def _refusals(self, factor: Factor, shares: Iterable[int]) -> list[str]:
+        """Say why components refuse values of a prior, at the middles of some of its equal shares."""
+        found = []
+        for k in shares:
             level = factor.at((k + 0.5) / _TRIED)
             where = f"{factor.label} = {level.label}"
             try:
@@ -182,13 +193,8 @@ class _Builder:
                     changed(self.spec, self.resolved, {factor.label: level}, where), where
                 )
             except InputError as error:
-                refused += 1
-                first = first or str(error)
-        if refused:
-            raise InputError(
-                f"{self.scenario.origin}: factor {factor.label!r}: {refused / _TRIED:.1%} of its prior"
-                f" {factor.prior} are values that cannot be ({first}); give it limits"
-            )
+                found.append(str(error))
+        return found
 
 
 class _Components:

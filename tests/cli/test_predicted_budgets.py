@@ -35,14 +35,14 @@ n_stars = 150
 kind = "tracer-mass"
 alpha = -3.5
 bins = [5.0, 20.0, 100.0]
-n_bootstrap = 50
+n_bootstrap = 20
 
 [[estimators]]
 kind = "tracer-mass"
 label = "steep"
 alpha = -5.0
 bins = [5.0, 20.0, 100.0]
-n_bootstrap = 50
+n_bootstrap = 20
 
 [matrix]
 design = ["one-at-a-time", "sobol"]

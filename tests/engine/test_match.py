@@ -55,7 +55,7 @@ def measured(tmp_path_factory):
 
 
 def matched(measured, out, **settings):
-    settings = {"rounds": 2, "workers": 0, "progress": Silent(), **settings}
+    settings = {"rounds": 1, "workers": 0, "progress": Silent(), **settings}
     return haloassay.match(SCENARIO, measured, out, FREE, **settings)
 
 
@@ -138,7 +138,7 @@ def test_dispersions_that_no_halo_of_the_family_has_are_named(tmp_path):
         Measurement("beta", -2.5, 0.2, r_lo=12.0, r_hi=30.0),
         Measurement("sigma_r", 110.0, 5.0, r_lo=5.0, r_hi=12.0),
     ]
-    match = matched(wanted, tmp_path / "out", rounds=1)
+    match = matched(wanted, tmp_path / "out")
     assert match.fit.nothing_alike
     assert any(row.named for row in match.rows if row.target.quantity.name == "beta")
     assert "no halo of this family" in (tmp_path / "out" / "match.md").read_text()

@@ -239,6 +239,15 @@ class TestWhatCannotBeSaid:
         assert "40 pairs lost" in x.why
         assert "40 pairs lost" in words.text(budget)
 
+    def test_what_a_few_points_say_of_all_together_is_not_the_systematic_error(self, run):
+        (sure,) = budgets(run, "m200")
+        assert sure.is_together
+        assert ", in quadrature)" not in words.sentence(sure)
+        sd = dataclasses.replace(sure.together.sd, mcse=0.6 * sure.quadrature.value)
+        vague = dataclasses.replace(sure, together=dataclasses.replace(sure.together, sd=sd))
+        assert vague.systematic == sure.quadrature
+        assert "(systematic, in quadrature)" in words.sentence(vague)
+
     def test_realisations_that_the_base_has_more_of_are_no_lost_pairs(self, run, tmp_path):
         """The base has one for each of a sampled cell, too."""
         changed = {}
