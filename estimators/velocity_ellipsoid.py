@@ -152,7 +152,8 @@ class VelocityEllipsoid(Estimator):
         draws = resampled
         if draws is None:
             z = rng.standard_normal((self.n_draws, 3))
-            draws = fit.value * np.exp(np.where(np.isfinite(error), error, 0.0) * z)
+            with np.errstate(over="ignore"):  # an error so large has a note in place of draws
+                draws = fit.value * np.exp(np.where(np.isfinite(error), error, 0.0) * z)
         rows = []
         for k, axis in enumerate(AXES):
             note = ellipsoid.note((k,)) or fit.note(k, error)

@@ -92,7 +92,8 @@ def test_more_points_and_replicates_make_it_better():
             where = rng.random((500, 4))
             of_n.append(np.mean((found.predict(where)[0] - smooth(where)) ** 2))
         errors.append(np.sqrt(np.mean(of_n)))
-    assert errors[0] > 1.4 * errors[1] > 1.4**2 * errors[2]
+    # half where responses are four times as many, but for what three fits scatter by
+    assert errors[0] > 1.2 * errors[1] > 1.2**2 * errors[2]
     # two dozen coefficients of 960 points in pairs
     assert errors[2] < 0.3 * np.sqrt(24.0 / (2 * 960))
 
@@ -239,8 +240,8 @@ def test_probabilities_are_found_and_stay_within_their_bounds(replicates):
         mean, sd = found.predict(where)
         squares.append(np.mean((mean - probability(where)) ** 2))
         stated.append(np.mean(sd**2))
-    assert np.sqrt(np.mean(squares)) < 0.07 / np.sqrt(replicates)
     error = np.std(squares, ddof=1) / np.sqrt(10)
+    assert np.mean(squares) < 0.07**2 / replicates + 4.0 * error
     assert abs(np.mean(squares) - np.mean(stated)) < 4.0 * error
     corners = np.array([[1.05, -0.05, -0.05, 0.5], [-0.05, 1.05, 1.05, 0.5]])
     mean, sd = found.predict(corners)

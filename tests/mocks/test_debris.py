@@ -124,12 +124,13 @@ def test_any_fractions_give_the_number_asked_for(fractions: list[float], n: int,
 
 def test_stars_come_until_one_is_missing() -> None:
     """A survey of few stars needs as much debris as it sees, though it is offered more; the mix does not tilt."""
-    debris = make_debris([{"kind": "gse", "fraction": 0.2, "size": resized(300)}])
+    size = resized(300)
+    debris = make_debris([{"kind": "gse", "fraction": 0.2, "size": size}])
     draw = contaminate(smooth(), debris, AROUND, seeded(2))
     stars = draw(8192)
     # 300 of the debris stand among 1500 stars, and the next one is missing
     n = np.count_nonzero(stars.origin == 1)
-    assert n == len(debris[0].population(AROUND)[0]) <= 300
+    assert n == len(debris[0].population(AROUND)[0]) <= size
     assert len(stars) == pytest.approx(n / 0.2, abs=4.0 * np.sqrt(n * 0.8) / 0.2)
     halves = np.array_split(stars.origin == 1, 2)
     assert abs(halves[0].mean() - halves[1].mean()) < 4.0 * np.sqrt(2.0 * 0.16 / len(halves[0]))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.integrate import quad
 from seeds import lots, seeded
 from test_equilibrium import BIRD, MILKY_WAY, jeans_pressure, shell_deviations
@@ -80,7 +81,7 @@ def test_stars_have_the_moments_of_jeans_and_the_stated_kurtosis(family):
     )
     for of_zero_mean in (radial, balance, *tails):
         z = shell_deviations(r, of_zero_mean)
-        assert np.sum(z**2) < 12.0 + 4.0 * np.sqrt(24.0)
+        assert np.sum(z**2) < stats.chi2.isf(6e-5 / len(FAMILIES), 12)
 
 
 def within(solution, lo=3.0, hi=100.0):
