@@ -163,7 +163,13 @@ def _run(given, folder):
     n_stars = survey.get("n_stars", 300)
     if isinstance(n_stars, int) and n_stars > 300:
         survey = {**survey, "n_stars": 300}
-    plan_cells = scenario.revise(survey=survey, realizations=1, matrix={})
+    mock, population = scenario.mock, scenario.mock.get("population")
+    size = population.get("size", 1000) if isinstance(population, dict) else 0
+    if (
+        isinstance(size, int) and size > 500
+    ):  # as many orbits as a run takes for minutes are not what is tried
+        mock = {**mock, "population": {**population, "size": 500}}
+    plan_cells = scenario.revise(mock=mock, survey=survey, realizations=1, matrix={})
     return run(plan_cells, folder / "out", workers=0, progress=Silent()).counts()
 
 
