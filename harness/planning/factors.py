@@ -158,8 +158,10 @@ def _factor(
     own = [level for level in levels if level.value is None]
     if own and places:
         raise InputError(f"{where}: has a path, and levels that set others")
-    if not own and not places:
-        raise InputError(f"{where}: has no path, and no level that says what it sets")
+    if not places and (len(own) < len(levels) or not levels):
+        silent = next((level.label for level in levels if level not in own), None)
+        which = "no level that says" if silent is None else f"a level that does not say ({silent})"
+        raise InputError(f"{where}: has no path, and {which} what it sets")
     named = tuple(Level(level.label, level.label, level.settings) for level in own)
     base = AS_WRITTEN if named else look_up(places[0], spec, resolved)
     real = look_up(places[0], resolved) if places else None

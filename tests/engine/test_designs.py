@@ -117,6 +117,15 @@ class TestFactors:
             ([{**BETA, "label": "bias"}], ["'bias' is a column"]),
             ([{**BETA, "pth": "x"}], ["matrix.factor.0", "unknown key 'pth'", "path"]),
             ([{"label": "x", "levels": [1.0]}], ["factor 'x'", "has no path"]),
+            (
+                [
+                    {
+                        "label": "x",
+                        "levels": [{"label": "a", "set": {"survey.n_stars": 5}}, {"l": 1}],
+                    }
+                ],
+                ["factor 'x'", 'a level that does not say ({"l":1}) what it sets'],
+            ),
             ([{**BETA, "path": "beta.beta"}], ["a path starts with mock."]),
             ([{**BETA, "path": "estimators.*.slope"}], ["no estimator has a setting 'slope'"]),
             (
