@@ -175,11 +175,11 @@ class _Builder:
 
     def require_possible(self, factor: Factor) -> None:
         """Refuse a prior some of whose values no component accepts, and say what share of it they are."""
-        if self._refusals(factor, _FIRST):
-            refusals = self._refusals(factor, range(_TRIED))
+        if first := self._refusals(factor, _FIRST):
+            share = len(self._refusals(factor, range(_TRIED))) / _TRIED
             raise InputError(
-                f"{self.scenario.origin}: factor {factor.label!r}: {len(refusals) / _TRIED:.1%} of its prior"
-                f" {factor.prior} are values that cannot be ({refusals[0]}); give it limits"
+                f"{self.scenario.origin}: factor {factor.label!r}: {share:.1%} of its prior"
+                f" {factor.prior} are values that cannot be ({first[0]}); give it limits"
             )
 
     def _refusals(self, factor: Factor, shares: Iterable[int]) -> list[str]:

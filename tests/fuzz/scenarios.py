@@ -74,6 +74,8 @@ def _places(value, path=()):
 
 def _mutate(values, rng):
     """Change one place: another value, a factor, a deletion, a new key, a copy of something from elsewhere."""
+    if not values:  # nothing is left
+        return
     path = rng.choice([*_places(values)])
     *above, key = path
     table = values
