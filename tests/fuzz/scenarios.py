@@ -86,7 +86,9 @@ def _mutate(values, rng):
     if what < 0.45:
         table[key] = copy.deepcopy(rng.choice(VALUES))
     elif what < 0.6 and isinstance(table[key], int | float) and not isinstance(table[key], bool):
-        with contextlib.suppress(OverflowError):  # a whole number of hundreds of digits stays as it is
+        with contextlib.suppress(
+            OverflowError
+        ):  # a whole number of hundreds of digits stays as it is
             table[key] *= rng.choice([-1, 0.1, 2, 10, 1000, 1e9, 1e-9])
     elif what < 0.72:
         del table[key]
