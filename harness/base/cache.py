@@ -115,6 +115,8 @@ def cached(content: Any, make: Callable[[], Arrays]) -> Arrays:
     ------
     InputError
         If ``$HALOASSAY_CACHE_SIZE`` is no size.
+    ValueError
+        If an array is called "digest".
     """
     limit = cache_limit()
     path = cache_folder() / _ROOM / f"{content_key(content)}.npz"
@@ -122,6 +124,10 @@ def cached(content: Any, make: Callable[[], Arrays]) -> Arrays:
     if stored is not None:
         return stored
     arrays = make()
+    if (
+        _DIGEST in arrays
+    ):  # it would take the place of that of the file, which is damaged then whenever it is read
+        raise ValueError(f"no array may be called {_DIGEST!r}")
     size = sum(array.nbytes for array in arrays.values())
     if size < limit:
         _write(path, arrays, limit)
@@ -131,6 +137,16 @@ def cached(content: Any, make: Callable[[], Arrays]) -> Arrays:
             " made again by every process"
         )
     return arrays
+
+
+def can_keep() -> bool:
+    """Whether anything can be kept: the cache may hold something, and its folder can be written."""
+    folder = cache_folder() / _ROOM
+    try:
+        _claim(folder)
+    except OSError:
+        return False
+    return cache_limit() > 0.0 and os.access(folder, os.W_OK)
 
 
 def _read(path: Path) -> Arrays | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from haloassay.base import kinds
+from haloassay.base.cache import can_keep
 from haloassay.base.errors import InputError, blamed_on
 from haloassay.cleaning.steps import make_clean
 from haloassay.contracts.catalogue import in_words
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 #: Seconds between two lines about a mock that takes long.
 _INTERVAL: Final = 10.0
+#: Mocks from which processes of their own make them, and seconds that one of them takes then.
+_FEWEST_AHEAD: Final = 3
+_LONG: Final = 3.0
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,8 @@ def prepared(
 
 
 def _make_ahead(plan: Plan, workers: int, say: Callable[[str], None]) -> None:
-    """Make mocks that take long at once; if one of them cannot be, none, and who makes it next says so."""
-    found: dict[str, Mapping[str, Any]] = {}
+    """Make mocks that take long at once, where the first one shows that they do, and no cache has it."""
+    found: dict[str, tuple[Cell, Mock]] = {}
     for cell in plan.cells:
         content = json.dumps(cell.mock, sort_keys=True)
         if content in found or kinds.is_foreign(cell.mock):
@@ -113,12 +117,19 @@ def _make_ahead(plan: Plan, workers: int, say: Callable[[str], None]) -> None:
         try:
             mock = make_mock(cell.mock)
             if mock.takes_long:
-                mock.check()
-                found[content] = cell.mock
-        except InputError:
+                found[content] = cell, mock
+        except InputError:  # who makes it next says where it is from
             return
-    if len(found) > 1:
-        make_ahead([*found.values()], workers, say)
+    if len(found) < _FEWEST_AHEAD or not can_keep():
+        return
+    (cell, mock), *others = found.values()
+    start = time.monotonic()
+    try:
+        mock.prepare(_Patience(cell.label, say))
+    except InputError:
+        return
+    if time.monotonic() - start > _LONG:
+        make_ahead([cell.mock for cell, _ in others], workers, say)
 
 
 def _require_cleanable(cell: Cell, handed_over: frozenset[str], origin: str) -> None:

@@ -233,14 +233,14 @@ def _file_digest(path: Path) -> NDArray[np.uint8]:
     def read() -> dict[str, NDArray[Any]]:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
-        return {"digest": np.frombuffer(digest, dtype=np.uint8)}
+        return {"of_file": np.frombuffer(digest, dtype=np.uint8)}
 
     try:
         state = path.stat()
         # the second changes even where the first is set back
         times = (state.st_mtime_ns, state.st_ctime_ns)
-        known = ["file-digest", str(path.resolve()), state.st_ino, state.st_size, *times]
-        return cached(known, read)["digest"]
+        known = ["digest of a file", str(path.resolve()), state.st_ino, state.st_size, *times]
+        return cached(known, read)["of_file"]
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
 

@@ -16,6 +16,7 @@ from haloassay.base.cache import (
     cache_folder,
     cache_limit,
     cached,
+    can_keep,
     content_key,
 )
 from haloassay.base.errors import InputError
@@ -252,3 +253,19 @@ def test_bad_sizes_are_refused(text: str, folder: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("HALOASSAY_CACHE_SIZE", text)
     with pytest.raises(InputError, match="HALOASSAY_CACHE_SIZE"):
         cached("a", counting()[0])
+
+
+def test_an_array_that_would_stand_for_the_digest_is_refused(folder: Path) -> None:
+    with pytest.raises(ValueError, match="no array may be called 'digest'"):
+        cached(["a"], lambda: {"digest": np.zeros(3)})
+    assert not folder.exists()
+
+
+def test_whether_anything_can_be_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert can_keep()
+    monkeypatch.setenv("HALOASSAY_CACHE_SIZE", "0 MB")
+    assert not can_keep()
+    monkeypatch.delenv("HALOASSAY_CACHE_SIZE")
+    room(folder).joinpath("CACHEDIR.TAG").unlink()
+    room(folder).joinpath("mine").touch()
+    assert not can_keep()  # somebody else's

@@ -1,8 +1,11 @@
 """What estimators need, surveys hand over and mocks have is compared before anything is run."""
 
+import warnings
+
 import pandas as pd
 import pytest
 
+from haloassay.base.cache import CacheWarning
 from haloassay.base.errors import InputError
 from haloassay.engine import preparation
 from haloassay.engine.executors.ahead import make_ahead
@@ -10,6 +13,7 @@ from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
 from haloassay.mocks import make_mock
 from haloassay.mocks.equilibria import relaxation
+from haloassay.mocks.equilibria.relaxation import DriftWarning
 from haloassay.planning.plan import make_plan
 from haloassay.planning.scenario import make_scenario
 
@@ -115,37 +119,72 @@ def test_where_the_matrix_takes_away_what_is_needed_the_method_is_not_applicable
     assert again.counts() == {"ok": 9}
 
 
+#: Has not mixed when it is kept.
+UNMIXED = {
+    **STORED,
+    "shape": {"axis_ratios": [0.9, 0.3]},
+    "population": {"size": 1500, "time": 0.02, "drift_time": 0.5},
+}
+
+
 def with_stored(values, levels):
     values["mock"] = STORED
     values["survey"] = {"preset": "perfect", "n_stars": 100}
     values["matrix"] = {"factors": {"mock.shape.axis_ratios.1": levels}}
-    return values
+    return make_plan(make_scenario(values))
 
 
-def test_mocks_that_take_long_are_made_at_once_each_once(values, tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(preparation, "make_ahead", lambda mocks, *_: asked.extend(mocks))
-    values["matrix"] = {"factors": {"survey.distance_scale": [0.9, 1.1]}}
-    plan = make_plan(make_scenario(values))
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """What is made ahead, of mocks all of which take long."""
+    found = []
+    monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(preparation, "_LONG", 0.0)
+    monkeypatch.setattr(preparation, "make_ahead", lambda mocks, *_: found.extend(mocks))
+    return found
+
+
+def test_mocks_that_take_long_are_made_at_once_each_once(values, asked):
+    plan = with_stored(values, [0.7, 0.9])
     preparation.prepared(plan, lambda _: None, 2)
-    assert asked == []  # one that takes no time
-    plan = make_plan(make_scenario(with_stored(values, [0.7, 0.9])))
-    preparation.prepared(plan, lambda _: None, 2)
-    assert sorted(mock["shape"]["axis_ratios"][1] for mock in asked) == [0.7, 0.8, 0.9]
-    asked.clear()
-    values["matrix"] = {"factors": {"mock.density.slope": [-3.0, -0.3]}}  # too flat for beta = 0.3
-    plan = make_plan(make_scenario(values))
-    with pytest.raises(InputError, match="mock of cell"):
+    # the first one shows that they do
+    assert sorted(mock["shape"]["axis_ratios"][1] for mock in asked) == [0.7, 0.9]
+
+
+@pytest.mark.parametrize("why", ["none takes long", "the first did not", "nothing is kept"])
+def test_no_process_is_started_for_nothing(values, asked, monkeypatch, tmp_path, why):
+    if why == "none takes long":
+        values["matrix"] = {"factors": {"survey.distance_scale": [0.9, 1.1]}}
+        plan = make_plan(make_scenario(values))
+    else:
+        plan = with_stored(values, [0.7, 0.9])
+    if why == "the first did not":
+        monkeypatch.setattr(preparation, "_LONG", 1e9)
+    if why == "nothing is kept":
+        (tmp_path / "file").write_text("")
+        monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path / "file" / "cache"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CacheWarning)
         preparation.prepared(plan, lambda _: None, 2)
     assert asked == []
 
 
-def test_what_was_made_ahead_is_found(tmp_path, monkeypatch):
+def test_what_was_made_ahead_is_found_and_its_warnings_are_told(tmp_path, monkeypatch):
     monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path / "cache"))
-    other = {**STORED, "shape": {"axis_ratios": [1.0, 0.7]}}
     said = []
-    make_ahead([STORED, other], 2, said.append)
+    with pytest.warns(DriftWarning, match="is not stationary") as told:
+        make_ahead([STORED, UNMIXED], 2, said.append)
+    assert len(told) == 1
     assert said[0] == "making 2 mocks with 2 processes"
     monkeypatch.setattr(relaxation, "relax", None)  # what makes them
-    for spec in (STORED, other):
+    for spec in (STORED, UNMIXED):
         assert make_mock(spec).prepare()["population"] > 100
+
+
+def test_nothing_is_made_where_one_of_them_cannot_be(tmp_path, monkeypatch):
+    monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path / "cache"))
+    flat = {**STORED, "density": {"kind": "power-law", "slope": -0.3}}  # too flat for its beta
+    make_ahead([STORED, flat], 2, lambda _: None)
+    monkeypatch.setattr(relaxation, "relax", None)
+    with pytest.raises(TypeError):
+        make_mock(STORED).prepare()

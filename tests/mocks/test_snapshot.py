@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import warnings
 from dataclasses import replace
 
 import h5py
@@ -24,6 +26,7 @@ import haloassay
 from haloassay.base.errors import InputError
 from haloassay.contracts.profiles import critical_density, nfw_enclosed_mass, virial_radius
 from haloassay.mocks import make_mock
+from haloassay.mocks.snapshots.formats import digest_of
 from haloassay.mocks.snapshots.units import Unit, parse_unit
 
 RADII = np.array([3.0, 10.0, 30.0, 100.0, 250.0])
@@ -412,3 +415,19 @@ def test_opdf_halo_through_the_harness(shared_data, tmp_path):
     assert truth.value("beta", 0.0, 5.0, 120.0, stars=make_mock(scenario["mock"]).stars) == (
         pytest.approx(0.71, abs=0.02)
     )
+
+
+def test_a_file_is_hashed_once_as_long_as_it_is_the_same(tmp_path, monkeypatch):
+    monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "stars.csv"
+    file.write_text("x,y\n1,2\n")
+    hashed = []
+    by = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", lambda *a: hashed.append(1) or by(*a))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        first = digest_of([file])
+        assert digest_of([file]) == first
+    assert len(hashed) == 1
+    file.write_text("x,y\n1,2\n3,4\n")
+    assert digest_of([file]) != first

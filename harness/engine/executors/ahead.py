@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from typing import Any, Final
 
+from haloassay.base.errors import HaloassayWarning
 from haloassay.engine.executors.pool import single_threaded, worker_pool
 from haloassay.mocks import make_mock
 
@@ -18,23 +20,53 @@ _INTERVAL: Final = 10.0
 def make_ahead(
     mocks: Sequence[Mapping[str, Any]], workers: int, say: Callable[[str], None]
 ) -> None:
-    """Make mocks, of these settings, by so many processes.
+    """Make mocks, of these settings, by so many processes; if one of them cannot be, none.
 
     What goes wrong is left to whoever makes the mock next, and says where it is from.
+
+    Warns
+    -----
+    HaloassayWarning
+        What making them warned of, each once: who finds them in the cache is not warned again.
     """
-    n, started, told = min(workers, len(mocks)), time.monotonic(), time.monotonic()
+    n, started = min(workers, len(mocks)), time.monotonic()
     say(f"making {len(mocks)} mocks with {n} processes")
     with single_threaded(), worker_pool(n) as pool:
-        futures = [pool.schedule(_make, args=(dict(spec),)) for spec in mocks]
         try:
-            while left := wait(futures, timeout=_LOOK).not_done:
-                if time.monotonic() - told > _INTERVAL:
-                    told = time.monotonic()
-                    say(f"{len(mocks) - len(left)} of {len(mocks)} mocks, {told - started:.0f} s")
+            checks = [pool.schedule(_check, args=(dict(spec),)) for spec in mocks]
+            wait(checks)
+            if any(check.exception() is not None for check in checks):
+                return
+            made = [pool.schedule(_make, args=(dict(spec),)) for spec in mocks]
+            _watch(made, started, say)
         finally:
             pool.stop()
             pool.join()
+    told = [warned for each in made if each.exception() is None for warned in each.result()]
+    for category, message in dict.fromkeys(told):
+        warnings.warn(message, category, stacklevel=2)
 
 
-def _make(spec: dict[str, Any]) -> None:
-    make_mock(spec).prepare()
+def _watch(made: Sequence[Future[Any]], started: float, say: Callable[[str], None]) -> None:
+    """Wait, and say now and then how far it is."""
+    told = started
+    while left := wait(made, timeout=_LOOK).not_done:
+        if time.monotonic() - told > _INTERVAL:
+            told = time.monotonic()
+            say(f"{len(made) - len(left)} of {len(made)} mocks, {told - started:.0f} s")
+
+
+def _check(spec: dict[str, Any]) -> None:
+    make_mock(spec).check()
+
+
+def _make(spec: dict[str, Any]) -> list[tuple[type[Warning], str]]:
+    """Make a mock, and list what that warned of."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", HaloassayWarning)
+        make_mock(spec).prepare()
+    return [
+        (each.category, str(each.message))
+        for each in caught
+        if issubclass(each.category, HaloassayWarning)
+    ]
