@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "scores"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "engine"))
 import synthetic_budget as known
+import test_sequential
 import test_together
 
 from haloassay.analysis.budget import Budget, budgets
@@ -87,28 +88,9 @@ def pulls(repeats: int) -> None:
 
 def until(repeats: int) -> None:
     """Print bias and coverage of the mean of a run that ends where its error is below 0.1."""
-    from test_sequential import Grown
-
-    from haloassay.engine.sequential import make_rule, run_until
-
-    rng = np.random.default_rng(11)
-    ends, errors, sizes = [], [], []
-    for _ in range(repeats):
-        e = rng.standard_normal(2000)
-
-        class Drawn(Grown):
-            def table(self, e: np.ndarray = e):
-                mcse = e[: self.n].std(ddof=1) / np.sqrt(self.n)
-                return super().table().assign(bias=e[: self.n].mean(), bias_mcse=mcse)
-
-        results = Drawn([1.0])
-        run_until(make_rule("bias_mcse < 0.1"), 2000, 0, results.to, lambda line: None)
-        row = results.table().iloc[0]
-        ends.append(row["bias"])
-        errors.append(row["bias_mcse"])
-        sizes.append(results.n)
+    ends, errors, sizes = test_sequential.stopped(np.random.default_rng(11), repeats)
     n = len(ends)
-    covered = np.mean(np.abs(ends) < np.array(errors))
+    covered = np.mean(np.abs(ends) < errors)
     print(f"{n} runs of bias_mcse < 0.1, {np.median(sizes):.0f} realisations (median)")
     print(f"mean bias {np.mean(ends):+.4f} +- {np.std(ends) / np.sqrt(n):.4f}")
     print(f"within one stated error {covered:.3f} +- {np.sqrt(0.683 * 0.317 / n):.3f} (0.683)")

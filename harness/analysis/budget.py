@@ -153,12 +153,12 @@ def budgets(
     InputError
         If the run has no base or no factors, nobody yields the quantity, or no bin is near the radius.
     """
-    rows, runs, known = _read(results, quantity)
+    source = _read(results, quantity, priors)
     found = []
-    for name in chosen(estimator, known, f"budget of {quantity}"):
-        mine = rows[rows["estimator"] == name]
+    for name in chosen(estimator, source.estimators, f"budget of {quantity}"):
+        mine = source.of(name)
         number = bin_at(mine[mine["cell"] == "base"], r, f"budget of {quantity} by {name}")
-        found.append(_budget(results, name, quantity, mine[mine["bin"] == number], runs, priors))
+        found.append(_budget(source, name, mine[mine["bin"] == number]))
     return found
 
 
@@ -175,11 +175,11 @@ def profile(
     InputError
         If several estimators yield the quantity and none is chosen; and as :func:`budgets`.
     """
-    rows, runs, known = _read(results, quantity)
-    names = chosen(estimator, known, f"budget of {quantity}")
+    source = _read(results, quantity, priors)
+    names = chosen(estimator, source.estimators, f"budget of {quantity}")
     if len(names) > 1:
         raise InputError(f"several estimators yield {quantity}: choose one ({', '.join(names)})")
-    return _profile(results, names[0], quantity, rows, runs, priors)
+    return _profile(source, names[0])
 
 
 def every(results: FactorTables, quantities: Iterable[str]) -> list[Budget]:
@@ -188,32 +188,28 @@ def every(results: FactorTables, quantities: Iterable[str]) -> list[Budget]:
         return []
     found = []
     for quantity in quantities:
-        rows, runs, known = _read(results, quantity)
-        for name in known:
-            found += _profile(results, name, quantity, rows, runs, MappingProxyType({}))
+        source = _read(results, quantity, {})
+        for name in source.estimators:
+            found += _profile(source, name)
     return found
 
 
-def _profile(
-    results: FactorTables,
-    estimator: str,
-    quantity: str,
-    rows: pd.DataFrame,
-    runs: pd.DataFrame,
-    priors: Mapping[str, Prior],
-) -> list[Budget]:
-    mine = rows[rows["estimator"] == estimator]
-    bins = mine.loc[mine["cell"] == "base", "bin"].unique()
-    found = [
-        _budget(results, estimator, quantity, mine[mine["bin"] == each], runs, priors)
-        for each in bins
-    ]
-    return sorted(found, key=lambda budget: budget.r)
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """What the budgets of a quantity are made of: rows of :func:`haloassay.analysis.realizations.read`, and priors."""
+
+    results: FactorTables
+    quantity: Quantity
+    rows: pd.DataFrame
+    runs: pd.DataFrame
+    estimators: tuple[str, ...]
+    priors: Mapping[str, Prior]
+
+    def of(self, estimator: str) -> pd.DataFrame:
+        return self.rows[self.rows["estimator"] == estimator]
 
 
-def _read(
-    results: FactorTables, quantity: str
-) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
+def _read(results: FactorTables, quantity: str, priors: Mapping[str, Prior]) -> _Source:
     found = read(results, quantity, "budget")
     if not results.factors:
         raise InputError("the run has no factors: a budget needs a [matrix]")
@@ -221,28 +217,30 @@ def _read(
         raise InputError(
             "the run has no base cell, which a budget compares with: add 'one-at-a-time' to its designs"
         )
-    return found
+    return _Source(results, results.quantities[quantity], *found, priors)
 
 
-def _budget(
-    results: FactorTables,
-    estimator: str,
-    quantity: str,
-    rows: pd.DataFrame,
-    runs: pd.DataFrame,
-    priors: Mapping[str, Prior],
-) -> Budget:
+def _profile(source: _Source, estimator: str) -> list[Budget]:
+    mine = source.of(estimator)
+    bins = mine.loc[mine["cell"] == "base", "bin"].unique()
+    found = [_budget(source, estimator, mine[mine["bin"] == each]) for each in bins]
+    return sorted(found, key=lambda budget: budget.r)
+
+
+def _budget(source: _Source, estimator: str, rows: pd.DataFrame) -> Budget:
+    """Budget of one bin, whose rows these are."""
+    results, runs = source.results, source.runs
     rng = np.random.default_rng(0)  # a bootstrap, the same whenever the budget is read
     base = rows[rows["cell"] == "base"].set_index("realization")
     e, half = base["e"].dropna().to_numpy(), base["half"].dropna().to_numpy()
     tried = attempts(runs, estimator, "base")
-    differences = Differences(rows, results.quantities[quantity].scale == "angle")
+    differences = Differences(rows, source.quantity.scale == "angle")
     notes = []
     if len(e) < FEWEST:
         notes.append(f"{len(e)} realisations of the base: errors need {FEWEST}")
     if len(tried) - len(e) > NOTABLE_LOSS * len(tried):
         notes.append(f"{len(tried) - len(e)} of {len(tried)} base realisations have no value")
-    factors = under_priors(results.factors, priors)
+    factors = under_priors(results.factors, source.priors)
     mine = runs[(runs["estimator"] == estimator) & (runs["status"] != "no-mock")]
     lines, responses = _lines(factors, differences, mine, rng)
     known = [line for line in lines if np.isfinite(line.sd.value)]
@@ -256,7 +254,7 @@ def _budget(
         notes.append(f"Sobol' indices cannot be determined, because {indices.found.reason}")
     return Budget(
         estimator=estimator,
-        quantity=results.quantities[quantity],
+        quantity=source.quantity,
         bin=int(rows["bin"].iloc[0]),
         r=float(base["r"].median()),
         r_lo=float(base["r_lo"].min()),

@@ -11,7 +11,7 @@ import click
 from haloassay.base.errors import InputError
 from haloassay.base.text import printable
 from haloassay.face.options import named
-from haloassay.face.outputs import FORMATS, require_outside, require_writable, write
+from haloassay.face.outputs import FORMATS, for_readers, require_outside, require_writable, write
 from haloassay.face.plugins import no_plugins
 
 if TYPE_CHECKING:
@@ -143,8 +143,8 @@ def _write_attached(
     from haloassay.reports.tables import format_table
 
     attached = attach(profile, measurement)
-    if fmt in ("terminal", "latex", "markdown"):
-        style = {"terminal": words.text, "latex": words.latex, "markdown": words.markdown}[fmt]
+    style = for_readers(words, fmt)
+    if style is not None:
         write(style(profile, attached, correct), out)
     else:
         write(format_table(words.frame(profile, attached, correct), fmt), out)

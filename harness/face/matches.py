@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from haloassay.base.files import write_bytes
-from haloassay.face.outputs import require_writable, write
+from haloassay.face.outputs import FORMATS, for_readers, require_writable, write
 from haloassay.face.plugins import no_plugins
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from haloassay.planning.scenario import Scenario
     from haloassay.results.store import Mode
 
-_FORMATS: Final = ("terminal", "csv", "ecsv", "latex", "markdown", "parquet")
 #: Files of tables in the folder of a match, by format.
 _TABLES: Final = {
     "csv": "match.csv",
@@ -86,10 +85,8 @@ def formatted(found: Match, fmt: str) -> str | bytes:
     from haloassay.reports import matching as words
     from haloassay.reports.tables import format_table
 
-    if fmt in ("terminal", "latex", "markdown"):
-        of_readers = {"terminal": words.text, "latex": words.latex, "markdown": words.markdown}
-        return of_readers[fmt](found)
-    return format_table(words.frame(found), fmt)
+    style = for_readers(words, fmt)
+    return format_table(words.frame(found), fmt) if style is None else style(found)
 
 
 def plain(found: Match) -> dict[str, Any]:
@@ -140,7 +137,7 @@ def _finite(value: Any) -> Any:
 @click.option("--seed", type=int, help="Seed, instead of the scenario's.")
 @click.option("--restart", "mode", flag_value="restart", help="Throw away what --out holds.")
 @click.option("--resume", "mode", flag_value="resume", default=True, help="Go on [default].")
-@click.option("--format", "fmt", type=click.Choice(_FORMATS), default="terminal", show_default=True)
+@click.option("--format", "fmt", type=click.Choice(FORMATS), default="terminal", show_default=True)
 def match_command(
     scenario: str,
     to: Path,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
 #: Formats of tables.
 FORMATS: Final = ("terminal", "csv", "ecsv", "latex", "markdown", "parquet")
+
+
+#: Formats for readers, and the functions of a module of reports that write them.
+_READERS: Final = {"terminal": "text", "latex": "latex", "markdown": "markdown"}
+
+
+def for_readers(words: Any, fmt: str) -> Callable[..., str] | None:
+    """How a module of reports writes a format for readers; None of one for machines."""
+    return getattr(words, _READERS[fmt]) if fmt in _READERS else None
 
 
 def require_table(fmt: str, out: Path | None) -> None:

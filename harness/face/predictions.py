@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from haloassay.face.options import named
-from haloassay.face.outputs import FORMATS, require_outside, require_table, write
+from haloassay.face.outputs import FORMATS, for_readers, require_outside, require_table, write
 
 
 @click.command()
@@ -56,8 +56,8 @@ def predict(
     makers = kept_predictors(results, quantity, r, estimator, cell)
     answers = [(maker, maker.at(chosen)) for maker in makers]
     with labels.vocabulary(results.quantities):
-        if fmt in ("terminal", "latex", "markdown"):
-            style = {"terminal": words.text, "latex": words.latex, "markdown": words.markdown}[fmt]
+        style = for_readers(words, fmt)
+        if style is not None:
             write("\n".join(style(answer, chosen) for answer in answers), out)
         else:
             from haloassay.reports.tables import format_table

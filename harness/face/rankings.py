@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from haloassay.face.outputs import FORMATS, require_outside, require_table, write
+from haloassay.face.outputs import FORMATS, for_readers, require_outside, require_table, write
 
 
 @click.command()
@@ -51,8 +51,8 @@ def rank(
     results = Results(folder)
     found = answers.rank(folder, quantity, by, r, cell)
     with labels.vocabulary(results.quantities):
-        if fmt in ("terminal", "latex", "markdown"):
-            style = {"terminal": words.text, "latex": words.latex, "markdown": words.markdown}[fmt]
+        style = for_readers(words, fmt)
+        if style is not None:
             write(style(found), out)
         else:
             from haloassay.reports.tables import format_table
