@@ -43,6 +43,9 @@ _WATCHED: Final = (
     *("scipy.stats", "scipy.spatial"),
 )
 _OURS: Final = "haloassay."
+#: Functions that are not: libraries take their place when they are imported, astropy for one, between two estimators
+#: too; what an estimator does to them, ``catch_warnings`` undoes.
+_LEFT: Final = frozenset({"warnings.showwarning"})
 #: Classes whose methods are compared.
 _CLASSES: Final = (
     catalogue.Catalogue,
@@ -245,7 +248,11 @@ class _Namespace:
     @classmethod
     def of(cls, owner: Any) -> _Namespace:
         space = vars(owner)
-        members = tuple((name, value) for name, value in space.items() if _is_code(value))
+        members = tuple(
+            (name, value)
+            for name, value in space.items()
+            if _is_code(value) and f"{owner.__name__}.{name}" not in _LEFT
+        )
         return cls(owner, space, tuple(n for n, _ in members), tuple(v for _, v in members))
 
     def is_whole(self) -> bool:
@@ -258,12 +265,9 @@ class _Namespace:
     def put_back(self) -> Iterator[str]:
         called = self.owner.__name__
         for name, value in zip(self.names, self.values, strict=True):
-            now = self.space.get(name)
-            if now is not value:
+            if self.space.get(name) is not value:
                 setattr(self.owner, name, value)
-                # astropy does so when it is imported, by whichever estimator is the first to need it
-                if getattr(now, "__module__", "") != "astropy.logger":
-                    yield f"{called}.{name}"
+                yield f"{called}.{name}"
 
 
 def _is_code(value: Any) -> bool:

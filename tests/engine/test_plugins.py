@@ -1,6 +1,8 @@
 """Estimators of others: what they do to their process, how they end it, and how they are handed over."""
 
+import multiprocessing
 import os
+import random
 import runpy
 import signal
 import subprocess
@@ -386,11 +388,18 @@ def test_parts_of_before_there_were_tracebacks_are_read(tmp_path, values, monkey
     assert len(Results(out).table()) > 0
 
 
-def test_what_astropy_does_when_it_is_imported_is_no_meddling():
-    from astropy import log
-
+def test_what_a_library_does_between_two_estimators_is_not_told_of_the_next(monkeypatch):
+    """As astropy does in a worker, where surveys are the first to import it."""
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: object())
     before = warnings.showwarning
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    with isolated(1):
+        pass
+    monkeypatch.setattr(warnings, "showwarning", lambda *_, **__: None)
+    hooked = warnings.showwarning
     with isolated(1) as told:
-        warnings.showwarning = log._showwarning
-    assert warnings.showwarning is before
+        warnings.showwarning = before
     assert told == []
+    assert warnings.showwarning is hooked
+    random.setstate(states[0])
+    np.random.set_state(states[1])  # noqa: NPY002
