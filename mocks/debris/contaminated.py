@@ -102,7 +102,8 @@ class ContaminatedMock(MockOfMock):
             debris.check(self.around)
         facts = dict(super().prepare(progress))
         for debris in self.debris:
-            debris.prepare(self.around)
+            if debris.fraction > 0.0:
+                debris.prepare(self.around)
         if "population" in facts:
             facts["population"] = int(facts["population"] / self._own)
         facts["debris"] = {

@@ -44,6 +44,8 @@ OVERDENSITY: Final = 200.0
 #: deep that differences of energies are lost in rounding.
 _CONCENTRATIONS: Final = (1e-2, 1e4)
 _LARGEST_SCALE: Final = 1e5
+#: Masses [Msun] that nothing bound has; orbits about such a mass take for ever, and are not Newton's.
+HEAVIEST: Final = 1e18
 
 
 class Component(Protocol):
@@ -268,7 +270,7 @@ class NFW:
             f"give either m200 and c, or rho0 and r_s (got {', '.join(given) or 'none of them'})",
         )
         for name in (*given, "h0", "overdensity"):
-            _require_positive(name, getattr(self, name))
+            require_positive(name, getattr(self, name))
         if self.c is not None:
             require_concentration(self.c)
         require(
@@ -322,8 +324,8 @@ class Hernquist:
     dark: bool = True
 
     def __post_init__(self) -> None:
-        _require_positive("mass", self.mass)
-        _require_positive("a", self.a)
+        require_positive("mass", self.mass)
+        require_positive("a", self.a)
 
     def enclosed_mass(self, r: ArrayLike) -> FloatArray:
         """Mass [Msun] within ``r`` [kpc]."""
@@ -358,8 +360,8 @@ class Plummer:
     dark: bool = True
 
     def __post_init__(self) -> None:
-        _require_positive("mass", self.mass)
-        _require_positive("a", self.a)
+        require_positive("mass", self.mass)
+        require_positive("a", self.a)
 
     def enclosed_mass(self, r: ArrayLike) -> FloatArray:
         """Mass [Msun] within ``r`` [kpc]."""
@@ -392,7 +394,7 @@ class PointMass:
     dark: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        _require_positive("mass", self.mass)
+        require_positive("mass", self.mass)
 
     def enclosed_mass(self, r: ArrayLike) -> FloatArray:
         """Mass [Msun] within ``r`` [kpc]."""
@@ -426,7 +428,7 @@ class Zhai2018Baryons:
 
     def __post_init__(self) -> None:
         for name in ("disc_mass", "b", "bulge_mass", "c0"):
-            _require_positive(name, getattr(self, name))
+            require_positive(name, getattr(self, name))
 
     def enclosed_mass(self, r: ArrayLike) -> FloatArray:
         """Mass [Msun] within ``r`` [kpc]."""
@@ -457,7 +459,7 @@ class MWPotential2014Baryons:
     label: ClassVar[str] = "the disc of MWPotential2014"
 
     def __post_init__(self) -> None:
-        _require_positive("factor", self.factor)
+        require_positive("factor", self.factor)
 
     def enclosed_mass(self, r: ArrayLike) -> FloatArray:
         """Mass [Msun] within ``r`` [kpc]."""
@@ -486,5 +488,8 @@ def require_concentration(c: float) -> None:
     require(lo <= c <= hi, f"c must be a concentration from {lo:g} to {hi:g} (got {c:g})")
 
 
-def _require_positive(name: str, value: float) -> None:
-    require(0.0 < value < 1e25, f"{name} must be positive and below 1e25 (got {value:g})")
+def require_positive(name: str, value: float) -> None:
+    """Raise InputError unless ``value`` is positive, and below any mass that is bound."""
+    require(
+        0.0 < value < HEAVIEST, f"{name} must be positive and below {HEAVIEST:g} (got {value:g})"
+    )

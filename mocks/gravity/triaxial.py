@@ -23,7 +23,12 @@ from haloassay.mocks.gravity.ellipsoids import (
 )
 from haloassay.mocks.gravity.field_parts import FieldParts
 from haloassay.mocks.gravity.multipole import Multipoles, multipoles_of_density
-from haloassay.mocks.gravity.potentials import H0, OVERDENSITY, require_concentration
+from haloassay.mocks.gravity.potentials import (
+    H0,
+    OVERDENSITY,
+    require_concentration,
+    require_positive,
+)
 from haloassay.mocks.gravity.shapes import AxisRatioTable, require_axis_ratios, rotation_matrix
 
 #: Flattest density that these harmonics follow (choice).
@@ -70,8 +75,7 @@ class TriaxialNFW:
 
     def __post_init__(self) -> None:
         for name in ("m200", "c", "h0", "overdensity"):
-            value = getattr(self, name)
-            require(0.0 < value < 1e25, f"{name} must be positive and below 1e25 (got {value:g})")
+            require_positive(name, getattr(self, name))
         require_concentration(self.c)
         table = self.axis_ratios
         ratios: tuple[float, ...] = (

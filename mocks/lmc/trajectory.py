@@ -27,7 +27,7 @@ from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.contracts import profiles
 from haloassay.mocks.gravity.fields import MovingBody, make_field
-from haloassay.mocks.gravity.potentials import H0, OVERDENSITY, CompositePotential
+from haloassay.mocks.gravity.potentials import H0, HEAVIEST, OVERDENSITY, CompositePotential
 
 #: Largest mass [Msun] that is covered, and longest rewind [Gyr]: the age of the Universe.
 LARGEST_MASS: Final = 2.5e11
@@ -74,7 +74,10 @@ class TruncatedNFW:
     dark: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        require(0.0 <= self.mass < 1e25, f"mass must not be negative (got {self.mass:g})")
+        require(
+            0.0 <= self.mass < HEAVIEST,
+            f"mass must be from 0 to {HEAVIEST:g} (got {self.mass:g})",
+        )
         require(0.0 < self.r_s < 1e6, f"r_s must be positive (got {self.r_s:g})")
         require(
             1.0 <= self.truncation <= 1e3, f"truncation must be 1 to 1000 (got {self.truncation:g})"

@@ -15,7 +15,7 @@ from haloassay.base import kinds
 from haloassay.base.errors import InputError, UsedUpError
 from haloassay.mocks import make_mock
 from haloassay.mocks.debris.contaminated import ContaminatedMock
-from haloassay.mocks.debris.debris import Debris, contaminate, make_debris
+from haloassay.mocks.debris.debris import Debris, SatelliteDebris, contaminate, make_debris
 from haloassay.mocks.debris.surroundings import Surroundings
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.moment_map import octants
@@ -203,6 +203,13 @@ def test_debris_without_a_share_leaves_the_stars_of_the_mock_as_they_are() -> No
     with_debris = mock.sample(1000, seeded(3))
     without = mock.mock.sample(1000, seeded(3))
     np.testing.assert_array_equal(np.sort(with_debris.r), np.sort(without.r))
+
+
+def test_debris_without_a_share_is_not_followed(monkeypatch) -> None:
+    monkeypatch.setattr(
+        SatelliteDebris, "population", lambda *_: pytest.fail("its stars were followed")
+    )
+    contaminated([{"kind": "gse", "fraction": 0.0}]).prepare()
 
 
 def test_truth_of_a_mock_with_contaminants_only_is_the_mocks_own() -> None:

@@ -180,9 +180,9 @@ def test_escaping_and_stuck_orbits_are_handled() -> None:
     assert not free.stuck[0]
     assert 4.5e4 < free.position[0, 0] < 5.2e4
     hopeless = integrate(
-        field({"kind": "point-mass", "mass": 1e20}),
+        field({"kind": "point-mass", "mass": 9e17}),
         [[0.01, 0.0, 0.0]],
-        [[0.0, 2e8, 0.0]],
+        [[0.0, 2e7, 0.0]],
         0.0,
         10.0,
     )

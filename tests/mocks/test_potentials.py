@@ -251,6 +251,7 @@ def test_components_add_up_and_describe_themselves() -> None:
     [
         ({"kind": "nfw", "m200": -1e12, "c": 10.0}, "m200 must be positive"),
         ({"kind": "nfw", "m200": 0.0, "c": 10.0}, "m200 must be positive"),
+        ({"kind": "nfw", "m200": 7e20, "c": 10.0}, r"m200 must be positive and below 1e\+18"),
         ({"kind": "nfw", "m200": 1e12, "c": 0.0}, "c must be positive"),
         ({"kind": "nfw", "m200": 1e12}, "either m200 and c, or rho0 and r_s"),
         ({"kind": "nfw"}, "none of them"),
