@@ -98,7 +98,7 @@ def beside(likeness, of, measured):
     value, error = (
         np.array([getattr(m, name) if m else 1.0 for m in found]) for name in ("value", "error")
     )
-    data = Data.of(value, error, np.array([t.positive for t in of]))
+    data = Data.of(value, error, [t.coordinate for t in of])
     kept = has[likeness.used]
     correlation = likeness.correlation[np.ix_(kept, kept)]
     used = likeness.used & has

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from haloassay.analysis.coordinates import Coordinate, coordinate
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
@@ -53,8 +54,13 @@ class Target:
 
     @property
     def positive(self) -> bool:
-        """Whether it is a positive scale, whose logarithm is compared."""
+        """Whether it is a positive scale."""
         return self.quantity.scale == "fractional"
+
+    @property
+    def coordinate(self) -> Coordinate:
+        """In which it is compared."""
+        return coordinate(self.quantity)
 
 
 def targets(
@@ -126,6 +132,8 @@ def _require_comparable(measured: Measurement, quantity: Quantity) -> None:
         raise InputError(f"match: {measured}: states no error")
     if quantity.scale == "fractional" and not measured.value > 0.0:
         raise InputError(f"match: {measured}: is above 0 (got {measured.value:g})")
+    if not measured.value < quantity.most:
+        raise InputError(f"match: {measured}: is below {quantity.most:g} (got {measured.value:g})")
 
 
 def _row(measured: Measurement, mine: pd.DataFrame, estimator: str) -> tuple[int, bool]:
@@ -170,7 +178,7 @@ def _bins(lo: FloatArray, hi: FloatArray, r: FloatArray, edged: FloatArray) -> s
 
 
 def simulated(rows: pd.DataFrame, of: Sequence[Target], realizations: Sequence[int]) -> FloatArray:
-    """Values (realisations, targets) of rows of one cell, in the logarithm of positive scales, or NaN."""
+    """Values (realisations, targets) of rows of one cell, in their coordinates, or NaN."""
     place = {int(k): i for i, k in enumerate(realizations)}
     found = np.full((len(place), len(of)), np.nan)
     for (estimator, quantity), mine in rows.groupby(["estimator", "quantity"], sort=False):
@@ -190,8 +198,7 @@ def simulated(rows: pd.DataFrame, of: Sequence[Target], realizations: Sequence[i
 
 
 def _value(target: Target, one: pd.DataFrame, values: FloatArray) -> float:
-    if target.positive:
-        values = np.log(np.where(values > 0.0, values, np.nan))
+    values = target.coordinate.of(values)
     own = one["bin"].to_numpy(int) == target.bin
     if not own.any() or not np.isfinite(values[own][0]):
         return float("nan")

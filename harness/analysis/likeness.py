@@ -21,7 +21,7 @@ _LEFT: Final = 0.05
 
 @dataclass(frozen=True)
 class Fit:
-    """Goodness of fit; arrays are of the numbers that were used, (m,) each, in the logarithm of positive scales.
+    """Goodness of fit; arrays are of the numbers that were used, (m,) each, in their coordinates.
 
     Parameters
     ----------

@@ -168,7 +168,7 @@ def rows_of(
     fit
         Of those that were used.
     run
-        (n, k) simulated numbers at the best settings, in the logarithm of positive scales.
+        (n, k) simulated numbers at the best settings, in their coordinates.
     """
     rows = []
     n = np.isfinite(run).sum(axis=0)
@@ -178,11 +178,11 @@ def rows_of(
     mcse = np.sqrt(square.sum(axis=0) / np.maximum(n - 1, 1) / np.maximum(n, 1))
     places = iter(range(int(used.sum())))
     for k, target in enumerate(targets):
-        to_unit = np.exp if target.positive else np.asarray
+        to_unit, slope = target.coordinate.back, target.coordinate.slope
         there, error = np.nan, np.nan
         if n[k] > 1:
             there = float(to_unit(mean[k]))
-            error = float(mcse[k] * (there if target.positive else 1.0))
+            error = float(mcse[k] / slope(there))
         if not used[k]:
             rows.append(Row(target, run=there, run_mcse=error, note=refused[k]))
             continue
@@ -196,7 +196,7 @@ def rows_of(
                 float(to_unit(fit.hi[i])),
                 run=there,
                 run_mcse=error,
-                scatter=float(fit.scatter[i] * (value if target.positive else 1.0)),
+                scatter=float(fit.scatter[i] / slope(value)),
                 error_is="stated" if fit.stated[i] >= fit.scatter[i] else "scatter",
                 pull=float(fit.pull[i]),
                 predictive=float(fit.predictive[i]),

@@ -1,11 +1,11 @@
 """Indirect inference: settings of mocks whose simulated measurements agree with measured ones.
 
 Each measured number has an emulator (:mod:`haloassay.analysis.emulator`) of what mocks of some settings give for it:
-its mean and its scatter from mock to mock. The likelihood of the settings is Gaussian around the mean, in the logarithm
-of positive scales (Gourieroux, Monfort & Renault 1993, Journal of Applied Econometrics 8, S85; Wood 2010, Nature 466,
-1102). Its standard deviation is the stated error, or the simulated scatter where that is larger, with the error of the
-emulator in quadrature; its correlations are those of the simulated numbers. Settings are coordinates in the unit cube
-of their priors, so the prior is flat there.
+its mean and its scatter from mock to mock. The likelihood of the settings is Gaussian around the mean, in the
+coordinate of the quantity (:mod:`haloassay.analysis.coordinates`; Gourieroux, Monfort & Renault 1993, Journal of
+Applied Econometrics 8, S85; Wood 2010, Nature 466, 1102). Its standard deviation is the stated error, or the simulated
+scatter where that is larger, with the error of the emulator in quadrature; its correlations are those of the simulated
+numbers. Settings are coordinates in the unit cube of their priors, so the prior is flat there.
 
 Emulators hold in a region, a box in coordinates that the posterior chooses: where it shrinks from round to round, low
 degrees suffice.
@@ -21,6 +21,7 @@ from typing import Final
 import numpy as np
 
 from haloassay.analysis.bundle import Bundle
+from haloassay.analysis.coordinates import Coordinate
 from haloassay.analysis.emulator import Emulator, fit
 from haloassay.base.arrays import BoolArray, FloatArray
 
@@ -90,7 +91,7 @@ class Simulations:
     u
         (n, d) settings in the cube of the priors.
     y
-        (n, replicates, k) simulated measurements, in the logarithm of positive scales; NaN where there is none.
+        (n, replicates, k) simulated measurements, in their coordinates; NaN where there is none.
     lost
         (n,) whether there is no such mock.
     """
@@ -111,20 +112,19 @@ class Simulations:
 
 @dataclass(frozen=True)
 class Data:
-    """What was measured, (k,) each: values and errors, in the logarithm of positive scales."""
+    """What was measured, (k,) each: values and errors, in the coordinates of their quantities."""
 
     value: FloatArray
     error: FloatArray
 
     @staticmethod
-    def of(value: FloatArray, error: FloatArray, positive: BoolArray) -> Data:
-        """Take data of values and errors in their units; ``positive`` says which are scales.
-
-        The error of a logarithm is that of the value as a share of it.
-        """
-        safe = np.where(positive, value, 1.0)
-        logs = np.where(positive, np.log(np.abs(safe)), value)
-        return Data(logs, np.where(positive, error / np.abs(safe), error))
+    def of(value: FloatArray, error: FloatArray, coordinates: Sequence[Coordinate]) -> Data:
+        """Take data of values and errors in their units; errors are carried over to first order."""
+        triples = list(zip(value, error, coordinates, strict=True))
+        return Data(
+            np.array([float(c.of(v)) for v, _, c in triples]),
+            np.array([float(e * c.slope(v)) for v, e, c in triples]),
+        )
 
 
 @dataclass(frozen=True)

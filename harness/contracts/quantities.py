@@ -100,6 +100,8 @@ class Quantity:
         How :class:`haloassay.mocks.truth.Truth` gives it: one of :data:`Way`, or a function of the truth and a
         :class:`Place` that returns a number, NaN where it is not known; ``"stated"``: what the mock's truth has under
         the name in its mapping ``stated``; None: there is no truth to compare with.
+    most
+        Largest value that it can have, for quantities that are no positive scale: 1 of anisotropy.
 
     Raises
     ------
@@ -112,6 +114,7 @@ class Quantity:
     scale: Scale
     label: str
     truth: Way | Callable[..., float] | None = None
+    most: float = math.inf
 
     def __post_init__(self) -> None:
         if self.scale not in get_args(Scale):
@@ -141,7 +144,7 @@ _OWN: Final = (
     Quantity("sigma_r", "km/s", "fractional", r"$\sigma_r$", "bin"),
     Quantity("sigma_theta", "km/s", "fractional", r"$\sigma_\theta$", "bin"),
     Quantity("sigma_phi", "km/s", "fractional", r"$\sigma_\phi$", "bin"),
-    Quantity("beta", "", "absolute", r"$\beta$", "bin"),
+    Quantity("beta", "", "absolute", r"$\beta$", "bin", most=1.0),
     Quantity("mean_v_r", "km/s", "absolute", r"$\langle v_r \rangle$", "bin"),
     Quantity("mean_v_theta", "km/s", "absolute", r"$\langle v_\theta \rangle$", "bin"),
     Quantity("mean_v_phi", "km/s", "absolute", r"$\langle v_\phi \rangle$", "bin"),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from haloassay.analysis.alignment import Target, simulated, targets
+from haloassay.analysis.coordinates import coordinate
 from haloassay.analysis.emulator import fit as emulate
 from haloassay.analysis.exploration import Draws, at_edge, explore, leaves
 from haloassay.analysis.likeness import Fit, goodness
@@ -87,7 +88,7 @@ class _Family:
         return Data.of(
             np.array([m.value for m in measured]),
             np.array([m.error for m in measured]),
-            np.array([target.positive for target in self.targets]),
+            [target.coordinate for target in self.targets],
         )
 
 
@@ -418,14 +419,13 @@ class _Matching:
             y = truths.values[inside, k]
             if quantity is None or np.isfinite(y).sum() < 2:
                 continue
-            positive = quantity.scale == "fractional" and bool((y[np.isfinite(y)] > 0.0).all())
-            emulator = emulate(x, np.log(y) if positive else y, self.family.names)
+            of = coordinate(quantity)
+            emulator = emulate(x, of.of(y), self.family.names)
             if emulator.refused:
                 continue
             mean, sd = emulator.predict(at)
-            values = mean + sd * self._rng(f"truth:{key}").standard_normal(len(mean))
+            values = of.back(mean + sd * self._rng(f"truth:{key}").standard_normal(len(mean)))
             r, lo, hi = truths.edges[key]
-            values = np.exp(values) if positive else values
             spans.append(Span.of(name, values, r=r, r_lo=lo, r_hi=hi, unit=quantity.unit))
         return spans
 

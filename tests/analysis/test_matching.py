@@ -11,6 +11,7 @@ from seeds import seeded
 
 from haloassay.analysis.alignment import simulated, targets
 from haloassay.analysis.bundle import Bundle
+from haloassay.analysis.coordinates import coordinate
 from haloassay.analysis.exploration import at_edge, explore, leaves
 from haloassay.analysis.likeness import goodness
 from haloassay.analysis.matching import Data, Region, Simulations, liken
@@ -218,6 +219,7 @@ class TestRows:
             (Measurement("sigma_r", 1.0, 1.0, r_lo=5.0, r_hi=14.0), "no bin from 5 to 14"),
             (Measurement("sigma_r", 1.0, 1.0), "several radii"),
             (Measurement("beta", 0.5, 0.1, r=20.0), "yields no beta"),
+            (Measurement("beta", 1.0, 0.1, r=20.0), "is below 1"),
             (Measurement("sigma_r", 1.0, 1.0, "other", r=20.0), "unknown estimator 'other'"),
         ],
     )
@@ -232,7 +234,28 @@ class TestRows:
             targets(twice, rows, ["ellipsoid"], QUANTITIES)
 
 
-def test_errors_of_positive_scales_are_those_of_logarithms():
-    found = Data.of(np.array([200.0, 0.5]), np.array([10.0, 0.1]), np.array([True, False]))
-    np.testing.assert_allclose(found.value, [np.log(200.0), 0.5])
-    np.testing.assert_allclose(found.error, [0.05, 0.1])
+COMPARED = ("sigma_r", "beta", "mean_v_r")
+
+
+def test_numbers_are_compared_where_their_errors_do_not_follow_them():
+    """Those of a dispersion are a share of it, those of beta one of 1 - beta."""
+    coordinates = [coordinate(QUANTITIES[name]) for name in COMPARED]
+    found = Data.of(np.array([200.0, 0.6, -5.0]), np.array([10.0, 0.1, 2.0]), coordinates)
+    np.testing.assert_allclose(found.value, [np.log(200.0), -np.log(0.4), -5.0])
+    np.testing.assert_allclose(found.error, [0.05, 0.25, 2.0])
+
+
+@given(st.floats(-3.0, 0.9), st.sampled_from(COMPARED))
+def test_coordinates_rise_and_lead_back(x, name):
+    of = coordinate(QUANTITIES[name])
+    value = np.exp(x) if name == "sigma_r" else x
+    np.testing.assert_allclose(of.back(of.of(value)), value, rtol=1e-12, atol=1e-12)
+    step = 1e-6
+    slope = (of.of(value + step) - of.of(value - step)) / (2.0 * step)
+    np.testing.assert_allclose(of.slope(value), slope, rtol=1e-5)
+    assert of.slope(value) > 0.0
+
+
+@pytest.mark.parametrize(("name", "value"), [("sigma_r", 0.0), ("beta", 1.0), ("beta", 1.5)])
+def test_values_that_a_quantity_cannot_have_have_no_coordinate(name, value):
+    assert np.isnan(coordinate(QUANTITIES[name]).of(value))
