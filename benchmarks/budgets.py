@@ -2,6 +2,7 @@
 
     python benchmarks/budgets.py pulls [--repeats 200]      # each line against its exact value: 5 minutes
     python benchmarks/budgets.py until [--repeats 500]      # bias and coverage of what a run that ends by a rule says
+    python benchmarks/budgets.py savings [--repeats 200]    # realisations that pairs and Sobol' points save
     python benchmarks/budgets.py calibration [--repeats 50] # how often ranks of all quantities at once find a fault
 
 The responses are those of tests/scores/synthetic_budget.py: a x + b y + c x y, a choice, noise that grows with x. A
@@ -86,6 +87,38 @@ def pulls(repeats: int) -> None:
         )
 
 
+def savings(repeats: int) -> None:
+    """Print errors with common random numbers and without, of random points and of Sobol's, and what that saves."""
+    lines = ("shift at x = 1", "1 sigma of x", "mean shift", "all together")
+    cases = {
+        "random points": {"design": "joint"},
+        "Sobol' points": {"design": "sobol"},
+        "random points, unpaired": {"design": "joint", "common": False},
+    }
+    found: dict[str, dict[str, list[float]]] = {case: {} for case in cases}
+    for case, settings in cases.items():
+        for k in range(repeats):
+            with tempfile.TemporaryDirectory() as name:
+                rng = np.random.default_rng([72, k])
+                run = known.results(Path(name) / "run", rng, n=128, **settings)
+                (budget,) = budgets(run, "m200")
+            told = lines_of(budget)
+            for line in lines:
+                value, _, exact = told[line]
+                found[case].setdefault(line, []).append((value - exact) ** 2)
+    first = next(iter(cases))
+    print(f"{'rms error [%], n = 128, 64 points':<34}" + "".join(f"{line:>18}" for line in lines))
+    for case, errors in found.items():
+        told = (f"{100.0 * np.sqrt(np.mean(errors[line])):.3f}" for line in lines)
+        print(f"{case:<34}" + "".join(f"{each:>18}" for each in told))
+    for case in list(cases)[1:]:
+        ratios = (np.mean(found[case][line]) / np.mean(found[first][line]) for line in lines)
+        print(
+            f"{'realisations, ' + case:<34}"
+            + "".join(f"{f'x {ratio:.2f}':>18}" for ratio in ratios)
+        )
+
+
 def until(repeats: int) -> None:
     """Print bias and coverage of the mean of a run that ends where its error is below 0.1."""
     ends, errors, sizes = test_sequential.stopped(np.random.default_rng(11), repeats)
@@ -115,7 +148,12 @@ def calibration(repeats: int) -> None:
 
 def main() -> None:
     """Run what is asked for."""
-    asked = {"pulls": (pulls, 200), "until": (until, 500), "calibration": (calibration, 50)}
+    asked = {
+        "pulls": (pulls, 200),
+        "until": (until, 500),
+        "savings": (savings, 200),
+        "calibration": (calibration, 50),
+    }
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=asked)
     parser.add_argument("--repeats", type=int)

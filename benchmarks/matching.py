@@ -67,6 +67,8 @@ def simulations(base, factors, points, replicates, folder):
 def measurements(rows):
     """Measurements of one catalogue: dispersions and anisotropy with the stated errors."""
     kept = rows[rows["quantity"].isin(["sigma_r", "beta"]) & np.isfinite(rows["value"])]
+    # where no star of a bin moves sideways beta is at its end, of which a match knows nothing
+    kept = kept[(kept["quantity"] != "beta") | (kept["value"] < 1.0)]
     return [
         Measurement(
             *(row.quantity, row.value, 0.5 * (row.hi68 - row.lo68), "", row.r, row.r_lo, row.r_hi)
@@ -80,7 +82,7 @@ def emulated(u, told, points):
     some = told[told["realization"] == told["realization"].min()]
     kept = some[some["quantity"].isin(["sigma_r", "beta"])]
     wanted = [
-        Measurement(row.quantity, 1.0, 1.0, "", row.r, row.r_lo, row.r_hi)
+        Measurement(row.quantity, 0.5, 1.0, "", row.r, row.r_lo, row.r_hi)
         for row in kept.itertuples()
     ]
     of = targets(wanted, some, ["velocity-ellipsoid"], QUANTITIES)
@@ -96,7 +98,7 @@ def beside(likeness, of, measured):
     found = [known.get((t.quantity.name, t.measured.r_lo)) for t in of]
     has = np.array([m is not None for m in found])
     value, error = (
-        np.array([getattr(m, name) if m else 1.0 for m in found]) for name in ("value", "error")
+        np.array([getattr(m, name) if m else 0.5 for m in found]) for name in ("value", "error")
     )
     data = Data.of(value, error, [t.coordinate for t in of])
     kept = has[likeness.used]

@@ -133,7 +133,9 @@ def _require_comparable(measured: Measurement, quantity: Quantity) -> None:
     if quantity.scale == "fractional" and not measured.value > 0.0:
         raise InputError(f"match: {measured}: is above 0 (got {measured.value:g})")
     if not measured.value < quantity.most:
-        raise InputError(f"match: {measured}: is below {quantity.most:g} (got {measured.value:g})")
+        raise InputError(
+            f"match: {measured}: is below {quantity.most:g} (got {measured.value:g}): leave it out"
+        )
 
 
 def _row(measured: Measurement, mine: pd.DataFrame, estimator: str) -> tuple[int, bool]:

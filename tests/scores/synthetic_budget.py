@@ -63,20 +63,28 @@ def response(x: Any, y: Any, choice: Any, noise: Any, growth: Any) -> Any:
 
 
 def results(
-    folder: Any, seed: Any, n: int = 200, replicates: int = 2, quantity: str = "m200", rows: int = 0
+    folder: Any,
+    seed: Any,
+    n: int = 200,
+    replicates: int = 2,
+    quantity: str = "m200",
+    rows: int = 0,
+    design: str = "joint",
+    common: bool = True,
 ) -> BudgetResults:
-    """Run of design one-at-a-time and joint with ``n`` realisations a cell, ``n / replicates`` points.
+    """Run of design one-at-a-time and ``design`` with ``n`` realisations a cell, ``n / replicates`` points.
 
-    With ``rows`` also of design saltelli, with so many.
+    With ``rows`` also of design saltelli, with so many; cells have the noise of the base where it is ``common``.
     """
     rng = seed
     points = n // replicates
     noise, growth = rng.standard_normal((2, n))
-    sampling = Sampling("joint", 3, int(rng.integers(2**31)), replicates, points)
+    sampling = Sampling(design, 3, int(rng.integers(2**31)), replicates, points)
     frames = []
 
     def add(cell: str, x: Any = 0.0, y: Any = 0.0, choice: Any = "plain") -> None:
-        e = response(x, y, choice, noise, growth)
+        own = (noise, growth) if common else rng.standard_normal((2, n))
+        e = response(x, y, choice, *own)
         made = synthetic.rows(
             rng, n, cell, "known", quantity, r=np.nan, truth=1e12, z=(e / 0.1), n_draws=0
         )
@@ -89,8 +97,8 @@ def results(
                 add(each.cell, **{factor.label: each.value})
     u = np.array([sampling.coordinates(i) for i in range(n)])
     x, y, choice = (f.values(u[:, k]) for k, f in enumerate(FACTORS))
-    add("joint", np.array(x), np.array(y), np.array(choice))
-    samplings = {"joint": sampling}
+    add(design, np.array(x), np.array(y), np.array(choice))
+    samplings = {design: sampling}
     if rows:
         samplings["saltelli"] = Sampling("saltelli", 3, sampling.seed, replicates, rows)
         frames.append(_saltelli(rng, samplings["saltelli"], rows, quantity))
