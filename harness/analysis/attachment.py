@@ -7,6 +7,7 @@ On other scales they add as they are.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 
 from haloassay.analysis.budget import Budget
 from haloassay.analysis.contributions import Amount
-from haloassay.base.errors import InputError
+from haloassay.base.errors import HaloassayWarning, InputError
 from haloassay.contracts.measurements import Measurement
 from haloassay.contracts.quantities import Quantity
 from haloassay.io.measurements import read_measurements
@@ -83,6 +84,13 @@ def attach(profile: Sequence[Budget], measurement: Path) -> list[Attached]:
                 f"{measurement}: {quantity.name} is there of {', '.join(labels)}, and not of {profile[0].estimator},"
                 " whose budget it is"
             )
+    elif labels[0] not in ("", profile[0].estimator):
+        warnings.warn(
+            f"{measurement}: {quantity.name} was measured by {labels[0]}, and the budget is that of"
+            f" {profile[0].estimator}",
+            HaloassayWarning,
+            stacklevel=2,
+        )
     return [_attached(profile, row, f"{measurement}: line {row.line}") for row in rows]
 
 

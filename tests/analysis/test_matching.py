@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from seeds import seeded
 
-from haloassay.analysis.alignment import simulated, targets
+from haloassay.analysis.alignment import Target, simulated, targets
 from haloassay.analysis.bundle import Bundle
 from haloassay.analysis.coordinates import coordinate
 from haloassay.analysis.exploration import at_edge, explore, leaves
-from haloassay.analysis.likeness import goodness
+from haloassay.analysis.likeness import Fit, goodness
+from haloassay.analysis.match import rows_of
 from haloassay.analysis.matching import Data, Region, Simulations, liken
 from haloassay.base.errors import InputError
 from haloassay.contracts.measurements import Measurement
@@ -259,3 +260,26 @@ def test_coordinates_rise_and_lead_back(x, name):
 @pytest.mark.parametrize(("name", "value"), [("sigma_r", 0.0), ("beta", 1.0), ("beta", 1.5)])
 def test_values_that_a_quantity_cannot_have_have_no_coordinate(name, value):
     assert np.isnan(coordinate(QUANTITIES[name]).of(value))
+
+
+def test_errors_beside_the_data_are_in_the_unit_of_the_quantity():
+    """Mocks of beta = 0.6 and sigma_r = 120 km/s that scatter by 0.1 in their coordinates, to first order."""
+    measured = {"beta": 0.5, "sigma_r": 110.0}
+    of = tuple(
+        Target(Measurement(name, value, 0.01), "ellipsoid", QUANTITIES[name], 0, False)
+        for name, value in measured.items()
+    )
+    mean = np.array([-np.log(0.4), np.log(120.0)])
+    one = np.ones(2)
+    fit = Fit(
+        *(mean, 0.0 * one, 0.02 * one, 0.1 * one, 0.0 * one, 0.1 * one, one),
+        *(mean - 0.1, mean + 0.1, one, one > 0.0, 1.0, 0.0, 0.5, 0.5, 0.1),
+    )
+    run = mean + 0.1 * np.array([[-1.0], [1.0]])
+    beta, sigma = rows_of(of, one > 0.0, ("", ""), fit, run)
+    assert (beta.mean, beta.scatter) == pytest.approx((0.6, 0.04))
+    assert (beta.lo, beta.hi) == pytest.approx((1.0 - 0.4 * np.exp(0.1), 1.0 - 0.4 * np.exp(-0.1)))
+    assert (beta.run, beta.run_mcse) == pytest.approx((0.6, 0.04))
+    assert (sigma.run, sigma.run_mcse) == pytest.approx((120.0, 12.0))
+    assert sigma.scatter == pytest.approx(12.0)
+    assert (beta.miss, sigma.miss) == pytest.approx((-0.1, -1.0 / 12.0))

@@ -96,6 +96,15 @@ class TestFactors:
         assert plan.cells[1].survey["distance_scale"] == 1.1
         assert plan.cells[1].mock["beta"]["beta"] == 0.5
 
+    def test_a_named_level_that_changes_nothing_is_the_base(self, planned):
+        levels = [
+            {"label": "as it is", "set": {"mock.beta.beta": 0.3}},
+            {"label": "radial", "set": {"mock.beta.beta": 0.5}},
+        ]
+        plan = planned([{"label": "orbits", "levels": levels}])
+        assert [cell.label for cell in plan.cells] == ["base", "orbits=radial"]
+        assert [level.cell for level in plan.factors[0].levels] == ["base", "orbits=radial"]
+
     def test_a_prior_without_levels_gives_one_and_two_sigma(self, planned):
         found = [cell.factors["distance scale"] for cell in planned([SCALE]).cells]
         assert found == pytest.approx([1.0, 0.9, 0.95, 1.05, 1.1], rel=1e-5)
@@ -262,6 +271,11 @@ class TestSampling:
                 [with_prior(BETA, kind="normal", mean=0.9, sd=0.1)],
                 {"design": "joint"},
                 ["factor 'beta'", "16.0% of its prior", "values that cannot be", "give it limits"],
+            ),
+            (
+                [with_prior(BETA, kind="uniform", lo=0.0, hi=1.005)],
+                {"design": "joint"},
+                ["factor 'beta'", "0.5% of its prior", "values that cannot be"],
             ),
         ],
     )

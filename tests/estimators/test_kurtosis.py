@@ -1,12 +1,15 @@
 """Kurtosis freed from measurement errors, against distributions whose kurtosis is known."""
 
+import dataclasses
+import warnings
+
 import numpy as np
 import pytest
 from seeds import seeded
 
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.frames import spherical_basis
-from haloassay.estimators import make_estimator
+from haloassay.estimators import make_estimator, velocity_ellipsoid
 from haloassay.estimators.fit.ellipsoid import fit_ellipsoid
 from haloassay.estimators.fit.kurtosis import fit_kurtosis
 
@@ -103,3 +106,21 @@ def test_a_star_far_out_hides_the_kurtosis_of_a_small_sample():
     v[0] = 3000.0
     fit = fitted(v, noise)
     assert "too few stars in the tails" in fit.note(0, fit.error)
+
+
+def test_an_error_that_no_draw_can_have_makes_a_note_and_no_number(monkeypatch, scale_free):
+    """Draws of a logarithm with an error of 1e4 overflow."""
+    known = velocity_ellipsoid.fit_kurtosis
+
+    def fit(*given):
+        return dataclasses.replace(known(*given), error=np.array([1e4, np.inf, np.nan]))
+
+    monkeypatch.setattr(velocity_ellipsoid, "fit_kurtosis", fit)
+    stars = scale_free(400, seeded(31), edges=(5.0, 60.0))
+    estimator = make_estimator({"kind": "velocity-ellipsoid", "bins": [5.0, 60.0]})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        rows = estimator.estimate(stars, seeded(32))
+    tails = [row for row in rows if row.quantity.startswith("kurtosis")]
+    assert len(tails) == 3
+    assert all(row.note and np.isnan(row.value) for row in tails)

@@ -7,7 +7,7 @@ from seeds import seeded
 from haloassay.analysis.attachment import attach
 from haloassay.analysis.budget import Budget
 from haloassay.analysis.contributions import Amount, Together
-from haloassay.base.errors import InputError
+from haloassay.base.errors import HaloassayWarning, InputError
 from haloassay.contracts.quantities import QUANTITIES
 from haloassay.reports import attachment as words
 
@@ -136,6 +136,33 @@ class TestFiles:
     def test_what_cannot_be_meant_is_refused(self, tmp_path, text, said):
         with pytest.raises(InputError, match=said):
             apply([budget()], tmp_path, text)
+
+    ESTIMATORS = (
+        "estimator,quantity,r,value,lo68,hi68\n"
+        "tracer-mass,enclosed_mass,20,3e11,2.8e11,3.4e11\n"
+        "{},enclosed_mass,20,2e11,1.8e11,2.4e11\n"
+    )
+
+    def test_rows_are_those_of_the_estimator_of_the_budget(self, tmp_path):
+        (found,) = apply([budget()], tmp_path, self.ESTIMATORS.format("jeans-3d"))
+        assert found.measured.value == 2e11
+        with pytest.raises(InputError, match="is there of tracer-mass, other, and not of jeans-3d"):
+            apply([budget()], tmp_path, self.ESTIMATORS.format("other"))
+
+    def test_a_measurement_by_another_estimator_is_said_to_be_one(self, tmp_path):
+        text = "".join(self.ESTIMATORS.splitlines(keepends=True)[:2])
+        with pytest.warns(HaloassayWarning, match="by tracer-mass, .* that of jeans-3d"):
+            (found,) = apply([budget()], tmp_path, text)
+        assert found.measured.value == 3e11
+
+    def test_a_measurement_without_an_estimator_is_taken_without_a_word(self, tmp_path, recwarn):
+        one([budget()], tmp_path, "enclosed_mass,20,2e11,1.8e11,2.4e11,Msun")
+        assert not recwarn.list
+
+    def test_an_error_alone_is_an_interval_to_both_sides(self, tmp_path):
+        profile = [budget(quantity="beta", bias=0.0, systematic=0.0, mcse=0.0)]
+        found = one(profile, tmp_path, "beta,20,0.5,0.03", "quantity,r,value,error\n")
+        assert (found.total.lo, found.total.hi) == pytest.approx((0.47, 0.53))
 
     def test_a_missing_file_is_refused(self, tmp_path):
         with pytest.raises(InputError, match="cannot be read"):

@@ -10,6 +10,7 @@ from scipy import stats
 from seeds import seeded
 from synthetic_budget import BudgetResults
 
+from haloassay.analysis import ranking
 from haloassay.analysis.ranking import interval_score, rank
 from haloassay.base.errors import InputError
 from haloassay.contracts import labels
@@ -70,6 +71,16 @@ class TestPairs:
         shown = words.text(found)
         assert "= tied" in shown
         assert shown.count("1=") == 3
+
+    def test_two_equals_are_told_apart_in_a_twentieth_of_all_runs(self):
+        rng, n, runs = seeded(48), 60, 200
+        tried, rows = np.arange(n), pd.DataFrame({"r": np.full(n, 20.0)})
+        apart = []
+        for _ in range(runs):
+            pair = 1.0 + rng.standard_normal((2, n, 1))
+            parts = {name: (rows, tried, e) for name, e in zip("ab", pair, strict=True)}
+            apart.append(not any(place.tied for place in ranking._places(parts, "bias")))
+        assert np.mean(apart) == pytest.approx(0.05, abs=4.0 * np.sqrt(0.05 * 0.95 / runs))
 
     @pytest.mark.slow
     def test_the_better_of_two_equals_is_called_better_as_often_as_is_said(self, tmp_path):
