@@ -112,10 +112,15 @@ class TestFactors:
         assert [c.factors["distance scale"] for c in full] == pytest.approx([0.95, 1.05], rel=1e-5)
 
     def test_whole_numbers_stay_whole(self, planned):
-        for cell in planned([STARS]).cells:
-            assert isinstance(cell.survey["n_stars"], int)
-        drawn = planned([STARS], design="joint").cells[-1]
-        assert all(isinstance(drawn.at(i).survey["n_stars"], int) for i in range(8))
+        found = [cell.survey["n_stars"] for cell in planned([STARS]).cells]
+        assert all(isinstance(n, int) for n in found)
+        # 40.9, 46.3, 73.7 and 79.1 to the nearest
+        assert found == [60, 41, 46, 74, 79]
+        drawn = planned([STARS], design="joint", points=8).cells[-1]
+        for i in range(16):
+            n = drawn.at(i).survey["n_stars"]
+            assert isinstance(n, int)
+            assert abs(n - (40.0 + 40.0 * drawn.sampling.coordinates(i)[0])) <= 0.5
 
     @pytest.mark.parametrize(
         ("factors", "words"),
@@ -224,6 +229,22 @@ class TestSampling:
             assert few.draw(i) == many.draw(i) <= i
             assert np.all((few.coordinates(i) >= 0.0) & (few.coordinates(i) <= 1.0))
 
+    @pytest.mark.parametrize(
+        ("design", "points", "size"),
+        [
+            ("joint", None, 98),
+            ("sobol", None, 2 * 32),
+            ("latin-hypercube", 10, 4 * 2 * 10),
+            ("saltelli", None, 8 * 2 * 5),
+            ("joint", 200, 2 * 200),
+            ("saltelli", 16, 16 * 2 * 5),
+        ],
+    )
+    def test_as_many_whole_blocks_as_there_is_room_for(self, design, points, size):
+        """Of two replicates and three factors in 99 realisations, where the points are not said."""
+        assert Sampling(design, 3, 5, 2, points).size(99) == size
+        assert Sampling(design, 3, 5, 2, points).size(1) > 1
+
     @pytest.mark.parametrize("design", ["joint", "sobol", "latin-hypercube"])
     def test_points_fill_the_prior_evenly(self, design):
         sampling = Sampling(design, 3, 11, 1, None if design == "latin-hypercube" else 256)
@@ -276,6 +297,11 @@ class TestSampling:
                 [with_prior(BETA, kind="uniform", lo=0.0, hi=1.005)],
                 {"design": "joint"},
                 ["factor 'beta'", "0.5% of its prior", "values that cannot be"],
+            ),
+            (
+                [with_prior(SCALE, kind="uniform", lo=0.005, hi=1.005)],
+                {"design": "joint"},
+                ["factor 'distance scale'", "0.5% of its prior", "values that cannot be"],
             ),
         ],
     )

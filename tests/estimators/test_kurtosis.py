@@ -124,3 +124,21 @@ def test_an_error_that_no_draw_can_have_makes_a_note_and_no_number(monkeypatch, 
     tails = [row for row in rows if row.quantity.startswith("kurtosis")]
     assert len(tails) == 3
     assert all(row.note and np.isnan(row.value) for row in tails)
+
+
+def test_a_resampled_kurtosis_that_is_none_makes_a_note(monkeypatch, scale_free):
+    known, calls = velocity_ellipsoid.fit_kurtosis, []
+
+    def fit(*given):
+        found = known(*given)
+        calls.append(found)
+        lost = np.array([np.nan, 1.0, 1.0]) if len(calls) == 3 else 1.0
+        return dataclasses.replace(found, value=lost * found.value)
+
+    monkeypatch.setattr(velocity_ellipsoid, "fit_kurtosis", fit)
+    given = {"kind": "velocity-ellipsoid", "errors": "bootstrap", "n_draws": 10}
+    rows = make_estimator(given).estimate(scale_free(400, seeded(33)), seeded(34))
+    (lost,), (found,) = (rows.of(f"kurtosis_{axis}") for axis in ("r", "theta"))
+    assert lost.note == "the kurtosis_r of a resampled catalogue is not finite"
+    assert np.isnan(lost.value)
+    assert np.isfinite(found.value)

@@ -164,6 +164,22 @@ class TestFiles:
         found = one(profile, tmp_path, "beta,20,0.5,0.03", "quantity,r,value,error\n")
         assert (found.total.lo, found.total.hi) == pytest.approx((0.47, 0.53))
 
+    @pytest.mark.parametrize(
+        ("bias", "row", "said"),
+        [
+            (-1.0, "20,2e11,1e10", "line 2: a bias of -100% leaves nothing to correct"),
+            (0.25, "20,2e11,2e11", "line 2: the error 2e.11 is not below the value 2e.11"),
+        ],
+    )
+    def test_what_has_no_logarithm_is_refused(self, tmp_path, bias, row, said):
+        with pytest.raises(InputError, match=said):
+            one(
+                [budget(bias=bias)],
+                tmp_path,
+                f"enclosed_mass,{row}",
+                "quantity,r,value,error\n",
+            )
+
     def test_a_missing_file_is_refused(self, tmp_path):
         with pytest.raises(InputError, match="cannot be read"):
             attach([budget()], tmp_path / "nowhere.csv")

@@ -38,6 +38,7 @@ class TestKnownResponse:
     def test_every_line_is_its_exact_value(self, found):
         assert near(found.bias, known.BIAS)
         assert near(found.found, known.NOISE)
+        assert near(found.stated, 0.1)  # half widths are uniform about that
         lines = {line.factor.label: line for line in found.lines}
         for label, sd in known.SD.items():
             # of the pchip between five levels nothing is left where the response is a line
@@ -238,6 +239,27 @@ class TestWhatCannotBeSaid:
         assert (x.n, x.n_lost) == (360, 40)
         assert "40 pairs lost" in x.why
         assert "40 pairs lost" in words.text(budget)
+
+    @pytest.mark.parametrize(("lost", "told"), [(20, False), (21, True)])
+    def test_more_than_a_twentieth_of_the_base_lost_is_said(self, run, tmp_path, lost, told):
+        rows = pd.read_parquet(run.estimates_files[0])
+        gone = (rows["cell"] == "base") & (rows["realization"] < lost)
+        rows[~gone].to_parquet(tmp_path / "estimates.parquet")
+        thin = dataclasses.replace(run, estimates_files=[tmp_path / "estimates.parquet"])
+        (budget,) = budgets(thin, "m200")
+        assert (budget.n, budget.n_attempted) == (400 - lost, 400)
+        assert (f"{lost} of 400 base realisations have no value" in budget.notes) == told
+
+    def test_shares_are_of_the_variance_of_random_error_and_all_factors(self, found):
+        total = found.found.value**2 + found.quadrature.value**2
+        exact = known.NOISE**2 + known.QUADRATURE**2
+        assert total == pytest.approx(exact, rel=0.1)
+        for label, sd in known.SD.items():
+            (line,) = (line for line in found.lines if line.factor.label == label)
+            assert found.share(line.sd.value) == pytest.approx(sd**2 / exact, rel=0.2), label
+        assert found.share(found.found.value) + found.share(
+            found.quadrature.value
+        ) == pytest.approx(1.0)
 
     def test_what_a_few_points_say_of_all_together_is_not_the_systematic_error(self, run):
         (sure,) = budgets(run, "m200")

@@ -72,15 +72,21 @@ class TestPairs:
         assert "= tied" in shown
         assert shown.count("1=") == 3
 
-    def test_two_equals_are_told_apart_in_a_twentieth_of_all_runs(self):
-        rng, n, runs = seeded(48), 60, 200
+    @pytest.mark.parametrize("sigma", [0.0, 3.3])
+    def test_two_are_told_apart_as_often_as_their_difference_is_seen(self, monkeypatch, sigma):
+        """Equals in a twentieth of all runs, those that differ by 3.3 standard errors in most."""
+        monkeypatch.setattr(ranking, "_RESAMPLES", 1000)
+        rng, n, runs = seeded(48, int(sigma)), 60, 200
         tried, rows = np.arange(n), pd.DataFrame({"r": np.full(n, 20.0)})
+        better = np.array([0.0, sigma * np.sqrt(2.0 / n)])[:, None, None]
         apart = []
         for _ in range(runs):
-            pair = 1.0 + rng.standard_normal((2, n, 1))
+            pair = 1.0 + better + rng.standard_normal((2, n, 1))
             parts = {name: (rows, tried, e) for name, e in zip("ab", pair, strict=True)}
             apart.append(not any(place.tied for place in ranking._places(parts, "bias")))
-        assert np.mean(apart) == pytest.approx(0.05, abs=4.0 * np.sqrt(0.05 * 0.95 / runs))
+        end = stats.norm.isf(0.025)
+        share = stats.norm.sf(end - sigma) + stats.norm.cdf(-end - sigma)
+        assert np.mean(apart) == pytest.approx(share, abs=4.0 * np.sqrt(share * (1 - share) / runs))
 
     @pytest.mark.slow
     def test_the_better_of_two_equals_is_called_better_as_often_as_is_said(self, tmp_path):
