@@ -207,6 +207,30 @@ class TestRows:
         of = one_target(Measurement("sigma_r", 1.0, 1.0, r=17.0, r_lo=15.0, r_hi=30.0), rows)
         assert np.exp(simulated(rows, of, [0])[0, 0]) == pytest.approx(120.0)
 
+    def test_an_edge_belongs_to_the_bin_that_begins_there(self):
+        rows = estimates([[150.0, 120.0, 90.0]])
+        for r, number in ((5.0, 0), (14.9, 0), (15.0, 1), (30.0, 2), (59.9, 2)):
+            (target,) = one_target(Measurement("sigma_r", 100.0, 5.0, r=r), rows)
+            assert target.bin == number
+        with pytest.raises(InputError, match="outside of the bins"):
+            one_target(Measurement("sigma_r", 100.0, 5.0, r=60.0), rows)
+
+    def test_rows_without_edges_are_found_by_the_nearest_radius(self):
+        rows = estimates([[150.0, 120.0, 90.0]]).assign(r_lo=np.nan, r_hi=np.nan)
+        for r, number in ((9.9, 0), (16.0, 1), (29.0, 1), (31.0, 2), (40.7, 2)):
+            (target,) = one_target(Measurement("sigma_r", 100.0, 5.0, r=r), rows)
+            assert target.bin == number
+        for r in (9.7, 40.9):
+            with pytest.raises(InputError, match="outside of the bins"):
+                one_target(Measurement("sigma_r", 100.0, 5.0, r=r), rows)
+
+    def test_the_order_of_rows_is_of_no_matter(self):
+        rows = estimates([[150.0, 120.0, 90.0]])
+        of = one_target(Measurement("sigma_r", 100.0, 5.0, r=27.0), rows)
+        np.testing.assert_array_equal(
+            simulated(rows, of, [0]), simulated(rows.iloc[[2, 0, 1]], of, [0])
+        )
+
     def test_a_bin_without_a_value_has_none_at_its_radius(self):
         rows = estimates([[150.0, np.nan, 90.0]])
         of = one_target(Measurement("sigma_r", 1.0, 1.0, r=20.0), rows)

@@ -62,6 +62,8 @@ def test_a_level_stands_at_the_middle_of_its_share():
     prior = make_prior({"kind": "discrete", "weights": [1.0, 0.0, 3.0]}, "here")
     assert prior.share(np.array([0.0, 1.0, 2.0])) == pytest.approx([0.125, 0.25, 0.625])
     assert prior.quantile(prior.share(np.array([0.0, 2.0]))) == pytest.approx([0.0, 2.0])
+    prior = make_prior({"kind": "discrete", "weights": [0.0, 1.0, 0.0]}, "here")
+    assert prior.quantile(np.array([0.0, 1.0])) == pytest.approx([1.0, 1.0])
 
 
 @given(

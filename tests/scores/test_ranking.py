@@ -114,6 +114,18 @@ class TestPairs:
         spread = 0.1 * z.std()
         assert places["one"].score.mcse == pytest.approx(spread / np.sqrt(points), rel=0.1)
 
+    def test_resamples_in_which_one_has_no_value_say_nothing(self, tmp_path):
+        rng, points = seeded(52), 30
+        frame = rows(rng, 10 * points, "all", 1.0 + rng.standard_normal(10 * points), cell="joint")
+        # two points of thirty: none of them is in e^-2 of all resamples
+        few = rows(rng, 20, "few", 9.0 + rng.standard_normal(20), cell="joint")
+        failed = [synthetic.failed_runs(10 * points - 20, cell="joint", estimator="few", first=20)]
+        run = run_of(tmp_path, frame, few, failed=failed)
+        run = dataclasses.replace(run, samplings={"joint": Sampling("joint", 1, 1, 10, points)})
+        _, places = ranked(run, "rmse", cell="joint")
+        assert places["few"].best == 0.0
+        assert places["all"].next == 1.0
+
 
 class TestScores:
     def test_interval_scores_are_those_of_the_paper(self):
