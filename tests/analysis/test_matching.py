@@ -132,6 +132,38 @@ def test_correlated_numbers_are_not_counted_twice():
     assert high.chi2(u)[0] < 2.0
 
 
+def test_the_posterior_is_the_gaussian_of_the_emulated_mean_scatter_and_correlation():
+    """Where the scatter grows with a setting, its logarithm counts too."""
+    from scipy.stats import multivariate_normal
+
+    rng = seeded(1241)
+    sims = mocks(rng, 256, noise=0.0)
+    grown = NOISE * (0.4 + 2.0 * sims.u[:, :1, None])
+    sims = dataclasses.replace(sims, y=sims.y + grown * rng.standard_normal(sims.y.shape))
+    found = liken(sims, measured([0.5, 0.5], rng), Region.whole(2), NAMES)
+    u = rng.random((20, 2))
+    mean, sd, scatter = found.predict(u)
+    spread = np.hypot(np.maximum(NOISE, scatter), sd)
+    assert np.ptp(np.log(spread)) > 0.5
+    exact = [
+        multivariate_normal(m, found.correlation * np.outer(s, s)).logpdf(found.data.value)
+        for m, s in zip(mean, spread, strict=True)
+    ]
+    change = found.log_density(u) - exact
+    np.testing.assert_allclose(change, change[0], atol=1e-8)
+    assert found.log_density(np.array([[0.5, 1.1]]))[0] == -np.inf
+
+
+def test_one_mock_far_off_makes_no_correlation():
+    rng = seeded(1242)
+    sims = mocks(rng, 256)
+    sims.y[7, 0] += 20.0 * NOISE
+    found = liken(sims, measured([0.5, 0.5], rng), Region.whole(2), NAMES)
+    off = found.correlation[~np.eye(5, dtype=bool)]
+    # that of 512 independent pairs, and what one within the limit of four deviations adds
+    assert np.all(np.abs(off) < 4.0 / np.sqrt(512) + 4.0**2 / 512)
+
+
 def test_settings_without_a_mock_are_left():
     rng = seeded(1237)
     sims = mocks(rng, 256)
