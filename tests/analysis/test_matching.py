@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from seeds import seeded
 
 from haloassay.analysis.alignment import Target, simulated, targets
 from haloassay.analysis.bundle import Bundle
 from haloassay.analysis.coordinates import coordinate
-from haloassay.analysis.exploration import at_edge, explore, leaves
+from haloassay.analysis.exploration import Draws, at_edge, explore, leaves
 from haloassay.analysis.likeness import Fit, goodness
 from haloassay.analysis.match import rows_of
 from haloassay.analysis.matching import Data, Region, Simulations, liken
@@ -107,6 +108,30 @@ def test_what_no_mock_can_have_is_said_with_the_number_that_says_so(likeness):
     alike = goodness(likeness, explore(likeness, seeded(1234)))
     assert not alike.nothing_alike
     assert not alike.named.any()
+
+
+@pytest.mark.parametrize(
+    ("pulls", "named"),
+    [
+        ([4.0, 0.0, -2.45, 0.0, 0.0], [0]),  # of four that are left, 0.014 is no surprise
+        ([4.0, 0.0, -2.60, 0.0, 0.0], [0, 2]),
+        ([0.1, 0.0, 0.5, 0.0, -0.3], []),
+    ],
+)
+def test_of_one_halo_pulls_and_probabilities_are_those_of_a_normal_deviate(likeness, pulls, named):
+    u = np.full((50, 2), 0.5)
+    mean, sd, scatter = (each[0] for each in likeness.predict(u[:1]))
+    spread = np.hypot(np.maximum(NOISE, scatter), sd)
+    data = Data(mean + np.array(pulls) * spread, likeness.data.error)
+    one = dataclasses.replace(likeness, data=data)
+    drawn = Draws(u, u[0], 1.0, True)
+    fit = goodness(one, drawn)
+    np.testing.assert_allclose(fit.pull, pulls, atol=1e-9)
+    np.testing.assert_allclose(fit.predictive, 2.0 * stats.norm.sf(np.abs(pulls)), rtol=1e-6)
+    assert np.flatnonzero(fit.named).tolist() == named
+    assert fit.constrained == pytest.approx(0.0, abs=1e-9)
+    assert fit.p == pytest.approx(stats.chi2.sf(one.chi2(u[:1])[0], 5))
+    assert fit.emulator_share == pytest.approx(np.max(sd / np.maximum(NOISE, scatter)))
 
 
 def test_the_larger_of_stated_error_and_scatter_counts(likeness):
