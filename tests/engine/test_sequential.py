@@ -51,6 +51,13 @@ def test_realisations_are_added_until_every_row_is_known():
     assert "holds for all 2 rows" in said[-1]
 
 
+def test_a_rule_on_the_number_asks_for_that_many():
+    results = Grown([0.1])
+    run_until(make_rule("n >= 300"), 10_000, 0, results.to, lambda line: None)
+    assert results.asked[:3] == [FEWEST, 3 * FEWEST, 9 * FEWEST]
+    assert 300 <= results.n < 340
+
+
 def test_a_rule_is_about_the_rows_that_it_names():
     results = Grown([0.1, 0.4])
     rule = make_rule("bias_mcse < 0.02 for estimator=e0, r=10")
