@@ -53,6 +53,17 @@ def test_a_wrong_one_is_found(fault):
     assert stats.kstest(shares(3000, seeded(2), **fault), "uniform").pvalue < 1e-3
 
 
+def test_an_offset_to_one_side_is_seen_by_references_on_both():
+    """Draws about a truth far off are all nearer to a reference on their side, and none to one beyond the truth."""
+    rng = seeded(5)
+    draws = rng.standard_normal((N_DRAWS, 3))
+    truth = draws.mean(axis=0) + 2.0 * draws.std(axis=0)
+    places = [place_of_truth(rows(draws), truth, QUANTITIES, rng).rank for _ in range(200)]
+    # references are as far to either side: about their middle alone the truth would be at one place
+    assert min(places) < 0.1 * N_DRAWS
+    assert max(places) == N_DRAWS
+
+
 def test_rows_without_joint_draws_take_no_part():
     rng = seeded(3)
     draws = rng.standard_normal((50, 3))

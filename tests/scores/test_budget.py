@@ -9,7 +9,7 @@ import pytest
 import synthetic_budget as known
 from seeds import seeded
 
-from haloassay.analysis.budget import budgets
+from haloassay.analysis.budget import budgets, profile
 from haloassay.analysis.contributions import Amount, line_of, quadrature, spread_of_points
 from haloassay.analysis.responses import Response
 from haloassay.base.errors import InputError
@@ -295,6 +295,13 @@ class TestWhatCannotBeSaid:
     def test_what_is_not_there_is_refused(self, run, changes, asked, words_):
         with pytest.raises(InputError, match=words_):
             budgets(dataclasses.replace(run, **changes), **{"quantity": "m200", **asked})
+
+    def test_a_profile_is_in_the_order_of_radii(self, run, tmp_path):
+        rows = pd.read_parquet(run.estimates_files[0])
+        inner, outer = (rows.assign(bin=b, r=r) for b, r in ((1, 20.0), (0, 40.0)))
+        pd.concat([outer, inner]).to_parquet(tmp_path / "estimates.parquet")
+        two = dataclasses.replace(run, estimates_files=[tmp_path / "estimates.parquet"])
+        assert [(each.bin, each.r) for each in profile(two, "m200")] == [(1, 20.0), (0, 40.0)]
 
     def test_a_run_without_a_joint_design_says_so(self, run):
         (budget,) = budgets(dataclasses.replace(run, samplings={}), "m200")

@@ -232,3 +232,14 @@ def test_the_share_of_runs_that_find_narrow_intervals_is_that_of_simulated_runs(
     power = calibrate.narrow_power(n)
     assert 0.05 < power < 1.0
     assert abs(outside - power) < 4.0 * np.sqrt(power * (1.0 - power) / runs)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shape"),
+    [(35, 65, "too narrow"), (65, 35, "too narrow"), (5, 95, "too low"), (95, 5, "too high")],
+)
+def test_what_strays_more_in_its_own_errors_names_the_fault(low, high, shape):
+    """Of uniform numbers a mean has the variance 1 / (12 n), the variance about it 1 / (180 n)."""
+    counts = np.zeros((1, calibrate.STEPS), dtype=int)
+    counts[0, 5], counts[0, 94] = low, high
+    assert calibrate._shapes(counts).tolist() == [shape]
