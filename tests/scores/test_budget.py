@@ -7,10 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_budget as known
+from scipy import stats
 from seeds import seeded
 
 from haloassay.analysis.budget import budgets, profile
-from haloassay.analysis.contributions import Amount, line_of, quadrature, spread_of_points
+from haloassay.analysis.contributions import (
+    Amount,
+    interactions,
+    line_of,
+    quadrature,
+    spread_of_points,
+)
 from haloassay.analysis.responses import Response
 from haloassay.base.errors import InputError
 from haloassay.contracts.factors import StatedFactor, StatedLevel
@@ -140,6 +147,14 @@ class TestNoise:
         mcse = np.std(squares) / np.sqrt(200)
         assert abs(np.mean(squares) - 0.006**2) < 4.0 * mcse + 0.01 * 0.006**2
 
+    def test_noise_is_taken_out_of_the_central_68_per_cent_by_as_much(self):
+        rng = seeded(9)
+        table = 0.01 * np.array([-2.0, -1.0, 1.0, 2.0]) + 0.03 * rng.standard_normal((25, 4))
+        line, response, shifts = line_of(known.FACTORS[0], table, np.full(4, 25), rng)
+        raw = response.spread(shifts[None])[1][0]
+        assert line.sd.value < 0.99 * raw
+        assert line.half68 / response.half68(shifts) == pytest.approx(line.sd.value / raw)
+
     def test_noise_of_realisations_is_no_spread_of_points(self):
         rng = seeded(5)
         spreads = []
@@ -149,6 +164,35 @@ class TestNoise:
             spreads.append(spread.value**2)
         # var of means of two is 0.05^2 / 2; what is left is noise of a covariance, cut at zero
         assert np.mean(spreads) < 0.3 * 0.05**2 / 2.0
+
+    def test_where_points_add_nothing_the_error_is_that_of_the_quadrature_sum(self):
+        still = np.zeros((20, 2))
+        spread = spread_of_points(still, still[:, 0], Amount(0.1, 0.01), seeded(6))
+        assert (spread.value, spread.mcse) == pytest.approx((0.1, 0.01))
+
+    def test_errors_of_interactions_are_those_of_leaving_points_out(self):
+        """HC3: the sum of the squares of what each point changes by its absence."""
+        rng, labels = seeded(7), ("x", "y")
+        u = rng.random((40, 2))
+        z = stats.norm.ppf(u)
+        product = z[:, 0] * z[:, 1]
+        change = 0.1 * product + 0.02 * (1.0 + u[:, 0]) * rng.standard_normal(40)
+        responses = {f.label: (Response.of(f), np.zeros(len(f.levels))) for f in known.FACTORS[:2]}
+        (found,) = interactions(labels, u, change, responses)
+        design = np.column_stack([np.ones(40), z, z**2 - 1.0, product])
+        kept = ~np.eye(40, dtype=bool)
+        without = [np.linalg.lstsq(design[k], change[k], rcond=None)[0][-1] for k in kept]
+        whole = np.linalg.lstsq(design, change, rcond=None)[0][-1]
+        error = np.sqrt(np.sum((np.array(without) - whole) ** 2))
+        assert (found.effect.value, found.effect.mcse) == pytest.approx((whole, error))
+        assert found.p == pytest.approx(2.0 * stats.t.sf(abs(whole) / error, 40 - 6))
+
+    @pytest.mark.parametrize(("n", "said"), [(17, "17 points for 6 coefficients"), (18, "")])
+    def test_interactions_need_three_points_a_coefficient(self, n, said):
+        responses = {f.label: (Response.of(f), np.zeros(len(f.levels))) for f in known.FACTORS[:2]}
+        rng = seeded(8)
+        found = interactions(("x", "y"), rng.random((n, 2)), rng.standard_normal(n), responses)
+        assert (said in found) if said else isinstance(found, tuple)
 
     def test_quadrature_is_of_standard_deviations(self):
         total = quadrature([Amount(3.0, 0.3), Amount(4.0, 0.4)])
@@ -201,6 +245,20 @@ class TestResponses:
     def test_a_prior_beyond_the_levels_is_said(self):
         response = Response.of(self.factor(Normal(0.0, 1.0), (-1.0, 1.0), 0.0))
         assert response.reach == pytest.approx(0.317, abs=0.01)
+        for levels in ((-5.0, 1.0), (-1.0, 5.0)):
+            response = Response.of(self.factor(Normal(0.0, 1.0), levels, 0.0))
+            assert response.reach == pytest.approx(0.159, abs=0.01)
+
+    @pytest.mark.parametrize(("levels", "base"), [((0.5,), 0.0), ((-0.5, 0.5, 1.0), 0.0)])
+    def test_beyond_the_levels_a_line_goes_on(self, levels, base):
+        prior = Uniform(-3.0, 3.0)
+        response = Response.of(self.factor(prior, levels, base))
+        found = response.at(np.array([0.0, 0.25, 1.0]), 2.0 * np.array([levels]))
+        assert found[0] == pytest.approx([-6.0, -3.0, 6.0])
+
+    def test_half_width_is_that_of_the_central_68_per_cent(self):
+        response = Response.of(self.factor(Normal(0.0, 1.0), (-2.0, 2.0), 0.0))
+        assert response.half68(np.array([-2.0, 2.0])) == pytest.approx(1.0, abs=0.01)
 
 
 class TestWhatCannotBeSaid:
