@@ -185,7 +185,8 @@ class TestNoise:
         whole = np.linalg.lstsq(design, change, rcond=None)[0][-1]
         error = np.sqrt(np.sum((np.array(without) - whole) ** 2))
         assert (found.effect.value, found.effect.mcse) == pytest.approx((whole, error))
-        assert found.p == pytest.approx(2.0 * stats.t.sf(abs(whole) / error, 40 - 6))
+        exact = 2.0 * stats.t.sf(abs(whole) / error, 40 - 6)
+        assert found.p == pytest.approx(exact, rel=1e-6, abs=0.0)
 
     @pytest.mark.parametrize(("n", "said"), [(17, "17 points for 6 coefficients"), (18, "")])
     def test_interactions_need_three_points_a_coefficient(self, n, said):
@@ -318,6 +319,14 @@ class TestWhatCannotBeSaid:
         assert found.share(found.found.value) + found.share(
             found.quadrature.value
         ) == pytest.approx(1.0)
+
+    @pytest.mark.parametrize(("lost", "why"), [(5, ""), (6, "6 pairs lost")])
+    def test_more_than_a_twentieth_of_the_pairs_lost_is_said(self, lost, why):
+        table = np.array([-2.0, -1.0, 1.0, 2.0]) + 0.1 * seeded(10).standard_normal((100, 4))
+        table[:lost, 3] = np.nan
+        line, _, _ = line_of(known.FACTORS[0], table, np.full(4, 100), seeded(11))
+        assert (line.n, line.n_lost) == (100 - lost, lost)
+        assert line.why == why
 
     def test_what_a_few_points_say_of_all_together_is_not_the_systematic_error(self, run):
         (sure,) = budgets(run, "m200")
