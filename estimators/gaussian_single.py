@@ -273,6 +273,10 @@ class Sample:
     x: FloatArray
     e2: FloatArray
 
+    def __post_init__(self) -> None:
+        for name in ("x", "e2"):  # the only layout that kernels are compiled for
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name)))
+
     @classmethod
     def of(cls, catalogue: Catalogue, with_feh: bool = True) -> Sample:
         """Sample of all stars of a catalogue, with or without their [Fe/H].
@@ -285,7 +289,7 @@ class Sample:
         catalogue.check_finite()
         variances = np.diagonal(catalogue.spherical_covariance, axis1=1, axis2=2).T
         if not with_feh:
-            return cls(np.ascontiguousarray(catalogue.spherical_velocity.T), variances.copy())
+            return cls(catalogue.spherical_velocity.T, variances)
         feh, feh_err = catalogue["feh"], catalogue.error("feh")
         good = np.isfinite(feh) & np.isfinite(feh_err) & (feh_err >= 0.0)
         catalogue.check_rows(good, "a feh or feh_err that is not finite, or a negative error")
@@ -297,7 +301,7 @@ class Sample:
 
     def select(self, rows: IntArray) -> Sample:
         """Sample of some of the stars."""
-        return Sample(np.ascontiguousarray(self.x[:, rows]), np.ascontiguousarray(self.e2[:, rows]))
+        return Sample(self.x[:, rows], self.e2[:, rows])
 
     def log_likelihood(self, points: FloatArray) -> FloatArray:
         """Log likelihood (m,) of one component with parameters (m, 8), or (m, 6) without [Fe/H]."""

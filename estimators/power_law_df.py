@@ -392,8 +392,9 @@ class Tracers:
             np.ascontiguousarray(table),
             np.ascontiguousarray(self.log_r),
             np.ascontiguousarray(self.half_square),
-            np.ascontiguousarray(self.log_across),
-            np.ascontiguousarray(np.broadcast_to(self.log_weight, self.log_r.shape)),
+            # copies are never read-only: the kernel would be compiled for both
+            np.array(self.log_across, order="C"),
+            np.array(np.broadcast_to(self.log_weight, self.log_r.shape), order="C"),
             float(np.log1p(-outliers)),
             float(spread),
         )

@@ -367,7 +367,8 @@ def drawn_dispersions(
     out = np.empty((len(cells), n_draws, 3))
     if len(cells):
         stars = cells.stars.copy()
-        _draw_dispersions(np.ascontiguousarray(v), _roots(S), cells.first, stars, drop, rng, out)
+        # a copy is never read-only: the kernel would be compiled for both
+        _draw_dispersions(np.array(v, order="C"), _roots(S), cells.first, stars, drop, rng, out)
     return out
 
 

@@ -1,7 +1,8 @@
-"""What every run of tests is given: fixed seeds, an empty cache of mocks, and kernels compiled before."""
+"""What every run of tests is given: fixed seeds, an empty cache of mocks, modules and kernels compiled before."""
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import importlib.util
 import os
@@ -38,6 +39,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["HALOASSAY_CACHE"] = str(_temporary[0])
     if "NUMBA_CACHE_DIR" not in os.environ and hasattr(config, "cache"):
         os.environ["NUMBA_CACHE_DIR"] = str(_kernels(Path(config.cache.mkdir("numba"))))
+    # no run of tests sees a power cut; what is tried with a disk that is full brings its own
+    os.fsync = lambda _: None
+    if not hasattr(config, "workerinput"):
+        # else each of a hundred processes compiles all modules, where the user wants no bytecode kept
+        compileall.compile_dir(_package(), quiet=2)
 
 
 def pytest_unconfigure() -> None:
@@ -49,14 +55,18 @@ def pytest_report_header() -> str | None:
     return f"seeds of the tests are shifted: HALOASSAY_TEST_SEED={SHIFT}" if SHIFT else None
 
 
+def _package() -> str:
+    (package,) = importlib.util.find_spec("haloassay").submodule_search_locations
+    return package
+
+
 def _kernels(place: Path) -> Path:
     """Folder for kernels compiled from exactly these sources.
 
     numba looks at the file of a kernel only, not at those of the kernels that it calls.
     """
-    (package,) = importlib.util.find_spec("haloassay").submodule_search_locations
     digest = hashlib.blake2b(digest_size=8)
-    for path in sorted(Path(package).rglob("*.py")):
+    for path in sorted(Path(_package()).rglob("*.py")):
         source = path.read_bytes()
         if b"numba" in source or path.name == "constants.py":
             digest.update(source)

@@ -24,6 +24,10 @@ FREEDOM: Final = 7.0
 #: Step of finite differences in units of the width of the posterior.
 _STEP: Final = 0.3
 
+#: Steps in a row that gain less than this in the log density, after which a climb is given up.
+_PATIENCE: Final = 20
+_LEAST_GAIN: Final = 1e-6
+
 #: Lengths of a step uphill that are tried, in units of Newton's.
 _LENGTHS: Final = 2.0 ** np.arange(1.0, -21.0, -1.0)
 
@@ -164,6 +168,7 @@ def laplace(
     mode, axes = np.array(start, dtype=float), np.diag(np.array(scale, dtype=float))
     if not np.isfinite(log_density(mode[None])[0]):
         raise EstimationError("the posterior has no point of finite density at its start")
+    stuck = 0
     for _ in range(200):
         value, gradient, curvature, axes = _whitened(log_density, mode, axes, derivatives)
         size, turn = np.linalg.eigh(-curvature)
@@ -178,6 +183,9 @@ def laplace(
         trials = mode + _LENGTHS[:, None] * (axes @ step)
         values = finite(log_density(trials))
         best = int(np.argmax(values))
+        stuck = stuck + 1 if values[best] - value < _LEAST_GAIN else 0
+        if stuck == _PATIENCE:  # the way uphill ends at the edge of the prior
+            break
         if values[best] > value:
             mode = trials[best]
         elif length < 0.1 and peaked:  # as near as rounding allows

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
+import secrets
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -61,16 +65,8 @@ def open_tables(results: ResultTables) -> Iterator[Any]:
 
     Its macros are ``sound(x)``, x where it can be averaged, else null, and ``scale_of(quantity)``.
     """
-    import tempfile
-
-    import duckdb
-
     files = {"estimates": results.estimates_files, "runs": results.runs_files}
-    with tempfile.TemporaryDirectory(prefix="haloassay-") as spill, duckdb.connect() as tables:
-        tables.execute("SET memory_limit = '3GB'")
-        tables.execute(f"SET temp_directory = '{spill.replace(chr(39), chr(39) * 2)}'")
-        with suppress(duckdb.InvalidInputException):  # a notebook without ipywidgets has no bar
-            tables.execute("SET enable_progress_bar = false")
+    with _connected() as tables:
         # NaN and whatever would overflow a fourth power are no numbers to average; isfinite stands
         # first, because Parquet statistics leave out NaN and DuckDB drops comparisons by them
         tables.execute(
@@ -94,6 +90,47 @@ def open_tables(results: ResultTables) -> Iterator[Any]:
                 tables.from_arrow(schema.empty_table()).create(f"own_{name}")
         _share(tables, results.shared)
         yield tables
+
+
+#: What :func:`_connected` keeps, by process: a child that was forked has no use for its parent's.
+_kept: Final[dict[int, Any]] = {}
+
+
+@contextmanager
+def _connected() -> Iterator[Any]:
+    """DuckDB connection with an empty database of its own in memory.
+
+    A process opens DuckDB once, which takes as long as many queries, and again after anything has gone wrong: a fatal
+    error makes all connections useless.
+    """
+    process = os.getpid()
+    if process not in _kept:
+        _kept[process] = _opened()
+    name = f"own_{secrets.token_hex(8)}"
+    try:
+        with _kept[process].cursor() as tables:
+            tables.execute(f"ATTACH ':memory:' AS {name}; USE {name}")
+            yield tables
+            tables.execute(f"USE memory; DETACH {name}")
+    except BaseException:
+        _kept.pop(process, None)
+        raise
+
+
+def _opened() -> Any:
+    """DuckDB for many connections; what its memory does not hold goes to a folder that ends with the process."""
+    import duckdb
+
+    spill = tempfile.mkdtemp(prefix="haloassay-")
+    atexit.register(shutil.rmtree, spill, ignore_errors=True)
+    tables = duckdb.connect()
+    tables.execute("SET memory_limit = '3GB'")
+    tables.execute(f"SET temp_directory = '{spill.replace(chr(39), chr(39) * 2)}'")
+    with suppress(duckdb.InvalidInputException):  # a notebook without ipywidgets has no bar
+        tables.execute("SET enable_progress_bar = false")
+    with suppress(duckdb.CatalogException):  # versions before 1.3 keep nothing of files
+        tables.execute("SET enable_external_file_cache = false")
+    return tables
 
 
 def _share(tables: Any, shared: Sequence[tuple[str, str, str]]) -> None:
@@ -129,12 +166,10 @@ def _read(tables: Any, files: Sequence[Path | str]) -> Any:
 @functools.lru_cache(maxsize=32)
 def doubles(runs: tuple[Path | str, ...]) -> tuple[int, tuple[Path, ...]]:
     """Count results that stand twice in these files of runs, which never change, and name the files in which."""
-    import duckdb
-
     if len(runs) < 2:
         return 0, ()
     keys = ", ".join(RESULT)
-    with duckdb.connect() as tables:
+    with _connected() as tables:
         rows = _read(tables, runs)
         if not set(RESULT) <= set(rows.columns):
             return 0, ()
@@ -146,9 +181,7 @@ def doubles(runs: tuple[Path | str, ...]) -> tuple[int, tuple[Path, ...]]:
 
 def once(kind: TableName, files: Sequence[Path]) -> pa.Table:
     """Rows of a table in these files, each result once: one that is ``ok`` where there is one."""
-    import duckdb
-
-    with duckdb.connect() as tables:
+    with _connected() as tables:
         found: pa.Table = _once(_read(tables, files), kind).to_arrow_table()
     return found
 

@@ -96,7 +96,8 @@ def _heliocentric(catalogue: Catalogue) -> tuple[FloatArray, ...]:
     values = np.stack([catalogue[name] for name in HELIOCENTRIC], axis=1)
     errors = np.stack([catalogue.error(name) for name in HELIOCENTRIC[2:]], axis=1)
     sun = catalogue.sun
-    return values, errors, catalogue.pm_corr, sun.rotation(), sun.position, sun.velocity
+    pm_corr = np.array(catalogue.pm_corr)  # never read-only: kernels would be compiled for both
+    return values, errors, pm_corr, sun.rotation(), sun.position, sun.velocity
 
 
 def _galactocentric(catalogue: Catalogue) -> tuple[FloatArray, ...]:

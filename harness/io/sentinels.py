@@ -47,9 +47,9 @@ def stands_for_missing(name: str, values: FloatArray) -> BoolArray:
     if name in _ANY:
         return np.zeros(len(values), dtype=bool)
     found = (size > _ENORMOUS) & name.endswith("_err")
-    large = np.flatnonzero(size > 0.99 * _SIZES[0])  # few, if any
-    for one in _SIZES:
-        found[large] |= np.isclose(size[large], one, rtol=1e-7, atol=0.0)
+    large = np.flatnonzero(size > 0.99 * _SIZES[0])
+    if large.size:  # rarely
+        found[large] |= np.isclose(size[large, None], _SIZES, rtol=1e-7, atol=0.0).any(axis=1)
     return np.asarray(found)
 
 

@@ -13,6 +13,8 @@ Design = Literal[
 #: Designs whose cells are levels of factors; the others draw the factors of each catalogue.
 FIXED: Final = ("one-at-a-time", "full", "fractional")
 
+# models are built when they are first used (``defer_build``): workers, which load this too, read no scenario
+
 #: Points that a sampled design may have.
 MOST_POINTS: Final = 1_000_000
 
@@ -20,7 +22,7 @@ MOST_POINTS: Final = 1_000_000
 class LevelEntry(BaseModel):
     """A level with a name of its own, and all that it sets, by path."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     label: str = Field(min_length=1)
     set: dict[str, Any] = Field(min_length=1)
@@ -42,7 +44,7 @@ class FactorEntry(BaseModel):
         Table of a prior over its values (:mod:`haloassay.contracts.priors`).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     label: str = Field(min_length=1)
     path: str = ""
@@ -54,7 +56,7 @@ class FactorEntry(BaseModel):
 class Exclusion(BaseModel):
     """Cells that are left out: those that have all the levels of ``where``, by the labels of their factors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     name: str = Field(min_length=1)
     where: dict[str, Any] = Field(min_length=1)
@@ -85,7 +87,7 @@ class Matrix(BaseModel):
         Cells of ``full`` and ``fractional`` that are left out.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     design: list[Design] = Field(default=["one-at-a-time"], min_length=1)
     factors: dict[str, list[Any]] = Field(default_factory=dict)

@@ -32,7 +32,7 @@ _MOST_DIGITS: Final = 400
 class EstimatorEntry(BaseModel):
     """One estimator of a scenario: its kind, its label in the results, and its own settings."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, defer_build=True)
 
     kind: str = Field(min_length=1)
     label: str = ""
@@ -70,7 +70,7 @@ class Scenario(BaseModel):
         Factors that vary.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     name: str = Field(min_length=1)
     title: str = ""

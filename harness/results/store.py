@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Final, Literal
 
@@ -68,8 +68,8 @@ def _tables(result: TaskResult) -> dict[TableName, pa.Table]:
             "estimator_key": outcome.method.key,
             "realization": result.realization,
         }
-        fields = {k: v for k, v in asdict(outcome).items() if k not in _NOT_KEPT}
-        rows["runs"].append({**keys, **fields})
+        told = {f.name: getattr(outcome, f.name) for f in fields(outcome)}
+        rows["runs"].append({**keys, **{k: v for k, v in told.items() if k not in _NOT_KEPT}})
         rows["estimates"] += [{**keys, **_nulls(row)} for row in outcome.rows]
     return {kind: pa.Table.from_pylist(rows[kind], schema=SCHEMAS[kind]) for kind in rows}
 

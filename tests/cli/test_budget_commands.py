@@ -24,10 +24,11 @@ density = { kind = "power-law", slope = -3.5 }
 beta = 0.3
 [survey]
 preset = "perfect"
-n_stars = 200
+n_stars = 100
 [[estimators]]
 kind = "tracer-mass"
 alpha = -3.5
+n_bootstrap = 20
 [matrix]
 design = ["one-at-a-time", "joint"]
 points = 12

@@ -159,7 +159,7 @@ def test_interrupted_run_keeps_its_work_and_goes_on(small, environment, tmp_path
         "-j",
         "1",
         "-n",
-        "40000",
+        "4000",
     ]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE

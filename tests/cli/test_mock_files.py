@@ -39,13 +39,14 @@ def scenario(survey, estimator="velocity-ellipsoid"):
 @pytest.mark.parametrize("preset", kinds.names("surveys"))
 def test_a_mock_of_every_preset_is_read_again(preset, tmp_path):
     """all-sky gave stars of up to thousands of km/s, which only a run took; gaia-rrlyrae could not be read at all."""
-    given = scenario({"preset": preset, "n_stars": 3000})
+    n = 3000 if preset == "all-sky" else 500  # few are as fast
+    given = scenario({"preset": preset, "n_stars": n})
     made = haloassay.mock(given)
     path = tmp_path / "stars.parquet"
     write_catalogue(made.catalogue, path)
     read = haloassay.read_catalogue(path)
     dropped = made.catalogue.dropped.get("unphysical", 0)
-    assert len(read) == len(made.stars) == 3000 - dropped
+    assert len(read) == len(made.stars) == n - dropped
     assert (dropped > 0) == (preset == "all-sky")
     assert not read.dropped
     assert set(read.columns) == set(made.catalogue.columns)

@@ -17,7 +17,7 @@ from haloassay.engine.progress import Silent
 SCENARIO = """
 name = "priced"
 title = "A small budget"
-realizations = 20
+realizations = 12
 seed = 12
 
 [mock]

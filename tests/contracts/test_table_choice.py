@@ -169,11 +169,11 @@ def huge_votable(path):
 
 
 def huge_line(path):
-    path.write_bytes(gzip.compress(b"x" * 60_000_000))
+    path.write_bytes(gzip.compress(b"x" * 60_000_000, 1))
 
 
 def huge_csv(path):
-    path.write_bytes(gzip.compress(b"x,y,z,vx,vy,vz\n" + b"1,2,3,4,5,6\n" * 4_000_000))
+    path.write_bytes(gzip.compress(b"x,y,z,vx,vy,vz\n" + b"1,2,3,4,5,6\n" * 4_000_000, 1))
 
 
 @pytest.mark.parametrize(

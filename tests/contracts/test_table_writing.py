@@ -46,7 +46,7 @@ def catalogues(draw):
 @pytest.mark.parametrize("suffix", SUFFIXES)
 @given(catalogue=catalogues())
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_a_catalogue_comes_back_as_it_was(tmp_path, suffix, catalogue):
     path = tmp_path / f"stars{suffix}"

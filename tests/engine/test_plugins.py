@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from others import Leaver, Meddler, Spread
 
 import haloassay
 from haloassay import Catalogue, Estimate, Estimates, Estimator, HaloassayWarning, InputError
@@ -23,69 +24,6 @@ from haloassay.engine.isolation import isolated
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
 from haloassay.results.results import Results
-
-UNIT = 1.0
-
-
-def spread(values):
-    return UNIT * float(np.std(values))
-
-
-@dataclass(frozen=True)
-class Spread(Estimator):
-    """Not importable by workers under this name alone: it is handed over."""
-
-    name = "spread"
-    reference = ""
-    yields = ("sigma_r",)
-    scale: float = 1.0
-
-    def estimate(self, catalogue, rng):
-        value = self.scale * spread(catalogue.spherical_velocity[:, 0])
-        return Estimates([Estimate("sigma_r", value + np.random.rand(), r=20.0)])  # noqa: NPY002
-
-
-@dataclass(frozen=True)
-class Meddler(Estimator):
-    """Prints, changes what it can, and leaves processes: one beside it, and one like a daemon."""
-
-    name = "meddler"
-    reference = ""
-    yields = ("sigma_r",)
-    mark: str = ""
-    waits: bool = False
-
-    def estimate(self, catalogue, rng):
-        print("x" * 2000)
-        os.write(1, b"beneath\n")
-        os.chdir("/")
-        np.mean = sum
-        again = self.waits and Path(self.mark).exists()
-        if self.mark and not again:
-            worker = os.getpid()
-            child = subprocess.Popen(["sleep", "300"], stdout=subprocess.DEVNULL)
-            if os.fork() == 0:  # twice, so that nobody knows it
-                daemon = subprocess.Popen(["sleep", "300"], start_new_session=True)
-                written = Path(f"{self.mark}.part")
-                written.write_text(f"{child.pid} {daemon.pid} {worker}")
-                written.rename(self.mark)
-                os._exit(0)
-            os.wait()
-        if self.waits and not again:
-            time.sleep(300.0)
-        return Estimates([Estimate("sigma_r", 1.0, r=20.0)])
-
-
-@dataclass(frozen=True)
-class Leaver(Estimator):
-    """Ends its process as if all were well."""
-
-    name = "leaver"
-    reference = ""
-    yields = ("sigma_r",)
-
-    def estimate(self, catalogue, rng):
-        os._exit(0)
 
 
 @dataclass(frozen=True)
@@ -150,9 +88,10 @@ def test_what_an_estimator_leaves_ends_with_a_worker_that_is_killed_or_left_alon
 ):
     mark = tmp_path / "mark"
     script = (
-        "import sys; from small_scenario import SCENARIO; from test_plugins import Meddler, ran\n"
+        "import sys; from haloassay.engine.runner import run\n"
+        "from small_scenario import SCENARIO; from others import Meddler\n"
         "values = {**SCENARIO, 'matrix': {}, 'timeout': 200.0}\n"
-        "ran(values, sys.argv[1], [Meddler(mark=sys.argv[2], waits=True)], workers=1, realizations=1)"
+        "run(values, sys.argv[1], 1, 1, estimators=[Meddler(mark=sys.argv[2], waits=True)])"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script, tmp_path / "out", mark],

@@ -184,7 +184,7 @@ def test_what_was_made_ahead_is_found_and_its_warnings_are_told(tmp_path, monkey
 def test_nothing_is_made_where_one_of_them_cannot_be(tmp_path, monkeypatch):
     monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path / "cache"))
     flat = {**STORED, "density": {"kind": "power-law", "slope": -0.3}}  # too flat for its beta
-    make_ahead([STORED, flat], 2, lambda _: None)
+    make_ahead([STORED, flat], 1, lambda _: None)
     monkeypatch.setattr(relaxation, "relax", None)
     with pytest.raises(TypeError):
         make_mock(STORED).prepare()

@@ -20,7 +20,7 @@ _WITH_ALPHA = (
 SETTINGS = {
     **{kind: {"alpha": -3.5} for kind in _WITH_ALPHA},
     "jeans-3d": {"alpha": -3.5, "bins": [5.0, 20.0, 40.0, 80.0]},
-    "reflex-6d": {"n_draws": 200},
+    "reflex-6d": {"n_draws": 50},
 }
 KINDS = tuple(FAMILIES["estimators"].builtin)
 CATALOGUES = degenerate()

@@ -342,7 +342,7 @@ def test_bad_settings_are_named(spec, message):
 
 
 @given(st.floats(0.2, 5.0), st.integers(0, 1000))
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 def test_scaled_and_shuffled_velocities(k, seed):
     sample = stars_of(LI2026, 200, seeded(19))
     order = seeded(seed).permutation(200)

@@ -49,7 +49,7 @@ def test_small_gaussian_samples_are_unbiased():
     # uncorrected, 3 (n - 1) / (n + 1) is 2 per cent low at 100
     draw, truth = DRAWS["gaussian"]
     values = np.array(
-        [fitted(*observed(draw, 100, seeded(4, k), 0.0 * ERRORS)).value for k in range(1000)]
+        [fitted(*observed(draw, 100, seeded(4, k), 0.0 * ERRORS)).value for k in range(600)]
     ).ravel()
     assert abs(values.mean() / truth - 1.0) < 4.0 * values.std() / truth / np.sqrt(len(values))
 

@@ -294,7 +294,7 @@ def as_catalogue(x, v):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(k=st.floats(0.6, 1.6))
 def test_velocities_scale_the_mass_by_their_square(kind, k):
     x, v = galactocentric()
@@ -313,7 +313,7 @@ def test_velocities_scale_the_mass_by_their_square(kind, k):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(angle=st.floats(0.1, 6.2), seed=st.integers(0, 99))
 def test_order_and_a_rotation_with_the_sun_change_nothing(kind, angle, seed):
     x, v = galactocentric()

@@ -276,6 +276,14 @@ def altered(path, value):
     return scenario
 
 
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """Folder of a run that is not to change."""
+    folder = tmp_path_factory.mktemp("done") / "out"
+    run(folder, altered(("name",), "first"))
+    return folder
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -297,15 +305,13 @@ def altered(path, value):
     ],
     ids=lambda x: ".".join(map(str, x)) if isinstance(x, tuple) else "",
 )
-def test_a_changed_setting_is_refused_and_the_folder_left_as_it_was(tmp_path, path, value):
-    run(tmp_path / "out", altered(("name",), "first"))
-
+def test_a_changed_setting_is_refused_and_the_folder_left_as_it_was(done, path, value):
     def content():
-        return {p: p.read_bytes() for p in sorted((tmp_path / "out").rglob("*")) if p.is_file()}
+        return {p: p.read_bytes() for p in sorted(done.rglob("*")) if p.is_file()}
 
     before = content()
     with pytest.raises(InputError, match="another scenario"):
-        run(tmp_path / "out", altered(path, value))
+        run(done, altered(path, value))
     assert content() == before
 
 

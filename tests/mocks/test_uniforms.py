@@ -75,7 +75,11 @@ def test_batches_of_any_size_give_the_same_stars():
         np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name))
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(
+    "change",
+    # of another potential, like "mass"
+    [pytest.param(c, marks=pytest.mark.slow if c == "concentration" else ()) for c in CHANGES],
+)
 def test_star_k_of_two_mocks_is_the_same_star_moved(change):
     """Out of step, these correlations are zero."""
     base, other = (make_mock(spec).sample(4000, seeded(2)) for spec in (BASE, CHANGES[change]))

@@ -28,7 +28,7 @@ from haloassay.mocks.gravity.potentials import NFW, make_potential
 UNITS = {"ro": 8.0, "vo": 220.0}
 LOGARITHMIC = {"normalize": 1.0, "q": 0.8}
 #: Averages over the sphere of potentials that are not axisymmetric take seconds: the tests share them by the cache.
-TRIAXIAL = {"normalize": 1.0, "b": 1.2, "c": 0.7, "a": 2.0}
+TRIAXIAL = {"normalize": 1.0, "b": 1.2, "c": 0.7, "a": 2.0, "glorder": 10}
 PERFECT = {"amp": 1.0, "a": 1.0, "b": 0.8, "c": 0.6}
 
 
