@@ -77,6 +77,10 @@ def attach(profile: Sequence[Budget], measurement: Path) -> list[Attached]:
         raise InputError(f"--apply: {quantity.name} is a distance from the truth: it has no bias")
     rows = read_measurements(measurement, {quantity.name: quantity}, only=quantity.name)
     labels = list(dict.fromkeys(row.estimator for row in rows))
+    if len(labels) > 1 and "" in labels:
+        raise InputError(
+            f"{measurement}: some rows of {quantity.name} say which estimator measured them, others do not"
+        )
     if len(labels) > 1:
         rows = tuple(row for row in rows if row.estimator == profile[0].estimator)
         if not rows:

@@ -148,6 +148,8 @@ class TestFiles:
         assert found.measured.value == 2e11
         with pytest.raises(InputError, match="is there of tracer-mass, other, and not of jeans-3d"):
             apply([budget()], tmp_path, self.ESTIMATORS.format("other"))
+        with pytest.raises(InputError, match="say which estimator measured them, others do not"):
+            apply([budget()], tmp_path, self.ESTIMATORS.format(""))
 
     def test_a_measurement_by_another_estimator_is_said_to_be_one(self, tmp_path):
         text = "".join(self.ESTIMATORS.splitlines(keepends=True)[:2])
