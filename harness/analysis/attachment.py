@@ -70,7 +70,13 @@ def attach(profile: Sequence[Budget], measurement: Path) -> list[Attached]:
     Raises
     ------
     InputError
-        If a row cannot be meant, is of the wrong unit, or outside of the radii of the budget.
+        If a row cannot be meant, is of the wrong unit, or outside of the radii of the budget; if rows are of other
+        estimators only, or some name theirs and others do not.
+
+    Warns
+    -----
+    HaloassayWarning
+        If all rows were measured by one other estimator.
     """
     quantity = profile[0].quantity
     if quantity.scale == "separation":

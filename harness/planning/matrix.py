@@ -13,10 +13,11 @@ Design = Literal[
 #: Designs whose cells are levels of factors; the others draw the factors of each catalogue.
 FIXED: Final = ("one-at-a-time", "full", "fractional")
 
-# models are built when they are first used (``defer_build``): workers, which load this too, read no scenario
-
 #: Points that a sampled design may have.
 MOST_POINTS: Final = 1_000_000
+
+
+# Models are built when they are first used (``defer_build``): workers, which load this too, read no scenario.
 
 
 class LevelEntry(BaseModel):

@@ -7,6 +7,7 @@ from seeds import seeded
 
 from haloassay.base.errors import EstimationError
 from haloassay.estimators.fit import importance as importance_room
+from haloassay.estimators.fit import laplace as laplace_room
 from haloassay.estimators.fit.importance import importance_sample, smoothed
 from haloassay.estimators.fit.laplace import Laplace, UniformPrior, laplace
 from haloassay.estimators.fit.posterior import EmceeRun, autocorrelation_time, emcee_chain, explore
@@ -74,6 +75,21 @@ def test_mode_and_curvature_are_exact_enough():
         found = laplace(skewed, np.full(D, -2.0), np.full(D, 5.0), derivatives)
         np.testing.assert_allclose(found.mode, np.log(4.0), atol=0.01)
         np.testing.assert_allclose(found.covariance, np.eye(D) / 4.0, atol=0.03 * rtol + 0.01)
+
+
+def test_a_climb_to_the_edge_of_a_prior_is_given_up_early(monkeypatch):
+    def rising(points):
+        calls.append(len(points))
+        return np.where(points[:, 0] < 1.0, points[:, 0] - 0.5 * points[:, 1] ** 2, -np.inf)
+
+    taken = []
+    for patience in (laplace_room._PATIENCE, 200):
+        monkeypatch.setattr(laplace_room, "_PATIENCE", patience)
+        calls = []
+        with pytest.raises(EstimationError, match="greatest at the prior's edge"):
+            laplace(rising, np.zeros(2), np.ones(2))
+        taken.append(len(calls))
+    assert taken[0] < 0.25 * taken[1]
 
 
 def test_sign_of_the_weights_is_caught(monkeypatch):

@@ -47,6 +47,11 @@ class TestProfile:
         x = r / 10.8
         return np.exp(-((x / 10) ** 2)) / (x * (1 + x) ** 2)
 
+    @pytest.mark.parametrize("mass", [-1.0, 1e18, np.nan])
+    def test_a_mass_that_nothing_bound_has_is_refused(self, mass: float) -> None:
+        with pytest.raises(InputError, match=r"mass must be from 0 to 1e\+18"):
+            TruncatedNFW(mass, 10.8)
+
     def test_mass_and_potential_are_the_integrals_of_the_density(self) -> None:
         def integral(power: int, lo: float, hi: float) -> float:
             edges = [lo, *[e for e in (1e-2, 1.0, 10.0, 100.0, 300.0) if lo < e < hi], hi]

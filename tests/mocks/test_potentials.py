@@ -257,6 +257,14 @@ def test_components_add_up_and_describe_themselves() -> None:
         ({"kind": "nfw"}, "none of them"),
         ({"kind": "nfw", "m200": 1e12, "c": 9.0, "rho0": 1.0, "r_s": 1.0}, "either m200 and c"),
         ({"kind": "nfw", "m200": float("inf"), "c": 9.0}, "m200"),
+        (
+            {"kind": "triaxial-nfw", "m200": 7e20, "c": 9.0, "axis_ratios": [0.8, 0.7]},
+            r"m200 must be positive and below 1e\+18",
+        ),
+        (
+            {"kind": "triaxial-nfw", "m200": -1e12, "c": 9.0, "axis_ratios": [0.8, 0.7]},
+            "m200 must be positive",
+        ),
         ({"kind": "hernquist", "mass": 1e12, "a": -1.0}, "a must be positive"),
         ({"kind": "plummer", "mass": -1.0, "a": 1.0}, "mass must be positive"),
         ({"kind": "point-mass", "mass": 0.0}, "mass must be positive"),

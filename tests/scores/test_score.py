@@ -4,6 +4,7 @@ import re
 import warnings
 from statistics import NormalDist
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -390,3 +391,25 @@ def test_a_nan_in_the_files_is_no_value(tmp_path):
     pq.write_table(pa.table(columns), file)
     table = scores.score(results)
     assert (table["n"].item(), table["n_failed"].item()) == (13, 7)
+
+
+def test_tables_of_two_runs_are_apart_and_an_error_ends_with_its_own(tmp_path, rng):
+    """A process opens DuckDB once, and once more after anything has gone wrong."""
+
+    def counted(tables):
+        return tables.execute("SELECT count(*) FROM estimates").fetchone()[0]
+
+    few, many = (synthetic.rows(rng, n) for n in (3, 7))
+    one_run, other = (
+        synthetic.write(tmp_path / str(len(frame)), frame, synthetic.runs_of(frame))
+        for frame in (few, many)
+    )
+    with query.open_tables(one_run) as first, query.open_tables(other) as second:
+        assert (counted(first), counted(second), counted(first)) == (3, 7, 3)
+        before = dict(query._kept)
+    with pytest.raises(duckdb.Error), query.open_tables(one_run) as tables:
+        tables.execute("SELECT nothing FROM nowhere")
+    with query.open_tables(other) as tables:
+        assert counted(tables) == 7
+    (kept,) = query._kept.values()
+    assert kept not in before.values()

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
-from scipy.stats import binom, norm, skew
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom, norm, skew, t
 from seeds import seeded
 
 from haloassay.analysis import significance
@@ -133,3 +135,27 @@ def test_low_success_is_said_in_the_verdict(tmp_path):
     (whole,) = verdicts(score(synthetic.write(tmp_path / "whole", frame, synthetic.runs_of(frame))))
     assert not whole.lossy
     assert not whole.success
+
+
+@given(
+    n=st.integers(1, 2000),
+    share=st.floats(0.0, 1.0),
+    nominal=st.sampled_from([0.05, 0.68, 0.95]),
+)
+@settings(max_examples=200)
+def test_probabilities_of_coverage_are_those_of_the_binomial_distribution(n, share, nominal):
+    k = round(share * n)
+    exact = min(1.0, 2.0 * min(binom.cdf(k, n, nominal), binom.sf(k - 1, n, nominal)))
+    found = significance.coverage_p_values([k], [n], nominal)
+    np.testing.assert_allclose(found, [exact], rtol=1e-8, atol=1e-300)
+
+
+@given(n=st.integers(3, 2000), bias=st.floats(-2.0, 2.0), alpha=st.floats(1e-4, 0.3))
+@settings(max_examples=200)
+def test_biases_are_judged_by_students_distribution(n, bias, alpha):
+    """Of errors without skewness, with two thirds of the degrees of freedom."""
+    freedom = 2.0 * (n - 1) / 3.0
+    found = significance.bias_p_values([bias], [1.0], [0.0], [n])
+    np.testing.assert_allclose(found, [2.0 * t.sf(abs(bias) * np.sqrt(n), freedom)], rtol=1e-8)
+    exact = 0.3 * (t.isf(0.5 * alpha, freedom) + t.isf(0.1, freedom))
+    np.testing.assert_allclose(significance.bias_found([0.3], [n], alpha), [exact], rtol=1e-8)
