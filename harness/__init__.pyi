@@ -1,4 +1,5 @@
 from .analysis.budget import Budget as Budget
+from .analysis.compare import Comparison as Comparison
 from .base.constants import G as G
 from .base.errors import EquilibriumError as EquilibriumError
 from .base.errors import EstimationError as EstimationError
@@ -26,6 +27,8 @@ from .face.api import mock as mock
 from .face.api import report as report
 from .face.api import run as run
 from .face.api import table as table
+from .face.gates import baseline as baseline
+from .face.gates import compare as compare
 from .face.matches import match as match
 from .io.tables import read_catalogue as read_catalogue
 from .io.tables import write_catalogue as write_catalogue

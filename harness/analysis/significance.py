@@ -60,11 +60,11 @@ def coverage_p_values(hits: ArrayLike, n: ArrayLike, nominal: float) -> FloatArr
 
 def _smaller_tail(k: ArrayLike, n: ArrayLike, p: float) -> FloatArray:
     """Probability of ``k`` or fewer of ``n``, or of ``k`` or more, whichever is less."""
-    return np.minimum(_at_most(k, n, p), _at_most(np.subtract(n, k), n, 1.0 - p))
+    return np.minimum(at_most(k, n, p), at_most(np.subtract(n, k), n, 1.0 - p))
 
 
-def _at_most(k: ArrayLike, n: ArrayLike, p: float) -> FloatArray:
-    """Probability of ``k`` or fewer of ``n``: of ``scipy.special``, which loads in a tenth of the time of ``stats``."""
+def at_most(k: ArrayLike, n: ArrayLike, p: float) -> FloatArray:
+    """Probability of ``k`` or fewer hits among ``n`` at ``p`` each; ``scipy.stats`` takes ten times as long to load."""
     from scipy.special import betainc
 
     k, size = (np.asarray(x, dtype=float) for x in (k, n))
@@ -99,7 +99,7 @@ def narrow_power(n: int, factor: float, alpha: float, levels: tuple[int, ...] = 
     weights = np.exp(ways + xlogy(within, true[-1]) + xlog1py(n - within, -true[-1]))
     if len(levels) > 1:
         (lo, hi), share = accepted[0], true[0] / true[1]
-        weights = weights * (_at_most(hi, within, share) - _at_most(lo - 1, within, share))
+        weights = weights * (at_most(hi, within, share) - at_most(lo - 1, within, share))
     return float(1.0 - weights.sum())
 
 

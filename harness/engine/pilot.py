@@ -14,11 +14,12 @@ from typing import Final
 
 import numpy as np
 
+from haloassay.analysis.rules import make_rule
 from haloassay.base.errors import InputError
 from haloassay.engine.executors import available_workers, execute
 from haloassay.engine.progress import Progress
 from haloassay.engine.runner import run
-from haloassay.engine.sequential import FEWEST, MOST, make_rule
+from haloassay.engine.sequential import FEWEST, MOST
 from haloassay.engine.task import Task
 from haloassay.mocks import make_mock
 from haloassay.planning.cells import Cell, SampledCell

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from haloassay.analysis.rules import Rule, make_rule
 from haloassay.base.errors import InputError
 from haloassay.engine.executors import available_workers, execute
 from haloassay.engine.interrupt import deferred_interrupt
 from haloassay.engine.log import LOG, Log
 from haloassay.engine.preparation import prepared
 from haloassay.engine.progress import Progress, make_progress
-from haloassay.engine.sequential import FEWEST, MOST, Rule, make_rule, run_until
+from haloassay.engine.sequential import FEWEST, MOST, run_until
 from haloassay.engine.task import PRINTED, Task
 from haloassay.planning.cells import SampledCell
 from haloassay.planning.plan import Plan, make_plan
@@ -67,7 +68,7 @@ def run(
         a script: they are sent to the workers, and results are kept by the digest of their source.
     until
         Condition on the table of scores or of paired differences for which realisations are added, such as
-        ``"shift_mcse < 0.01 for quantity=m200"``: :func:`haloassay.engine.sequential.make_rule`.
+        ``"shift_mcse < 0.01 for quantity=m200"``: :func:`haloassay.analysis.rules.make_rule`.
     at_most
         Realisations at which it stops even so.
     large

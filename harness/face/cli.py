@@ -17,6 +17,7 @@ from haloassay.base.text import printable
 from haloassay.face.budgets import budget, plan
 from haloassay.face.endings import (
     EXIT_BUG,
+    EXIT_FAULT,
     EXIT_INPUT,
     EXIT_INTERRUPTED,
     EXIT_NOTHING,
@@ -24,6 +25,12 @@ from haloassay.face.endings import (
     End,
     echo,
     fail,
+)
+from haloassay.face.gates import (
+    baseline_command,
+    compare_command,
+    objections,
+    rules_of,
 )
 from haloassay.face.matches import match_command
 from haloassay.face.measured import estimates_text
@@ -72,7 +79,10 @@ def haloassay() -> None:
     """
 
 
-for command in (budget, match_command, plan, predict, rank):
+for command in (
+    *(baseline_command, budget, compare_command),
+    *(match_command, plan, predict, rank),
+):
     haloassay.add_command(command)
 
 
@@ -121,6 +131,14 @@ for command in (budget, match_command, plan, predict, rank):
     "--dry-run", is_flag=True, help="Check everything, say what would run, write nothing."
 )
 @click.option("--no-report", is_flag=True, help="Leave out figures and page.")
+@click.option(
+    "--fail-if",
+    "forbidden",
+    multiple=True,
+    metavar="RULE",
+    help="End with 1 if this holds for a row of the table, such as 'abs(bias) > 0.05 + 3*bias_mcse for quantity=m200'.",
+)
+@click.option("--fail-on-verdict", is_flag=True, help="End with 1 if a verdict finds a fault.")
 @click.option("--yes", "large", is_flag=True, help="Run more than 100000 catalogues, too.")
 def run(
     scenario: str,
@@ -134,11 +152,14 @@ def run(
     at_most: int,
     dry_run: bool,
     no_report: bool,
+    forbidden: tuple[str, ...],
+    fail_on_verdict: bool,
     large: bool,
 ) -> None:
     """Run SCENARIO (a packaged name or a TOML file) and print the bias table."""
     from haloassay.face import api
 
+    rules = rules_of(forbidden)
     try:
         results = api.run(
             *(scenario, out, realizations, workers, seed, mode, timeout, dry_run),
@@ -156,6 +177,11 @@ def run(
     if not no_report:
         echo(f"report: {api.report(out)}")
     _require_scores(scores, out)
+    found = [*objections(results, rules, fail_on_verdict)]
+    for line in found:
+        echo(line, err=True)
+    if found:
+        raise End(EXIT_FAULT)
 
 
 @haloassay.command()

@@ -8,7 +8,8 @@ import click
 
 from haloassay.base.text import printable
 
-#: Unusable input, nothing to compare, a defect of ours, interrupted by Ctrl-C, terminated.
+#: A fault of what was tested, unusable input, nothing to compare, a defect of ours, interrupted by Ctrl-C, terminated.
+EXIT_FAULT: Final = 1
 EXIT_INPUT: Final = 2
 EXIT_NOTHING: Final = 3
 EXIT_BUG: Final = 70

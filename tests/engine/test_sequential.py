@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from seeds import seeded
 
+from haloassay.analysis.rules import make_rule
 from haloassay.base.errors import InputError
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
-from haloassay.engine.sequential import FEWEST, make_rule, run_until
+from haloassay.engine.sequential import FEWEST, run_until
 
 
 class Grown:
