@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -13,7 +14,7 @@ from haloassay.contracts.estimate import Estimate
 from haloassay.estimators.bins import density_slope
 from haloassay.estimators.fit.los_dispersion import Dispersion, LosBin
 from haloassay.estimators.halo.jeans import JeansIntegral
-from haloassay.estimators.halo.los_halo import ASSUMES, LosHalo, Profiled
+from haloassay.estimators.halo.los_halo import ASSUMES, PRIOR, LosHalo, Profiled
 
 #: Radii a bin that stand for its stars where the model is averaged over them.
 _PER_BIN = 8
@@ -81,6 +82,7 @@ class LosJeans(LosHalo):
 
     name: ClassVar[str] = "los-jeans"
     assumes: ClassVar[tuple[str, ...]] = (*ASSUMES, "isotropic")
+    expected: ClassVar[Mapping[str, str]] = PRIOR
     yields: ClassVar[tuple[str, ...]] = ("sigma_los", "enclosed_mass", "m200", "r200", "c200")
 
     likelihood: Literal["sigma", "variance"] = "sigma"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
@@ -113,6 +114,9 @@ class SplineJeans(Estimator):
     version: ClassVar[int] = 2
     name: ClassVar[str] = "spline-jeans"
     reference: ClassVar[str] = "2022MNRAS.511.5536R"
+    expected: ClassVar[Mapping[str, str]] = {
+        "twice the stars": "how smooth the profiles are depends on the number of stars"
+    }
     assumes: ClassVar[tuple[str, ...]] = (
         "spherical",
         "equilibrium",

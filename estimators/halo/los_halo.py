@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 #: Rows of a profile, and the likelihood of the halo that it gives, or why it gives none.
 Profiled = tuple[list[Estimate], HaloLikelihood | EstimationError]
 
+#: Checks that a fit of a halo with priors does not pass: by what name, and why.
+PRIOR: Final = dict.fromkeys(
+    ("speeds", "radii"), "the halo that is fitted has priors in mass and concentration"
+)
 ASSUMES: Final = (
     "spherical",
     "equilibrium",

@@ -212,6 +212,10 @@ class Estimator(ABC):
     yields: ClassVar[tuple[str, ...]] = ()
     #: Records of those that haloassay does not know: what a quantity of one's own is.
     quantities: ClassVar[tuple[Quantity, ...]] = ()
+    #: ``mock`` and ``survey`` of a halo on which all holds that it assumes: ``haloassay check`` judges it there.
+    ideal: ClassVar[Mapping[str, Any]] = {}
+    #: Checks of ``haloassay check`` that it is known to fail, and why; one that it passes after all is a failure.
+    expected: ClassVar[Mapping[str, str]] = {}
     #: Settings of the paper's own run, as ``as_published = true`` sets them; empty where it prints none.
     published: ClassVar[Mapping[str, Any]] = {}
 

@@ -1,0 +1,90 @@
+"""The command that checks an estimator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from haloassay.face.endings import EXIT_FAULT, End, echo
+from haloassay.face.options import pairs
+from haloassay.face.outputs import require_writable, write
+from haloassay.face.plugins import no_plugins
+
+#: Formats, and the functions of the report that write them.
+_FORMATS: Final = {"terminal": "text", "json": "json_text", "junit": "junit"}
+
+
+@click.command()
+@no_plugins
+@click.argument("estimator")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Setting, as in a scenario file."
+)
+@click.option(
+    "--scenario",
+    help="Scenario whose mock and survey are a halo on which all holds that the method assumes [the attribute ideal of"
+    " its class].",
+)
+@click.option("--only", multiple=True, metavar="NAME", help="This check alone; more than once.")
+@click.option(
+    "--level",
+    type=click.Choice(("quick", "standard", "thorough")),
+    default="standard",
+    show_default=True,
+    help="Seconds; with a hundred mocks; with 400 of them and large catalogues.",
+)
+@click.option("--seed", type=int, help="Of stars and mocks.")
+@click.option("--timeout", type=float, help="Seconds that a check may take.")
+@click.option(
+    "-j",
+    "--workers",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Processes; 0 for none beside this one.",
+)
+@click.option(
+    "--format", "fmt", type=click.Choice(tuple(_FORMATS)), default="terminal", show_default=True
+)
+@click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
+def check(
+    estimator: str,
+    settings: tuple[str, ...],
+    scenario: str | None,
+    only: tuple[str, ...],
+    level: Any,
+    seed: int | None,
+    timeout: float | None,
+    workers: int,
+    fmt: str,
+    out: Path | None,
+) -> None:
+    """Check ESTIMATOR, a kind or module:Class: what it declares, repeats and leaves alone, and whether it is right.
+
+    Ends with 1 where a check fails.
+    """
+    from haloassay.reports import checks as words
+    from haloassay.testing.checking import SEED, check_estimator
+
+    require_writable({"--out": out})
+    told = fmt == "terminal" and out is None
+    report = check_estimator(
+        estimator,
+        pairs(settings, "--set") or None,
+        scenario,
+        level=level,
+        only=only,
+        seed=SEED if seed is None else seed,
+        timeout=timeout,
+        workers=workers,
+        say=lambda finding: echo(words.line(finding)) if told else None,
+    )
+    if told:
+        for line in words.ending(report):
+            echo(line)
+    else:
+        write(getattr(words, _FORMATS[fmt])(report), out)
+    if not report.passed:
+        raise End(EXIT_FAULT)

@@ -1,0 +1,223 @@
+"""All checks of an estimator: each in a worker process, within a time limit, so that none can take the others down."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from haloassay.base.errors import InputError, in_one_line
+from haloassay.base.handed import SIGN, hand_over
+from haloassay.contracts.estimate import Estimator
+from haloassay.estimators import estimator_class
+from haloassay.planning.scenario import as_scenario
+from haloassay.testing.check import (
+    Check,
+    Failed,
+    Finding,
+    Level,
+    NotApplicable,
+    Status,
+    checks,
+)
+from haloassay.testing.ideal import IDEAL
+from haloassay.testing.subject import Subject, is_usable
+
+#: Seconds that a check may take, by level.
+TIMEOUT: Final[Mapping[Level, float]] = {"quick": 60.0, "standard": 300.0, "thorough": 3600.0}
+#: Seed of the checks: the same stars whenever they are made.
+SEED: Final = 20261129
+
+
+@dataclass(frozen=True)
+class Report:
+    """Findings of all checks of an estimator.
+
+    Parameters
+    ----------
+    estimator, level
+        Its kind, and the level of the checks.
+    findings
+        One a check, in their order.
+    """
+
+    estimator: str
+    level: Level
+    findings: tuple[Finding, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed that was not expected to."""
+        return all(finding.status != "failed" for finding in self.findings)
+
+    def counts(self) -> dict[Status, int]:
+        """How many checks ended in each way."""
+        found: dict[Status, int] = {}
+        for finding in self.findings:
+            found[finding.status] = found.get(finding.status, 0) + 1
+        return found
+
+
+def check_estimator(
+    estimator: str | type[Estimator],
+    settings: Mapping[str, Any] | None = None,
+    scenario: Any = None,
+    *,
+    level: Level = "standard",
+    only: Sequence[str] = (),
+    seed: int = SEED,
+    timeout: float | None = None,
+    workers: int = 1,
+    say: Callable[[Finding], None] = lambda _: None,
+) -> Report:
+    """Check an estimator: what it declares, repeats, leaves alone, and whether it is right where it says it is.
+
+    Parameters
+    ----------
+    estimator
+        Kind, ``module:Class``, or a class.
+    settings
+        As in a scenario; of the kinds of haloassay, others are those of :data:`haloassay.testing.ideal.IDEAL`.
+    scenario
+        Name, file or mapping of a scenario whose mock and survey are a halo on which all holds that the method assumes;
+        by default the attribute ``ideal`` of the class, a mapping with ``mock`` and ``survey``. Without any, checks
+        over many mocks are not applicable.
+    level
+        ``quick``, seconds; ``standard``, with a hundred mocks; ``thorough``, with 400 and large catalogues.
+    only
+        Names of checks, instead of all of the level.
+    seed
+        Of stars and mocks.
+    timeout
+        Seconds that a check may take.
+    workers
+        0 checks in this process, for a debugger; nothing then holds the time limit.
+    say
+        Is told each finding as it comes.
+
+    Raises
+    ------
+    InputError
+        If the estimator cannot be made, or a level, name or scenario is unknown.
+    """
+    kind = estimator if isinstance(estimator, str) else hand_over(estimator, "check")
+    known = IDEAL.get(kind, {})
+    spec = {"kind": kind, **known.get("settings", {}), **(settings or {})}
+    wanted = checks(level, tuple(only))
+    subject = Subject(spec, _halo_of(kind, scenario, known), level, seed)
+    is_usable(subject)
+    expected = estimator_class(kind).expected
+    limit = TIMEOUT[level] if timeout is None else timeout
+    found = []
+    for ended in _run(subject, wanted, limit, workers):
+        finding = _as_expected(ended, expected)
+        say(finding)
+        found.append(finding)
+    return Report(kind, level, tuple(found))
+
+
+def _halo_of(kind: str, scenario: Any, known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Mock and survey of checks over many mocks."""
+    if scenario is not None:
+        told = as_scenario(scenario)
+        return {"mock": dict(told.mock), "survey": dict(told.survey)}
+    stated = estimator_class(kind).ideal
+    if stated and "mock" not in stated:
+        raise InputError(f"{kind}: its attribute ideal has no mock")
+    stated = stated or known
+    if "mock" not in stated:
+        return {}
+    return {"mock": dict(stated["mock"]), "survey": dict(stated.get("survey", {}))}
+
+
+def _run(
+    subject: Subject, wanted: Sequence[Check], limit: float, workers: int
+) -> Iterator[Finding]:
+    if not workers:
+        for each in wanted:
+            yield finding_of(subject, each.name)
+        return
+    from pebble import ProcessExpired
+
+    from haloassay.engine.executors.pool import single_threaded, worker_end, worker_pool
+
+    with single_threaded(), worker_pool(workers) as pool:
+        try:
+            jobs = [
+                (each, pool.schedule(finding_of, args=(subject, each.name), timeout=limit))
+                for each in wanted
+            ]
+            for each, job in jobs:
+                try:
+                    yield job.result()
+                except TimeoutError:
+                    reason = f"takes longer than {limit:g} s"
+                    yield _finding(subject, each, "skipped", reason, limit)
+                except ProcessExpired as end:
+                    yield _finding(subject, each, "failed", worker_end(end), 0.0)
+        finally:
+            pool.stop()
+            pool.join()
+
+
+def finding_of(subject: Subject, name: str) -> Finding:
+    """Make one check."""
+    (each,) = checks(only=(name,))
+    started = time.perf_counter()
+    status: Status = "passed"
+    try:
+        figure = each.of(subject)
+    except NotApplicable as error:
+        status, figure = "not applicable", str(error)
+    except Failed as error:
+        smallest = f" (so with {error.smallest} stars)" if error.smallest else ""
+        status, figure = "failed", f"{error}{smallest}"
+    except Exception as error:  # of somebody's code, or ours: the other checks go on
+        status, figure = "failed", in_one_line(error)
+    return _finding(subject, each, status, figure, time.perf_counter() - started)
+
+
+def _finding(subject: Subject, each: Check, status: Status, figure: str, seconds: float) -> Finding:
+    repeat = _again(subject, each.name)
+    return Finding(each.name, each.sentence, status, figure, seconds, repeat)
+
+
+def _again(subject: Subject, name: str) -> str:
+    """Command that makes a check again, or the call for a class that was handed over."""
+    kind, settings = str(subject.spec["kind"]), {**subject.spec}
+    settings.pop("kind")
+    if SIGN in kind:
+        chosen = f"only=[{name!r}], level={subject.level!r}, seed={subject.seed}"
+        return f"check_estimator({kind.partition(SIGN)[0]}, {settings or None}, {chosen})"
+    words = ["haloassay", "check", kind]
+    for key, value in settings.items():
+        words += ["--set", f"{key}={_toml(value)}"]
+    words += ["--only", name, "--level", subject.level, "--seed", str(subject.seed)]
+    return shlex.join(words)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {_toml(each)}' for key, each in value.items())} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def _as_expected(finding: Finding, expected: Mapping[str, str]) -> Finding:
+    """Count a failure that the estimator declares as expected; one that does not come is a failure."""
+    from dataclasses import replace
+
+    reason = expected.get(finding.name)
+    if reason is None:
+        return finding
+    if finding.status == "failed":
+        return replace(finding, status="expected", figure=f"{reason}: {finding.figure}")
+    if finding.status == "passed":
+        figure = f"was expected to fail ({reason}), and passes: {finding.figure}"
+        return replace(finding, status="failed", figure=figure)
+    return finding

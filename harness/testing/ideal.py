@@ -1,0 +1,74 @@
+"""Settings of the estimators of haloassay for checks, and halos on which all holds that they assume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+_BINS: Final = [5.0, 10.0, 20.0, 60.0]
+_SLOPE: Final = -3.5
+_HALO: Final = {
+    "kind": "local-jeans-gaussian",
+    "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
+    "density": {"kind": "power-law", "slope": _SLOPE},
+    "r_range": [3.0, 200.0],
+}
+
+
+def _halo(beta: float, **changes: Any) -> dict[str, Any]:
+    return {**_HALO, "beta": {"kind": "constant", "beta": beta}, **changes}
+
+
+_SURVEY: Final = {"n_stars": 1500, "r_min": 5.0, "r_max": 60.0}
+#: A halo that moves past the Galactic centre.
+_MOVING: Final = {
+    "mock": _halo(
+        0.0, painted={"v_travel": 60.0, "apex_l": -40.0, "apex_b": -30.0, "mu_compr": -10.0}
+    ),
+    "survey": _SURVEY,
+}
+_TWO: Final = {
+    **{name: value for name, value in _HALO.items() if name != "density"},
+    "populations": [
+        {
+            "name": name,
+            "fraction": share,
+            "density": {"kind": "power-law", "slope": _SLOPE},
+            "beta": {"kind": "constant", "beta": beta},
+            "feh": {"mean": mean, "sigma": sigma},
+        }
+        for name, share, beta, mean, sigma in (
+            ("mr", 0.5, 0.85, -1.1, 0.15),
+            ("mp", 0.5, 0.2, -1.8, 0.25),
+        )
+    ],
+}
+
+#: By kind: ``settings``; and ``mock`` and ``survey`` where there is a halo on which all holds that it assumes.
+IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
+    "velocity-ellipsoid": {
+        "settings": {"bins": _BINS},
+        "mock": _halo(0.5),
+        "survey": _SURVEY,
+    },
+    "jeans-3d": {"settings": {"bins": _BINS, "alpha": _SLOPE}},
+    "tracer-mass": {"settings": {"bins": _BINS, "alpha": _SLOPE}},
+    "los-jeans": {"settings": {"bins": _BINS, "alpha": _SLOPE}},
+    "los-jeans-derivative": {"settings": {"bins": _BINS, "alpha": _SLOPE}},
+    "sky-map": {
+        "settings": {"map": "quadrants", "recipe": "deconvolved"},
+        "mock": _halo(0.5),
+        "survey": _SURVEY,
+    },
+    "dipole": {"settings": {}, **_MOVING},
+    "reflex-6d": {"settings": {}, **_MOVING},
+    "spline-jeans": {"settings": {"alpha": "measured"}},
+    "power-law-df": {"settings": {"alpha": _SLOPE}},
+    "nfw-tracer": {
+        "settings": {"alpha": _SLOPE, "beta": 0.5, "n_shapes": 15, "n_bootstrap": 100},
+        "mock": _halo(0.5),
+        "survey": _SURVEY,
+    },
+    "gaussian-single": {"settings": {"bins": _BINS}, "mock": _halo(0.5), "survey": _SURVEY},
+    "gaussian-mixture": {"settings": {"bins": [5.0, 60.0]}, "mock": _TWO, "survey": _SURVEY},
+}

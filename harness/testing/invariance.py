@@ -1,0 +1,242 @@
+"""Checks of symmetries that physics has: an estimator without them has a wrong sign, unit or power somewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+
+from haloassay.base.arrays import FloatArray
+from haloassay.base.errors import in_one_line
+from haloassay.contracts.estimate import Estimate, Estimates
+from haloassay.contracts.quantities import QUANTITIES
+from haloassay.testing.check import Failed, NotApplicable, check
+from haloassay.testing.subject import STARS, Subject, by_row, catalogue_of
+
+Stars = dict[str, FloatArray]
+
+_MASSES: Final = ("enclosed_mass",)
+_SPEEDS: Final = ("v_c", "sigma_r", "sigma_theta", "sigma_phi")
+_MEANS: Final = ("mean_v_r", "mean_v_theta", "mean_v_phi")
+_NUMBERS: Final = ("beta", "kurtosis_r", "kurtosis_theta", "kurtosis_phi")
+#: What does not know where the poles are.
+_ROUND: Final = (*_MASSES, "v_c", "sigma_r", "beta", "kurtosis_r", "mean_v_r")
+#: Settings that are radii [kpc], wherever they stand.
+_RADII: Final = frozenset({"bins", "breaks", "r_out", "r_range", "radii"})
+#: Differences that count for nothing, in units of the half width of the stated interval: where climbs end.
+_CLIMB: Final = 0.02
+#: The same of what more stars teach: posteriors of amplitudes and smooth curves move with their width.
+_LEARNT: Final = 1.0
+_FACTOR: Final = 1.7
+
+
+@check("order of stars", "The order of the stars means nothing.")
+def order(subject: Subject) -> str:
+    """Shuffle them."""
+
+    def shuffled(stars: Stars) -> Stars:
+        rows = np.random.default_rng(subject.seed).permutation(len(stars["x"]))
+        return {name: values[rows] for name, values in stars.items()}
+
+    return _compared(subject, shuffled, lambda _: 1.0)
+
+
+@check(
+    "speeds",
+    "Velocities times k: masses times k squared, dispersions and means times k, anisotropy as before.",
+)
+def speeds(subject: Subject) -> str:
+    """Scale all velocities."""
+    powers = {**dict.fromkeys(_MASSES, 2), **dict.fromkeys((*_SPEEDS, *_MEANS), 1)}
+    powers |= dict.fromkeys(_NUMBERS, 0)
+
+    def faster(stars: Stars) -> Stars:
+        return {
+            name: values * (_FACTOR if name[0] == "v" else 1.0) for name, values in stars.items()
+        }
+
+    return _compared(subject, faster, lambda q: _FACTOR ** powers[q] if q in powers else None)
+
+
+@check(
+    "radii",
+    "Positions times k, with all radii of the settings: masses times k, velocities as before.",
+)
+def radii(subject: Subject) -> str:
+    """Scale all positions, and the settings that are radii."""
+    powers = {**dict.fromkeys(_MASSES, 1), **dict.fromkeys((*_SPEEDS, *_MEANS, *_NUMBERS), 0)}
+
+    def larger(stars: Stars) -> Stars:
+        return {
+            name: values * (_FACTOR if name in "xyz" else 1.0) for name, values in stars.items()
+        }
+
+    changed = {name: value for name, value in _scaled(subject.spec).items() if name != "kind"}
+    return _compared(
+        subject, larger, lambda q: _FACTOR ** powers[q] if q in powers else None, **changed
+    )
+
+
+@check("time", "Velocities turned round: means change their sign, and nothing else does.")
+def time_reversal(subject: Subject) -> str:
+    """Let time run backwards."""
+    signs = {**dict.fromkeys((*_MASSES, *_SPEEDS, *_NUMBERS), 1.0), **dict.fromkeys(_MEANS, -1.0)}
+
+    def backwards(stars: Stars) -> Stars:
+        return {name: -values if name[0] == "v" else values for name, values in stars.items()}
+
+    return _compared(subject, backwards, signs.get)
+
+
+@check(
+    "mirror", "North and south exchanged: the mean v_theta changes its sign, and nothing else does."
+)
+def mirror(subject: Subject) -> str:
+    """Reflect at the plane."""
+    signs = {**dict.fromkeys((*_MASSES, *_SPEEDS, *_NUMBERS, *_MEANS), 1.0), "mean_v_theta": -1.0}
+
+    def mirrored(stars: Stars) -> Stars:
+        return {name: -values if name in ("z", "vz") else values for name, values in stars.items()}
+
+    return _compared(subject, mirrored, signs.get)
+
+
+@check("rotation about the axis", "Turned about the axis of the Galaxy, nothing changes.")
+def rotation(subject: Subject) -> str:
+    """Turn all stars about the z axis."""
+    same = (*_MASSES, *_SPEEDS, *_NUMBERS, *_MEANS)
+    return _compared(subject, _turned((0.0, 0.0, 1.0)), lambda q: 1.0 if q in same else None)
+
+
+@check(
+    "rotation about the centre",
+    "Turned about any axis, masses, sigma_r and anisotropy stay as they are.",
+)
+def any_rotation(subject: Subject) -> str:
+    """Turn all stars about an inclined axis."""
+    return _compared(subject, _turned((2.0, -1.0, 2.0)), lambda q: 1.0 if q in _ROUND else None)
+
+
+@check("twice the stars", "Each star twice: the same values, intervals smaller by the root of two.")
+def twice(subject: Subject) -> str:
+    """Repeat the whole sample."""
+
+    def doubled(stars: Stars) -> Stars:
+        return {name: np.tile(values, 2) for name, values in stars.items()}
+
+    return _compared(subject, doubled, lambda _: 1.0, narrower=math.sqrt(0.5))
+
+
+def _turned(axis: tuple[float, float, float]) -> Callable[[Stars], Stars]:
+    """Rotation by 77 degrees about an axis (Rodrigues)."""
+    u = np.array(axis) / np.linalg.norm(axis)
+    cross = np.cross(np.eye(3), u)
+    angle = math.radians(77.0)
+    matrix = np.eye(3) + math.sin(angle) * cross + (1.0 - math.cos(angle)) * cross @ cross
+
+    def turn(stars: Stars) -> Stars:
+        turned = dict(stars)
+        for names in (("x", "y", "z"), ("vx", "vy", "vz")):
+            parts = matrix @ np.array([stars[name] for name in names])
+            turned |= dict(zip(names, parts, strict=True))
+        return turned
+
+    return turn
+
+
+def _scaled(value: Any, name: str = "") -> Any:
+    """Scale the settings that are radii."""
+    if isinstance(value, Mapping):
+        return {key: _scaled(each, key) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_scaled(each, name) for each in value]
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return _FACTOR * value if is_number and name in _RADII else value
+
+
+def _compared(
+    subject: Subject,
+    change: Callable[[Stars], Stars],
+    factor: Callable[[str], float | None],
+    narrower: float | None = None,
+    **settings: Any,
+) -> str:
+    """Compare the values of changed stars with what they must be, and name the worst.
+
+    Parameters
+    ----------
+    change
+        What is done to the stars.
+    factor
+        What it does to a quantity; None where nothing is known of it.
+    narrower
+        What it does to the width of intervals, where that is to be seen.
+    settings
+        Those that change with the stars.
+    """
+
+    def misses(n: int) -> list[tuple[float, str]]:
+        stars = subject.stars(n)
+        before, after = catalogue_of(stars), catalogue_of(change(stars))
+        allowed = (subject.jitter(before), subject.jitter(after, **settings))
+        pair = (subject.estimate(before), subject.estimate(after, **settings))
+        return _misses(pair, allowed, factor, narrower)
+
+    try:
+        found = misses(STARS)
+    except Exception as error:
+        raise Failed(f"{STARS} stars: {in_one_line(error)}") from error
+    if not found:
+        raise NotApplicable("yields nothing of which it is known what must come out")
+    worst, said = max(found)
+    if worst > 1.0:
+        raise Failed(said, subject.smallest(lambda n: _fails(misses, n)))
+    return f"{len(found)} values, the worst at {worst:.2g} of what is allowed"
+
+
+def _fails(misses: Callable[[int], list[tuple[float, str]]], n: int) -> bool:
+    try:
+        return any(miss > 1.0 for miss, _ in misses(n))
+    except Exception:  # another fault than the one that is shrunk
+        return False
+
+
+def is_comparable(row: Estimate) -> bool:
+    """Whether a value is a number of the whole halo: no direction, and of no part of the sky."""
+    known = QUANTITIES.get(row.quantity)
+    directed = known is not None and known.scale in ("angle", "separation")
+    return row.stars is None and row.toward is None and not directed
+
+
+def _misses(
+    pair: tuple[Estimates, Estimates],
+    jitter: tuple[Mapping[tuple[str, int], float], ...],
+    factor: Callable[[str], float | None],
+    narrower: float | None,
+) -> list[tuple[float, str]]:
+    """Differences in units of what is allowed, with words."""
+    before, after = map(by_row, pair)
+    found = []
+    for key, row in before.items():
+        k = factor(key[0])
+        if k is None or key not in after or not is_comparable(row):
+            continue
+        expected, got = k * row.value, after[key].value
+        half = 0.5 * abs(k) * (row.hi68 - row.lo68)
+        room = abs(k) * jitter[0].get(key, 0.0) + jitter[1].get(key, 0.0)
+        room += (_CLIMB if narrower is None else _LEARNT) * half if math.isfinite(half) else 0.0
+        apart = abs(got - expected)
+        miss = apart / room if room > 0.0 else (0.0 if apart == 0.0 else math.inf)
+        found.append((miss, f"{key[0]}, bin {key[1]}: {got:.6g}, expected {expected:.6g}"))
+        if narrower is not None and half > 0.0:
+            ratio = 0.5 * (after[key].hi68 - after[key].lo68) / half
+            # intervals of a hundred draws scatter by a tenth
+            found.append(
+                (
+                    abs(math.log(ratio / narrower)) / 0.3,
+                    f"{key[0]}, bin {key[1]}: intervals {ratio:.2f} times as wide, expected {narrower:.2f}",
+                )
+            )
+    return found

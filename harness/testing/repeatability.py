@@ -1,0 +1,116 @@
+"""Checks that an estimator gives the same again, and leaves everything as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+from collections.abc import Iterable
+
+import numpy as np
+
+from haloassay.contracts.estimate import Estimates
+from haloassay.engine.isolation import isolated
+from haloassay.testing.check import Failed, NotApplicable, check
+from haloassay.testing.subject import Subject
+
+
+@check(
+    "same stream", "The same stars and the same random numbers give the same values, to the bit."
+)
+def same_stream(subject: Subject) -> str:
+    """Ask one object twice, with another catalogue between."""
+    stars, method = subject.catalogue(), subject.make()
+    first = subject.estimate(stars, method=method)
+    subject.estimate(subject.catalogue(realization=1), method=method)
+    again = subject.estimate(stars, method=method)
+    _require_equal(first, again, "asked again after another catalogue")
+    if method != subject.make():
+        raise Failed("changes its own settings")
+    return f"{len(first)} rows"
+
+
+@check(
+    "global generators",
+    "Random numbers come from the stream that it is given, and from nowhere else.",
+)
+def global_generators(subject: Subject) -> str:
+    """Ask twice, with the global generators of Python and numpy in other states."""
+    stars, found = subject.catalogue(), []
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        for seed in (1, 2):
+            random.seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
+            found.append(subject.estimate(stars))
+            numbers = random.random(), np.random.random()  # noqa: NPY002
+            random.seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
+            if numbers != (random.random(), np.random.random()):  # noqa: NPY002
+                raise Failed("draws from the global generator of random or numpy.random")
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+    _require_equal(found[0], found[1], "with global generators in another state")
+    return f"{len(found[0])} rows"
+
+
+@check("other streams", "Other random numbers move a value by less than its stated error.")
+def other_streams(subject: Subject) -> str:
+    """Compare how far values move with the width of their intervals."""
+    stars = subject.catalogue()
+    jitter = subject.jitter(stars)
+    worst, where = 0.0, ""
+    for row in subject.estimate(stars):
+        half = 0.5 * (row.hi68 - row.lo68)
+        key = (row.quantity, row.bin)
+        if not row.note and half > 0.0 and key in jitter and row.toward is None:
+            share = jitter[key] / 6.0 / half
+            worst, where = max((worst, where), (share, f"{row.quantity}, bin {row.bin}"))
+    if not where:
+        raise NotApplicable("states no intervals")
+    if worst > 1.0:
+        raise Failed(
+            f"{where}: scatters by {worst:.2g} of its stated error over its own random numbers"
+        )
+    return f"at most {worst:.2g} of the stated error ({where})"
+
+
+@check(
+    "surroundings",
+    "Catalogue, working directory, environment, error states and the rest are left as they were.",
+)
+def surroundings(subject: Subject) -> str:
+    """Look at what a run looks at after each estimator."""
+    stars = subject.catalogue()
+    before = {name: values.copy() for name, values in stars.columns.items()}
+    said = io.StringIO()
+    with (
+        isolated(0) as touched,
+        contextlib.redirect_stdout(said),
+        contextlib.redirect_stderr(said),
+    ):
+        subject.estimate(stars)
+    if changed := [
+        n for n, values in before.items() if not np.array_equal(values, stars.columns[n])
+    ]:
+        raise Failed(f"changes the columns {', '.join(changed)} of its catalogue")
+    if touched:
+        raise Failed("; ".join(touched))
+    if said.getvalue():
+        raise Failed(f"prints: {said.getvalue().strip().splitlines()[0][:80]}")
+    return "nothing touched, nothing printed"
+
+
+def _require_equal(one: Estimates, other: Estimates, when: str) -> None:
+    for row, same in zip(one, other, strict=True):
+        if _numbers(row) != _numbers(same) or row.note != same.note:
+            raise Failed(
+                f"{row.quantity}, bin {row.bin}: {row.value!r}, then {same.value!r} {when}"
+            )
+
+
+def _numbers(row: object) -> list[str]:
+    """Numbers of a row; as text, so that NaN equals NaN."""
+    names: Iterable[str] = ("value", "lo68", "hi68", "lo95", "hi95", "r")
+    return [repr(float(getattr(row, name))) for name in names]

@@ -1,0 +1,162 @@
+"""Checks over many mocks of a halo on which what the method assumes holds: bias, coverage, ranks, and how it learns."""
+
+from __future__ import annotations
+
+import functools
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from haloassay.analysis import significance
+from haloassay.analysis.calibrate import calibrate
+from haloassay.engine.progress import Silent
+from haloassay.engine.runner import run
+from haloassay.testing.check import Failed, NotApplicable, check
+from haloassay.testing.subject import Subject
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from haloassay.results.results import Results
+
+#: Realisations by level.
+_REALIZATIONS: Final[Mapping[str, int]] = {"quick": 40, "standard": 100, "thorough": 400}
+#: Rate at which a check of a method without a fault fails, all of its rows together.
+ALPHA: Final = 1e-4
+#: What a sample grows by where it is seen how a method learns.
+_GROWTH: Final = 4
+
+
+@check(
+    "bias",
+    "On a halo that it is made for, the mean error is no more than chance makes it.",
+    "standard",
+)
+def bias(subject: Subject) -> str:
+    """Judge all biases together."""
+    scores = _scores(subject)
+    p = significance.bias_p_values(
+        scores["bias"], scores["scatter"], scores["skewness"], scores["n"]
+    )
+    sizes = np.asarray(scores["bias"] / scores["bias_mcse"], dtype=float)
+    return _judged(scores, p, [f"{x:+.2g} Monte Carlo errors" for x in sizes], "bias")
+
+
+@check(
+    "coverage", "Intervals of 68 and 95 per cent hold the truth as often as they say.", "standard"
+)
+def coverage(subject: Subject) -> str:
+    """Judge both levels of all rows together."""
+    scores = _scores(subject)
+    if not (scores["n68"] > 0).any():
+        raise NotApplicable("states no intervals")
+    p, said = [], []
+    for level in (68, 95):
+        n, share = (scores[f"{name}{level}"].to_numpy(dtype=float) for name in ("n", "coverage"))
+        hits = np.round(np.nan_to_num(share * n))
+        p.append(np.where(n > 0, significance.coverage_p_values(hits, n, level / 100.0), 1.0))
+        said += [f"{x:.2f} in {level} per cent" for x in share]
+    twice = _twice(scores)
+    return _judged(twice, np.concatenate(p), said, "coverage")
+
+
+@check("ranks", "Ranks of the truth among the draws are uniform.", "standard")
+def ranks(subject: Subject) -> str:
+    """Judge the ranks of all rows together."""
+    found = calibrate(_results(subject))
+    if not len(found):
+        raise NotApplicable("gives no draws")
+    return _judged(
+        found, found["p_value"].to_numpy(), [str(x) or "inside" for x in found["shape"]], "ranks"
+    )
+
+
+@check("success", "It gives a value in 95 per cent of the mocks that it is made for.", "standard")
+def success(subject: Subject) -> str:
+    """Count the values."""
+    scores = _scores(subject)
+    lowest = scores.iloc[int(np.argmin(scores["success"]))]
+    if lowest["success_hi"] < 0.95:
+        raise Failed(f"{_name(lowest)}: a value in {100.0 * lowest['success']:.0f} per cent")
+    return f"at least {100.0 * float(lowest['success']):.0f} per cent"
+
+
+@check("root of n", "Four times the stars halve the scatter.", "thorough")
+def root_of_n(subject: Subject) -> str:
+    """Compare samples of n and 4 n stars."""
+    small, large = _scores(subject), _scores(subject, _GROWTH)
+    both = small.merge(large, on=["quantity", "bin"], suffixes=("", "_large"))
+    both = both[(both["scatter"] > 0) & (both["scatter_large"] > 0)]
+    with np.errstate(divide="ignore"):
+        log = np.log(np.asarray(both["scatter_large"] / both["scatter"]) * np.sqrt(_GROWTH))
+    relative = (
+        np.asarray(both[f"scatter_mcse{end}"] / both[f"scatter{end}"]) for end in ("", "_large")
+    )
+    error = np.hypot(*relative)
+    from scipy.special import ndtr
+
+    said = [f"{np.exp(x):.2f} of what 1 / sqrt(n) makes of it" for x in log]
+    return _judged(both, 2.0 * ndtr(-np.abs(log) / error), said, "scatter")
+
+
+def _judged(rows: pd.DataFrame, p: np.ndarray[Any, Any], said: list[str], what: str) -> str:
+    """Fail where any row is no chance; else name the worst."""
+    p = np.nan_to_num(np.asarray(p, dtype=float), nan=1.0)
+    failed, worst = significance.holm(p, ALPHA), int(np.argmin(p))
+    where = f"{_name(rows.iloc[worst])}: {what} {said[worst]} (p = {p[worst]:.2g})"
+    if failed.any():
+        raise Failed(f"{int(failed.sum())} of {len(p)} rows; the worst, {where}")
+    return f"{len(p)} rows; the worst, {where}"
+
+
+def _name(row: Any) -> str:
+    r = f" at {row['r']:.3g} kpc" if np.isfinite(row["r"]) else ""
+    return f"{row['quantity']}{r}"
+
+
+def _twice(frame: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.concat([frame, frame])
+
+
+def _scores(subject: Subject, growth: int = 1) -> pd.DataFrame:
+    scores = _results(subject, growth).table()
+    scores = scores[scores["n"] >= 10]
+    if not len(scores):
+        raise Failed("gives no value beside a truth in ten of the mocks")
+    return scores
+
+
+def _results(subject: Subject, growth: int = 1) -> Results:
+    if not subject.scenario:
+        raise NotApplicable("states no halo on which what it assumes holds (ideal, --scenario)")
+    return _run(json.dumps([subject.spec, subject.scenario]), subject.level, subject.seed, growth)
+
+
+@functools.lru_cache(maxsize=4)
+def _run(asked: str, level: str, seed: int, growth: int) -> Results:
+    """Run many mocks; once for all checks that read them."""
+    spec, scenario = json.loads(asked)
+    survey = {"preset": "perfect", "n_stars": 1000, **scenario.get("survey", {})}
+    survey["n_stars"] = growth * int(survey["n_stars"])
+    values = {
+        "name": "check",
+        "title": "mocks of a check",
+        "realizations": _REALIZATIONS[level],
+        "seed": seed,
+        "mock": scenario["mock"],
+        "survey": survey,
+        "estimators": [spec],
+    }
+    folder = _folders.setdefault(0, tempfile.TemporaryDirectory(prefix="haloassay-check-"))
+    out = Path(folder.name) / f"{len(list(Path(folder.name).iterdir()))}"
+    return run(values, out, workers=0, progress=Silent())
+
+
+#: Folder of the runs of this process; gone with it.
+_folders: Final[dict[int, tempfile.TemporaryDirectory[str]]] = {}

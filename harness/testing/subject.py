@@ -1,0 +1,155 @@
+"""The estimator that is checked, and the stars that it is checked on."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from haloassay.base.errors import InputError
+from haloassay.base.seeds import stream
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.engine.acceptance import accepted
+from haloassay.engine.task import observe
+from haloassay.estimators import make_estimator
+from haloassay.planning.plan import make_plan
+from haloassay.planning.scenario import as_scenario
+from haloassay.testing.check import Level
+
+if TYPE_CHECKING:
+    from haloassay.base.arrays import FloatArray
+
+#: Halo on which an estimator is tried that states none of its own.
+HALO: Final[Mapping[str, Any]] = {
+    "kind": "local-jeans-gaussian",
+    "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
+    "density": {"kind": "power-law", "slope": -3.5},
+    "beta": {"kind": "constant", "beta": 0.3},
+    "r_range": [5.0, 60.0],
+}
+#: Stars of checks that ask for no number of them.
+STARS: Final = 800
+_AXES: Final = ("x", "y", "z")
+#: Differences that are rounding, as a share of what is compared.
+_ROUNDING: Final = 1e-6
+#: Streams of random numbers by which it is seen how far an estimator's own randomness moves a value.
+_STREAMS: Final = 4
+_JITTERS: Final = 6.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An estimator with its settings, and a halo on which what it assumes holds.
+
+    Parameters
+    ----------
+    spec
+        Kind and settings, as in a scenario.
+    scenario
+        Mock and survey on which its assumptions hold; empty where none is stated.
+    level, seed
+        Of the checks.
+    """
+
+    spec: Mapping[str, Any]
+    scenario: Mapping[str, Any]
+    level: Level
+    seed: int
+
+    def make(self, **changes: Any) -> Estimator:
+        """Make the estimator, with some settings changed."""
+        return make_estimator({**self.spec, **changes}, str(self.spec["kind"]))
+
+    def stars(self, n: int = STARS, realization: int = 0) -> dict[str, FloatArray]:
+        """Columns of ``n`` true stars: positions [kpc], velocities [km/s], [Fe/H] and [alpha/Fe]."""
+        return dict(_stars(json.dumps(self.scenario), self.seed, n, realization))
+
+    def catalogue(self, n: int = STARS, realization: int = 0) -> Catalogue:
+        """Catalogue of those stars, exact and Galactocentric."""
+        return catalogue_of(self.stars(n, realization))
+
+    def estimate(
+        self,
+        catalogue: Catalogue,
+        number: int = 0,
+        method: Estimator | None = None,
+        **changes: Any,
+    ) -> Estimates:
+        """Estimate as a run would, by a stream of this number, with an estimator made for it or with ``method``.
+
+        Raises
+        ------
+        EstimationError
+            If the catalogue does not determine the quantities, or what is returned breaks the contract.
+        """
+        method = method or self.make(**changes)
+        rng = stream(self.seed, "estimator:check", number)
+        return accepted(method.estimate(catalogue, rng), method, len(catalogue))[0]
+
+    def jitter(self, catalogue: Catalogue, **changes: Any) -> dict[tuple[str, int], float]:
+        """How far each value may move with other random numbers of the estimator's own: six of their deviations."""
+        found = [by_row(self.estimate(catalogue, number, **changes)) for number in range(_STREAMS)]
+        return {
+            key: _ROUNDING * abs(row.value)
+            + _JITTERS * float(np.std([each[key].value for each in found if key in each], ddof=1))
+            for key, row in found[0].items()
+            if sum(key in each for each in found) > 1
+        }
+
+    def smallest(self, fails: Callable[[int], bool], n: int = STARS) -> int:
+        """Seek the smallest catalogue, by halves, that still ``fails``; return its number of stars."""
+        while n > 1 and fails(n // 2):
+            n //= 2
+        return n
+
+
+@functools.lru_cache(maxsize=64)
+def _stars(asked: str, seed: int, n: int, realization: int) -> tuple[tuple[str, FloatArray], ...]:
+    told = json.loads(asked)
+    scenario = as_scenario(
+        {
+            "name": "check",
+            "title": "stars of checks",
+            "realizations": 1,
+            "seed": seed,
+            "mock": told.get("mock", dict(HALO)),
+            "survey": {"preset": "perfect", **told.get("survey", {}), "n_stars": n},
+            "estimators": [{"kind": "velocity-ellipsoid", "bins": [5.0, 60.0]}],
+        }
+    )
+    (cell,) = make_plan(scenario).cells
+    true = observe(cell, seed, realization)[1].stars
+    columns = {name: true.position[:, k] for k, name in enumerate(_AXES)}
+    columns |= {f"v{name}": true.velocity[:, k] for k, name in enumerate(_AXES)}
+    rng = stream(seed, "check:chemistry", realization)
+    feh = true.feh if np.isfinite(true.feh).all() else rng.normal(-1.4, 0.4, n)
+    return (*columns.items(), ("feh", feh), ("alpha_fe", rng.normal(0.2, 0.1, n)))
+
+
+def catalogue_of(stars: Mapping[str, FloatArray]) -> Catalogue:
+    """Catalogue of exact stars."""
+    columns: dict[str, Any] = dict(stars)
+    return Catalogue.from_arrays(origin="check", **columns)
+
+
+def by_row(estimates: Estimates) -> dict[tuple[str, int], Estimate]:
+    """Rows with a value, by quantity and bin."""
+    return {(row.quantity, row.bin): row for row in estimates if not row.note}
+
+
+def is_usable(subject: Subject) -> None:
+    """Refuse an estimator that cannot be made, before any check.
+
+    Raises
+    ------
+    InputError
+        If it cannot.
+    """
+    made = subject.make()
+    if not isinstance(made, Estimator):
+        raise InputError(f"{subject.spec['kind']}: is no estimator")

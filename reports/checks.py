@@ -1,0 +1,85 @@
+"""Findings of checks in words: for a terminal, and for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Final
+from xml.etree import ElementTree
+
+from haloassay.base.text import printable
+from haloassay.testing.check import Finding
+from haloassay.testing.checking import Report
+
+#: What stands before a line.
+_MARKS: Final = {
+    "passed": "ok",
+    "failed": "FAILED",
+    "expected": "expected",
+    "skipped": "skipped",
+    "not applicable": "n/a",
+}
+
+
+def line(finding: Finding) -> str:
+    """One finding."""
+    mark = _MARKS[finding.status]
+    return printable(f"{mark:<9}{finding.name}: {finding.figure} [{finding.seconds:.1f} s]")
+
+
+def ending(report: Report) -> Iterator[str]:
+    """Lines after all findings: what failed, what that means and how to make it again; then how many."""
+    for finding in report.findings:
+        if finding.status == "failed":
+            yield ""
+            yield printable(f"{finding.name}: {finding.sentence}")
+            yield printable(f"  {finding.figure}")
+            yield printable(f"  again: {finding.repeat}")
+    yield ""
+    counts = ", ".join(f"{n} {status}" for status, n in report.counts().items())
+    yield printable(f"{report.estimator}, {report.level}: {len(report.findings)} checks: {counts}")
+
+
+def text(report: Report) -> str:
+    """All lines."""
+    return "\n".join([*map(line, report.findings), *ending(report)]) + "\n"
+
+
+def json_text(report: Report) -> str:
+    """All findings for programs."""
+    told = {
+        "estimator": report.estimator,
+        "level": report.level,
+        "passed": report.passed,
+        "counts": report.counts(),
+        "findings": [asdict(finding) for finding in report.findings],
+    }
+    return json.dumps(told, indent=1) + "\n"
+
+
+def junit(report: Report) -> str:
+    """Report of test cases."""
+    counts = report.counts()
+    out = ("skipped", "not applicable", "expected")
+    suite = ElementTree.Element(
+        "testsuite",
+        name=printable(f"haloassay check {report.estimator}"),
+        tests=str(len(report.findings)),
+        failures=str(counts.get("failed", 0)),
+        skipped=str(sum(n for status, n in counts.items() if status in out)),
+    )
+    for finding in report.findings:
+        case = ElementTree.SubElement(
+            suite,
+            "testcase",
+            classname=printable(report.estimator),
+            name=finding.name,
+            time=f"{finding.seconds:.3f}",
+        )
+        message = printable(f"{finding.figure}; {finding.repeat}")
+        if finding.status == "failed":
+            ElementTree.SubElement(case, "failure", message=message)
+        elif finding.status in out:
+            ElementTree.SubElement(case, "skipped", message=f"{finding.status}: {message}")
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"

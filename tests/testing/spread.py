@@ -1,0 +1,317 @@
+"""A small sound estimator, and what becomes of it by one fault each: what checks are for."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+
+#: A halo whose radial dispersion is the same everywhere is not needed: the truth is that of the stars' own radii.
+IDEAL = {
+    "mock": {
+        "kind": "local-jeans-gaussian",
+        "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
+        "density": {"kind": "power-law", "slope": -3.5},
+        "beta": {"kind": "constant", "beta": 0.3},
+        "r_range": [5.0, 60.0],
+    },
+    "survey": {"n_stars": 400},
+}
+
+
+@dataclass(frozen=True)
+class Spread(Estimator):
+    """Radial dispersion about zero and beta of all stars, errors by the bootstrap."""
+
+    name: ClassVar[str] = "spread"
+    reference: ClassVar[str] = ""
+    yields: ClassVar[tuple[str, ...]] = ("sigma_r", "beta")
+    ideal: ClassVar[dict] = IDEAL
+
+    n_bootstrap: int = 200
+
+    def estimate(self, catalogue, rng):
+        if len(catalogue) < 10:
+            note = "fewer than 10 stars"
+            return Estimates(Estimate.undetermined(name, note) for name in self.yields)
+        v = self.velocities(catalogue)
+        rows = rng.integers(len(v), size=(self.n_bootstrap, len(v)))
+        square = self.squares(v)
+        means = square[rows].mean(axis=1)
+        draws = {
+            "sigma_r": np.sqrt(means[:, 0]),
+            "beta": 1.0 - means[:, 1:].sum(axis=1) / (2.0 * means[:, 0]),
+        }
+        mean = square.mean(axis=0)
+        value = {"sigma_r": np.sqrt(mean[0]), "beta": 1.0 - mean[1:].sum() / (2.0 * mean[0])}
+        where = {"r": float(np.median(catalogue.r)), "r_lo": 5.0, "r_hi": 60.0}
+        return Estimates(self.row(name, value[name], draws[name], where) for name in self.yields)
+
+    def velocities(self, catalogue):
+        return catalogue.spherical_velocity
+
+    def squares(self, v):
+        return v**2
+
+    def row(self, name, value, draws, where):
+        spread = draws.std()
+        return Estimate(
+            name,
+            value,
+            value - spread,
+            value + spread,
+            value - 1.96 * spread,
+            value + 1.96 * spread,
+            draws=value + draws - draws.mean(),
+            **where,
+        )
+
+
+class Thawed(Spread):
+    name = "thawed"
+
+    def estimate(self, catalogue, rng):
+        object.__setattr__(self, "n_bootstrap", self.n_bootstrap + 1)
+        return super().estimate(catalogue, rng)
+
+
+class OtherUnit(Spread):
+    def row(self, name, value, draws, where):
+        return super().row(
+            name, value, draws, {**where, "unit": "m/s"} if name == "sigma_r" else where
+        )
+
+
+class Undeclared(Spread):
+    yields = ("sigma_r",)
+
+    def estimate(self, catalogue, rng):
+        return Estimates([*super().estimate(catalogue, rng), Estimate("beta", 0.3)])
+
+
+class Unknown(Spread):
+    yields = ("sigma_r", "beta", "fluffiness")
+
+
+class DrawsOfSomethingElse(Spread):
+    def row(self, name, value, draws, where):
+        return (
+            super()
+            .row(name, value, draws, where)
+            .__class__(
+                name,
+                value,
+                value - draws.std(),
+                value + draws.std(),
+                value - 2 * draws.std(),
+                value + 2 * draws.std(),
+                draws=value + 3.0 * (draws - draws.mean()),
+                **where,
+            )
+        )
+
+
+class Greedy(Spread):
+    """Reads a column that it does not declare."""
+
+    def velocities(self, catalogue):
+        metal = catalogue["feh"] if "feh" in catalogue.columns else 0.0
+        return catalogue.spherical_velocity * (1.0 + 0.01 * np.mean(metal))
+
+
+class Optimist(Spread):
+    """Gives a value of no star."""
+
+    def estimate(self, catalogue, rng):
+        if not len(catalogue):
+            return Estimates([Estimate("sigma_r", 100.0), Estimate("beta", 0.5)])
+        return super().estimate(catalogue, rng)
+
+
+class Forgetful(Spread):
+    """Remembers how often it was asked."""
+
+    asked: ClassVar[list] = []
+
+    def velocities(self, catalogue):
+        self.asked.append(1)
+        return catalogue.spherical_velocity * (1.0 + 1e-3 * len(self.asked))
+
+
+class Global(Spread):
+    def velocities(self, catalogue):
+        return catalogue.spherical_velocity * (
+            1.0 + 0.01 * np.random.mtrand._rand.standard_normal()
+        )
+
+
+class Own(Spread):
+    """Has a generator of its own: other numbers whenever it is asked."""
+
+    def estimate(self, catalogue, rng):
+        return super().estimate(catalogue, np.random.default_rng())
+
+
+class Restless(Spread):
+    """Its own randomness moves it by more than it says."""
+
+    def estimate(self, catalogue, rng):
+        self_made = rng.normal(1.0, 0.5)
+        rows = super().estimate(catalogue, rng)
+        return Estimates(
+            row
+            if row.note
+            else Estimate(
+                row.quantity,
+                row.value * self_made,
+                *(self_made * np.array([row.lo68, row.hi68, row.lo95, row.hi95])),
+            )
+            for row in rows
+            if row.quantity == "sigma_r"
+        )
+
+
+class Editor(Spread):
+    def velocities(self, catalogue):
+        values = catalogue["vx"]
+        values.setflags(write=True)
+        values *= 1.001
+        return catalogue.spherical_velocity
+
+
+class Wanderer(Spread):
+    def velocities(self, catalogue):
+        os.chdir("/")
+        return catalogue.spherical_velocity
+
+
+class Loud(Spread):
+    def velocities(self, catalogue):
+        sys.stdout.write("working\n")
+        return catalogue.spherical_velocity
+
+
+class FirstStarsOnly(Spread):
+    def velocities(self, catalogue):
+        return catalogue.spherical_velocity[: len(catalogue) // 2]
+
+
+class Floor(Spread):
+    """A softening that has a unit: no power of k."""
+
+    def squares(self, v):
+        return v**2 + 20.0**2
+
+
+class RadiusInKm(Spread):
+    """What is meant in kpc weighs the stars."""
+
+    def velocities(self, catalogue):
+        return catalogue.spherical_velocity * (1.0 + 0.01 * np.minimum(catalogue.r, 30.0))[:, None]
+
+
+class OneSided(Spread):
+    """Outgoing stars count more."""
+
+    def squares(self, v):
+        return v**2 * np.where(v[:, :1] > 0.0, 1.1, 1.0)
+
+
+class Northern(Spread):
+    def velocities(self, catalogue):
+        return catalogue.spherical_velocity * np.where(catalogue["z"] > 0.0, 1.1, 1.0)[:, None]
+
+
+class Cartesian(Spread):
+    """The component along x for the radial one."""
+
+    def velocities(self, catalogue):
+        return np.column_stack([catalogue[f"v{axis}"] for axis in "xyz"])
+
+
+class Swapped(Spread):
+    """v_r and v_theta exchanged: sigma_r of another component."""
+
+    def velocities(self, catalogue):
+        return catalogue.spherical_velocity[:, [1, 0, 2]]
+
+
+class FixedErrors(Spread):
+    def row(self, name, value, draws, where):
+        z = (draws - draws.mean()) / draws.std()
+        return super().row(name, value, value + 0.05 * abs(value) * z, where)
+
+
+class Breaks(Spread):
+    """One star is no sample, and it does not say so."""
+
+    def estimate(self, catalogue, rng):
+        if len(catalogue) == 1:
+            raise ZeroDivisionError("division by zero")
+        return super().estimate(catalogue, rng)
+
+
+class Fragile(Spread):
+    def estimate(self, catalogue, rng):
+        if len(catalogue) > 10 and np.ptp(catalogue.r) == 0.0:
+            np.linalg.inv(np.zeros((2, 2)))
+        return super().estimate(catalogue, rng)
+
+
+class HalfSky(Spread):
+    """Weighs by what half of the sky lacks."""
+
+    def velocities(self, catalogue):
+        lopsided = abs(catalogue["z"].mean()) / np.abs(catalogue["z"]).mean()
+        return catalogue.spherical_velocity * (1.0 + lopsided)
+
+
+class LowByThree(Spread):
+    def squares(self, v):
+        return v**2 * np.array([0.97**2, 1.0, 1.0])
+
+
+class Narrow(Spread):
+    """Intervals and draws of half their width."""
+
+    def row(self, name, value, draws, where):
+        return super().row(name, value, draws.mean() + 0.5 * (draws - draws.mean()), where)
+
+
+class Picky(Spread):
+    """No value in one of eight catalogues, by the luck of its stars."""
+
+    def estimate(self, catalogue, rng):
+        if len(catalogue) >= 10 and int(1e6 * abs(catalogue["vx"][0])) % 8 == 0:
+            return Estimates(Estimate.undetermined(name, "not today") for name in self.yields)
+        return super().estimate(catalogue, rng)
+
+
+class Leaves(Spread):
+    def estimate(self, catalogue, rng):
+        os._exit(0)
+
+
+class Sleeps(Spread):
+    def estimate(self, catalogue, rng):
+        time.sleep(60.0)
+
+
+class Candid(Narrow):
+    """Says itself what is wrong with it."""
+
+    expected: ClassVar[dict] = {
+        "coverage": "its errors are known to be small",
+    }
+
+
+class Modest(Spread):
+    """Says that something is wrong which is not."""
+
+    expected: ClassVar[dict] = {"rows": "has no rows"}

@@ -1,0 +1,142 @@
+"""Checks of estimators: a sound one passes all, and each fault is found by the check that is for it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import ClassVar
+from xml.etree import ElementTree
+
+import pytest
+import spread
+from spread import Spread
+
+from haloassay.base.errors import InputError
+from haloassay.reports import checks as words
+from haloassay.testing import check_estimator
+from haloassay.testing.check import checks
+
+#: Faults, and the check that is for each.
+FOUND = {
+    "Thawed": "same stream",
+    "OtherUnit": "rows",
+    "Undeclared": "rows",
+    "Unknown": "declarations",
+    "DrawsOfSomethingElse": "intervals",
+    "Greedy": "needs",
+    "Optimist": "empty",
+    "Forgetful": "same stream",
+    "Global": "global generators",
+    "Own": "same stream",
+    "Restless": "other streams",
+    "Editor": "surroundings",
+    "Wanderer": "surroundings",
+    "Loud": "surroundings",
+    "FirstStarsOnly": "order of stars",
+    "Floor": "speeds",
+    "RadiusInKm": "radii",
+    "OneSided": "time",
+    "Northern": "mirror",
+    "Cartesian": "rotation about the centre",
+    "Swapped": "bias",
+    "FixedErrors": "twice the stars",
+    "Breaks": "few stars",
+    "Fragile": "equal stars",
+    "HalfSky": "one hemisphere",
+    "LowByThree": "bias",
+    "Narrow": "coverage",
+    "Picky": "success",
+}
+
+
+@pytest.fixture(scope="module")
+def sound():
+    return check_estimator(Spread, workers=0)
+
+
+def test_a_sound_estimator_passes_every_check(sound):
+    assert sound.passed
+    assert {finding.status for finding in sound.findings} == {"passed"}, words.text(sound)
+    assert [finding.name for finding in sound.findings] == [c.name for c in checks("standard")]
+
+
+@pytest.mark.parametrize(("fault", "name"), FOUND.items())
+def test_a_fault_is_found_by_the_check_that_is_for_it(fault, name):
+    report = check_estimator(getattr(spread, fault), level="quick", only=[name], workers=0)
+    (finding,) = report.findings
+    assert finding.status == "failed", finding
+    assert not report.passed
+    assert finding.repeat.startswith(f"check_estimator({fault}, None, only=['{name}']")
+
+
+def test_the_smallest_catalogue_that_shows_it_is_sought():
+    report = check_estimator(spread.Floor, only=["speeds"], workers=0)
+    assert "(so with 12 stars)" in report.findings[0].figure
+
+
+def test_what_ends_its_process_or_never_ends_costs_its_own_check_only():
+    report = check_estimator(spread.Leaves, only=["rows", "declarations"])
+    assert [finding.status for finding in report.findings] == ["failed", "passed"]
+    assert "the worker process ended" in report.findings[0].figure
+    report = check_estimator(spread.Sleeps, only=["rows", "declarations"], timeout=3.0)
+    assert [finding.status for finding in report.findings] == ["skipped", "passed"]
+    assert report.passed
+
+
+def test_failures_may_be_expected_and_must_then_come():
+    report = check_estimator(spread.Candid, level="quick", only=["coverage", "bias"], workers=0)
+    assert [finding.status for finding in report.findings] == ["expected", "passed"]
+    assert report.passed
+    report = check_estimator(spread.Modest, only=["rows"], workers=0)
+    assert report.findings[0].figure.startswith("was expected to fail (has no rows), and passes")
+    assert not report.passed
+
+
+def test_without_a_halo_it_is_not_judged_over_mocks():
+    @dataclass(frozen=True)
+    class Homeless(Spread):
+        ideal: ClassVar[dict] = {}
+
+    report = check_estimator(Homeless, level="quick", only=["bias", "success"], workers=0)
+    assert {finding.status for finding in report.findings} == {"not applicable"}
+    scenario = {
+        "name": "its-halo",
+        "title": "its halo",
+        "realizations": 1,
+        "estimators": [{"kind": "velocity-ellipsoid", "bins": [5.0, 60.0]}],
+        **spread.IDEAL,
+    }
+    scenario["survey"] = {"preset": "perfect", **scenario["survey"]}
+    report = check_estimator(
+        Homeless, scenario=scenario, level="quick", only=["success"], workers=0
+    )
+    assert [finding.status for finding in report.findings] == ["passed"]
+
+
+def test_reports_for_programs_say_the_same(sound):
+    told = json.loads(words.json_text(sound))
+    assert told["passed"]
+    assert told["counts"] == {"passed": len(sound.findings)}
+    suite = ElementTree.fromstring(words.junit(sound))
+    assert int(suite.get("tests")) == len(suite) == len(sound.findings)
+    assert suite.get("failures") == suite.get("skipped") == "0"
+    bad = check_estimator(spread.Loud, only=["surroundings"], workers=0)
+    assert ElementTree.fromstring(words.junit(bad)).find("testcase/failure") is not None
+    assert "again: check_estimator(Loud" in words.text(bad)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"estimator": "jeans"}, "unknown estimator 'jeans'"),
+        ({"estimator": "no.such:Class"}, "cannot be imported"),
+        ({"estimator": "jeans-3d", "settings": {"alpha": "steep"}}, "bins"),
+        ({"estimator": "jeans-3d", "only": ["bios"]}, "unknown check 'bios'; did you mean 'bias'"),
+        ({"estimator": "jeans-3d", "level": "fast"}, "unknown level 'fast'"),
+        ({"estimator": "jeans-3d", "scenario": "quickstrat"}, "quickstart"),
+    ],
+)
+def test_what_cannot_be_checked_is_one_line(arguments, said):
+    with pytest.raises(InputError, match=said) as caught:
+        check_estimator(**arguments, workers=0)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,38 @@
+"""The page that takes a newcomer from an estimator to CI: its code is run as it is printed."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from haloassay.testing import check_estimator
+from haloassay.testing.check import checks
+
+PAGE = Path(__file__).parents[2] / "docs" / "checks.md"
+
+
+@pytest.fixture
+def documented(tmp_path, monkeypatch):
+    """Module of the page, with the halo that its third step adds."""
+    code, halo = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[:2]
+    (tmp_path / "my_mass.py").write_text(
+        code.replace("    n_bootstrap", f"{halo}    n_bootstrap", 1)
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "my_mass:Spread"
+    sys.modules.pop("my_mass", None)
+
+
+def test_the_estimator_of_the_page_passes_every_check(documented):
+    report = check_estimator(documented, level="quick", workers=0)
+    assert {finding.status for finding in report.findings} == {"passed"}
+    report = check_estimator(documented, only=["bias", "coverage", "ranks"], workers=0)
+    assert report.passed, report
+
+
+def test_the_table_of_the_page_is_that_of_the_checks():
+    for each in checks():
+        assert f"| {each.name} | {each.sentence} | {each.level} |" in PAGE.read_text()
