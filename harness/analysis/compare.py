@@ -21,14 +21,13 @@ from haloassay.analysis.query import ResultTables, as_frame, open_tables
 from haloassay.analysis.scores import errors_of
 from haloassay.analysis.significance import LIKELY, holm
 from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.defaults import ALPHA, MARGIN
 from haloassay.contracts.quantities import Quantity
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Answer = Literal["same", "moved", "cannot tell"]
-#: Probability that anything is said to have moved where nothing has.
-ALPHA: Final = 0.01
 #: Level of each of the two one-sided tests that show that a difference is small.
 _EQUIVALENCE: Final = 0.05
 #: Differences that count for nothing, whatever their error, in units of the margin: rounding.
@@ -221,7 +220,7 @@ def _sample(group: pd.DataFrame) -> Sample:
     )
 
 
-def compare(old: Side, new: Side, margin: float = 0.1, alpha: float = ALPHA) -> Comparison:
+def compare(old: Side, new: Side, margin: float = MARGIN, alpha: float = ALPHA) -> Comparison:
     """Compare all scores that two runs have in common.
 
     Parameters

@@ -18,6 +18,7 @@ from haloassay.analysis.likeness import Fit, goodness
 from haloassay.analysis.match import Match, Round, Span, rows_of
 from haloassay.analysis.matching import Data, Likeness, Region, Simulations, liken
 from haloassay.base.arrays import FloatArray
+from haloassay.base.defaults import ROUNDS, SHARE
 from haloassay.base.errors import InputError
 from haloassay.base.seeds import stream
 from haloassay.contracts.measurements import Measurement
@@ -42,10 +43,6 @@ from haloassay.results.store import Mode
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Error of an emulator, as a share of the other errors, at which no further round is needed.
-SHARE: Final = 0.3
-#: Rounds, the first over the priors.
-ROUNDS: Final = 4
 #: Temperature of the draws that a further round is run at: wider than the posterior by its root.
 _WARM: Final = 2.5
 #: Mocks that are run at the best settings.

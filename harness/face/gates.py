@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from haloassay.base.defaults import ALPHA, MARGIN
 from haloassay.face.endings import EXIT_FAULT, EXIT_NOTHING, End, echo, fail
 from haloassay.face.outputs import require_outside, require_writable, write
 
@@ -27,7 +28,7 @@ _FORMATS: Final = {
 
 
 def compare(
-    old: str | Path, new: str | Path, margin: float = 0.1, alpha: float = 0.01
+    old: str | Path, new: str | Path, margin: float = MARGIN, alpha: float = ALPHA
 ) -> Comparison:
     """Say what differs between two runs, as ``haloassay compare`` does.
 
@@ -128,7 +129,7 @@ def objections(results: Results, rules: Sequence[Rule], verdict: bool) -> Iterat
 @click.option(
     "--margin",
     type=float,
-    default=0.1,
+    default=MARGIN,
     show_default=True,
     help="Differences that do not matter: of a bias in units of its scatter, of a scatter or error ratio as a share, of"
     " coverage and success half of it.",
@@ -136,7 +137,7 @@ def objections(results: Results, rules: Sequence[Rule], verdict: bool) -> Iterat
 @click.option(
     "--alpha",
     type=float,
-    default=0.01,
+    default=ALPHA,
     show_default=True,
     help="Probability that anything is said to have moved where nothing has.",
 )

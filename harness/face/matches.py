@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from haloassay.base.defaults import ROUNDS, SHARE
 from haloassay.base.files import write_bytes
 from haloassay.face.outputs import FORMATS, for_readers, require_writable, write
 from haloassay.face.plugins import no_plugins
@@ -38,8 +39,8 @@ def match(
     free: Sequence[str] | Mapping[str, Any],
     *,
     points: int | None = None,
-    rounds: int = 4,
-    share: float = 0.3,
+    rounds: int = ROUNDS,
+    share: float = SHARE,
     workers: int | None = None,
     seed: int | None = None,
     mode: Mode = "resume",
@@ -125,11 +126,11 @@ def _finite(value: Any) -> Any:
     " \"{ kind = 'uniform', lo = 0.0, hi = 0.9 }\"; well-known settings have a wide one.",
 )
 @click.option("--points", type=int, help="Mocks a round, a power of two [14 a free setting].")
-@click.option("--rounds", type=int, default=4, show_default=True, help="Rounds at most.")
+@click.option("--rounds", type=int, default=ROUNDS, show_default=True, help="Rounds at most.")
 @click.option(
     "--share",
     type=float,
-    default=0.3,
+    default=SHARE,
     show_default=True,
     help="Error of the emulators, in units of the other errors, that ends the rounds.",
 )
