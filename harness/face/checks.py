@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -12,11 +12,45 @@ from haloassay.face.options import pairs
 from haloassay.face.outputs import require_writable, write
 from haloassay.face.plugins import no_plugins
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from haloassay.contracts.estimate import Estimator
+    from haloassay.testing.check import Level
+    from haloassay.testing.checking import Report
+
 #: Formats, and the functions of the report that write them.
 _FORMATS: Final = {"terminal": "text", "json": "json_text", "junit": "junit"}
 
 
-@click.command()
+def check(
+    estimator: str | type[Estimator],
+    settings: Mapping[str, Any] | None = None,
+    scenario: Any = None,
+    *,
+    level: Level = "standard",
+    only: Sequence[str] = (),
+    seed: int | None = None,
+    timeout: float | None = None,
+    workers: int = 1,
+) -> Report:
+    """Check an estimator, as ``haloassay check`` does.
+
+    Parameters, returns and errors are those of :func:`haloassay.testing.check_estimator`.
+    """
+    from haloassay.testing.checking import SEED, check_estimator
+
+    return check_estimator(
+        *(estimator, settings, scenario),
+        level=level,
+        only=only,
+        seed=SEED if seed is None else seed,
+        timeout=timeout,
+        workers=workers,
+    )
+
+
+@click.command(name="check")
 @no_plugins
 @click.argument("estimator")
 @click.option(
@@ -49,7 +83,7 @@ _FORMATS: Final = {"terminal": "text", "json": "json_text", "junit": "junit"}
     "--format", "fmt", type=click.Choice(tuple(_FORMATS)), default="terminal", show_default=True
 )
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
-def check(
+def check_command(
     estimator: str,
     settings: tuple[str, ...],
     scenario: str | None,

@@ -15,7 +15,7 @@ from haloassay import __version__
 from haloassay.base.errors import HaloassayError, InputError, blamed_on, warn_in_one_line
 from haloassay.base.text import printable
 from haloassay.face.budgets import budget, plan
-from haloassay.face.checks import check
+from haloassay.face.checks import check_command
 from haloassay.face.endings import (
     EXIT_BUG,
     EXIT_FAULT,
@@ -81,7 +81,7 @@ def haloassay() -> None:
 
 
 for command in (
-    *(baseline_command, budget, check, compare_command),
+    *(baseline_command, budget, check_command, compare_command),
     *(match_command, plan, predict, rank),
 ):
     haloassay.add_command(command)

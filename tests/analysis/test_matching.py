@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from seeds import seeded
 
+from haloassay.analysis import exploration
 from haloassay.analysis.alignment import Target, simulated, targets
 from haloassay.analysis.bundle import Bundle
 from haloassay.analysis.coordinates import coordinate
@@ -48,8 +49,15 @@ def likeness():
     return liken(mocks(rng), measured([0.5, 0.5], rng), Region.whole(2), NAMES)
 
 
+@pytest.fixture
+def short(monkeypatch):
+    """Make chains short, for what asks of a posterior no more than where it is."""
+    monkeypatch.setattr(exploration, "_MOST", exploration._STEPS)
+    monkeypatch.setattr(exploration, "_SCOUTS", 512)
+
+
 def test_the_posterior_of_a_linear_response_is_the_one_of_least_squares(likeness):
-    drawn = explore(likeness, seeded(1231), 4000)
+    drawn = explore(likeness, seeded(1231), 2000)
     precision = SLOPES @ SLOPES.T / NOISE**2
     exact = np.linalg.solve(precision, SLOPES @ (likeness.data.value - 1.0) / NOISE**2)
     sd = np.sqrt(np.diag(np.linalg.inv(precision)))
@@ -84,7 +92,7 @@ def test_pulls_and_degrees_of_freedom_are_those_of_least_squares():
 
     rng = seeded(1240)
     likeness = liken(mocks(rng, 512), measured([0.5, 0.5], rng), Region.whole(2), NAMES)
-    fit = goodness(likeness, explore(likeness, rng, 4000))
+    fit = goodness(likeness, explore(likeness, rng, 2000))
     # five numbers, two of which the settings follow
     assert abs(fit.constrained - 2.0) < 0.3
     hat = SLOPES.T @ np.linalg.solve(SLOPES @ SLOPES.T, SLOPES)
@@ -97,15 +105,15 @@ def test_pulls_and_degrees_of_freedom_are_those_of_least_squares():
     assert abs(fit.p - exact) < 0.15
 
 
-def test_what_no_mock_can_have_is_said_with_the_number_that_says_so(likeness):
+def test_what_no_mock_can_have_is_said_with_the_number_that_says_so(likeness, short):
     value = response(np.array([[0.5, 0.5]]))[0]
     value[3] += 1.2
     one = dataclasses.replace(likeness, data=Data(value, likeness.data.error))
-    fit = goodness(one, explore(one, seeded(1233)))
+    fit = goodness(one, explore(one, seeded(1233), 500))
     assert fit.nothing_alike
     assert fit.named[3]
     assert fit.named.sum() < 5
-    alike = goodness(likeness, explore(likeness, seeded(1234)))
+    alike = goodness(likeness, explore(likeness, seeded(1234), 500))
     assert not alike.nothing_alike
     assert not alike.named.any()
 
@@ -189,14 +197,14 @@ def test_one_mock_far_off_makes_no_correlation():
     assert np.all(np.abs(off) < 4.0 / np.sqrt(512) + 4.0**2 / 512)
 
 
-def test_settings_without_a_mock_are_left():
+def test_settings_without_a_mock_are_left(short):
     rng = seeded(1237)
     sims = mocks(rng, 256)
     lost = sims.u[:, 0] > 0.5
     y = np.where(lost[:, None, None], np.nan, sims.y)
     found = liken(Simulations(sims.u, y, lost), measured([0.45, 0.5], rng), Region.whole(2), NAMES)
     assert found.possible is not None
-    drawn = explore(found, rng)
+    drawn = explore(found, rng, 500)
     assert np.mean(drawn.u[:, 0] > 0.6) < 0.02
 
 

@@ -79,7 +79,10 @@ def test_every_command_is_a_function(call):
     commands = call("--help").text.split("Commands:")[1]
     names = re.findall(r"^  (\w+)  ", commands, re.M)
     assert sorted(names) == [
+        "baseline",
         "budget",
+        "check",
+        "compare",
         "describe",
         "failures",
         "list",
@@ -229,8 +232,9 @@ def test_terminal_table_is_not_for_files(finished, call, tmp_path):
     assert "--format" in answer.refusal
 
 
-def test_report_writes_the_page(small, call, tmp_path):
-    """Of one estimator with one quantity: there are few figures to draw."""
+def test_report_writes_the_page(small, call, tmp_path, monkeypatch):
+    """Without figures, which take longest: pages of other tests have them."""
+    monkeypatch.setattr("haloassay.reports.page.draw", lambda _: [])
     path, folder = tmp_path / "one.toml", tmp_path / "out"
     other = '[[estimators]]\nkind = "velocity-ellipsoid"\nbins = [5.0, 20.0, 100.0]\n'
     one = '[[estimators]]\nkind = "tracer-mass"\nalpha = -3.5\n'

@@ -126,6 +126,14 @@ from importlib.metadata import EntryPoint
 import importlib.metadata
 import haloassay
 from haloassay.contracts.quantities import known_quantities
+from haloassay.face.cli import main
+
+*command, out = sys.argv[1:]
+sys.argv = ["haloassay", *command]
+try:
+    main()
+except SystemExit as end:
+    print("main:", end.code)
 
 MOCK = {
     "kind": "local-jeans-gaussian",
@@ -159,7 +167,7 @@ TRIES = {
     "mock": lambda: haloassay.mock(scenario(mock={**MOCK, "kind": "gone:mock"})),
     "measure": lambda: haloassay.measure(STARS, "gone:Gone"),
     "run": lambda: print(haloassay.run(
-        scenario(estimators=[{"kind": "gone:Gone"}]), sys.argv[1], workers=0).reasons()),
+        scenario(estimators=[{"kind": "gone:Gone"}]), out, workers=0).reasons()),
     "quantities": offered,
 }
 for name, call in TRIES.items():
@@ -179,17 +187,14 @@ def test_code_that_leaves_by_os_exit_is_one_line(modules, small):
     scenario = modules / "scenario.toml"
     scenario.write_text(small.read_text().replace("fingerprint:Fingerprint", "at_import:X"))
 
-    def ended(*words):
-        command = [sys.executable, *map(str, words)]
-        return subprocess.run(command, cwd=modules, capture_output=True, text=True, timeout=120)
-
-    run = ended("-m", "haloassay", "run", scenario, "--out", modules / "out")
-    assert (run.returncode, run.stdout) == (2, "")
-    noise, line = run.stderr.splitlines()
+    command = ("run", scenario, "--out", modules / "out")
+    words = map(str, (sys.executable, "-c", TRIED, *command, modules / "results"))
+    tried = subprocess.run([*words], cwd=modules, capture_output=True, text=True, timeout=120)
+    assert tried.returncode == 0, tried.stderr
+    assert tried.stdout.startswith("main: 2\n")
+    noise, line = tried.stderr.splitlines()[:2]
     assert noise == "noise"
     assert line.endswith("'at_import:X' cannot be imported: it ends the program (SystemExit: 0)")
-    tried = ended("-c", TRIED, modules / "results")
-    assert tried.returncode == 0, tried.stderr
     codes = re.findall(r"SystemExit: (\d)", tried.stdout)
     assert codes == [*"00456770"], tried.stdout
     assert tried.stdout.endswith("\nbuiltin_function_or_method\n")  # as it was

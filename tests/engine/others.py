@@ -46,29 +46,19 @@ class Meddler(Estimator):
         os.write(1, b"beneath\n")
         os.chdir("/")
         np.mean = sum
-        again = self.waits and Path(self.mark).exists()
-        if self.mark and not again:
+        if self.mark:
+            mark = Path(self.mark)
+            if self.waits and mark.exists():  # tried again, in another worker
+                mark = mark.with_name(f"{mark.name}-again")
             worker = os.getpid()
             child = subprocess.Popen(["sleep", "300"], stdout=subprocess.DEVNULL)
             if os.fork() == 0:  # twice, so that nobody knows it
                 daemon = subprocess.Popen(["sleep", "300"], start_new_session=True)
-                written = Path(f"{self.mark}.part")
+                written = mark.with_name(f"{mark.name}.part")
                 written.write_text(f"{child.pid} {daemon.pid} {worker}")
-                written.rename(self.mark)
+                written.rename(mark)
                 os._exit(0)
             os.wait()
-        if self.waits and not again:
+        if self.waits:
             time.sleep(300.0)
         return Estimates([Estimate("sigma_r", 1.0, r=20.0)])
-
-
-@dataclass(frozen=True)
-class Leaver(Estimator):
-    """Ends its process as if all were well."""
-
-    name = "leaver"
-    reference = ""
-    yields = ("sigma_r",)
-
-    def estimate(self, catalogue, rng):
-        os._exit(0)

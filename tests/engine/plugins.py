@@ -155,6 +155,9 @@ class Bad(Estimator):
     def _kill(self):
         os.kill(os.getpid(), signal.SIGKILL)
 
+    def _leave(self):
+        os._exit(0)
+
 
 @dataclass(frozen=True)
 class Grumpy(Estimator):

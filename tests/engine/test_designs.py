@@ -325,9 +325,12 @@ class TestSampling:
 
 
 class TestRuns:
+    #: With a level each beside their priors.
+    FEW = ({**SCALE, "levels": [0.9]}, {**BETA_PRIOR, "levels": [0.5]})
+
     def values(self, values, **matrix):
         values["estimators"].append({"kind": "plugins:Good", "label": "other"})
-        return {**values, "matrix": {"factor": [SCALE, BETA_PRIOR, GRID], **matrix}}
+        return {**values, "matrix": matrix}
 
     def test_a_cell_with_points_has_the_truth_and_the_numbers_of_each(self, tmp_path, values):
         """A catalogue is the one of a scenario that has the values of its point, with the same random numbers."""
@@ -337,10 +340,10 @@ class TestRuns:
         rows = results.frame("estimates").query("cell == 'joint'")
         assert sorted(rows["realization"].unique()) == list(range(6))
         cell = next(c for c in cells(make_scenario(values)) if c.label == "joint")
-        for i in (0, 3, 5):
+        for i in (0, 3):
             here = cell.at(i)
             fixed = {**values, "mock": here.mock, "survey": here.survey, "matrix": {}}
-            fixed["realizations"] = 6
+            fixed["realizations"] = i + 1
             alone = run(fixed, tmp_path / str(i), workers=0, progress=Silent()).frame("estimates")
             columns = ["quantity", "bin", "value", "truth"]
             same = [
@@ -352,8 +355,7 @@ class TestRuns:
         assert len(made.catalogue) == 60
 
     def test_a_run_grows_to_more_points_and_loses_none(self, tmp_path, values):
-        grown = self.values(values, design=["one-at-a-time", "joint"])
-        grown["matrix"]["factor"] = [SCALE, BETA_PRIOR]
+        grown = self.values(values, factor=[*self.FEW], design=["one-at-a-time", "joint"])
         out = tmp_path / "out"
         few = run(grown, out, workers=0, realizations=2, progress=Silent()).frame("estimates")
         many = run(grown, out, workers=0, realizations=6, progress=Silent()).frame("estimates")
@@ -362,8 +364,8 @@ class TestRuns:
         assert len(many) == 3 * len(few)
 
     def test_points_of_one_stream_are_paired_with_nothing_else(self, tmp_path, values):
-        spec = self.values(values, design=["one-at-a-time", "sobol", "saltelli"], points=2)
-        spec["matrix"]["factor"] = [SCALE, BETA_PRIOR]
+        designs = ["one-at-a-time", "sobol", "saltelli"]
+        spec = self.values(values, factor=[*self.FEW], design=designs, points=2)
         results = run(spec, tmp_path / "out", workers=0, progress=Silent())
         paired = set(results.pairs()["cell"])
         assert paired == set(results.cells["cell"]) - {"base", "saltelli"}
@@ -371,8 +373,7 @@ class TestRuns:
             results.pairs("saltelli")
 
     def test_what_an_estimator_did_already_is_shared(self, tmp_path, values):
-        spec = self.values(values)
-        spec["matrix"] = {"factor": [GRID, {**SCALE, "levels": [0.9]}]}
+        spec = self.values(values, factor=[GRID, {**SCALE, "levels": [0.9]}])
         results = run(spec, tmp_path / "out", workers=0, progress=Silent())
         read = results.frame("runs")
         cells = ["base", "grid=[3.0]", "grid=[2.0,4.0]", "distance scale=0.9"]

@@ -12,6 +12,7 @@ from haloassay.analysis.alignment import targets
 from haloassay.base.errors import InputError
 from haloassay.contracts.measurements import Measurement
 from haloassay.contracts.quantities import QUANTITIES
+from haloassay.engine import matching
 from haloassay.engine.progress import Silent
 from haloassay.io.measurements import read_measurements
 from haloassay.planning.free import free_factors, parse_free
@@ -57,6 +58,14 @@ def measured(tmp_path_factory):
 def matched(measured, out, **settings):
     settings = {"rounds": 1, "workers": 0, "progress": Silent(), **settings}
     return haloassay.match(SCENARIO, measured, out, FREE, **settings)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_masses():
+    """Masses of the halo are of some of the draws."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matching, "_OF_MASSES", 50)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +132,8 @@ class TestFound:
     def test_the_same_again_is_the_same_and_runs_nothing(self, found, measured):
         match, out = found
         before = sorted(path for path in out.rglob("*.parquet") if path.name != "match.parquet")
-        again = matched(measured, out)
+        asked = {"rounds": 1, "workers": 0, "progress": Silent()}
+        again = matching.match(SCENARIO, measured, out, FREE, **asked)
         assert again.matched == match.matched
         np.testing.assert_array_equal(again.draws["mock.beta.beta"], match.draws["mock.beta.beta"])
         after = sorted(path for path in out.rglob("*.parquet") if path.name != "match.parquet")

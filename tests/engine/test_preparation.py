@@ -1,6 +1,7 @@
 """What estimators need, surveys hand over and mocks have is compared before anything is run."""
 
 import warnings
+from concurrent.futures import Future
 
 import pandas as pd
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from haloassay.base.cache import CacheWarning
 from haloassay.base.errors import InputError
 from haloassay.engine import preparation
+from haloassay.engine.executors import ahead
 from haloassay.engine.executors.ahead import make_ahead
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
@@ -173,18 +175,44 @@ def test_what_was_made_ahead_is_found_and_its_warnings_are_told(tmp_path, monkey
     monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path / "cache"))
     said = []
     with pytest.warns(DriftWarning, match="is not stationary") as told:
-        make_ahead([STORED, UNMIXED], 2, said.append)
+        make_ahead([STORED, UNMIXED], 1, said.append)
     assert len(told) == 1
-    assert said[0] == "making 2 mocks with 2 processes"
+    assert said[0] == "making 2 mocks with 1 processes"
     monkeypatch.setattr(relaxation, "relax", None)  # what makes them
     for spec in (STORED, UNMIXED):
         assert make_mock(spec).prepare()["population"] > 100
 
 
+class Here:
+    """Stands for a pool of processes: does in this one what it is given."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def schedule(self, function, args):
+        future = Future()
+        try:
+            future.set_result(function(*args))
+        except InputError as error:
+            future.set_exception(error)
+        return future
+
+    def stop(self):
+        pass
+
+    join = stop
+
+
 def test_nothing_is_made_where_one_of_them_cannot_be(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(ahead, "worker_pool", lambda n: asked.append(n) or Here())
     monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path / "cache"))
     flat = {**STORED, "density": {"kind": "power-law", "slope": -0.3}}  # too flat for its beta
-    make_ahead([STORED, flat], 1, lambda _: None)
+    make_ahead([STORED, flat], 3, lambda _: None)
+    assert asked == [2]  # no more processes than mocks
     monkeypatch.setattr(relaxation, "relax", None)
     with pytest.raises(TypeError):
         make_mock(STORED).prepare()

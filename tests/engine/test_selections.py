@@ -34,7 +34,7 @@ def estimates(spec, tmp_path):
 
 
 def test_beta_by_metallicity(tmp_path):
-    rows = estimates(small("beta-by-feh", 2500), tmp_path)
+    rows = estimates(small("beta-by-feh", 1500), tmp_path)
     rows = rows[rows.quantity == "beta"]
     rich, middle, poor = (
         rows[rows.cell == cell]

@@ -21,7 +21,7 @@ from haloassay.engine.runner import run
 from small_scenario import SCENARIO
 slow = {"kind": "plugins:Good", "label": "good", "seconds": 0.05}
 try:
-    run({**SCENARIO, "estimators": [slow]}, sys.argv[1], 500, 2, progress=Silent())
+    run({**SCENARIO, "estimators": [slow]}, sys.argv[1], 500, 1, progress=Silent())
 except KeyboardInterrupt:
     print("interrupted", flush=True)
     sys.exit(130)

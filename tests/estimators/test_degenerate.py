@@ -20,6 +20,7 @@ _WITH_ALPHA = (
 SETTINGS = {
     **{kind: {"alpha": -3.5} for kind in _WITH_ALPHA},
     "jeans-3d": {"alpha": -3.5, "bins": [5.0, 20.0, 40.0, 80.0]},
+    "nfw-tracer": {"alpha": -3.5, "n_shapes": 7, "n_bootstrap": 20},
     "reflex-6d": {"n_draws": 50},
 }
 KINDS = tuple(FAMILIES["estimators"].builtin)

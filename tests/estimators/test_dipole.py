@@ -229,7 +229,7 @@ def test_intervals_hold_what_they_say_over_the_prior():
 
 def test_published_outer_halo_is_recovered_without_bias():
     found = []
-    for k in range(24):
+    for k in range(12):
         rows = rows_of(painted(3000, seeded(9, k), error=25.0), seed=k)
         found.append(
             [rows[q].value for q in ("mu_compr", "mu_dipole", "apex_l", "apex_b", "sigma_r")]

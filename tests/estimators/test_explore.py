@@ -134,7 +134,7 @@ def test_uniform_prior_cuts_off_what_is_beyond():
         return -0.5 * np.sum((points - 0.1) ** 2, axis=1)
 
     truth = truncnorm(-0.1, 2.9, loc=0.1)
-    bounds, run = (lo, hi), EmceeRun(40, 1500, 300)
+    bounds, run = (lo, hi), EmceeRun(30, 1000, 200)
     for sampler in ("importance", "emcee"):
         found = explore(
             log_likelihood, np.ones(D), np.ones(D), 4000, seeded(7), sampler=sampler, emcee=run,
@@ -162,7 +162,7 @@ def test_where_weights_cannot_be_trusted_a_chain_runs():
     start, scale = np.zeros(4), np.ones(4)
     with pytest.raises(EstimationError, match="k_hat"):
         explore(banana, start, scale, 4000, seeded(8), sampler="importance")
-    found = explore(banana, start, scale, 4000, seeded(8))
+    found = explore(banana, start, scale, 4000, seeded(8), emcee=EmceeRun(32, 2500, 500))
     assert found.method == "emcee"
     assert "k_hat" in found.note
     assert "autocorrelation time" in found.note

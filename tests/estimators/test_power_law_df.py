@@ -61,7 +61,7 @@ def one_star(r, v_r, v_t, pivot=1.0):
 
 @pytest.mark.parametrize(
     ("gamma", "g", "beta"),
-    [(4.0, 0.5, 0.5), (3.5, 0.3, 0.8), (4.5, 0.9, -0.5), (2.5, 1.0, 0.0), (3.0, 0.2, 0.7)],
+    [(3.5, 0.3, 0.8), (4.5, 0.9, -0.5), (2.5, 1.0, 0.0)],
 )
 def test_f_integrates_to_the_density_and_has_its_dispersions(gamma, g, beta):
     r, v_c = 3.0, 1.7

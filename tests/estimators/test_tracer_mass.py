@@ -31,7 +31,7 @@ def masses(catalogue, seed=0, **spec):
 )
 def test_every_data_case_on_a_scale_free_halo(data, a, gamma, beta, scale_free, scale_free_mass):
     # R is an average over all radii: its directions must not be cut, so spheres are complete shells
-    catalogue = scale_free(40000, seeded(1), a=a, gamma=gamma, beta=beta)
+    catalogue = scale_free(20000, seeded(1), a=a, gamma=gamma, beta=beta)
     row = masses(catalogue, data=data, a=a, alpha=-gamma, beta=beta)[0]
     error = 0.5 * (row.hi68 - row.lo68)
     truth = scale_free_mass(row.r, a=a)
@@ -43,7 +43,7 @@ def test_every_data_case_on_a_scale_free_halo(data, a, gamma, beta, scale_free, 
 @pytest.mark.parametrize("data", CASES)
 def test_a_wrong_beta_or_slope_is_caught(data, scale_free, scale_free_mass):
     # the check above can fail: 10 per cent in mass is many of its errors
-    catalogue = scale_free(40000, seeded(2))
+    catalogue = scale_free(20000, seeded(2))
     right = masses(catalogue, data=data, alpha=-3.5, beta=0.3)[0]
     wrong = masses(catalogue, data=data, alpha=-3.9, beta=0.3)[0]
     assert abs(wrong.value - scale_free_mass(right.r)) > 4.0 * 1.3 * 0.5 * (right.hi68 - right.lo68)
@@ -128,7 +128,7 @@ def rebuilt(position, velocity):
 
 
 @given(st.floats(0.2, 5.0), st.sampled_from(CASES), st.sampled_from(["measured", 0.3]))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_units_of_velocity_and_radius(k, data, beta):
     rng = seeded(8)
     position, velocity = 30.0 * rng.standard_normal((60, 3)), 100.0 * rng.standard_normal((60, 3))
@@ -145,7 +145,7 @@ def test_units_of_velocity_and_radius(k, data, beta):
     st.sampled_from(["measured", 0.3]),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_rotation_and_order_leave_the_mass_alone(data, angles, beta, random):
     from scipy.spatial.transform import Rotation
 
@@ -180,7 +180,7 @@ def nfw_sample(n, rng, edges, alpha=-3.0, beta=0.4):
     return r, np.sqrt(variance)
 
 
-@pytest.mark.parametrize("edges", [(5.0, 50.0), (10.0, 120.0), (20.0, 40.0)])
+@pytest.mark.parametrize("edges", [(5.0, 50.0), (20.0, 40.0)])
 def test_known_shape_with_and_without_its_boundary_term(edges, gaussian_catalogue):
     alpha, beta = -3.0, 0.4
     rng = seeded(10)

@@ -246,11 +246,11 @@ def test_truth_over_the_sky_has_the_member_debris_in_it(painted: dict[str, Any] 
     """Halo and debris drawn and observed in a part of the sky have the moments that are stated for it."""
     spec = {
         **TRIAXIAL,
-        "population": {"size": 6000, "seed": shifted(0), "time": 0.5, "drift_time": 0.1},
-        "debris": [{"kind": "gse", "fraction": 0.3, "size": resized(6000), "age": 1.0}],
+        "population": {"size": 4000, "seed": shifted(0), "time": 0.1, "drift_time": 0.05},
+        "debris": [{"kind": "gse", "fraction": 0.3, "size": resized(4000), "age": 0.5}],
     }
     mock = make_mock(spec | ({} if painted is None else {"painted": painted}))
-    stars = mock.sample(6000, seeded(5))
+    stars = mock.sample(4000, seeded(5))
     bare = mock.mock.truth  # type: ignore[attr-defined]
     seen = 0
     for octant in range(8):

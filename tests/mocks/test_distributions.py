@@ -57,14 +57,16 @@ def orbits(potential, density, beta, distribution, r_range=(1.0, 60.0)):
 @pytest.mark.parametrize(
     "family",
     [
-        pytest.param(family, marks=[pytest.mark.slow] if family == "constant" else [])
+        pytest.param(
+            family, marks=[pytest.mark.slow] if family in ("constant", "eddington") else []
+        )
         for family in FAMILIES
     ],
 )
 def test_stars_have_the_moments_of_jeans_and_the_stated_kurtosis(family):
     density, anisotropy = make_density(BIRD), make_anisotropy(FAMILIES[family][1])
     solution = solved(family)
-    r, v_r, v_t = solution.sample(*lots(150_000, seeded(31)))
+    r, v_r, v_t = solution.sample(*lots(60_000, seeded(31)))
     ln_r, pressure = jeans_pressure(MILKY_WAY, density, anisotropy)
     radial = v_r**2 - np.interp(np.log(r), ln_r, pressure)
     balance = v_t**2 - 2.0 * (1.0 - anisotropy.beta(r)) * v_r**2
@@ -186,7 +188,7 @@ def test_a_kurtosis_that_no_equilibrium_has_is_refused():
     wish = Kurtosis((15.0, 30.0), radial=1.1)
     with pytest.raises(EquilibriumError, match="of this density, beta and kurtosis: ") as refusal:
         OrbitSuperposition.solve(
-            MILKY_WAY, make_density(BIRD), make_anisotropy(0.3), 5.0, 60.0, distribution=wish
+            MILKY_WAY, make_density(BIRD), make_anisotropy(0.3), 8.0, 40.0, distribution=wish
         )
     assert "\n" not in str(refusal.value)
 
@@ -194,7 +196,9 @@ def test_a_kurtosis_that_no_equilibrium_has_is_refused():
 def test_a_negative_separable_function_is_refused_with_the_place():
     # Plummer's core holds no beta above zero in the centre (An & Evans 2006)
     with pytest.raises(EquilibriumError, match=r"negative at the energies Q = -Phi\(r\), r = 1"):
-        orbits(MILKY_WAY, make_density({"kind": "plummer", "a": 15.0}), 0.4, "cuddeford")
+        orbits(
+            MILKY_WAY, make_density({"kind": "plummer", "a": 15.0}), 0.4, "cuddeford", (1.0, 300.0)
+        )
 
 
 @given(st.floats(-3.0, 0.97))
@@ -261,7 +265,7 @@ MOCKS = {
 @pytest.mark.parametrize("name", MOCKS)
 def test_truth_of_kurtosis_is_that_of_the_stars(name):
     mock = make_mock(MOCKS[name])
-    stars = mock.sample(150_000, seeded(34))
+    stars = mock.sample(60_000, seeded(34))
     stars = stars.select((stars.r > 15.0) & (stars.r < 30.0))
     v = spherical_velocity(stars.position, stars.velocity)
     for k, axis in enumerate(("r", "theta", "phi")):
@@ -284,7 +288,9 @@ def test_populations_have_distributions_and_kurtoses_of_their_own():
 
 
 def test_a_stored_population_has_the_kurtosis_of_its_stars():
-    mock = make_mock({**MOCKS["cuddeford"], "population": {"size": 40_000, "time": 0.1}})
+    mock = make_mock(
+        {**MOCKS["cuddeford"], "population": {"size": 40_000, "time": 0.02, "drift_time": 0.02}}
+    )
     spherical = make_mock(MOCKS["cuddeford"])
     for axis, rel in (("r", 0.1), ("theta", 0.25)):
         stated = spherical.truth.value(f"kurtosis_{axis}", 20.0, 15.0, 30.0)

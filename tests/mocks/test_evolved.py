@@ -302,7 +302,7 @@ def test_ranges_that_cannot_be_stored_are_refused(r_range: list[float], message:
 def test_a_population_that_drifts_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path))  # it is said when it is made
     spec = {**ROUND, "name": "cigar", "beta": 0.0, "shape": {"axis_ratios": [1.0, 0.4]}}
-    spec["population"] = {"size": 8000, "seed": shifted(0), "time": 0.3, "drift_time": 0.5}
+    spec["population"] = {"size": 4000, "seed": shifted(0), "time": 0.1, "drift_time": 0.3}
     with pytest.warns(DriftWarning, match="population 'cigar' is not stationary"):
         make_mock(spec).prepare()
 

@@ -89,10 +89,10 @@ def test_kepler_orbit_comes_back_after_its_period() -> None:
 
 def test_orbits_in_a_triaxial_halo_are_those_of_scipy() -> None:
     own = field(TRIAXIAL, BARYONS)
-    x, v = stars(4)
-    found = integrate(own, x, v, 0.0, 2.0, 1e-7)
+    x, v = stars(2)
+    found = integrate(own, x, v, 0.0, 1.0, 1e-7)
     for i in range(len(x)):
-        expected = reference(own, x[i], v[i], 0.0, 2.0)
+        expected = reference(own, x[i], v[i], 0.0, 1.0)
         np.testing.assert_allclose(found.position[i], expected[:3], atol=2e-4)
         np.testing.assert_allclose(found.velocity[i], expected[3:], atol=2e-2)
 
@@ -115,7 +115,7 @@ def test_orbits_beside_a_moving_body_are_those_of_scipy() -> None:
 
 
 def test_energy_and_angular_momentum_are_conserved() -> None:
-    x, v = stars(300)
+    x, v = stars(100)
     triaxial = field(TRIAXIAL, BARYONS)
     after = integrate(triaxial, x, v, 0.0, 5.0, 1e-7)
     assert not after.stuck.any()
@@ -139,7 +139,7 @@ def test_energy_and_angular_momentum_are_conserved() -> None:
 
 def test_error_falls_with_the_tolerance() -> None:
     own = field(TRIAXIAL)
-    x, v = stars(60)
+    x, v = stars(30)
     best = integrate(own, x, v, 0.0, 3.0, 1e-12).position
     errors = [
         np.median(np.linalg.norm(integrate(own, x, v, 0.0, 3.0, t).position - best, axis=1))

@@ -166,13 +166,13 @@ def test_each_origin_has_its_own_shape() -> None:
 def test_round_equilibrium_stays_as_it_is(base: Callable) -> None:
     """The spherical limit: nothing drifts, and the moments are those that were drawn."""
     rng = seeded(4)
-    stars = reaching(base(rng)(5000))
-    settings_ = PopulationSettings(size=5000, time=1.0, drift_time=0.5, tolerance=1e-5)
+    stars = reaching(base(rng)(3000))
+    settings_ = PopulationSettings(size=3000, time=0.5, drift_time=0.5, tolerance=1e-5)
     relaxed = relax(stars, make_field(HALO), settings_, Uniforms.of(rng), r_range=INSIDE)
     assert relaxed.lost == 0
     result = relaxed.stationarity[0]
     assert result.complaint is None
-    mixed = stationarity(stars, relaxed.stars, np.eye(3), INSIDE, 1.0)
+    mixed = stationarity(stars, relaxed.stars, np.eye(3), INSIDE, 0.5)
     assert mixed.complaint is None
     # drift in units of noise is a standard normal, within four sigma of its scatter
     squares = np.concatenate([result.drift.ravel(), mixed.drift.ravel()]) ** 2
@@ -218,7 +218,7 @@ def test_flattened_halo_keeps_flattened_tracers(base: Callable) -> None:
     """Tracers mixed in a triaxial field follow its axes: flattest along z, stationary, slower along it."""
     rng = seeded(6)
     stars = shaped(reaching(base(rng)(3000)), {0: Shape((0.8, 0.6))})
-    settings_ = PopulationSettings(size=3000, time=3.0, drift_time=1.0, tolerance=1e-5)
+    settings_ = PopulationSettings(size=3000, time=2.0, drift_time=0.5, tolerance=1e-5)
     relaxed = relax(stars, make_field(TRIAXIAL), settings_, Uniforms.of(rng), r_range=INSIDE)
     result = relaxed.stationarity[0]
     assert result.complaint is None
@@ -284,13 +284,13 @@ def test_population_is_made_once_and_read_ever_after(
     monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path))
     made = []
 
-    def get(seed: int = 1, time: float = 0.5) -> StoredPopulation:
+    def get(seed: int = 1, time: float = 0.2) -> StoredPopulation:
         def counted(rng: np.random.Generator) -> Callable[[int], Stars]:
             made.append(1)
             return base(rng) if time > 0.1 else lambda n: cold(base(rng)(n))
 
         small = PopulationSettings(
-            size=3000, time=time, drift_time=0.1, tolerance=1e-5, seed=shifted(seed)
+            size=2000, time=time, drift_time=0.1, tolerance=1e-5, seed=shifted(seed)
         )
         return relaxed_population(counted, HALO, {0: Shape()}, small, ["test"], INSIDE)
 

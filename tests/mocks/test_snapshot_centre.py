@@ -43,7 +43,7 @@ def found(position, mass):
 )
 def test_a_table_with_a_hole_has_no_centre(tmp_path, hole):
     """It was centred on the rim, 5 to 36 kpc away; with the centre stated, it is used as it is."""
-    path = write_gadget(tmp_path / "hole.hdf5", halo(30_000, hole))
+    path = write_gadget(tmp_path / "hole.hdf5", halo(8000, hole))
     with pytest.raises(InputError, match=r"hole\.hdf5: centre: found at .*state centre\.position"):
         make_mock(spec_of(path, centre={"velocity": [0.0, 0.0, 0.0]})).prepare()
     mass = make_mock(spec_of(path)).truth.potential.enclosed_mass([0.99 * hole, 100.0])
@@ -51,7 +51,7 @@ def test_a_table_with_a_hole_has_no_centre(tmp_path, hole):
     assert mass[1] > 0.0
 
 
-@pytest.mark.parametrize("n", [300, 2000, 20_000, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [300, 2000, 8000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_a_halo_without_a_hole_has_one(n):
     for seed in range(2):
         bodies = halo(n, seed=seed)
@@ -59,14 +59,15 @@ def test_a_halo_without_a_hole_has_one(n):
         mass = np.concatenate([body.masses for body in bodies.values()])
         centre, told = found(position, mass)
         assert not told
-        assert np.linalg.norm(centre) < 6.0
+        # each axis scatters by 2.8 kpc at 300 particles (60 seeds), and as 1 / sqrt(n)
+        assert np.linalg.norm(centre) < 15.0 * np.sqrt(300.0 / n)
 
 
 @pytest.mark.parametrize(("distance", "share"), [(50.0, 0.2), (60.0, 1.0)])
 def test_a_halo_with_a_companion_has_a_centre(distance, share):
     """A satellite as heavy as the LMC, and a halo of equal mass, some radii of its last sphere away."""
     rng = seeded(5)
-    n = 30_000
+    n = 10_000
     other = nfw_body(int(share * n), rng, m200=share * 1e12, truncation=0.3).position
     position = np.concatenate(
         [nfw_body(n, rng, truncation=1.0).position, other + np.array([distance, 0.0, 0.0])]
@@ -87,8 +88,8 @@ def test_a_core_has_a_centre_and_a_shell_has_none():
 
 
 def test_particles_of_no_mass_do_not_fill_a_hole():
-    bodies = halo(30_000, 10.0)
-    position = np.concatenate([bodies[1].position, halo(30_000)[1].position * 0.05])
+    bodies = halo(10_000, 10.0)
+    position = np.concatenate([bodies[1].position, halo(10_000)[1].position * 0.05])
     mass = np.repeat([1.0, 0.0], [len(bodies[1]), len(position) - len(bodies[1])])
     _, told = found(position, mass)
     assert "lies to one side" in told

@@ -10,6 +10,7 @@ from haloassay.base.errors import InputError
 from haloassay.contracts.frames import galactocentric_to_heliocentric
 from haloassay.contracts.propagation import monte_carlo_covariance
 from haloassay.mocks.stars import Stars
+from haloassay.mocks.surveys import selection
 from haloassay.mocks.surveys.measurement import (
     FEH_BINS,
     ErrorCurve,
@@ -76,7 +77,7 @@ def test_errors_that_differ_from_star_to_star_are_stated_star_by_star():
 
 def test_stars_of_one_metallicity_share_part_of_their_distance_error():
     """Over realisations: variance as stated, covariance rho within a bin of [Fe/H], none across."""
-    rho, n = 0.4, 200
+    rho, n = 0.4, 100
     spec = {"n_stars": 300, "distance_error": 0.1, "distance_feh_correlation": rho}
     first, second, elsewhere = [], [], []
     for seed in range(n):
@@ -214,7 +215,8 @@ def test_each_limit_is_that_of_its_own_component(component):
     assert np.delete(agree, component).max() < 0.9
 
 
-def test_a_limit_that_no_star_meets_is_named():
+def test_a_limit_that_no_star_meets_is_named(monkeypatch):
+    monkeypatch.setattr(selection, "_HOPELESS_DRAWN", 20_000)
     with pytest.raises(InputError, match=r"the one that leaves fewest is error_max"):
         observe({**NOISY, "error_max": [1e-3, 100.0, 100.0], "r_min": 5.0})
 

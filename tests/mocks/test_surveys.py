@@ -13,6 +13,7 @@ from stand_in_halo import Halo, observe
 from haloassay.base import kinds
 from haloassay.base.errors import InputError
 from haloassay.contracts.frames import SUNS, galactocentric_to_heliocentric
+from haloassay.mocks.surveys import selection
 from haloassay.mocks.surveys.luminosity import GaussianLuminosity, PowerLawLuminosity
 from haloassay.mocks.surveys.presets import resolve
 from haloassay.mocks.surveys.survey import Survey, make_survey
@@ -330,14 +331,20 @@ def test_presets_set_only_settings_that_exist():
 
 
 @pytest.mark.parametrize(
-    ("spec", "cut"),
+    ("spec", "cut", "drawn"),
     [
-        ({"preset": "lamost-segue-kgiants", "magnitude_limits": [5.0, 6.0]}, "magnitude_limits"),
-        ({"feh_max": -9.0, "z_min": 5.0}, "feh_max"),
-        ({"r_min": 300.0, "footprint": {"dec_min": 0.0}}, "r_min"),
+        (
+            {"preset": "lamost-segue-kgiants", "magnitude_limits": [5.0, 6.0]},
+            "magnitude_limits",
+            20_000,
+        ),
+        ({"feh_max": -9.0, "z_min": 5.0}, "feh_max", selection._HOPELESS_DRAWN),
+        ({"r_min": 300.0, "footprint": {"dec_min": 0.0}}, "r_min", 20_000),
     ],
 )
-def test_cut_that_leaves_no_star_is_refused_by_name(spec, cut):
+def test_cut_that_leaves_no_star_is_refused_by_name(spec, cut, drawn, monkeypatch):
+    # one case waits as long as a user would
+    monkeypatch.setattr(selection, "_HOPELESS_DRAWN", drawn)
     with pytest.raises(InputError, match=f"true stars pass the cuts; .*is {cut}") as caught:
         observe(spec)
     assert "\n" not in str(caught.value)

@@ -10,6 +10,7 @@ import synthetic_budget as known
 from scipy import stats
 from seeds import seeded
 
+from haloassay.analysis import contributions
 from haloassay.analysis.budget import budgets, profile
 from haloassay.analysis.contributions import (
     Amount,
@@ -117,6 +118,11 @@ class TestKnownResponse:
 class TestNoise:
     """What noise alone would make of a budget."""
 
+    @pytest.fixture(autouse=True)
+    def few(self, monkeypatch):
+        """Of a bootstrap a variance is wanted, and the mean of that over many tables."""
+        monkeypatch.setattr(contributions, "_RESAMPLES", 100)
+
     @pytest.mark.slow
     def test_noise_alone_makes_no_contribution(self):
         rng = seeded(3)
@@ -173,7 +179,7 @@ class TestNoise:
     def test_errors_of_interactions_are_those_of_leaving_points_out(self):
         """HC3: the sum of the squares of what each point changes by its absence."""
         rng, labels = seeded(7), ("x", "y")
-        u = rng.random((40, 2))
+        u = rng.uniform(0.01, 0.99, (40, 2))  # normal scores are cut at three deviations
         z = stats.norm.ppf(u)
         product = z[:, 0] * z[:, 1]
         change = 0.1 * product + 0.02 * (1.0 + u[:, 0]) * rng.standard_normal(40)
@@ -263,6 +269,10 @@ class TestResponses:
 
 
 class TestWhatCannotBeSaid:
+    @pytest.fixture(autouse=True)
+    def few(self, monkeypatch):
+        monkeypatch.setattr(contributions, "_RESAMPLES", 100)
+
     def test_one_replicate_cannot_tell_noise_from_spread(self, tmp_path):
         run = known.results(tmp_path, seeded(8), n=60, replicates=1)
         (budget,) = budgets(run, "m200")

@@ -76,12 +76,11 @@ def test_the_shift_has_the_right_sign_where_a_mean_of_ratios_has_not(tmp_path, r
     assert ratio.mean() > 4.0 * ratio.std() / np.sqrt(4000)
 
 
-@pytest.mark.parametrize("size", [0.1, 100.0, 400.0])
-def test_the_other_way_round_every_difference_has_the_other_sign_exactly(tmp_path, rng, size):
-    """In 12 bins of each quantity: rounding must not tell which cell is the base."""
+def test_the_other_way_round_every_difference_has_the_other_sign_exactly(tmp_path, rng):
+    """In 12 bins of each quantity, of small to large scatter: rounding must not tell which cell is the base."""
     frames = []
     for quantity, truth in {"enclosed_mass": 2e11, "beta": 0.5, "apex_l": 170.0}.items():
-        for bin_ in range(12):
+        for bin_, size in enumerate(np.repeat([0.1, 100.0, 400.0], 4)):
             z = rng.standard_normal(7)
             for cell, k in (("base", 1.0), ("far", 1.01)):
                 where = {"quantity": quantity, "bin": bin_, "truth": truth * k}

@@ -28,7 +28,7 @@ HALF = 0.1  # what the estimator states
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return known.results(tmp_path_factory.mktemp("predicted"), seeded(21), n=800)
+    return known.results(tmp_path_factory.mktemp("predicted"), seeded(21), n=400)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ class TestKnownResponse:
         file = tmp_path / "thin.parquet"
         rows[(rows["cell"] != "joint") | (rows["realization"] >= 20)].to_parquet(file)
         (thin,) = predictors(dataclasses.replace(run, estimates_files=[file]), "m200")
-        assert (thin.n, thin.n_lost) == (390, 10)
+        assert (thin.n, thin.n_lost) == (190, 10)
 
     def test_tables_show_per_cent_of_errors_and_shares_of_coverages(self, run, maker):
         predicted = maker.at(AT)

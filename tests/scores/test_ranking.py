@@ -76,7 +76,7 @@ class TestPairs:
     def test_two_are_told_apart_as_often_as_their_difference_is_seen(self, monkeypatch, sigma):
         """Equals in a twentieth of all runs, those that differ by 3.3 standard errors in most."""
         monkeypatch.setattr(ranking, "_RESAMPLES", 1000)
-        rng, n, runs = seeded(48, int(sigma)), 60, 200
+        rng, n, runs = seeded(48, int(sigma)), 60, 100
         tried, rows = np.arange(n), pd.DataFrame({"r": np.full(n, 20.0)})
         better = np.array([0.0, sigma * np.sqrt(2.0 / n)])[:, None, None]
         apart = []
@@ -127,6 +127,12 @@ class TestPairs:
         assert places["all"].next == 1.0
 
 
+@pytest.fixture
+def few(monkeypatch):
+    monkeypatch.setattr(ranking, "_RESAMPLES", 500)
+
+
+@pytest.mark.usefixtures("few")
 class TestScores:
     def test_interval_scores_are_those_of_the_paper(self):
         lo, hi = np.array([-1.0, 0.5, -3.0]), np.array([1.0, 2.5, -1.0])
@@ -181,6 +187,7 @@ class TestScores:
             assert "| one | 1 |" in words.markdown(found)
 
 
+@pytest.mark.usefixtures("few")
 class TestWhatHasNoPlace:
     def test_failures_are_counted_and_shown(self, tmp_path):
         rng, n = seeded(48), 100

@@ -130,7 +130,7 @@ def test_reports_for_programs_say_the_same(sound):
     [
         ({"estimator": "jeans"}, "unknown estimator 'jeans'"),
         ({"estimator": "no.such:Class"}, "cannot be imported"),
-        ({"estimator": "jeans-3d", "settings": {"alpha": "steep"}}, "bins"),
+        ({"estimator": "jeans-3d", "settings": {"alpha": "steep"}}, "alpha"),
         ({"estimator": "jeans-3d", "only": ["bios"]}, "unknown check 'bios'; did you mean 'bias'"),
         ({"estimator": "jeans-3d", "level": "fast"}, "unknown level 'fast'"),
         ({"estimator": "jeans-3d", "scenario": "quickstrat"}, "quickstart"),
