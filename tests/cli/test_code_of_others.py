@@ -178,6 +178,7 @@ def test_what_is_of_haloassay_runs_without_plugins(call, theirs):
     assert not (theirs / "imported").exists()
 
 
+@pytest.mark.long
 def test_reading_results_imports_nothing_that_they_or_their_folder_name(call, theirs):
     """In a process of its own: what was imported before would hide what is imported now."""
     out = theirs / "results"

@@ -149,6 +149,7 @@ def test_run_with_nothing_to_compare_is_exit_3(small, call, tmp_path):
         assert call(command, out).code == 3
 
 
+@pytest.mark.long
 def test_interrupted_run_keeps_its_work_and_goes_on(small, environment, tmp_path, call):
     out = tmp_path / "out"
     command = [

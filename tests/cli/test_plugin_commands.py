@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.long
+
 MODULES = {
     "raising": 'raise RuntimeError("two\\nlines")',
     "leaving": "import sys; print('noise'); sys.exit(0)",

@@ -14,6 +14,8 @@ from seeds import shifted
 import haloassay
 from haloassay.engine.progress import Silent
 
+pytestmark = pytest.mark.long
+
 SCENARIO = """
 name = "priced"
 title = "A small budget"

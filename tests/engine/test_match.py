@@ -74,6 +74,7 @@ def found(measured, tmp_path_factory):
     return matched(measured, out), out
 
 
+@pytest.mark.long
 class TestFound:
     def test_settings_and_truth_are_covered(self, found):
         match, _ = found

@@ -62,6 +62,7 @@ def is_alive(pid):
     return state != "Z"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at processes as Linux has them")
 def test_what_an_estimator_prints_and_leaves_is_no_output_of_ours_and_ends_with_its_worker(
     tmp_path, values, capfd
@@ -81,6 +82,7 @@ def test_what_an_estimator_prints_and_leaves_is_no_output_of_ours_and_ends_with_
     assert not any(map(is_alive, map(int, mark.read_text().split())))
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks at processes as Linux has them")
 def test_what_an_estimator_leaves_ends_with_a_worker_that_is_killed_or_left_alone(
     tmp_path, environment
@@ -169,6 +171,7 @@ def test_global_random_numbers_repeat_and_the_user_s_own_go_on(stars):
     assert haloassay.measure(stars, Spread).rows[0].value == value
 
 
+@pytest.mark.long
 def test_classes_and_instances_are_estimators_in_workers_and_here(tmp_path, values, stars):
     values["matrix"] = {}
     given = [Spread, {"kind": Spread, "scale": 2.0, "label": "double"}, "plugins:Good"]
@@ -211,6 +214,7 @@ haloassay.run(SCENARIO, sys.argv[1], estimators=[Mine], workers=int(sys.argv[2])
 """
 
 
+@pytest.mark.long
 def test_a_class_of_a_script_goes_to_workers_and_its_source_is_its_key(
     tmp_path, environment, monkeypatch
 ):

@@ -19,6 +19,8 @@ from haloassay.mocks.equilibria.relaxation import DriftWarning
 from haloassay.planning.plan import make_plan
 from haloassay.planning.scenario import make_scenario
 
+pytestmark = pytest.mark.long
+
 BINS = [1.0, 20.0, 300.0]
 #: Takes orbits, a moment long.
 STORED = {

@@ -122,6 +122,7 @@ def of(values):
     return make
 
 
+@pytest.mark.long
 def test_a_quantity_of_one_s_own_is_scored_and_written_like_any_other(of, tmp_path, monkeypatch):
     progress = Silent()
     results = run(of(Pressure), tmp_path / "out", realizations=40, workers=0, progress=progress)
@@ -169,6 +170,7 @@ def test_a_distribution_offers_quantities_by_entry_points(of, tmp_path, monkeypa
     assert np.isfinite(results.frame("estimates")["truth"]).all()
 
 
+@pytest.mark.long
 def test_a_mock_states_the_truth_of_a_quantity_by_name(values, tmp_path, monkeypatch):
     """And its estimator states no errors: from the plug-ins to table, page and verdict."""
     values["mock"] = {"kind": f"{__name__}:Gassy", "halo": values["mock"]}

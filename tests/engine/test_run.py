@@ -40,6 +40,7 @@ def assert_equal(results, expected):
     pd.testing.assert_frame_equal(*runs)
 
 
+@pytest.mark.long
 def test_results_do_not_depend_on_workers_or_on_what_else_runs(tmp_path, values, undisturbed):
     """In two workers, beside others, they have the bits of a run in this process."""
     values["estimators"].insert(0, {"kind": "plugins:Good", "label": "other", "scale": 2.0})
@@ -130,6 +131,7 @@ class Impatient(pebble.ProcessPool):
         return super().schedule(function, args=args, timeout=moment)
 
 
+@pytest.mark.long
 def test_what_ends_or_hangs_a_worker_is_recorded_for_the_culprit_and_tried_again_by_the_next_run(
     tmp_path, values, monkeypatch
 ):
@@ -312,6 +314,7 @@ def disturb(tmp_path, environment, number, after, workers):
     return out, process.returncode, stderr
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc to find the workers")
 @pytest.mark.parametrize(
     ("number", "after", "workers"),
@@ -354,6 +357,7 @@ except KeyboardInterrupt as error:
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
 @pytest.mark.parametrize(
     ("numbers", "code"),

@@ -41,6 +41,7 @@ def victims(out):
     return [out / "run.json", *sorted(out.glob("*/*.parquet"))]
 
 
+@pytest.mark.long
 def test_no_flipped_bit_changes_a_table_without_a_word(tmp_path, plan):
     """It is said, or the table is as it was: wherever the bit is, in data, statistics, names or run.json."""
     fill(tmp_path, plan)

@@ -32,6 +32,7 @@ class Crash(BaseException):
     """Stands for kill -9: nothing after it is executed but ``with`` blocks."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("segment", "first"), [(2, 1), pytest.param(500, 6, marks=pytest.mark.slow)]
 )

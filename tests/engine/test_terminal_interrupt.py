@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/maps").exists(), reason="reads /proc to see how far a worker is"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        not Path("/proc/self/maps").exists(), reason="reads /proc to see how far a worker is"
+    ),
+]
 
 SCRIPT = """
 import sys

@@ -227,6 +227,7 @@ def test_intervals_hold_what_they_say_over_the_prior():
         assert abs(together.mean() - nominal) < 4.0 * together.std(ddof=1) / np.sqrt(len(values))
 
 
+@pytest.mark.long
 def test_published_outer_halo_is_recovered_without_bias():
     found = []
     for k in range(12):

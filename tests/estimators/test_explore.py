@@ -158,6 +158,7 @@ def test_derivatives_in_the_box_are_those_of_differences():
     np.testing.assert_allclose(box.bound(box.free(np.arange(D) - 1.5)), np.arange(D) - 1.5)
 
 
+@pytest.mark.long
 def test_where_weights_cannot_be_trusted_a_chain_runs():
     start, scale = np.zeros(4), np.ones(4)
     with pytest.raises(EstimationError, match="k_hat"):

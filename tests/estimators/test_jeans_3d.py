@@ -71,6 +71,7 @@ def exponential(gaussian_catalogue):
     return make, mass
 
 
+@pytest.mark.long
 def test_mass_is_recovered_where_the_method_is_exact(exponential):
     make, mass = exponential
     estimator = make_estimator({"kind": "jeans-3d", "bins": BINS, "alpha": -3.5, "nfw": "none"})

@@ -185,6 +185,7 @@ def test_integrated_method_is_unbiased_with_true_intervals(many, quantity):
         assert abs(coverage - nominal) < 4.0 * np.sqrt(nominal * (1.0 - nominal) / RUNS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("index", [0, 1])
 def test_enclosed_mass_as_published(many, kind, index, mock):

@@ -31,6 +31,7 @@ def with_errors(catalogue, errors, rng):
     return Catalogue(columns)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("alpha", "errors"),
     [
@@ -64,6 +65,7 @@ def test_bias_and_coverage_where_all_profiles_are_power_laws(
     assert abs(together.mean() - 0.68) < 4.0 * together.std(ddof=1) / np.sqrt(runs) + 0.03
 
 
+@pytest.mark.long
 def test_an_equilibrium_in_a_galaxy_with_baryons():
     from haloassay.mocks import make_mock
 

@@ -16,6 +16,8 @@ from haloassay.contracts.frames import Sun
 from haloassay.io.tables import read_catalogue
 from haloassay.mocks import make_mock
 
+pytestmark = pytest.mark.long
+
 # ---------------------------------------------------------------------------------------------- globular clusters
 
 #: M(< 39.5 kpc) [1e12 Msun] with lower and upper error (Sohn et al. 2018; Watkins et al. 2019).

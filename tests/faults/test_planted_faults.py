@@ -20,6 +20,8 @@ from haloassay.mocks import make_mock
 from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.surveys import observing
 
+pytestmark = pytest.mark.long
+
 REALIZATIONS = 40
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import hostile
 import pytest
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="harm is done as POSIX has it")
 def test_no_harm_touches_a_sound_estimator(tmp_path, monkeypatch):

@@ -7,6 +7,8 @@ from seeds import shifted
 
 import scenarios
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.skipif(not hasattr(signal, "alarm"), reason="the limit of time is POSIX's")
 def test_a_mutated_scenario_is_usable_or_refused_in_one_line(tmp_path):

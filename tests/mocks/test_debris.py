@@ -241,6 +241,7 @@ def test_debris_moves_in_the_field_that_the_mocks_own_stars_move_in() -> None:
         assert (around.lmc.mass if around.lmc else None) == lmc
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("painted", [None, {"mu_dipole": -80.0, "apex_b": -60.0, "v_travel": 40.0}])
 def test_truth_over_the_sky_has_the_member_debris_in_it(painted: dict[str, Any] | None) -> None:
     """Halo and debris drawn and observed in a part of the sky have the moments that are stated for it."""

@@ -54,6 +54,7 @@ def orbits(potential, density, beta, distribution, r_range=(1.0, 60.0)):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "family",
     [

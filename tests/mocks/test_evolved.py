@@ -130,6 +130,7 @@ def test_every_population_has_its_own_truth(shaped: EvolvedHalo) -> None:
     assert total == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::haloassay.mocks.equilibria.relaxation.DriftWarning")
 def test_how_far_beta_misses_the_wish_is_told() -> None:
     """The spherical start has it, a flat shape changes it; rotation, which turns stars round, does not."""

@@ -298,6 +298,7 @@ def test_tracers_are_selected_by_any_dataset(bodies, tmp_path):
 # ---------------------------------------------------------------------------------------------- the harness
 
 
+@pytest.mark.long
 def test_a_run_finds_the_mass_of_the_particles(tmp_path):
     """Dark particles of an NFW halo, stars in equilibrium in it: nfw-tracer is unbiased, and says so of particles.
 

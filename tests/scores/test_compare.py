@@ -118,6 +118,7 @@ def test_numbers_that_differ_by_rounding_are_the_same_however_few_they_are(rng):
     assert row_of(far).wanted == 10
 
 
+@pytest.mark.long
 def test_false_alarms_come_at_the_stated_rate_and_what_is_the_same_is_so(rng):
     """Of 120 comparisons of five rows each, at a rate of 0.2 that anything of one has moved."""
     alarms, close = 0, 0

@@ -16,6 +16,8 @@ from haloassay.reports import checks as words
 from haloassay.testing import check_estimator
 from haloassay.testing.check import checks
 
+pytestmark = pytest.mark.long
+
 #: Faults, and the check that is for each.
 FOUND = {
     "Thawed": "same stream",

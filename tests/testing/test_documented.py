@@ -11,6 +11,8 @@ import pytest
 from haloassay.testing import check_estimator
 from haloassay.testing.check import checks
 
+pytestmark = pytest.mark.long
+
 PAGE = Path(__file__).parents[2] / "docs" / "checks.md"
 
 
