@@ -13,6 +13,8 @@ from haloassay.reports import budget as told
 from haloassay.reports.page import render
 from haloassay.results.results import Results
 
+pytestmark = pytest.mark.long
+
 SCENARIO = """
 name = "small-budget"
 realizations = 12

@@ -12,6 +12,8 @@ from seeds import shifted
 import haloassay
 from haloassay.engine.progress import Silent
 
+pytestmark = pytest.mark.long
+
 SCENARIO = """
 name = "gated"
 title = "A small run"

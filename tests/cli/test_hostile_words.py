@@ -27,6 +27,7 @@ def hostile(small, tmp_path_factory):
     return file
 
 
+@pytest.mark.long
 def test_a_run_prints_title_and_labels_as_they_are(call, hostile, tmp_path):
     out = tmp_path / "out"
     answer = call("run", hostile, "--out", out, "-j", "0", "--no-report")
