@@ -314,8 +314,8 @@ def _judged(row: Compared, is_far: bool, alpha: float) -> Compared:
     reach = float(stdtrit(row.n - 1, 1.0 - _EQUIVALENCE)) * row.mcse
     if size + reach < row.margin:
         return replace(row, answer="same")
-    # errors fall as 1 / sqrt(n): until the difference is surely within the margin, or surely none of chance
-    within = (row.margin - size) / reach
+    # errors fall as 1 / sqrt(n): until either test is likely to tell
+    within = (row.margin - size) / (reach + float(ndtri(LIKELY)) * row.mcse)
     seen = size / (float(ndtri(LIKELY) - ndtri(0.5 * alpha)) * row.mcse)
     wanted = math.ceil(row.n * max(max(within, seen) ** -2, _LEAST_STEP))
     return replace(row, wanted=wanted)

@@ -172,7 +172,8 @@ def test_a_run_without_draws_has_no_calibration(tmp_path, rng):
             assert 'id="calibration"' not in page
 
 
-def test_the_page_and_tables_tell_the_faults(tmp_path, rng):
+def test_the_page_and_tables_tell_the_faults(tmp_path):
+    rng = np.random.default_rng(20264)  # one seed in twenty puts the right one outside, too
     frame = pd.concat(
         [
             synthetic.rows(rng, 300, estimator="right"),
