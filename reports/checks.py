@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import Final
-from xml.etree import ElementTree
 
 from haloassay.base.text import printable
+from haloassay.reports.junit import Case, suite
 from haloassay.testing.check import Finding
 from haloassay.testing.checking import Report
 
@@ -59,27 +60,17 @@ def json_text(report: Report) -> str:
 
 
 def junit(report: Report) -> str:
-    """Report of test cases."""
-    counts = report.counts()
-    out = ("skipped", "not applicable", "expected")
-    suite = ElementTree.Element(
-        "testsuite",
-        name=printable(f"haloassay check {report.estimator}"),
-        tests=str(len(report.findings)),
-        failures=str(counts.get("failed", 0)),
-        skipped=str(sum(n for status, n in counts.items() if status in out)),
+    """Report of test cases, one a check; what was not judged, or was expected to fail, is skipped."""
+    return suite(
+        f"haloassay check {report.estimator}", map(partial(_case, report), report.findings)
     )
-    for finding in report.findings:
-        case = ElementTree.SubElement(
-            suite,
-            "testcase",
-            classname=printable(report.estimator),
-            name=finding.name,
-            time=f"{finding.seconds:.3f}",
-        )
-        message = printable(f"{finding.figure}; {finding.repeat}")
-        if finding.status == "failed":
-            ElementTree.SubElement(case, "failure", message=message)
-        elif finding.status in out:
-            ElementTree.SubElement(case, "skipped", message=f"{finding.status}: {message}")
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _case(report: Report, finding: Finding) -> Case:
+    told = f"{finding.figure}; {finding.repeat}"
+    group, name = report.estimator, finding.name
+    if finding.status == "passed":
+        return Case(group, name, "passed", seconds=finding.seconds)
+    if finding.status == "failed":
+        return Case(group, name, "failure", told, finding.seconds)
+    return Case(group, name, "skipped", f"{finding.status}: {told}", finding.seconds)

@@ -6,15 +6,19 @@ import json
 import math
 from collections.abc import Iterator
 from typing import Any, Final
-from xml.etree import ElementTree
 
 from haloassay.analysis.compare import Compared, Comparison, Key
 from haloassay.base.text import printable
 from haloassay.contracts import labels
 from haloassay.reports import escapes, plain
+from haloassay.reports.junit import Case, suite
 
 #: Rows that cannot be told of which a reader is shown the first.
 _SHOWN: Final = 8
+#: Ratio of median durations from which it is mentioned: machines differ.
+_SLOW: Final = 2.0
+#: Three names, then numbers.
+_COLUMNS: Final = "lllrrrr"
 _HEAD: Final = ("estimator", "quantity", "score", "old", "new", "difference", "n")
 
 
@@ -57,10 +61,6 @@ def notes(found: Comparison) -> list[str]:
     return told
 
 
-#: Ratio of median durations from which it is mentioned: machines differ.
-_SLOW: Final = 2.0
-
-
 def _some(listed: tuple[str, ...] | list[str]) -> str:
     more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
     return f"{', '.join(listed[:_SHOWN])}{more}"
@@ -77,13 +77,8 @@ def rows(listed: list[Compared]) -> list[list[str]]:
     found = [[*_HEAD]]
     for row in listed:
         factor, unit = _factor(row)
-        difference = (
-            100.0 * row.difference if row.measure.scale == "ratio" else factor * row.difference
-        )
-        mcse = 100.0 * row.mcse if row.measure.scale == "ratio" else factor * row.mcse
-        marked = (
-            f"{labels.with_error(difference, mcse)}{' %' if row.measure.scale == 'ratio' else unit}"
-        )
+        by, of = (100.0, " %") if row.measure.scale == "ratio" else (factor, unit)
+        marked = f"{labels.with_error(row.difference, row.mcse, by)}{of}"
         who = f"{row.key.estimator}, {row.key.cell}" if several else row.key.estimator
         sides = [f"{factor * x:.4g}{unit}" for x in (row.old, row.new)]
         label = labels.at_radius(row.key.quantity, row.r)
@@ -106,10 +101,6 @@ def text(found: Comparison) -> str:
         lines += ["", title, *plain.aligned(rows(listed), _COLUMNS)]
     lines += ["", *(f"  {note}" for note in notes(found))]
     return "\n".join(printable(line) for line in lines) + "\n"
-
-
-#: Three names, then numbers.
-_COLUMNS: Final = "lllrrrr"
 
 
 def _parts(found: Comparison) -> Iterator[tuple[str, list[Compared]]]:
@@ -174,30 +165,21 @@ def _plain(x: float) -> float | None:
 
 def junit(found: Comparison) -> str:
     """Report of test cases, one a score: moved ones failed, those that cannot be told skipped."""
-    moved, open_ = found.of("moved"), found.of("cannot tell")
-    suite = ElementTree.Element(
-        "testsuite",
-        name="haloassay compare",
-        tests=str(len(found.rows) + len(found.gone)),
-        failures=str(len(moved) + len(found.gone)),
-        skipped=str(len(open_)),
-    )
-    for row in found.rows:
-        case = _case(suite, row.key, f"{row.measure.title} of {name(row.key, row.r)}")
-        told = dict(zip(_HEAD, rows([row])[1], strict=True))
-        message = printable(
-            f"{told['old']} -> {told['new']}, by {told['difference']} (n = {row.n})"
-        )
-        if row.answer == "moved":
-            ElementTree.SubElement(case, "failure", message=message)
-        elif row.answer == "cannot tell":
-            wanted = f"; {row.wanted} realisations would tell" if row.wanted else ""
-            ElementTree.SubElement(case, "skipped", message=message + wanted)
-    for key in found.gone:
-        ElementTree.SubElement(_case(suite, key, name(key)), "failure", message="is gone")
-    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+    gone = (Case(_group(key), name(key), "failure", "is gone") for key in found.gone)
+    return suite("haloassay compare", [*map(_case, found.rows), *gone])
 
 
-def _case(suite: ElementTree.Element, key: Key, title: str) -> ElementTree.Element:
-    group = printable(f"{key.cell}.{key.estimator}")
-    return ElementTree.SubElement(suite, "testcase", classname=group, name=printable(title))
+def _case(row: Compared) -> Case:
+    group, title = _group(row.key), f"{row.measure.title} of {name(row.key, row.r)}"
+    told = dict(zip(_HEAD, rows([row])[1], strict=True))
+    message = f"{told['old']} -> {told['new']}, by {told['difference']} (n = {row.n})"
+    if row.answer == "moved":
+        return Case(group, title, "failure", message)
+    if row.answer == "cannot tell":
+        wanted = f"; {row.wanted} realisations would tell" if row.wanted else ""
+        return Case(group, title, "skipped", message + wanted)
+    return Case(group, title, "passed")
+
+
+def _group(key: Key) -> str:
+    return f"{key.cell}.{key.estimator}"

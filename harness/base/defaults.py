@@ -11,3 +11,5 @@ SHARE: Final = 0.3
 #: has.
 MARGIN: Final = 0.1
 ALPHA: Final = 0.01
+#: Seed of the checks of an estimator: the same stars whenever they are made.
+CHECK_SEED: Final = 20261129

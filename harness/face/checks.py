@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from haloassay.base.defaults import CHECK_SEED
 from haloassay.face.endings import EXIT_FAULT, End, echo
 from haloassay.face.options import pairs
 from haloassay.face.outputs import require_writable, write
 from haloassay.face.plugins import no_plugins
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from haloassay.contracts.estimate import Estimator
-    from haloassay.testing.check import Level
+    from haloassay.testing.check import Finding, Level
     from haloassay.testing.checking import Report
 
 #: Formats, and the functions of the report that write them.
@@ -30,23 +31,25 @@ def check(
     *,
     level: Level = "standard",
     only: Sequence[str] = (),
-    seed: int | None = None,
+    seed: int = CHECK_SEED,
     timeout: float | None = None,
     workers: int = 1,
+    say: Callable[[Finding], None] = lambda _: None,
 ) -> Report:
     """Check an estimator, as ``haloassay check`` does.
 
     Parameters, returns and errors are those of :func:`haloassay.testing.check_estimator`.
     """
-    from haloassay.testing.checking import SEED, check_estimator
+    from haloassay.testing.checking import check_estimator
 
     return check_estimator(
         *(estimator, settings, scenario),
         level=level,
         only=only,
-        seed=SEED if seed is None else seed,
+        seed=seed,
         timeout=timeout,
         workers=workers,
+        say=say,
     )
 
 
@@ -69,7 +72,7 @@ def check(
     show_default=True,
     help="Seconds; with a hundred mocks; with 400 of them and large catalogues.",
 )
-@click.option("--seed", type=int, help="Of stars and mocks.")
+@click.option("--seed", type=int, default=CHECK_SEED, show_default=True, help="Of stars and mocks.")
 @click.option("--timeout", type=float, help="Seconds that a check may take.")
 @click.option(
     "-j",
@@ -89,7 +92,7 @@ def check_command(
     scenario: str | None,
     only: tuple[str, ...],
     level: Any,
-    seed: int | None,
+    seed: int,
     timeout: float | None,
     workers: int,
     fmt: str,
@@ -100,17 +103,16 @@ def check_command(
     Ends with 1 where a check fails.
     """
     from haloassay.reports import checks as words
-    from haloassay.testing.checking import SEED, check_estimator
 
     require_writable({"--out": out})
     told = fmt == "terminal" and out is None
-    report = check_estimator(
+    report = check(
         estimator,
         pairs(settings, "--set") or None,
         scenario,
         level=level,
         only=only,
-        seed=SEED if seed is None else seed,
+        seed=seed,
         timeout=timeout,
         workers=workers,
         say=lambda finding: echo(words.line(finding)) if told else None,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from haloassay import __version__
-from haloassay.base.errors import HaloassayError, InputError, blamed_on, warn_in_one_line
+from haloassay.base.errors import HaloassayError, InputError, warn_in_one_line
 from haloassay.base.text import printable
 from haloassay.face.budgets import budget, plan
 from haloassay.face.checks import check_command
@@ -34,8 +34,7 @@ from haloassay.face.gates import (
     rules_of,
 )
 from haloassay.face.matches import match_command
-from haloassay.face.measured import estimates_text
-from haloassay.face.options import pairs
+from haloassay.face.measured import measure
 from haloassay.face.outputs import (
     FORMATS,
     files_of,
@@ -52,7 +51,6 @@ from haloassay.face.vocabulary import VOCABULARY
 if TYPE_CHECKING:
     import pandas as pd
 
-    from haloassay.contracts.catalogue import Propagation
     from haloassay.results.results import Results
 
 
@@ -82,7 +80,7 @@ def haloassay() -> None:
 
 for command in (
     *(baseline_command, budget, check_command, compare_command),
-    *(match_command, plan, predict, rank),
+    *(match_command, measure, plan, predict, rank),
 ):
     haloassay.add_command(command)
 
@@ -295,134 +293,6 @@ def mock(
     for reason, count in made.catalogue.dropped.items():
         echo(f"{out}: {count} rows dropped: {reason}", err=True)
     echo(f"{len(made.catalogue)} stars: {out}")
-
-
-@haloassay.command()
-@no_plugins
-@click.argument("catalogue")
-@click.option(
-    "--estimator", required=True, help="Kind of estimator: see `haloassay list estimators`."
-)
-@click.option(
-    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Setting, as in a scenario file."
-)
-@click.option(
-    "--columns", help="Names in the file: 'x,y,z,-,vx,...' in order, or 'distance=dist,...'."
-)
-@click.option(
-    "--unit", "units", multiple=True, metavar="COLUMN=UNIT", help="Unit or factor of a column."
-)
-@click.option(
-    "--sun",
-    help="bird2022, li2026, zhai2018 or numbers [kpc, km/s]: 'x=-8.2,z=0.02,vx=11.1,vy=245,vz=7.3' (vy is that of the"
-    " circle and the Sun's own); by default that of the file, else li2026.",
-)
-@click.option(
-    "--table", "its_table", metavar="NAME|NUMBER", help="Which table, of a file of several."
-)
-@click.option(
-    "--max-memory",
-    metavar="SIZE",
-    help="What the columns may take, such as 4GB; by default half of the free memory.",
-)
-@click.option(
-    "--drop", default="", help="Defective rows to leave out: nan,duplicates,unphysical,... or all."
-)
-@click.option(
-    "--missing",
-    multiple=True,
-    type=float,
-    metavar="VALUE",
-    help="Number that stands for a missing value, in any column.",
-)
-@click.option(
-    "--clean",
-    "steps",
-    multiple=True,
-    metavar="KIND",
-    help="Stars to take out first: a kind of `haloassay list cleans`, or '{ kind = ..., ... }'.",
-)
-@click.option(
-    "--propagation",
-    type=click.Choice(["linear", "monte-carlo"]),
-    default="linear",
-    show_default=True,
-    help="How errors are carried to spherical velocities.",
-)
-@click.option("--format", "fmt", type=click.Choice(["terminal", "csv", "json"]), default="terminal")
-@click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the estimator.")
-@click.option(
-    "--label", default="", help="Label of a scenario, whose stream the estimator is to have."
-)
-def measure(
-    catalogue: str,
-    estimator: str,
-    settings: tuple[str, ...],
-    columns: str | None,
-    units: tuple[str, ...],
-    sun: str | None,
-    its_table: str | None,
-    max_memory: str | None,
-    drop: str,
-    missing: tuple[float, ...],
-    steps: tuple[str, ...],
-    propagation: Propagation,
-    fmt: str,
-    out: Path | None,
-    seed: int,
-    label: str,
-) -> None:
-    """Run one estimator on CATALOGUE: a file, or galpy:mw-globular-clusters, galpy:mw-satellites."""
-    from haloassay.base.settings import parse_value
-    from haloassay.cleaning.steps import make_clean
-    from haloassay.estimators import make_estimator
-    from haloassay.face import api
-    from haloassay.io.suns import in_words
-    from haloassay.io.tables import missing_errors, read_catalogue
-    from haloassay.reports import escapes
-
-    require_writable({"--out": out}, {"catalogue": catalogue})
-    chosen = pairs(settings, "--set")
-    if "kind" in chosen:
-        raise InputError("--set kind: the kind is that of --estimator")
-    chosen |= {"kind": estimator}
-    tables = [parse_value(step) for step in steps]
-    tables = [{"kind": table} if isinstance(table, str) else table for table in tables]
-    cleaning = make_clean(tables, "--clean")
-    uses = [n for step in cleaning.steps for n in step.required()]
-    with blamed_on(f"{estimator}: what it needs"):
-        uses += make_estimator(chosen, estimator).usable()
-    read = cleaning.apply(
-        read_catalogue(
-            catalogue,
-            columns,
-            units=pairs(units, "--unit"),
-            sun=sun,
-            drop=drop or (),
-            missing=missing,
-            uses=uses,
-            table=its_table,
-            max_memory=max_memory,
-        )
-    )
-    for reason, count in read.dropped.items():
-        echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
-    chosen["label"] = label
-    estimates = api.measure_safely(read, chosen, seed=seed, propagation=propagation)
-    if read.heliocentric and (absent := missing_errors(read)):
-        echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
-    echo(f"{read.origin}: the Sun at {in_words(read.sun)} ({read.sun_from})", err=True)
-    echo(f"{read.origin}: {len(read)} star{'s' if len(read) > 1 else ''}", err=True)
-    frame = estimates.to_frame()
-    if fmt == "csv":
-        write(escapes.csv(frame), out)
-    elif fmt == "json":
-        write(frame.to_json(orient="records", indent=1, double_precision=15) + "\n", out)
-    else:
-        write(estimates_text(estimates), out)
-    if all(row.note for row in estimates):
-        fail(f"{read.origin}: determines no quantity of {estimator}", EXIT_NOTHING)
 
 
 @haloassay.command(name="list")

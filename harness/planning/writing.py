@@ -17,7 +17,7 @@ def to_toml(scenario: Scenario, comments: Iterable[str] = ()) -> str:
     values = scenario.to_dict()
     lines = [f"# {' '.join(line.split())}" for line in comments]
     tables = ("mock", "survey", "clean", "estimators", "matrix")
-    lines += [f"{k} = {_value(v)}" for k, v in values.items() if k not in tables and v != ""]
+    lines += [f"{k} = {toml_value(v)}" for k, v in values.items() if k not in tables and v != ""]
     for name in ("mock", "survey"):
         lines += ["", f"[{name}]", *_lines(values[name])]
     for name in ("clean", "estimators"):
@@ -34,23 +34,24 @@ def to_toml(scenario: Scenario, comments: Iterable[str] = ()) -> str:
 
 
 def _lines(table: Mapping[str, Any]) -> list[str]:
-    return [f"{_key(k)} = {_value(v)}" for k, v in table.items()]
+    return [f"{_key(k)} = {toml_value(v)}" for k, v in table.items()]
 
 
 def _key(key: str) -> str:
     return key if _BARE.fullmatch(key) else _text(key)
 
 
-def _value(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """Write a plain value on one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, Mapping):
-        inside = ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items())
+        inside = ", ".join(f"{_key(k)} = {toml_value(v)}" for k, v in value.items())
         return f"{{ {inside} }}" if inside else "{}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_value, value))}]"
+        return f"[{', '.join(map(toml_value, value))}]"
     return repr(value)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
 
 if TYPE_CHECKING:
@@ -121,9 +120,5 @@ def checks(level: Level = "thorough", only: tuple[str, ...] = ()) -> tuple[Check
             raise unknown("check", name, _checks, "check")
     if only:
         return tuple(_checks[name] for name in only)
-    found = tuple(
-        each for each in _checks.values() if LEVELS.index(each.level) <= LEVELS.index(level)
-    )
-    if not found:
-        raise InputError(f"check: no check at level {level!r}")
-    return found
+    highest = LEVELS.index(level)
+    return tuple(each for each in _checks.values() if LEVELS.index(each.level) <= highest)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import shlex
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
+from haloassay.base.defaults import CHECK_SEED
 from haloassay.base.errors import InputError, in_one_line
 from haloassay.base.handed import SIGN, hand_over
 from haloassay.contracts.estimate import Estimator
-from haloassay.estimators import estimator_class
+from haloassay.estimators import estimator_class, make_estimator
 from haloassay.planning.scenario import as_scenario
+from haloassay.planning.writing import toml_value
 from haloassay.testing.check import (
     Check,
     Failed,
@@ -23,12 +28,10 @@ from haloassay.testing.check import (
     checks,
 )
 from haloassay.testing.ideal import IDEAL
-from haloassay.testing.subject import Subject, is_usable
+from haloassay.testing.subject import Subject
 
 #: Seconds that a check may take, by level.
 TIMEOUT: Final[Mapping[Level, float]] = {"quick": 60.0, "standard": 300.0, "thorough": 3600.0}
-#: Seed of the checks: the same stars whenever they are made.
-SEED: Final = 20261129
 
 
 @dataclass(frozen=True)
@@ -54,10 +57,7 @@ class Report:
 
     def counts(self) -> dict[Status, int]:
         """How many checks ended in each way."""
-        found: dict[Status, int] = {}
-        for finding in self.findings:
-            found[finding.status] = found.get(finding.status, 0) + 1
-        return found
+        return dict(Counter(finding.status for finding in self.findings))
 
 
 def check_estimator(
@@ -67,7 +67,7 @@ def check_estimator(
     *,
     level: Level = "standard",
     only: Sequence[str] = (),
-    seed: int = SEED,
+    seed: int = CHECK_SEED,
     timeout: float | None = None,
     workers: int = 1,
     say: Callable[[Finding], None] = lambda _: None,
@@ -97,6 +97,11 @@ def check_estimator(
     say
         Is told each finding as it comes.
 
+    Returns
+    -------
+    Report
+        One finding a check, with the figure behind it.
+
     Raises
     ------
     InputError
@@ -106,15 +111,19 @@ def check_estimator(
     known = IDEAL.get(kind, {})
     spec = {"kind": kind, **known.get("settings", {}), **(settings or {})}
     wanted = checks(level, tuple(only))
-    subject = Subject(spec, _halo_of(kind, scenario, known), level, seed)
-    is_usable(subject)
-    expected = estimator_class(kind).expected
+    make_estimator(spec, kind)  # refuses what cannot be made before any check
+    halo, named = (
+        _halo_of(kind, scenario, known),
+        str(scenario) if isinstance(scenario, str | Path) else "",
+    )
     limit = TIMEOUT[level] if timeout is None else timeout
     found = []
-    for ended in _run(subject, wanted, limit, workers):
-        finding = _as_expected(ended, expected)
-        say(finding)
-        found.append(finding)
+    with tempfile.TemporaryDirectory(prefix="haloassay-check-") as folder:
+        subject = Subject(spec, halo, level, seed, folder, named)
+        for ended in _run(subject, wanted, limit, workers):
+            finding = _as_expected(ended, estimator_class(kind).expected)
+            say(finding)
+            found.append(finding)
     return Report(kind, level, tuple(found))
 
 
@@ -180,8 +189,7 @@ def finding_of(subject: Subject, name: str) -> Finding:
 
 
 def _finding(subject: Subject, each: Check, status: Status, figure: str, seconds: float) -> Finding:
-    repeat = _again(subject, each.name)
-    return Finding(each.name, each.sentence, status, figure, seconds, repeat)
+    return Finding(each.name, each.sentence, status, figure, seconds, _again(subject, each.name))
 
 
 def _again(subject: Subject, name: str) -> str:
@@ -193,25 +201,14 @@ def _again(subject: Subject, name: str) -> str:
         return f"check_estimator({kind.partition(SIGN)[0]}, {settings or None}, {chosen})"
     words = ["haloassay", "check", kind]
     for key, value in settings.items():
-        words += ["--set", f"{key}={_toml(value)}"]
+        words += ["--set", f"{key}={toml_value(value)}"]
+    words += ["--scenario", subject.named] if subject.named else []
     words += ["--only", name, "--level", subject.level, "--seed", str(subject.seed)]
     return shlex.join(words)
 
 
-def _toml(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{key} = {_toml(each)}' for key, each in value.items())} }}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else repr(value)
-
-
 def _as_expected(finding: Finding, expected: Mapping[str, str]) -> Finding:
     """Count a failure that the estimator declares as expected; one that does not come is a failure."""
-    from dataclasses import replace
-
     reason = expected.get(finding.name)
     if reason is None:
         return finding

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
 from typing import Any, Final
 
 import numpy as np
 
-from haloassay.base.errors import EstimationError, HaloassayError, in_one_line
-from haloassay.contracts.catalogue import Catalogue
+from haloassay.base.errors import HaloassayError
+from haloassay.base.handed import SIGN
 from haloassay.contracts.estimate import Estimates
 from haloassay.contracts.quantities import QUANTITIES
 from haloassay.estimators import make_estimator
 from haloassay.planning.scenario import as_scenario
 from haloassay.planning.writing import to_toml
 from haloassay.testing.check import Failed, NotApplicable, check
-from haloassay.testing.subject import HALO, STARS, Subject, catalogue_of
+from haloassay.testing.subject import HALO, STARS, Subject, catalogue_of, scenario_of
 
 #: Where the ends of an interval may stand among the draws, in units of the width of the interval.
 _APART: Final = 0.35
@@ -30,19 +31,9 @@ def settings(subject: Subject) -> str:
         raise Failed(f"{type(method).__name__} is not frozen: dataclass(frozen=True)")
     if method != subject.make():
         raise Failed("two estimators of equal settings are not equal")
-    values = {
-        "name": "check",
-        "title": "check",
-        "realizations": 1,
-        "seed": 1,
-        "mock": dict(HALO),
-        "survey": {"preset": "perfect", "n_stars": 10},
-        "estimators": [dict(subject.spec)],
-    }
-    if "#" in str(subject.spec["kind"]):
+    if SIGN in str(subject.spec["kind"]):
         return f"{len(fields)} settings; a class that was handed over has no scenario file"
-    import tomllib
-
+    values = scenario_of(HALO, {"n_stars": 10}, subject.spec)
     again = tomllib.loads(to_toml(as_scenario(values)))["estimators"][0]
     again.pop("label", None)
     if make_estimator(again) != method:
@@ -74,7 +65,7 @@ def declarations(subject: Subject) -> str:
 @check("rows", "What it returns is what it declares: each quantity with its unit, once a bin.")
 def rows(subject: Subject) -> str:
     """See that rows are of what it yields, and that there are values."""
-    found = _estimates(subject)
+    found = subject.estimate(subject.catalogue())
     yields = subject.make().yields
     missing = [name for name in yields if name not in {row.quantity for row in found}]
     determined = sum(not row.note for row in found)
@@ -88,7 +79,7 @@ def rows(subject: Subject) -> str:
 def intervals(subject: Subject) -> str:
     """See that intervals are those of the draws, where there are any."""
     stated, drawn, worst = 0, 0, 0.0
-    for row in _estimates(subject):
+    for row in subject.estimate(subject.catalogue()):
         if row.note or not np.isfinite([row.lo68, row.hi68, row.lo95, row.hi95]).all():
             continue
         stated += 1
@@ -143,34 +134,10 @@ def needs(subject: Subject) -> str:
 @check("empty", "A catalogue without stars is undetermined, in words.")
 def empty(subject: Subject) -> str:
     """Ask of no star at all."""
-    none = subject.catalogue(STARS).select(np.array([], dtype=int))
-    return undetermined(subject, none, "no star")
-
-
-def undetermined(subject: Subject, catalogue: Catalogue, what: str) -> str:
-    """See that each row says why it has no value, or that the estimator refuses.
-
-    Raises
-    ------
-    Failed
-        If it breaks, or gives a value.
-    """
-    try:
-        found = subject.estimate(catalogue)
-    except EstimationError as error:
-        return f"refused: {error}"
-    except Exception as error:  # whatever somebody's code raises
-        raise Failed(f"{what}: {in_one_line(error)}") from error
-    if valued := [row.quantity for row in found if not row.note]:
-        raise Failed(f"{what}: gives a value of {', '.join(sorted(set(valued)))}")
-    return found.rows[0].note
-
-
-def _estimates(subject: Subject) -> Estimates:
-    try:
-        return subject.estimate(subject.catalogue())
-    except Exception as error:
-        raise Failed(f"{STARS} stars: {in_one_line(error)}") from error
+    found = subject.ask(subject.catalogue().select(np.array([], dtype=int)), "no star")
+    if valued := {row.quantity for row in found if not row.note}:
+        raise Failed(f"no star: gives a value of {', '.join(sorted(valued))}")
+    return found.rows[0].note if len(found) else "refused"
 
 
 def _values(estimates: Estimates) -> list[tuple[str, int, float | None]]:

@@ -37,20 +37,14 @@ def same_stream(subject: Subject) -> str:
 def global_generators(subject: Subject) -> str:
     """Ask twice, with the global generators of Python and numpy in other states."""
     stars, found = subject.catalogue(), []
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002
-    try:
-        for seed in (1, 2):
-            random.seed(seed)
-            np.random.seed(seed)  # noqa: NPY002
+    for seed in (1, 2):
+        with isolated(seed):
+            untouched = random.random(), np.random.random()  # noqa: NPY002
+        with isolated(seed):
             found.append(subject.estimate(stars))
-            numbers = random.random(), np.random.random()  # noqa: NPY002
-            random.seed(seed)
-            np.random.seed(seed)  # noqa: NPY002
-            if numbers != (random.random(), np.random.random()):  # noqa: NPY002
-                raise Failed("draws from the global generator of random or numpy.random")
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
+            after = random.random(), np.random.random()  # noqa: NPY002
+        if after != untouched:
+            raise Failed("draws from the global generator of random or numpy.random")
     _require_equal(found[0], found[1], "with global generators in another state")
     return f"{len(found[0])} rows"
 
@@ -58,14 +52,13 @@ def global_generators(subject: Subject) -> str:
 @check("other streams", "Other random numbers move a value by less than its stated error.")
 def other_streams(subject: Subject) -> str:
     """Compare how far values move with the width of their intervals."""
-    stars = subject.catalogue()
-    jitter = subject.jitter(stars)
+    found, scatter = subject.streams(subject.catalogue())
     worst, where = 0.0, ""
-    for row in subject.estimate(stars):
+    for row in found:
         half = 0.5 * (row.hi68 - row.lo68)
         key = (row.quantity, row.bin)
-        if not row.note and half > 0.0 and key in jitter and row.toward is None:
-            share = jitter[key] / 6.0 / half
+        if not row.note and half > 0.0 and key in scatter and row.toward is None:
+            share = scatter[key] / half
             worst, where = max((worst, where), (share, f"{row.quantity}, bin {row.bin}"))
     if not where:
         raise NotApplicable("states no intervals")

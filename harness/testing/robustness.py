@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from typing import Final
+
 import numpy as np
 
-from haloassay.base.errors import EstimationError, in_one_line
 from haloassay.contracts.catalogue import Catalogue
-from haloassay.contracts.estimate import Estimates
 from haloassay.testing.check import Failed, NotApplicable, check
 from haloassay.testing.invariance import is_comparable
 from haloassay.testing.subject import Subject, by_row, catalogue_of
 
 #: Half widths of the 95 per cent interval of half the stars that a value of all of them may be away from theirs.
-_HALVES: float = 3.0
+_HALVES: Final = 3.0
 #: Speed of a star that is no star of the halo [km/s].
-_OUTLIER: float = 5000.0
+_OUTLIER: Final = 5000.0
 
 
 @check("few stars", "One, two and five stars make values with wide intervals, or words.")
@@ -52,7 +53,7 @@ def hemisphere(subject: Subject) -> str:
     """Keep the north."""
     stars = subject.catalogue()
     north = stars.select(np.flatnonzero(stars["z"] > 0.0))
-    whole, half = by_row(subject.estimate(stars)), by_row(_asked(subject, north, "the north"))
+    whole, half = by_row(subject.estimate(stars)), by_row(subject.ask(north, "the north"))
     worst, said = 0.0, ""
     for key, row in half.items():
         width = 0.5 * (row.hi95 - row.lo95)
@@ -80,7 +81,7 @@ def outlier(subject: Subject) -> str:
     fast = {name: values.copy() for name, values in stars.items()}
     fast["vx"][0] = _OUTLIER
     before = by_row(subject.estimate(catalogue_of(stars)))
-    after = by_row(_asked(subject, catalogue_of(fast), "one star of 5000 km/s"))
+    after = by_row(subject.ask(catalogue_of(fast), "one star of 5000 km/s"))
     moves = [
         (abs(after[key].value - row.value) / (0.5 * (row.hi68 - row.lo68)), key[0])
         for key, row in before.items()
@@ -99,8 +100,6 @@ def outlier(subject: Subject) -> str:
 )
 def many(subject: Subject) -> str:
     """Time a small and a large catalogue."""
-    import time
-
     spent = []
     for n in (10_000, 100_000):
         stars = subject.catalogue(n)
@@ -117,16 +116,6 @@ def many(subject: Subject) -> str:
 
 
 def _told(subject: Subject, catalogue: Catalogue, what: str) -> str:
-    found = _asked(subject, catalogue, what)
+    found = subject.ask(catalogue, what)
     valued = sum(not row.note for row in found)
     return f"{what}: {valued} of {len(found)} rows have a value"
-
-
-def _asked(subject: Subject, catalogue: Catalogue, what: str) -> Estimates:
-    """Estimates, or rows without any where it refuses; a failure where it breaks."""
-    try:
-        return subject.estimate(catalogue)
-    except EstimationError:
-        return Estimates(())
-    except Exception as error:  # whatever somebody's code raises
-        raise Failed(f"{what}: {in_one_line(error)}") from error

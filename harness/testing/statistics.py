@@ -6,17 +6,17 @@ import functools
 import json
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from haloassay.analysis import significance
 from haloassay.analysis.calibrate import calibrate
+from haloassay.contracts import labels
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
 from haloassay.testing.check import Failed, NotApplicable, check
-from haloassay.testing.subject import Subject
+from haloassay.testing.subject import Subject, scenario_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _REALIZATIONS: Final[Mapping[str, int]] = {"quick": 40, "standard": 100, "thorough": 400}
 #: Rate at which a check of a method without a fault fails, all of its rows together.
 ALPHA: Final = 1e-4
+#: Stars of a mock, where the halo's survey does not say.
+_STARS: Final = 1000
 #: What a sample grows by where it is seen how a method learns.
 _GROWTH: Final = 4
 
@@ -42,8 +44,7 @@ def bias(subject: Subject) -> str:
     p = significance.bias_p_values(
         scores["bias"], scores["scatter"], scores["skewness"], scores["n"]
     )
-    sizes = np.asarray(scores["bias"] / scores["bias_mcse"], dtype=float)
-    return _judged(scores, p, [f"{x:+.2g} Monte Carlo errors" for x in sizes], "bias")
+    return _judged(scores, p, [_size(row) for _, row in scores.iterrows()], "bias")
 
 
 @check(
@@ -60,8 +61,7 @@ def coverage(subject: Subject) -> str:
         hits = np.round(np.nan_to_num(share * n))
         p.append(np.where(n > 0, significance.coverage_p_values(hits, n, level / 100.0), 1.0))
         said += [f"{x:.2f} in {level} per cent" for x in share]
-    twice = _twice(scores)
-    return _judged(twice, np.concatenate(p), said, "coverage")
+    return _judged(scores, np.concatenate(p), said, "coverage")
 
 
 @check("ranks", "Ranks of the truth among the draws are uniform.", "standard")
@@ -104,24 +104,24 @@ def root_of_n(subject: Subject) -> str:
 
 
 def _judged(rows: pd.DataFrame, p: np.ndarray[Any, Any], said: list[str], what: str) -> str:
-    """Fail where any row is no chance; else name the worst."""
+    """Fail where any row is no chance, else name the worst; rows may be judged once, or several times over."""
     p = np.nan_to_num(np.asarray(p, dtype=float), nan=1.0)
     failed, worst = significance.holm(p, ALPHA), int(np.argmin(p))
-    where = f"{_name(rows.iloc[worst])}: {what} {said[worst]} (p = {p[worst]:.2g})"
+    where = f"{_name(rows.iloc[worst % len(rows)])}: {what} {said[worst]} (p = {p[worst]:.2g})"
     if failed.any():
         raise Failed(f"{int(failed.sum())} of {len(p)} rows; the worst, {where}")
     return f"{len(p)} rows; the worst, {where}"
 
 
 def _name(row: Any) -> str:
-    r = f" at {row['r']:.3g} kpc" if np.isfinite(row["r"]) else ""
-    return f"{row['quantity']}{r}"
+    return labels.at_radius(str(row["quantity"]), float(row["r"]))
 
 
-def _twice(frame: pd.DataFrame) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.concat([frame, frame])
+def _size(row: Any) -> str:
+    """Bias with its Monte Carlo error and unit."""
+    quantity, unit = str(row["quantity"]), str(row["unit"])
+    size = labels.with_error(row["bias"], row["bias_mcse"], labels.error_factor(quantity))
+    return f"{size} {labels.error_unit(quantity, unit)}".rstrip()
 
 
 def _scores(subject: Subject, growth: int = 1) -> pd.DataFrame:
@@ -135,28 +135,17 @@ def _scores(subject: Subject, growth: int = 1) -> pd.DataFrame:
 def _results(subject: Subject, growth: int = 1) -> Results:
     if not subject.scenario:
         raise NotApplicable("states no halo on which what it assumes holds (ideal, --scenario)")
-    return _run(json.dumps([subject.spec, subject.scenario]), subject.level, subject.seed, growth)
+    asked = json.dumps([subject.spec, subject.scenario])
+    return _run(asked, subject.level, subject.seed, subject.folder, growth)
 
 
 @functools.lru_cache(maxsize=4)
-def _run(asked: str, level: str, seed: int, growth: int) -> Results:
-    """Run many mocks; once for all checks that read them."""
-    spec, scenario = json.loads(asked)
-    survey = {"preset": "perfect", "n_stars": 1000, **scenario.get("survey", {})}
-    survey["n_stars"] = growth * int(survey["n_stars"])
-    values = {
-        "name": "check",
-        "title": "mocks of a check",
-        "realizations": _REALIZATIONS[level],
-        "seed": seed,
-        "mock": scenario["mock"],
-        "survey": survey,
-        "estimators": [spec],
-    }
-    folder = _folders.setdefault(0, tempfile.TemporaryDirectory(prefix="haloassay-check-"))
-    out = Path(folder.name) / f"{len(list(Path(folder.name).iterdir()))}"
+def _run(asked: str, level: str, seed: int, folder: str, growth: int) -> Results:
+    """Run many mocks; once for all checks of a process that read them."""
+    spec, halo = json.loads(asked)
+    survey = {"n_stars": _STARS, **halo["survey"]}
+    survey["n_stars"] *= growth
+    n = _REALIZATIONS[level]
+    values = scenario_of(halo["mock"], survey, spec, realizations=n, seed=seed)
+    out = tempfile.mkdtemp(dir=folder)
     return run(values, out, workers=0, progress=Silent())
-
-
-#: Folder of the runs of this process; gone with it.
-_folders: Final[dict[int, tempfile.TemporaryDirectory[str]]] = {}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from haloassay.base.errors import InputError
+from haloassay.base.errors import EstimationError, in_one_line
 from haloassay.base.seeds import stream
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
@@ -19,7 +19,7 @@ from haloassay.engine.task import observe
 from haloassay.estimators import make_estimator
 from haloassay.planning.plan import make_plan
 from haloassay.planning.scenario import as_scenario
-from haloassay.testing.check import Level
+from haloassay.testing.check import Failed, Level
 
 if TYPE_CHECKING:
     from haloassay.base.arrays import FloatArray
@@ -35,11 +35,11 @@ HALO: Final[Mapping[str, Any]] = {
 #: Stars of checks that ask for no number of them.
 STARS: Final = 800
 _AXES: Final = ("x", "y", "z")
-#: Differences that are rounding, as a share of what is compared.
-_ROUNDING: Final = 1e-6
 #: Streams of random numbers by which it is seen how far an estimator's own randomness moves a value.
 _STREAMS: Final = 4
-_JITTERS: Final = 6.0
+
+#: What tells a row of an estimate from the others: quantity and bin.
+RowKey = tuple[str, int]
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,18 @@ class Subject:
         Mock and survey on which its assumptions hold; empty where none is stated.
     level, seed
         Of the checks.
+    folder
+        Where runs of many mocks are kept meanwhile.
+    named
+        Name or file of the scenario, where it was one; empty otherwise.
     """
 
     spec: Mapping[str, Any]
     scenario: Mapping[str, Any]
     level: Level
     seed: int
+    folder: str
+    named: str = ""
 
     def make(self, **changes: Any) -> Estimator:
         """Make the estimator, with some settings changed."""
@@ -67,7 +73,8 @@ class Subject:
 
     def stars(self, n: int = STARS, realization: int = 0) -> dict[str, FloatArray]:
         """Columns of ``n`` true stars: positions [kpc], velocities [km/s], [Fe/H] and [alpha/Fe]."""
-        return dict(_stars(json.dumps(self.scenario), self.seed, n, realization))
+        made = _stars(json.dumps(self.scenario), self.seed, n, realization)
+        return {name: values.copy() for name, values in made.items()}
 
     def catalogue(self, n: int = STARS, realization: int = 0) -> Catalogue:
         """Catalogue of those stars, exact and Galactocentric."""
@@ -91,15 +98,29 @@ class Subject:
         rng = stream(self.seed, "estimator:check", number)
         return accepted(method.estimate(catalogue, rng), method, len(catalogue))[0]
 
-    def jitter(self, catalogue: Catalogue, **changes: Any) -> dict[tuple[str, int], float]:
-        """How far each value may move with other random numbers of the estimator's own: six of their deviations."""
-        found = [by_row(self.estimate(catalogue, number, **changes)) for number in range(_STREAMS)]
-        return {
-            key: _ROUNDING * abs(row.value)
-            + _JITTERS * float(np.std([each[key].value for each in found if key in each], ddof=1))
-            for key, row in found[0].items()
-            if sum(key in each for each in found) > 1
-        }
+    def ask(self, catalogue: Catalogue, what: str) -> Estimates:
+        """Estimate from stars that may determine nothing: no rows where the estimator refuses them.
+
+        Raises
+        ------
+        Failed
+            If it breaks; ``what`` is in the words.
+        """
+        try:
+            return self.estimate(catalogue)
+        except EstimationError:
+            return Estimates(())
+        except Exception as error:  # whatever somebody's code raises
+            raise Failed(f"{what}: {in_one_line(error)}") from error
+
+    def streams(
+        self, catalogue: Catalogue, **changes: Any
+    ) -> tuple[Estimates, dict[RowKey, float]]:
+        """Estimate by several streams: what the first gives, and how far each of its values scatters over all."""
+        found = [self.estimate(catalogue, number, **changes) for number in range(_STREAMS)]
+        valued = [by_row(each) for each in found]
+        values = {key: [each[key].value for each in valued if key in each] for key in valued[0]}
+        return found[0], {k: float(np.std(v, ddof=1)) for k, v in values.items() if len(v) > 1}
 
     def smallest(self, fails: Callable[[int], bool], n: int = STARS) -> int:
         """Seek the smallest catalogue, by halves, that still ``fails``; return its number of stars."""
@@ -108,27 +129,34 @@ class Subject:
         return n
 
 
+def scenario_of(
+    mock: Mapping[str, Any], survey: Mapping[str, Any], estimator: Mapping[str, Any], **changes: Any
+) -> dict[str, Any]:
+    """Scenario with one estimator, as plain values."""
+    return {
+        "name": "check",
+        "title": "mocks of a check",
+        "realizations": 1,
+        "mock": dict(mock),
+        "survey": {"preset": "perfect", **survey},
+        "estimators": [dict(estimator)],
+        **changes,
+    }
+
+
 @functools.lru_cache(maxsize=64)
-def _stars(asked: str, seed: int, n: int, realization: int) -> tuple[tuple[str, FloatArray], ...]:
+def _stars(asked: str, seed: int, n: int, realization: int) -> Mapping[str, FloatArray]:
     told = json.loads(asked)
-    scenario = as_scenario(
-        {
-            "name": "check",
-            "title": "stars of checks",
-            "realizations": 1,
-            "seed": seed,
-            "mock": told.get("mock", dict(HALO)),
-            "survey": {"preset": "perfect", **told.get("survey", {}), "n_stars": n},
-            "estimators": [{"kind": "velocity-ellipsoid", "bins": [5.0, 60.0]}],
-        }
-    )
+    survey = {**told.get("survey", {}), "n_stars": n}
+    nobody = {"kind": "velocity-ellipsoid", "bins": [5.0, 60.0]}
+    scenario = as_scenario(scenario_of(told.get("mock", HALO), survey, nobody, seed=seed))
     (cell,) = make_plan(scenario).cells
     true = observe(cell, seed, realization)[1].stars
     columns = {name: true.position[:, k] for k, name in enumerate(_AXES)}
     columns |= {f"v{name}": true.velocity[:, k] for k, name in enumerate(_AXES)}
     rng = stream(seed, "check:chemistry", realization)
     feh = true.feh if np.isfinite(true.feh).all() else rng.normal(-1.4, 0.4, n)
-    return (*columns.items(), ("feh", feh), ("alpha_fe", rng.normal(0.2, 0.1, n)))
+    return {**columns, "feh": feh, "alpha_fe": rng.normal(0.2, 0.1, n)}
 
 
 def catalogue_of(stars: Mapping[str, FloatArray]) -> Catalogue:
@@ -137,19 +165,6 @@ def catalogue_of(stars: Mapping[str, FloatArray]) -> Catalogue:
     return Catalogue.from_arrays(origin="check", **columns)
 
 
-def by_row(estimates: Estimates) -> dict[tuple[str, int], Estimate]:
+def by_row(estimates: Estimates) -> dict[RowKey, Estimate]:
     """Rows with a value, by quantity and bin."""
     return {(row.quantity, row.bin): row for row in estimates if not row.note}
-
-
-def is_usable(subject: Subject) -> None:
-    """Refuse an estimator that cannot be made, before any check.
-
-    Raises
-    ------
-    InputError
-        If it cannot.
-    """
-    made = subject.make()
-    if not isinstance(made, Estimator):
-        raise InputError(f"{subject.spec['kind']}: is no estimator")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from known_functions import known_g, known_ishigami, points, responses
 from scipy.stats import sobol_indices as scipy_indices
@@ -122,7 +122,6 @@ def test_without_noise_the_indices_are_those_of_scipy_within_their_errors():
     assert np.all(np.abs(found.total.value - plain.total_order) < 8.0 * found.total.error)
 
 
-@settings(max_examples=25)
 @given(
     scale=st.floats(1e-6, 1e6),
     shift=st.floats(-1e3, 1e3),
@@ -138,7 +137,6 @@ def test_scale_and_shift_of_the_response_change_nothing(scale, shift, negative, 
     np.testing.assert_allclose(two.variance.value, factor**2 * one.variance.value, rtol=1e-5)
 
 
-@settings(max_examples=25)
 @given(order=st.permutations(range(6)), replicates=st.integers(1, 2))
 def test_factors_in_another_order_have_the_same_indices(order, replicates):
     f = responses(known_g(), 64, replicates, "equal", np.random.default_rng(8))
@@ -162,7 +160,6 @@ def test_b_in_the_place_of_a_has_the_same_variance_and_exact_indices():
     assert np.all(np.abs(found.total.value - known.total) < 4.0 * found.total.error)
 
 
-@settings(max_examples=25)
 @given(
     lost=st.sets(st.tuples(st.integers(0, 7), st.integers(0, 99), st.integers(0, 1)), max_size=60)
 )

@@ -144,7 +144,7 @@ def test_means_at_the_stop_are_unbiased_and_their_errors_true():
 
 def test_a_run_goes_on_until_its_rule_holds(tmp_path, values):
     values["realizations"] = 2
-    rule = "shift_mcse < 0.05 for quantity=sigma_r"
+    rule = "shift_mcse < 0.02 for quantity=sigma_r"
     results = run(values, tmp_path / "out", workers=0, progress=Silent(), until=rule, at_most=400)
     n = results.scenario["realizations"]
     assert n >= FEWEST

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 import duckdb
-import made_up_results
 import pandas as pd
 import pytest
 from made_up_results import (
@@ -34,7 +33,7 @@ class Crash(BaseException):
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("segment", "first"), [(2, 1), pytest.param(500, 6, marks=pytest.mark.slow)]
+    ("segment", "first"), [(2, 1), pytest.param(500, 2 * N, marks=pytest.mark.slow)]
 )
 def test_a_crash_at_any_operation_loses_nothing_and_doubles_nothing(
     tmp_path, plan, monkeypatch, segment, first
@@ -44,8 +43,6 @@ def test_a_crash_at_any_operation_loses_nothing_and_doubles_nothing(
     Of large segments only the end is another: all parts are joined in one there.
     """
     monkeypatch.setattr(store_module, "SEGMENT", segment)
-    n = 3
-    monkeypatch.setattr(made_up_results, "N", n)
     replace, unlink = os.replace, Path.unlink
     left = [10**9]
 
@@ -74,7 +71,7 @@ def test_a_crash_at_any_operation_loses_nothing_and_doubles_nothing(
         fill(out, plan)
         assert_each_once(*as_written(out))
     assert_complete(out)
-    assert point > 4 * n  # each task is two renames, and two deletions once it is joined
+    assert point > 4 * N  # each task is two renames, and two deletions once it is joined
 
 
 @pytest.mark.parametrize("kind", ["estimates", "runs"])

@@ -118,7 +118,7 @@ COMPARED += [f"coverage{level}{end}" for level in (68, 95) for end in SHARE] + [
 
 @settings(
     phases=(Phase.explicit, Phase.generate),
-    max_examples=1,
+    max_examples=3,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -239,7 +239,7 @@ def cases(tmp_path_factory):
 
 def test_an_estimator_two_per_cent_high_is_caught(cases):
     right, high = (one(cases[0], cell=cell) for cell in ("right", "high"))
-    assert abs(right["bias"]) < 4 * right["bias_mcse"]
+    assert abs(right["bias"]) < 3 * right["bias_mcse"]
     assert high["bias"] > 3 * high["bias_mcse"]
     assert abs(high["bias"] - 0.02) < 4 * high["bias_mcse"]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 
-#: A halo whose radial dispersion is the same everywhere is not needed: the truth is that of the stars' own radii.
+#: Halo on which it is right: an average over all radii is compared with that of the stars.
 IDEAL = {
     "mock": {
         "kind": "local-jeans-gaussian",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import dataclass
 from typing import ClassVar
 from xml.etree import ElementTree
@@ -15,6 +16,7 @@ from haloassay.base.errors import InputError
 from haloassay.reports import checks as words
 from haloassay.testing import check_estimator
 from haloassay.testing.check import checks
+from haloassay.testing.subject import Subject
 
 pytestmark = pytest.mark.long
 
@@ -113,6 +115,31 @@ def test_without_a_halo_it_is_not_judged_over_mocks():
         Homeless, scenario=scenario, level="quick", only=["success"], workers=0
     )
     assert [finding.status for finding in report.findings] == ["passed"]
+
+
+def test_runs_of_mocks_leave_nothing_on_the_disk(tmp_path, monkeypatch):
+    """Also of a worker, which is ended and cleans nothing up."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    report = check_estimator(Spread, level="quick", only=["success"])
+    assert [finding.status for finding in report.findings] == ["passed"]
+    assert not [*tmp_path.glob("haloassay-check-*")]
+
+
+def test_an_estimator_that_edits_its_stars_spoils_no_other_check():
+    subject = Subject({"kind": "velocity-ellipsoid", "bins": [5.0, 60.0]}, {}, "quick", 1, "")
+    subject.stars(20)["x"][:] = 0.0
+    assert (subject.stars(20)["x"] != 0.0).all()
+
+
+def test_the_command_that_repeats_a_check_names_its_scenario_and_quotes_its_settings():
+    settings = {"bins": [5.0, 60.0], "min_stars": 20}
+    chosen = {"scenario": "quickstart", "only": ["declarations"], "workers": 0}
+    (finding,) = check_estimator("velocity-ellipsoid", settings, **chosen).findings
+    words = shlex.split(finding.repeat)
+    assert words[:3] == ["haloassay", "check", "velocity-ellipsoid"]
+    assert words[words.index("--scenario") + 1] == "quickstart"
+    assert "min_stars=20" in words
 
 
 def test_reports_for_programs_say_the_same(sound):
