@@ -48,10 +48,9 @@ class Baseline(NamedTuple):
 
 def side_of(results: Results) -> Side:
     """Read a finished run, to be compared."""
-    seed = results.scenario.get("seed")
     return Side(
         str(results.out),
-        {cell["cell"]: f"{cell['cell_key']}-{seed}" for cell in results.description["cells"]},
+        {cell["cell"]: cell["cell_key"] for cell in results.description["cells"]},
         results.steadily(lambda: samples_of(results)),
         _seconds(results),
         results.quantities,

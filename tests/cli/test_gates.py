@@ -203,3 +203,14 @@ def test_a_run_that_may_not_be_so_ends_with_1_and_says_where(call, tmp_path):
     assert answer.code == 1
     assert "verdict: tracer-mass, M(<r), cell base: " in answer.err
     refused(call, tmp_path, *again, "--fail-if", "1 > 0", words=["names no column"])
+
+
+def test_an_estimator_that_gives_no_value_at_all_fails_by_its_success(call, tmp_path):
+    scenario = tmp_path / "gated.toml"
+    text = SCENARIO.format(alpha=-3.5, seed=1).replace("realizations = 30", "realizations = 2")
+    never = '\n[[estimators]]\nkind = "velocity-ellipsoid"\nbins = [5.0, 20.0]\nmin_stars = 1000\n'
+    scenario.write_text(text + never)
+    command = ("run", scenario, "--out", tmp_path / "out", "-j", "0", "--no-report")
+    answer = call(*command, "--fail-if", "success < 0.5")
+    assert answer.code == 1
+    assert "the first: velocity-ellipsoid" in answer.err
