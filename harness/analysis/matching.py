@@ -23,15 +23,13 @@ import numpy as np
 from haloassay.analysis.bundle import Bundle
 from haloassay.analysis.coordinates import Coordinate
 from haloassay.analysis.emulator import Emulator, fit
+from haloassay.analysis.existence import Existence, where
 from haloassay.base.arrays import BoolArray, FloatArray
 
 #: Half-width of a region beyond the draws that it holds, as a share.
 _BEYOND: Final = 1.08
 #: Least width of a region along any of its axes, in the cube of the priors.
 _NARROWEST: Final = 1e-4
-#: Lost mocks from which where they are lost is emulated, and least probability that is told from none.
-_FEWEST_LOST: Final = 3
-_LEAST: Final = 1e-6
 #: Points that are asked for at once.
 _HELD: Final = 512
 
@@ -152,7 +150,7 @@ class Likeness:
     data: Data
     region: Region
     emulators: tuple[Emulator, ...]
-    possible: Emulator | None
+    possible: Existence | None
     correlation: FloatArray
     used: BoolArray
     n: int
@@ -198,7 +196,7 @@ class Likeness:
             logs = -0.5 * (deviates**2).sum(axis=1) - np.log(spread).sum(axis=1)
             if self.possible is not None:
                 x = np.clip(self.region.local(u[inside]), 0.0, 1.0)
-                logs = logs + np.log(np.maximum(self.possible.predict(x)[0], _LEAST))
+                logs = logs + np.log(self.possible(x))
             found[inside] = logs
         return found
 
@@ -209,10 +207,7 @@ def liken(simulations: Simulations, data: Data, region: Region, names: Sequence[
     x = np.clip(region.local(here.u), 0.0, 1.0)
     k = len(data.value)
     emulators = tuple(fit(x, here.y[:, :, i], names) for i in range(k))
-    possible = None
-    if here.lost.sum() >= _FEWEST_LOST:
-        found = fit(x, (~here.lost).astype(float), names, link="logit")
-        possible = None if found.refused else found
+    possible = where(x, here.lost, names)
     used = np.array([not emulator.refused for emulator in emulators])
     correlation = _correlation(here.y, x, emulators, used)
     return Likeness(data, region, emulators, possible, correlation, used, len(here.u))

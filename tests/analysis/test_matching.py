@@ -14,6 +14,7 @@ from haloassay.analysis import exploration
 from haloassay.analysis.alignment import Target, simulated, targets
 from haloassay.analysis.bundle import Bundle
 from haloassay.analysis.coordinates import coordinate
+from haloassay.analysis.existence import where
 from haloassay.analysis.exploration import Draws, at_edge, explore, leaves
 from haloassay.analysis.likeness import Fit, goodness
 from haloassay.analysis.match import rows_of
@@ -206,6 +207,23 @@ def test_settings_without_a_mock_are_left(short):
     assert found.possible is not None
     drawn = explore(found, rng, 500)
     assert np.mean(drawn.u[:, 0] > 0.6) < 0.02
+
+
+def test_far_behind_a_step_there_is_no_mock():
+    rng = seeded(1243)
+    x = rng.random((256, 2))
+    found = where(x, x[:, 0] > 0.5, NAMES)
+    assert found is not None
+    behind = np.stack([np.linspace(0.7, 1.0, 40), rng.random(40)], axis=1)
+    np.testing.assert_array_equal(found(behind), 1e-6)
+    before = np.stack([np.linspace(0.0, 0.3, 40), rng.random(40)], axis=1)
+    np.testing.assert_array_equal(found(before), found.emulator.predict(before)[0])
+    assert found(before).mean() > 0.9
+
+
+def test_two_lost_mocks_do_not_say_where():
+    x = seeded(1244).random((256, 2))
+    assert where(x, np.arange(256) < 2, NAMES) is None
 
 
 def test_a_posterior_at_an_edge_is_seen():
