@@ -25,9 +25,7 @@ SCENARIO = "han2024"
 QUADRANTS = ("l < 180, b > 0", "l > 180, b > 0", "l < 180, b < 0", "l > 180, b < 0")
 
 
-def surveys(
-    populations: int, realizations: int
-) -> Iterator[tuple[int, haloassay.face.api.MockCatalogue]]:
+def surveys(populations: int, realizations: int) -> Iterator[tuple[int, haloassay.MockCatalogue]]:
     """Yield the number of a population, and a catalogue of it."""
     scenario = load_scenario(SCENARIO).to_dict()
     settings = scenario["mock"]["population"]
@@ -51,14 +49,14 @@ def summary(values: list[tuple[int, float]]) -> str:
     )
 
 
-def quadrant(mock: haloassay.face.api.MockCatalogue) -> np.ndarray:
+def quadrant(mock: haloassay.MockCatalogue) -> np.ndarray:
     """(N,) Galactic quadrant of each star as seen from the Sun, in the order of QUADRANTS."""
     x, y, z = (mock.catalogue.position - mock.catalogue.sun.position).T
     del x
     return np.where(z > 0.0, 0, 2) + np.where(y > 0.0, 0, 1)
 
 
-def print_population(mock: haloassay.face.api.MockCatalogue) -> None:
+def print_population(mock: haloassay.MockCatalogue) -> None:
     """Print the range of sigma_r over the pixels of each shell, without errors."""
     local = mock.truth.local
     variance = local.pixels.second - local.pixels.first**2

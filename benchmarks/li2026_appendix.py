@@ -24,7 +24,7 @@ SCENARIO = "li2026-distance-errors"
 QUANTITIES = {"p_mr": "MR fraction", "beta.mp": "beta of the MP population"}
 
 
-def known_membership(mock: haloassay.face.api.MockCatalogue, edges: np.ndarray) -> list[dict]:
+def known_membership(mock: haloassay.MockCatalogue, edges: np.ndarray) -> list[dict]:
     """Fraction and beta in bins of the observed radius, of stars whose origin and velocity are known."""
     velocity = spherical_velocity(mock.stars.position, mock.stars.velocity)
     catalogue, poor = mock.catalogue, [o.name for o in mock.origins].index("mp")

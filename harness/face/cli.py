@@ -276,13 +276,14 @@ def mock(
 
     import numpy as np
 
-    from haloassay.face import api
+    from haloassay.engine.catalogues import mock as mock_catalogue
+    from haloassay.engine.catalogues import scenario_of
     from haloassay.io.formats import format_of
     from haloassay.io.tables import write_catalogue
 
     format_of(out)
-    require_writable({"--out": out, "--truth": truth_file}, files_of(api.scenario_of(scenario)[0]))
-    made = api.mock(scenario, n_stars, seed, realization, cell)
+    require_writable({"--out": out, "--truth": truth_file}, files_of(scenario_of(scenario)[0]))
+    made = mock_catalogue(scenario, n_stars, seed, realization, cell)
     if true_stars:
         made.write_true_stars(out)
     else:

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from seeds import seeded
 
-from haloassay import Catalogue, Estimate, Estimates
+from haloassay import Catalogue, Estimate, Estimates, mock
 from haloassay.contracts.cards import Card
-from haloassay.face import api
 from haloassay.mocks import make_mock
 
 #: Lines and columns of a terminal that nobody has made larger.
@@ -84,7 +83,7 @@ SCENARIO = {
 
 
 def test_truth_and_mock_show_the_halo_in_units():
-    made = api.mock(SCENARIO)
+    made = mock(SCENARIO)
     text, page = seen(made.truth)
     assert text.startswith("Truth: m200 = 1e+12 Msun, r200 = ")
     assert "c200 = 12" in text

@@ -318,7 +318,7 @@ def test_no_truth_can_be_reached_from_a_catalogue(values, assay):
 
 def true_arrays(values):
     """Coordinates of the surveyed stars of realisation 0 as they are, by name."""
-    from haloassay.face.api import mock
+    from haloassay import mock
 
     _, stars, *_ = mock({**values, "realizations": 1})
     from_sun = stars.position - frames.SUNS["bird2022"].position
