@@ -16,7 +16,7 @@ from haloassay.estimators import make_estimator
 from haloassay.planning.scenario import as_scenario
 from haloassay.planning.writing import to_toml
 from haloassay.testing.check import Failed, NotApplicable, check
-from haloassay.testing.subject import HALO, STARS, Subject, catalogue_of, scenario_of
+from haloassay.testing.subject import HALO, STARS, Subject, catalogue_of, check_scenario
 
 #: Where the ends of an interval may stand among the draws, in units of the width of the interval.
 _APART: Final = 0.35
@@ -33,7 +33,7 @@ def settings(subject: Subject) -> str:
         raise Failed("two estimators of equal settings are not equal")
     if SIGN in str(subject.spec["kind"]):
         return f"{len(fields)} settings; a class that was handed over has no scenario file"
-    values = scenario_of(HALO, {"n_stars": 10}, subject.spec)
+    values = check_scenario(HALO, {"n_stars": 10}, subject.spec)
     again = tomllib.loads(to_toml(as_scenario(values)))["estimators"][0]
     again.pop("label", None)
     if make_estimator(again) != method:

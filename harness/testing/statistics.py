@@ -16,7 +16,7 @@ from haloassay.contracts import labels
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
 from haloassay.testing.check import Failed, NotApplicable, check
-from haloassay.testing.subject import Subject, scenario_of
+from haloassay.testing.subject import Subject, check_scenario
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,6 +146,6 @@ def _run(asked: str, level: str, seed: int, folder: str, growth: int) -> Results
     survey = {"n_stars": _STARS, **halo["survey"]}
     survey["n_stars"] *= growth
     n = _REALIZATIONS[level]
-    values = scenario_of(halo["mock"], survey, spec, realizations=n, seed=seed)
+    values = check_scenario(halo["mock"], survey, spec, realizations=n, seed=seed)
     out = tempfile.mkdtemp(dir=folder)
     return run(values, out, workers=0, progress=Silent())

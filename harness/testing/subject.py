@@ -15,9 +15,8 @@ from haloassay.base.seeds import stream
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.engine.acceptance import accepted
-from haloassay.engine.task import observe
+from haloassay.engine.catalogues import mock
 from haloassay.estimators import make_estimator
-from haloassay.planning.plan import make_plan
 from haloassay.planning.scenario import as_scenario
 from haloassay.testing.check import Failed, Level
 
@@ -129,7 +128,7 @@ class Subject:
         return n
 
 
-def scenario_of(
+def check_scenario(
     mock: Mapping[str, Any], survey: Mapping[str, Any], estimator: Mapping[str, Any], **changes: Any
 ) -> dict[str, Any]:
     """Scenario with one estimator, as plain values."""
@@ -149,9 +148,8 @@ def _stars(asked: str, seed: int, n: int, realization: int) -> Mapping[str, Floa
     told = json.loads(asked)
     survey = {**told.get("survey", {}), "n_stars": n}
     nobody = {"kind": "velocity-ellipsoid", "bins": [5.0, 60.0]}
-    scenario = as_scenario(scenario_of(told.get("mock", HALO), survey, nobody, seed=seed))
-    (cell,) = make_plan(scenario).cells
-    true = observe(cell, seed, realization)[1].stars
+    scenario = as_scenario(check_scenario(told.get("mock", HALO), survey, nobody, seed=seed))
+    true = mock(scenario, realization=realization).stars
     columns = {name: true.position[:, k] for k, name in enumerate(_AXES)}
     columns |= {f"v{name}": true.velocity[:, k] for k, name in enumerate(_AXES)}
     rng = stream(seed, "check:chemistry", realization)
