@@ -102,7 +102,7 @@ def check_command(
 
     Ends with 1 where a check fails.
     """
-    from haloassay.reports import checks as words
+    from haloassay.testing import words
 
     require_writable({"--out": out})
     told = fmt == "terminal" and out is None

@@ -1,4 +1,4 @@
-"""Checks of anybody's estimator: :func:`check_estimator`, and what it finds; listed in ``__init__.pyi``."""
+"""For tests of estimators: checks, assertions, strategies, and a plug-in of pytest; listed in ``__init__.pyi``."""
 
 import lazy_loader
 

@@ -1,3 +1,10 @@
+from . import strategies as strategies
+from .assertions import Undecided as Undecided
+from .assertions import assert_covers as assert_covers
+from .assertions import assert_equivalent as assert_equivalent
+from .assertions import assert_unbiased as assert_unbiased
 from .check import Finding as Finding
 from .checking import Report as Report
 from .checking import check_estimator as check_estimator
+from .halos import Halo as Halo
+from .parametrize import parametrize_with_checks as parametrize_with_checks

@@ -107,24 +107,37 @@ def check_estimator(
     InputError
         If the estimator cannot be made, or a level, name or scenario is unknown.
     """
-    kind = estimator if isinstance(estimator, str) else hand_over(estimator, "check")
-    known = IDEAL.get(kind, {})
-    spec = {"kind": kind, **known.get("settings", {}), **(settings or {})}
     wanted = checks(level, tuple(only))
-    make_estimator(spec, kind)  # refuses what cannot be made before any check
-    halo, named = (
-        _halo_of(kind, scenario, known),
-        str(scenario) if isinstance(scenario, str | Path) else "",
-    )
     limit = TIMEOUT[level] if timeout is None else timeout
     found = []
     with tempfile.TemporaryDirectory(prefix="haloassay-check-") as folder:
-        subject = Subject(spec, halo, level, seed, folder, named)
+        subject = subject_of(estimator, settings, scenario, level=level, seed=seed, folder=folder)
         for ended in _run(subject, wanted, limit, workers):
-            finding = _as_expected(ended, estimator_class(kind).expected)
+            finding = as_expected(ended, subject)
             say(finding)
             found.append(finding)
-    return Report(kind, level, tuple(found))
+    return Report(subject.kind, level, tuple(found))
+
+
+def subject_of(
+    estimator: str | type[Estimator],
+    settings: Mapping[str, Any] | None = None,
+    scenario: Any = None,
+    *,
+    level: Level,
+    seed: int,
+    folder: str,
+) -> Subject:
+    """Make what is checked: parameters and errors are those of :func:`check_estimator`.
+
+    ``folder`` is where runs of many mocks are kept meanwhile.
+    """
+    kind = estimator if isinstance(estimator, str) else hand_over(estimator, "check")
+    known = IDEAL.get(kind, {})
+    spec = {"kind": kind, **known.get("settings", {}), **(settings or {})}
+    make_estimator(spec, kind)  # refuses what cannot be made before any check
+    named = str(scenario) if isinstance(scenario, str | Path) else ""
+    return Subject(spec, _halo_of(kind, scenario, known), level, seed, folder, named)
 
 
 def _halo_of(kind: str, scenario: Any, known: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -194,7 +207,7 @@ def _finding(subject: Subject, each: Check, status: Status, figure: str, seconds
 
 def _again(subject: Subject, name: str) -> str:
     """Command that makes a check again, or the call for a class that was handed over."""
-    kind, settings = str(subject.spec["kind"]), {**subject.spec}
+    kind, settings = subject.kind, {**subject.spec}
     settings.pop("kind")
     if SIGN in kind:
         chosen = f"only=[{name!r}], level={subject.level!r}, seed={subject.seed}"
@@ -207,9 +220,9 @@ def _again(subject: Subject, name: str) -> str:
     return shlex.join(words)
 
 
-def _as_expected(finding: Finding, expected: Mapping[str, str]) -> Finding:
+def as_expected(finding: Finding, subject: Subject) -> Finding:
     """Count a failure that the estimator declares as expected; one that does not come is a failure."""
-    reason = expected.get(finding.name)
+    reason = estimator_class(subject.kind).expected.get(finding.name)
     if reason is None:
         return finding
     if finding.status == "failed":

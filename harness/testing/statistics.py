@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 #: Realisations by level.
 _REALIZATIONS: Final[Mapping[str, int]] = {"quick": 40, "standard": 100, "thorough": 400}
-#: Rate at which a check of a method without a fault fails, all of its rows together.
-ALPHA: Final = 1e-4
+#: Checks of this file that chance has a part in: they share the rate of the estimator, and all rows that of a check.
+_JUDGED: Final = 4
 #: Stars of a mock, where the halo's survey does not say.
 _STARS: Final = 1000
 #: What a sample grows by where it is seen how a method learns.
@@ -44,7 +44,7 @@ def bias(subject: Subject) -> str:
     p = significance.bias_p_values(
         scores["bias"], scores["scatter"], scores["skewness"], scores["n"]
     )
-    return _judged(scores, p, [_size(row) for _, row in scores.iterrows()], "bias")
+    return _judged(subject, scores, p, [_size(row) for _, row in scores.iterrows()], "bias")
 
 
 @check(
@@ -61,7 +61,7 @@ def coverage(subject: Subject) -> str:
         hits = np.round(np.nan_to_num(share * n))
         p.append(np.where(n > 0, significance.coverage_p_values(hits, n, level / 100.0), 1.0))
         said += [f"{x:.2f} in {level} per cent" for x in share]
-    return _judged(scores, np.concatenate(p), said, "coverage")
+    return _judged(subject, scores, np.concatenate(p), said, "coverage")
 
 
 @check("ranks", "Ranks of the truth among the draws are uniform.", "standard")
@@ -70,9 +70,8 @@ def ranks(subject: Subject) -> str:
     found = calibrate(_results(subject))
     if not len(found):
         raise NotApplicable("gives no draws")
-    return _judged(
-        found, found["p_value"].to_numpy(), [str(x) or "inside" for x in found["shape"]], "ranks"
-    )
+    said = [str(x) or "inside" for x in found["shape"]]
+    return _judged(subject, found, found["p_value"].to_numpy(), said, "ranks")
 
 
 @check("success", "It gives a value in 95 per cent of the mocks that it is made for.", "standard")
@@ -100,13 +99,15 @@ def root_of_n(subject: Subject) -> str:
     from scipy.special import ndtr
 
     said = [f"{np.exp(x):.2f} of what 1 / sqrt(n) makes of it" for x in log]
-    return _judged(both, 2.0 * ndtr(-np.abs(log) / error), said, "scatter")
+    return _judged(subject, both, 2.0 * ndtr(-np.abs(log) / error), said, "scatter")
 
 
-def _judged(rows: pd.DataFrame, p: np.ndarray[Any, Any], said: list[str], what: str) -> str:
+def _judged(
+    subject: Subject, rows: pd.DataFrame, p: np.ndarray[Any, Any], said: list[str], what: str
+) -> str:
     """Fail where any row is no chance, else name the worst; rows may be judged once, or several times over."""
     p = np.nan_to_num(np.asarray(p, dtype=float), nan=1.0)
-    failed, worst = significance.holm(p, ALPHA), int(np.argmin(p))
+    failed, worst = significance.holm(p, subject.alpha / _JUDGED), int(np.argmin(p))
     where = f"{_name(rows.iloc[worst % len(rows)])}: {what} {said[worst]} (p = {p[worst]:.2g})"
     if failed.any():
         raise Failed(f"{int(failed.sum())} of {len(p)} rows; the worst, {where}")

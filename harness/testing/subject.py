@@ -19,6 +19,7 @@ from haloassay.engine.catalogues import mock
 from haloassay.estimators import make_estimator
 from haloassay.planning.scenario import as_scenario
 from haloassay.testing.check import Failed, Level
+from haloassay.testing.rates import ALPHA
 
 if TYPE_CHECKING:
     from haloassay.base.arrays import FloatArray
@@ -57,6 +58,8 @@ class Subject:
         Where runs of many mocks are kept meanwhile.
     named
         Name or file of the scenario, where it was one; empty otherwise.
+    alpha
+        Rate at which a method without a fault fails any of the checks that chance has a part in.
     """
 
     spec: Mapping[str, Any]
@@ -65,10 +68,16 @@ class Subject:
     seed: int
     folder: str
     named: str = ""
+    alpha: float = ALPHA
+
+    @property
+    def kind(self) -> str:
+        """Of the estimator."""
+        return str(self.spec["kind"])
 
     def make(self, **changes: Any) -> Estimator:
         """Make the estimator, with some settings changed."""
-        return make_estimator({**self.spec, **changes}, str(self.spec["kind"]))
+        return make_estimator({**self.spec, **changes}, self.kind)
 
     def stars(self, n: int = STARS, realization: int = 0) -> dict[str, FloatArray]:
         """Columns of ``n`` true stars: positions [kpc], velocities [km/s], [Fe/H] and [alpha/Fe]."""

@@ -13,8 +13,7 @@ import spread
 from spread import Spread
 
 from haloassay.base.errors import InputError
-from haloassay.reports import checks as words
-from haloassay.testing import check_estimator
+from haloassay.testing import check_estimator, words
 from haloassay.testing.check import checks
 from haloassay.testing.subject import Subject
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from haloassay.base import kinds
-from haloassay.reports import checks as words
-from haloassay.testing import check_estimator
+from haloassay.testing import check_estimator, words
 
 
 @pytest.mark.slow
