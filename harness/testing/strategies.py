@@ -84,6 +84,10 @@ def potentials() -> st.SearchStrategy[Any]:
 
 def densities() -> st.SearchStrategy[Table]:
     """Densities of tracers: power laws, one with a break, Hernquist, Einasto, NFW and Plummer."""
+    return st.one_of(_cuspy(), _cored())
+
+
+def _cuspy() -> st.SearchStrategy[Table]:
     radius = st.sampled_from([15.0, 25.0])
     slope = st.sampled_from([-3.5, -3.0, -4.0, -2.5, -4.5])
     return st.one_of(
@@ -95,16 +99,26 @@ def densities() -> st.SearchStrategy[Table]:
                 "breaks": st.sampled_from([[20.0], [17.0], [30.0]]),
             }
         ),
-        st.fixed_dictionaries(
-            {"kind": st.sampled_from(["hernquist", "plummer"]), "a": radius},
-        ),
+        st.fixed_dictionaries({"kind": st.just("hernquist"), "a": radius}),
         st.fixed_dictionaries({"kind": st.just("nfw"), "r_s": radius}),
         st.fixed_dictionaries({"kind": st.just("einasto"), "n": st.just(4.0), "r_eff": radius}),
     )
 
 
+def _cored() -> st.SearchStrategy[Table]:
+    return st.fixed_dictionaries({"kind": st.just("plummer"), "a": st.sampled_from([15.0, 25.0])})
+
+
+def _tracers() -> st.SearchStrategy[tuple[Table, Table]]:
+    """Densities and betas that belong together: stars of a core cannot be radial (An & Evans 2006, ApJ 642, 752)."""
+    tangential = st.sampled_from([0.0, -0.5, -1.0]).map(
+        lambda beta: {"kind": "constant", "beta": beta}
+    )
+    return st.one_of(st.tuples(_cuspy(), betas()), st.tuples(_cored(), tangential))
+
+
 def betas() -> st.SearchStrategy[Table]:
-    """Anisotropy profiles between -1 and 0.9 that stars of all :func:`densities` can have in all :func:`potentials`."""
+    """Anisotropy profiles between -1 and 0.9: constant, rising, falling, with a maximum."""
     r = [5.0, 20.0, 60.0]
     return st.one_of(
         st.fixed_dictionaries(
@@ -133,8 +147,7 @@ def betas() -> st.SearchStrategy[Table]:
 def populations() -> st.SearchStrategy[list[Table]]:
     """Two populations of a halo, with densities, betas and chemistry of their own."""
     share = st.sampled_from([0.5, 0.3, 0.7])
-    two = st.tuples(share, densities(), betas(), densities(), betas())
-    return two.map(
+    return st.tuples(share, _tracers(), _tracers()).map(
         lambda drawn: [
             {
                 "name": name,
@@ -143,9 +156,9 @@ def populations() -> st.SearchStrategy[list[Table]]:
                 "beta": beta,
                 "feh": {"mean": mean, "sigma": 0.2},
             }
-            for name, fraction, density, beta, mean in (
-                ("mr", drawn[0], drawn[1], drawn[2], -1.1),
-                ("mp", round(1.0 - drawn[0], 12), drawn[3], drawn[4], -1.8),
+            for name, fraction, (density, beta), mean in (
+                ("mr", drawn[0], drawn[1], -1.1),
+                ("mp", round(1.0 - drawn[0], 12), drawn[2], -1.8),
             )
         ]
     )
@@ -177,7 +190,7 @@ def equilibria(
     shape: st.SearchStrategy[Table] | None = None,
     lmc: st.SearchStrategy[Table] | None = None,
 ) -> st.SearchStrategy[Table]:
-    """Draw mocks in equilibrium: each potential has one with each density and beta, which takes 0.1 s to solve.
+    """Draw mocks in equilibrium: densities and betas are such that there is one, which takes 0.1 s to solve.
 
     They have one population, or ``several``. With a ``shape`` or an ``lmc`` the stars, 2000 of them, take orbits, and
     are no longer in that equilibrium.
@@ -189,13 +202,16 @@ def equilibria(
     }
     if several:
         parts["populations"] = populations()
-    else:
-        parts |= {"density": densities(), "beta": betas()}
     parts |= {} if shape is None else {"shape": shape}
     parts |= {} if lmc is None else {"lmc": lmc}
     if shape is not None or lmc is not None:
         parts["population"] = st.just({"size": 2000, "time": 0.5})
-    return st.fixed_dictionaries(parts)
+    whole = st.fixed_dictionaries(parts)
+    if several:
+        return whole
+    return st.tuples(whole, _tracers()).map(
+        lambda drawn: {**drawn[0], "density": drawn[1][0], "beta": drawn[1][1]}
+    )
 
 
 def surveys(n_stars: st.SearchStrategy[int] | None = None) -> st.SearchStrategy[Table]:
