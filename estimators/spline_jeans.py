@@ -53,8 +53,9 @@ _RESULTS_BETWEEN: Final = (0.05, 0.95)
 #: emcee takes, as in their code; its passes of 500 steps, until the likelihood settles, are three here.
 _RUN: Final = EmceeRun(28, 1500, 500)
 
-#: Scatter of ln sigma^2 beyond which a dispersion is not determined.
+#: Scatter of ln sigma^2, and of ln(1 - beta), beyond which they are not determined.
 _VAGUE: Final = 1.0
+_VAGUE_RATIO: Final = 1.5
 
 
 @dataclass(frozen=True)
@@ -265,7 +266,9 @@ def _rows(
         note = "the velocity errors are too large, or the stars too few, to resolve sigma_r"
     if note:
         return undetermined_rows(SplineJeans.yields, note, [place])
-    if np.std(np.log1p(-beta)) > 1.5 * _VAGUE:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.std(np.log1p(-beta))  # a beta that rounds to 1 has no logarithm
+    if not ratio <= _VAGUE_RATIO:
         note = "the velocity errors are too large, or the stars too few, to resolve beta"
     return [
         Estimate.from_draws("enclosed_mass", mass, **place),

@@ -159,7 +159,7 @@ CATALOGUES = {
     ),
     "transverse velocity of thousands of km/s": (
         *sky(),
-        with_value(2, 3, 80.0),
+        with_value(2, 3, 800.0),
         ["total Galactocentric speed"],
     ),
 }

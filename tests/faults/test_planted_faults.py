@@ -151,7 +151,7 @@ def test_sigma_r_low_by_0_8_per_cent_is_caught_by_the_jeans_equation(values, col
 
 def test_sigma_r_low_by_0_8_per_cent_is_caught_by_the_harness(values, assay, cold_sampler):
     values["survey"]["n_stars"] = 16000
-    table = assay(values, 14).table()
+    table = assay(values, 24).table()
     assert verdict(table, "velocity-ellipsoid", "sigma_r").fault
     row = scores(table, "velocity-ellipsoid", "sigma_r")
     assert abs(row["bias"] + 0.008) < 4.0 * row["bias_mcse"]
