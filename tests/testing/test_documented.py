@@ -12,6 +12,7 @@ from haloassay.testing import check_estimator
 from haloassay.testing.check import checks
 
 pytestmark = pytest.mark.long
+pytest_plugins = ["pytester"]
 
 PAGE = Path(__file__).parents[2] / "docs" / "checks.md"
 
@@ -33,6 +34,16 @@ def test_the_estimator_of_the_page_passes_every_check(documented):
     assert {finding.status for finding in report.findings} == {"passed"}
     report = check_estimator(documented, only=["bias", "coverage", "ranks"], workers=0)
     assert report.passed, report
+
+
+def test_the_tests_of_the_page_pass(documented, pytester):
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    tests = "\n".join(block for block in blocks if "testing" in block or "def test_" in block)
+    pytester.makepyfile(tests)
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    outcomes = result.parseoutcomes()
+    assert set(outcomes) == {"passed"}
+    assert outcomes["passed"] > 40
 
 
 def test_the_table_of_the_page_is_that_of_the_checks():
