@@ -14,7 +14,7 @@ from haloassay.contracts.estimate import Estimate
 from haloassay.estimators.bins import density_slope
 from haloassay.estimators.fit.los_dispersion import Dispersion, LosBin
 from haloassay.estimators.halo.jeans import JeansIntegral
-from haloassay.estimators.halo.los_halo import ASSUMES, PRIOR, LosHalo, Profiled
+from haloassay.estimators.halo.los_halo import ASSUMES, EXPECTED, LosHalo, Profiled
 
 #: Radii a bin that stand for its stars where the model is averaged over them.
 _PER_BIN = 8
@@ -82,7 +82,7 @@ class LosJeans(LosHalo):
 
     name: ClassVar[str] = "los-jeans"
     assumes: ClassVar[tuple[str, ...]] = (*ASSUMES, "isotropic")
-    expected: ClassVar[Mapping[str, str]] = PRIOR
+    expected: ClassVar[Mapping[str, str]] = EXPECTED
     yields: ClassVar[tuple[str, ...]] = ("sigma_los", "enclosed_mass", "m200", "r200", "c200")
 
     likelihood: Literal["sigma", "variance"] = "sigma"

@@ -14,13 +14,10 @@ from haloassay.contracts.estimate import Estimate
 from haloassay.estimators.bins import density_slope
 from haloassay.estimators.fit.los_dispersion import LosBin
 from haloassay.estimators.halo.halo_potential import HaloLikelihood
-from haloassay.estimators.halo.los_halo import ASSUMES, PRIOR, LosHalo, Profiled
+from haloassay.estimators.halo.los_halo import ASSUMES, EXPECTED, LosHalo, Profiled
 from haloassay.estimators.rows import velocity_row
 
 _NEGATIVE = "the Jeans equation gives a negative V_c^2"
-
-
-_LINES = "lines of sight, which do not turn with the stars, are those of the Sun"
 
 
 @dataclass(frozen=True)
@@ -80,11 +77,7 @@ class LosJeansDerivative(LosHalo):
 
     name: ClassVar[str] = "los-jeans-derivative"
     assumes: ClassVar[tuple[str, ...]] = (*ASSUMES, "constant beta")
-    expected: ClassVar[Mapping[str, str]] = {
-        **PRIOR,
-        "rotation about the axis": _LINES,
-        "rotation about the centre": _LINES,
-    }
+    expected: ClassVar[Mapping[str, str]] = EXPECTED
     yields: ClassVar[tuple[str, ...]] = ("v_c", "enclosed_mass", "m200", "r200", "c200")
 
     likelihood: Literal["v_c", "v_c2"] = "v_c"

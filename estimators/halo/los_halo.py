@@ -36,10 +36,13 @@ if TYPE_CHECKING:
 #: Rows of a profile, and the likelihood of the halo that it gives, or why it gives none.
 Profiled = tuple[list[Estimate], HaloLikelihood | EstimationError]
 
-#: Checks that a fit of a halo with priors does not pass: by what name, and why.
-PRIOR: Final = dict.fromkeys(
-    ("speeds", "radii"), "the halo that is fitted has priors in mass and concentration"
-)
+_LINES: Final = "lines of sight, which do not turn with the stars, are those of the Sun"
+#: Checks that a halo with priors, fitted to velocities along lines of sight, does not pass: by what name, and why.
+EXPECTED: Final = {
+    "radii": "the halo that is fitted has priors in mass and concentration",
+    "rotation about the axis": _LINES,
+    "rotation about the centre": _LINES,
+}
 ASSUMES: Final = (
     "spherical",
     "equilibrium",

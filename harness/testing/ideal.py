@@ -27,6 +27,16 @@ _MOVING: Final = {
     ),
     "survey": _SURVEY,
 }
+#: Potential whose v_c^2 falls as r^-0.5, the mass within as r^0.5.
+_SCALE_FREE: Final = {
+    "kind": "galpy",
+    "name": "PowerSphericalPotential",
+    "settings": {"alpha": 2.5, "normalize": 1.0},
+}
+#: Of a halo alone, as the mocks have it.
+_NFW_ALONE: Final = {"baryons": "none", "h0": 67.8}
+_FINE_BINS: Final = [5.0, 7.0, 10.0, 14.0, 20.0, 28.0, 40.0, 60.0]
+_MANY: Final = {**_SURVEY, "n_stars": 8000}
 _TWO: Final = {
     **{name: value for name, value in _HALO.items() if name != "density"},
     "populations": [
@@ -52,9 +62,22 @@ IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
         "survey": _SURVEY,
     },
     "jeans-3d": {"settings": {"bins": _BINS, "alpha": _SLOPE}},
-    "tracer-mass": {"settings": {"bins": _BINS, "alpha": _SLOPE}},
-    "los-jeans": {"settings": {"bins": _BINS, "alpha": _SLOPE}},
-    "los-jeans-derivative": {"settings": {"bins": _BINS, "alpha": _SLOPE}},
+    "tracer-mass": {
+        "settings": {"bins": _BINS, "alpha": _SLOPE, "a": 0.5, "beta": 0.5},
+        "mock": _halo(0.5, potential=_SCALE_FREE),
+        "survey": _MANY,
+    },
+    # seen from the Sun: right where orbits are isotropic
+    "los-jeans": {
+        "settings": {"bins": _FINE_BINS, "alpha": _SLOPE, "halo": _NFW_ALONE},
+        "mock": _halo(0.0),
+        "survey": _MANY,
+    },
+    "los-jeans-derivative": {
+        "settings": {"bins": _FINE_BINS, "alpha": _SLOPE, "halo": _NFW_ALONE},
+        "mock": _halo(0.0),
+        "survey": _MANY,
+    },
     "sky-map": {
         "settings": {"map": "quadrants", "recipe": "deconvolved"},
         "mock": _halo(0.5),
@@ -63,7 +86,16 @@ IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
     "dipole": {"settings": {}, **_MOVING},
     "reflex-6d": {"settings": {}, **_MOVING},
     "spline-jeans": {"settings": {"alpha": "measured"}},
-    "power-law-df": {"settings": {"alpha": _SLOPE}},
+    "power-law-df": {
+        "settings": {"alpha": _SLOPE},
+        "mock": _halo(
+            0.5,
+            kind="equilibrium",
+            potential=_SCALE_FREE,
+            distribution={"kind": "cuddeford"},
+        ),
+        "survey": _SURVEY,
+    },
     "nfw-tracer": {
         "settings": {"alpha": _SLOPE, "beta": 0.5, "n_shapes": 15, "n_bootstrap": 100},
         "mock": _halo(0.5),

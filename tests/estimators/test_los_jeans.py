@@ -428,7 +428,7 @@ def test_halo_that_the_data_do_not_bound_is_said(mock):
     stars = observe(mock, 3, n=60, r_max=9.0)
     spec = {"kind": "los-jeans", "bins": [5.0, 6.0, 7.0, 9.0], "halo": {"m200_range": [1e9, 1e11]}}
     rows = make_estimator(spec).estimate(stars, seeded(21))
-    assert "do not bound m200" in rows.of("m200")[0].note
+    assert "do not bound" in rows.of("m200")[0].note
     assert all(np.isfinite(values(rows)))
 
 
