@@ -77,7 +77,10 @@ class LosJeansDerivative(LosHalo):
 
     name: ClassVar[str] = "los-jeans-derivative"
     assumes: ClassVar[tuple[str, ...]] = (*ASSUMES, "constant beta")
-    expected: ClassVar[Mapping[str, str]] = EXPECTED
+    expected: ClassVar[Mapping[str, str]] = {
+        **EXPECTED,
+        "mass and circular velocity": "v_c is that of a bin, the mass that of the halo fitted to all",
+    }
     yields: ClassVar[tuple[str, ...]] = ("v_c", "enclosed_mass", "m200", "r200", "c200")
 
     likelihood: Literal["v_c", "v_c2"] = "v_c"

@@ -74,6 +74,10 @@ def assert_unbiased(
     InputError
         If the run has no such rows, or ``within`` cannot be read.
     """
+    if labels.quantity_of(quantity).scale == "separation":
+        raise InputError(
+            f"assert_unbiased: the mean {quantity} is above zero without a bias: use assert_covers"
+        )
     rows = _rows(results, quantity, r, estimator, cell)
     _require_enough(rows, "n", FEWEST)
     bias, mcse = (rows[name].to_numpy(dtype=float) for name in ("bias", "bias_mcse"))

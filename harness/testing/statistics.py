@@ -41,6 +41,9 @@ _GROWTH: Final = 4
 def bias(subject: Subject) -> str:
     """Judge all biases together."""
     scores = _scores(subject)
+    scores = scores[[labels.quantity_of(name).scale != "separation" for name in scores["quantity"]]]
+    if not len(scores):
+        raise NotApplicable("yields separations only, whose mean is above zero without a bias")
     p = significance.bias_p_values(
         scores["bias"], scores["scatter"], scores["skewness"], scores["n"]
     )

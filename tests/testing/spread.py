@@ -10,6 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from haloassay.base.constants import G
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 
 #: Halo on which it is right: an average over all radii is compared with that of the stars.
@@ -282,6 +283,27 @@ class Narrow(Spread):
 
     def row(self, name, value, draws, where):
         return super().row(name, value, draws.mean() + 0.5 * (draws - draws.mean()), where)
+
+
+class OtherG(Spread):
+    """Mass and circular velocity of a scale-free sphere; the latter with G smaller by 1 per cent."""
+
+    yields: ClassVar[tuple[str, ...]] = ("enclosed_mass", "v_c")
+
+    def estimate(self, catalogue, rng):
+        found = Spread(self.n_bootstrap).estimate(catalogue, rng)
+        (sigma, *_) = found.rows
+        if sigma.note:
+            return Estimates(Estimate.undetermined(name, sigma.note) for name in self.yields)
+        where = {"r": sigma.r, "r_lo": sigma.r_lo, "r_hi": sigma.r_hi}
+        speed = np.sqrt(3.0) * sigma.draws
+        mass = speed**2 * sigma.r / G
+        return Estimates(
+            [
+                Estimate.from_draws("enclosed_mass", mass, **where),
+                Estimate.from_draws("v_c", np.sqrt(0.99) * speed, **where),
+            ]
+        )
 
 
 class Picky(Spread):

@@ -124,6 +124,7 @@ def test_too_few_say_nothing(tmp_path, monkeypatch):
 def test_what_cannot_be_asserted_is_refused(results):
     for call, words in (
         (lambda: assert_unbiased(results, "mass"), "quantity"),
+        (lambda: assert_unbiased(results, "apex_offset"), "assert_covers"),
         (lambda: assert_unbiased(results, "beta", estimator="Spreed"), "estimator"),
         (lambda: assert_unbiased(results, "beta", cell="other"), "cell"),
         (lambda: assert_unbiased(results, "beta", 500.0), "500 kpc is outside"),

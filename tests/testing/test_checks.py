@@ -43,6 +43,7 @@ FOUND = {
     "Cartesian": "rotation about the centre",
     "Swapped": "bias",
     "FixedErrors": "twice the stars",
+    "OtherG": "mass and circular velocity",
     "Breaks": "few stars",
     "Fragile": "equal stars",
     "HalfSky": "one hemisphere",
@@ -59,7 +60,8 @@ def sound():
 
 def test_a_sound_estimator_passes_every_check(sound):
     assert sound.passed
-    assert {finding.status for finding in sound.findings} == {"passed"}, words.text(sound)
+    others = {each.name: each.status for each in sound.findings if each.status != "passed"}
+    assert others == {"mass and circular velocity": "not applicable"}, words.text(sound)
     assert [finding.name for finding in sound.findings] == [c.name for c in checks("standard")]
 
 

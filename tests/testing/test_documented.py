@@ -31,7 +31,8 @@ def documented(tmp_path, monkeypatch):
 
 def test_the_estimator_of_the_page_passes_every_check(documented):
     report = check_estimator(documented, level="quick", workers=0)
-    assert {finding.status for finding in report.findings} == {"passed"}
+    others = {each.name: each.status for each in report.findings if each.status != "passed"}
+    assert others == {"mass and circular velocity": "not applicable"}
     report = check_estimator(documented, only=["bias", "coverage", "ranks"], workers=0)
     assert report.passed, report
 
@@ -42,7 +43,7 @@ def test_the_tests_of_the_page_pass(documented, pytester):
     pytester.makepyfile(tests)
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
     outcomes = result.parseoutcomes()
-    assert set(outcomes) == {"passed"}
+    assert outcomes.keys() <= {"passed", "skipped"}
     assert outcomes["passed"] > 40
 
 
