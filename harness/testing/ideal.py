@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
+
+from haloassay.base.constants import G
 
 _BINS: Final = [5.0, 10.0, 20.0, 60.0]
 _SLOPE: Final = -3.5
@@ -20,6 +23,21 @@ def _halo(beta: float, **changes: Any) -> dict[str, Any]:
 
 
 _SURVEY: Final = {"n_stars": 1500, "r_min": 5.0, "r_max": 60.0}
+#: Errors of the velocities alone, which are then Gaussian, of up to half of a dispersion.
+_NOISY: Final = {**_SURVEY, "pm_error": 0.2, "vlos_error": 40.0}
+#: Of sigma_r = s0 exp(-r / h), by the Jeans equation: the potential in which the fit of jeans-3d is right.
+_S0, _H = 160.0, 300.0
+
+
+def _exponential(beta: float) -> dict[str, Any]:
+    """Potential, as a table that ends where the mass would fall, of stars whose dispersion falls exponentially."""
+    radii = [0.5 * 1.15**k for k in range(44)]
+    mass = [
+        r * (_S0 * math.exp(-r / _H)) ** 2 * (2.0 * r / _H - _SLOPE - 2.0 * beta) / G for r in radii
+    ]
+    return {"kind": "mass-table", "r": radii, "mass": mass}
+
+
 #: A halo that moves past the Galactic centre.
 _MOVING: Final = {
     "mock": _halo(
@@ -59,13 +77,17 @@ IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
     "velocity-ellipsoid": {
         "settings": {"bins": _BINS},
         "mock": _halo(0.5),
-        "survey": _SURVEY,
+        "survey": _NOISY,
     },
-    "jeans-3d": {"settings": {"bins": _BINS, "alpha": _SLOPE}},
+    "jeans-3d": {
+        "settings": {"bins": _FINE_BINS, "alpha": _SLOPE, "nfw": "none"},
+        "mock": _halo(0.5, potential=_exponential(0.5)),
+        "survey": _MANY,
+    },
     "tracer-mass": {
         "settings": {"bins": _BINS, "alpha": _SLOPE, "a": 0.5, "beta": 0.5},
         "mock": _halo(0.5, potential=_SCALE_FREE),
-        "survey": _MANY,
+        "survey": {**_SURVEY, "n_stars": 20000},
     },
     # seen from the Sun: right where orbits are isotropic
     "los-jeans": {
@@ -101,6 +123,10 @@ IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
         "mock": _halo(0.5),
         "survey": _SURVEY,
     },
-    "gaussian-single": {"settings": {"bins": _BINS}, "mock": _halo(0.5), "survey": _SURVEY},
+    "gaussian-single": {
+        "settings": {"bins": _BINS},
+        "mock": _halo(0.5),
+        "survey": _NOISY,
+    },
     "gaussian-mixture": {"settings": {"bins": [5.0, 60.0]}, "mock": _TWO, "survey": _SURVEY},
 }

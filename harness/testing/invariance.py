@@ -11,6 +11,7 @@ import numpy as np
 from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
 from haloassay.contracts.estimate import Estimate, Estimates
+from haloassay.contracts.frames import spherical_basis
 from haloassay.contracts.quantities import QUANTITIES
 from haloassay.testing.check import Failed, NotApplicable, check
 from haloassay.testing.subject import STARS, RowKey, Subject, by_row, catalogue_of
@@ -108,6 +109,46 @@ def mirror(subject: Subject) -> str:
     return _compared(subject, mirrored, signs.get)
 
 
+@check(
+    "components",
+    "The velocity v_phi of each star times k: what is said of v_phi is times k, of v_r and v_theta as before.",
+)
+def components(subject: Subject) -> str:
+    """Scale one component."""
+    powers = {"sigma_phi": 1, "mean_v_phi": 1} | dict.fromkeys(
+        ("sigma_r", "sigma_theta", "mean_v_r", "mean_v_theta"), 0
+    )
+    powers |= dict.fromkeys(("kurtosis_r", "kurtosis_theta", "kurtosis_phi"), 0)
+
+    def stretched(stars: Stars) -> Stars:
+        r = np.hypot(stars["x"], stars["y"])
+        unit = -stars["y"] / r, stars["x"] / r
+        grown = (_FACTOR - 1.0) * (stars["vx"] * unit[0] + stars["vy"] * unit[1])
+        return {
+            **stars,
+            "vx": stars["vx"] + grown * unit[0],
+            "vy": stars["vy"] + grown * unit[1],
+        }
+
+    return _compared(subject, stretched, lambda q: _FACTOR ** powers[q] if q in powers else None)
+
+
+@check("drift", "Each star 10, 20 and 40 km/s faster in v_r, v_theta, v_phi: so are the means.")
+def drift(subject: Subject) -> str:
+    """Add a velocity, along the directions that the components are measured in."""
+    added = dict(zip(_MEANS, (10.0, 20.0, 40.0), strict=True))
+
+    def drifting(stars: Stars) -> Stars:
+        basis = spherical_basis(np.stack([stars[name] for name in "xyz"], axis=1))
+        more = np.einsum("k,nkj->jn", [*added.values()], basis)
+        names = ("vx", "vy", "vz")
+        return {**stars, **{name: stars[name] + more[j] for j, name in enumerate(names)}}
+
+    return _compared(
+        subject, drifting, lambda q: 1.0 if q in added else None, shift=lambda q: added.get(q, 0.0)
+    )
+
+
 @check("rotation about the axis", "Turned about the axis of the Galaxy, nothing changes.")
 def rotation(subject: Subject) -> str:
     """Turn all stars about the z axis."""
@@ -193,6 +234,7 @@ def _compared(
     change: Callable[[Stars], Stars],
     factor: Callable[[str], float | None],
     narrower: float | None = None,
+    shift: Callable[[str], float] = lambda _: 0.0,
     **settings: Any,
 ) -> str:
     """Compare the values of changed stars with what they must be, and name the worst.
@@ -205,6 +247,8 @@ def _compared(
         What it does to a quantity; None where nothing is known of it.
     narrower
         What it does to the width of intervals, where that is to be seen.
+    shift
+        What it adds to a quantity.
     settings
         Those that change with the stars.
     """
@@ -213,7 +257,7 @@ def _compared(
         stars = subject.stars(n)
         before, after = catalogue_of(stars), catalogue_of(change(stars))
         pair = (subject.streams(before), subject.streams(after, **settings))
-        return _misses(pair, factor, narrower)
+        return _misses(pair, factor, shift, narrower)
 
     found = misses(STARS)
     if not found:
@@ -241,6 +285,7 @@ def is_comparable(row: Estimate) -> bool:
 def _misses(
     pair: tuple[tuple[Estimates, Mapping[RowKey, float]], ...],
     factor: Callable[[str], float | None],
+    shift: Callable[[str], float],
     narrower: float | None,
 ) -> list[tuple[float, str]]:
     """Differences in units of what is allowed, with words."""
@@ -248,10 +293,11 @@ def _misses(
     scatter = [spread for _, spread in pair]
     found = []
     for key, row in before.items():
-        k = factor(key[0].partition(".")[0])  # sigma_r.mr is a dispersion, too
+        quantity = key[0].partition(".")[0]  # sigma_r.mr is a dispersion, too
+        k = factor(quantity)
         if k is None or key not in after or not is_comparable(row):
             continue
-        expected, got = k * row.value, after[key].value
+        expected, got = k * row.value + shift(quantity), after[key].value
         half = 0.5 * abs(k) * (row.hi68 - row.lo68)
         own = abs(k) * scatter[0].get(key, 0.0) + scatter[1].get(key, 0.0)
         room = _SCATTERS * own + _ROUNDING * abs(expected)

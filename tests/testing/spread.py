@@ -306,6 +306,36 @@ class OtherG(Spread):
         )
 
 
+class OfPhi(Spread):
+    """Dispersion and mean of v_phi, or so it says: of the component ``axis``, times ``sign``."""
+
+    yields: ClassVar[tuple[str, ...]] = ("sigma_phi", "mean_v_phi")
+    axis: ClassVar[int] = 2
+    sign: ClassVar[float] = 1.0
+
+    def estimate(self, catalogue, rng):
+        if len(catalogue) < 10:
+            note = "fewer than 10 stars"
+            return Estimates(Estimate.undetermined(name, note) for name in self.yields)
+        v = self.sign * self.velocities(catalogue)[:, self.axis]
+        drawn = v[rng.integers(len(v), size=(self.n_bootstrap, len(v)))]
+        where = {"r": float(np.median(catalogue.r)), "r_lo": 5.0, "r_hi": 60.0}
+        return Estimates(
+            [
+                self.row("sigma_phi", v.std(), drawn.std(axis=1), where),
+                self.row("mean_v_phi", v.mean(), drawn.mean(axis=1), where),
+            ]
+        )
+
+
+class OfTheta(OfPhi):
+    axis: ClassVar[int] = 1
+
+
+class Retrograde(OfPhi):
+    sign: ClassVar[float] = -1.0
+
+
 class Picky(Spread):
     """No value in one of eight catalogues, by the luck of its stars."""
 

@@ -8,7 +8,7 @@ from haloassay.base import kinds
 from haloassay.testing import check_estimator, words
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", kinds.names("estimators"))
 def test_every_estimator_passes_every_check(kind):
     report = check_estimator(kind, workers=0)
