@@ -49,9 +49,8 @@ def test_a_small_population_has_a_coarse_map_and_empty_cells_take_the_shell(star
     few = MomentMap.of(stars.select(np.arange(40)), EDGES)
     assert few.nside == 1
     cells = few.pixels
-    empty, pixel = np.argwhere(cells.number < 2)[0]
-    filled = np.flatnonzero(cells.number[empty] >= 2)
-    assert len(filled) > 0
+    some = (cells.number >= 2).any(axis=1, keepdims=True)
+    empty, pixel = np.argwhere((cells.number < 2) & some)[0]
     assert np.isfinite(cells.first[empty, pixel]).all()
     told = few.to_dict()["pixels"]
     assert told["sigma_r"][empty][pixel] is None

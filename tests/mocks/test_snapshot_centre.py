@@ -74,7 +74,8 @@ def test_a_halo_with_a_companion_has_a_centre(distance, share):
     )
     centre, told = found(position, np.ones(len(position)))
     assert not told
-    assert min(np.linalg.norm(centre), np.linalg.norm(centre - [distance, 0.0, 0.0])) < 1.0
+    off = min(np.linalg.norm(centre), np.linalg.norm(centre - [distance, 0.0, 0.0]))
+    assert off < 15.0 * np.sqrt(300.0 / n)  # as of one halo
 
 
 def test_a_core_has_a_centre_and_a_shell_has_none():
