@@ -43,6 +43,8 @@ _LOG_SQUARE: Final = (-1.2703628454614782, np.pi**2 / 2.0)
 _WEIGHT: Final = 30.0
 #: Steps of the fit of a probability: working response and weights, then surface.
 _STEPS: Final = 8
+#: Parts that points are left out in.
+_FOLDS: Final = 5
 #: Points of a lattice that a curve of a probability is averaged over.
 _LATTICE: Final = 512
 
@@ -332,7 +334,7 @@ def _response(data: _Data) -> _Fitted:
     variance, lack = found.noise_variance * each, 0.0
     if data.replicated:
         variance, lack = _pure(data, relative, scale, found.noise_variance)
-    left_out = y - (y - found.fitted) / (1.0 - found.leverage)
+    left_out = _crossed(data.x, y, weights / relative, found.hyper)
     return _Fitted(
         _scaled(found.surface, centre, scale),
         _scaled(noise, float(np.log(variance * scale**2)), 1.0),
@@ -340,6 +342,26 @@ def _response(data: _Data) -> _Fitted:
         centre + scale * left_out,
         variance * scale**2 * relative,
     )
+
+
+def _crossed(
+    x: FloatArray,
+    y: FloatArray,
+    weights: FloatArray,
+    hyper: FloatArray,
+    noise_variance: float | None = None,
+) -> FloatArray:
+    """Predictions (points,) by fits to four fifths of the points, widths of the priors found anew in each.
+
+    Widths that were found with a point know it: leaving it out at the same widths states errors up to a fifth too small.
+    """
+    fold = np.arange(len(y)) % _FOLDS
+    predicted = np.empty(len(y))
+    for k in range(_FOLDS):
+        rest, out = fold != k, fold == k
+        found = regress(x[rest], y[rest], weights[rest], noise_variance=noise_variance, start=hyper)
+        predicted[out] = found.surface(x[out])[0]
+    return predicted
 
 
 def _pure(data: _Data, relative: FloatArray, scale: float, found: float) -> tuple[float, float]:
@@ -367,7 +389,7 @@ def _chance(data: _Data) -> _Fitted:
         eta, hyper = np.clip(found.fitted, -farthest, farthest), found.hyper
     p = 1.0 / (1.0 + np.exp(-eta))
     noise = np.full(data.n, np.nanmean(data.within)) if data.replicated else p * (1.0 - p)
-    left_out = working - (working - found.fitted) / (1.0 - found.leverage)
+    left_out = _crossed(data.x, working, weights, hyper, noise_variance=1.0)
     left_out = 1.0 / (1.0 + np.exp(-np.clip(left_out, -farthest, farthest)))
     return _Fitted(found.surface, None, 0.0, left_out, noise)
 

@@ -215,11 +215,12 @@ def test_rising_dispersion_stays_within_the_prior(gaussian_catalogue):
 
 def test_intervals_know_the_velocity_errors_where_asked(gaussian_catalogue):
     rng = seeded(8)
-    r = rng.uniform(5.0, 50.0, 2000)
-    catalogue = gaussian_catalogue(r, np.full((2000, 3), 100.0), rng)
-    columns = {**catalogue.columns, **{f"v{a}_err": np.full(2000, 70.0) for a in "xyz"}}
+    n = 20_000
+    r = rng.uniform(5.0, 50.0, n)
+    catalogue = gaussian_catalogue(r, np.full((n, 3), 100.0), rng)
+    columns = {**catalogue.columns, **{f"v{a}_err": np.full(n, 70.0) for a in "xyz"}}
     for a in "xyz":
-        columns[f"v{a}"] = columns[f"v{a}"] + 70.0 * rng.standard_normal(2000)
+        columns[f"v{a}"] = columns[f"v{a}"] + 70.0 * rng.standard_normal(n)
     noisy = type(catalogue)(columns)
 
     def width(errors):
