@@ -1,7 +1,8 @@
 """How often checks fail of estimators without a fault: all checks, of other stars and mocks each time.
 
-Run with ``python benchmarks/false_alarms.py OUT [--seeds 200] [--level standard]``. Two estimators are tried: the spread of
-``tests/testing``, and one of the mean and dispersion of v_phi. What was found is kept in OUT and not made again.
+Run with ``python benchmarks/false_alarms.py OUT [--seeds 200] [--level standard]``. Two estimators are tried: the
+spread of ``tests/testing``, and one of the mean and dispersion of v_phi. What was found is kept in OUT, and not made
+again.
 """
 
 from __future__ import annotations

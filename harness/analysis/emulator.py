@@ -348,12 +348,12 @@ def _crossed(
     x: FloatArray,
     y: FloatArray,
     weights: FloatArray,
-    hyper: FloatArray,
+    hyper: FloatArray | None,
     noise_variance: float | None = None,
 ) -> FloatArray:
     """Predictions (points,) by fits to four fifths of the points, widths of the priors found anew in each.
 
-    Widths that were found with a point know it: leaving it out at the same widths states errors up to a fifth too small.
+    Widths that were found with a point know it: leaving it out at the same widths, errors are up to a fifth too small.
     """
     fold = np.arange(len(y)) % _FOLDS
     predicted = np.empty(len(y))
