@@ -3,7 +3,8 @@
 The surface is that of :mod:`haloassay.analysis.surface`. Noise may depend on the factors: a second surface, of linear
 and square terms, follows the logarithm of squared residuals, and points count by its inverse. Responses of 0 or 1 go
 through a logit, fitted by penalised quasi-likelihood (Breslow & Clayton 1993, Journal of the American Statistical
-Association 88, 9): weighted regressions of the working response, widths of the priors found anew in each.
+Association 88, 9): weighted regressions of the working response, widths of the priors found anew in each. Their stated
+errors are a tenth to a sixth too small.
 
 Noise is taken as independent from point to point. Of common random numbers at all points, what they share moves the
 whole surface and cannot be seen in one.
