@@ -44,10 +44,10 @@ from haloassay.contracts.estimate import Estimate
 from haloassay.contracts.frames import spherical_basis
 from haloassay.contracts.profiles import nfw_enclosed_mass, virial_radius
 from haloassay.contracts.quantities import QUANTITIES
+from haloassay.contracts.schema import SCHEMAS
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.ellipsoid import anisotropy
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
-from haloassay.results.parts import SCHEMAS
 
 # the samplers of the tests
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -416,19 +416,18 @@ def scored(tables: Tables) -> pd.DataFrame:
 
 def print_summary(rows: pd.DataFrame, seconds: pd.Series) -> None:
     """Print a line per case and number of stars; of many rows, the worst by its number of errors."""
-    heads = ["method", "stars", "n", "rows", "worst bias, in errors", "beyond 3"]
-    heads += ["cover 68, mean; worst", "cover 95, mean; worst", "ranks inside", "s"]
-    print("| " + " | ".join(heads) + " |\n|" + " --- |" * len(heads))
+    heads = ["method", "stars (n)", "rows", "bias: worst, and beyond 3 errors"]
+    heads += ["68 %: mean, worst", "95 %", "ranks inside"]
+    print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
     for name in cases():
         for (stars, _), group in rows[rows["estimator"] == name].groupby(["stars", "cell"]):
             bias = group.loc[group["bias_z"].abs().idxmax()]
+            beyond = int((group["bias_z"].abs() > 3.0).sum())
             columns = [
-                *(name, str(stars), str(group["n"].max()), str(len(group))),
-                f"{label(bias)} {size(bias)} ({bias['bias_z']:+.1f})",
-                str(int((group["bias_z"].abs() > 3.0).sum())),
+                *(method(name), f"{stars} ({group['n'].max()})", str(len(group))),
+                f"{label(bias)} {size(bias)} ({bias['bias_z']:+.1f}); {beyond}",
                 *(coverage(group, level) for level in (68, 95)),
                 f"{int(group['inside'].sum())} of {len(group)}",
-                f"{seconds[name, f'{stars} stars']:.3f}",
             ]
             print("| " + " | ".join(columns) + " |")
     print("\nWhere a method misses:")
@@ -448,13 +447,16 @@ def size(row: pd.Series) -> str:
 
 
 def coverage(group: pd.DataFrame, level: int) -> str:
-    """Mean over rows; the worst row with its Monte Carlo error and distance in errors."""
+    """Mean over rows; the worst row with its distance from nominal in Monte Carlo errors."""
     worst = group.loc[group[f"z{level}"].abs().idxmax()]
-    value = labels.coverage_text(
-        worst[f"coverage{level}"], worst[f"coverage{level}_mcse"], worst["n"]
-    )
     mean = group[f"coverage{level}"].mean()
-    return f"{mean:.2f}; {label(worst)} {value} ({worst[f'z{level}']:+.1f})"
+    return f"{mean:.2f}, {worst[f'coverage{level}']:.2f} ({worst[f'z{level}']:+.1f})"
+
+
+def method(name: str) -> str:
+    """Name of a case: its estimator, and what is other than by default."""
+    kind, comma, changed = name.partition(",")
+    return f"`{kind}`{comma}{changed}"
 
 
 def print_rows(rows: pd.DataFrame) -> None:

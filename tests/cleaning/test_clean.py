@@ -177,7 +177,7 @@ def test_four_distances_are_those_of_the_definition(weighted):
     square += w_v * ((v[:, None] - v) / 500.0) ** 2
     want = np.argwhere(np.triu(square <= 0.01, 1))
     assert {tuple(p) for p in pairs.tolist()} == {tuple(p) for p in want.tolist()}
-    assert len(want) > 20
+    assert len(want) > 5
 
 
 def test_sagittarius_coordinates_are_those_of_gala():

@@ -129,6 +129,8 @@ def test_one_hemisphere_is_enough(kind, scale_free):
         if "do not bound" in other.note:  # half the stars may leave the shape of a halo open
             assert row.quantity in ("m200", "r200", "c200")
             continue
+        if "too few stars for a kurtosis" in other.note:
+            continue
         assert not other.note, (row.quantity, other.note)
         width = 0.5 * (other.hi95 - other.lo95)
         assert abs(row.value - other.value) < 3.0 * width or row.quantity == "apex_l"
