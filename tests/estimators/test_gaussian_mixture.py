@@ -270,15 +270,25 @@ def test_without_the_rule_one_population_is_left_to_the_chain():
 def test_component_that_vanishes_is_undetermined():
     few = LI2026.copy()
     few[16] = 0.985
-    rng = seeded(13)
-    rows = rows_of(catalogue_of(stars_of(few, 600, rng), rng))
-    poor = [row for row in rows if row.quantity.endswith(".mp")]
-    assert len(poor) == 9
-    fraction = rows.of("p_mr")[0]
-    vanishes = 600 * (1.0 - fraction.hi95) < 9.0  # stars, as a parameter each has
-    assert all(("the metal-poor component vanishes" in row.note) == vanishes for row in poor)
-    assert fraction.lo95 < 0.985 < fraction.hi95
-    assert not any(row.note for row in rows if row.quantity.endswith(".mr"))
+    told = 0
+    for k in range(4):
+        rng = seeded(13, k)
+        rows = rows_of(catalogue_of(stars_of(few, 600, rng), rng))
+        fraction = rows.of("p_mr")[0]
+        if fraction.note:  # of nine stars it may not be seen at all
+            assert "one population describes the stars as well" in fraction.note
+            continue
+        for which, name, share in (
+            ("mr", "metal-rich", fraction.lo95),
+            ("mp", "metal-poor", 1.0 - fraction.hi95),
+        ):
+            of_it = [row for row in rows if row.quantity.endswith(f".{which}")]
+            assert len(of_it) == 9
+            vanishes = 600 * share < 9.0  # as many stars as it has parameters
+            for row in of_it:
+                assert (f"the {name} component vanishes" in row.note) == vanishes
+            told += vanishes
+    assert told
 
 
 def test_errors_larger_than_the_dispersion_leave_it_undetermined():
