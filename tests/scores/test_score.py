@@ -218,8 +218,8 @@ def cases(tmp_path_factory):
     overflow.loc[4, ["value", "hi68", "hi95"]] = np.inf
     frame = pd.concat(
         [
-            synthetic.rows(rng, 400, "right", sigma=0.08),
-            synthetic.rows(rng, 400, "high", sigma=0.08, offset=0.02),
+            synthetic.rows(rng, 400, "right", sigma=0.05),
+            synthetic.rows(rng, 400, "high", sigma=0.05, offset=0.02),
             synthetic.rows(rng, 400, "narrow", sigma=0.1, stated=0.05),
             synthetic.rows(rng, 8, "truthless").assign(truth=np.nan),
             synthetic.rows(rng, 5, "radii").assign(r=r, r_lo=r - 1.0, r_hi=r + 1.0),
@@ -239,8 +239,8 @@ def cases(tmp_path_factory):
 
 def test_an_estimator_two_per_cent_high_is_caught(cases):
     right, high = (one(cases[0], cell=cell) for cell in ("right", "high"))
-    assert abs(right["bias"]) < 3 * right["bias_mcse"]
-    assert high["bias"] > 3 * high["bias_mcse"]
+    assert abs(right["bias"]) < 4 * right["bias_mcse"]
+    assert high["bias"] > 4 * high["bias_mcse"]  # of eight
     assert abs(high["bias"] - 0.02) < 4 * high["bias_mcse"]
 
 
