@@ -91,13 +91,13 @@ def test_more_points_and_replicates_make_it_better():
     errors = []
     for n, replicates in ((60, 1), (240, 1), (480, 2)):
         of_n = []
-        for k in range(3):
+        for k in range(8):
             rng = seeded(1213, n, k)
             found = fit(*drawn(n, rng, smooth, 0.3, replicates), NAMES)
             where = rng.random((500, 4))
             of_n.append(np.mean((found.predict(where)[0] - smooth(where)) ** 2))
         errors.append(np.sqrt(np.mean(of_n)))
-    # half where responses are four times as many, but for what three fits scatter by
+    # half where responses are four times as many, but for what eight fits scatter by
     assert errors[0] > 1.2 * errors[1] > 1.2**2 * errors[2]
     # two dozen coefficients of 480 points in pairs
     assert errors[2] < 0.3 * np.sqrt(24.0 / (2 * 480))
