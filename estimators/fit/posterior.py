@@ -24,6 +24,8 @@ Exploration = Literal["auto"] | Method | tuple[Method, ...]
 #: Autocorrelation times that a chain must be long, after what is thrown away: the scatter of its
 #: walkers' means is then at most 0.7 of the posterior's width; it is all of it where none ever moves.
 MIN_TIMES: Final = 2.0
+#: Steps kept below which an autocorrelation time cannot be found: of fewer, a drifting chain looks like one that mixes.
+_SHORTEST: Final = 50
 
 #: Points a side of the grid that finds the posterior, and of those that draw from it, by dimension.
 _SCOUT: Final = {1: 65, 2: 25, 3: 15}
@@ -393,11 +395,12 @@ def _by_emcee(
         run = EmceeRun(max(32, 8 * len(start)), 4000, 1500)
     chain = emcee_chain(log_density, start, scale, run, rng)
     time = autocorrelation_time(chain)
-    if len(chain) < MIN_TIMES * time:
+    if len(chain) < max(MIN_TIMES * time, _SHORTEST):
         reason = f"{why}, and the" if why else "the"
-        raise EstimationError(
-            f"{reason} chain does not mix: {len(chain)} steps kept, autocorrelation time {time:.0f}"
-        )
+        known = f"autocorrelation time {time:.0f}"
+        if len(chain) < _SHORTEST:
+            known = f"too few to know their autocorrelation time: {_SHORTEST} at least"
+        raise EstimationError(f"{reason} chain does not mix: {len(chain)} steps kept, {known}")
     flat = chain.reshape(-1, chain.shape[-1])
     draws = flat[rng.choice(len(flat), size=n_draws, replace=len(flat) < n_draws)]
     note = f"{why + ': ' if why else ''}emcee, autocorrelation time {time:.0f} steps"
