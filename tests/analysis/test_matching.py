@@ -63,7 +63,7 @@ def test_the_posterior_of_a_linear_response_is_the_one_of_least_squares(likeness
     exact = np.linalg.solve(precision, SLOPES @ (likeness.data.value - 1.0) / NOISE**2)
     sd = np.sqrt(np.diag(np.linalg.inv(precision)))
     # the emulator's mean is off by a few hundredths of the noise, its scatter by a tenth
-    assert np.all(np.abs(drawn.u.mean(axis=0) - exact) < 0.4 * sd)
+    assert np.all(np.abs(drawn.u.mean(axis=0) - exact) < 0.6 * sd)
     assert np.all(np.abs(drawn.u.std(axis=0) / sd - 1.0) < 0.2)
     assert drawn.enough
     assert not leaves(drawn.u, likeness)

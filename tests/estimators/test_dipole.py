@@ -396,9 +396,13 @@ def test_stars_in_one_direction_do_not_determine_a_dipole():
 
 def test_errors_that_hide_the_dispersion_say_so():
     field = (-19.0, -44.0, -28.3, -23.8, 8.0)
-    rows = rows_of(painted(200, seeded(18), field, error=80.0))
-    assert "errors hide it" in rows["sigma_r"].note
-    assert np.isfinite(rows["mu_compr"].value)
+    hidden = 0
+    for k in range(4):
+        rows = rows_of(painted(200, seeded(18, k), field, error=80.0))
+        # of errors alone, one in forty seems to be a dispersion
+        hidden += "errors hide it" in rows["sigma_r"].note
+        assert np.isfinite(rows["mu_compr"].value)
+    assert hidden >= 2
 
 
 def test_dispersion_beyond_the_prior_says_so():
