@@ -87,6 +87,7 @@ def test_a_polynomial_with_noise_is_found_within_what_is_stated(replicates):
         assert abs(np.mean(of_fits) - exact) < stats.t.isf(stats.norm.sf(4.0), 7) * error
 
 
+@pytest.mark.long
 def test_more_points_and_replicates_make_it_better():
     errors = []
     for n, replicates in ((60, 1), (240, 1), (480, 2)):
@@ -222,6 +223,7 @@ def test_lack_of_fit_that_replicates_show_is_part_of_what_is_stated():
     assert np.all(error < 0.03)
 
 
+@pytest.mark.long
 def test_errors_at_points_left_out_are_those_at_new_points():
     left_out, new, most = [], [], []
     for k in range(8):
@@ -237,6 +239,7 @@ def test_errors_at_points_left_out_are_those_at_new_points():
     assert np.mean(np.array(most) > new) > 0.6
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("replicates", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_probabilities_are_found_and_stay_within_their_bounds(replicates):
     squares, stated = [], []

@@ -22,6 +22,8 @@ from haloassay.testing import (
 )
 from haloassay.testing.rates import ALPHA, Session
 
+pytestmark = pytest.mark.long
+
 NUMBER = 60
 
 
@@ -138,7 +140,6 @@ def test_what_cannot_be_asserted_is_refused(results):
             call()
 
 
-@pytest.mark.long
 def test_runs_that_say_the_same_are_equivalent(results, tmp_path):
     assert_equivalent(results, results)
     low = run(tmp_path / "low", "LowByThree")
