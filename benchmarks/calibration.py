@@ -441,9 +441,7 @@ def label(row: pd.Series) -> str:
 
 
 def size(row: pd.Series) -> str:
-    factor = labels.error_factor(row["quantity"])
-    unit = labels.error_unit(row["quantity"], row["unit"])
-    return f"{labels.with_error(row['bias'], row['bias_mcse'], factor)} {unit}".strip()
+    return labels.error_text(row["bias"], row["bias_mcse"], row["quantity"], row["unit"])
 
 
 def coverage(group: pd.DataFrame, level: int) -> str:

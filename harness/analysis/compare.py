@@ -22,6 +22,7 @@ from haloassay.analysis.scores import errors_of
 from haloassay.analysis.significance import LIKELY, holm
 from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.defaults import ALPHA, MARGIN
+from haloassay.base.settings import require
 from haloassay.contracts.quantities import Quantity
 
 if TYPE_CHECKING:
@@ -232,7 +233,14 @@ def compare(old: Side, new: Side, margin: float = MARGIN, alpha: float = ALPHA) 
         as a share, of coverage and success half of it.
     alpha
         Probability that anything is said to have moved where nothing has.
+
+    Raises
+    ------
+    InputError
+        If the margin or the rate is not in (0, 1).
     """
+    for name, value in {"margin": margin, "alpha": alpha}.items():
+        require(0.0 < value < 1.0, f"compare: {name}: must be above 0 and below 1 (got {value:g})")
     paired = {
         cell for cell, made in old.catalogues.items() if new.catalogues.get(cell, "") == made != ""
     }

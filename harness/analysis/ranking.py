@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 import numpy as np
 
 from haloassay.analysis.contributions import Amount
-from haloassay.analysis.realizations import FactorTables, attempts, bin_at, read
+from haloassay.analysis.realizations import FactorTables, attempts, bin_at, cell_of, read
 from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
@@ -114,10 +114,7 @@ def rank(
     """
     if by not in get_args(By):
         raise unknown("score", by, get_args(By), "rank")
-    cells = [str(each) for each in results.cells["cell"]]
-    cell = cell or ("base" if "base" in cells else cells[0])
-    if cell not in cells:
-        raise unknown("cell", cell, cells, "rank")
+    cell = cell_of(results, cell, "rank")
     rows, runs, known = read(results, quantity, "rank")
     parts, notes = {}, []
     for name in known:

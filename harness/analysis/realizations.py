@@ -101,6 +101,21 @@ def chosen(estimator: str | None, known: Sequence[str], where: str) -> Sequence[
     return [estimator]
 
 
+def cell_of(results: FactorTables, cell: str | None, where: str) -> str:
+    """Cell that is asked for: the base, or the first, by default.
+
+    Raises
+    ------
+    InputError
+        If there is no such cell.
+    """
+    cells = [str(each) for each in results.cells["cell"]]
+    cell = cell or ("base" if "base" in cells else cells[0])
+    if cell not in cells:
+        raise unknown("cell", cell, cells, where)
+    return cell
+
+
 def bin_at(rows: pd.DataFrame, r: float | None, where: str) -> int:
     """Bin of a radius: the one that holds it, or whose own radius is nearest, within half the way to the next.
 

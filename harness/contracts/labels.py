@@ -132,6 +132,11 @@ def with_error(value: float, mcse: float, factor: float = 1.0) -> str:
     return f"{rounded:.{digits}f} ± {mcse * factor:.{digits}f}"
 
 
+def error_text(value: float, mcse: float, name: str, unit: str = "") -> str:
+    """``-1.3 ± 0.4 %``: an error of a quantity with its Monte Carlo error and unit."""
+    return f"{with_error(value, mcse, error_factor(name))} {error_unit(name, unit)}".rstrip()
+
+
 def share_text(value: float, lo: float, hi: float) -> str:
     """``0.66 (.50–.79)``: a share of realisations with its limits; a dash where there is none."""
     if not math.isfinite(value):

@@ -48,12 +48,8 @@ def compare(
         If one of them cannot be read, or the margin or rate is not in (0, 1).
     """
     from haloassay.analysis.compare import compare as compared
-    from haloassay.base.errors import InputError
     from haloassay.results.baseline import read_side
 
-    for name, value in {"margin": margin, "alpha": alpha}.items():
-        if not 0.0 < value < 1.0:
-            raise InputError(f"compare: {name}: must be above 0 and below 1 (got {value:g})")
     return compared(read_side(old), read_side(new), margin, alpha)
 
 

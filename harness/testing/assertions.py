@@ -20,11 +20,10 @@ from scipy.special import ndtr, ndtri, stdtrit
 from haloassay.analysis import significance
 from haloassay.analysis.compare import FEWEST
 from haloassay.analysis.compare import compare as compared
-from haloassay.analysis.realizations import bin_at, chosen, read
+from haloassay.analysis.realizations import bin_at, cell_of, chosen, read
 from haloassay.base.arrays import BoolArray, FloatArray
 from haloassay.base.defaults import MARGIN
 from haloassay.base.errors import InputError
-from haloassay.base.settings import unknown
 from haloassay.contracts import labels
 from haloassay.reports import comparison
 from haloassay.results.baseline import read_side
@@ -35,7 +34,7 @@ from haloassay.testing.rates import SESSION
 _SHOWN: Final = 0.05
 #: Realisations that are asked for at most; beyond, it is said that no number would do.
 _MOST: Final = 10**7
-_MCSE: Final = re.compile(r"\s*([0-9.]+)\s*mcse\s*")
+_MCSE: Final = re.compile(r"\s*(\d+(?:\.\d*)?)\s*mcse\s*")
 
 
 class Undecided(AssertionError):  # noqa: N818 # an answer
@@ -89,7 +88,14 @@ def assert_unbiased(
             [f"{_bias(row)}, more than {most:g} times its error" for row in _each(rows)],
         )
     elif within is not None:
-        _require_within(rows, bias, mcse, within, [_bias(row) for row in _each(rows)])
+        _require_within(
+            rows,
+            rows["n"].to_numpy(dtype=float),
+            bias,
+            mcse,
+            within,
+            [_bias(row) for row in _each(rows)],
+        )
     else:
         p = significance.bias_p_values(bias, rows["scatter"], rows["skewness"], rows["n"])
         rate = SESSION.rate()
@@ -138,7 +144,7 @@ def assert_covers(
     nominal = level / 100.0
     if within is not None:
         mcse = np.sqrt(np.maximum(share * (1.0 - share), 1.0 / n) / n)
-        _require_within(rows, share - nominal, mcse, within, told)
+        _require_within(rows, n, share - nominal, mcse, within, told)
         return
     rate = SESSION.rate()
     # all of them misses must be no chance, else nothing could fail
@@ -146,7 +152,7 @@ def assert_covers(
     if (none > rate / len(n)).any():
         wanted = math.ceil(math.log(0.5 * rate / len(n)) / math.log1p(-nominal))
         raise Undecided(
-            f"{_name(next(_each(rows)))}: of {int(n.min())} intervals any number may hold the truth by"
+            f"{_name(rows.iloc[int(np.argmin(n))])}: of {int(n.min())} intervals any number may hold the truth by"
             f" chance (rate {rate:.2g}): {wanted} realisations would tell the worst"
         )
     p = significance.coverage_p_values(np.round(share * n), n, nominal)
@@ -174,8 +180,6 @@ def assert_equivalent(
     InputError
         If one of them cannot be read, they have nothing in common, or the margin is not in (0, 1).
     """
-    if not 0.0 < margin < 1.0:
-        raise InputError(f"assert_equivalent: margin: must be above 0 and below 1 (got {margin:g})")
     before, after = (
         read_side(side.out if isinstance(side, Results) else side) for side in (old, new)
     )
@@ -198,10 +202,7 @@ def _rows(
     """Scores that are asserted of, one a row."""
     results = results if isinstance(results, Results) else Results(results)
     found, _, known = read(results, quantity, "results")
-    cells = [str(each) for each in results.cells["cell"]]
-    cell = cell or ("base" if "base" in cells else cells[0])
-    if cell not in cells:
-        raise unknown("cell", cell, cells, "results")
+    cell = cell_of(results, cell, "results")
     scores = results.table()
     scores = scores[(scores["quantity"] == quantity) & (scores["cell"] == cell)]
     parts = []
@@ -226,10 +227,8 @@ def _name(row: Any) -> str:
 
 
 def _bias(row: Any) -> str:
-    quantity = str(row["quantity"])
-    size = labels.with_error(row["bias"], row["bias_mcse"], labels.error_factor(quantity))
-    unit = labels.error_unit(quantity, str(row["unit"]))
-    return f"bias {size} {unit}".rstrip() + f" in {int(row['n'])} realisations"
+    size = labels.error_text(row["bias"], row["bias_mcse"], str(row["quantity"]), str(row["unit"]))
+    return f"bias {size} in {int(row['n'])} realisations"
 
 
 def _times(within: str) -> float:
@@ -267,13 +266,18 @@ def _require(
 
 
 def _require_within(
-    rows: pd.DataFrame, off: FloatArray, mcse: FloatArray, within: float, told: list[str]
+    rows: pd.DataFrame,
+    n: FloatArray,
+    off: FloatArray,
+    mcse: FloatArray,
+    within: float,
+    told: list[str],
 ) -> None:
-    """Require that what is off is shown to be less than a limit."""
+    """Require that what is off, of ``n`` realisations each, is shown to be less than a limit."""
     if not within > 0.0:
         raise InputError(f"within: must be above 0 (got {within:g})")
     rate = SESSION.rate()
-    size, n = np.abs(off), rows["n"].to_numpy(dtype=float)
+    size = np.abs(off)
     with np.errstate(divide="ignore", invalid="ignore"):
         far = np.nan_to_num((size - within) / mcse, nan=0.0, posinf=np.inf, neginf=-np.inf)
     beyond = significance.holm(ndtr(-far), rate)
@@ -281,14 +285,9 @@ def _require_within(
     reach = stdtrit(n - 1.0, 1.0 - _SHOWN) * mcse
     open_ = size + reach > within
     if open_.any():
-        wanted = (
-            n
-            * (
-                (reach + ndtri(significance.LIKELY) * mcse)
-                / np.maximum(within - size, 1e-9 * within)
-            )
-            ** 2
-        )
+        # errors fall as 1 / sqrt(n)
+        needed = reach + ndtri(significance.LIKELY) * mcse
+        wanted = n * (needed / np.maximum(within - size, 1e-9 * within)) ** 2
         k = int(np.argmax(np.where(open_, wanted, 0.0)))
         more = (
             f"{math.ceil(wanted[k])} realisations would be likely to"

@@ -26,7 +26,6 @@ SURVEY: Final[Mapping[str, Any]] = {
     "vlos_error": 5.0,
     "feh_error": 0.1,
 }
-_NOBODY: Final = {"kind": "velocity-ellipsoid", "bins": [5.0, 60.0]}
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,6 @@ def halo_of(scenario: Any, seed: int) -> Halo:
         If there is no such scenario, or it is unusable.
     """
     if scenario is None:
-        scenario = check_scenario({**HALO, "kind": "equilibrium"}, SURVEY, _NOBODY)
+        scenario = check_scenario({**HALO, "kind": "equilibrium"}, SURVEY)
     named = str(scenario) if isinstance(scenario, str | Path) else ""
     return Halo(as_scenario(scenario).revise(matrix={}), seed, named)

@@ -29,6 +29,8 @@ _REALIZATIONS: Final[Mapping[str, int]] = {"quick": 40, "standard": 100, "thorou
 _JUDGED: Final = 4
 #: Stars of a mock, where the halo's survey does not say.
 _STARS: Final = 1000
+#: What an error is told of.
+_BIAS: Final = ["bias", "bias_mcse", "quantity", "unit"]
 #: What a sample grows by where it is seen how a method learns.
 _GROWTH: Final = 4
 
@@ -47,7 +49,13 @@ def bias(subject: Subject) -> str:
     p = significance.bias_p_values(
         scores["bias"], scores["scatter"], scores["skewness"], scores["n"]
     )
-    return _judged(subject, scores, p, [_size(row) for _, row in scores.iterrows()], "bias")
+    return _judged(
+        subject,
+        scores,
+        p,
+        [labels.error_text(*row) for row in scores[_BIAS].itertuples(index=False)],
+        "bias",
+    )
 
 
 @check(
@@ -119,13 +127,6 @@ def _judged(
 
 def _name(row: Any) -> str:
     return labels.at_radius(str(row["quantity"]), float(row["r"]))
-
-
-def _size(row: Any) -> str:
-    """Bias with its Monte Carlo error and unit."""
-    quantity, unit = str(row["quantity"]), str(row["unit"])
-    size = labels.with_error(row["bias"], row["bias_mcse"], labels.error_factor(quantity))
-    return f"{size} {labels.error_unit(quantity, unit)}".rstrip()
 
 
 def _scores(subject: Subject, growth: int = 1) -> pd.DataFrame:

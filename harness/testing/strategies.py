@@ -20,7 +20,7 @@ from haloassay.contracts.estimate import Estimate, Estimates
 from haloassay.contracts.quantities import QUANTITIES
 from haloassay.engine.catalogues import MockCatalogue
 from haloassay.testing.halos import SURVEY, Halo, halo_of
-from haloassay.testing.subject import check_scenario
+from haloassay.testing.subject import NOBODY, check_scenario
 
 try:
     from hypothesis import note
@@ -42,7 +42,6 @@ _REALIZATIONS: Final = 4
 _NFW: Final[Table] = {"kind": "nfw", "m200": 1e12, "c": 12.0}
 _POWER_LAW: Final[Table] = {"kind": "power-law", "slope": -3.5}
 _ISOTROPIC: Final[Table] = {"kind": "constant", "beta": 0.0}
-_NOBODY: Final[Table] = {"kind": "velocity-ellipsoid", "bins": [5.0, 20.0, 60.0]}
 #: The halos of catalogues: potential, density and beta of each.
 _FEW: Final[tuple[tuple[Any, Table, Table], ...]] = (
     (_NFW, _POWER_LAW, _ISOTROPIC),
@@ -244,7 +243,7 @@ def scenarios(
         check_scenario,
         equilibria() if mock is None else mock,
         surveys() if survey is None else survey,
-        st.just(_NOBODY) if estimator is None else estimator,
+        st.just(NOBODY) if estimator is None else estimator,
         realizations=st.integers(1, 3),
         seed=st.integers(0, 2**31),
     )
@@ -376,7 +375,7 @@ def _halo(k: int) -> Halo:
         "beta": beta,
         "r_range": [*R_RANGE],
     }
-    return halo_of(check_scenario(mock, SURVEY, _NOBODY), CHECK_SEED)
+    return halo_of(check_scenario(mock, SURVEY), CHECK_SEED)
 
 
 @functools.lru_cache(maxsize=256)

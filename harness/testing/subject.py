@@ -34,6 +34,8 @@ HALO: Final[Mapping[str, Any]] = {
 }
 #: Stars of checks that ask for no number of them.
 STARS: Final = 800
+#: Of scenarios whose stars alone are asked for.
+NOBODY: Final[Mapping[str, Any]] = {"kind": "velocity-ellipsoid", "bins": [5.0, 20.0, 60.0]}
 _AXES: Final = ("x", "y", "z")
 #: Streams of random numbers by which it is seen how far an estimator's own randomness moves a value.
 _STREAMS: Final = 4
@@ -138,7 +140,10 @@ class Subject:
 
 
 def check_scenario(
-    mock: Mapping[str, Any], survey: Mapping[str, Any], estimator: Mapping[str, Any], **changes: Any
+    mock: Mapping[str, Any],
+    survey: Mapping[str, Any],
+    estimator: Mapping[str, Any] = NOBODY,
+    **changes: Any,
 ) -> dict[str, Any]:
     """Scenario with one estimator, as plain values."""
     return {
@@ -156,8 +161,7 @@ def check_scenario(
 def _stars(asked: str, seed: int, n: int, realization: int) -> Mapping[str, FloatArray]:
     told = json.loads(asked)
     survey = {**told.get("survey", {}), "n_stars": n}
-    nobody = {"kind": "velocity-ellipsoid", "bins": [5.0, 60.0]}
-    scenario = as_scenario(check_scenario(told.get("mock", HALO), survey, nobody, seed=seed))
+    scenario = as_scenario(check_scenario(told.get("mock", HALO), survey, seed=seed))
     true = mock(scenario, realization=realization).stars
     columns = {name: true.position[:, k] for k, name in enumerate(_AXES)}
     columns |= {f"v{name}": true.velocity[:, k] for k, name in enumerate(_AXES)}

@@ -108,6 +108,18 @@ def test_coverage_within_a_limit(results):
         assert_covers(results, "sigma_r", within=0.01, estimator="Narrow")
 
 
+def test_a_limit_of_coverage_is_of_the_intervals_and_not_of_the_values(results, monkeypatch):
+    """Ten of a thousand values have intervals: what would decide is reckoned from ten."""
+    table = results.table()
+    row = table[(table["estimator"] == "Spread") & (table["quantity"] == "beta")]
+    few = row.assign(n=1000, n68=10, coverage68=0.7)
+    monkeypatch.setattr(assertions, "_rows", lambda *_: few)
+    error = np.sqrt(0.21 / 10)
+    reach = (stats.t.ppf(0.95, 9) + stats.norm.ppf(0.9)) * error
+    with pytest.raises(Undecided, match=f"{np.ceil(10 * (reach / 0.08) ** 2):.0f} realisations"):
+        assert_covers(results, "beta", within=0.1)
+
+
 def test_too_few_say_nothing(tmp_path, monkeypatch):
     few = run(tmp_path / "few", "Narrow", realizations=12)
     monkeypatch.setattr(rates.SESSION, "tests", 1000)
@@ -131,6 +143,7 @@ def test_what_cannot_be_asserted_is_refused(results):
         (lambda: assert_unbiased(results, "beta", cell="other"), "cell"),
         (lambda: assert_unbiased(results, "beta", 500.0), "500 kpc is outside"),
         (lambda: assert_unbiased(results, "beta", within="3 sigma"), "within"),
+        (lambda: assert_unbiased(results, "beta", within="1.2.3 mcse"), "within"),
         (lambda: assert_unbiased(results, "beta", within=-0.1), "within"),
         (lambda: assert_covers(results, "beta", level=90), "must be 68 or 95"),
         (lambda: assert_equivalent(results, results, margin=0.0), "margin"),

@@ -44,7 +44,7 @@ def test_scenarios_are_read(scenario):
     st.one_of(strategies.equilibria(), strategies.equilibria(several=True)), st.integers(0, 2**31)
 )
 def test_equilibria_exist(mock, seed):
-    scenario = strategies.check_scenario(mock, {"n_stars": 20}, strategies._NOBODY, seed=seed)
+    scenario = strategies.check_scenario(mock, {"n_stars": 20}, seed=seed)
     made = haloassay.mock(scenario)
     assert len(made.stars) == 20
     assert ((made.stars.r >= 5.0) & (made.stars.r <= 60.0)).all()
@@ -54,13 +54,13 @@ def test_equilibria_exist(mock, seed):
 @settings(max_examples=1000, deadline=None)
 @given(strategies.equilibria())
 def test_all_equilibria_exist(mock):
-    haloassay.mock(strategies.check_scenario(mock, {"n_stars": 20}, strategies._NOBODY))
+    haloassay.mock(strategies.check_scenario(mock, {"n_stars": 20}))
 
 
 @settings(max_examples=3, deadline=None, phases=[Phase.generate])
 @given(strategies.equilibria(shape=strategies.shapes(), lmc=strategies.lmcs()))
 def test_shapes_and_clouds_are_those_of_scenarios(mock):
-    make_scenario(strategies.check_scenario(mock, {"n_stars": 20}, strategies._NOBODY), "drawn")
+    make_scenario(strategies.check_scenario(mock, {"n_stars": 20}), "drawn")
 
 
 @settings(max_examples=50)
