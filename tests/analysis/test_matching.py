@@ -222,6 +222,9 @@ def test_far_behind_a_step_there_is_no_mock():
     before = np.stack([np.linspace(0.0, 0.3, 40), rng.random(40)], axis=1)
     np.testing.assert_array_equal(found(before), found.emulator.predict(before)[0])
     assert found(before).mean() > 0.9
+    # near the step, where some of the nearest were lost, the emulator says how probable it is
+    beside = np.stack([np.full(40, 0.49), rng.random(40)], axis=1)
+    np.testing.assert_array_equal(found(beside), found.emulator.predict(beside)[0])
 
 
 def test_two_lost_mocks_do_not_say_where():

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+import haloassay
+from haloassay.testing import parametrize
+from haloassay.testing.check import Finding
+from haloassay.testing.rates import ALPHA, SESSION, Session
+
 pytest_plugins = ["pytester"]
 pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded():
+    """A session within this one is unloaded with all that it was the first to load, and numpy cannot be loaded twice."""
+    haloassay.mock("quickstart", 1)
+
 
 FIXTURES = """
 import numpy as np
@@ -55,7 +68,9 @@ def test_a_test_that_fails_says_how_its_catalogue_is_made(pytester):
             pass
         """
     )
+    before = replace(SESSION)
     result = pytester.runpytest_inprocess("--haloassay-seed", "7")
+    assert before == SESSION
     result.assert_outcomes(failed=2, errors=2)
     text = result.stdout.str()
     for line in (
@@ -105,6 +120,20 @@ def test_checks_are_items_of_their_own(pytester):
     assert "not applicable: states no halo" in text
     assert "test_estimators[Global-global generators]" in text
     assert "again: check_estimator(Global, None, only=['global generators']" in text
+
+
+def test_a_check_has_the_rate_of_its_session(monkeypatch):
+    given = []
+
+    def finding(subject, name):
+        given.append((subject.alpha, subject.seed))
+        return Finding(name, "", "passed", "", 0.0, "")
+
+    monkeypatch.setattr(parametrize, "finding_of", finding)
+    monkeypatch.setattr(parametrize, "SESSION", Session(seed=3, tests=20))
+    (param,) = parametrize.parametrize_with_checks(["tracer-mass"], only=["bias"]).args[1]
+    param.values[0]()
+    assert given == [(pytest.approx(ALPHA / 40), 3)]
 
 
 def test_the_rate_of_a_session_is_shared_by_its_tests(pytester):

@@ -80,6 +80,14 @@ def test_observed_catalogues_have_errors(made):
     assert np.abs(pulls).max() < 6.0
 
 
+@settings(max_examples=30)
+@given(st.data(), st.booleans())
+def test_stars_are_the_first_of_a_realisation(data, observed):
+    drawn = strategies.observed_catalogues if observed else strategies.catalogues
+    made = data.draw(drawn())
+    np.testing.assert_array_equal(made.stars.number, np.arange(len(made.stars)))
+
+
 def test_the_command_that_is_printed_makes_the_catalogue(tmp_path):
     halo = strategies._halo(1)
     for exact in (True, False):
