@@ -19,7 +19,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture(scope="module", autouse=True)
 def loaded():
-    """A session within this one is unloaded with all that it was the first to load, and numpy cannot be loaded twice."""
+    """What a session within this one is the first to load is unloaded after it, and numpy cannot be loaded twice."""
     haloassay.mock("quickstart", 1)
 
 
