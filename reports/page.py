@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from haloassay.analysis.budget import Budget
     from haloassay.analysis.summary import Summary
+    from haloassay.contracts.tolerances import Tolerances
 
 #: Rows of one table on the page; the files beside it hold all.
 _PAGE_ROWS: Final = 400
@@ -173,7 +174,7 @@ def render(data: Summary, shown: Sequence[Mapping[str, str]]) -> str:
     )
     scenario = data.description.get("scenario", {})
     calibration = data.calibration[data.calibration["n"] >= ENOUGH]
-    groups = _verdict_groups(data.scores)
+    groups = _verdict_groups(data.scores, data.tolerances)
     context = {
         "css": (here / "page.css").read_text(encoding="utf-8"),
         "scenario": scenario,
@@ -276,10 +277,10 @@ def _problems(data: Summary) -> list[dict[str, Any]]:
     ]
 
 
-def _verdict_groups(scores: pd.DataFrame) -> list[dict[str, Any]]:
+def _verdict_groups(scores: pd.DataFrame, tolerances: Tolerances) -> list[dict[str, Any]]:
     """Verdicts by cell and estimator, in the order of the table."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for verdict in verdicts(scores):
+    for verdict in verdicts(scores, tolerances):
         entry = {
             "quantity": labels.plain(verdict.quantity) or "no result",
             "state": verdict.state,

@@ -1,14 +1,19 @@
-"""Scores in words: what is biased, which error bars are too small, what cannot be determined."""
+"""Scores in words: what is biased, which error bars are too small, what cannot be determined, and what matters.
+
+What is significant may be too small to matter: a verdict is graded by the size of what was found, against tolerances
+(:mod:`haloassay.contracts.tolerances`).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from haloassay.analysis import significance
 from haloassay.contracts import labels
+from haloassay.contracts.tolerances import Tolerances
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,14 +36,66 @@ _READ: Final = (
 #: Share of its stars that two realisations may have in common without a word: scatters are then 2.5 per cent too small.
 NOTABLE: Final = 0.05
 
+#: What a verdict comes to: something significant is larger than its tolerance; something is significant and smaller;
+#: nothing was found; nothing can be determined.
+Grade = Literal["matters", "small", "none", "open"]
+#: Grades, the worst first; of several cells, what is open is worse than what is known to be none.
+GRADES: Final[tuple[Grade, ...]] = ("matters", "small", "open", "none")
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The bin that decides a verdict: of the largest bias that was found, else of the coverage that is most wrong.
+
+    A coverage that matters goes before a bias that does not; where nothing was found it is the bin of the largest bias.
+
+    Parameters
+    ----------
+    r
+        Radius [kpc]; NaN where there is none.
+    unit
+        Of the quantity.
+    n
+        Estimates with a value and a truth.
+    bias, bias_mcse, scatter
+        As in the table of scores: fractions of positive scales.
+    coverage68, coverage95
+        Shares of the intervals that hold the truth; NaN where none are stated.
+    tolerance
+        Bias above which one matters.
+    """
+
+    r: float
+    unit: str
+    n: int
+    bias: float
+    bias_mcse: float
+    scatter: float
+    coverage68: float
+    coverage95: float
+    tolerance: float
+
 
 @dataclass(frozen=True)
 class Verdict:
     """What the scores of one quantity by one estimator in one cell say.
 
-    ``fault`` is whether something speaks against the method, ``determined`` whether there were
-    enough estimates to say, ``lossy`` whether too few attempts gave a value; ``bias``, ``intervals`` and ``success``
-    are sentences.
+    Parameters
+    ----------
+    cell, estimator, quantity
+        Whose they are.
+    fault
+        Whether something speaks against the method, however small.
+    bias, intervals, success
+        Sentences; ``success`` is empty where enough attempts gave a value.
+    determined
+        Whether there were enough estimates to say.
+    bias_grade, interval_grade
+        How much the bias and the coverage of the intervals matter (:data:`Grade`).
+    worst
+        The bin that decides; None where nothing is determined.
+    size
+        What decides, in units of its tolerance (of bias or coverage); where nothing was found, the bias of that bin.
     """
 
     cell: str
@@ -49,6 +106,18 @@ class Verdict:
     intervals: str
     determined: bool = True
     success: str = ""
+    bias_grade: Grade = "open"
+    interval_grade: Grade = "open"
+    worst: Worst | None = None
+    size: float = float("nan")
+
+    @property
+    def grade(self) -> Grade:
+        """``matters``, ``small``, ``none`` or ``open``: the worse of bias and intervals."""
+        if not self.determined:
+            return "open"
+        found = (self.bias_grade, self.interval_grade)
+        return next((grade for grade in ("matters", "small") if grade in found), "none")
 
     @property
     def lossy(self) -> bool:
@@ -68,14 +137,23 @@ class Verdict:
         return "fault" if self.fault else "none"
 
 
-def verdicts(scores: pd.DataFrame) -> list[Verdict]:
+def verdicts(scores: pd.DataFrame, tolerances: Tolerances | None = None) -> list[Verdict]:
     """One verdict for each (cell, estimator, quantity), in the order of the table.
 
     Biases and coverages of all bins of a verdict are judged together (:mod:`haloassay.analysis.significance`), so that
-    about one in 100 verdicts (:data:`ALPHA`) on methods without a fault is a false alarm.
+    about one in 100 verdicts (:data:`ALPHA`) on methods without a fault is a false alarm. What is significant is
+    graded by its size.
+
+    Parameters
+    ----------
+    scores
+        Frame of the function ``score``.
+    tolerances
+        Sizes above which errors matter, such as those of the results; by default those of the quantities.
     """
     groups = scores[list(_READ)].groupby(["cell", "estimator", "quantity"], sort=False)
-    return [_judge(str(c), str(e), str(q), group) for (c, e, q), group in groups]
+    sizes = tolerances or Tolerances()
+    return [_judge(str(c), str(e), str(q), group, sizes) for (c, e, q), group in groups]
 
 
 def overlap_sentence(overlaps: pd.DataFrame) -> str:
@@ -115,7 +193,9 @@ def overlap_sentence(overlaps: pd.DataFrame) -> str:
     )
 
 
-def _judge(cell: str, estimator: str, quantity: str, group: pd.DataFrame) -> Verdict:
+def _judge(
+    cell: str, estimator: str, quantity: str, group: pd.DataFrame, tolerances: Tolerances
+) -> Verdict:
     success = _success_sentence(group)
     enough = group[group["n"] >= ENOUGH]
     if not len(enough):
@@ -124,12 +204,64 @@ def _judge(cell: str, estimator: str, quantity: str, group: pd.DataFrame) -> Ver
     alpha = ALPHA / len(tests["p"])
     failed = significance.holm(tests["p"], ALPHA)
     found = {name: tests["row"][failed & (tests["of"] == name)] for name in ("bias", *_LEVELS)}
-    bias = _bias_sentence(quantity, enough, found["bias"], alpha)
+    sizes = _sizes(quantity, enough, tolerances)
+    bias_grade, interval_grade = (_graded(sizes, found, of) for of in (("bias",), _LEVELS))
+    bias = _bias_sentence(quantity, enough, found["bias"], alpha, tolerances)
     intervals = _interval_sentence(enough, found, alpha)
+    if interval_grade == "small":
+        intervals += f" That is by less than the tolerance of {tolerances.coverage:g}."
     left_out = len(group) - len(enough)
     if left_out:
         bias += f" In {_bins(left_out)} it cannot be determined: fewer than {ENOUGH} estimates."
-    return Verdict(cell, estimator, quantity, bool(failed.any()), bias, intervals, True, success)
+    row, size = _deciding(sizes, found)
+    worst = _worst(dict(enough.iloc[row]), tolerances.bias(labels.quantity_of(quantity)))
+    grades = (bias_grade, interval_grade)
+    judged = (cell, estimator, quantity, bool(failed.any()), bias, intervals, True, success)
+    return Verdict(*judged, *grades, worst, size)
+
+
+def _sizes(quantity: str, group: pd.DataFrame, tolerances: Tolerances) -> dict[Any, Any]:
+    """Biases and misses of coverage of all bins, in units of their tolerances; of a tolerance of 0 endless."""
+    known = labels.quantity_of(quantity, str(group["unit"].iloc[0]))
+    misses: dict[Any, Any] = {"bias": (group["bias"], tolerances.bias(known))}
+    for level in _LEVELS:
+        misses[level] = (group[f"coverage{level}"] - level / 100.0, tolerances.coverage)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            of: np.nan_to_num(np.abs(miss.to_numpy(float)) / np.float64(size), posinf=np.inf)
+            for of, (miss, size) in misses.items()
+        }
+
+
+def _graded(sizes: dict[Any, Any], found: dict[Any, Any], of: tuple[Any, ...]) -> Grade:
+    """Grade of what was found of some tests."""
+    largest = [float(sizes[name][found[name]].max()) for name in of if len(found[name])]
+    if not largest:
+        return "none"
+    return "matters" if max(largest) > 1.0 else "small"
+
+
+def _deciding(sizes: dict[Any, Any], found: dict[Any, Any]) -> tuple[int, float]:
+    """Bin that decides, and the size of what does: a bias that matters, else a coverage that does, else what is small.
+
+    Where nothing was found it is the bin with the largest bias.
+    """
+    places = [
+        (float(sizes[of][row]), of == "bias", -int(row))
+        for of, rows in found.items()
+        for row in rows
+    ]
+    if not places:
+        row = int(np.argmax(sizes["bias"]))
+        return row, float(sizes["bias"][row])
+    size, _, row = max(places, key=lambda place: (place[0] > 1.0, place[1], place[0], place[2]))
+    return -row, size
+
+
+def _worst(row: dict[Any, Any], tolerance: float) -> Worst:
+    names = ("r", "bias", "bias_mcse", "scatter", "coverage68", "coverage95")
+    numbers = {name: float(row[name]) for name in names}
+    return Worst(unit=str(row["unit"]), n=int(row["n"]), tolerance=tolerance, **numbers)
 
 
 def _tests(group: pd.DataFrame) -> dict[str, Any]:
@@ -181,7 +313,9 @@ def _why_not(group: pd.DataFrame) -> str:
     return f"Cannot be determined, because there {only} (at least {ENOUGH} are needed)."
 
 
-def _bias_sentence(quantity: str, group: pd.DataFrame, found: Any, alpha: float) -> str:
+def _bias_sentence(
+    quantity: str, group: pd.DataFrame, found: Any, alpha: float, tolerances: Tolerances
+) -> str:
     factor = labels.error_factor(quantity)
     worst = _extreme(group.iloc[found] if len(found) else group, "bias")
     unit = labels.error_unit(quantity, str(worst["unit"]))
@@ -193,6 +327,9 @@ def _bias_sentence(quantity: str, group: pd.DataFrame, found: Any, alpha: float)
         return f"No bias found; one of {limit:.2g} {unit}".rstrip() + f" would have been, {often}."
     size = f"{labels.with_error(worst['bias'], worst['bias_mcse'], factor)} {unit}".rstrip()
     where = f" at r = {worst['r']:.3g} kpc" if np.isfinite(worst["r"]) else ""
+    tolerance = tolerances.bias(labels.quantity_of(quantity, str(worst["unit"])))
+    if abs(worst["bias"]) <= tolerance:
+        where += f", less than the tolerance of {f'{factor * tolerance:.3g} {unit}'.rstrip()}"
     if len(group) == 1:
         return f"Biased by {size}{where}."
     return f"Biased in {len(found)} of {_bins(len(group))}, most by {size}{where}."

@@ -20,7 +20,9 @@ DESCRIPTION: Final = "run.json"
 #: Some of what no run.json lacks; a damaged one may lack others.
 _OURS: Final = frozenset({"scenario", "cells", "estimators", "digest"})
 #: Keys of a scenario that may change between runs into one folder.
-_FREE: Final = ("name", "title", "description", "reference", "realizations", "timeout")
+_FREE: Final = (
+    *("name", "title", "description", "reference", "realizations", "timeout", "tolerance"),
+)
 #: Cells of which run.json says what they are made of; others differ from these by settings of the scenario.
 _EXPLAINED: Final = 20
 #: Settings that stand for the content of something outside the scenario.
@@ -51,7 +53,7 @@ def description_of(plan: Plan) -> Spec:
         "estimators": [
             {"estimator": entry.label, "kind": entry.kind} for entry in plan.scenario.estimators
         ],
-        "quantities": [quantity.to_dict() for quantity in plan.quantities],
+        "quantities": [{**q.to_dict(), "tolerance": q.tolerance} for q in plan.quantities],
         "versions": dict(_versions()),
         "platform": platform.platform(),
     }
