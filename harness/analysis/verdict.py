@@ -6,12 +6,14 @@ What is significant may be too small to matter: a verdict is graded by the size 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from haloassay.analysis import significance
+from haloassay.base.arrays import IntArray
 from haloassay.contracts import labels
 from haloassay.contracts.tolerances import Tolerances
 
@@ -27,7 +29,7 @@ _NARROW: Final = 0.1
 _LEVELS: Final = (68, 95)
 #: Columns of the scores that are read.
 _READ: Final = (
-    *("cell", "estimator", "quantity", "unit", "r", "n", "n_failed", "n_attempted", "lossy"),
+    *("cell", "estimator", "quantity", "bin", "unit", "r", "n", "n_failed", "n_attempted", "lossy"),
     *("success", "success_lo", "success_hi", "bias", "bias_mcse", "scatter", "skewness"),
     *(f"coverage{level}{end}" for level in _LEVELS for end in ("", "_lo", "_hi", "_min", "_max")),
     *(f"n{level}" for level in _LEVELS),
@@ -96,6 +98,8 @@ class Verdict:
         The bin that decides; None where nothing is determined.
     size
         What decides, in units of its tolerance (of bias or coverage); where nothing was found, the bias of that bin.
+    biased
+        Bins whose bias was found, however small.
     """
 
     cell: str
@@ -110,6 +114,7 @@ class Verdict:
     interval_grade: Grade = "open"
     worst: Worst | None = None
     size: float = float("nan")
+    biased: tuple[int, ...] = ()
 
     @property
     def grade(self) -> Grade:
@@ -151,9 +156,13 @@ def verdicts(scores: pd.DataFrame, tolerances: Tolerances | None = None) -> list
     tolerances
         Sizes above which errors matter, such as those of the results; by default those of the quantities.
     """
-    groups = scores[list(_READ)].groupby(["cell", "estimator", "quantity"], sort=False)
+    columns = {name: scores[name].to_numpy() for name in _READ}
+    groups: Any = scores.groupby(["cell", "estimator", "quantity"], sort=False).indices
     sizes = tolerances or Tolerances()
-    return [_judge(str(c), str(e), str(q), group, sizes) for (c, e, q), group in groups]
+    return [
+        _judge(str(c), str(e), str(q), _Rows(columns, rows), sizes)
+        for (c, e, q), rows in groups.items()
+    ]
 
 
 def overlap_sentence(overlaps: pd.DataFrame) -> str:
@@ -193,11 +202,33 @@ def overlap_sentence(overlaps: pd.DataFrame) -> str:
     )
 
 
+class _Rows:
+    """Rows of a table of scores as arrays: a frame for each of thousands of verdicts would take most of their time."""
+
+    def __init__(self, columns: Mapping[str, Any], rows: IntArray) -> None:
+        self._columns, self._rows = columns, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, name: str) -> Any:
+        """Values (rows,) of a column."""
+        return self._columns[name][self._rows]
+
+    def at(self, chosen: Any) -> _Rows:
+        """Choose some of the rows."""
+        return _Rows(self._columns, self._rows[chosen])
+
+    def row(self, k: int) -> dict[str, Any]:
+        """One row by column."""
+        return {name: values[self._rows[k]] for name, values in self._columns.items()}
+
+
 def _judge(
-    cell: str, estimator: str, quantity: str, group: pd.DataFrame, tolerances: Tolerances
+    cell: str, estimator: str, quantity: str, group: _Rows, tolerances: Tolerances
 ) -> Verdict:
     success = _success_sentence(group)
-    enough = group[group["n"] >= ENOUGH]
+    enough = group.at(group["n"] >= ENOUGH)
     if not len(enough):
         return Verdict(cell, estimator, quantity, False, _why_not(group), "", False, success)
     tests = _tests(enough)
@@ -214,21 +245,22 @@ def _judge(
     if left_out:
         bias += f" In {_bins(left_out)} it cannot be determined: fewer than {ENOUGH} estimates."
     row, size = _deciding(sizes, found)
-    worst = _worst(dict(enough.iloc[row]), tolerances.bias(labels.quantity_of(quantity)))
+    worst = _worst(enough.row(row), tolerances.bias(labels.quantity_of(quantity)))
     grades = (bias_grade, interval_grade)
+    biased = tuple(int(k) for k in enough["bin"][found["bias"]])
     judged = (cell, estimator, quantity, bool(failed.any()), bias, intervals, True, success)
-    return Verdict(*judged, *grades, worst, size)
+    return Verdict(*judged, *grades, worst, size, biased)
 
 
-def _sizes(quantity: str, group: pd.DataFrame, tolerances: Tolerances) -> dict[Any, Any]:
+def _sizes(quantity: str, group: _Rows, tolerances: Tolerances) -> dict[Any, Any]:
     """Biases and misses of coverage of all bins, in units of their tolerances; of a tolerance of 0 endless."""
-    known = labels.quantity_of(quantity, str(group["unit"].iloc[0]))
+    known = labels.quantity_of(quantity, str(group["unit"][0]))
     misses: dict[Any, Any] = {"bias": (group["bias"], tolerances.bias(known))}
     for level in _LEVELS:
         misses[level] = (group[f"coverage{level}"] - level / 100.0, tolerances.coverage)
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
-            of: np.nan_to_num(np.abs(miss.to_numpy(float)) / np.float64(size), posinf=np.inf)
+            of: np.nan_to_num(np.abs(miss) / np.float64(size), posinf=np.inf)
             for of, (miss, size) in misses.items()
         }
 
@@ -258,23 +290,23 @@ def _deciding(sizes: dict[Any, Any], found: dict[Any, Any]) -> tuple[int, float]
     return -row, size
 
 
-def _worst(row: dict[Any, Any], tolerance: float) -> Worst:
+def _worst(row: Mapping[str, Any], tolerance: float) -> Worst:
     names = ("r", "bias", "bias_mcse", "scatter", "coverage68", "coverage95")
     numbers = {name: float(row[name]) for name in names}
     return Worst(unit=str(row["unit"]), n=int(row["n"]), tolerance=tolerance, **numbers)
 
 
-def _tests(group: pd.DataFrame) -> dict[str, Any]:
+def _tests(group: _Rows) -> dict[str, Any]:
     """All tests of a verdict: p-values ``p``, what each is ``of`` (bias, 68 or 95), and the ``row`` of its bin."""
     rows = np.arange(len(group))
     p = [significance.bias_p_values(*(group[k] for k in ("bias", "scatter", "skewness", "n")))]
-    if labels.quantity_of(str(group["quantity"].iloc[0])).scale == "separation":
+    if labels.quantity_of(str(group["quantity"][0])).scale == "separation":
         p = [np.ones(len(group))]  # its mean is away from zero without a bias: never found
     kinds: list[Any] = ["bias"] * len(group)
     where = [rows]
     for level in _LEVELS:
-        stated = group[f"n{level}"].to_numpy() >= ENOUGH
-        n, share = (group[name].to_numpy()[stated] for name in (f"n{level}", f"coverage{level}"))
+        stated = group[f"n{level}"] >= ENOUGH
+        n, share = (group[name][stated] for name in (f"n{level}", f"coverage{level}"))
         p.append(significance.coverage_p_values(np.round(share * n), n, level / 100.0))
         kinds += [level] * len(n)
         where.append(rows[stated])
@@ -285,12 +317,12 @@ def _tests(group: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _success_sentence(group: pd.DataFrame) -> str:
+def _success_sentence(group: _Rows) -> str:
     """Say how few attempts gave a value where these may not speak for all; empty elsewhere."""
-    lossy = group[group["lossy"]]
+    lossy = group.at(group["lossy"].astype(bool))
     if not len(lossy):
         return ""
-    worst = lossy.iloc[int(np.argmin(lossy["success"]))]
+    worst = lossy.row(int(np.argmin(lossy["success"])))
     share = labels.share_text(*(worst[f"success{end}"] for end in ("", "_lo", "_hi")))
     text = f"Success is {share}"
     text += f" in the worst of {len(lossy)} of {_bins(len(group))}" if len(group) > 1 else ""
@@ -303,7 +335,7 @@ def _success_sentence(group: pd.DataFrame) -> str:
     )
 
 
-def _why_not(group: pd.DataFrame) -> str:
+def _why_not(group: _Rows) -> str:
     n, attempted = int(group["n"].max()), int(group["n_attempted"].max())
     if attempted and int(group["n_failed"].min()) == attempted:
         return f"Cannot be determined, because all {attempted} attempted runs gave no value."
@@ -314,10 +346,10 @@ def _why_not(group: pd.DataFrame) -> str:
 
 
 def _bias_sentence(
-    quantity: str, group: pd.DataFrame, found: Any, alpha: float, tolerances: Tolerances
+    quantity: str, group: _Rows, found: Any, alpha: float, tolerances: Tolerances
 ) -> str:
     factor = labels.error_factor(quantity)
-    worst = _extreme(group.iloc[found] if len(found) else group, "bias")
+    worst = _extreme(group.at(found) if len(found) else group, "bias")
     unit = labels.error_unit(quantity, str(worst["unit"]))
     if labels.quantity_of(quantity).scale == "separation":  # its mean is above zero without a bias
         return f"Off by {labels.with_error(worst['bias'], worst['bias_mcse'])} {unit} on average."
@@ -335,16 +367,16 @@ def _bias_sentence(
     return f"Biased in {len(found)} of {_bins(len(group))}, most by {size}{where}."
 
 
-def _interval_sentence(group: pd.DataFrame, found: dict[Any, Any], alpha: float) -> str:
-    if not group[["n68", "n95"]].to_numpy().any():
+def _interval_sentence(group: _Rows, found: dict[Any, Any], alpha: float) -> str:
+    if not (group["n68"].any() or group["n95"].any()):
         return "It states no errors."
     for level in _LEVELS:
         if len(found[level]):
-            return _wrong_intervals(group, group.iloc[found[level]], level)
+            return _wrong_intervals(group, group.at(found[level]), level)
     levels = tuple(level for level in _LEVELS if group[f"n{level}"].max() >= ENOUGH)
     if not levels:
         return f"Of its intervals nothing can be said: fewer than {ENOUGH} are stated."
-    counts = group[[f"n{level}" for level in levels]].min(axis=1)
+    counts = np.min([group[f"n{level}"] for level in levels], axis=0)
     n = int(counts[counts >= ENOUGH].min()) if (counts >= ENOUGH).any() else ENOUGH
     often = 100.0 * significance.narrow_power(n, 1.0 - _NARROW, alpha, levels)
     width = 100.0 * significance.narrow_found(n, alpha, levels)
@@ -355,20 +387,20 @@ def _interval_sentence(group: pd.DataFrame, found: dict[Any, Any], alpha: float)
     )
 
 
-def _wrong_intervals(group: pd.DataFrame, wrong: pd.DataFrame, level: int) -> str:
+def _wrong_intervals(group: _Rows, wrong: _Rows, level: int) -> str:
     """Say what is wrong with the intervals of a level."""
     name, nominal = f"coverage{level}", level / 100.0
-    narrow = wrong[wrong[name] < nominal]
+    narrow = wrong.at(wrong[name] < nominal)
     word, rows = ("narrow", narrow) if len(narrow) else ("wide", wrong)
-    worst = _extreme(rows.assign(miss=rows[name] - nominal), "miss")
+    worst = rows.row(int(np.argmax(np.abs(rows[name] - nominal))))
     text = labels.share_text(*(worst[f"{name}{end}"] for end in ("", "_lo", "_hi")))
     where = f" in {len(rows)} of {_bins(len(group))}" if len(group) > 1 else ""
     return f"Its {level} per cent intervals are too {word}{where}: they cover {text}."
 
 
-def _extreme(group: pd.DataFrame, name: str) -> dict[Any, Any]:
+def _extreme(group: _Rows, name: str) -> dict[str, Any]:
     """Row with the largest absolute value of a column."""
-    return dict(group.iloc[int(np.argmax(np.abs(group[name])))])
+    return group.row(int(np.argmax(np.nan_to_num(np.abs(group[name])))))
 
 
 def _bins(n: int) -> str:

@@ -129,7 +129,7 @@ for command in (
 @click.option(
     "--dry-run", is_flag=True, help="Check everything, say what would run, write nothing."
 )
-@click.option("--no-report", is_flag=True, help="Leave out figures and page.")
+@click.option("--no-report", is_flag=True, help="Leave out the page.")
 @click.option(
     "--fail-if",
     "forbidden",
@@ -186,7 +186,7 @@ def run(
 @haloassay.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 def report(folder: Path) -> None:
-    """Write tables, figures and the HTML page of the results in FOLDER."""
+    """Write the HTML page of the results in FOLDER, and its tables as files."""
     from haloassay.face import api
 
     scores = api.table(folder)

@@ -233,9 +233,7 @@ def test_terminal_table_is_not_for_files(finished, call, tmp_path):
     assert "--format" in answer.refusal
 
 
-def test_report_writes_the_page(small, call, tmp_path, monkeypatch):
-    """Without figures, which take longest: pages of other tests have them."""
-    monkeypatch.setattr("haloassay.reports.page.draw", lambda _: [])
+def test_report_writes_the_page(small, call, tmp_path):
     path, folder = tmp_path / "one.toml", tmp_path / "out"
     other = '[[estimators]]\nkind = "velocity-ellipsoid"\nbins = [5.0, 20.0, 100.0]\n'
     one = '[[estimators]]\nkind = "tracer-mass"\nalpha = -3.5\n'

@@ -1,0 +1,28 @@
+"""The library that draws the charts of a page: Vega, Vega-Lite and vega-embed as one script, from vl-convert.
+
+Why these: charts are described, not programmed; they are drawn as SVG with roles and descriptions that screen readers
+tell, saved as SVG and PNG, have Mollweide's projection, and take 0.4 MB of a page, packed. Plotly's script has
+4.8 MB (1.4 MB packed) and no such descriptions; Bokeh's (1.4 MB) draws on a canvas, which tells a reader nothing.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import numpy as np
+
+from haloassay.base.cache import cached
+from haloassay.reports.page.packing import compressed
+
+
+def vega() -> bytes:
+    """Script that defines ``vegaEmbed``, compressed by gzip; bundled once for each version, and kept in the cache."""
+
+    def bundle() -> dict[str, np.ndarray]:
+        import vl_convert  # 80 MB: only where it has something to do
+
+        script = vl_convert.javascript_bundle().encode()  # type: ignore[call-arg] # its stub lacks the default
+        return {"gzip": np.frombuffer(compressed(script), dtype=np.uint8)}
+
+    version = importlib.metadata.version("vl-convert-python")
+    return cached({"script": "vega", "vl-convert": version}, bundle)["gzip"].tobytes()
