@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,6 +92,23 @@ def read_description(out: Path) -> Spec | None:
         return None
     said = description.pop("digest")
     return description if said == content_key(description) else None
+
+
+def as_held(plan: Plan, out: Path) -> Plan | None:
+    """Plan with what the folder knows of the mocks, where they are the same, and so are all estimators.
+
+    None where the folder's run was of anything else, or some cell has fewer estimators than the plan.
+    """
+    held = read_description(out)
+    if held is None:
+        return None
+    cells = {cell["cell"]: cell for cell in held["cells"]}
+    for cell in plan.cells:
+        there = cells.get(cell.label, {})
+        keys = {method.label: method.key for method in cell.methods}
+        if (there.get("cell_key"), there.get("estimator_keys")) != (cell.key, keys):
+            return None
+    return replace(plan, facts={cell.label: cells[cell.label]["mock"] for cell in plan.cells})
 
 
 def is_lost(out: Path) -> bool:
