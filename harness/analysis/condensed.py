@@ -31,6 +31,8 @@ class Condensed:
         Verdicts of the worst and of the best cell, the same one where there is one cell only.
     counts
         How many cells have each grade that occurs, the worst first.
+    lossy
+        Whether in some cell too few attempts gave a value.
     """
 
     estimator: str
@@ -38,6 +40,7 @@ class Condensed:
     worst: Verdict
     best: Verdict
     counts: Mapping[Grade, int]
+    lossy: bool
 
     @property
     def grade(self) -> Grade:
@@ -48,11 +51,6 @@ class Condensed:
     def n_cells(self) -> int:
         """Count the cells."""
         return sum(self.counts.values())
-
-    @property
-    def lossy(self) -> bool:
-        """Whether in the worst cell too few attempts gave a value."""
-        return self.worst.lossy
 
     @property
     def text(self) -> str:
@@ -88,7 +86,8 @@ def _condensed(estimator: str, quantity: str, group: list[Verdict]) -> Condensed
     best = min(known, key=_badness)
     found = Counter(verdict.grade for verdict in group)
     counts = {grade: found[grade] for grade in GRADES if grade in found}
-    return Condensed(estimator, quantity, worst, best, counts)
+    lossy = any(verdict.lossy for verdict in group)
+    return Condensed(estimator, quantity, worst, best, counts, lossy)
 
 
 def _badness(verdict: Verdict) -> tuple[int, int, float, float]:
