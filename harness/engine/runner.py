@@ -17,6 +17,7 @@ from haloassay.engine.progress import Progress, make_progress
 from haloassay.engine.sequential import FEWEST, MOST, run_until
 from haloassay.engine.task import PRINTED, Task
 from haloassay.planning.cells import SampledCell
+from haloassay.planning.overrides import overridden
 from haloassay.planning.plan import Plan, make_plan
 from haloassay.planning.scenario import Scenario, as_scenario
 from haloassay.results.description import description_of, read_description
@@ -42,6 +43,7 @@ def run(
     until: str | None = None,
     at_most: int = MOST,
     large: bool = False,
+    settings: Mapping[str, Any] | None = None,
 ) -> Results:
     """Run a scenario into a folder and return the results.
 
@@ -73,6 +75,8 @@ def run(
         Realisations at which it stops even so.
     large
         Whether more than 100000 catalogues are meant.
+    settings
+        Values in place of those of the scenario, by path, such as ``{"survey.n_stars": 500}``.
 
     Raises
     ------
@@ -85,6 +89,7 @@ def run(
     revised = as_scenario(scenario).revise(
         realizations=realizations, seed=seed, timeout=timeout, estimators=estimators
     )
+    revised = overridden(revised, settings or {})
     if until is not None and not dry_run:
         return _run_until(make_rule(until), at_most, revised, out, workers, mode, progress, large)
     plan = make_plan(revised)

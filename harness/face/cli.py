@@ -13,9 +13,9 @@ import click
 
 from haloassay import __version__
 from haloassay.base.errors import HaloassayError, warn_in_one_line
-from haloassay.base.text import printable
 from haloassay.face.budgets import budget, plan
 from haloassay.face.checks import check_command
+from haloassay.face.choices import describe_command, list_command
 from haloassay.face.endings import (
     EXIT_BUG,
     EXIT_FAULT,
@@ -34,12 +34,12 @@ from haloassay.face.gates import (
 )
 from haloassay.face.matches import match_command
 from haloassay.face.measured import measure
+from haloassay.face.options import by_path, set_option
 from haloassay.face.outputs import files_of, require_writable, write
 from haloassay.face.plugins import no_plugins
 from haloassay.face.predictions import predict
 from haloassay.face.rankings import rank
 from haloassay.face.tables import print_results, report_command, require_scores, table_command
-from haloassay.face.vocabulary import VOCABULARY
 
 
 class _NumberOrAll(click.ParamType):  # type: ignore[type-arg] # of some versions
@@ -67,7 +67,7 @@ def haloassay() -> None:
 
 
 for command in (
-    *(baseline_command, budget, check_command, compare_command),
+    *(baseline_command, budget, check_command, compare_command, describe_command, list_command),
     *(match_command, measure, plan, predict, rank, report_command, table_command),
 ):
     haloassay.add_command(command)
@@ -129,6 +129,7 @@ for command in (
 @click.option(
     "--fail-on-verdict", is_flag=True, help="End with 1 if a verdict finds a fault, however small."
 )
+@set_option
 @click.option("--yes", "large", is_flag=True, help="Run more than 100000 catalogues, too.")
 def run(
     scenario: str,
@@ -145,6 +146,7 @@ def run(
     full: bool,
     forbidden: tuple[str, ...],
     fail_on_verdict: bool,
+    settings: tuple[str, ...],
     large: bool,
 ) -> None:
     """Run SCENARIO (a packaged name or a TOML file) and print what it comes to on one screen."""
@@ -157,6 +159,7 @@ def run(
             until=until,
             at_most=at_most,
             large=large,
+            settings=by_path(settings),
         )
     except KeyboardInterrupt as stop:
         ended = EXIT_TERMINATED if stop.args == ("SIGTERM",) else EXIT_INTERRUPTED
@@ -213,6 +216,7 @@ def failures(folder: Path, traceback: bool) -> None:
 @click.option(
     "--cell", help="Cell of the matrix, as a report names it; by default, no factor is changed."
 )
+@set_option
 def mock(
     scenario: str,
     out: Path,
@@ -222,6 +226,7 @@ def mock(
     seed: int | None,
     realization: int,
     cell: str | None,
+    settings: tuple[str, ...],
 ) -> None:
     """Make one mock catalogue of SCENARIO, or of the results in a folder, and the truth behind it."""
     import json
@@ -235,7 +240,7 @@ def mock(
 
     format_of(out)
     require_writable({"--out": out, "--truth": truth_file}, files_of(scenario_of(scenario)[0]))
-    made = mock_catalogue(scenario, n_stars, seed, realization, cell)
+    made = mock_catalogue(scenario, n_stars, seed, realization, cell, by_path(settings))
     if true_stars:
         made.write_true_stars(out)
     else:
@@ -246,29 +251,6 @@ def mock(
     for reason, count in made.catalogue.dropped.items():
         echo(f"{out}: {count} rows dropped: {reason}", err=True)
     echo(f"{len(made.catalogue)} stars: {out}")
-
-
-@haloassay.command(name="list")
-@click.argument("what", type=click.Choice(tuple(VOCABULARY)))
-def list_(what: str) -> None:
-    """List what there is to choose from, with settings."""
-    from haloassay.face.vocabulary import entries
-
-    for entry in entries(what):
-        name = click.style(printable(entry.name), bold=True)
-        click.echo(f"{name}: {printable(entry.summary)}")
-        for setting in entry.settings:
-            echo(f"    {setting}")
-
-
-@haloassay.command()
-@no_plugins
-@click.argument("name")
-def describe(name: str) -> None:
-    """Say all that is known of a scenario, estimator, survey or other component called NAME."""
-    from haloassay.face import api
-
-    click.echo(printable(api.describe(name), lines=True))
 
 
 def main() -> None:
