@@ -139,9 +139,9 @@ def _execute(
     report: Progress,
 ) -> None:
     """Do what is missing, and keep each result as it comes."""
-    with deferred_interrupt() as stop, Store.open(folder, plan, mode, report.say) as store:
+    with deferred_interrupt() as stop, Store.open(folder, plan, mode, report.warn) as store:
         for line in notices:
-            report.say(line)
+            report.warn(line)
         todo = sum(1 for _ in _tasks(plan, store))
         report.begin(len(plan), len(plan) - todo)
         with contextlib.ExitStack() as stack:
@@ -153,7 +153,7 @@ def _execute(
             stack.callback(log.close)
             n_workers = min(n_workers, max(todo, 1))
             results = execute(tasks, n_workers, plan.scenario.timeout, stop, log)
-            messages = _Messages(report.say, log)
+            messages = _Messages(report.warn, log)
             for result in stack.enter_context(contextlib.closing(results)):
                 store.checkpoint(result)
                 report.advance(result)

@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from haloassay.base.text import printable
+from haloassay.face import completion
 from haloassay.face.endings import echo
 from haloassay.face.plugins import no_plugins
 
@@ -41,7 +42,7 @@ def list_command(what: str, settings: bool) -> None:
 
 @click.command(name="describe")
 @no_plugins
-@click.argument("name")
+@click.argument("name", shell_complete=completion.known_names)
 def describe_command(name: str) -> None:
     """Say all that is known of an estimator, survey or other kind called NAME, or of a part of a scenario such as lmc.
 

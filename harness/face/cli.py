@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import click
 
-from haloassay import __version__
 from haloassay.base.errors import HaloassayError, warn_in_one_line
+from haloassay.face import completion
 from haloassay.face.budgets import budget, plan
 from haloassay.face.checks import check_command
 from haloassay.face.choices import describe_command, list_command
@@ -40,6 +40,8 @@ from haloassay.face.plugins import no_plugins
 from haloassay.face.predictions import predict
 from haloassay.face.rankings import rank
 from haloassay.face.tables import print_results, report_command, require_scores, table_command
+from haloassay.face.verbosity import verbosity
+from haloassay.face.versions import version_options
 
 
 class _NumberOrAll(click.ParamType):  # type: ignore[type-arg] # of some versions
@@ -54,7 +56,7 @@ class _NumberOrAll(click.ParamType):  # type: ignore[type-arg] # of some version
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="haloassay")
+@version_options
 def haloassay() -> None:
     """Test methods that weigh the Milky Way's halo on mocks whose mass is known.
 
@@ -69,13 +71,15 @@ def haloassay() -> None:
 for command in (
     *(baseline_command, budget, check_command, compare_command, describe_command, list_command),
     *(match_command, measure, plan, predict, rank, report_command, table_command),
+    completion.completion_command,
 ):
     haloassay.add_command(command)
 
 
 @haloassay.command()
 @no_plugins
-@click.argument("scenario")
+@verbosity
+@click.argument("scenario", shell_complete=completion.scenario_names)
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Folder of the results."
 )
@@ -190,7 +194,7 @@ def failures(folder: Path, traceback: bool) -> None:
 
 @haloassay.command()
 @no_plugins
-@click.argument("scenario")
+@click.argument("scenario", shell_complete=completion.scenario_names)
 @click.option(
     "--out",
     required=True,
@@ -214,7 +218,9 @@ def failures(folder: Path, traceback: bool) -> None:
     "--realization", type=int, default=0, show_default=True, help="Which of the run's catalogues."
 )
 @click.option(
-    "--cell", help="Cell of the matrix, as a report names it; by default, no factor is changed."
+    "--cell",
+    shell_complete=completion.cells,
+    help="Cell of the matrix, as a report names it; by default, no factor is changed.",
 )
 @set_option
 def mock(
@@ -259,6 +265,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Greek letters
     warn_in_one_line()
+    if os.environ.get(completion.VARIABLE):
+        haloassay.main(prog_name="haloassay")  # a shell asks; what it ends with is the answer's own
     if any("\0" in word for word in sys.argv):
         fail("an argument holds a zero byte, which no name has", EXIT_INPUT)
     try:
