@@ -18,13 +18,46 @@ from haloassay.base.errors import InputError, blamed_on
 
 T = TypeVar("T")
 
+#: Letters from which a name may be meant as a part of another.
+_LEAST_PART: Final = 3
+
 
 def unknown(what: str, name: object, allowed: Iterable[str], where: str) -> InputError:
     """Error for a name that is not among the allowed ones, with the nearest of them as a guess."""
     names = sorted(set(allowed))
-    guess = difflib.get_close_matches(str(name), names, n=1)
-    hint = f"; did you mean {guess[0]!r}?" if guess else ""
-    return InputError(f"{where}: unknown {what} {name!r}{hint} (allowed: {', '.join(names)})")
+    return InputError(
+        f"{where}: unknown {what} {name!r}{guess(name, names)} (allowed: {', '.join(names)})"
+    )
+
+
+def guess(name: object, names: Iterable[str]) -> str:
+    """Write the nearest names as the part of an error that asks for them; empty where none is near."""
+    near = [repr(each) for each in nearest(str(name), names)]
+    if not near:
+        return ""
+    *others, last = near
+    return f"; did you mean {' or '.join(filter(None, [', '.join(others), last]))}?"
+
+
+def nearest(name: str, names: Iterable[str]) -> list[str]:
+    """Up to three names that may be meant: in other letters' case, of which this is a part, or spelt alike.
+
+    The first of these that there are: ``NFW`` is nfw, ``desi`` a part of desi-kgiants.
+    """
+    known = sorted(set(names))
+    folded = {each: each.casefold() for each in known}
+    wanted = name.casefold().strip()
+    same = [each for each in known if folded[each] == wanted]
+    if same:
+        return same[:1]
+    if len(wanted) >= _LEAST_PART:
+        parts = [each for each in known if wanted in folded[each]]
+        if parts:
+            return sorted(parts, key=lambda each: (not folded[each].startswith(wanted), len(each)))[
+                :3
+            ]
+    close = difflib.get_close_matches(wanted, list(folded.values()), n=1)
+    return [each for each in known if folded[each] in close][:1]
 
 
 @functools.cache

@@ -12,8 +12,10 @@ import click
 
 from haloassay.base.defaults import ROUNDS, SHARE
 from haloassay.base.files import write_bytes
+from haloassay.face import completion
 from haloassay.face.outputs import FORMATS, for_readers, require_writable, write
 from haloassay.face.plugins import no_plugins
+from haloassay.face.verbosity import verbosity
 
 if TYPE_CHECKING:
     from haloassay.analysis.match import Match
@@ -113,7 +115,8 @@ def _finite(value: Any) -> Any:
 
 @click.command(name="match")
 @no_plugins
-@click.argument("scenario")
+@verbosity
+@click.argument("scenario", shell_complete=completion.scenario_names)
 @click.option(
     "--to", required=True, type=click.Path(path_type=Path), help="What was measured: CSV (below)."
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from haloassay.base.errors import InputError
+from haloassay.face import completion
 from haloassay.face.endings import EXIT_NOTHING, echo, fail
 from haloassay.face.outputs import FORMATS, require_outside, require_table, write
 
@@ -45,9 +46,24 @@ def _show(page: Path) -> None:
 @click.command(name="table")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--full", is_flag=True, help="Every bin with all its scores, instead of one screen.")
-@click.option("--quantity", multiple=True, help="Rows of this quantity only; repeatable.")
-@click.option("--estimator", multiple=True, help="Rows of this estimator only; repeatable.")
-@click.option("--cell", multiple=True, help="Rows of this cell only; repeatable.")
+@click.option(
+    "--quantity",
+    multiple=True,
+    shell_complete=completion.quantities,
+    help="Rows of this quantity only; repeatable.",
+)
+@click.option(
+    "--estimator",
+    multiple=True,
+    shell_complete=completion.estimators,
+    help="Rows of this estimator only; repeatable.",
+)
+@click.option(
+    "--cell",
+    multiple=True,
+    shell_complete=completion.cells,
+    help="Rows of this cell only; repeatable.",
+)
 @click.option(
     "--columns", multiple=True, metavar="NAME,...", help="These columns only, in this order."
 )
@@ -59,7 +75,11 @@ def _show(page: Path) -> None:
 @click.option("--format", "fmt", type=click.Choice(FORMATS), default="terminal", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
 @click.option("--paired", is_flag=True, help="Differences from a base cell instead of scores.")
-@click.option("--base", help="Cell to compare with [base, or the first]; goes with --paired.")
+@click.option(
+    "--base",
+    shell_complete=completion.cells,
+    help="Cell to compare with [base, or the first]; goes with --paired.",
+)
 def table_command(
     folder: Path,
     full: bool,
