@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from haloassay.analysis.verdict import ALPHA, ENOUGH, overlap_sentence, verdicts
-from haloassay.base.cache import content_key
 from haloassay.base.files import require_no_link, write_bytes
 from haloassay.base.text import printable
 from haloassay.contracts import labels
 from haloassay.reports import budget as budgets
-from haloassay.reports import figures, tables
+from haloassay.reports import tables
+from haloassay.reports.figures.every import draw
+from haloassay.reports.figures.files import save
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
     from haloassay.analysis.budget import Budget
     from haloassay.analysis.summary import Summary
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 _PAGE_ROWS: Final = 400
 #: Width of the text on the page [px]; wider figures would be scaled down or scrolled.
 _WIDEST: Final = 1120.0
-#: Characters of a label in the name of a file.
-_SHORT: Final = 60
 #: Columns of words.
 _TEXT: Final = ("cell", "estimator", "quantity", "95 % band")
 _EXTENSIONS: Final = {"csv": "csv", "ecsv": "ecsv", "latex": "tex", "markdown": "md"}
@@ -78,74 +75,13 @@ def _write(data: Summary, folder: Path) -> Path:
             write_bytes(folder / "tables" / f"{name}.{extension}", content)
     shown = []
     for name, caption, figure in draw(data):
-        _, png = figures.save(figure, folder / "figures" / name)
+        _, png = save(figure, folder / "figures" / name)
         image = base64.b64encode(png.read_bytes()).decode("ascii")
         width = f"{min(_WIDEST, 125.0 * figure.get_figwidth()):.0f}"
         shown.append({"name": name, "caption": caption, "image": image, "width": width})
     page = folder / "index.html"
     write_bytes(page, render(data, shown).encode())
     return page
-
-
-def draw(data: Summary) -> list[tuple[str, str, Figure]]:
-    """All figures that the tables allow: file name, caption, figure."""
-    quantities = list(dict.fromkeys(q for q in data.scores["quantity"] if q))
-    cell = data.base_cell or next(iter(data.scores["cell"]), "")
-    drawn: list[tuple[str, str, Figure | None]] = []
-    for quantity in quantities:
-        name, file = labels.plain(quantity), _file_name(quantity)
-        caption = (
-            f"Bias of {name} against radius. Line and markers: mean error; band: one, bars: two "
-            "Monte Carlo standard errors. Points far beyond their bars from the grey line are "
-            "biased; one in 20 misses it by chance."
-        )
-        drawn.append((f"bias-{file}", caption, figures.bias_figure(data.scores, quantity)))
-    caption = (
-        "Bias of quantities without a radius, with two Monte Carlo standard errors. Points "
-        "far beyond their bars from the grey line are biased; one in 20 misses it by chance."
-    )
-    drawn.append(("bias-scalars", caption, figures.scalar_bias_figure(data.scores)))
-    caption = (
-        "Coverage against nominal level. Marks: the stated 68 and 95 per cent intervals, joined "
-        "for each radial bin, a colour and marker per cell; dashed: all levels, from posterior draws, "
-        "one a bin. Below the grey band intervals are too narrow, above it too wide; the band holds "
-        "95 per cent of honest methods with the n estimates of one bin (light: the bin with the "
-        "fewest)."
-    )
-    drawn.append(("coverage", caption, figures.coverage_figure(data.scores, data.curve)))
-    drawn += _rank_figures(data, cell)
-    for quantity in quantities:
-        caption = (
-            f"Single estimates of {labels.plain(quantity)} in cell {cell}, with the truth in black."
-        )
-        figure = figures.cloud_figure(data.cloud, quantity, cell)
-        drawn.append((f"cloud-{_file_name(quantity)}", caption, figure))
-    caption = "Mass and concentration of the halo, one mark a realisation; crosses: the truth."
-    drawn.append(("halo", caption, figures.halo_figure(data.cloud)))
-    return [(name, caption, figure) for name, caption, figure in drawn if figure is not None]
-
-
-def _rank_figures(data: Summary, cell: str) -> list[tuple[str, str, Figure | None]]:
-    """Two figures for each estimator that gave draws."""
-    drawn: list[tuple[str, str, Figure | None]] = []
-    for estimator in dict.fromkeys(data.ranks["estimator"]):
-        file = _file_name(estimator)
-        caption = (
-            f"Calibration of {estimator} in cell {cell}: distribution (ECDF) of the truth's place among "
-            "the posterior draws, less a uniform one; a line per radial bin, dark inside, light "
-            "outside. The band holds the whole line of a calibrated method in 95 per cent of all runs. "
-            "Above it on the left and below it on the right: intervals too narrow; the reverse: too "
-            "wide; above it throughout: estimates too high; below it: too low."
-        )
-        figure = figures.ecdf_figure(data.ranks, estimator, cell)
-        drawn.append((f"ecdf-{file}", caption, figure))
-        caption = (
-            f"The same as histograms of ranks, in 20 steps. The band holds 95 per cent of single "
-            f"steps of a calibrated method: {estimator}, cell {cell}."
-        )
-        figure = figures.rank_figure(data.ranks, estimator, cell)
-        drawn.append((f"ranks-{file}", caption, figure))
-    return drawn
 
 
 def _sampled(description: Mapping[str, Any]) -> str:
@@ -237,12 +173,6 @@ def _plain(rows: Sequence[Sequence[str]]) -> dict[str, Any]:
 def _shown(value: Any) -> Any:
     """Text on the page without marks that turn the reading order; escaped against HTML after this."""
     return printable(value, lines=True) if type(value) is str else value
-
-
-def _file_name(name: str) -> str:
-    """Part of a file name that stands for a label: short, safe on any system, and of no other label."""
-    plain = re.sub(r"[^a-z0-9_-]+", "_", name.lower())[:_SHORT]
-    return plain if plain == name else f"{plain}-{content_key(name)[:8]}"
 
 
 def _counts(outcomes: pd.DataFrame) -> dict[str, int]:

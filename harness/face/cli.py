@@ -27,6 +27,7 @@ from haloassay.face.endings import (
     echo,
     fail,
 )
+from haloassay.face.figures import figure_command
 from haloassay.face.gates import (
     baseline_command,
     compare_command,
@@ -79,7 +80,7 @@ def haloassay() -> None:
 
 
 for command in (
-    *(baseline_command, budget, check_command, compare_command),
+    *(baseline_command, budget, check_command, compare_command, figure_command),
     *(match_command, measure, plan, predict, rank),
 ):
     haloassay.add_command(command)
@@ -185,12 +186,15 @@ def run(
 
 @haloassay.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-def report(folder: Path) -> None:
+@click.option(
+    "--figures", is_flag=True, help="Write all figures, too, as PDF and PNG, into FOLDER/figures."
+)
+def report(folder: Path, figures: bool) -> None:
     """Write tables, figures and the HTML page of the results in FOLDER."""
     from haloassay.face import api
 
     scores = api.table(folder)
-    echo(api.report(folder))
+    echo(api.report(folder, figures=figures))
     _require_scores(scores, folder)
 
 
