@@ -38,8 +38,18 @@ def table(out: str | Path) -> pd.DataFrame:
     return Results(out).table()
 
 
-def report(out: str | Path, folder: str | Path | None = None) -> Path:
-    """Write the page of the results in ``out``, and its tables as files; return the path of the page."""
+def report(out: str | Path, folder: str | Path | None = None, *, figures: bool = False) -> Path:
+    """Write the page of the results in ``out``, and its tables as files; return the path of the page.
+
+    Parameters
+    ----------
+    out
+        Folder of the results.
+    folder
+        Where the page and its tables go; ``report`` in ``out`` by default.
+    figures
+        Whether to write all figures for papers, too, as PDF and PNG, into ``figures`` in ``out``.
+    """
     from haloassay.analysis.summary import summarise
     from haloassay.reports.page import write_page
     from haloassay.results.results import Results
@@ -49,7 +59,12 @@ def report(out: str | Path, folder: str | Path | None = None) -> Path:
     if folder is None:
         folder = results.out / "report"
         require_no_link(folder)
-    return write_page(data, Path(folder))
+    page = write_page(data, Path(folder))
+    if figures:
+        from haloassay.face.figures import write_figures
+
+        write_figures(results, data)
+    return page
 
 
 def failures(out: str | Path, traceback: bool = False) -> str:

@@ -113,14 +113,14 @@ def _require_together(
 
 
 def _draw(found: Sequence[Budget], figure: Path) -> None:
-    from haloassay.reports.figures import save
-    from haloassay.reports.tornado import tornado_figure
+    from haloassay.reports.figures.files import save
+    from haloassay.reports.figures.tornado import tornado_figure
 
     if len(found) > 1:
         names = ", ".join(each.estimator for each in found)
         raise InputError(f"--figure: is of one estimator: choose it with --estimator ({names})")
     stem = figure.with_suffix("") if figure.suffix in (".pdf", ".png") else figure
-    save(tornado_figure(found[0]), stem)
+    save(tornado_figure(found[0]).figure, stem)
 
 
 def _write_budgets(

@@ -26,6 +26,7 @@ from haloassay.face.endings import (
     echo,
     fail,
 )
+from haloassay.face.figures import figure_command
 from haloassay.face.gates import (
     baseline_command,
     compare_command,
@@ -70,7 +71,7 @@ def haloassay() -> None:
 
 for command in (
     *(baseline_command, budget, check_command, compare_command, describe_command, list_command),
-    *(match_command, measure, plan, predict, rank, report_command, table_command),
+    *(figure_command, match_command, measure, plan, predict, rank, report_command, table_command),
     completion.completion_command,
 ):
     haloassay.add_command(command)

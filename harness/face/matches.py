@@ -69,8 +69,8 @@ def _write(found: Match, scenario: Scenario, measured: str, out: Path) -> None:
     from haloassay.planning.free import with_settings
     from haloassay.planning.writing import to_toml
     from haloassay.reports import matching as words
-    from haloassay.reports.figures import save
-    from haloassay.reports.match_figure import match_figure
+    from haloassay.reports.figures.files import save
+    from haloassay.reports.figures.match import match_figure
 
     matched = with_settings(scenario, found.matched)
     matched = matched.revise(name=f"{scenario.name}-matched")
@@ -80,7 +80,7 @@ def _write(found: Match, scenario: Scenario, measured: str, out: Path) -> None:
     for fmt, name in _TABLES.items():
         content = formatted(found, fmt)
         write_bytes(out / name, content.encode() if isinstance(content, str) else content)
-    save(match_figure(found), out / "match")
+    save(match_figure(found).figure, out / "match")
 
 
 def formatted(found: Match, fmt: str) -> str | bytes:

@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 @click.command(name="report")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--open", "shown", is_flag=True, help="Show the page in the browser.")
-def report_command(folder: Path, shown: bool) -> None:
+@click.option(
+    "--figures", is_flag=True, help="Write all figures, too, as PDF and PNG, into FOLDER/figures."
+)
+def report_command(folder: Path, shown: bool, figures: bool) -> None:
     """Write the HTML page of the results in FOLDER, and its tables as files."""
     from haloassay.face import api
 
     scores = api.table(folder)
-    page = api.report(folder)
+    page = api.report(folder, figures=figures)
     echo(page)
     require_scores(scores, folder)
     if shown:
