@@ -59,13 +59,12 @@ def definitions(settings: Iterable[Setting]) -> str:
 
 
 def _definition(setting: Setting) -> str:
-    facts = [setting.type or "table", f"[{setting.unit}]" if setting.unit else ""]
     given = setting.default if setting.default == "required" else f"default `{setting.default}`"
-    head = ", ".join(filter(None, (" ".join(filter(None, facts)), given)))
-    lines = [f"`{setting.name}`", f": *{head.split(',')[0]}*{head[len(head.split(',')[0]) :]}"]
+    unit = f" [{setting.unit}]" if setting.unit else ""
+    lines = [f"`{setting.name}`", f": {setting.type}{unit}; {given}"]
     lines += [f"  {line}" for line in ("", *plain(setting.meaning).splitlines())]
-    for rule in setting.allowed:
-        lines += ["", f"  Allowed: {rule}"]
+    if setting.allowed:
+        lines += ["", f"  *Allowed: {'; '.join(setting.allowed)}.*"]
     return "\n".join([*lines, ""])
 
 

@@ -114,11 +114,8 @@ def _of_model(cls: type[BaseModel], name: str, meanings: Mapping[str, str]) -> S
 
 def _setting(name: str, hint: Any, default: str, meaning: str, allowed: tuple[str, ...]) -> Setting:
     unit = _UNIT.search(meaning)
-    choices = tuple(dict.fromkeys(_choices(hint)))
-    words = (*((", ".join(f"`{each}`" for each in choices),) if choices else ()), *allowed)
-    return Setting(
-        name, _type(hint), unit[1] if unit else "", default, words, meaning, tuple(_tables(hint))
-    )
+    tables = tuple(_tables(hint))
+    return Setting(name, _type(hint), unit[1] if unit else "", default, allowed, meaning, tables)
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
@@ -155,14 +152,6 @@ def _branches(hint: Any) -> tuple[Any, ...]:
     return (hint,)
 
 
-def _choices(hint: Any) -> Iterator[str]:
-    for branch in _branches(hint):
-        if typing.get_origin(branch) is typing.Literal:
-            yield from (toml(value) for value in typing.get_args(branch))
-        elif typing.get_origin(branch) is list:
-            yield from _choices(typing.get_args(branch)[0])
-
-
 def _tables(hint: Any) -> Iterator[type]:
     """Dataclasses and models that a value may be, or be a list of."""
     for branch in _branches(hint):
@@ -178,7 +167,8 @@ _WORDS = {bool: "true or false", int: "integer", float: "number", str: "text"}
 
 
 def _type(hint: Any) -> str:
-    return " or ".join(dict.fromkeys(word for b in _branches(hint) if (word := _word(b))))
+    words = dict.fromkeys(word for b in _branches(hint) if (word := _word(b)))
+    return " or ".join(words)
 
 
 def _word(hint: Any) -> str:
@@ -188,7 +178,7 @@ def _word(hint: Any) -> str:
     if hint is type(None):
         return ""
     if origin is typing.Literal:
-        return "one of the words below"
+        return " or ".join(f"`{toml(value)}`" for value in inside)
     if origin in (list, tuple):
         many = {
             "number": "numbers",

@@ -250,7 +250,8 @@ class Discrete(Prior):
         return f"{len(self.weights)} levels, weights {', '.join(f'{p:g}' for p in self.weights)}"
 
 
-_KINDS: Final[Mapping[str, type[Prior]]] = {
+#: All priors by their kind.
+PRIORS: Final[Mapping[str, type[Prior]]] = {
     cls.kind: cls for cls in (Normal, Uniform, LogUniform, Discrete, Table)
 }
 
@@ -265,7 +266,7 @@ def make_prior(spec: Mapping[str, Any], where: str) -> Prior:
     """
     kind = spec.get("kind")
     if not isinstance(kind, str):
-        raise InputError(f"{where}: names no 'kind' (allowed: {', '.join(_KINDS)})")
-    if kind not in _KINDS:
-        raise unknown("kind", kind, _KINDS, where)
-    return build(_KINDS[kind], {k: v for k, v in spec.items() if k != "kind"}, where)
+        raise InputError(f"{where}: names no 'kind' (allowed: {', '.join(PRIORS)})")
+    if kind not in PRIORS:
+        raise unknown("kind", kind, PRIORS, where)
+    return build(PRIORS[kind], {k: v for k, v in spec.items() if k != "kind"}, where)
