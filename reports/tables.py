@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from haloassay.analysis.scores import NOTABLE_SUCCESS, SCORES, Score, Share
 from haloassay.base.errors import InputError
-from haloassay.base.text import printable
 from haloassay.contracts import labels
 from haloassay.reports import escapes
+from haloassay.reports.consoles import ENDLESS, WIDE, console_of, print_rows, print_title, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
     from rich.console import Console
-    from rich.text import Text
 
 Format = Literal["csv", "ecsv", "latex", "markdown", "parquet"]
 FORMATS: Final[tuple[str, ...]] = get_args(Format)
@@ -43,8 +42,6 @@ _PAIR_COLUMNS: Final = (
     *("cell", "estimator", "quantity", "r [kpc]", "pairs"),
     *("shift", "Δ ln estimate", "Δ ln truth", "correlation", "gain"),
 )
-#: Columns of text from which a terminal shows all Monte Carlo errors.
-_WIDE: Final = 110
 _RADII: Final = ("r", "r_lo", "r_hi")
 _DESCRIPTION: Final = "in the unit that column error_unit names"
 #: Columns whose unit is that of the row's errors.
@@ -55,7 +52,7 @@ _IN_ERROR_UNIT: Final = (
 _SHARES: Final = {score.name: score for score in SCORES if isinstance(score, Share)}
 
 
-def format_table(frame: pd.DataFrame, fmt: str) -> str | bytes:
+def format_table(frame: pd.DataFrame, fmt: str, columns: Sequence[str] = ()) -> str | bytes:
     """Write a table of scores, of paired differences or of calibration.
 
     Parameters
@@ -69,6 +66,8 @@ def format_table(frame: pd.DataFrame, fmt: str) -> str | bytes:
         truth) or that of the quantity. ``latex`` (a booktabs ``tabular``) and ``markdown``: the
         main columns, each score with its Monte Carlo error, with the digits that this allows; here
         ``unit`` is that of the errors and fractions are per cent.
+    columns
+        Columns of the frame to write, in this order; by default those that the format has.
 
     Raises
     ------
@@ -80,14 +79,16 @@ def format_table(frame: pd.DataFrame, fmt: str) -> str | bytes:
         pairs = zip(frame["quantity"], frame["unit"], strict=True)
         units = (labels.error_unit(quantity, unit) for quantity, unit in pairs)
         frame["error_unit"] = ["fraction" if unit == "%" else unit for unit in units]
+    if columns and fmt not in ("latex", "markdown"):
+        frame = frame[list(columns)]
     if fmt == "csv":
         return escapes.csv(frame)
     if fmt == "ecsv":
         return _ecsv(frame)
     if fmt == "latex":
-        return _latex(frame)
+        return _latex(frame, list(columns) or _printed(frame))
     if fmt == "markdown":
-        return _markdown(frame)
+        return _markdown(frame, list(columns) or _printed(frame))
     if fmt == "parquet":
         buffer = io.BytesIO()
         frame.to_parquet(buffer, index=False)
@@ -171,78 +172,55 @@ def print_table(frame: pd.DataFrame, console: Console | None = None, title: str 
 
     A success that is the same in all its rows stands in its heading, where it takes no room.
     """
-    console = console or _console()
-    _print_title(console, title)
+    console = console or console_of()
+    print_title(console, title)
     if not len(frame):
         console.print("No scores: this run holds no results.")
         return
     one_cell = frame["cell"].nunique() == 1
     for (cell, estimator), group in frame.groupby(["cell", "estimator"], sort=False):
         heading = str(estimator) if one_cell else f"{estimator} — {cell}"
-        rows = [_terminal_row(row, console.width >= _WIDE) for row in group.to_dict("records")]
+        rows = [_terminal_row(row, console.width >= WIDE) for row in group.to_dict("records")]
         same = len({row["success"] for row in rows}) == 1
         if same:
             heading += f" — success {rows[0]['success']}"
         names = [name for name in _TERMINAL if not (same and name == "success")]
-        _print_rows(console, heading, names, rows)
+        print_rows(console, heading, names, rows)
         for row in group[group["lossy"]].to_dict("records"):
-            console.print(_text(f"{labels.LOSSY} {_lossy_line(row)}"))
+            console.print(text_of(f"{labels.LOSSY} {_lossy_line(row)}"))
+
+
+def print_columns(
+    frame: pd.DataFrame, columns: Sequence[str], console: Console | None = None, title: str = ""
+) -> None:
+    """Print some columns of a table of scores or of pairs, row by row in its order, as readers see them."""
+    console = console or console_of(ENDLESS)
+    print_title(console, title)
+    frame = _plain_columns(frame)
+    names = list(columns) or _printed(frame)
+    heads = _header(names)
+    rows = [
+        dict(zip(heads, (_cell_text(row, name) for name in names), strict=True))
+        for row in frame.to_dict("records")
+    ]
+    print_rows(console, "", heads, rows)
 
 
 def print_pairs(
     frame: pd.DataFrame, base_cell: str, console: Console | None = None, title: str = ""
 ) -> None:
     """Print paired differences from ``base_cell`` on the terminal: a table for each cell and estimator."""
-    console = console or _console()
-    _print_title(console, title)
+    console = console or console_of()
+    print_title(console, title)
     if not len(frame):
         console.print(
-            _text(f"No pairs: no realisation has a value in {base_cell!r} and another cell.")
+            text_of(f"No pairs: no realisation has a value in {base_cell!r} and another cell.")
         )
         return
     names = [name for name in _PAIR_COLUMNS if name not in ("cell", "estimator")]
     for (cell, estimator), group in frame.groupby(["cell", "estimator"], sort=False):
         rows = compact_pairs(group).to_dict("records")
-        _print_rows(console, f"{estimator} — {cell} against {base_cell}", names, rows)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:  # a file or a pipe has room for every digit
-        console.width = max(console.width, _WIDE)
-    return console
-
-
-def _print_title(console: Console, title: str) -> None:
-    if title:
-        console.print(_text(title, "bold"))
-
-
-def _print_rows(
-    console: Console, heading: str, names: Sequence[str], rows: Sequence[Mapping[Any, str]]
-) -> None:
-    """Print a table of text, its first column to the left."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=_text(heading), title_justify="left", title_style="bold")
-    table.box, table.padding, table.pad_edge = box.SIMPLE_HEAD, (0, 1, 0, 0), False
-    table.show_edge = False
-    for k, name in enumerate(names):
-        justify: Literal["left", "right"] = "left" if k == 0 else "right"
-        table.add_column(_text(name), justify=justify, overflow="fold")
-    for row in rows:
-        table.add_row(*(_text(row[name]) for name in names))
-    console.print(table)
-
-
-def _text(text: str, style: str = "") -> Text:
-    """Text that rich prints as it is: no markup, no emoji by name, nothing that a terminal obeys."""
-    from rich.text import Text
-
-    return Text(printable(text), style)
+        print_rows(console, f"{estimator} — {cell} against {base_cell}", names, rows)
 
 
 def _lossy_line(row: dict[Any, Any]) -> str:
@@ -412,14 +390,15 @@ def _cell_text(row: dict[Any, Any], name: str) -> str:
         return _bounds_text(row, share) if row["lossy"] else labels.DASH
     if not math.isfinite(value):
         return labels.DASH
+    score = name.removesuffix("_mcse")
+    stated = f"{score}_mcse" in row and score in _IN_ERROR_UNIT
+    factor = labels.error_factor(row["quantity"]) if stated else 1.0
     if f"{name}_mcse" not in row:
-        return f"{value:.4g}"
-    factor = labels.error_factor(row["quantity"]) if name in _IN_ERROR_UNIT else 1.0
+        return f"{factor * value:.4g}"
     return labels.with_error(value, row[f"{name}_mcse"], factor)
 
 
-def _latex(frame: pd.DataFrame) -> str:
-    names = _printed(frame)
+def _latex(frame: pd.DataFrame, names: list[str]) -> str:
     align = "".join("r" if frame[name].dtype.kind in "if" else "l" for name in names)
     rows = frame.to_dict("records")
     lines = [
@@ -450,8 +429,7 @@ def _latex_cell(row: dict[Any, Any], name: str) -> str:
     return escapes.latex(text)
 
 
-def _markdown(frame: pd.DataFrame) -> str:
-    names = _printed(frame)
+def _markdown(frame: pd.DataFrame, names: list[str]) -> str:
     rule = ["---:" if frame[name].dtype.kind in "if" else ":---" for name in names]
     rows = frame.to_dict("records")
     lines = [

@@ -46,6 +46,8 @@ _LEAST_P: Final = 1e-10
 _GOLDEN: Final = (5.0**0.5 - 1.0) / 2.0
 #: p-values that are computed for one number of realisations; between them they are interpolated.
 _EXACT: Final = 100
+#: Realisations of which all binomial tails are kept at hand.
+_TABLED: Final = 2000
 
 
 def calibrate(results: ResultTables) -> pd.DataFrame:
@@ -203,7 +205,7 @@ def _outside(n: int, gamma: float, shares: FloatArray) -> float:
     """
     from scipy.special import gammaln, xlogy
 
-    def poisson(k: IntArray, mean: float) -> FloatArray:
+    def poisson(k: IntArray, mean: float | FloatArray) -> FloatArray:
         return np.asarray(np.exp(xlogy(k, mean) - mean - gammaln(k + 1.0)))
 
     lower = _lowest(n, gamma)
@@ -212,9 +214,11 @@ def _outside(n: int, gamma: float, shares: FloatArray) -> float:
         return 1.0
     largest = n * float(shares.max())
     counts = np.arange(min(n, int(largest + 12.0 * np.sqrt(largest) + 30.0)) + 1)
+    of_share, which = np.unique(shares, return_inverse=True)
+    steps = poisson(counts, n * of_share[:, None])
     inside, first = np.ones(1), 0
-    for lo, hi, share in zip(lower, upper, shares, strict=False):
-        moved = np.convolve(inside, poisson(counts, n * share))[lo - first : hi - first + 1]
+    for lo, hi, step in zip(lower, upper, which, strict=False):
+        moved = np.convolve(inside, steps[step])[lo - first : hi - first + 1]
         inside, first = np.pad(moved, (0, hi - lo + 1 - len(moved))), int(lo)
     last = poisson(n - np.arange(first, first + len(inside)), n * float(shares[-1]))
     return 1.0 - float(inside @ last / poisson(np.array([n]), float(n))[0])
@@ -222,10 +226,21 @@ def _outside(n: int, gamma: float, shares: FloatArray) -> float:
 
 def _lowest(n: int, gamma: float) -> IntArray:
     """Smallest counts (99,) whose lower tail exceeds gamma / 2."""
-    from scipy.stats import binom
-
     # a hair more, so that a count whose tail is gamma / 2 itself is out whatever the rounding
-    return np.asarray(binom.ppf(0.5 * gamma * (1.0 + 1e-9), n, _quantiles()), dtype=np.int64)
+    tail = 0.5 * gamma * (1.0 + 1e-9)
+    if n > _TABLED:
+        from scipy.stats import binom
+
+        return np.asarray(binom.ppf(tail, n, _quantiles()), dtype=np.int64)
+    return (_tails(n) < tail).sum(axis=0)
+
+
+@functools.lru_cache(maxsize=16)
+def _tails(n: int) -> FloatArray:
+    """Lower tails (n + 1, 99) of each count of ``n`` at each quantile."""
+    from scipy.special import bdtr
+
+    return np.asarray(bdtr(np.arange(n + 1.0)[:, None], n, _quantiles()))
 
 
 @functools.lru_cache(maxsize=256)

@@ -10,6 +10,7 @@ from haloassay.analysis.overlap import DescribedResults, overlaps
 from haloassay.analysis.pairs import paired
 from haloassay.analysis.realizations import FactorTables
 from haloassay.analysis.scores import SCORES, coverage_curve, outcomes, sample, score, undetermined
+from haloassay.contracts.tolerances import Tolerances, tolerances_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +65,11 @@ class Summary:
     budgets: Sequence[Budget] = ()
     damage: str = ""
     definitions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def tolerances(self) -> Tolerances:
+        """Sizes above which errors matter."""
+        return tolerances_of(self.description.get("scenario", {}))
 
 
 class RunTables(DescribedResults, FactorTables, Protocol):

@@ -1,14 +1,21 @@
-"""Scores in words: what is biased, which error bars are too small, what cannot be determined."""
+"""Scores in words: what is biased, which error bars are too small, what cannot be determined, and what matters.
+
+What is significant may be too small to matter: a verdict is graded by the size of what was found, against tolerances
+(:mod:`haloassay.contracts.tolerances`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from haloassay.analysis import significance
+from haloassay.base.arrays import IntArray
 from haloassay.contracts import labels
+from haloassay.contracts.tolerances import Tolerances
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +29,7 @@ _NARROW: Final = 0.1
 _LEVELS: Final = (68, 95)
 #: Columns of the scores that are read.
 _READ: Final = (
-    *("cell", "estimator", "quantity", "unit", "r", "n", "n_failed", "n_attempted", "lossy"),
+    *("cell", "estimator", "quantity", "bin", "unit", "r", "n", "n_failed", "n_attempted", "lossy"),
     *("success", "success_lo", "success_hi", "bias", "bias_mcse", "scatter", "skewness"),
     *(f"coverage{level}{end}" for level in _LEVELS for end in ("", "_lo", "_hi", "_min", "_max")),
     *(f"n{level}" for level in _LEVELS),
@@ -31,14 +38,68 @@ _READ: Final = (
 #: Share of its stars that two realisations may have in common without a word: scatters are then 2.5 per cent too small.
 NOTABLE: Final = 0.05
 
+#: What a verdict comes to: something significant is larger than its tolerance; something is significant and smaller;
+#: nothing was found; nothing can be determined.
+Grade = Literal["matters", "small", "none", "open"]
+#: Grades, the worst first; of several cells, what is open is worse than what is known to be none.
+GRADES: Final[tuple[Grade, ...]] = ("matters", "small", "open", "none")
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The bin that decides a verdict: of the largest bias that was found, else of the coverage that is most wrong.
+
+    A coverage that matters goes before a bias that does not; where nothing was found it is the bin of the largest bias.
+
+    Parameters
+    ----------
+    r
+        Radius [kpc]; NaN where there is none.
+    unit
+        Of the quantity.
+    n
+        Estimates with a value and a truth.
+    bias, bias_mcse, scatter
+        As in the table of scores: fractions of positive scales.
+    coverage68, coverage95
+        Shares of the intervals that hold the truth; NaN where none are stated.
+    tolerance
+        Bias above which one matters.
+    """
+
+    r: float
+    unit: str
+    n: int
+    bias: float
+    bias_mcse: float
+    scatter: float
+    coverage68: float
+    coverage95: float
+    tolerance: float
+
 
 @dataclass(frozen=True)
 class Verdict:
     """What the scores of one quantity by one estimator in one cell say.
 
-    ``fault`` is whether something speaks against the method, ``determined`` whether there were
-    enough estimates to say, ``lossy`` whether too few attempts gave a value; ``bias``, ``intervals`` and ``success``
-    are sentences.
+    Parameters
+    ----------
+    cell, estimator, quantity
+        Whose they are.
+    fault
+        Whether something speaks against the method, however small.
+    bias, intervals, success
+        Sentences; ``success`` is empty where enough attempts gave a value.
+    determined
+        Whether there were enough estimates to say.
+    bias_grade, interval_grade
+        How much the bias and the coverage of the intervals matter (:data:`Grade`).
+    worst
+        The bin that decides; None where nothing is determined.
+    size
+        What decides, in units of its tolerance (of bias or coverage); where nothing was found, the bias of that bin.
+    biased
+        Bins whose bias was found, however small.
     """
 
     cell: str
@@ -49,6 +110,19 @@ class Verdict:
     intervals: str
     determined: bool = True
     success: str = ""
+    bias_grade: Grade = "open"
+    interval_grade: Grade = "open"
+    worst: Worst | None = None
+    size: float = float("nan")
+    biased: tuple[int, ...] = ()
+
+    @property
+    def grade(self) -> Grade:
+        """``matters``, ``small``, ``none`` or ``open``: the worse of bias and intervals."""
+        if not self.determined:
+            return "open"
+        found = (self.bias_grade, self.interval_grade)
+        return next((grade for grade in ("matters", "small") if grade in found), "none")
 
     @property
     def lossy(self) -> bool:
@@ -68,14 +142,27 @@ class Verdict:
         return "fault" if self.fault else "none"
 
 
-def verdicts(scores: pd.DataFrame) -> list[Verdict]:
+def verdicts(scores: pd.DataFrame, tolerances: Tolerances | None = None) -> list[Verdict]:
     """One verdict for each (cell, estimator, quantity), in the order of the table.
 
     Biases and coverages of all bins of a verdict are judged together (:mod:`haloassay.analysis.significance`), so that
-    about one in 100 verdicts (:data:`ALPHA`) on methods without a fault is a false alarm.
+    about one in 100 verdicts (:data:`ALPHA`) on methods without a fault is a false alarm. What is significant is
+    graded by its size.
+
+    Parameters
+    ----------
+    scores
+        Frame of the function ``score``.
+    tolerances
+        Sizes above which errors matter, such as those of the results; by default those of the quantities.
     """
-    groups = scores[list(_READ)].groupby(["cell", "estimator", "quantity"], sort=False)
-    return [_judge(str(c), str(e), str(q), group) for (c, e, q), group in groups]
+    columns = {name: scores[name].to_numpy() for name in _READ}
+    groups: Any = scores.groupby(["cell", "estimator", "quantity"], sort=False).indices
+    sizes = tolerances or Tolerances()
+    return [
+        _judge(str(c), str(e), str(q), _Rows(columns, rows), sizes)
+        for (c, e, q), rows in groups.items()
+    ]
 
 
 def overlap_sentence(overlaps: pd.DataFrame) -> str:
@@ -115,34 +202,111 @@ def overlap_sentence(overlaps: pd.DataFrame) -> str:
     )
 
 
-def _judge(cell: str, estimator: str, quantity: str, group: pd.DataFrame) -> Verdict:
+class _Rows:
+    """Rows of a table of scores as arrays: a frame for each of thousands of verdicts would take most of their time."""
+
+    def __init__(self, columns: Mapping[str, Any], rows: IntArray) -> None:
+        self._columns, self._rows = columns, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, name: str) -> Any:
+        """Values (rows,) of a column."""
+        return self._columns[name][self._rows]
+
+    def at(self, chosen: Any) -> _Rows:
+        """Choose some of the rows."""
+        return _Rows(self._columns, self._rows[chosen])
+
+    def row(self, k: int) -> dict[str, Any]:
+        """One row by column."""
+        return {name: values[self._rows[k]] for name, values in self._columns.items()}
+
+
+def _judge(
+    cell: str, estimator: str, quantity: str, group: _Rows, tolerances: Tolerances
+) -> Verdict:
     success = _success_sentence(group)
-    enough = group[group["n"] >= ENOUGH]
+    enough = group.at(group["n"] >= ENOUGH)
     if not len(enough):
         return Verdict(cell, estimator, quantity, False, _why_not(group), "", False, success)
     tests = _tests(enough)
     alpha = ALPHA / len(tests["p"])
     failed = significance.holm(tests["p"], ALPHA)
     found = {name: tests["row"][failed & (tests["of"] == name)] for name in ("bias", *_LEVELS)}
-    bias = _bias_sentence(quantity, enough, found["bias"], alpha)
+    sizes = _sizes(quantity, enough, tolerances)
+    bias_grade, interval_grade = (_graded(sizes, found, of) for of in (("bias",), _LEVELS))
+    bias = _bias_sentence(quantity, enough, found["bias"], alpha, tolerances)
     intervals = _interval_sentence(enough, found, alpha)
+    if interval_grade == "small":
+        intervals += f" That is by less than the tolerance of {tolerances.coverage:g}."
     left_out = len(group) - len(enough)
     if left_out:
         bias += f" In {_bins(left_out)} it cannot be determined: fewer than {ENOUGH} estimates."
-    return Verdict(cell, estimator, quantity, bool(failed.any()), bias, intervals, True, success)
+    row, size = _deciding(sizes, found)
+    worst = _worst(enough.row(row), tolerances.bias(labels.quantity_of(quantity)))
+    grades = (bias_grade, interval_grade)
+    biased = tuple(int(k) for k in enough["bin"][found["bias"]])
+    judged = (cell, estimator, quantity, bool(failed.any()), bias, intervals, True, success)
+    return Verdict(*judged, *grades, worst, size, biased)
 
 
-def _tests(group: pd.DataFrame) -> dict[str, Any]:
+def _sizes(quantity: str, group: _Rows, tolerances: Tolerances) -> dict[Any, Any]:
+    """Biases and misses of coverage of all bins, in units of their tolerances; of a tolerance of 0 endless."""
+    known = labels.quantity_of(quantity, str(group["unit"][0]))
+    misses: dict[Any, Any] = {"bias": (group["bias"], tolerances.bias(known))}
+    for level in _LEVELS:
+        misses[level] = (group[f"coverage{level}"] - level / 100.0, tolerances.coverage)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {
+            of: np.nan_to_num(np.abs(miss) / np.float64(size), posinf=np.inf)
+            for of, (miss, size) in misses.items()
+        }
+
+
+def _graded(sizes: dict[Any, Any], found: dict[Any, Any], of: tuple[Any, ...]) -> Grade:
+    """Grade of what was found of some tests."""
+    largest = [float(sizes[name][found[name]].max()) for name in of if len(found[name])]
+    if not largest:
+        return "none"
+    return "matters" if max(largest) > 1.0 else "small"
+
+
+def _deciding(sizes: dict[Any, Any], found: dict[Any, Any]) -> tuple[int, float]:
+    """Bin that decides, and the size of what does: a bias that matters, else a coverage that does, else what is small.
+
+    Where nothing was found it is the bin with the largest bias.
+    """
+    places = [
+        (float(sizes[of][row]), of == "bias", -int(row))
+        for of, rows in found.items()
+        for row in rows
+    ]
+    if not places:
+        row = int(np.argmax(sizes["bias"]))
+        return row, float(sizes["bias"][row])
+    size, _, row = max(places, key=lambda place: (place[0] > 1.0, place[1], place[0], place[2]))
+    return -row, size
+
+
+def _worst(row: Mapping[str, Any], tolerance: float) -> Worst:
+    names = ("r", "bias", "bias_mcse", "scatter", "coverage68", "coverage95")
+    numbers = {name: float(row[name]) for name in names}
+    return Worst(unit=str(row["unit"]), n=int(row["n"]), tolerance=tolerance, **numbers)
+
+
+def _tests(group: _Rows) -> dict[str, Any]:
     """All tests of a verdict: p-values ``p``, what each is ``of`` (bias, 68 or 95), and the ``row`` of its bin."""
     rows = np.arange(len(group))
     p = [significance.bias_p_values(*(group[k] for k in ("bias", "scatter", "skewness", "n")))]
-    if labels.quantity_of(str(group["quantity"].iloc[0])).scale == "separation":
+    if labels.quantity_of(str(group["quantity"][0])).scale == "separation":
         p = [np.ones(len(group))]  # its mean is away from zero without a bias: never found
     kinds: list[Any] = ["bias"] * len(group)
     where = [rows]
     for level in _LEVELS:
-        stated = group[f"n{level}"].to_numpy() >= ENOUGH
-        n, share = (group[name].to_numpy()[stated] for name in (f"n{level}", f"coverage{level}"))
+        stated = group[f"n{level}"] >= ENOUGH
+        n, share = (group[name][stated] for name in (f"n{level}", f"coverage{level}"))
         p.append(significance.coverage_p_values(np.round(share * n), n, level / 100.0))
         kinds += [level] * len(n)
         where.append(rows[stated])
@@ -153,12 +317,12 @@ def _tests(group: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _success_sentence(group: pd.DataFrame) -> str:
+def _success_sentence(group: _Rows) -> str:
     """Say how few attempts gave a value where these may not speak for all; empty elsewhere."""
-    lossy = group[group["lossy"]]
+    lossy = group.at(group["lossy"].astype(bool))
     if not len(lossy):
         return ""
-    worst = lossy.iloc[int(np.argmin(lossy["success"]))]
+    worst = lossy.row(int(np.argmin(lossy["success"])))
     share = labels.share_text(*(worst[f"success{end}"] for end in ("", "_lo", "_hi")))
     text = f"Success is {share}"
     text += f" in the worst of {len(lossy)} of {_bins(len(group))}" if len(group) > 1 else ""
@@ -171,7 +335,7 @@ def _success_sentence(group: pd.DataFrame) -> str:
     )
 
 
-def _why_not(group: pd.DataFrame) -> str:
+def _why_not(group: _Rows) -> str:
     n, attempted = int(group["n"].max()), int(group["n_attempted"].max())
     if attempted and int(group["n_failed"].min()) == attempted:
         return f"Cannot be determined, because all {attempted} attempted runs gave no value."
@@ -181,9 +345,11 @@ def _why_not(group: pd.DataFrame) -> str:
     return f"Cannot be determined, because there {only} (at least {ENOUGH} are needed)."
 
 
-def _bias_sentence(quantity: str, group: pd.DataFrame, found: Any, alpha: float) -> str:
+def _bias_sentence(
+    quantity: str, group: _Rows, found: Any, alpha: float, tolerances: Tolerances
+) -> str:
     factor = labels.error_factor(quantity)
-    worst = _extreme(group.iloc[found] if len(found) else group, "bias")
+    worst = _extreme(group.at(found) if len(found) else group, "bias")
     unit = labels.error_unit(quantity, str(worst["unit"]))
     if labels.quantity_of(quantity).scale == "separation":  # its mean is above zero without a bias
         return f"Off by {labels.with_error(worst['bias'], worst['bias_mcse'])} {unit} on average."
@@ -193,21 +359,24 @@ def _bias_sentence(quantity: str, group: pd.DataFrame, found: Any, alpha: float)
         return f"No bias found; one of {limit:.2g} {unit}".rstrip() + f" would have been, {often}."
     size = f"{labels.with_error(worst['bias'], worst['bias_mcse'], factor)} {unit}".rstrip()
     where = f" at r = {worst['r']:.3g} kpc" if np.isfinite(worst["r"]) else ""
+    tolerance = tolerances.bias(labels.quantity_of(quantity, str(worst["unit"])))
+    if abs(worst["bias"]) <= tolerance:
+        where += f", less than the tolerance of {f'{factor * tolerance:.3g} {unit}'.rstrip()}"
     if len(group) == 1:
         return f"Biased by {size}{where}."
     return f"Biased in {len(found)} of {_bins(len(group))}, most by {size}{where}."
 
 
-def _interval_sentence(group: pd.DataFrame, found: dict[Any, Any], alpha: float) -> str:
-    if not group[["n68", "n95"]].to_numpy().any():
+def _interval_sentence(group: _Rows, found: dict[Any, Any], alpha: float) -> str:
+    if not (group["n68"].any() or group["n95"].any()):
         return "It states no errors."
     for level in _LEVELS:
         if len(found[level]):
-            return _wrong_intervals(group, group.iloc[found[level]], level)
+            return _wrong_intervals(group, group.at(found[level]), level)
     levels = tuple(level for level in _LEVELS if group[f"n{level}"].max() >= ENOUGH)
     if not levels:
         return f"Of its intervals nothing can be said: fewer than {ENOUGH} are stated."
-    counts = group[[f"n{level}" for level in levels]].min(axis=1)
+    counts = np.min([group[f"n{level}"] for level in levels], axis=0)
     n = int(counts[counts >= ENOUGH].min()) if (counts >= ENOUGH).any() else ENOUGH
     often = 100.0 * significance.narrow_power(n, 1.0 - _NARROW, alpha, levels)
     width = 100.0 * significance.narrow_found(n, alpha, levels)
@@ -218,20 +387,20 @@ def _interval_sentence(group: pd.DataFrame, found: dict[Any, Any], alpha: float)
     )
 
 
-def _wrong_intervals(group: pd.DataFrame, wrong: pd.DataFrame, level: int) -> str:
+def _wrong_intervals(group: _Rows, wrong: _Rows, level: int) -> str:
     """Say what is wrong with the intervals of a level."""
     name, nominal = f"coverage{level}", level / 100.0
-    narrow = wrong[wrong[name] < nominal]
+    narrow = wrong.at(wrong[name] < nominal)
     word, rows = ("narrow", narrow) if len(narrow) else ("wide", wrong)
-    worst = _extreme(rows.assign(miss=rows[name] - nominal), "miss")
+    worst = rows.row(int(np.argmax(np.abs(rows[name] - nominal))))
     text = labels.share_text(*(worst[f"{name}{end}"] for end in ("", "_lo", "_hi")))
     where = f" in {len(rows)} of {_bins(len(group))}" if len(group) > 1 else ""
     return f"Its {level} per cent intervals are too {word}{where}: they cover {text}."
 
 
-def _extreme(group: pd.DataFrame, name: str) -> dict[Any, Any]:
+def _extreme(group: _Rows, name: str) -> dict[str, Any]:
     """Row with the largest absolute value of a column."""
-    return dict(group.iloc[int(np.argmax(np.abs(group[name])))])
+    return group.row(int(np.argmax(np.nan_to_num(np.abs(group[name])))))
 
 
 def _bins(n: int) -> str:

@@ -79,6 +79,12 @@ class Separation:
         return float(separation(direction(*(place.toward or true)), direction(*true)))
 
 
+#: Error, as a fraction or a probability, below which nothing is said to matter.
+FRACTION: Final = 0.05
+#: The same of errors with a unit; of a unit that is not here whatever is significant matters.
+_BY_UNIT: Final = {"": FRACTION, "km/s": 5.0, "deg": 5.0, "kpc": 1.0, "dex": 0.05}
+
+
 @dataclass(frozen=True)
 class Quantity:
     """A quantity of the field.
@@ -102,11 +108,14 @@ class Quantity:
         the name in its mapping ``stated``; None: there is no truth to compare with.
     most
         Largest value that it can have, for quantities that are no positive scale: 1 of anisotropy.
+    tolerance
+        Largest bias that does not matter, in the unit of its errors, where a scenario says nothing else. By default
+        0.05 of positive scales and of what has no unit, 5 km/s, 5 degrees, 1 kpc, 0.05 dex, and 0 of other units.
 
     Raises
     ------
     InputError
-        If the scale or the way to the truth is none of these.
+        If the scale or the way to the truth is none of these, or the tolerance is negative or not finite.
     """
 
     name: str
@@ -115,6 +124,7 @@ class Quantity:
     label: str
     truth: Way | Callable[..., float] | None = None
     most: float = math.inf
+    tolerance: float = math.nan
 
     def __post_init__(self) -> None:
         if self.scale not in get_args(Scale):
@@ -129,6 +139,13 @@ class Quantity:
             )
         if self.truth == "stated":
             object.__setattr__(self, "truth", Stated(self.name))
+        if math.isnan(self.tolerance):
+            size = FRACTION if self.scale == "fractional" else _BY_UNIT.get(self.unit, 0.0)
+            object.__setattr__(self, "tolerance", size)
+        if not (math.isfinite(self.tolerance) and self.tolerance >= 0.0):
+            raise InputError(
+                f"quantity {self.name!r}: tolerance is finite and 0 or more (got {self.tolerance})"
+            )
 
     def to_dict(self) -> dict[str, str]:
         """Tell what readers of results need: name, unit, scale and label."""
@@ -241,7 +258,12 @@ def _loaded(entry: Any) -> Any:
         return entry.load()
 
 
-def of_results(told: Iterable[Mapping[str, str]]) -> dict[str, Quantity]:
+def of_results(told: Iterable[Mapping[str, Any]]) -> dict[str, Quantity]:
     """Quantities that results speak of: those of this package, and what run.json says of others."""
-    others = (Quantity(q["name"], q["unit"], q["scale"], q["label"]) for q in told)  # type: ignore[arg-type]
+    others = (
+        Quantity(
+            q["name"], q["unit"], q["scale"], q["label"], tolerance=q.get("tolerance", math.nan)
+        )
+        for q in told
+    )
     return {**{quantity.name: quantity for quantity in others}, **QUANTITIES}

@@ -12,14 +12,13 @@ from haloassay.base.errors import InputError
 from haloassay.engine.executors import available_workers, execute
 from haloassay.engine.interrupt import deferred_interrupt
 from haloassay.engine.log import LOG, Log
-from haloassay.engine.preparation import prepared
 from haloassay.engine.progress import Progress, make_progress
 from haloassay.engine.sequential import FEWEST, MOST, run_until
 from haloassay.engine.task import PRINTED, Task
 from haloassay.planning.cells import SampledCell
 from haloassay.planning.plan import Plan, make_plan
 from haloassay.planning.scenario import Scenario, as_scenario
-from haloassay.results.description import description_of, read_description
+from haloassay.results.description import as_held, description_of, read_description
 from haloassay.results.outcome import TaskResult
 from haloassay.results.results import Results
 from haloassay.results.store import Mode, Store, check_folder
@@ -96,14 +95,27 @@ def run(
     folder = Path(out)
     check_folder(folder, plan, mode)
     report = progress or make_progress()
-    plan, notices = prepared(plan, None if dry_run else report.say, n_workers)
     if dry_run:
+        plan, notices = _prepared(plan, None, n_workers)
         _tell(plan, notices, n_workers, report)
         return Results(folder, description_of(plan))
     if len(plan) > LARGE and not large:
         raise InputError(_too_large(plan))
-    _execute(plan, notices, folder, n_workers, mode, report)
+    known = as_held(plan, folder) if mode == "resume" else None
+    if known is not None:
+        _execute(known, None, folder, n_workers, mode, report)
+    else:
+        _execute(*_prepared(plan, report.say, n_workers), folder, n_workers, mode, report)
     return Results(folder)
+
+
+def _prepared(
+    plan: Plan, say: Callable[[str], None] | None, n_workers: int
+) -> tuple[Plan, Sequence[str]]:
+    """Make the mocks; what that takes is not loaded for a run in which nothing is left to do."""
+    from haloassay.engine.preparation import prepared
+
+    return prepared(plan, say, n_workers)
 
 
 def _too_large(plan: Plan) -> str:
@@ -127,17 +139,23 @@ def _tell(plan: Plan, notices: Sequence[str], n_workers: int, report: Progress) 
 
 def _execute(
     plan: Plan,
-    notices: Sequence[str],
+    notices: Sequence[str] | None,
     folder: Path,
     n_workers: int,
     mode: Mode,
     report: Progress,
 ) -> None:
-    """Do what is missing, and keep each result as it comes."""
-    with deferred_interrupt() as stop, Store.open(folder, plan, mode, report.say) as store:
-        for line in notices:
-            report.say(line)
+    """Do what is missing, and keep each result as it comes.
+
+    Without notices the plan is not prepared: the folder's is, and the same.
+    """
+    with Store.open(folder, plan, mode, report.say) as store, contextlib.ExitStack() as whole:
         todo = sum(1 for _ in _tasks(plan, store))
+        if todo and notices is None:
+            _, notices = _prepared(plan, report.say, n_workers)
+        stop = whole.enter_context(deferred_interrupt())
+        for line in notices or ():
+            report.say(line)
         report.begin(len(plan), len(plan) - todo)
         with contextlib.ExitStack() as stack:
             stack.callback(report.end)

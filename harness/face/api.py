@@ -38,7 +38,7 @@ def table(out: str | Path) -> pd.DataFrame:
 
 
 def report(out: str | Path, folder: str | Path | None = None) -> Path:
-    """Write tables, figures and the page of the results in ``out``; return the page's path."""
+    """Write the page of the results in ``out``, and its tables as files; return the path of the page."""
     from haloassay.analysis.summary import summarise
     from haloassay.reports.page import write_page
     from haloassay.results.results import Results

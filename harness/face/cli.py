@@ -7,12 +7,12 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import click
 
 from haloassay import __version__
-from haloassay.base.errors import HaloassayError, InputError, warn_in_one_line
+from haloassay.base.errors import HaloassayError, warn_in_one_line
 from haloassay.base.text import printable
 from haloassay.face.budgets import budget, plan
 from haloassay.face.checks import check_command
@@ -21,7 +21,6 @@ from haloassay.face.endings import (
     EXIT_FAULT,
     EXIT_INPUT,
     EXIT_INTERRUPTED,
-    EXIT_NOTHING,
     EXIT_TERMINATED,
     End,
     echo,
@@ -35,23 +34,12 @@ from haloassay.face.gates import (
 )
 from haloassay.face.matches import match_command
 from haloassay.face.measured import measure
-from haloassay.face.outputs import (
-    FORMATS,
-    files_of,
-    require_outside,
-    require_table,
-    require_writable,
-    write,
-)
+from haloassay.face.outputs import files_of, require_writable, write
 from haloassay.face.plugins import no_plugins
 from haloassay.face.predictions import predict
 from haloassay.face.rankings import rank
+from haloassay.face.tables import print_results, report_command, require_scores, table_command
 from haloassay.face.vocabulary import VOCABULARY
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from haloassay.results.results import Results
 
 
 class _NumberOrAll(click.ParamType):  # type: ignore[type-arg] # of some versions
@@ -80,7 +68,7 @@ def haloassay() -> None:
 
 for command in (
     *(baseline_command, budget, check_command, compare_command),
-    *(match_command, measure, plan, predict, rank),
+    *(match_command, measure, plan, predict, rank, report_command, table_command),
 ):
     haloassay.add_command(command)
 
@@ -129,7 +117,8 @@ for command in (
 @click.option(
     "--dry-run", is_flag=True, help="Check everything, say what would run, write nothing."
 )
-@click.option("--no-report", is_flag=True, help="Leave out figures and page.")
+@click.option("--no-report", is_flag=True, help="Leave out the page.")
+@click.option("--full", is_flag=True, help="Print every bin with all its scores.")
 @click.option(
     "--fail-if",
     "forbidden",
@@ -137,7 +126,9 @@ for command in (
     metavar="RULE",
     help="End with 1 if this holds for a row of the table, such as 'abs(bias) > 0.05 + 3*bias_mcse for quantity=m200'.",
 )
-@click.option("--fail-on-verdict", is_flag=True, help="End with 1 if a verdict finds a fault.")
+@click.option(
+    "--fail-on-verdict", is_flag=True, help="End with 1 if a verdict finds a fault, however small."
+)
 @click.option("--yes", "large", is_flag=True, help="Run more than 100000 catalogues, too.")
 def run(
     scenario: str,
@@ -151,11 +142,12 @@ def run(
     at_most: int,
     dry_run: bool,
     no_report: bool,
+    full: bool,
     forbidden: tuple[str, ...],
     fail_on_verdict: bool,
     large: bool,
 ) -> None:
-    """Run SCENARIO (a packaged name or a TOML file) and print the bias table."""
+    """Run SCENARIO (a packaged name or a TOML file) and print what it comes to on one screen."""
     from haloassay.face import api
 
     rules = rules_of(forbidden)
@@ -172,54 +164,14 @@ def run(
     if dry_run:
         return
     scores = results.table()
-    _print_scores(results, scores)
-    if not no_report:
-        echo(f"report: {api.report(out)}")
-    _require_scores(scores, out)
+    page = "" if no_report else str(api.report(out))
+    print_results(results, scores, full=full, page=page)
+    require_scores(scores, out)
     found = [*objections(results, rules, fail_on_verdict)]
     for line in found:
         echo(line, err=True)
     if found:
         raise End(EXIT_FAULT)
-
-
-@haloassay.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-def report(folder: Path) -> None:
-    """Write tables, figures and the HTML page of the results in FOLDER."""
-    from haloassay.face import api
-
-    scores = api.table(folder)
-    echo(api.report(folder))
-    _require_scores(scores, folder)
-
-
-@haloassay.command()
-@click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--format", "fmt", type=click.Choice(FORMATS), default="terminal", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
-@click.option("--paired", is_flag=True, help="Differences from a base cell instead of scores.")
-@click.option("--base", help="Cell to compare with [base, or the first]; goes with --paired.")
-def table(folder: Path, fmt: str, out: Path | None, paired: bool, base: str | None) -> None:
-    """Print the scores of the results in FOLDER, or paired differences between its cells."""
-    from haloassay.contracts import labels
-    from haloassay.reports.tables import format_table, print_pairs
-    from haloassay.results.results import Results
-
-    require_table(fmt, out)
-    require_outside(out, folder)
-    if base is not None and not paired:
-        raise InputError("--base: goes with --paired")
-    results = Results(folder)
-    frame = results.pairs(base) if paired else results.table()
-    with labels.vocabulary(results.quantities):
-        if fmt != "terminal":
-            write(format_table(frame, fmt), out)
-        elif paired:
-            print_pairs(frame, base or results.base_cell, title=_title(results))
-        else:
-            _print_scores(results, frame)
-    _require_scores(frame, folder)
 
 
 @haloassay.command()
@@ -317,31 +269,6 @@ def describe(name: str) -> None:
     from haloassay.face import api
 
     click.echo(printable(api.describe(name), lines=True))
-
-
-def _print_scores(results: Results, scores: pd.DataFrame) -> None:
-    from haloassay.analysis.overlap import overlaps
-    from haloassay.analysis.verdict import overlap_sentence
-    from haloassay.contracts import labels
-    from haloassay.reports.tables import print_table
-
-    counts = ", ".join(f"{n} {status}" for status, n in sorted(results.counts().items()))
-    with labels.vocabulary(results.quantities):
-        print_table(scores, title=_title(results))
-    echo(f"estimator runs: {counts or 'none'}")
-    for reason in results.reasons():
-        echo(f"  without a value: {reason}")
-    if mind := overlap_sentence(overlaps(results)):
-        echo(f"mind: {mind}")
-
-
-def _title(results: Results) -> str:
-    return str(results.scenario.get("title") or results.scenario["name"])
-
-
-def _require_scores(scores: pd.DataFrame, folder: Path) -> None:
-    if not len(scores) or not scores["n"].sum():
-        fail(f"{folder}: no estimate stands beside a truth: nothing was compared", EXIT_NOTHING)
 
 
 def main() -> None:

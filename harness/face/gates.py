@@ -113,7 +113,7 @@ def objections(results: Results, rules: Sequence[Rule], verdict: bool) -> Iterat
                     f" {where}, cell {row['cell']}: {values}"
                 )
         if verdict:
-            for each in verdicts(results.table()):
+            for each in verdicts(results.table(), results.tolerances):
                 if each.fault:
                     name = labels.plain(each.quantity)
                     yield f"verdict: {each.estimator}, {name}, cell {each.cell}: {each.text}"

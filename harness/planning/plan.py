@@ -50,10 +50,14 @@ def make_plan(scenario: Scenario) -> Plan:
     Raises
     ------
     InputError
-        As in :func:`expand`, or if an estimator yields nothing, or a quantity that nobody has described.
+        As in :func:`expand`, or if an estimator yields nothing, or a quantity that nobody has described, or a
+        tolerance is of no quantity.
     """
     cells, factors = expand(scenario)
-    return Plan(scenario, cells, factors, _own_quantities(scenario))
+    own = _own_quantities(scenario)
+    known = {*QUANTITIES, *(quantity.name for quantity in own)}
+    scenario.tolerances.require_known(known, scenario.origin)
+    return Plan(scenario, cells, factors, own)
 
 
 def _require_names(cls: type[Estimator], kind: str, where: str) -> None:

@@ -9,11 +9,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from haloassay import scenarios
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
+from haloassay.contracts.tolerances import OVERALL, Tolerances
 from haloassay.mocks.gravity.foreign import plain_mock
 from haloassay.planning.matrix import Exclusion, FactorEntry, Matrix, flatten, varied_paths
 from haloassay.planning.objects import estimator_table
@@ -63,6 +72,9 @@ class Scenario(BaseModel):
         Seed of all random streams, >= 0.
     timeout
         Seconds that one task (one catalogue through its estimators) may take.
+    tolerance
+        Sizes above which errors matter, by quantity (:class:`haloassay.contracts.tolerances.Tolerances`); a number is
+        ``overall``. Reports alone read it.
     mock, survey, clean, estimators
         Tables that build the components; ``clean`` lists what is taken out of the catalogue before
         any estimator reads it.
@@ -79,6 +91,7 @@ class Scenario(BaseModel):
     realizations: int = Field(default=100, ge=1, le=MOST_REALIZATIONS)
     seed: int = Field(default=0, ge=0)
     timeout: float = Field(default=600.0, gt=0.0, allow_inf_nan=False)
+    tolerance: dict[str, float] = Field(default_factory=dict)
     mock: Spec
     survey: Spec
     clean: list[Spec] = Field(default_factory=list)
@@ -87,10 +100,22 @@ class Scenario(BaseModel):
 
     _origin: str = PrivateAttr(default="scenario")
 
+    @field_validator("tolerance", mode="before")
+    @classmethod
+    def _by_quantity(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return dict(flatten(value))
+        return {OVERALL: value}
+
     @property
     def origin(self) -> str:
         """What to call the scenario in an error: its file."""
         return self._origin
+
+    @property
+    def tolerances(self) -> Tolerances:
+        """Sizes above which errors matter."""
+        return Tolerances(self.tolerance)
 
     def revise(self, **changes: Any) -> Scenario:
         """Scenario with some keys changed; ``None`` leaves a key as it is."""
@@ -199,6 +224,10 @@ def make_scenario(values: Mapping[str, Any], origin: str = "scenario") -> Scenar
     except ValidationError as error:
         raise _explain(error, values, origin) from None
     scenario._origin = origin
+    try:
+        _ = scenario.tolerances
+    except InputError as error:
+        raise InputError(f"{origin}: {error}") from None
     _require_unique(scenario)
     return scenario
 

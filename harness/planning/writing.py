@@ -17,7 +17,8 @@ def to_toml(scenario: Scenario, comments: Iterable[str] = ()) -> str:
     values = scenario.to_dict()
     lines = [f"# {' '.join(line.split())}" for line in comments]
     tables = ("mock", "survey", "clean", "estimators", "matrix")
-    lines += [f"{k} = {toml_value(v)}" for k, v in values.items() if k not in tables and v != ""]
+    plain = {k: v for k, v in values.items() if k not in tables and v not in ("", {})}
+    lines += _lines(plain)
     for name in ("mock", "survey"):
         lines += ["", f"[{name}]", *_lines(values[name])]
     for name in ("clean", "estimators"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,9 @@ DESCRIPTION: Final = "run.json"
 #: Some of what no run.json lacks; a damaged one may lack others.
 _OURS: Final = frozenset({"scenario", "cells", "estimators", "digest"})
 #: Keys of a scenario that may change between runs into one folder.
-_FREE: Final = ("name", "title", "description", "reference", "realizations", "timeout")
+_FREE: Final = (
+    *("name", "title", "description", "reference", "realizations", "timeout", "tolerance"),
+)
 #: Cells of which run.json says what they are made of; others differ from these by settings of the scenario.
 _EXPLAINED: Final = 20
 #: Settings that stand for the content of something outside the scenario.
@@ -51,7 +53,7 @@ def description_of(plan: Plan) -> Spec:
         "estimators": [
             {"estimator": entry.label, "kind": entry.kind} for entry in plan.scenario.estimators
         ],
-        "quantities": [quantity.to_dict() for quantity in plan.quantities],
+        "quantities": [{**q.to_dict(), "tolerance": q.tolerance} for q in plan.quantities],
         "versions": dict(_versions()),
         "platform": platform.platform(),
     }
@@ -90,6 +92,23 @@ def read_description(out: Path) -> Spec | None:
         return None
     said = description.pop("digest")
     return description if said == content_key(description) else None
+
+
+def as_held(plan: Plan, out: Path) -> Plan | None:
+    """Plan with what the folder knows of the mocks, where they are the same, and so are all estimators.
+
+    None where the folder's run was of anything else, or some cell has fewer estimators than the plan.
+    """
+    held = read_description(out)
+    if held is None:
+        return None
+    cells = {cell["cell"]: cell for cell in held["cells"]}
+    for cell in plan.cells:
+        there = cells.get(cell.label, {})
+        keys = {method.label: method.key for method in cell.methods}
+        if (there.get("cell_key"), there.get("estimator_keys")) != (cell.key, keys):
+            return None
+    return replace(plan, facts={cell.label: cells[cell.label]["mock"] for cell in plan.cells})
 
 
 def is_lost(out: Path) -> bool:

@@ -14,6 +14,7 @@ from haloassay.contracts.cards import Card, carded
 from haloassay.contracts.factors import StatedFactor
 from haloassay.contracts.quantities import Quantity, of_results
 from haloassay.contracts.schema import SCHEMAS, TableName
+from haloassay.contracts.tolerances import Tolerances, tolerances_of
 from haloassay.planning.sampling import Sampling
 from haloassay.planning.scenario import Spec
 from haloassay.results.description import DESCRIPTION, read_description
@@ -175,6 +176,11 @@ class Results:
     def quantities(self) -> Mapping[str, Quantity]:
         """What the results speak of, by name."""
         return of_results(self.description.get("quantities", ()))
+
+    @property
+    def tolerances(self) -> Tolerances:
+        """Sizes above which errors matter."""
+        return tolerances_of(self.scenario)
 
     @property
     def factors(self) -> tuple[StatedFactor, ...]:

@@ -75,7 +75,7 @@ def test_a_budget_is_one_screen_with_labels_and_the_sentence(call, results):
 def test_a_budget_is_the_first_thing_on_the_page(results):
     data = summarise(Results(results))
     with labels.vocabulary(data.quantities):
-        page = html.unescape(render(data, []))
+        page = html.unescape(render(data))
     assert page.index("<h2>Budget</h2>") < page.index("<h2>Verdict</h2>")
     (budget,) = haloassay.budget(results, "enclosed_mass")
     assert told.sentence(budget) in page

@@ -233,9 +233,7 @@ def test_terminal_table_is_not_for_files(finished, call, tmp_path):
     assert "--format" in answer.refusal
 
 
-def test_report_writes_the_page(small, call, tmp_path, monkeypatch):
-    """Without figures, which take longest: pages of other tests have them."""
-    monkeypatch.setattr("haloassay.reports.page.draw", lambda _: [])
+def test_report_writes_and_opens_the_page(small, call, tmp_path, monkeypatch):
     path, folder = tmp_path / "one.toml", tmp_path / "out"
     other = '[[estimators]]\nkind = "velocity-ellipsoid"\nbins = [5.0, 20.0, 100.0]\n'
     one = '[[estimators]]\nkind = "tracer-mass"\nalpha = -3.5\n'
@@ -246,3 +244,10 @@ def test_report_writes_the_page(small, call, tmp_path, monkeypatch):
     answer = call("report", folder)
     assert (answer.code, answer.text) == (0, f"{page}\n")
     assert "A small run" in page.read_text()
+    shown = []
+    monkeypatch.setattr("webbrowser.open", lambda url: shown.append(url) or len(shown) == 1)
+    assert call("report", folder, "--open").text == f"{page}\n"
+    assert shown == [page.as_uri()]
+    answer = call("report", folder, "--open")
+    assert answer.code == 0
+    assert "no browser found" in answer.err

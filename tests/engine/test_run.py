@@ -54,6 +54,24 @@ def test_results_do_not_depend_on_workers_or_on_what_else_runs(tmp_path, values,
     assert ours["value"].nunique() == len(ours)  # realisations differ
 
 
+def test_a_finished_run_makes_no_mock_and_one_that_goes_on_does(tmp_path, values, monkeypatch):
+    made = []
+    real = runner._prepared
+    monkeypatch.setattr(runner, "_prepared", lambda *given: made.append(1) or real(*given))
+    first = quietly(values, tmp_path / "out", realizations=2, workers=0)
+    told = (tmp_path / "out" / "run.json").read_bytes()
+    assert len(made) == 1
+    again = quietly(values, tmp_path / "out", realizations=2, workers=0)
+    assert len(made) == 1
+    assert (tmp_path / "out" / "run.json").read_bytes() == told
+    assert_equal(again, first)
+    quietly(values, tmp_path / "out", realizations=3, workers=0)
+    assert len(made) == 2
+    values["mock"]["potential"]["c"] = 13.0
+    with pytest.raises(InputError, match="another scenario"):
+        quietly(values, tmp_path / "out", realizations=3, workers=0)
+
+
 def test_cells_are_paired(tmp_path, values):
     """A factor without effect changes nothing: cells share stars, errors and streams."""
     values["matrix"] = {"factors": {"estimators.good.grid": [[3.0]]}}

@@ -1,4 +1,6 @@
 import copy
+import re
+import tomllib
 from collections import Counter
 
 import pytest
@@ -9,6 +11,7 @@ from haloassay.planning import expansion as cells_module
 from haloassay.planning.expansion import cells
 from haloassay.planning.plan import make_plan
 from haloassay.planning.scenario import Matrix, load_scenario, make_scenario
+from haloassay.planning.writing import to_toml
 
 TOML = """
 name = "small"
@@ -290,3 +293,41 @@ def test_equal_components_of_many_cells_are_built_once(values, monkeypatch):
         )
     ).cells
     assert alone == cells[-1]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("0.1", {"overall": 0.1}),
+        ("{ enclosed_mass = 0.1, beta.mr = 0.2 }", {"enclosed_mass": 0.1, "beta.mr": 0.2}),
+    ],
+)
+def test_tolerance_is_one_number_or_one_a_quantity(tmp_path, given, kept):
+    path = tmp_path / "tolerant.toml"
+    text = scenarios.path("quickstart").read_text("utf-8")
+    path.write_text(f"tolerance = {given}\n{text}")
+    scenario = load_scenario(path)
+    assert scenario.tolerance == kept
+    assert make_scenario(tomllib.loads(to_toml(scenario))).tolerance == kept
+    plain = load_scenario("quickstart")
+    assert plain.tolerance == {}
+    assert [c.content for c in make_plan(scenario).cells] == [
+        c.content for c in make_plan(plain).cells
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ('"5 %"', "tolerance.overall: input should be a valid number"),
+        ("-0.1", "tolerance.overall: is finite and 0 or more"),
+        ("inf", "tolerance.overall: is finite and 0 or more"),
+        ("{ bta = 0.1 }", "tolerance: unknown quantity 'bta'; did you mean 'beta'?"),
+    ],
+)
+def test_a_tolerance_that_is_none_is_refused(tmp_path, given, message):
+    path = tmp_path / "tolerant.toml"
+    text = scenarios.path("quickstart").read_text("utf-8")
+    path.write_text(f"tolerance = {given}\n{text}")
+    with pytest.raises(InputError, match=re.escape(message)):
+        make_plan(load_scenario(path))

@@ -193,6 +193,21 @@ def test_a_scenario_may_grow(tmp_path, plan):
         assert len(store.missing(grown.cells[2], 0)) == 3
 
 
+def test_a_finished_run_takes_another_tolerance(tmp_path, plan):
+    """Only readers ask for it: nothing is missing, and they find the new one."""
+    fill(tmp_path, plan)
+    before = description(tmp_path)
+    assert Results(tmp_path).tolerances.coverage == 0.05
+    values = {**plan.scenario.to_dict(), "tolerance": {"enclosed_mass": 0.3, "coverage": 0.1}}
+    with Store.open(tmp_path, make_plan(make_scenario(values))) as store:
+        assert not any(store.missing(plan.cells[0], i) for i in range(N))
+    after = description(tmp_path)
+    assert Results(tmp_path).tolerances.coverage == 0.1
+    assert after["scenario"].pop("tolerance") == values["tolerance"]
+    assert before["scenario"].pop("tolerance") == {}
+    assert {**after, "digest": ""} == {**before, "digest": ""}
+
+
 def test_a_folder_without_results_is_no_results_folder(tmp_path):
     with pytest.raises(InputError, match="not a results folder"):
         Results(tmp_path)

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
+from pages import table_of
 from witnesses import little
 
 import haloassay
@@ -101,10 +102,8 @@ class Tables(HTMLParser):
 
 
 def page_of(results, folder):
-    """Text of the page; its figures, which take longest, are tested elsewhere."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("haloassay.reports.page.draw", lambda _: [])
-        return haloassay.report(results.out, folder).read_text(encoding="utf-8")
+    """Text of the page."""
+    return haloassay.report(results.out, folder).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +129,7 @@ def number(text):
     ],
 )
 def test_the_page_shows_each_change_in_its_own_column(moved, page, heading, column):
-    shown = Tables(page[1], "pairs").frame()
+    shown = table_of(page[1], "pairs")
     assert "against cell base," in page[1]
     expected = changes(moved, "base")
     assert len(shown) == len(expected)
@@ -158,7 +157,7 @@ def test_the_page_shows_each_change_in_its_own_column(moved, page, heading, colu
 
 def test_the_change_of_the_truth_is_that_of_the_mocks(moved, page):
     """50 per cent more mass with the same concentration, at the radii of the estimates, which have not moved."""
-    shown = Tables(page[1], "pairs").frame()
+    shown = table_of(page[1], "pairs")
     cell = "mock.potential.m200=1.5e+12"
     heavy, light = (haloassay.mock(moved.scenario, cell=c).truth for c in (cell, "base"))
     rows = moved.frame("estimates").query("quantity == 'enclosed_mass' and cell == @cell")
@@ -204,7 +203,7 @@ def test_a_full_design_is_compared_with_its_first_cell(tmp_path):
     text = page_of(results, None)
     first, *others = results.cells["cell"]
     assert first == "mock.potential.m200=1e+12, survey.distance_scale=0.9"
-    shown = Tables(text, "pairs").frame()
+    shown = table_of(text, "pairs")
     assert f"against cell {first}," in text
     assert list(dict.fromkeys(shown["cell"])) == others
     written = pd.read_csv(results.out / "report" / "tables" / "paired.csv")

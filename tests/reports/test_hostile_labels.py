@@ -8,6 +8,7 @@ import re
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
+from pages import numbers_of
 from seeds import seeded
 
 from haloassay.analysis.pairs import paired
@@ -17,7 +18,7 @@ from haloassay.base.text import printable
 from haloassay.contracts import labels
 from haloassay.contracts.quantities import Quantity
 from haloassay.reports import escapes, tables
-from haloassay.reports.page import draw, render
+from haloassay.reports.page import render
 
 #: A colour, a window's title, a bell, a turned reading order, C1's way to clear the screen, a return to the start of
 #: the line, rich's markup and emoji, tags, and what ends cells.
@@ -141,13 +142,14 @@ def test_a_label_that_draws_is_taken_as_it_is(label):
 
 
 def test_the_page_is_text_where_others_wrote_it(run):
-    """Captions of figures, too, whose pictures are left out."""
+    """What its scripts read, too, which they write as text."""
     data = summarise(run)
     with labels.vocabulary(data.quantities):
-        drawn = [{"name": name, "caption": caption} for name, caption, _ in draw(data)]
-        page = render(data, drawn)
-    assert len(drawn) > 3
+        page = render(data)
+    told = numbers_of(page)
     assert not OBEYED.search(page.replace("\t", " "))
+    for text in (*told["cells"], *told["estimators"], *(words for *_, words in told["verdicts"])):
+        assert not OBEYED.search(text)
     assert "<b onclick" not in page
     assert "&lt;b onclick" in page
     for value in re.findall(r'(?:alt|id|class|title)="([^"]*)"', page):

@@ -137,10 +137,10 @@ def report_of(results: SyntheticResults) -> Path:
 
 
 def text_of(results: SyntheticResults) -> str:
-    """Page of results but for its figures, which take longest."""
+    """Page of results."""
     data = summarise(results)
     with labels.vocabulary(data.quantities):
-        return render(data, [])
+        return render(data)
 
 
 def write(

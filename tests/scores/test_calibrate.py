@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import synthetic_results as synthetic
+from pages import words_of
 from scipy.stats import norm
 from seeds import seeded
 
@@ -181,7 +182,7 @@ def test_the_page_and_tables_tell_the_faults(tmp_path):
         ]
     )
     results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
-    text = synthetic.text_of(results)
+    text = words_of(synthetic.text_of(results))
     assert "1 of 2 distributions of ranks lie inside" in text
     assert "outside: too narrow" in text
     table = calibrate.calibrate(results)
