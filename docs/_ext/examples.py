@@ -62,6 +62,16 @@ KINDS: Final[dict[str, dict[str, dict[str, Any]]]] = {
 #: By the name of a class that stands for a table within others.
 COMPONENTS: Final[dict[str, dict[str, Any]]] = {
     "Abundance": {"mean": -1.3, "sigma": 0.3},
+    "Snapshot": {"file": "snapshot.hdf5"},
+    "EmceeRun": {"walkers": 100, "steps": 1000, "burn": 400},
+    "Progenitor": {
+        "position": [17.4, 2.5, -6.5],
+        "velocity": [237.8, -24.9, 207.6],
+        "mass": 4e8,
+        "age": 3.0,
+    },
+    "DoublePowerLaw": {"j0": 3000.0, "slope_in": 2.0, "slope_out": 5.0},
+    "GaussianLuminosity": {"mean": 0.6, "sigma": 0.2},
     "AxisRatioTable": {"r": [10.0, 40.0], "b_a": [0.9, 0.95], "c_a": [0.6, 0.8]},
     "ShareTable": {"r": [6.0, 60.0], "share": [0.5, 0.4]},
     "DensitySlope": _SLOPES,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,12 @@ import click
 from docutils import nodes
 from docutils.parsers.rst import directives
 from examples import COMPONENTS, KINDS
+from public import PUBLIC, sort_of
 from settings_of import Setting, docstring, plain, settings_of, toml
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-import haloassay
-from haloassay import scenarios, testing
+from haloassay import scenarios
 from haloassay.base import kinds
 from haloassay.contracts import priors
 from haloassay.contracts.quantities import QUANTITIES
@@ -32,7 +31,6 @@ WAYS = {
     "bin": "of the stars of the bin",
     "sky": "a field over the sky",
 }
-PUBLIC = {"haloassay": haloassay, "haloassay.testing": testing}
 
 
 class FromCode(SphinxDirective):
@@ -340,18 +338,6 @@ class PublicNames(FromCode):
         }[wanted]
         text = "\n\n".join(entry.format(f"{module}.{name}") for name in names)
         return f"```{{eval-rst}}\n{text}\n```"
-
-
-def sort_of(module: str, name: str) -> str:
-    """Part of the reference in which a public name stands."""
-    found = getattr(PUBLIC[module], name)
-    tests: dict[str, Callable[[Any], bool]] = {
-        "modules": inspect.ismodule,
-        "exceptions": lambda x: inspect.isclass(x) and issubclass(x, BaseException),
-        "classes": inspect.isclass,
-        "functions": callable,
-    }
-    return next((sort for sort, test in tests.items() if test(found)), "constants")
 
 
 DIRECTIVES: dict[str, type[FromCode]] = {

@@ -211,6 +211,8 @@ def _refusals(cls: Any, name: str, hint: Any, example: Mapping[str, Any] | None)
                 said.setdefault(re.sub(r"[\d.e+-]+", "#", words), words)
         except Exception:  # of arithmetic with absurd values: no rule
             continue
+    if not said and not {float, int}.isdisjoint(_branches(hint)):
+        return ("any finite number",)
     return tuple(said.values())[:2]
 
 

@@ -107,7 +107,13 @@ def _part(lo: float, hi: float, x: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class Uniform(Prior):
-    """All values between ``lo`` and ``hi`` alike."""
+    """All values between ``lo`` and ``hi`` alike.
+
+    Parameters
+    ----------
+    lo, hi
+        Limits, lo < hi.
+    """
 
     lo: float
     hi: float
@@ -130,7 +136,13 @@ class Uniform(Prior):
 
 @dataclass(frozen=True)
 class LogUniform(Prior):
-    """All logarithms of values between ``lo`` and ``hi`` alike; 0 < lo < hi."""
+    """All logarithms of values between ``lo`` and ``hi`` alike.
+
+    Parameters
+    ----------
+    lo, hi
+        Limits, 0 < lo < hi.
+    """
 
     lo: float
     hi: float
