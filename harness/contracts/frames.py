@@ -37,6 +37,13 @@ class Sun:
     """Position [kpc] and velocity [km/s] of the Sun in Galactocentric Cartesian axes.
 
     The default is that of Li et al. (2026): R = 8.122 kpc, z = 20.8 pc, (12.9, 245.6, 7.78) km/s.
+
+    Parameters
+    ----------
+    x, z
+        Position [kpc], x < 0 and y = 0: the Sun is on the negative x axis, above the plane where z > 0.
+    vx, vy, vz
+        Velocity [km/s]; vy has the motion of the circular orbit in it.
     """
 
     x: float = -8.122

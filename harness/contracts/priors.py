@@ -107,7 +107,13 @@ def _part(lo: float, hi: float, x: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True)
 class Uniform(Prior):
-    """All values between ``lo`` and ``hi`` alike."""
+    """All values between ``lo`` and ``hi`` alike.
+
+    Parameters
+    ----------
+    lo, hi
+        Limits, lo < hi.
+    """
 
     lo: float
     hi: float
@@ -130,7 +136,13 @@ class Uniform(Prior):
 
 @dataclass(frozen=True)
 class LogUniform(Prior):
-    """All logarithms of values between ``lo`` and ``hi`` alike; 0 < lo < hi."""
+    """All logarithms of values between ``lo`` and ``hi`` alike.
+
+    Parameters
+    ----------
+    lo, hi
+        Limits, 0 < lo < hi.
+    """
 
     lo: float
     hi: float
@@ -250,7 +262,8 @@ class Discrete(Prior):
         return f"{len(self.weights)} levels, weights {', '.join(f'{p:g}' for p in self.weights)}"
 
 
-_KINDS: Final[Mapping[str, type[Prior]]] = {
+#: All priors by their kind.
+PRIORS: Final[Mapping[str, type[Prior]]] = {
     cls.kind: cls for cls in (Normal, Uniform, LogUniform, Discrete, Table)
 }
 
@@ -265,7 +278,7 @@ def make_prior(spec: Mapping[str, Any], where: str) -> Prior:
     """
     kind = spec.get("kind")
     if not isinstance(kind, str):
-        raise InputError(f"{where}: names no 'kind' (allowed: {', '.join(_KINDS)})")
-    if kind not in _KINDS:
-        raise unknown("kind", kind, _KINDS, where)
-    return build(_KINDS[kind], {k: v for k, v in spec.items() if k != "kind"}, where)
+        raise InputError(f"{where}: names no 'kind' (allowed: {', '.join(PRIORS)})")
+    if kind not in PRIORS:
+        raise unknown("kind", kind, PRIORS, where)
+    return build(PRIORS[kind], {k: v for k, v in spec.items() if k != "kind"}, where)

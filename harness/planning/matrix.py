@@ -55,7 +55,15 @@ class FactorEntry(BaseModel):
 
 
 class Exclusion(BaseModel):
-    """Cells that are left out: those that have all the levels of ``where``, by the labels of their factors."""
+    """Cells that are left out.
+
+    Parameters
+    ----------
+    name
+        What to call them.
+    where
+        Levels by the labels of their factors: cells that have all of them are left out.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 

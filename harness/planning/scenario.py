@@ -39,7 +39,15 @@ _MOST_DIGITS: Final = 400
 
 
 class EstimatorEntry(BaseModel):
-    """One estimator of a scenario: its kind, its label in the results, and its own settings."""
+    """One estimator of a scenario; all other keys are its own settings.
+
+    Parameters
+    ----------
+    kind
+        A kind of estimator, or ``"module:Class"``.
+    label
+        What to call it in the results; its kind by default.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True, defer_build=True)
 

@@ -12,7 +12,7 @@ import pytest
 import haloassay
 from haloassay.base.errors import InputError
 
-PAGE = Path(__file__).parents[2] / "docs" / "scenarios.md"
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "selecting.md"
 EXAMPLES = {
     table["name"]: table
     for table in map(

@@ -14,7 +14,7 @@ from haloassay.testing.check import checks
 pytestmark = pytest.mark.long
 pytest_plugins = ["pytester"]
 
-PAGE = Path(__file__).parents[2] / "docs" / "checks.md"
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "checks.md"
 
 
 @pytest.fixture
