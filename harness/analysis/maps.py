@@ -69,6 +69,42 @@ class CellMap:
 
         return healpy.pix2ang(self.nside, np.arange(self.size), lonlat=True)
 
+    def outlines(self) -> list[list[list[float]]]:
+        """Corners of each cell: Galactic longitude and latitude [deg], clockwise on the sky, or of a grid kpc."""
+        if self.kind == "quadrants":
+            return [
+                [
+                    [x0, y0],
+                    [x0, y1],
+                    [x0 + 90.0, y1],
+                    [x0 + 180.0, y1],
+                    [x0 + 180.0, y0],
+                    [x0 + 90.0, y0],
+                ]
+                for x0, (y0, y1) in zip(
+                    (180.0, 0.0, 0.0, 180.0), ((0.0, 90.0),) * 2 + ((-90.0, 0.0),) * 2, strict=True
+                )
+            ]
+        if self.kind == "healpix":
+            import healpy
+
+            corners = healpy.boundaries(self.nside, np.arange(self.size), step=2)
+            l, b = healpy.vec2ang(np.moveaxis(corners, 1, 2).reshape(-1, 3), lonlat=True)  # noqa: E741
+            rings = np.stack([l, b], axis=-1).reshape(self.size, -1, 2)[:, ::-1]
+            return [_around_pole(ring.tolist()) for ring in rings]
+        half = 0.5 * self.step
+        return [[[x - half, y - half], [x + half, y + half]] for x in self.axis for y in self.axis]
+
+
+def _around_pole(ring: list[list[float]]) -> list[list[float]]:
+    """Corners with that at a pole, which has no longitude, at those of the corners before and behind it."""
+    at = next((k for k, (_, b) in enumerate(ring) if abs(b) > 90.0 - 1e-6), None)
+    if at is None:
+        return ring
+    pole = ring[at][1]
+    before, behind = ring[at - 1][0], ring[(at + 1) % len(ring)][0]
+    return [*ring[:at], [before, pole], [behind, pole], *ring[at + 1 :]]
+
 
 def cell_maps(description: Mapping[str, Any]) -> dict[tuple[str, str], CellMap]:
     """Look the maps of a run's estimators up, by cell and estimator.
