@@ -86,6 +86,7 @@ def test_every_command_is_a_function(call):
         "completion",
         "describe",
         "failures",
+        "init",
         "list",
         "match",
         "measure",
