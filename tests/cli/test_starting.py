@@ -53,6 +53,16 @@ def test_comments_say_what_each_setting_is_and_what_it_would_be(tmp_path):
     assert [cell.content for cell in cells(again)] == [cell.content for cell in cells(same)]
 
 
+def test_what_populations_share_is_not_written_over_in_each():
+    values = load_scenario("quickstart").to_dict()
+    values["mock"] |= {"rotation": -0.2, "feh": {"mean": -1.7, "sigma": 0.3}}
+    values["mock"]["populations"] = [{"name": "a", "fraction": 0.5}, {"name": "b", "rotation": 0.1}]
+    scenario = make_scenario(values)
+    whole = with_defaults(scenario)
+    assert [cell.content for cell in cells(whole)] == [cell.content for cell in cells(scenario)]
+    assert "rotation" not in whole.mock["populations"][0]
+
+
 def test_init_overwrites_nothing_and_refuses_what_it_cannot_write(call, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     answer = call("init", "mine", "--from", "zhai2018")
