@@ -61,7 +61,7 @@ def nearest(name: str, names: Iterable[str]) -> list[str]:
 
 
 @functools.cache
-def _hints(cls: Any) -> dict[str, Any]:
+def type_hints(cls: Any) -> dict[str, Any]:
     """Type hints of the settings of a dataclass."""
     hints = typing.get_type_hints(cls)
     return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}
@@ -71,7 +71,7 @@ def _hints(cls: Any) -> dict[str, Any]:
 def _validator(cls: Any, name: str) -> Callable[[str], Any]:
     from pydantic import TypeAdapter
 
-    return functools.partial(TypeAdapter(_hints(cls)[name]).validate_json, strict=True)
+    return functools.partial(TypeAdapter(type_hints(cls)[name]).validate_json, strict=True)
 
 
 def build(cls: type[T], spec: Mapping[str, Any], where: str) -> T:
@@ -111,7 +111,7 @@ def _built(cls: type[T], spec: Mapping[str, Any], where: str) -> T:
     values = {}
     for name, value in spec.items():
         path = f"{where}.{name}"
-        nested = _dataclasses_in(_hints(anything)[name])
+        nested = dataclasses_in(type_hints(anything)[name])
         if isinstance(value, Mapping) and len(nested) == 1:
             values[name] = build(nested[0], value, path)
         else:
@@ -123,8 +123,8 @@ def _built(cls: type[T], spec: Mapping[str, Any], where: str) -> T:
         raise InputError(f"{where}: {error}") from None
 
 
-def _dataclasses_in(hint: Any) -> list[Any]:
-    """Dataclasses that a value of this type may be: the type itself, or branches of a union."""
+def dataclasses_in(hint: Any) -> list[Any]:
+    """List dataclasses that a value of this type may be: the type itself, or branches of a union."""
     branches = typing.get_args(hint) if _is_union(hint) else (hint,)
     return [branch for branch in branches if dataclasses.is_dataclass(branch)]
 

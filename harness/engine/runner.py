@@ -19,6 +19,7 @@ from haloassay.planning.cells import SampledCell
 from haloassay.planning.overrides import overridden
 from haloassay.planning.plan import Plan, make_plan
 from haloassay.planning.scenario import Scenario, as_scenario
+from haloassay.planning.usual import unusual
 from haloassay.results.description import as_held, description_of, read_description
 from haloassay.results.outcome import TaskResult
 from haloassay.results.results import Results
@@ -134,6 +135,8 @@ def _tell(plan: Plan, notices: Sequence[str], n_workers: int, report: Progress) 
     """Say what would be run."""
     from haloassay.engine.pilot import timed
 
+    for line in unusual(plan):
+        report.warn(line)
     for line in (*notices, _announce(plan)):
         report.say(line)
     cost = timed(plan)

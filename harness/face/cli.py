@@ -12,6 +12,7 @@ from typing import Any, Literal
 import click
 
 from haloassay.base.errors import HaloassayError, warn_in_one_line
+from haloassay.base.text import printable
 from haloassay.face import completion
 from haloassay.face.budgets import budget, plan
 from haloassay.face.checks import check_command
@@ -40,6 +41,7 @@ from haloassay.face.outputs import files_of, require_writable, write
 from haloassay.face.plugins import no_plugins
 from haloassay.face.predictions import predict
 from haloassay.face.rankings import rank
+from haloassay.face.starting import init_command, resolved_text
 from haloassay.face.tables import print_results, report_command, require_scores, table_command
 from haloassay.face.verbosity import verbosity
 from haloassay.face.versions import version_options
@@ -72,7 +74,7 @@ def haloassay() -> None:
 for command in (
     *(baseline_command, budget, check_command, compare_command, describe_command, list_command),
     *(figure_command, match_command, measure, plan, predict, rank, report_command, table_command),
-    completion.completion_command,
+    *(completion.completion_command, init_command),
 ):
     haloassay.add_command(command)
 
@@ -120,7 +122,9 @@ for command in (
     help="Realisations at which --until ends.",
 )
 @click.option(
-    "--dry-run", is_flag=True, help="Check everything, say what would run, write nothing."
+    "--dry-run",
+    is_flag=True,
+    help="Check everything, say what would run and what looks like a slip, print the whole scenario, write nothing.",
 )
 @click.option("--no-report", is_flag=True, help="Leave out the page.")
 @click.option("--full", is_flag=True, help="Print every bin with all its scores.")
@@ -170,6 +174,7 @@ def run(
         ended = EXIT_TERMINATED if stop.args == ("SIGTERM",) else EXIT_INTERRUPTED
         fail("interrupted; finished work is kept, run again to go on", ended)
     if dry_run:
+        click.echo(printable(resolved_text(results.scenario), lines=True), nl=False)
         return
     scores = results.table()
     page = "" if no_report else str(api.report(out))

@@ -9,16 +9,16 @@ from haloassay.analysis.maps import CellMap
 
 def turned(ring):
     """Twice the area of a ring in longitude and latitude [deg^2]: below zero where it goes clockwise."""
-    steps = np.diff([l for l, _ in ring])
+    steps = np.diff([lon for lon, _ in ring])
     x = np.concatenate([[0.0], np.cumsum((steps + 180.0) % 360.0 - 180.0)])
     y = [b for _, b in ring]
     return float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))
 
 
-def within(ring, l, b):
+def within(ring, lon, lat):
     """Whether points are in a ring in longitude and latitude, by the number of its sides that a ray crosses."""
-    x = np.array([(a - l + 180.0) % 360.0 - 180.0 for a, _ in ring])
-    y = np.array([c for _, c in ring]) - b
+    x = np.array([(a - lon + 180.0) % 360.0 - 180.0 for a, _ in ring])
+    y = np.array([c for _, c in ring]) - lat
     crossed = 0
     for k in range(len(ring)):
         x0, y0, x1, y1 = x[k - 1], y[k - 1], x[k], y[k]
@@ -32,10 +32,10 @@ def test_outlines_of_the_sky_go_clockwise_and_hold_their_own_middle(nside):
     cells = CellMap("healpix", nside, 10.0, 1.0)
     rings = cells.outlines()
     assert len(rings) == cells.size
-    l, b = cells.centres()
+    lon, lat = cells.centres()
     for k, ring in enumerate(rings):
         assert turned(ring) < 0.0
-        assert within(ring, l[k], b[k])
+        assert within(ring, lon[k], lat[k])
     # together they are the sky, once
     assert -0.5 * sum(map(turned, rings)) == pytest.approx(360.0 * 180.0)
 
@@ -43,13 +43,13 @@ def test_outlines_of_the_sky_go_clockwise_and_hold_their_own_middle(nside):
 def test_quadrants_hold_the_stars_that_are_counted_there():
     cells = CellMap("quadrants", 1, 10.0, 1.0)
     rng = seeded(4)
-    l, b = rng.uniform(0.0, 360.0, 200), np.degrees(np.arcsin(rng.uniform(-1.0, 1.0, 200)))
-    number = cells.cell_at(l, b)
+    lon, lat = rng.uniform(0.0, 360.0, 200), np.degrees(np.arcsin(rng.uniform(-1.0, 1.0, 200)))
+    number = cells.cell_at(lon, lat)
     for k, ring in enumerate(cells.outlines()):
         assert turned(ring) == -2.0 * 180.0 * 90.0
         low, high = min(y for _, y in ring), max(y for _, y in ring)
         start = ring[0][0]
-        inside = (low <= b) & (b < high) & ((l - start) % 360.0 < 180.0)
+        inside = (low <= lat) & (lat < high) & ((lon - start) % 360.0 < 180.0)
         assert np.array_equal(inside, number == k)
 
 

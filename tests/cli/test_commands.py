@@ -87,6 +87,7 @@ def test_every_command_is_a_function(call):
         "describe",
         "failures",
         "figure",
+        "init",
         "list",
         "match",
         "measure",
