@@ -85,6 +85,7 @@ def test_every_command_is_a_function(call):
         "compare",
         "describe",
         "failures",
+        "figure",
         "list",
         "match",
         "measure",

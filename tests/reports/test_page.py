@@ -11,10 +11,10 @@ import pytest
 import synthetic_results as synthetic
 from seeds import seeded
 
-from haloassay.analysis.scores import sample, score
-from haloassay.analysis.summary import summarise
+from haloassay.analysis.scores import score
 from haloassay.analysis.verdict import verdicts
-from haloassay.reports import figures, page
+from haloassay.reports import page
+from haloassay.reports.figures import look
 
 METHODS = {"right": (0.0, None), "high": (0.2, None), "bold": (0.0, 0.03)}
 
@@ -68,7 +68,7 @@ def report(tmp_path_factory):
     """Of one method, with fonts that are quick to embed: to write the figures takes longest."""
     results = a_run(tmp_path_factory.mktemp("run"), {"right": METHODS["right"]})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(figures.STYLE, "pdf.fonttype", 3)  # which is used, figures of budgets tell
+        patch.setitem(look.ours(), "pdf.fonttype", 3)  # which is used, figures of budgets tell
         return results, synthetic.report_of(results)
 
 
@@ -100,10 +100,9 @@ def test_the_page_shows_every_figure_and_tables_lie_beside_it(report):
     assert stems == {
         "bias-enclosed_mass",
         "bias-scalars",
-        "coverage",
+        "coverage-right",
         "cloud-enclosed_mass",
         "halo",
-        "ecdf-right",
         "ranks-right",
     }
     assert {file.stem for file in (path.parent / "figures").glob("*.pdf")} == stems
@@ -113,13 +112,6 @@ def test_the_page_shows_every_figure_and_tables_lie_beside_it(report):
         for n in ("scores", "paired", "calibration")
         for e in ("csv", "ecsv", "tex", "md")
     }
-
-
-def test_every_method_has_its_figures_of_ranks(several):
-    data = summarise(several[0])
-    names = [name for name, *_ in page._rank_figures(data, "base")]
-    expected = {f"{kind}-{name}" for kind in ("ecdf", "ranks") for name in METHODS}
-    assert sorted(names) == sorted(expected)
 
 
 def test_text_of_the_user_is_escaped(report):
@@ -180,105 +172,12 @@ def test_a_single_realisation_is_not_judged(single):
     assert not re.search(r">nan\b|\bnan ±|± nan", text)
 
 
-@pytest.mark.slow
-def test_figures_are_the_same_bytes_whenever_they_are_drawn(tmp_path, report, monkeypatch):
-    scores = score(report[0])
-    for name, moment in (("one", "1000000000"), ("two", "1500000000")):
-        monkeypatch.setenv("SOURCE_DATE_EPOCH", moment)  # the clock of the PDF writer
-        figures.save(figures.bias_figure(scores, "enclosed_mass"), tmp_path / name)
-    for suffix in ("png", "pdf"):
-        assert (tmp_path / f"one.{suffix}").read_bytes() == (
-            tmp_path / f"two.{suffix}"
-        ).read_bytes()
-
-
-def test_drawing_leaves_the_users_matplotlib_alone(report):
-    import matplotlib
-
-    before = dict(matplotlib.rcParams)
-    figures.save(figures.coverage_figure(score(report[0])), report[0].out / "extra")
-    assert dict(matplotlib.rcParams) == before
-
-
-def test_the_legend_does_not_cover_the_panels(several):
-    figure = figures.bias_figure(several[1], "enclosed_mass")
-    figure.canvas.draw()
-    (legend,) = figure.legends
-    box = legend.get_window_extent()
-    for axes in figure.axes:
-        assert axes.get_tightbbox().y0 >= box.y1
-
-
 def test_what_cannot_be_judged_is_not_marked_as_sound(single):
     results, text = single
     (verdict,) = verdicts(score(results))
     assert verdict.state == "open"
     assert re.search(r'<tr class="open"><td>[^/]*</td><td class="mark">\? open', text)
     assert ".verdict .open .mark { color: var(--soft); }" in text
-
-
-def test_coverage_shows_every_bin_of_every_cell(tmp_path):
-    rng = seeded(6)
-    frame = pd.concat(
-        synthetic.rows(rng, n, cell, bin=k, r=r, offset=offset, n_draws=0)
-        for cell in ("base", "far")
-        # far too high in one bin, far too low in the other: their mean says nothing
-        for k, (r, n, offset) in enumerate(((10.0, 60, 0.0), (30.0, 20, 0.9)))
-    )
-    cells = pd.DataFrame({"cell": ["base", "far"]})
-    scores = score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame), cells))
-    figure = figures.coverage_figure(scores)
-    (axes,) = figure.axes
-    marked = [line for line in axes.lines if line.get_marker() not in ("None", "", None)]
-    shown = sorted(tuple(line.get_ydata()) for line in marked)
-    assert shown == sorted(zip(scores["coverage68"], scores["coverage95"], strict=True))
-    assert {tuple(line.get_xdata()) for line in marked} == {(0.68, 0.95)}
-    assert len({line.get_color() for line in marked}) == 2
-    assert len({line.get_marker() for line in marked}) == 2
-    assert [text.get_text() for text in axes.texts] == ["n = 20 to 60"]
-    texts = {text.get_text() for text in figure.legends[0].get_texts()}
-    assert {"base", "far"} <= texts
-
-
-def test_bias_figures_say_what_bars_and_bands_are(report):
-    scores = score(report[0])
-    drawn = figures.bias_figure(scores, "enclosed_mass"), figures.scalar_bias_figure(scores)
-    titles = [figure.legends[0].get_title().get_text() for figure in drawn]
-    assert titles[0].startswith("bars: 2, band: 1 Monte Carlo standard error")
-    assert titles[1].startswith("bars: 2 Monte Carlo standard errors")
-
-
-def test_clouds_have_labelled_ticks_over_their_whole_range(tmp_path):
-    rng = seeded(9)
-    radii = (9.0, 15.0, 24.0, 34.0, 44.0)
-    frame = pd.concat(synthetic.rows(rng, 5, bin=k, r=r) for k, r in enumerate(radii))
-    results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
-    figure = figures.cloud_figure(sample(results), "enclosed_mass", "base")
-    figure.canvas.draw()
-    (axes,) = figure.axes
-    low, high = axes.get_xlim()
-    shown = [
-        text.get_text()
-        for tick, text in zip(axes.get_xticks(), axes.get_xticklabels(), strict=True)
-        if low <= tick <= high
-    ]
-    assert {"10", "20", "30"} <= set(shown)
-
-
-@pytest.mark.parametrize("truth", [3e11, 5e12])
-def test_the_true_halo_stands_well_inside_the_frame(tmp_path, truth):
-    rng = seeded(10)
-    frame = pd.concat(
-        synthetic.rows(rng, 20, quantity=q, r=np.nan, truth=value).assign(truth=t)
-        for q, value, t in (("m200", 1e12, truth), ("c200", 12.0, 30.0))
-    )
-    results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame))
-    figure = figures.halo_figure(sample(results))
-    figure.canvas.draw()
-    (axes,) = figure.axes
-    x, y = axes.transAxes.inverted().transform(axes.transData.transform((truth / 1e12, 30.0)))
-    assert 0.05 < x < 0.95
-    assert 0.05 < y < 0.95
 
 
 @pytest.mark.slow
