@@ -52,14 +52,14 @@ class CellMap:
             return 12 * self.nside**2
         return 4 if self.kind == "quadrants" else len(self.axis) ** 2
 
-    def cell_at(self, l: FloatArray, b: FloatArray) -> IntArray:  # noqa: E741 # Galactic longitude
+    def cell_at(self, lon: FloatArray, lat: FloatArray) -> IntArray:
         """Numbers of the cells of the sky at Galactic coordinates [deg]."""
-        toward = direction(l, b).reshape(-1, 3)
+        toward = direction(lon, lat).reshape(-1, 3)
         if self.kind == "quadrants":
-            return quadrant(toward).reshape(np.shape(l))
+            return quadrant(toward).reshape(np.shape(lon))
         import healpy
 
-        return np.asarray(healpy.vec2pix(self.nside, *toward.T), np.int64).reshape(np.shape(l))
+        return np.asarray(healpy.vec2pix(self.nside, *toward.T), np.int64).reshape(np.shape(lon))
 
     def centres(self) -> tuple[FloatArray, FloatArray]:
         """Galactic longitude and latitude [deg] of the middles of the cells of the sky."""

@@ -152,8 +152,8 @@ def _pairs(look: Look, maps: Sequence[CellMap]) -> tuple[Figure, list[list[Axes]
 def sky_frame(axes: Axes) -> None:
     """Name the longitudes of a Mollweide map, whose horizontal axis is -l, on its equator."""
     axes.set_xticks(
-        [-np.radians(l) for l in _NAMED],  # noqa: E741
-        [f"{l % 360}°" for l in _NAMED],  # noqa: E741
+        [-np.radians(lon) for lon in _NAMED],
+        [f"{lon % 360}°" for lon in _NAMED],
         fontsize=5.5,
         color="0.25",
         bbox={"facecolor": "white", "alpha": 0.6, "edgecolor": "none", "pad": 0.5},
@@ -180,10 +180,10 @@ def _sky_image(axes: Axes, cells: CellMap, values: FloatArray, scale: _Scale) ->
     from matplotlib.colors import Normalize
     from matplotlib.image import BboxImage
 
-    l, b = on_mollweide(*_GRID)  # noqa: E741
-    inside = np.isfinite(l)
-    shown = np.full(l.shape, np.nan)
-    shown[inside] = values[cells.cell_at(l[inside], b[inside])]
+    lon, lat = on_mollweide(*_GRID)
+    inside = np.isfinite(lon)
+    shown = np.full(lon.shape, np.nan)
+    shown[inside] = values[cells.cell_at(lon[inside], lat[inside])]
     norm = Normalize(scale.lowest, scale.highest)
     style: dict[str, Any] = {"cmap": scale.colours, "norm": norm, "interpolation": "nearest"}
     image = BboxImage(axes.bbox, origin="lower", **style)
@@ -199,10 +199,10 @@ def on_mollweide(columns: int, rows: int) -> tuple[FloatArray, FloatArray]:
     across = (2.0 * np.arange(columns) + 1.0) / columns - 1.0
     up = (2.0 * np.arange(rows)[:, None] + 1.0) / rows - 1.0
     theta = np.arcsin(up)
-    l = -180.0 * across / np.cos(theta)  # noqa: E741 # growing to the left
-    b = np.degrees(np.arcsin((2.0 * theta + np.sin(2.0 * theta)) / np.pi))
-    outside = np.abs(l) > 180.0
-    return np.where(outside, np.nan, l), np.where(outside, np.nan, b)
+    lon = -180.0 * across / np.cos(theta)
+    lat = np.degrees(np.arcsin((2.0 * theta + np.sin(2.0 * theta)) / np.pi))
+    outside = np.abs(lon) > 180.0
+    return np.where(outside, np.nan, lon), np.where(outside, np.nan, lat)
 
 
 def _bar(figure: Figure, drawn: Any, scale: _Scale, above: Sequence[Axes]) -> None:
@@ -222,9 +222,9 @@ def _dots(axes: Axes, cells: CellMap, numbers: FloatArray) -> None:
     """Mark cells in their middles."""
     style: dict[str, Any] = {"color": "k", "marker": ".", "markersize": 2.0, "linestyle": "none"}
     if cells.is_sky:
-        l, b = cells.centres()  # noqa: E741
-        turned = -((l[numbers] + 180.0) % 360.0 - 180.0)
-        axes.plot(np.radians(turned), np.radians(b[numbers]), **style)
+        lon, lat = cells.centres()
+        turned = -((lon[numbers] + 180.0) % 360.0 - 180.0)
+        axes.plot(np.radians(turned), np.radians(lat[numbers]), **style)
     else:
         i, j = np.divmod(numbers, len(cells.axis))
         axes.plot(cells.axis[i], cells.axis[j], **style)
@@ -241,10 +241,10 @@ def apex_figure(estimates: pd.DataFrame, look: Look = COLUMN) -> Drawing | None:
         Width and style.
     """
     keys = ["cell", "estimator", "realization", "bin"]
-    l, b = (  # noqa: E741
+    lon, lat = (
         estimates[estimates["quantity"] == name][[*keys, "value", "truth"]] for name in APEX[:2]
     )
-    rows = l.merge(b, on=keys, suffixes=("_l", "_b"))
+    rows = lon.merge(lat, on=keys, suffixes=("_l", "_b"))
     if not len(rows):
         return None
     estimators = list(dict.fromkeys(rows["estimator"]))
@@ -273,7 +273,7 @@ def apex_figure(estimates: pd.DataFrame, look: Look = COLUMN) -> Drawing | None:
     )
 
 
-def _on_map(l: pd.Series[float], b: pd.Series[float]) -> tuple[FloatArray, FloatArray]:  # noqa: E741
+def _on_map(lon: pd.Series[float], lat: pd.Series[float]) -> tuple[FloatArray, FloatArray]:
     """Places on a Mollweide map of Galactic coordinates [deg]."""
-    turned = -((l.to_numpy() + 180.0) % 360.0 - 180.0)
-    return np.radians(turned), np.radians(b.to_numpy())
+    turned = -((lon.to_numpy() + 180.0) % 360.0 - 180.0)
+    return np.radians(turned), np.radians(lat.to_numpy())

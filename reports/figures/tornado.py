@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 #: Height of a line of text, of the space between two rows, and of what is above and below all [inch].
 _TEXT: Final = 0.115
 _SPACE: Final = 0.07
+_BAR: Final = 0.095
 _FRAME: Final = 0.5
 #: Share of the width that names may take.
 _NAMES: Final = 0.4
@@ -67,7 +68,7 @@ def tornado_figure(budget: Budget, look: Look = COLUMN) -> Drawing:
         text = symbol_at(budget.quantity.name, budget.r)
         axes.set_xlabel(with_unit(f"error of {text}", labels.tex_unit(words.unit_of(budget))))
         title(axes, budget.estimator)
-        legend_below(figure, _entries())
+        legend_below(figure, _entries(budget))
     return Drawing(
         figure,
         f"Budget of {words.name(budget)} by {budget.estimator}. Coloured bars: shift of the error at the first and the"
@@ -95,18 +96,21 @@ def _bars(axes: Axes, y: float, line: Line, factor: float) -> None:
                 "alpha": 0.5,
                 "error_kw": {"elinewidth": 0.8},
             }
-            axes.barh(y, end.value * factor, 1.6 * _TEXT, xerr=error, **style)
+            half = (k - 0.5) * _BAR
+            axes.barh(y + half, end.value * factor, _BAR, xerr=error, **style)
     if math.isfinite(line.sd.value):
         sd = line.sd.value * factor
-        axes.barh(y, 2.0 * sd, 0.4 * _TEXT, -sd, color=_SD)
+        axes.barh(y, 2.0 * sd, 0.3 * _BAR, -sd, color=_SD)
 
 
-def _entries() -> list[Any]:
+def _entries(budget: Budget) -> list[Any]:
+    """Entries of the legend for what is drawn."""
     from matplotlib.patches import Patch
 
+    with_prior = any(math.isfinite(line.sd.value) for line in budget.lines)
     return [
         Patch(facecolor=colour(0), alpha=0.5, label="first level"),
         Patch(facecolor=colour(1), alpha=0.5, label="last level"),
-        Patch(color=_SD, label=r"$\pm 1\,\sigma$ of the prior"),
+        *([Patch(color=_SD, label=r"$\pm 1\,\sigma$ of the prior")] if with_prior else []),
         Patch(color=_TOTAL, label=r"$\pm 1\,\sigma$, totals"),
     ]
