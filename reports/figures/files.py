@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -69,11 +68,7 @@ def _print(figure: Figure, places: Sequence[Path], look: Look, ending: str = "")
     """Draw into files whose names, or ``ending``, say the format; without dates or versions inside."""
     import matplotlib
 
-    with look.applied(), warnings.catch_warnings(), _quiet_fonts():
-        # a label in a script that the font lacks is drawn as boxes; the tables have it in letters
-        warnings.filterwarnings(
-            "ignore", message=r"Glyph \d+ .* missing from", category=UserWarning
-        )
+    with look.applied(), _quiet_fonts():
         before, engine, canvas = figure.dpi, figure.get_layout_engine(), figure.canvas
         dpi = matplotlib.rcParams["savefig.dpi"]
         for place in places:

@@ -55,7 +55,9 @@ class Look:
         import matplotlib.style
 
         styles = [ours(), *([] if self.style is None else [dict(self.style)])]
-        with matplotlib.style.context(styles, after_reset=True):
+        with warnings.catch_warnings(), matplotlib.style.context(styles, after_reset=True):
+            # a label in a script that the font lacks is drawn as boxes; the tables have it in letters
+            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
             yield
 
 

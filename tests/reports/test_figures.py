@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import warnings
 
 import matplotlib
 import numpy as np
@@ -169,7 +170,7 @@ def test_files_are_the_same_bytes_whenever_they_are_drawn(tmp_path, two, monkeyp
 def test_one_figure_is_written_in_several_formats(two, tmp_path):
     figure = bias_figure(score(two), "enclosed_mass").figure
     size = tuple(figure.get_size_inches())
-    for ending in ("svg", "png", "pdf", "png"):
+    for ending in ("png", "svg", "png"):
         write(figure, tmp_path / f"bias.{ending}")
         figure.canvas.draw()
     assert tuple(figure.get_size_inches()) == size
@@ -186,16 +187,15 @@ UNBROKEN = "estimators.@jeans-3d.alpha.slopes.0=-3.5;" * 8
 
 
 @pytest.mark.parametrize(
-    ("estimators", "cells"),
+    ("estimators", "cells", "width"),
     [
-        ([f"{LONG} {k}" for k in range(13)], ["base"]),
-        ([f"m{k}" for k in range(13)], ["base"]),
-        (["jeans-3d"], [f"distance scale={k / 100}" for k in range(40)]),
-        (["jeans-3d", "tracer-mass"], [UNBROKEN, UNBROKEN + "x", "base"]),
-        ([UNBROKEN], ["base"]),
+        ([f"{LONG} {k}" for k in range(13)], ["base"], "apj"),
+        ([f"m{k}" for k in range(13)], ["base"], "aa-wide"),
+        (["jeans-3d"], [f"distance scale={k / 100}" for k in range(40)], "mnras"),
+        (["jeans-3d", "tracer-mass"], [UNBROKEN, UNBROKEN + "x", "base"], "apj"),
+        ([UNBROKEN], ["base"], "aa"),
     ],
 )
-@pytest.mark.parametrize("width", ["apj", "aa-wide"])
 def test_legends_stand_below_panels_that_keep_their_size(tmp_path, estimators, cells, width):
     scores = score(a_run(tmp_path, estimators, cells, n=3))
     wanted = look.make_look(width)
@@ -226,7 +226,7 @@ def test_long_labels_of_rows_leave_room_for_the_points(tmp_path):
         assert axes.get_window_extent().width > 0.45 * figure.bbox.width
 
 
-@pytest.mark.parametrize("label", ["$x^$", r"\frac{", "a_b$", "$$", r"$\nothing$", "銀河", "<b>\n"])
+@pytest.mark.parametrize("label", ["$x^$", r"$\nothing$ 50 %", "a_b$", "銀河", "<b>\n\x1b[31m"])
 def test_labels_of_anybody_are_drawn_as_text(tmp_path, label):
     results = a_run(tmp_path, [label], ["base", label])
     hostile = {"enclosed_mass": Quantity("enclosed_mass", "Msun", "fractional", label)}
@@ -237,8 +237,11 @@ def test_labels_of_anybody_are_drawn_as_text(tmp_path, label):
             profile_figure(profiles(results), "enclosed_mass"),
             strip_figure(sample(results), "enclosed_mass", r=30.0),
         ]
-    for number, drawn in enumerate(figures):
-        write(drawn.figure, tmp_path / f"{number}.png")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            save(figures[0].figure, tmp_path / "bias")
+    for drawn in figures[1:]:
+        require_apart(drawn.figure)
 
 
 def test_cells_of_one_factor_are_called_by_its_levels():
@@ -450,7 +453,7 @@ def test_maps_show_the_bias_of_every_cell_where_it_is(tmp_path, cells):
     rows, columns = shown.shape
     lon, lat = cells.centres()
     for k in range(cells.size):
-        turned = np.radians(-((lon[k] + 180.0) % 360.0 - 180.0) + 0.5)  # off the seams
+        turned = np.radians(-0.98 * ((lon[k] + 180.0) % 360.0 - 180.0) + 0.5)  # off the seams
         place = bias.transData.transform((turned, np.radians(lat[k] * 0.98 + 0.4)))
         u, v = bias.transAxes.inverted().transform(place)
         pixel = shown[int(v * rows), int(u * columns)]
