@@ -1,7 +1,7 @@
 """What ``haloassay compare`` says of differences of known size: power, false alarms, and two runs of real estimators.
 
-Run with ``python benchmarks/compare.py power [--repeats 400]`` for the first table of ``docs/howto/gates.md``, which is of
-drawn errors, and with ``python benchmarks/compare.py runs`` for the second: 1 per cent in G, and other random
+Run with ``python benchmarks/compare.py power [--repeats 400]`` for the first table of ``docs/howto/gates.md``, which is
+of drawn errors, and with ``python benchmarks/compare.py runs`` for the second: 1 per cent in G, and other random
 numbers of a bootstrap, on the same and on other catalogues.
 """
 

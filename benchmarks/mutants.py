@@ -1,8 +1,8 @@
 """Faults planted in the estimators of haloassay: which check finds each, at which level, and how soon.
 
-Run with ``python benchmarks/mutants.py OUT [--only NAME ...]``; ``--table`` prints the table of ``docs/howto/checks.md`` of
-all that OUT holds. Each mutant is a copy of the package with one text replaced; checks are made by ``haloassay check``
-of the copy, quick ones first, and the first level at which one fails has found it.
+Run with ``python benchmarks/mutants.py OUT [--only NAME ...]``; ``--table`` prints that of ``docs/howto/checks.md``
+of all that OUT holds. Each mutant is a copy of the package with one text replaced; checks are made by
+``haloassay check`` of the copy, quick ones first, and the first level at which one fails has found it.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How many examples a second the strategies draw, and how many of them hypothesis rejects.
 
-Run with ``python benchmarks/strategies.py [--examples 300]``; it prints the table of ``docs/howto/checks.md``. The first
+Run with ``python benchmarks/strategies.py [--examples 300]``; it prints that of ``docs/howto/checks.md``. The first
 column is what the first draw of a process costs: halos are solved then, and kernels loaded.
 """
 

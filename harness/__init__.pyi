@@ -28,9 +28,11 @@ from .face.api import report as report
 from .face.api import run as run
 from .face.api import table as table
 from .face.checks import check as check
+from .face.figures import figure as figure
 from .face.gates import baseline as baseline
 from .face.gates import compare as compare
 from .face.matches import match as match
+from .face.starting import init as init
 from .io.tables import read_catalogue as read_catalogue
 from .io.tables import write_catalogue as write_catalogue
 from .results.results import Results as Results

@@ -18,17 +18,50 @@ from haloassay.base.errors import InputError, blamed_on
 
 T = TypeVar("T")
 
+#: Letters from which a name may be meant as a part of another.
+_LEAST_PART: Final = 3
+
 
 def unknown(what: str, name: object, allowed: Iterable[str], where: str) -> InputError:
     """Error for a name that is not among the allowed ones, with the nearest of them as a guess."""
     names = sorted(set(allowed))
-    guess = difflib.get_close_matches(str(name), names, n=1)
-    hint = f"; did you mean {guess[0]!r}?" if guess else ""
-    return InputError(f"{where}: unknown {what} {name!r}{hint} (allowed: {', '.join(names)})")
+    return InputError(
+        f"{where}: unknown {what} {name!r}{guess(name, names)} (allowed: {', '.join(names)})"
+    )
+
+
+def guess(name: object, names: Iterable[str]) -> str:
+    """Write the nearest names as the part of an error that asks for them; empty where none is near."""
+    near = [repr(each) for each in nearest(str(name), names)]
+    if not near:
+        return ""
+    *others, last = near
+    return f"; did you mean {' or '.join(filter(None, [', '.join(others), last]))}?"
+
+
+def nearest(name: str, names: Iterable[str]) -> list[str]:
+    """Up to three names that may be meant: in other letters' case, of which this is a part, or spelt alike.
+
+    The first of these that there are: ``NFW`` is nfw, ``desi`` a part of desi-kgiants.
+    """
+    known = sorted(set(names))
+    folded = {each: each.casefold() for each in known}
+    wanted = name.casefold().strip()
+    same = [each for each in known if folded[each] == wanted]
+    if same:
+        return same[:1]
+    if len(wanted) >= _LEAST_PART:
+        parts = [each for each in known if wanted in folded[each]]
+        if parts:
+            return sorted(parts, key=lambda each: (not folded[each].startswith(wanted), len(each)))[
+                :3
+            ]
+    close = difflib.get_close_matches(wanted, list(folded.values()), n=1)
+    return [each for each in known if folded[each] in close][:1]
 
 
 @functools.cache
-def _hints(cls: Any) -> dict[str, Any]:
+def type_hints(cls: Any) -> dict[str, Any]:
     """Type hints of the settings of a dataclass."""
     hints = typing.get_type_hints(cls)
     return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.init}
@@ -38,7 +71,7 @@ def _hints(cls: Any) -> dict[str, Any]:
 def _validator(cls: Any, name: str) -> Callable[[str], Any]:
     from pydantic import TypeAdapter
 
-    return functools.partial(TypeAdapter(_hints(cls)[name]).validate_json, strict=True)
+    return functools.partial(TypeAdapter(type_hints(cls)[name]).validate_json, strict=True)
 
 
 def build(cls: type[T], spec: Mapping[str, Any], where: str) -> T:
@@ -78,7 +111,7 @@ def _built(cls: type[T], spec: Mapping[str, Any], where: str) -> T:
     values = {}
     for name, value in spec.items():
         path = f"{where}.{name}"
-        nested = _dataclasses_in(_hints(anything)[name])
+        nested = dataclasses_in(type_hints(anything)[name])
         if isinstance(value, Mapping) and len(nested) == 1:
             values[name] = build(nested[0], value, path)
         else:
@@ -90,8 +123,8 @@ def _built(cls: type[T], spec: Mapping[str, Any], where: str) -> T:
         raise InputError(f"{where}: {error}") from None
 
 
-def _dataclasses_in(hint: Any) -> list[Any]:
-    """Dataclasses that a value of this type may be: the type itself, or branches of a union."""
+def dataclasses_in(hint: Any) -> list[Any]:
+    """List dataclasses that a value of this type may be: the type itself, or branches of a union."""
     branches = typing.get_args(hint) if _is_union(hint) else (hint,)
     return [branch for branch in branches if dataclasses.is_dataclass(branch)]
 

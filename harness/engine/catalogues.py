@@ -17,6 +17,7 @@ from haloassay.contracts.columns import GALACTOCENTRIC
 from haloassay.engine.task import observe
 from haloassay.io.tables import write_catalogue
 from haloassay.planning.expansion import cells
+from haloassay.planning.overrides import overridden
 from haloassay.planning.scenario import Scenario, as_scenario, make_scenario
 from haloassay.results.description import DESCRIPTION
 from haloassay.results.results import Results
@@ -105,6 +106,7 @@ def mock(
     seed: int | None = None,
     realization: int = 0,
     cell: str | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> MockCatalogue:
     """One mock catalogue of a scenario.
 
@@ -118,6 +120,8 @@ def mock(
         The catalogue is the one that :func:`haloassay.run` makes for them.
     cell
         Which cell of the matrix; by default the scenario as written, without any factor.
+    settings
+        Values in place of those of the scenario, by path, such as ``{"mock.potential.0.m200": 1e12}``.
 
     Raises
     ------
@@ -127,6 +131,7 @@ def mock(
     if realization < 0:
         raise InputError(f"realization: counts from 0 (got {realization})")
     scenario, of_results = scenario_of(scenario)
+    scenario = overridden(scenario, settings or {}, with_estimators=not of_results)
     scenario = scenario.revise(
         seed=seed,
         survey=None if n is None else {**scenario.survey, "n_stars": n},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections import Counter
@@ -9,6 +10,9 @@ from typing import Final, Protocol, TextIO
 
 from haloassay.base.text import printable
 from haloassay.results.outcome import TaskResult
+
+LOGGER: Final = logging.getLogger("haloassay")
+LOGGER.addHandler(logging.NullHandler())  # without any, warnings would be printed twice
 
 #: Seconds between plain lines.
 _INTERVAL: Final = 15.0
@@ -26,13 +30,21 @@ class Progress(Protocol):
     def say(self, line: str) -> None:
         """Show a line."""
 
+    def warn(self, line: str) -> None:
+        """Show a line that the user should see even where little is shown."""
+
     def end(self) -> None:
         """Hear that no more comes."""
 
 
 def make_progress(file: TextIO | None = None) -> Progress:
-    """Progress on ``file`` (standard error): a bar where it is a terminal, else plain lines."""
+    """Progress on ``file`` (standard error): a bar where it is a terminal, else plain lines.
+
+    Only what the user should know where the level of the logger ``haloassay`` is above INFO.
+    """
     file = sys.stderr if file is None else file
+    if LOGGER.level > logging.INFO:
+        return Quiet(file)
     return Bar(file) if file.isatty() else Lines(file)
 
 
@@ -51,6 +63,8 @@ class Silent:
     def say(self, line: str) -> None:
         """Keep the line."""
         self.lines.append(line)
+
+    warn = say
 
     def end(self) -> None:
         """Do nothing."""
@@ -90,11 +104,57 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}"
 
 
-class Lines:
-    """A plain line at the start, every quarter of a minute, and at the end."""
+class _Told:
+    """Lines that are records of the logger, and shown where its level lets them pass."""
 
     def __init__(self, file: TextIO) -> None:
         self.file = file
+
+    def show(self, line: str) -> None:
+        """Print the line."""
+        print(line, file=self.file, flush=True)
+
+    def say(self, line: str) -> None:
+        """Tell a line."""
+        self._tell(logging.INFO, line)
+
+    def warn(self, line: str) -> None:
+        """Tell a line that the user should know of."""
+        self._tell(logging.WARNING, line)
+
+    def detail(self, result: TaskResult) -> None:
+        """Tell how the estimators of one catalogue ended, and in what time."""
+        if LOGGER.isEnabledFor(logging.DEBUG):
+            ends = (f"{o.method.label} {o.status} {o.seconds:.2f} s" for o in result.outcomes)
+            where = f"cell {result.cell.label}, realisation {result.realization}"
+            self._tell(logging.DEBUG, f"{where}: {', '.join(ends)}")
+
+    def _tell(self, level: int, line: str) -> None:
+        line = printable(line)
+        LOGGER.log(level, "%s", line)
+        taken = any(not isinstance(each, logging.NullHandler) for each in LOGGER.handlers)
+        if not taken and level >= (LOGGER.level or logging.INFO):
+            self.show(line)
+
+
+class Quiet(_Told):
+    """No progress: lines that the user should know of, and nothing else."""
+
+    def begin(self, total: int, done: int) -> None:
+        """Do nothing."""
+
+    def advance(self, result: TaskResult) -> None:
+        """Do nothing."""
+
+    def end(self) -> None:
+        """Do nothing."""
+
+
+class Lines(_Told):
+    """A plain line at the start, every quarter of a minute, and at the end."""
+
+    def __init__(self, file: TextIO) -> None:
+        super().__init__(file)
         self.tally = _Tally(0, 0)
         self.last = 0.0
 
@@ -106,14 +166,11 @@ class Lines:
 
     def advance(self, result: TaskResult) -> None:
         """Count, and say so if the last line is long ago."""
+        self.detail(result)
         self.tally.add(result)
         if time.monotonic() - self.last > _INTERVAL:
             self.last = time.monotonic()
             self.say(self.tally.line())
-
-    def say(self, line: str) -> None:
-        """Print the line."""
-        print(printable(line), file=self.file, flush=True)
 
     def end(self) -> None:
         """Say how it ended."""
@@ -121,7 +178,7 @@ class Lines:
             self.say(self.tally.line())
 
 
-class Bar:
+class Bar(_Told):
     """A bar with the rate, the time left and the number of failures."""
 
     def __init__(self, file: TextIO) -> None:
@@ -129,6 +186,7 @@ class Bar:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as RichProgress
 
+        super().__init__(file)
         self.tally = _Tally(0, 0)
         self.bar = RichProgress(
             TextColumn("tasks"),
@@ -149,6 +207,7 @@ class Bar:
 
     def advance(self, result: TaskResult) -> None:
         """Move the bar."""
+        self.detail(result)
         self.tally.add(result)
         rate = self.tally.new / max(time.monotonic() - self.tally.start, 1e-9)
         self.bar.update(
@@ -158,9 +217,9 @@ class Bar:
             troubles=self.tally.troubles,
         )
 
-    def say(self, line: str) -> None:
+    def show(self, line: str) -> None:
         """Print the line above the bar."""
-        self.bar.console.print(printable(line), markup=False, emoji=False, highlight=False)
+        self.bar.console.print(line, markup=False, emoji=False, highlight=False)
 
     def end(self) -> None:
         """Leave the bar as it is."""

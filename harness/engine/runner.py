@@ -16,8 +16,10 @@ from haloassay.engine.progress import Progress, make_progress
 from haloassay.engine.sequential import FEWEST, MOST, run_until
 from haloassay.engine.task import PRINTED, Task
 from haloassay.planning.cells import SampledCell
+from haloassay.planning.overrides import overridden
 from haloassay.planning.plan import Plan, make_plan
 from haloassay.planning.scenario import Scenario, as_scenario
+from haloassay.planning.usual import unusual
 from haloassay.results.description import as_held, description_of, read_description
 from haloassay.results.outcome import TaskResult
 from haloassay.results.results import Results
@@ -41,6 +43,7 @@ def run(
     until: str | None = None,
     at_most: int = MOST,
     large: bool = False,
+    settings: Mapping[str, Any] | None = None,
 ) -> Results:
     """Run a scenario into a folder and return the results.
 
@@ -72,6 +75,8 @@ def run(
         Realisations at which it stops even so.
     large
         Whether more than 100000 catalogues are meant.
+    settings
+        Values in place of those of the scenario, by path, such as ``{"survey.n_stars": 500}``.
 
     Raises
     ------
@@ -84,6 +89,7 @@ def run(
     revised = as_scenario(scenario).revise(
         realizations=realizations, seed=seed, timeout=timeout, estimators=estimators
     )
+    revised = overridden(revised, settings or {})
     if until is not None and not dry_run:
         return _run_until(make_rule(until), at_most, revised, out, workers, mode, progress, large)
     plan = make_plan(revised)
@@ -129,6 +135,8 @@ def _tell(plan: Plan, notices: Sequence[str], n_workers: int, report: Progress) 
     """Say what would be run."""
     from haloassay.engine.pilot import timed
 
+    for line in unusual(plan):
+        report.warn(line)
     for line in (*notices, _announce(plan)):
         report.say(line)
     cost = timed(plan)
@@ -149,13 +157,13 @@ def _execute(
 
     Without notices the plan is not prepared: the folder's is, and the same.
     """
-    with Store.open(folder, plan, mode, report.say) as store, contextlib.ExitStack() as whole:
+    with Store.open(folder, plan, mode, report.warn) as store, contextlib.ExitStack() as whole:
         todo = sum(1 for _ in _tasks(plan, store))
         if todo and notices is None:
             _, notices = _prepared(plan, report.say, n_workers)
         stop = whole.enter_context(deferred_interrupt())
         for line in notices or ():
-            report.say(line)
+            report.warn(line)
         report.begin(len(plan), len(plan) - todo)
         with contextlib.ExitStack() as stack:
             stack.callback(report.end)
@@ -166,7 +174,7 @@ def _execute(
             stack.callback(log.close)
             n_workers = min(n_workers, max(todo, 1))
             results = execute(tasks, n_workers, plan.scenario.timeout, stop, log)
-            messages = _Messages(report.say, log)
+            messages = _Messages(report.warn, log)
             for result in stack.enter_context(contextlib.closing(results)):
                 store.checkpoint(result)
                 report.advance(result)

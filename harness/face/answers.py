@@ -142,12 +142,13 @@ def plan(
     until: str,
     pilot: int = 10,
     workers: int | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> Forecast:
     """Say how many realisations a rule asks for, and how long they take, from a pilot that is thrown away.
 
     Parameters
     ----------
-    scenario, workers
+    scenario, workers, settings
         As of :func:`haloassay.run`.
     until
         Rule, as of ``haloassay run --until``.
@@ -161,6 +162,8 @@ def plan(
     """
     from haloassay.engine.pilot import needed
     from haloassay.engine.progress import make_progress
+    from haloassay.planning.overrides import overridden
     from haloassay.planning.scenario import as_scenario
 
-    return needed(as_scenario(scenario), until, pilot, workers, make_progress())
+    chosen = overridden(as_scenario(scenario), settings or {})
+    return needed(chosen, until, pilot, workers, make_progress())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from haloassay.base.errors import HaloassayWarning, InputError, blamed_on
 from haloassay.base.files import require_no_link
 from haloassay.base.kinds import is_foreign
+from haloassay.base.settings import guess
 from haloassay.engine.runner import run
 
 if TYPE_CHECKING:
@@ -37,8 +38,18 @@ def table(out: str | Path) -> pd.DataFrame:
     return Results(out).table()
 
 
-def report(out: str | Path, folder: str | Path | None = None) -> Path:
-    """Write the page of the results in ``out``, and its tables as files; return the path of the page."""
+def report(out: str | Path, folder: str | Path | None = None, *, figures: bool = False) -> Path:
+    """Write the page of the results in ``out``, and its tables as files; return the path of the page.
+
+    Parameters
+    ----------
+    out
+        Folder of the results.
+    folder
+        Where the page and its tables go; ``report`` in ``out`` by default.
+    figures
+        Whether to write all figures for papers, too, as PDF and PNG, into ``figures`` in ``out``.
+    """
     from haloassay.analysis.summary import summarise
     from haloassay.reports.page import write_page
     from haloassay.results.results import Results
@@ -48,7 +59,12 @@ def report(out: str | Path, folder: str | Path | None = None) -> Path:
     if folder is None:
         folder = results.out / "report"
         require_no_link(folder)
-    return write_page(data, Path(folder))
+    page = write_page(data, Path(folder))
+    if figures:
+        from haloassay.face.figures import write_figures
+
+        write_figures(results, data)
+    return page
 
 
 def failures(out: str | Path, traceback: bool = False) -> str:
@@ -172,34 +188,55 @@ def _measured(
 
 
 def list(what: str) -> tuple[str, ...]:
-    """Names to choose from: of mocks, densities, betas, potentials, surveys, estimators or scenarios."""
+    """Names to choose from: of mocks, densities, betas, potentials, surveys, estimators, parts or scenarios."""
     from haloassay.face.vocabulary import entries
 
     return tuple(entry.name for entry in entries(what))
 
 
 def describe(name: str) -> str:
-    """All that is known of a scenario, estimator, survey, potential, density, beta or mock called ``name``.
+    """All that is known of a scenario, a part of one, an estimator, survey or any other kind called ``name``.
+
+    Of a scenario, also of a TOML file, it is the file, which can be run again.
 
     Raises
     ------
     InputError
         If nothing has that name, or what a third party offers under it cannot be imported.
     """
-    from haloassay.base.settings import unknown
     from haloassay.face.vocabulary import VOCABULARY, entries, estimator_entry
 
+    if name.endswith(".toml"):
+        return _file(name)
     if ":" in name:
         return _text("estimators", estimator_entry(name))
     found = [(what, entry) for what in VOCABULARY for entry in entries(what) if entry.name == name]
     if not found:
         names = [entry.name for what in VOCABULARY for entry in entries(what)]
-        raise unknown("name", name, names, "describe")
+        lists = ", ".join(VOCABULARY)
+        raise InputError(
+            f"describe: unknown name {name!r}{guess(name, names)} (`haloassay list` names all: {lists})"
+        )
     found = [(what, entry.whole() if entry.whole else entry) for what, entry in found]
-    return "\n\n".join(_text(what, entry) for what, entry in found)
+    texts = {what: _text(what, entry) for what, entry in found}
+    if "scenarios" in texts:  # what else has its name is a comment of the file
+        others = "\n\n".join(text for what, text in texts.items() if what != "scenarios")
+        lines = [f"# {line}".rstrip() for line in others.splitlines()]
+        return "\n".join([*lines, *([""] if lines else []), texts["scenarios"]])
+    return "\n\n".join(texts.values())
+
+
+def _file(name: str) -> str:
+    """Text of a scenario's file that is known to be one."""
+    from haloassay.planning.scenario import load_scenario
+
+    load_scenario(name)
+    return f"# {name}\n\n{Path(name).read_text('utf-8-sig').rstrip()}"
 
 
 def _text(what: str, entry: Entry) -> str:
+    if what == "scenarios":  # a scenario again, to be copied and changed
+        return f"# {entry.name} ({what}); haloassay run {entry.name} --out DIR\n\n{entry.text}"
     here = ("", f"Here: {entry.here()}") if entry.here else ()
     return "\n".join([f"{entry.name} ({what})", "", entry.text, *here, *_settings(entry.settings)])
 

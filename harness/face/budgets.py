@@ -10,9 +10,11 @@ import click
 
 from haloassay.base.errors import InputError
 from haloassay.base.text import printable
-from haloassay.face.options import named
+from haloassay.face import completion
+from haloassay.face.options import by_path, named, set_option
 from haloassay.face.outputs import FORMATS, for_readers, require_outside, require_writable, write
 from haloassay.face.plugins import no_plugins
+from haloassay.face.verbosity import verbosity
 
 if TYPE_CHECKING:
     from haloassay.analysis.budget import Budget
@@ -23,10 +25,17 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
-    "--quantity", required=True, help="What the budget is of: see `haloassay list quantities`."
+    "--quantity",
+    required=True,
+    shell_complete=completion.quantities,
+    help="What the budget is of: see `haloassay list quantities`.",
 )
 @click.option("--r", type=float, metavar="KPC", help="Radius, where the quantity has several.")
-@click.option("--estimator", help="One estimator, by its label; all by default.")
+@click.option(
+    "--estimator",
+    shell_complete=completion.estimators,
+    help="One estimator, by its label; all by default.",
+)
 @click.option("--format", "fmt", type=click.Choice(FORMATS), default="terminal", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
 @click.option(
@@ -104,14 +113,14 @@ def _require_together(
 
 
 def _draw(found: Sequence[Budget], figure: Path) -> None:
-    from haloassay.reports.figures import save
-    from haloassay.reports.tornado import tornado_figure
+    from haloassay.reports.figures.files import save
+    from haloassay.reports.figures.tornado import tornado_figure
 
     if len(found) > 1:
         names = ", ".join(each.estimator for each in found)
         raise InputError(f"--figure: is of one estimator: choose it with --estimator ({names})")
     stem = figure.with_suffix("") if figure.suffix in (".pdf", ".png") else figure
-    save(tornado_figure(found[0]), stem)
+    save(tornado_figure(found[0]).figure, stem)
 
 
 def _write_budgets(
@@ -152,12 +161,19 @@ def _write_attached(
 
 @click.command()
 @no_plugins
-@click.argument("scenario")
+@verbosity
+@set_option
+@click.argument("scenario", shell_complete=completion.scenario_names)
 @click.option("--until", required=True, metavar="RULE", help="As of `haloassay run --until`.")
 @click.option("--pilot", type=int, default=10, show_default=True, help="Realisations of the pilot.")
 @click.option("-j", "--workers", type=int, help="Processes [all processors].")
-def plan(scenario: str, until: str, pilot: int, workers: int | None) -> None:
+def plan(
+    scenario: str, until: str, pilot: int, workers: int | None, settings: tuple[str, ...]
+) -> None:
     """Say how many realisations of SCENARIO a rule asks for, and how long they take, from a pilot."""
     from haloassay.face import answers
 
-    write(f"{printable(str(answers.plan(scenario, until, pilot, workers)))}\n", None)
+    write(
+        f"{printable(str(answers.plan(scenario, until, pilot, workers, by_path(settings))))}\n",
+        None,
+    )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from haloassay.base.defaults import CHECK_SEED
+from haloassay.face import completion
 from haloassay.face.endings import EXIT_FAULT, End, echo
 from haloassay.face.options import pairs
 from haloassay.face.outputs import require_writable, write
@@ -55,7 +56,7 @@ def check(
 
 @click.command(name="check")
 @no_plugins
-@click.argument("estimator")
+@click.argument("estimator", shell_complete=completion.estimator_kinds)
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Setting, as in a scenario file."
 )

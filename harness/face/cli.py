@@ -11,11 +11,12 @@ from typing import Any, Literal
 
 import click
 
-from haloassay import __version__
 from haloassay.base.errors import HaloassayError, warn_in_one_line
 from haloassay.base.text import printable
+from haloassay.face import completion
 from haloassay.face.budgets import budget, plan
 from haloassay.face.checks import check_command
+from haloassay.face.choices import describe_command, list_command
 from haloassay.face.endings import (
     EXIT_BUG,
     EXIT_FAULT,
@@ -26,6 +27,7 @@ from haloassay.face.endings import (
     echo,
     fail,
 )
+from haloassay.face.figures import figure_command
 from haloassay.face.gates import (
     baseline_command,
     compare_command,
@@ -34,12 +36,15 @@ from haloassay.face.gates import (
 )
 from haloassay.face.matches import match_command
 from haloassay.face.measured import measure
+from haloassay.face.options import by_path, set_option
 from haloassay.face.outputs import files_of, require_writable, write
 from haloassay.face.plugins import no_plugins
 from haloassay.face.predictions import predict
 from haloassay.face.rankings import rank
+from haloassay.face.starting import init_command, resolved_text
 from haloassay.face.tables import print_results, report_command, require_scores, table_command
-from haloassay.face.vocabulary import VOCABULARY
+from haloassay.face.verbosity import verbosity
+from haloassay.face.versions import version_options
 
 
 class _NumberOrAll(click.ParamType):  # type: ignore[type-arg] # of some versions
@@ -54,7 +59,7 @@ class _NumberOrAll(click.ParamType):  # type: ignore[type-arg] # of some version
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="haloassay")
+@version_options
 def haloassay() -> None:
     """Test methods that weigh the Milky Way's halo on mocks whose mass is known.
 
@@ -67,15 +72,17 @@ def haloassay() -> None:
 
 
 for command in (
-    *(baseline_command, budget, check_command, compare_command),
-    *(match_command, measure, plan, predict, rank, report_command, table_command),
+    *(baseline_command, budget, check_command, compare_command, describe_command, list_command),
+    *(figure_command, match_command, measure, plan, predict, rank, report_command, table_command),
+    *(completion.completion_command, init_command),
 ):
     haloassay.add_command(command)
 
 
 @haloassay.command()
 @no_plugins
-@click.argument("scenario")
+@verbosity
+@click.argument("scenario", shell_complete=completion.scenario_names)
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), help="Folder of the results."
 )
@@ -115,7 +122,9 @@ for command in (
     help="Realisations at which --until ends.",
 )
 @click.option(
-    "--dry-run", is_flag=True, help="Check everything, say what would run, write nothing."
+    "--dry-run",
+    is_flag=True,
+    help="Check everything, say what would run and what looks like a slip, print the whole scenario, write nothing.",
 )
 @click.option("--no-report", is_flag=True, help="Leave out the page.")
 @click.option("--full", is_flag=True, help="Print every bin with all its scores.")
@@ -129,6 +138,7 @@ for command in (
 @click.option(
     "--fail-on-verdict", is_flag=True, help="End with 1 if a verdict finds a fault, however small."
 )
+@set_option
 @click.option("--yes", "large", is_flag=True, help="Run more than 100000 catalogues, too.")
 def run(
     scenario: str,
@@ -145,6 +155,7 @@ def run(
     full: bool,
     forbidden: tuple[str, ...],
     fail_on_verdict: bool,
+    settings: tuple[str, ...],
     large: bool,
 ) -> None:
     """Run SCENARIO (a packaged name or a TOML file) and print what it comes to on one screen."""
@@ -157,11 +168,13 @@ def run(
             until=until,
             at_most=at_most,
             large=large,
+            settings=by_path(settings),
         )
     except KeyboardInterrupt as stop:
         ended = EXIT_TERMINATED if stop.args == ("SIGTERM",) else EXIT_INTERRUPTED
         fail("interrupted; finished work is kept, run again to go on", ended)
     if dry_run:
+        click.echo(printable(resolved_text(results.scenario), lines=True), nl=False)
         return
     scores = results.table()
     page = "" if no_report else str(api.report(out))
@@ -187,7 +200,7 @@ def failures(folder: Path, traceback: bool) -> None:
 
 @haloassay.command()
 @no_plugins
-@click.argument("scenario")
+@click.argument("scenario", shell_complete=completion.scenario_names)
 @click.option(
     "--out",
     required=True,
@@ -211,8 +224,11 @@ def failures(folder: Path, traceback: bool) -> None:
     "--realization", type=int, default=0, show_default=True, help="Which of the run's catalogues."
 )
 @click.option(
-    "--cell", help="Cell of the matrix, as a report names it; by default, no factor is changed."
+    "--cell",
+    shell_complete=completion.cells,
+    help="Cell of the matrix, as a report names it; by default, no factor is changed.",
 )
+@set_option
 def mock(
     scenario: str,
     out: Path,
@@ -222,6 +238,7 @@ def mock(
     seed: int | None,
     realization: int,
     cell: str | None,
+    settings: tuple[str, ...],
 ) -> None:
     """Make one mock catalogue of SCENARIO, or of the results in a folder, and the truth behind it."""
     import json
@@ -235,7 +252,7 @@ def mock(
 
     format_of(out)
     require_writable({"--out": out, "--truth": truth_file}, files_of(scenario_of(scenario)[0]))
-    made = mock_catalogue(scenario, n_stars, seed, realization, cell)
+    made = mock_catalogue(scenario, n_stars, seed, realization, cell, by_path(settings))
     if true_stars:
         made.write_true_stars(out)
     else:
@@ -248,35 +265,14 @@ def mock(
     echo(f"{len(made.catalogue)} stars: {out}")
 
 
-@haloassay.command(name="list")
-@click.argument("what", type=click.Choice(tuple(VOCABULARY)))
-def list_(what: str) -> None:
-    """List what there is to choose from, with settings."""
-    from haloassay.face.vocabulary import entries
-
-    for entry in entries(what):
-        name = click.style(printable(entry.name), bold=True)
-        click.echo(f"{name}: {printable(entry.summary)}")
-        for setting in entry.settings:
-            echo(f"    {setting}")
-
-
-@haloassay.command()
-@no_plugins
-@click.argument("name")
-def describe(name: str) -> None:
-    """Say all that is known of a scenario, estimator, survey or other component called NAME."""
-    from haloassay.face import api
-
-    click.echo(printable(api.describe(name), lines=True))
-
-
 def main() -> None:
     """Entry point: every failure is one line and an exit code; tracebacks only with HALOASSAY_TRACEBACK=1."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Greek letters
     warn_in_one_line()
+    if os.environ.get(completion.VARIABLE):
+        haloassay.main(prog_name="haloassay")  # a shell asks; what it ends with is the answer's own
     if any("\0" in word for word in sys.argv):
         fail("an argument holds a zero byte, which no name has", EXIT_INPUT)
     try:

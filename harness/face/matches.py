@@ -12,8 +12,10 @@ import click
 
 from haloassay.base.defaults import ROUNDS, SHARE
 from haloassay.base.files import write_bytes
+from haloassay.face import completion
 from haloassay.face.outputs import FORMATS, for_readers, require_writable, write
 from haloassay.face.plugins import no_plugins
+from haloassay.face.verbosity import verbosity
 
 if TYPE_CHECKING:
     from haloassay.analysis.match import Match
@@ -67,8 +69,8 @@ def _write(found: Match, scenario: Scenario, measured: str, out: Path) -> None:
     from haloassay.planning.free import with_settings
     from haloassay.planning.writing import to_toml
     from haloassay.reports import matching as words
-    from haloassay.reports.figures import save
-    from haloassay.reports.match_figure import match_figure
+    from haloassay.reports.figures.files import save
+    from haloassay.reports.figures.match import match_figure
 
     matched = with_settings(scenario, found.matched)
     matched = matched.revise(name=f"{scenario.name}-matched")
@@ -78,7 +80,7 @@ def _write(found: Match, scenario: Scenario, measured: str, out: Path) -> None:
     for fmt, name in _TABLES.items():
         content = formatted(found, fmt)
         write_bytes(out / name, content.encode() if isinstance(content, str) else content)
-    save(match_figure(found), out / "match")
+    save(match_figure(found).figure, out / "match")
 
 
 def formatted(found: Match, fmt: str) -> str | bytes:
@@ -113,7 +115,8 @@ def _finite(value: Any) -> Any:
 
 @click.command(name="match")
 @no_plugins
-@click.argument("scenario")
+@verbosity
+@click.argument("scenario", shell_complete=completion.scenario_names)
 @click.option(
     "--to", required=True, type=click.Path(path_type=Path), help="What was measured: CSV (below)."
 )

@@ -9,6 +9,7 @@ import click
 
 from haloassay.base.errors import InputError, blamed_on
 from haloassay.base.text import printable
+from haloassay.face import completion
 from haloassay.face.endings import EXIT_NOTHING, echo, fail
 from haloassay.face.options import pairs
 from haloassay.face.outputs import require_writable, write
@@ -49,7 +50,10 @@ def estimates_text(estimates: Estimates) -> str:
 @no_plugins
 @click.argument("catalogue")
 @click.option(
-    "--estimator", required=True, help="Kind of estimator: see `haloassay list estimators`."
+    "--estimator",
+    required=True,
+    shell_complete=completion.estimator_kinds,
+    help="Kind of estimator: see `haloassay list estimators`.",
 )
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Setting, as in a scenario file."

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from haloassay.base.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,6 +35,37 @@ def pairs(options: Iterable[str], flag: str) -> dict[str, Any]:
             if not isinstance(place, dict):
                 raise InputError(f"{flag} {option}: {part!r} has a value already")
         place[name] = parse_value(value)
+    return found
+
+
+#: Option of commands that read a scenario.
+set_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="A setting of the scenario, as survey.n_stars=500 or mock.potential.0.m200=1e12; repeatable.",
+)
+
+
+def by_path(options: Iterable[str], flag: str = "--set") -> dict[str, Any]:
+    """Options ``path=value`` as values by path.
+
+    Raises
+    ------
+    InputError
+        If an option has no ``=``, or two have one path.
+    """
+    from haloassay.base.settings import parse_value
+
+    found: dict[str, Any] = {}
+    for option in options:
+        path, equals, value = (part.strip() for part in option.partition("="))
+        if not equals or not path:
+            raise InputError(f"{flag} {option}: expected PATH=VALUE")
+        if path in found:
+            raise InputError(f"{flag} {option}: {path} has a value already")
+        found[path] = parse_value(value)
     return found
 
 

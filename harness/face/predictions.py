@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from haloassay.face import completion
 from haloassay.face.options import named
 from haloassay.face.outputs import FORMATS, for_readers, require_outside, require_table, write
 
@@ -20,12 +21,21 @@ from haloassay.face.outputs import FORMATS, for_readers, require_outside, requir
     help="Value of a factor, by its label or path; all others are as in the scenario.",
 )
 @click.option(
-    "--quantity", required=True, help="What is estimated: see `haloassay list quantities`."
+    "--quantity",
+    required=True,
+    shell_complete=completion.quantities,
+    help="What is estimated: see `haloassay list quantities`.",
 )
 @click.option("--r", type=float, metavar="KPC", help="Radius, where the quantity has several.")
-@click.option("--estimator", help="One estimator, by its label; all by default.")
 @click.option(
-    "--cell", help="Sampled cell: joint, sobol or latin-hypercube [the first of the run]."
+    "--estimator",
+    shell_complete=completion.estimators,
+    help="One estimator, by its label; all by default.",
+)
+@click.option(
+    "--cell",
+    shell_complete=completion.cells,
+    help="Sampled cell: joint, sobol or latin-hypercube [the first of the run].",
 )
 @click.option("--format", "fmt", type=click.Choice(FORMATS), default="terminal", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")

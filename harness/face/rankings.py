@@ -7,16 +7,22 @@ from typing import Any
 
 import click
 
+from haloassay.face import completion
 from haloassay.face.outputs import FORMATS, for_readers, require_outside, require_table, write
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
-    "--quantity", required=True, help="What is estimated: see `haloassay list quantities`."
+    "--quantity",
+    required=True,
+    shell_complete=completion.quantities,
+    help="What is estimated: see `haloassay list quantities`.",
 )
 @click.option("--r", type=float, metavar="KPC", help="Radius, where the quantity has several.")
-@click.option("--cell", help="Cell of the matrix [base, or the first].")
+@click.option(
+    "--cell", shell_complete=completion.cells, help="Cell of the matrix [base, or the first]."
+)
 @click.option(
     "--by",
     type=click.Choice(("rmse", "bias", "coverage", "interval-score")),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from haloassay.base.errors import InputError
+from haloassay.face import completion
 from haloassay.face.endings import EXIT_NOTHING, echo, fail
 from haloassay.face.outputs import FORMATS, require_outside, require_table, write
 
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
 @click.command(name="report")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--open", "shown", is_flag=True, help="Show the page in the browser.")
-def report_command(folder: Path, shown: bool) -> None:
+@click.option(
+    "--figures", is_flag=True, help="Write all figures, too, as PDF and PNG, into FOLDER/figures."
+)
+def report_command(folder: Path, shown: bool, figures: bool) -> None:
     """Write the HTML page of the results in FOLDER, and its tables as files."""
     from haloassay.face import api
 
     scores = api.table(folder)
-    page = api.report(folder)
+    page = api.report(folder, figures=figures)
     echo(page)
     require_scores(scores, folder)
     if shown:
@@ -45,9 +49,24 @@ def _show(page: Path) -> None:
 @click.command(name="table")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--full", is_flag=True, help="Every bin with all its scores, instead of one screen.")
-@click.option("--quantity", multiple=True, help="Rows of this quantity only; repeatable.")
-@click.option("--estimator", multiple=True, help="Rows of this estimator only; repeatable.")
-@click.option("--cell", multiple=True, help="Rows of this cell only; repeatable.")
+@click.option(
+    "--quantity",
+    multiple=True,
+    shell_complete=completion.quantities,
+    help="Rows of this quantity only; repeatable.",
+)
+@click.option(
+    "--estimator",
+    multiple=True,
+    shell_complete=completion.estimators,
+    help="Rows of this estimator only; repeatable.",
+)
+@click.option(
+    "--cell",
+    multiple=True,
+    shell_complete=completion.cells,
+    help="Rows of this cell only; repeatable.",
+)
 @click.option(
     "--columns", multiple=True, metavar="NAME,...", help="These columns only, in this order."
 )
@@ -59,7 +78,11 @@ def _show(page: Path) -> None:
 @click.option("--format", "fmt", type=click.Choice(FORMATS), default="terminal", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
 @click.option("--paired", is_flag=True, help="Differences from a base cell instead of scores.")
-@click.option("--base", help="Cell to compare with [base, or the first]; goes with --paired.")
+@click.option(
+    "--base",
+    shell_complete=completion.cells,
+    help="Cell to compare with [base, or the first]; goes with --paired.",
+)
 def table_command(
     folder: Path,
     full: bool,

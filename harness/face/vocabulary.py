@@ -49,14 +49,15 @@ def entries(what: str) -> tuple[Entry, ...]:
     return VOCABULARY[what]()
 
 
-def _plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """Docstring without the markup that only documentation generators read."""
     text = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"\1", text)
     return text.replace("``", "")
 
 
-def _component(name: str, cls: Any) -> Entry:
-    text = _plain(inspect.getdoc(cls) or "")
+def component(name: str, cls: Any) -> Entry:
+    """Entry of a class, by its docstring and, where it is a dataclass, its fields."""
+    text = plain_text(inspect.getdoc(cls) or "")
     settings = (
         tuple(_setting(f) for f in dataclasses.fields(cls) if f.init)
         if dataclasses.is_dataclass(cls)
@@ -72,23 +73,23 @@ def _setting(field: dataclasses.Field[Any]) -> str:
         value = field.default_factory()
     else:
         return f"{field.name} (required)"
-    return f"{field.name} (optional)" if value is None else f"{field.name} = {_toml(value)}"
+    return f"{field.name} (optional)" if value is None else f"{field.name} = {toml(value)}"
 
 
-def _toml(value: Any) -> str:
+def toml(value: Any) -> str:
     """Write a value as a scenario file has it."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        inner = (f"{name} = {_toml(item)}" for name, item in value.items() if item is not None)
+        inner = (f"{name} = {toml(item)}" for name, item in value.items() if item is not None)
         return f"{{{', '.join(inner)}}}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(_toml(item) for item in value)}]"
+        return f"[{', '.join(toml(item) for item in value)}]"
     return str(value) if isinstance(value, float) else json.dumps(value)
 
 
 def _class(family: str, name: str) -> Entry:
-    return _component(name, kinds.find(family, name, name))
+    return component(name, kinds.find(family, name, name))
 
 
 def _classes(family: str) -> Callable[[], tuple[Entry, ...]]:
@@ -116,16 +117,16 @@ def _mocks() -> tuple[Entry, ...]:
     from haloassay.mocks.populations import Composition
 
     required = (f"{name} (required)" for name in ("potential", "density", "beta"))
-    own = (_component("", cls).settings for cls in (Sampling, Composition))
+    own = (component("", cls).settings for cls in (Sampling, Composition))
     further = {"population": PopulationSettings, "lmc": LMC, "painted": PaintedField}
-    optional = (f"{key} (optional), such as {_toml(cls())}" for key, cls in further.items())
+    optional = (f"{key} (optional), such as {toml(cls())}" for key, cls in further.items())
     lists = ("populations (optional)", "debris (optional)")
     chosen = 'distribution (optional), such as {kind = "gaussian"}'
     settings = (*required, chosen, *itertools.chain.from_iterable(own), *optional, *lists)
     classes = (Halo, Sampling, Composition, *further.values())
-    text = "\n\n".join(_plain(inspect.getdoc(cls) or "") for cls in classes)
+    text = "\n\n".join(plain_text(inspect.getdoc(cls) or "") for cls in classes)
     halos = (Entry(name, summary, settings, text) for name, summary in KINDS.items())
-    snapshot = _component("snapshot", load("haloassay.mocks.snapshots.snapshot:Snapshot"))
+    snapshot = component("snapshot", load("haloassay.mocks.snapshots.snapshot:Snapshot"))
     return (*halos, _agama_mock(), snapshot, *_offered("mocks", functools.partial(_class, "mocks")))
 
 
@@ -142,11 +143,11 @@ def _agama_mock() -> Entry:
     settings = (
         "potential (required)",
         *(f"{name} (optional)" for name in ("distribution", "density", "beta")),
-        *_component("", AgamaSampling).settings,
+        *component("", AgamaSampling).settings,
         "populations (optional)",
     )
     classes = (AgamaMock, AgamaSampling, DoublePowerLaw, Schwarzschild, AgamaHalo)
-    text = "\n\n".join(_plain(inspect.getdoc(cls) or "") for cls in classes)
+    text = "\n\n".join(plain_text(inspect.getdoc(cls) or "") for cls in classes)
     summary = "stars of distribution functions and Schwarzschild models of agama; needs agama"
     return Entry("agama", summary, settings, text, state)
 
@@ -154,14 +155,14 @@ def _agama_mock() -> Entry:
 def _survey(name: str) -> Entry:
     from haloassay.mocks.surveys.survey import Survey
 
-    everything = _component("", Survey)
+    everything = component("", Survey)
     preset = kinds.find("surveys", name, name)
     summary = (
         "preset, with these settings in place of those of perfect"
         if preset
         else "every star, exactly; a scenario changes any of these settings"
     )
-    settings = tuple(f"{key} = {_toml(value)}" for key, value in preset.items())
+    settings = tuple(f"{key} = {toml(value)}" for key, value in preset.items())
     return Entry(name, summary, settings or everything.settings, everything.text)
 
 
@@ -175,13 +176,13 @@ def estimator_entry(name: str) -> Entry:
     """
     cls = kinds.find("estimators", name, name)
     with blamed_on(name):  # a default that cannot be made, say
-        entry = _component(name, cls)
+        entry = component(name, cls)
     facts = (
         f"Reference: {getattr(cls, 'reference', 'none')}",
         f"Assumes: {', '.join(cls.assumes) or 'nothing'}",
         f"Needs: {', '.join(('position', *cls.needs))}",
         f"Yields: {', '.join(cls.yields)}",
-        *((f"As published: {_toml(cls.published)}",) if cls.published else ()),
+        *((f"As published: {toml(cls.published)}",) if cls.published else ()),
     )
     return dataclasses.replace(entry, text="\n\n".join([entry.text, "\n".join(facts)]))
 
@@ -215,17 +216,21 @@ def _quantity(quantity: Quantity) -> Entry:
     return Entry(quantity.name, quantity.label, settings, "\n".join(settings))
 
 
+def _parts() -> tuple[Entry, ...]:
+    from haloassay.face.parts import parts
+
+    return parts()
+
+
 def _scenarios() -> tuple[Entry, ...]:
     from haloassay.planning.scenario import load_scenario
 
     found = []
     for name in scenarios.names():
         scenario = load_scenario(name)
-        text = "\n\n".join(t for t in (scenario.title, scenario.description.strip()) if t)
-        if scenario.reference:
-            text += f"\n\nReference: {scenario.reference}"
-        text += f"\n\nThe file, to copy and change:\n\n{scenarios.path(name).read_text('utf-8').rstrip()}"
-        found.append(Entry(name, scenario.title, (), text))
+        found.append(
+            Entry(name, scenario.title, (), scenarios.path(name).read_text("utf-8").rstrip())
+        )
     return tuple(found)
 
 
@@ -240,5 +245,6 @@ VOCABULARY: Final[Mapping[str, Callable[[], tuple[Entry, ...]]]] = {
     "estimators": lambda: _listed("estimators", estimator_entry),
     "cleans": _classes("cleans"),
     "quantities": _quantities,
+    "parts": _parts,
     "scenarios": _scenarios,
 }

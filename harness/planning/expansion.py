@@ -78,9 +78,9 @@ def tables_of(scenario: Scenario) -> Spec:
     }
 
 
-def resolved_tables(scenario: Scenario) -> Spec:
+def resolved_tables(scenario: Scenario, with_estimators: bool = True) -> Spec:
     """Tables of a scenario with all defaults (errors of components as in :func:`expand`)."""
-    return _Components().contents(tables_of(scenario), scenario.origin)
+    return _Components(with_estimators).contents(tables_of(scenario), scenario.origin)
 
 
 def _shared(found: Iterable[Cell]) -> Iterator[Cell]:

@@ -81,8 +81,7 @@ class Scenario(BaseModel):
     timeout
         Seconds that one task (one catalogue through its estimators) may take.
     tolerance
-        Sizes above which errors matter, by quantity (:class:`haloassay.contracts.tolerances.Tolerances`); a number is
-        ``overall``. Reports alone read it.
+        Sizes above which errors matter, by quantity; a number is of all that have no unit. Reports alone read it.
     mock, survey, clean, estimators
         Tables that build the components; ``clean`` lists what is taken out of the catalogue before
         any estimator reads it.

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from haloassay.planning.scenario import Scenario
 
+#: Floats from which a power of ten is easier to read.
+_LARGE: Final = 1e6
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -53,6 +55,8 @@ def toml_value(value: Any) -> str:
         return f"{{ {inside} }}" if inside else "{}"
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(toml_value, value))}]"
+    if isinstance(value, float) and abs(value) >= _LARGE and float(f"{value:g}") == value:
+        return f"{value:g}"  # masses
     return repr(value)
 
 

@@ -27,9 +27,10 @@ class Detail {
     const told = data.quantities[quantity], rows = this.rows();
     const cell = this.cell(rows), here = rows.filter((row) => row.cellNumber === cell);
     const sentence = data.verdicts.find(([c, e, q]) => c === cell && e === estimator && q === quantity);
+    const made = data.of_maps.includes(told.name) && data.mapped.find(([c, e]) => c === cell && e === estimator);
     const charts = [
-      biasChart(rows, told.unit), scatterChart(here, told.unit), coverageChart(here, this.kept("curves", cell).map(({ where, row }) => ({ where, shares: row[4] }))),
-      ranksChart(this.kept("ranks", cell).map(({ where, row }) => ({ where, counts: row[4] })), data.bands),
+      made ? mapChart(here, data.maps[made[2]], told.unit) : biasChart(rows, told.unit), scatterChart(here, told.unit, !made), coverageChart(here, this.kept("curves", cell).map(({ where, row }) => ({ where, bin: row[3], shares: row[4] }))),
+      ranksChart(this.kept("ranks", cell).map(({ where, row }) => ({ where, bin: row[3], counts: row[4] })), data.bands),
       cloudChart(this.kept("marks", cell).map(({ where, row }) => ({ where, r: row[4], value: row[5], truth: row[6] })), told.text, told.value_unit),
     ].filter(Boolean);
     const figures = charts.map((chart) => ({ ...chart, place: make("div", { class: "chart", role: "img", "aria-label": `${chart.title}. ${chart.alt}` }) }));

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from haloassay.analysis.maps import MAPPED, CellMap, cell_maps
 from haloassay.analysis.verdict import ENOUGH
 from haloassay.base.arrays import FloatArray
 from haloassay.base.text import printable
@@ -53,6 +54,7 @@ def payload(data: Summary, judged: Sequence[Verdict]) -> dict[str, Any]:
         that matters; ``levels``: levels of factors with the numbers of their cells; ``base``: number of the base cell;
         ``scores``: numbers by column, one entry a row of the table of scores, and ``text``, the same for readers;
         ``pairs``, ``calibration``: tables for readers; ``verdicts``: sentences by cell, estimator and quantity;
+        ``maps``, ``mapped``: outlines of the cells of maps, and which estimator has which in which cell of the run;
         ``detailed``: the cells of which there are ``curves``, ``ranks`` (with their ``bands``) and ``marks``.
     """
     names = _Names(data)
@@ -73,6 +75,7 @@ def payload(data: Summary, judged: Sequence[Verdict]) -> dict[str, Any]:
         "curves": _curves(data.curve, names, detailed),
         **_ranks(data.ranks, names, detailed),
         "marks": _marks(data.cloud, names, detailed),
+        **_maps(data, names),
     }
 
 
@@ -249,3 +252,22 @@ def _marks(cloud: pd.DataFrame, names: _Names, detailed: frozenset[str]) -> list
         [*key, *(_numbers(group[name].head(_MARKS)) for name in ("r", "value", "truth"))]
         for key, group in _told(cloud, names, detailed)
     ]
+
+
+def _maps(data: Summary, names: _Names) -> dict[str, Any]:
+    """Outlines of each map that there is, and by which cell and estimator it is made."""
+    maps: dict[CellMap, int] = {}
+    made = []
+    for (cell, estimator), found in cell_maps(data.description).items():
+        if cell in names.cells and estimator in names.estimators:
+            number = maps.setdefault(found, len(maps))
+            made.append([names.cells[cell], names.estimators[estimator], number])
+    told = [
+        {
+            "sky": found.is_sky,
+            "kind": found.kind,
+            "outlines": [[_numbers(corner) for corner in ring] for ring in found.outlines()],
+        }
+        for found in maps
+    ]
+    return {"maps": told, "mapped": made, "of_maps": list(MAPPED)}

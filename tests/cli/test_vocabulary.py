@@ -2,20 +2,44 @@
 
 from __future__ import annotations
 
+import tomllib
+
+import click
 import pytest
 
 import haloassay
+from haloassay import scenarios
+from haloassay.face.choices import LISTS
+from haloassay.face.vocabulary import VOCABULARY
 
-KINDS = ["mocks", "densities", "betas", "potentials", "surveys", "estimators", "scenarios"]
+KINDS = ["mocks", "densities", "betas", "potentials", "surveys", "estimators", "scenarios", "parts"]
+
+
+def test_all_that_is_known_can_be_listed():
+    assert set(LISTS) == set(VOCABULARY)
 
 
 @pytest.mark.parametrize("what", KINDS)
-def test_list_names_each_once_with_a_line(call, what):
+def test_list_names_each_once_in_a_line_and_settings_on_request(call, what):
     answer = call("list", what)
     assert answer.code == 0
-    heads = [line for line in answer.text.splitlines() if not line.startswith(" ")]
-    assert [head.split(": ")[0] for head in heads] == list(haloassay.list(what))
-    assert all(len(head.split(": ", 1)[1]) > 10 for head in heads)
+    heads = answer.text.splitlines()
+    assert [head.split()[0] for head in heads] == list(haloassay.list(what))
+    assert all(len(head.split(maxsplit=1)[1]) > 10 for head in heads)
+    assert len({len(head) - len(head.split(maxsplit=1)[1]) for head in heads}) == 1  # aligned
+    more = call("list", what, "--settings").text.splitlines()
+    assert [line for line in more if not line.startswith(" ")] == heads
+
+
+def test_a_line_fits_the_terminal_and_is_whole_in_a_pipe(call, monkeypatch):
+    whole = call("list", "estimators").text.splitlines()
+    assert max(map(len, whole)) > 80
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = [click.unstyle(line) for line in call("list", "estimators").text.splitlines()]
+    assert len(shown) == len(whole)
+    assert all(len(line) <= 60 for line in shown)
+    assert any(line.endswith("…") for line in shown)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +54,7 @@ def test_list_names_each_once_with_a_line(call, what):
     ],
 )
 def test_list_shows_settings_as_a_scenario_writes_them(call, what, line):
-    assert line in call("list", what).text.splitlines()
+    assert line in call("list", what, "--settings").text.splitlines()
 
 
 @pytest.mark.parametrize("what", KINDS)
@@ -43,14 +67,44 @@ def test_describe_knows_all_that_list_names(call, what):
 
 
 @pytest.mark.parametrize("name", haloassay.list("scenarios"))
-def test_describe_prints_the_paragraph_of_a_scenario(call, name):
-    from haloassay.planning.scenario import load_scenario
-
-    scenario = load_scenario(name)
+def test_describe_prints_a_scenario_that_is_one_again(call, name):
     text = call("describe", name).text
-    assert scenario.title in text
-    assert scenario.description.strip() in text
-    assert scenario.reference in text
+    assert tomllib.loads(text) == tomllib.loads(scenarios.path(name).read_text("utf-8"))
+
+
+def test_describe_prints_a_file_that_is_a_scenario_and_refuses_another(call, small, tmp_path):
+    assert tomllib.loads(call("describe", small).text) == tomllib.loads(small.read_text())
+    other = tmp_path / "other.toml"
+    other.write_text('nme = "x"')
+    assert "unknown key 'nme'; did you mean 'name'?" in call("describe", other).refusal
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("lmc", ("[mock.lmc]", "friction", "mass = 150000000000.0")),
+        ("shape", ("axis_ratios", "tilt = [0.0, 0.0, 0.0]")),
+        ("population", ("size = 200000", "time = 5.0", "drift_time")),
+        ("populations", ("density (optional)", "fraction (optional)", "rotation = 0.0")),
+        ("debris", ("stream, thick-disc", "fraction", "member")),
+        ("painted", ("mu_dipole", "apex_b = -90.0")),
+        ("potential", ("hernquist", "triaxial-nfw")),
+        ("footprint", ("b_min",)),
+        ("prior", ("kind = 'normal'", "loguniform")),
+        ("matrix", ('design = ["one-at-a-time"]', "replicates = 2")),
+        ("scenario", ("realizations = 100", "mock (required)")),
+    ],
+)
+def test_parts_of_a_scenario_are_described(call, name, said):
+    text = call("describe", name).text
+    assert f"{name} (parts)" in text
+    for each in said:
+        assert each in text, each
+
+
+@pytest.mark.parametrize(("name", "near"), [("NFW", "'nfw'"), ("desi", "'desi-kgiants'")])
+def test_describe_names_the_nearest(call, name, near):
+    assert f"unknown name {name!r}; did you mean {near}?" in call("describe", name).refusal
 
 
 @pytest.mark.parametrize("name", haloassay.list("estimators"))
@@ -70,8 +124,8 @@ def test_list_imports_no_plugin_and_describe_says_what_is_wrong_with_one(call, m
     offered = {"haloassay.estimators": (broken,)}
     monkeypatch.setattr("importlib.metadata.entry_points", lambda group="": offered.get(group, ()))
     text = call("list", "estimators").text
-    assert "third-party: no_such_module:Class, of another distribution" in text
-    assert "jeans-3d: " in text
+    assert "no_such_module:Class, of another distribution" in text
+    assert "jeans-3d  " in text
     answer = call("describe", "third-party")
     assert answer.code == 2
     assert "'no_such_module:Class' cannot be imported" in answer.refusal

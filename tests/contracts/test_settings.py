@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from haloassay.base.errors import InputError
-from haloassay.base.settings import build, require
+from haloassay.base.settings import build, nearest, require, unknown
 
 
 @dataclass(frozen=True)
@@ -160,3 +160,27 @@ def test_any_plain_value_is_built_or_refused_with_its_place(name, value):
         assert isinstance(built, Method)
     assert refused == "" or refused.startswith(f"here.{name}")
     assert "\n" not in refused
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("NFW", ["nfw"]),
+        ("desi", ["desi-kgiants"]),
+        ("kgiants", ["desi-kgiants", "lamost-kgiants", "lamost-segue-kgiants"]),
+        ("Triaxial", ["triaxial-nfw"]),
+        ("hernqist", ["hernquist"]),
+        ("rr", []),
+        ("something else", []),
+    ],
+)
+def test_nearest_names_are_told_over_case_and_parts(name, near):
+    names = ["nfw", "triaxial-nfw", "hernquist", "desi-kgiants", "lamost-kgiants"]
+    assert nearest(name, [*names, "lamost-segue-kgiants", "gaia-rrlyrae"]) == near
+
+
+def test_several_near_names_are_all_asked_for():
+    error = unknown("kind", "bird", ["bird-1", "bird-2", "a-bird-3", "other"], "here")
+    assert "unknown kind 'bird'; did you mean 'bird-1', 'bird-2' or 'a-bird-3'? (allowed: " in str(
+        error
+    )

@@ -233,11 +233,11 @@ def test_a_dry_run_checks_and_writes_nothing_and_says_what_is_too_large(
     monkeypatch.setattr(runner, "LARGE", 5)
     progress = Silent()
     results = run(values, tmp_path / "out", dry_run=True, progress=progress)
-    assert progress.lines[-1].startswith("scenario: asks for 6 catalogues")
-    assert progress.lines[0] == "2 cells x 3 realisations = 6 tasks, each with good"
-    assert re.fullmatch(
-        r"expected: about \S+ s with \d+ processes, \S+ kB on disk", progress.lines[1]
-    )
+    unusual, *lines = progress.lines
+    assert unusual.startswith("realizations = 3: possible, but is it meant?")
+    assert lines[-1].startswith("scenario: asks for 6 catalogues")
+    assert lines[0] == "2 cells x 3 realisations = 6 tasks, each with good"
+    assert re.fullmatch(r"expected: about \S+ s with \d+ processes, \S+ kB on disk", lines[1])
     assert not (tmp_path / "out").exists()
     assert results.cells["cell"].tolist() == ["base", "survey.distance_scale=0.9"]
     values["survey"]["n_stars"] = -1

@@ -206,6 +206,10 @@ def test_a_finished_run_takes_another_tolerance(tmp_path, plan):
     assert after["scenario"].pop("tolerance") == values["tolerance"]
     assert before["scenario"].pop("tolerance") == {}
     assert {**after, "digest": ""} == {**before, "digest": ""}
+    other = make_plan(make_scenario({**values, "tolerance": 0.7, "seed": 99}))
+    with pytest.raises(InputError, match="seed: ") as refused, Store.open(tmp_path, other):
+        pass
+    assert "tolerance" not in str(refused.value)
 
 
 def test_a_folder_without_results_is_no_results_folder(tmp_path):

@@ -9,6 +9,8 @@ import synthetic_results as synthetic
 from pages import numbers_of, table_of
 from seeds import seeded
 
+import haloassay
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = [
@@ -52,7 +54,7 @@ def opened(browser, page_file):
     """Open the page; at the end it has asked nothing of a network, and complained of nothing."""
     contexts, complaints, requests = [], [], []
 
-    def opened(hash_="", width=1280, theme="light"):
+    def opened(hash_="", width=1280, theme="light", file=page_file):
         context = browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=theme, accept_downloads=True
         )
@@ -61,7 +63,7 @@ def opened(browser, page_file):
         tab.on("console", lambda message: complaints.append(message.text))
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         tab.on("request", lambda request: requests.append(request.url))
-        tab.goto(page_file.as_uri() + (f"#{hash_}" if hash_ else ""))
+        tab.goto(file.as_uri() + (f"#{hash_}" if hash_ else ""))
         tab.wait_for_function("document.documentElement.dataset.ready === '1'", timeout=60_000)
         return tab
 
@@ -161,6 +163,49 @@ def test_arrows_go_through_the_map(opened):
     tab.keyboard.press("Enter")
     assert tab.locator("#detail").is_visible()
     assert tab.evaluate("document.activeElement.getAttribute('aria-label')") == label
+
+
+@pytest.fixture(scope="module")
+def sky_file(tmp_path_factory):
+    """Page of a run that makes a map of 48 cells of the sky."""
+    from haloassay.face import api
+
+    out = tmp_path_factory.mktemp("sky") / "out"
+    scenario = {
+        "name": "sky",
+        "realizations": 2,
+        "mock": {
+            "kind": "local-jeans-gaussian",
+            "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
+            "density": {"kind": "power-law", "slope": -3.5},
+            "beta": {"kind": "constant", "beta": 0.3},
+        },
+        "survey": {"n_stars": 4000},
+        "estimators": [{"kind": "sky-map", "map": "healpix", "nside": 2, "bins": [5.0, 60.0]}],
+    }
+    haloassay.run(scenario, out, workers=0)
+    return api.report(out)
+
+
+def test_maps_of_the_sky_are_maps_and_no_line_joins_their_cells(opened, sky_file):
+    tab = opened("estimator=sky-map&quantity=sigma_r&bin=3&open=1", file=sky_file)
+    tab.wait_for_selector("#detail svg", timeout=60_000)
+    tab.wait_for_function("document.querySelectorAll('#detail svg').length >= 4")
+    first = tab.locator("#detail figure").first
+    assert first.locator("b").inner_text() == "Map"
+    cells = first.locator(".mark-shape path").all()
+    whole = first.locator("svg").bounding_box()
+    boxes = [box for box in (cell.bounding_box() for cell in cells) if box]
+    # one at the edge has a part on either side; one that goes round the wrong way would be all of the sky
+    shares = [box["width"] * box["height"] / (whole["width"] * whole["height"]) for box in boxes]
+    told = numbers_of(sky_file.read_text("utf-8"))
+    sigma = [q["name"] for q in told["quantities"]].index("sigma_r")
+    scores = zip(told["scores"]["quantity"], told["scores"]["bias"], strict=True)
+    n_known = sum(q == sigma and bias is not None for q, bias in scores)
+    assert len(told["maps"][0]["outlines"]) == 48
+    assert len(shares) == n_known + 1 > 30  # and the grid of longitudes and latitudes
+    assert sorted(shares)[-2] < 0.25
+    assert tab.locator("#detail figure").nth(1).locator(".mark-line path").count() == 0
 
 
 def test_words_are_found_in_rows(opened):

@@ -10,7 +10,7 @@ from seeds import seeded
 
 from haloassay.analysis import calibrate
 from haloassay.contracts.estimate import Estimate
-from haloassay.reports import figures
+from haloassay.reports.figures.ranks import rank_figure
 from haloassay.reports.tables import compact_calibration, format_table
 
 
@@ -202,8 +202,8 @@ def test_figures_show_the_ranks_of_every_bin(tmp_path, rng):
         ]
     )
     ranks = calibrate.rank_counts(synthetic.write(tmp_path, frame, synthetic.runs_of(frame)))
-    figure = figures.ecdf_figure(ranks, "jeans-3d", "base")
-    mass, beta = sorted(figure.axes, key=lambda axes: -len(axes.lines))
+    figure = rank_figure(ranks[ranks["cell"] == "base"]).figure
+    beta, _, mass, _ = figure.axes
     honest, narrow = (line.get_ydata() for line in mass.lines[1:])
     lower, upper = calibrate.simultaneous_band(150)
     z = np.arange(1, 100) / 100
@@ -211,14 +211,13 @@ def test_figures_show_the_ranks_of_every_bin(tmp_path, rng):
     assert narrow[10] > upper[9] - z[9]
     assert narrow[90] < lower[89] - z[89]
     assert len(beta.lines) == 2
-    assert [text.get_text() for text in mass.texts] == ["n = 150 to 200"]
-    histogram = figures.rank_figure(ranks, "jeans-3d", "base")
-    steps = [p for axes in histogram.axes for p in axes.patches if hasattr(p, "get_data")]
+    assert [text.get_text() for text in mass.texts] == ["$n$ = 150 to 200"]
+    steps = [p for axes in figure.axes for p in axes.patches if hasattr(p, "get_data")]
     heights = [patch.get_data().values for patch in steps]
     assert [len(h) for h in heights] == [20, 20, 20]
     assert all(np.mean(h) == pytest.approx(1.0) for h in heights)
     assert max(h[0] for h in heights) > 3.0
-    assert figures.ecdf_figure(ranks, "nobody", "base") is None
+    assert rank_figure(ranks[ranks["estimator"] == "nobody"]) is None
 
 
 @pytest.mark.slow

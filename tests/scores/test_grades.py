@@ -120,6 +120,12 @@ def test_condensed_names_worst_and_best_cell_and_counts_all(tmp_path):
     assert "; best base: 20 kpc, bias 0.1" in line.text
 
 
+def test_a_cell_that_is_open_is_never_the_best(tmp_path):
+    frames = [exact(0.02, 0.004, cell="slight"), exact(0.02, n=5, cell="sparse")]
+    (line,) = condensed(judged(tmp_path, *frames))
+    assert (line.grade, line.worst.cell, line.best.cell) == ("small", "slight", "slight")
+
+
 def test_condensed_of_one_cell_names_none_and_keeps_the_order(tmp_path):
     frames = [exact(0.02, quantity="beta", truth=0.5), exact(0.02, 0.3)]
     frames += [exact(0.02, 0.3, estimator="a-last", n=4)]
