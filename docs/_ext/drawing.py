@@ -69,4 +69,4 @@ def by_cell(table: pd.DataFrame, quantity: str, unit: str) -> None:
     ax.set_yticks(range(len(cells)), [cell.replace(",", ",\n") for cell in cells])
     ax.axvline(0.0, color="#808080", lw=0.8)
     ax.set_xlabel(f"bias of {quantity} [{unit}]")
-    ax.legend()
+    ax.figure.legend(loc="outside upper center", ncols=2)
