@@ -176,7 +176,6 @@ def test_all_figures_are_written_beside_the_results(folder, tmp_path, monkeypatc
 def test_a_report_writes_figures_only_where_they_are_asked_for(folder, call, monkeypatch, tmp_path):
     made = []
     shutil.copytree(folder, tmp_path / "out")
-    monkeypatch.setattr("haloassay.reports.page.draw", lambda _: [])
     monkeypatch.setattr("haloassay.face.figures.write_figures", lambda *_: made.append(1))
     assert call("report", tmp_path / "out").code == 0
     assert made == []

@@ -546,4 +546,4 @@ def test_importing_the_room_imports_no_matplotlib():
 def test_a_symbol_that_is_no_mathematics_is_the_name():
     with labels.vocabulary({"mine": Quantity("mine", "", "absolute", r"$\nothing{$")}):
         assert panels.symbol("mine") == "mine"
-        assert panels.symbol_at("enclosed_mass", 27.36) == r"$M(\!<\!27.4\,\mathrm{kpc})$"
+    assert panels.symbol_at("enclosed_mass", 27.36) == r"$M(\!<\!27.4\,\mathrm{kpc})$"
