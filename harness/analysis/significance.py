@@ -23,7 +23,7 @@ from haloassay.contracts.estimate import INTERVALS
 _FREEDOM: Final = 2.0 / 3.0
 #: Degrees of freedom an error of the square of a range of 68 per cent, as of chi^2: 0.54 of Gaussian errors; less holds
 #: the rate of false alarms of Student's t of 5 degrees of freedom, too (``benchmarks/error_ratio.py``).
-_RANGE_FREEDOM: Final = 0.4
+_RANGE_FREEDOM: Final = 0.5
 #: Factor by which right intervals are off in the mean where errors are skewed (lognormal, 0.3 in the logarithm).
 _SKEWED: Final = 1.05
 #: Share of runs in which a fault is to be found for it to count as one that would have been found.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: Realisations by level.
 _REALIZATIONS: Final[Mapping[str, int]] = {"quick": 40, "standard": 100, "thorough": 400}
 #: Checks of this file that chance has a part in: they share the rate of the estimator, and all rows that of a check.
-_JUDGED: Final = 6
+JUDGED: Final = 6
 #: Stars of a mock, where the halo's survey does not say.
 STARS: Final = 1000
 #: What an error is told of.
@@ -175,7 +175,7 @@ def _judged(
 ) -> str:
     """Fail where any row is no chance, else name the worst; rows may be judged once, or several times over."""
     p = np.nan_to_num(np.asarray(p, dtype=float), nan=1.0)
-    failed, worst = significance.holm(p, subject.alpha / _JUDGED), int(np.argmin(p))
+    failed, worst = significance.holm(p, subject.alpha / JUDGED), int(np.argmin(p))
     where = f"{_name(rows.iloc[worst % len(rows)])}: {what} {said[worst]} (p = {p[worst]:.2g})"
     if failed.any():
         raise Failed(f"{int(failed.sum())} of {len(p)} rows; the worst, {where}")
