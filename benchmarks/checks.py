@@ -21,7 +21,13 @@ from haloassay.base import kinds
 from haloassay.testing import check_estimator, words
 from haloassay.testing.check import LEVELS, checks
 
-SIGNS = {"passed": "ok", "failed": "FAILED", "expected": "expected", "skipped": "time"}
+SIGNS = {
+    "passed": "ok",
+    "measured": "told",
+    "failed": "FAILED",
+    "expected": "expected",
+    "skipped": "time",
+}
 NOT = "-"
 
 

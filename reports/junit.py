@@ -21,7 +21,7 @@ class Case:
     outcome
         How it ended.
     message
-        Why it failed or was skipped.
+        Why it failed or was skipped; of one that passed, what it says beside that.
     seconds
         How long it took.
     """
@@ -49,4 +49,6 @@ def suite(name: str, cases: Iterable[Case]) -> str:
         element = ElementTree.SubElement(root, "testcase", told, time=f"{case.seconds:.3f}")
         if case.outcome != "passed":
             ElementTree.SubElement(element, case.outcome, message=printable(case.message))
+        elif case.message:
+            ElementTree.SubElement(element, "system-out").text = printable(case.message)
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"

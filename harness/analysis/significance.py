@@ -21,6 +21,11 @@ from haloassay.contracts.estimate import INTERVALS
 #: Share of n - 1 degrees of freedom that are left, the skewness being estimated too: what holds the rate of false
 #: alarms at n = 10 (``benchmarks/verdict.py``).
 _FREEDOM: Final = 2.0 / 3.0
+#: Degrees of freedom an error of the square of a range of 68 per cent, as of chi^2: 0.54 of Gaussian errors; less holds
+#: the rate of false alarms of Student's t of 5 degrees of freedom, too (``benchmarks/error_ratio.py``).
+_RANGE_FREEDOM: Final = 0.5
+#: Factor by which right intervals are off in the mean where errors are skewed (lognormal, 0.3 in the logarithm).
+_SKEWED: Final = 1.05
 #: Share of runs in which a fault is to be found for it to count as one that would have been found.
 LIKELY: Final = 0.9
 #: Errors that are rounding, whatever their own scatter.
@@ -40,6 +45,27 @@ def bias_p_values(
     u = np.clip(np.nan_to_num(u), -1e6, 1e6)  # no scatter: 0 / 0 is no bias, all else is one
     u = u + g * u**2 / 3.0 + g**2 * u**3 / 27.0 + g / (6.0 * size)
     return np.asarray(2.0 * stdtr(_FREEDOM * (size - 1.0), -np.abs(u) * np.sqrt(size)))
+
+
+def ratio_p_values(ratio: ArrayLike, n: ArrayLike) -> FloatArray:
+    """Probabilities of stated over found errors as far from one, where stated errors are right.
+
+    Parameters
+    ----------
+    ratio
+        Mean half width of intervals of 68 per cent over half of the range of the central 68 per cent of ``n`` errors;
+        a scatter seems too well known where heavy tails happen to be missed.
+    n
+        Number of errors.
+    """
+    from scipy.special import chdtr, chdtrc
+
+    x, freedom = np.asarray(ratio, dtype=float), _RANGE_FREEDOM * np.asarray(n, dtype=float)
+    away = x / np.clip(x, 1.0 / _SKEWED, _SKEWED)
+    with np.errstate(divide="ignore"):
+        square = freedom / away**2
+    p = 2.0 * np.minimum(chdtr(freedom, square), chdtrc(freedom, square))
+    return np.asarray(np.minimum(np.where(away == 1.0, 1.0, p), 1.0))
 
 
 def bias_found(mcse: ArrayLike, n: ArrayLike, alpha: float) -> FloatArray:

@@ -214,6 +214,8 @@ class Estimator(ABC):
     quantities: ClassVar[tuple[Quantity, ...]] = ()
     #: ``mock`` and ``survey`` of a halo on which all holds that it assumes: ``haloassay check`` judges it there.
     ideal: ClassVar[Mapping[str, Any]] = {}
+    #: What ``haloassay check`` breaks of it, to tell the bias: changed settings of ``ideal`` by their paths, by name.
+    violations: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     #: Checks of ``haloassay check`` that it is known to fail, and why; one that it passes after all is a failure.
     expected: ClassVar[Mapping[str, str]] = {}
     #: Settings of the paper's own run, as ``as_published = true`` sets them; empty where it prints none.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Level = Literal["quick", "standard", "thorough"]
 LEVELS: Final[tuple[Level, ...]] = get_args(Level)
-Status = Literal["passed", "failed", "expected", "skipped", "not applicable"]
+Status = Literal["passed", "measured", "failed", "expected", "skipped", "not applicable"]
 
 
 class Failed(Exception):  # noqa: N818 # an answer, and no error of ours
@@ -48,12 +48,15 @@ class Check:
         From which level on it is made.
     of
         Returns the figure behind it; raises :class:`Failed` or :class:`NotApplicable`.
+    judged
+        Whether it says what is right; otherwise it tells what it measures.
     """
 
     name: str
     sentence: str
     level: Level
     of: Callable[[Subject], str]
+    judged: bool = True
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Finding:
     name, sentence
         As of the :class:`Check`.
     status
-        ``expected`` is a failure that the estimator declares itself.
+        ``expected`` is a failure that the estimator declares itself, ``measured`` what is told and not judged.
     figure
         The numbers behind it, or the reason.
     seconds
@@ -86,12 +89,12 @@ _checks: Final[dict[str, Check]] = {}
 
 
 def check(
-    name: str, sentence: str, level: Level = "quick"
+    name: str, sentence: str, level: Level = "quick", *, judged: bool = True
 ) -> Callable[[Callable[[Subject], str]], Callable[[Subject], str]]:
     """Make a check of a function."""
 
     def register(of: Callable[[Subject], str]) -> Callable[[Subject], str]:
-        _checks[name] = Check(name, sentence, level, of)
+        _checks[name] = Check(name, sentence, level, of, judged)
         return of
 
     return register
@@ -108,9 +111,11 @@ def checks(level: Level = "thorough", only: tuple[str, ...] = ()) -> tuple[Check
     from haloassay.testing import (  # noqa: F401 # they register what they have
         contract,
         invariance,
+        observers,
         repeatability,
         robustness,
         statistics,
+        violations,
     )
 
     if level not in LEVELS:

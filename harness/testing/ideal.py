@@ -72,41 +72,92 @@ _TWO: Final = {
     ],
 }
 
-#: By kind: ``settings``; and ``mock`` and ``survey`` where there is a halo on which all holds that it assumes.
+#: What breaks an assumption: changed settings by their paths, by name.
+_DISTANCES: Final = {"distance errors of 20 per cent": {"survey.distance_error": 0.2}}
+_ERRORS: Final = {
+    "errors 1.5 times those stated": {"survey.pm_error_scale": 1.5, "survey.vlos_error_scale": 1.5}
+}
+_TAILS: Final = {"velocities that are not Gaussian": {"mock.kind": "equilibrium"}}
+_SLOPES: Final = {
+    "density steeper by 0.3": {"mock.density.slope": _SLOPE - 0.3},
+    "density shallower by 0.3": {"mock.density.slope": _SLOPE + 0.3},
+}
+#: The mock is then made of stored stars, of which a sample is a small part.
+_STORED: Final = {
+    "mock.kind": "equilibrium",
+    "mock.r_range": [4.0, 100.0],
+    "mock.population": {"size": 60000, "time": 3.0},
+    "survey.n_stars": 3000,
+}
+_LMC: Final = {"an LMC of 1.5e11 Msun": {**_STORED, "mock.lmc": {"mass": 1.5e11}}}
+_FLAT: Final = {
+    "flattened to 0.7": {**_STORED, "mock.shape": {"axis_ratios": [1.0, 0.7]}},
+}
+_STREAM: Final = {
+    "a stream of a tenth of the stars": {"mock.debris": [{"kind": "stream", "fraction": 0.1}]}
+}
+_SPIN: Final = {"rotation of 0.3": {"mock.rotation": 0.3}}
+
+
+def _betas(beta: float) -> dict[str, Any]:
+    """Anisotropies that are not the one of the ideal halo."""
+    falling = {"kind": "table", "r": [5.0, 60.0], "beta": [beta + 0.3, beta - 0.3]}
+    return {
+        "beta higher by 0.3": {"mock.beta.beta": beta + 0.3},
+        "beta lower by 0.3": {"mock.beta.beta": beta - 0.3},
+        "beta that falls by 0.6 from 5 to 60 kpc": {"mock.beta": falling},
+    }
+
+
+#: Of a dark halo that falls more steeply than an NFW halo does outside, and is denser inside.
+_CURVED: Final = {
+    "another shape of the halo": {"mock.potential": {"kind": "hernquist", "mass": 1e12, "a": 20.0}}
+}
+_JEANS: Final = {**_SLOPES, **_SPIN, **_DISTANCES, **_STREAM}
+_FIELDS: Final = {**_FLAT, **_LMC}
+
+#: By kind: ``settings``; and ``mock`` and ``survey`` where there is a halo on which all holds that it assumes, with
+#: ``violations`` of that.
 IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
     "velocity-ellipsoid": {
         "settings": {"bins": _BINS},
         "mock": _halo(0.5),
         "survey": _NOISY,
+        "violations": {**_ERRORS, **_DISTANCES},
     },
     "jeans-3d": {
         "settings": {"bins": _FINE_BINS, "alpha": _SLOPE, "nfw": "none"},
         "mock": _halo(0.5, potential=_exponential(0.5)),
         "survey": _MANY,
+        "violations": _JEANS,
     },
     "tracer-mass": {
         "settings": {"bins": _BINS, "alpha": _SLOPE, "a": 0.5, "beta": 0.5},
         "mock": _halo(0.5, potential=_SCALE_FREE),
         "survey": {**_SURVEY, "n_stars": 20000},
+        "violations": {**_betas(0.5), **_JEANS, **_CURVED},
     },
     # seen from the Sun: right where orbits are isotropic
     "los-jeans": {
         "settings": {"bins": _FINE_BINS, "alpha": _SLOPE, "halo": _NFW_ALONE},
         "mock": _halo(0.0),
         "survey": _MANY,
+        "violations": {**_betas(0.0), **_JEANS, **_CURVED, **_FIELDS},
     },
     "los-jeans-derivative": {
         "settings": {"bins": _FINE_BINS, "alpha": _SLOPE, "halo": _NFW_ALONE},
         "mock": _halo(0.0),
         "survey": _MANY,
+        "violations": {**_betas(0.0), **_JEANS, **_CURVED, **_FIELDS},
     },
     "sky-map": {
         "settings": {"map": "quadrants", "recipe": "deconvolved"},
         "mock": _halo(0.5),
         "survey": _SURVEY,
+        "violations": {**_ERRORS, **_DISTANCES},
     },
-    "dipole": {"settings": {}, **_MOVING},
-    "reflex-6d": {"settings": {}, **_MOVING},
+    "dipole": {"settings": {}, **_MOVING, "violations": {**_TAILS, **_DISTANCES, **_STREAM}},
+    "reflex-6d": {"settings": {}, **_MOVING, "violations": {**_TAILS, **_DISTANCES, **_STREAM}},
     "spline-jeans": {"settings": {"alpha": "measured"}},
     "power-law-df": {
         "settings": {"alpha": _SLOPE},
@@ -117,16 +168,24 @@ IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
             distribution={"kind": "cuddeford"},
         ),
         "survey": _SURVEY,
+        "violations": {**_betas(0.5), **_SLOPES, **_SPIN, **_DISTANCES, **_CURVED},
     },
     "nfw-tracer": {
         "settings": {"alpha": _SLOPE, "beta": 0.5, "n_shapes": 15, "n_bootstrap": 100},
         "mock": _halo(0.5),
         "survey": _SURVEY,
+        "violations": {**_betas(0.5), **_JEANS, **_CURVED, **_FIELDS},
     },
     "gaussian-single": {
         "settings": {"bins": _BINS},
         "mock": _halo(0.5),
         "survey": _NOISY,
+        "violations": {**_ERRORS, **_TAILS},
     },
-    "gaussian-mixture": {"settings": {"bins": [5.0, 60.0]}, "mock": _TWO, "survey": _SURVEY},
+    "gaussian-mixture": {
+        "settings": {"bins": [5.0, 60.0]},
+        "mock": _TWO,
+        "survey": _SURVEY,
+        "violations": {**_TAILS, **_DISTANCES},
+    },
 }

@@ -10,6 +10,7 @@ import numpy as np
 
 from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
+from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.estimate import Estimate, Estimates
 from haloassay.contracts.frames import spherical_basis
 from haloassay.contracts.quantities import QUANTITIES
@@ -237,27 +238,42 @@ def _compared(
     shift: Callable[[str], float] = lambda _: 0.0,
     **settings: Any,
 ) -> str:
-    """Compare the values of changed stars with what they must be, and name the worst.
+    """Compare as :func:`compared` the stars of a subject with the same stars after a ``change``."""
+
+    def pair(stars: Stars) -> tuple[Catalogue, Catalogue]:
+        return catalogue_of(stars), catalogue_of(change(stars))
+
+    return compared(subject, pair, factor, narrower, shift, **settings)
+
+
+def compared(
+    subject: Subject,
+    pair: Callable[[Stars], tuple[Catalogue, Catalogue]],
+    factor: Callable[[str], float | None] = lambda _: 1.0,
+    narrower: float | None = None,
+    shift: Callable[[str], float] = lambda _: 0.0,
+    **settings: Any,
+) -> str:
+    """Compare the values of one catalogue with what those of another must be, and name the worst.
 
     Parameters
     ----------
-    change
-        What is done to the stars.
+    pair
+        Makes both of the same stars.
     factor
-        What it does to a quantity; None where nothing is known of it.
+        What lies between them, of a quantity; None where nothing is known of it.
     narrower
-        What it does to the width of intervals, where that is to be seen.
+        What lies between the widths of their intervals, where that is to be seen.
     shift
-        What it adds to a quantity.
+        What is added to a quantity.
     settings
-        Those that change with the stars.
+        Those that change with the catalogue.
     """
 
     def misses(n: int) -> list[tuple[float, str]]:
-        stars = subject.stars(n)
-        before, after = catalogue_of(stars), catalogue_of(change(stars))
-        pair = (subject.streams(before), subject.streams(after, **settings))
-        return _misses(pair, factor, shift, narrower)
+        before, after = pair(subject.stars(n))
+        both = (subject.streams(before), subject.streams(after, **settings))
+        return _misses(both, factor, shift, narrower)
 
     found = misses(STARS)
     if not found:

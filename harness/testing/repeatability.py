@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import os
+import pickle
 import random
+import subprocess
+import sys
 from collections.abc import Iterable
+from typing import Any, Final
 
 import numpy as np
 
+from haloassay.base.errors import HaloassayError
+from haloassay.base.handed import packed, unpack
+from haloassay.base.seeds import stream
 from haloassay.contracts.estimate import Estimates
 from haloassay.engine.isolation import isolated
+from haloassay.estimators import make_estimator
 from haloassay.testing.check import Failed, NotApplicable, check
-from haloassay.testing.subject import Subject
+from haloassay.testing.subject import Subject, catalogue_of
+
+#: What a process of its own runs, with all of its other output on standard error.
+_APART: Final = "from haloassay.testing.repeatability import tell; tell()"
 
 
 @check(
@@ -28,6 +41,66 @@ def same_stream(subject: Subject) -> str:
     if method != subject.make():
         raise Failed("changes its own settings")
     return f"{len(first)} rows"
+
+
+@check(
+    "after other estimators",
+    "Values are the same to the bit after other estimators have read the same catalogue.",
+)
+def after_others(subject: Subject) -> str:
+    """Let others read the catalogue between."""
+    stars = subject.catalogue()
+    first = subject.estimate(subject.catalogue())
+    edges = np.quantile(stars.r, [0.01, 0.33, 0.66, 0.99]).tolist()
+    others = {"velocity-ellipsoid": {}, "jeans-3d": {"alpha": -3.5}, "gaussian-single": {}}
+    for kind, settings in others.items():
+        other = make_estimator({"kind": kind, "bins": edges, **settings}, kind)
+        with contextlib.suppress(HaloassayError):
+            other.estimate(stars, stream(subject.seed, f"estimator:{kind}", 0))
+    _require_equal(first, subject.estimate(stars), f"after {', '.join(others)}")
+    return f"{len(first)} rows after {', '.join(others)}"
+
+
+@check("a fresh process", "A process of its own gives the same values, to the bit.", "standard")
+def fresh_process(subject: Subject) -> str:
+    """Ask in another process, in which texts have other hashes and sets another order."""
+    stars = subject.stars()
+    here = _told(subject.estimate(catalogue_of(stars)))
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    path = os.pathsep.join(each for each in sys.path if each)
+    ended = subprocess.run(
+        [sys.executable, "-c", _APART],
+        input=pickle.dumps((packed(), subject, stars)),
+        env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path},
+        capture_output=True,
+        check=False,
+    )
+    if ended.returncode:
+        lines = ended.stderr.decode(errors="replace").strip().splitlines() or ["no word"]
+        raise Failed(f"in a process of its own: {lines[-1][:200]}")
+    there = json.loads(ended.stdout)
+    for one, other in zip(here, there, strict=True):
+        if one != other:
+            quantity, number = one[:2]
+            raise Failed(
+                f"{quantity}, bin {number}: {one[3]}, then {other[3]} in a process of its own"
+            )
+    return f"{len(here)} rows"
+
+
+def tell() -> None:
+    """Estimate what standard input asks for, and write the rows to standard output, for another process."""
+    out = os.dup(1)
+    os.dup2(2, 1)  # what an estimator prints is none of the answer
+    classes, subject, stars = pickle.loads(sys.stdin.buffer.read())  # of our own process
+    unpack(classes)
+    with os.fdopen(out, "w", encoding="utf-8") as answer:
+        json.dump(_told(subject.estimate(catalogue_of(stars))), answer)
+
+
+def _told(estimates: Estimates) -> list[list[Any]]:
+    """Rows as plain values."""
+    return [[row.quantity, int(row.bin), row.note, *_numbers(row)] for row in estimates]
 
 
 @check(

@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 #: Realisations by level.
 _REALIZATIONS: Final[Mapping[str, int]] = {"quick": 40, "standard": 100, "thorough": 400}
 #: Checks of this file that chance has a part in: they share the rate of the estimator, and all rows that of a check.
-_JUDGED: Final = 4
+JUDGED: Final = 6
 #: Stars of a mock, where the halo's survey does not say.
-_STARS: Final = 1000
+STARS: Final = 1000
 #: What an error is told of.
 _BIAS: Final = ["bias", "bias_mcse", "quantity", "unit"]
 #: What a sample grows by where it is seen how a method learns.
 _GROWTH: Final = 4
+#: Realisations of the largest samples, whose errors are four times smaller.
+_LARGE: Final = 100
 
 
 @check(
@@ -78,11 +80,34 @@ def coverage(subject: Subject) -> str:
 @check("ranks", "Ranks of the truth among the draws are uniform.", "standard")
 def ranks(subject: Subject) -> str:
     """Judge the ranks of all rows together."""
-    found = calibrate(_results(subject))
+    found = calibrate(results_of(subject))
     if not len(found):
         raise NotApplicable("gives no draws")
     said = [str(x) or "inside" for x in found["shape"]]
     return _judged(subject, found, found["p_value"].to_numpy(), said, "ranks")
+
+
+@check(
+    "error ratio",
+    "Stated errors are as large as the scatter, as far as chance tells, whatever the bias.",
+    "standard",
+)
+def error_ratio(subject: Subject) -> str:
+    """Judge the ratios of all rows together."""
+    scores = _scores(subject)
+    scores = scores[(scores["n68"] > 0) & (scores["robust_scatter"] > 0)]
+    if not len(scores):
+        raise NotApplicable("states no intervals, or none that has a scatter to be compared with")
+    stated = scores["error_ratio"] * scores["scatter"]
+    ratio = stated / scores["robust_scatter"]
+    p = significance.ratio_p_values(ratio, scores["n68"])
+    said = [
+        f"{x:.2f} ± {x * error / found:.2f}"
+        for x, error, found in zip(
+            ratio, scores["robust_scatter_mcse"], scores["robust_scatter"], strict=True
+        )
+    ]
+    return _judged(subject, scores, p, said, "stated over found error")
 
 
 @check("success", "It gives a value in 95 per cent of the mocks that it is made for.", "standard")
@@ -113,12 +138,44 @@ def root_of_n(subject: Subject) -> str:
     return _judged(subject, both, 2.0 * ndtr(-np.abs(log) / error), said, "scatter")
 
 
+@check(
+    "growing n",
+    "With 4 and 16 times the stars the bias is none that is seen, or falls as the scatter does.",
+    "thorough",
+)
+def growing(subject: Subject) -> str:
+    """Compare the bias of larger samples with none, and with what the scatter's fall makes of that of the small."""
+    import pandas as pd
+
+    p, said, rows = [], [], []
+    small = _scores(subject)
+    for growth in (_GROWTH, _GROWTH**2):
+        large = _scores(subject, growth)
+        both = small.merge(large, on=["quantity", "bin"], suffixes=("_small", ""))
+        both = both[[labels.quantity_of(name).scale != "separation" for name in both["quantity"]]]
+        if not len(both):
+            raise NotApplicable("yields separations only, whose mean is above zero without a bias")
+        allowed = np.abs(both["bias_small"]) / np.sqrt(growth)
+        beyond = np.maximum(np.abs(both["bias"]) - allowed, 0.0)
+        error = np.hypot(both["bias_mcse"], both["bias_mcse_small"] / np.sqrt(growth))
+        scatter, n = both["scatter"], both["n"]
+        none = significance.bias_p_values(both["bias"], scatter, both["skewness"], n)
+        falls = significance.bias_p_values(beyond, error * np.sqrt(n), 0.0 * n, n)
+        p.append(np.maximum(none, falls))
+        said += [
+            f"{labels.error_text(*row)} of {growth} n stars"
+            for row in both[_BIAS].itertuples(index=False)
+        ]
+        rows.append(both)
+    return _judged(subject, pd.concat(rows), np.concatenate(p), said, "bias")
+
+
 def _judged(
     subject: Subject, rows: pd.DataFrame, p: np.ndarray[Any, Any], said: list[str], what: str
 ) -> str:
     """Fail where any row is no chance, else name the worst; rows may be judged once, or several times over."""
     p = np.nan_to_num(np.asarray(p, dtype=float), nan=1.0)
-    failed, worst = significance.holm(p, subject.alpha / _JUDGED), int(np.argmin(p))
+    failed, worst = significance.holm(p, subject.alpha / JUDGED), int(np.argmin(p))
     where = f"{_name(rows.iloc[worst % len(rows)])}: {what} {said[worst]} (p = {p[worst]:.2g})"
     if failed.any():
         raise Failed(f"{int(failed.sum())} of {len(p)} rows; the worst, {where}")
@@ -130,27 +187,47 @@ def _name(row: Any) -> str:
 
 
 def _scores(subject: Subject, growth: int = 1) -> pd.DataFrame:
-    scores = _results(subject, growth).table()
+    scores = results_of(subject, growth).table()
     scores = scores[scores["n"] >= 10]
     if not len(scores):
         raise Failed("gives no value beside a truth in ten of the mocks")
     return scores
 
 
-def _results(subject: Subject, growth: int = 1) -> Results:
+def results_of(subject: Subject, growth: int = 1) -> Results:
+    """Run on the mocks of a halo that the estimator is made for, with so many times the stars.
+
+    Raises
+    ------
+    NotApplicable
+        If none is stated.
+    """
     if not subject.scenario:
         raise NotApplicable("states no halo on which what it assumes holds (ideal, --scenario)")
     asked = json.dumps([subject.spec, subject.scenario])
-    return _run(asked, subject.level, subject.seed, subject.folder, growth)
+    n = _REALIZATIONS[subject.level]
+    n = n if growth <= _GROWTH else min(n, _LARGE)
+    return run_of(asked, n, subject.seed, subject.folder, growth)
 
 
 @functools.lru_cache(maxsize=4)
-def _run(asked: str, level: str, seed: int, folder: str, growth: int) -> Results:
-    """Run many mocks; once for all checks of a process that read them."""
+def run_of(asked: str, n: int, seed: int, folder: str, growth: int = 1) -> Results:
+    """Run ``n`` mocks; once for all checks of a process that read them.
+
+    Parameters
+    ----------
+    asked
+        Table of the estimator, and mock and survey, as JSON.
+    n, seed
+        Of realisations.
+    folder
+        In which the results are kept.
+    growth
+        How many times the stars that the survey says.
+    """
     spec, halo = json.loads(asked)
-    survey = {"n_stars": _STARS, **halo["survey"]}
+    survey = {"n_stars": STARS, **halo["survey"]}
     survey["n_stars"] *= growth
-    n = _REALIZATIONS[level]
     values = check_scenario(halo["mock"], survey, spec, realizations=n, seed=seed)
     out = tempfile.mkdtemp(dir=folder)
     return run(values, out, workers=0, progress=Silent())

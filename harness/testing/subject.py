@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -13,7 +13,9 @@ import numpy as np
 from haloassay.base.errors import EstimationError, in_one_line
 from haloassay.base.seeds import stream
 from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.columns import CHEMISTRY
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.contracts.frames import Sun, galactocentric_to_heliocentric
 from haloassay.engine.acceptance import accepted
 from haloassay.engine.catalogues import mock
 from haloassay.estimators import make_estimator
@@ -60,6 +62,8 @@ class Subject:
         Where runs of many mocks are kept meanwhile.
     named
         Name or file of the scenario, where it was one; empty otherwise.
+    violations
+        Changed settings of the scenario, by their paths, for each assumption that is to be broken, by name.
     alpha
         Rate at which a method without a fault fails any of the checks that chance has a part in.
     """
@@ -70,6 +74,7 @@ class Subject:
     seed: int
     folder: str
     named: str = ""
+    violations: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     alpha: float = ALPHA
 
     @property
@@ -174,6 +179,17 @@ def catalogue_of(stars: Mapping[str, FloatArray]) -> Catalogue:
     """Catalogue of exact stars."""
     columns: dict[str, Any] = dict(stars)
     return Catalogue.from_arrays(origin="check", **columns)
+
+
+def seen_from(stars: Mapping[str, FloatArray], sun: Sun | None = None) -> Catalogue:
+    """Catalogue of exact stars in heliocentric columns, as they are seen from a Sun."""
+    sun = sun or Sun()
+    position, velocity = (
+        np.stack([stars[f"{start}{axis}"] for axis in _AXES], axis=1) for start in ("", "v")
+    )
+    columns: dict[str, Any] = galactocentric_to_heliocentric(position, velocity, sun)
+    columns |= {name: values for name, values in stars.items() if name in CHEMISTRY}
+    return Catalogue.from_arrays(sun, "check", **columns)
 
 
 def by_row(estimates: Estimates) -> dict[RowKey, Estimate]:

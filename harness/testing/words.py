@@ -16,6 +16,7 @@ from haloassay.testing.checking import Report
 #: What stands before a line.
 _MARKS: Final = {
     "passed": "ok",
+    "measured": "measured",
     "failed": "FAILED",
     "expected": "expected",
     "skipped": "skipped",
@@ -71,6 +72,8 @@ def _case(report: Report, finding: Finding) -> Case:
     group, name = report.estimator, finding.name
     if finding.status == "passed":
         return Case(group, name, "passed", seconds=finding.seconds)
+    if finding.status == "measured":
+        return Case(group, name, "passed", finding.figure, finding.seconds)
     if finding.status == "failed":
         return Case(group, name, "failure", told, finding.seconds)
     return Case(group, name, "skipped", f"{finding.status}: {told}", finding.seconds)

@@ -60,6 +60,32 @@ def test_a_verdict_holds_its_rate_with_all_its_bins(tmp_path, bins):
     assert alarms <= binom.ppf(1.0 - 3e-5, len(cells), ALPHA)
 
 
+def ratio_p(e, half):
+    lo, hi = np.quantile(e, [0.16, 0.84], axis=1)
+    return significance.ratio_p_values(half / (0.5 * (hi - lo)), e.shape[1])
+
+
+@pytest.mark.parametrize("n", [40, 400])
+@pytest.mark.parametrize("name", ["Gaussian", "heavy"])
+def test_right_errors_are_taken_for_wrong_no_more_often_than_is_stated(name, n):
+    rng = seeded(53, n)
+    size, end = (STUDIES, n), INTERVALS[2] / 100.0
+    e, half = rng.standard_normal(size), norm.ppf(end)
+    if name == "heavy":
+        e, half = rng.standard_t(5, size), t.ppf(end, 5)
+    alpha = 0.003
+    assert (ratio_p(e, half) < alpha).sum() <= binom.ppf(1.0 - 3e-5, STUDIES, alpha)
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_errors_of_half_or_twice_the_scatter_are_found(factor):
+    assert np.mean(ratio_p(errors("Gaussian", 400)[:200] + 5.0, factor) < 1e-6) > 0.99
+
+
+def test_errors_within_a_twentieth_are_none_that_is_judged():
+    assert (significance.ratio_p_values([0.96, 1.04], [10**6, 10**6]) == 1.0).all()
+
+
 def test_bias_that_would_have_been_found_is_found_in_nine_of_ten_runs():
     n, alpha = 40, 0.003
     e = errors("Gaussian", n)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import time
+import zlib
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,6 +14,7 @@ import numpy as np
 
 from haloassay.base.constants import G
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.contracts.frames import Sun
 
 #: Halo on which it is right: an average over all radii is compared with that of the stars.
 IDEAL = {
@@ -367,3 +370,118 @@ class Modest(Spread):
     """Says that something is wrong which is not."""
 
     expected: ClassVar[dict] = {"rows": "has no rows"}
+
+
+class ForgetsTheSun(Spread):
+    """Takes any catalogue for one of the Sun by default."""
+
+    def velocities(self, catalogue):
+        return dataclasses.replace(catalogue, sun=Sun()).spherical_velocity
+
+
+class Partial(Spread):
+    """Reads the stars of one population, where a catalogue says which they are of."""
+
+    def velocities(self, catalogue):
+        v = catalogue.spherical_velocity
+        return v[catalogue["population"] == 0.0] if "population" in catalogue else v
+
+
+class BitReader(Spread):
+    """Random numbers come from the bits of its stars."""
+
+    def velocities(self, catalogue):
+        own = np.random.default_rng(zlib.crc32(catalogue.position.tobytes()))
+        return catalogue.spherical_velocity * (1.0 + 0.01 * own.standard_normal())
+
+
+class Deaf(Spread):
+    """Says that it reads positions only."""
+
+    def usable(self):
+        return ()
+
+
+class Swallows(Spread):
+    """Leaves out what is no number, and says nothing."""
+
+    def velocities(self, catalogue):
+        v = catalogue.spherical_velocity
+        return v[np.isfinite(v).all(axis=1)]
+
+
+class DividesByErrors(Spread):
+    """Weighs by errors that it takes for positive."""
+
+    def velocities(self, catalogue):
+        v = catalogue.spherical_velocity
+        if "vlos_err" not in catalogue:
+            return v
+        with np.errstate(divide="ignore", invalid="ignore"):
+            weight = 1.0 / catalogue["vlos_err"] ** 2
+            return v * np.sqrt(weight / weight.mean())[:, None]
+
+
+class Bold(Spread):
+    """The larger the errors of the stars, the smaller its own."""
+
+    def estimate(self, catalogue, rng):
+        share = 1.0 / (1.0 + np.mean(catalogue.error("vlos")) / 10.0)
+        return Estimates(
+            row
+            if row.note
+            else self.row(
+                row.quantity,
+                row.value,
+                row.value + share * (row.draws - row.draws.mean()),
+                {"r": row.r, "r_lo": row.r_lo, "r_hi": row.r_hi},
+            )
+            for row in super().estimate(catalogue, rng)
+        )
+
+
+class Snoops(Spread):
+    """Another number where somebody has asked the catalogue for covariances before."""
+
+    def velocities(self, catalogue):
+        known = "spherical_covariance" in vars(catalogue)
+        return catalogue.spherical_velocity * (1.001 if known else 1.0)
+
+
+class Hashed(Spread):
+    """A number that is another one in each process."""
+
+    def velocities(self, catalogue):
+        return catalogue.spherical_velocity * (1.0 + 1e-12 * (hash("halo") % 1000))
+
+
+class HalfAsWide(Narrow):
+    """The same fault as that of the coverage, told by the scatter."""
+
+
+class Inconsistent(LowByThree):
+    """Low by three per cent, however many stars there are."""
+
+
+class Small(Spread):
+    """A bias of small samples: low by thirty stars of all."""
+
+    def squares(self, v):
+        return v**2 * np.array([max(1.0 - 30.0 / len(v), 0.1), 1.0, 1.0])
+
+
+class Broken(Spread):
+    """Says what breaks what it assumes."""
+
+    violations: ClassVar[dict] = {
+        "distances too large": {"survey.distance_scale": 1.3},
+        "another density": {"mock.density": {"kind": "power-law", "slope": -3.0}},
+    }
+
+
+class Quadratic(Spread):
+    """Compares each star with each other, or takes as long."""
+
+    def velocities(self, catalogue):
+        time.sleep(2e-8 * len(catalogue) ** 2)
+        return catalogue.spherical_velocity

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,9 +14,10 @@ import spread
 from spread import Spread
 
 from haloassay.base.errors import InputError
-from haloassay.testing import check_estimator, words
+from haloassay.testing import check_estimator, robustness, words
 from haloassay.testing.check import checks
 from haloassay.testing.subject import Subject
+from haloassay.testing.violations import changed
 
 pytestmark = pytest.mark.long
 
@@ -52,6 +54,17 @@ FOUND = {
     "LowByThree": "bias",
     "Narrow": "coverage",
     "Picky": "success",
+    "ForgetsTheSun": "another Sun",
+    "Partial": "labels",
+    "BitReader": "units",
+    "Deaf": "a NaN",
+    "Swallows": "a NaN",
+    "DividesByErrors": "errors of zero",
+    "Bold": "errors above the dispersion",
+    "Snoops": "after other estimators",
+    "Hashed": "a fresh process",
+    "HalfAsWide": "error ratio",
+    "Inconsistent": "growing n",
 }
 
 
@@ -80,6 +93,56 @@ def test_a_fault_is_found_by_the_check_that_is_for_it(fault, name):
     assert finding.status == "failed", finding
     assert not report.passed
     assert finding.repeat.startswith(f"check_estimator({fault}, None, only=['{name}']")
+
+
+def test_errors_are_judged_whatever_the_bias_and_the_bias_as_it_grows():
+    chosen = {"level": "quick", "workers": 0}
+    (ratio,) = check_estimator(spread.LowByThree, only=["error ratio"], **chosen).findings
+    assert ratio.status == "passed", ratio
+    (growing,) = check_estimator(spread.Small, only=["growing n"], **chosen).findings
+    assert growing.status == "passed", growing
+    (bias,) = check_estimator(spread.Small, only=["bias"], **chosen).findings
+    assert bias.status == "failed", bias
+
+
+def test_what_breaks_an_assumption_is_measured_and_not_judged():
+    (found,) = check_estimator(
+        spread.Broken, level="quick", only=["violations"], workers=0
+    ).findings
+    assert found.status == "measured"
+    assert found.repeat.startswith("check_estimator(Broken")
+    far, near = found.figure.split("; ")
+    assert re.fullmatch(
+        r"distances too large: β at .* kpc -0\.\d+ ± 0\.\d+, .* times its scatter", far
+    )
+    assert near.startswith("another density: ")
+    (silent,) = check_estimator(Spread, only=["violations"], workers=0).findings
+    assert (silent.status, "violations" in silent.figure) == ("not applicable", True)
+    elsewhere = {"mock": {}, "survey": {"n_stars": 3}, "name": "a", "title": "b", "realizations": 1}
+    assert changed(elsewhere, {"survey.n_stars": 7})["survey"] == {"n_stars": 7}
+    assert elsewhere["survey"] == {"n_stars": 3}
+
+
+def test_what_is_measured_is_told_to_programs_too():
+    report = check_estimator(spread.Broken, level="quick", only=["violations"], workers=0)
+    assert report.passed
+    assert words.text(report).startswith("measured violations: distances too large")
+    assert json.loads(words.json_text(report))["counts"] == {"measured": 1}
+    suite = ElementTree.fromstring(words.junit(report))
+    assert (suite.get("failures"), suite.get("skipped")) == ("0", "0")
+    assert suite.findtext("testcase/system-out").startswith("distances too large")
+
+
+def test_time_and_memory_are_those_of_large_samples(monkeypatch):
+    monkeypatch.setattr(robustness, "_SIZES", (1000, 10000))
+    chosen = {"only": ["many stars", "cost"], "workers": 0}
+    few = {"n_bootstrap": 20}
+    many, cost = check_estimator(spread.Quadratic, few, **chosen).findings
+    assert (many.status, cost.status) == ("failed", "measured")
+    assert "time grows as n^" in many.figure
+    told = r": \S+ s and \S+ MB of 1e\+03 stars, as n\^"
+    assert re.fullmatch(rf"Quadratic#\w+{told}\S+; velocity-ellipsoid{told}\S+", cost.figure)
+    assert check_estimator(Spread, only=["many stars"], workers=0).passed
 
 
 def test_the_smallest_catalogue_that_shows_it_is_sought():

@@ -20,9 +20,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "howto" / "checks.md"
 @pytest.fixture
 def documented(tmp_path, monkeypatch):
     """Module of the page, with the halo that its third step adds."""
-    code, halo = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[:2]
+    code, halo, broken = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)[:3]
     (tmp_path / "my_mass.py").write_text(
-        code.replace("    n_bootstrap", f"{halo}    n_bootstrap", 1)
+        code.replace("    n_bootstrap", f"{halo}{broken}    n_bootstrap", 1)
     )
     monkeypatch.syspath_prepend(tmp_path)
     yield "my_mass:Spread"
@@ -36,6 +36,9 @@ def test_the_estimator_of_the_page_passes_every_check(documented):
     assert others == dict.fromkeys(silent, "not applicable")
     report = check_estimator(documented, only=["bias", "coverage", "ranks"], workers=0)
     assert report.passed, report
+    report = check_estimator(documented, level="quick", only=["violations"], workers=0)
+    assert report.findings[0].status == "measured"
+    assert "distance errors of 30 per cent: σ_r" in report.findings[0].figure
 
 
 def test_the_tests_of_the_page_pass(documented, pytester):
