@@ -142,7 +142,7 @@ class SkyMap(Estimator):
     reference: ClassVar[str] = "2024arXiv240612969H"
     assumes: ClassVar[tuple[str, ...]] = ("known Gaussian errors",)
     expected: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("bias", "coverage", "ranks"),
+        ("bias", "coverage", "ranks", "error ratio"),
         "the asymmetry is a scatter from cell to cell: where there is none, its posterior lies above zero",
     )
     yields: ClassVar[tuple[str, ...]] = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from haloassay.base.constants import G
@@ -99,13 +100,13 @@ _STREAM: Final = {
 _SPIN: Final = {"rotation of 0.3": {"mock.rotation": 0.3}}
 
 
-def _betas(beta: float) -> dict[str, Any]:
-    """Anisotropies that are not the one of the ideal halo."""
+def _betas(beta: float, varying: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
+    """Anisotropies that are not the one of the ideal halo; ``varying`` is what else changes for one that does so."""
     falling = {"kind": "table", "r": [5.0, 60.0], "beta": [beta + 0.3, beta - 0.3]}
     return {
         "beta higher by 0.3": {"mock.beta.beta": beta + 0.3},
         "beta lower by 0.3": {"mock.beta.beta": beta - 0.3},
-        "beta that falls by 0.6 from 5 to 60 kpc": {"mock.beta": falling},
+        "beta that falls by 0.6 from 5 to 60 kpc": {"mock.beta": falling, **varying},
     }
 
 
@@ -168,7 +169,13 @@ IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
             distribution={"kind": "cuddeford"},
         ),
         "survey": _SURVEY,
-        "violations": {**_betas(0.5), **_SLOPES, **_SPIN, **_DISTANCES, **_CURVED},
+        "violations": {
+            **_betas(0.5, {"mock.distribution": {"kind": "power-law"}}),
+            **_SLOPES,
+            **_SPIN,
+            **_DISTANCES,
+            **_CURVED,
+        },
     },
     "nfw-tracer": {
         "settings": {"alpha": _SLOPE, "beta": 0.5, "n_shapes": 15, "n_bootstrap": 100},

@@ -30,7 +30,7 @@ _RADII: Final = frozenset({"bins", "breaks", "r_out", "r_range", "radii"})
 #: Differences that count for nothing, in units of the half width of the stated interval: where climbs end.
 _CLIMB: Final = 0.02
 #: The same of what more stars teach: posteriors of amplitudes and smooth curves move with their width.
-_LEARNT: Final = 1.0
+LEARNT: Final = 1.0
 #: Deviations by which other random numbers of the estimator's own may move a value, and a share that is rounding.
 _SCATTERS: Final = 6.0
 _ROUNDING: Final = 1e-6
@@ -243,7 +243,8 @@ def _compared(
     def pair(stars: Stars) -> tuple[Catalogue, Catalogue]:
         return catalogue_of(stars), catalogue_of(change(stars))
 
-    return compared(subject, pair, factor, narrower, shift, **settings)
+    room = _CLIMB if narrower is None else LEARNT
+    return compared(subject, pair, factor, narrower, shift, room, **settings)
 
 
 def compared(
@@ -252,6 +253,7 @@ def compared(
     factor: Callable[[str], float | None] = lambda _: 1.0,
     narrower: float | None = None,
     shift: Callable[[str], float] = lambda _: 0.0,
+    room: float = _CLIMB,
     **settings: Any,
 ) -> str:
     """Compare the values of one catalogue with what those of another must be, and name the worst.
@@ -266,6 +268,8 @@ def compared(
         What lies between the widths of their intervals, where that is to be seen.
     shift
         What is added to a quantity.
+    room
+        Differences that count for nothing, in units of the half width of the stated interval.
     settings
         Those that change with the catalogue.
     """
@@ -273,7 +277,7 @@ def compared(
     def misses(n: int) -> list[tuple[float, str]]:
         before, after = pair(subject.stars(n))
         both = (subject.streams(before), subject.streams(after, **settings))
-        return _misses(both, factor, shift, narrower)
+        return _misses(both, factor, shift, narrower, room)
 
     found = misses(STARS)
     if not found:
@@ -303,6 +307,7 @@ def _misses(
     factor: Callable[[str], float | None],
     shift: Callable[[str], float],
     narrower: float | None,
+    room_share: float,
 ) -> list[tuple[float, str]]:
     """Differences in units of what is allowed, with words."""
     before, after = (by_row(found) for found, _ in pair)
@@ -317,7 +322,7 @@ def _misses(
         half = 0.5 * abs(k) * (row.hi68 - row.lo68)
         own = abs(k) * scatter[0].get(key, 0.0) + scatter[1].get(key, 0.0)
         room = _SCATTERS * own + _ROUNDING * abs(expected)
-        room += (_CLIMB if narrower is None else _LEARNT) * half if math.isfinite(half) else 0.0
+        room += room_share * half if math.isfinite(half) else 0.0
         apart = abs(got - expected)
         miss = apart / room if room > 0.0 else (0.0 if apart == 0.0 else math.inf)
         found.append((miss, f"{key[0]}, bin {key[1]}: {got:.6g}, expected {expected:.6g}"))

@@ -16,11 +16,13 @@ from haloassay.contracts.frames import Sun
 from haloassay.io import formats
 from haloassay.io.tables import read_catalogue
 from haloassay.testing.check import NotApplicable, check
-from haloassay.testing.invariance import Stars, compared
+from haloassay.testing.invariance import LEARNT, Stars, compared
 from haloassay.testing.subject import Subject, catalogue_of, seen_from
 
 #: Place and speed of the other Sun, far from those of the Milky Way's.
 _OTHER: Final = Sun(x=-6.0, z=1.0, vx=-40.0, vy=180.0, vz=30.0)
+#: What is of lines of sight.
+_OF_LINES: Final = ("sigma_los", "sigma_l", "sigma_b")
 #: Units of the file, and how many of each are one of the canonical unit.
 _UNITS: Final = {
     "ra": ("rad", np.pi / 180.0),
@@ -44,7 +46,9 @@ def another_sun(subject: Subject) -> str:
     def pair(stars: Stars) -> tuple[Catalogue, Catalogue]:
         return seen_from(stars), seen_from(stars, _OTHER)
 
-    return compared(subject, pair)
+    factor = dict.fromkeys(_OF_LINES)
+    # lines of sight are other ones: what a method takes along them, or in cells of its sky, may weigh otherwise
+    return compared(subject, pair, lambda q: factor.get(q, 1.0), room=LEARNT)
 
 
 @check("labels", "What catalogue, populations and stars are called means nothing.")
