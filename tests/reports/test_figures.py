@@ -148,13 +148,15 @@ def test_a_file_that_is_no_style_is_refused_in_one_line(tmp_path, text, words, c
 
 
 def test_drawing_leaves_the_users_matplotlib_alone_and_is_left_alone_by_it(two, tmp_path):
-    with matplotlib.rc_context({"font.size": 30.0, "pdf.fonttype": 3}):
+    theirs = {"font.size": 30.0, "pdf.fonttype": 3, "axes.facecolor": "#ff0000"}
+    with matplotlib.rc_context(theirs):
         before = dict(matplotlib.rcParams)
         drawn = coverage_figure(score(two))
         save(drawn.figure, tmp_path / "coverage")
         assert dict(matplotlib.rcParams) == before
     assert b"/FontFile2" in (tmp_path / "coverage.pdf").read_bytes()
     assert drawn.figure.axes[0].title.get_fontsize() == 8.0
+    assert drawn.figure.axes[0].get_facecolor() == (1.0, 1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("ending", ["pdf", "png", "svg"])
@@ -546,4 +548,4 @@ def test_importing_the_room_imports_no_matplotlib():
 def test_a_symbol_that_is_no_mathematics_is_the_name():
     with labels.vocabulary({"mine": Quantity("mine", "", "absolute", r"$\nothing{$")}):
         assert panels.symbol("mine") == "mine"
-        assert panels.symbol_at("enclosed_mass", 27.36) == r"$M(\!<\!27.4\,\mathrm{kpc})$"
+    assert panels.symbol_at("enclosed_mass", 27.36) == r"$M(\!<\!27.4\,\mathrm{kpc})$"
