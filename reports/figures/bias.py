@@ -91,7 +91,8 @@ def bias_figure(
         unit = labels.error_unit(quantity, rows["unit"].iloc[0])
         label_rows(panels, with_unit(f"bias of {symbol(quantity)}", labels.tex_unit(unit)))
         compared = [*names.labels.values()] if by_cell else estimators
-        handles = series_handles(figure, compared) if len(compared) > 1 else []
+        joined = not set(estimators) <= set(scattered)
+        handles = series_handles(figure, compared, joined) if len(compared) > 1 else []
         legend_below(figure, [*handles, truth_handle("no bias")], names.title if by_cell else "")
     return Drawing(
         figure,

@@ -148,13 +148,15 @@ def test_a_file_that_is_no_style_is_refused_in_one_line(tmp_path, text, words, c
 
 
 def test_drawing_leaves_the_users_matplotlib_alone_and_is_left_alone_by_it(two, tmp_path):
-    with matplotlib.rc_context({"font.size": 30.0, "pdf.fonttype": 3}):
+    theirs = {"font.size": 30.0, "pdf.fonttype": 3, "axes.facecolor": "#ff0000"}
+    with matplotlib.rc_context(theirs):
         before = dict(matplotlib.rcParams)
         drawn = coverage_figure(score(two))
         save(drawn.figure, tmp_path / "coverage")
         assert dict(matplotlib.rcParams) == before
     assert b"/FontFile2" in (tmp_path / "coverage.pdf").read_bytes()
     assert drawn.figure.axes[0].title.get_fontsize() == 8.0
+    assert drawn.figure.axes[0].get_facecolor() == (1.0, 1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize("ending", ["pdf", "png", "svg"])
