@@ -112,7 +112,7 @@ def print_screen(
             f"{labels.LOSSY} success is below 0.95: scores are of the attempts with a value."
         )
     for note in notes:
-        _print(console, text_of(note, "dim"))
+        console.print(text_of(note, "dim"), soft_wrap=not console.is_terminal)
     if changed is not None:
         _print_changes(console, changed, n_pairs, base_cell, width)
 
@@ -145,7 +145,7 @@ def _row(line: Condensed, many: bool) -> Row:
         "estimator": (line.estimator, ""),
         "quantity": (f"{name} [{unit}]" if unit else name, ""),
         "verdict": (_verdict(line, many), colour),
-        "cell": (verdict.cell if many else "", ""),
+        "cell": (verdict.cell if many and worst else "", ""),
     }
     if worst is None:
         return row | dict.fromkeys(("r", "bias", "scatter", "cover"), (labels.DASH, ""))
@@ -233,7 +233,8 @@ def _print_rows(
             _print(console, text_of(above, "bold"))
         _print(console, _line(row, layout, widths))
         if layout.below and row[layout.below][0]:
-            _print(console, text_of(f"    {_HEADS[layout.below]}: {row[layout.below][0]}"))
+            what = f"{_HEADS[layout.below]}: " if heads else "in "
+            _print(console, text_of(f"    {what}{row[layout.below][0]}"))
 
 
 def _widths(rows: Sequence[Row], layout: _Layout, heads: bool) -> dict[str, int]:

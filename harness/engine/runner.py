@@ -135,12 +135,12 @@ def _tell(plan: Plan, notices: Sequence[str], n_workers: int, report: Progress) 
     """Say what would be run."""
     from haloassay.engine.pilot import timed
 
-    for line in unusual(plan):
-        report.warn(line)
     for line in (*notices, _announce(plan)):
         report.say(line)
     cost = timed(plan)
     report.say(f"expected: {cost if isinstance(cost, str) else cost.by(n_workers)}")
+    for line in unusual(plan):
+        report.warn(line)
     if len(plan) > LARGE:
         report.say(_too_large(plan))
 

@@ -35,7 +35,7 @@ USAGE = {
     "measure format": (["measure", "STARS", *KIND, "--format", "xml"], ["xml", "json"]),
     "list of nothing": (["list"], ["estimators"]),
     "list of frogs": (["list", "frogs"], ["frogs", "estimators"]),
-    "describe frog": (["describe", "frog"], ["unknown name 'frog'", "haloassay list"]),
+    "describe frog": (["describe", "frog"], ["unknown name 'frog'", "haloassay list", "scenarios"]),
     "describe nearly": (["describe", "quikstart"], ["did you mean 'quickstart'"]),
 }
 

@@ -82,6 +82,7 @@ def test_a_narrow_terminal_gets_lines_that_fit_and_a_pipe_whole_ones():
         assert sum("± " in line for line in body) == 2
         assert any("far" in line for line in body)
     narrow = without_colours(printed(found, 60)).splitlines()
+    assert max(map(len, narrow)) <= 60
     assert narrow[1:4] == ["jeans-3d", narrow[2], "    worst cell: far"]
     many = [verdict(cell=cell, bias=b) for cell, b in {"base": 0.1, LONG: 0.4}.items()]
     (line,) = (x for x in printed(many, 40, terminal=False).splitlines() if LONG in x)
@@ -137,6 +138,8 @@ def test_the_largest_changes_stand_below_with_how_many_more():
     assert tail[0] == "80.0 ± 1.0 %  jeans-3d  M(< 20 kpc)  c8"
     assert len(tail) == MOST_CHANGES + 1
     assert tail[-1] == "and 3 more, 3 within 3 Monte Carlo errors of none: --paired has all"
+    narrow = without_colours(printed(cells, 36, changed=found, n_pairs=8))
+    assert re.findall(r"^    in (\w+)", narrow, re.M) == ["c8", "c7", "c6", "c5", "c4"]
     none = printed(cells, terminal=False, changed=found.head(0), n_pairs=4, base_cell="base")
     assert "No change from cell base is beyond 3 Monte Carlo errors, of 4." in none
 
