@@ -1,6 +1,6 @@
 """Faults planted in the estimators of haloassay: which check finds each, at which level, and how soon.
 
-Run with ``python benchmarks/mutants.py OUT [--only NAME ...]``; ``--table`` prints that of ``docs/howto/checks.md``
+Run with ``python benchmarks/mutants.py OUT [--only NAME ...]``; ``--table`` prints that of ``docs/measured/mutants.md``
 of all that OUT holds. Each mutant is a copy of the package with one text replaced; checks are made by
 ``haloassay check`` of the copy, quick ones first, and the first level at which one fails has found it.
 """
@@ -305,7 +305,8 @@ def table(out: Path) -> Iterator[str]:
     for name, mutant in done:
         told = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
         found += bool(told["failed"])
-        by = ", ".join(told["failed"]) or "-"
+        first, others = told["failed"][:3], len(told["failed"][3:])
+        by = ", ".join(first) + (f" and {others} more" if others else "") or "-"
         yield f"| {mutant.fault} | {mutant.kind} | {by} | {told['level'] or '-'} | {told['seconds']} |"
     yield f"\n{found} of {len(done)} found"
 
