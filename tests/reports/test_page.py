@@ -14,7 +14,6 @@ from seeds import seeded
 from haloassay.analysis.scores import score
 from haloassay.analysis.verdict import verdicts
 from haloassay.reports import page
-from haloassay.reports.figures import look
 
 METHODS = {"right": (0.0, None), "high": (0.2, None), "bold": (0.0, 0.03)}
 
@@ -65,11 +64,9 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """Of one method, with fonts that are quick to embed: to write the figures takes longest."""
+    """Of one method: to write the figures takes longest."""
     results = a_run(tmp_path_factory.mktemp("run"), {"right": METHODS["right"]})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(look.ours(), "pdf.fonttype", 3)  # which is used, figures of budgets tell
-        return results, synthetic.report_of(results)
+    return results, synthetic.report_of(results)
 
 
 @pytest.fixture(scope="module")
