@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import click
 
-from haloassay.base.errors import InputError
+from haloassay.base.errors import InputError, blamed_on
 from haloassay.base.files import require_no_link, write_bytes
 from haloassay.base.settings import unknown
 from haloassay.face.endings import echo
@@ -114,7 +115,9 @@ def _drawn(
     look = make_look(width, style)
     results = Results(out)
     wanted = Wanted(results, kind, listed(quantity), listed(estimator), listed(cell), r)
-    with labels.vocabulary(results.quantities):
+    # what a style asks for may be more than matplotlib can do
+    trial = nullcontext() if style is None else blamed_on(f"{style}: cannot be drawn in")
+    with labels.vocabulary(results.quantities), trial:
         drawing = results.steadily(lambda: _KINDS[kind](wanted, look))
         if drawing is None:
             raise InputError(f"{wanted.where}: there is nothing to draw")

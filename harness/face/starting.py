@@ -37,7 +37,7 @@ _CHOSEN: Final = {
     "as_published": "Whether the settings are those of the paper's own run.",
 }
 _MATRIX: Final = """\
-# What is varied: every setting can be, by its path (docs/scenarios.md).
+# What is varied: every setting can be, by its path (docs/reference/scenario.md).
 # [matrix]
 # design = "one-at-a-time"
 # factors."survey.distance_scale" = [0.9, 1.0, 1.1]

@@ -88,13 +88,7 @@ def map_figure(
         return None
     several = rows["cell"].nunique() > 1
     factor = labels.error_factor(quantity)
-    unit = str(rows["unit"].iloc[0])
-    reach = factor * float(np.nanmax(np.abs(rows["bias"]), initial=0.0)) or 1.0
-    about, ends = symbol(quantity), (float(rows["value"].min()), float(rows["value"].max()))
-    scales = (
-        _Scale(about, unit, None, *ends),
-        _Scale(f"bias of {about}", labels.error_unit(quantity, unit), _DIVERGING, -reach, reach),
-    )
+    scales = _scales(rows, quantity)
     with look.applied():
         figure, pairs = _pairs(look, [each[0] for each in groups])
         drawn: list[list[Any]] = [[], []]
@@ -115,15 +109,29 @@ def map_figure(
             handle("no value", color=_NO_VALUE, marker="s"),
         ]
         legend_below(figure, entries)
-    return Drawing(
-        figure,
-        f"Mean estimate of {labels.plain(quantity)} and its bias in the cells of a map"
-        + (
-            ", in Galactic coordinates: l = 0 in the middle, growing to the left"
-            if groups[0][0].is_sky
-            else f" of the Galaxy's {groups[0][0].kind.upper()} plane"
-        )
-        + ". Dots: a bias of more than two Monte Carlo standard errors; grey: no value.",
+    return Drawing(figure, _map_caption(quantity, groups[0][0]))
+
+
+def _scales(rows: pd.DataFrame, quantity: str) -> tuple[_Scale, _Scale]:
+    """Scales of the estimates and of their bias, which reaches as far up as down."""
+    unit, about = str(rows["unit"].iloc[0]), symbol(quantity)
+    far = np.nanmax(np.abs(rows["bias"]), initial=0.0)
+    reach = labels.error_factor(quantity) * float(far) or 1.0
+    return (
+        _Scale(about, unit, None, float(rows["value"].min()), float(rows["value"].max())),
+        _Scale(f"bias of {about}", labels.error_unit(quantity, unit), _DIVERGING, -reach, reach),
+    )
+
+
+def _map_caption(quantity: str, cells: CellMap) -> str:
+    where = (
+        ", in Galactic coordinates: l = 0 in the middle, growing to the left"
+        if cells.is_sky
+        else f" of the Galaxy's {cells.kind.upper()} plane"
+    )
+    return (
+        f"Mean estimate of {labels.plain(quantity)} and its bias in the cells of a map{where}. Dots: a bias of more"
+        " than two Monte Carlo standard errors; grey: no value."
     )
 
 

@@ -144,6 +144,14 @@ def test_a_style_is_not_written_over(call, folder, tmp_path):
     refused(call, tmp_path, *words, words=["is the style itself"])
 
 
+def test_what_matplotlib_cannot_do_is_the_fault_of_the_style(call, folder, tmp_path):
+    style = tmp_path / "my.mplstyle"
+    style.write_text("savefig.dpi: -5\n")
+    words = ["figure", folder, "cloud", "--quantity", "beta", "--style", style]
+    line = refused(call, tmp_path, *words, "--out", tmp_path / "x.png")
+    assert f"{style}: cannot be drawn in" in line
+
+
 def test_a_run_without_factors_has_no_budget(folder, tmp_path, monkeypatch):
     told = json.loads((folder / "run.json").read_text())
     results = haloassay.Results(folder, {**told, "factors": []})
