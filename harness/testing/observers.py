@@ -15,9 +15,9 @@ from haloassay.contracts.exchange import sun_meta
 from haloassay.contracts.frames import Sun
 from haloassay.io import formats
 from haloassay.io.tables import read_catalogue
-from haloassay.testing.check import NotApplicable, check
+from haloassay.testing.check import Failed, NotApplicable, check
 from haloassay.testing.invariance import LEARNT, Stars, compared
-from haloassay.testing.subject import Subject, catalogue_of, seen_from
+from haloassay.testing.subject import STARS, Subject, by_row, seen_from
 
 #: Place and speed of the other Sun, far from those of the Milky Way's.
 _OTHER: Final = Sun(x=-6.0, z=1.0, vx=-40.0, vy=180.0, vz=30.0)
@@ -53,18 +53,28 @@ def another_sun(subject: Subject) -> str:
 
 @check("labels", "What catalogue, populations and stars are called means nothing.")
 def labels(subject: Subject) -> str:
-    """Give the catalogue another name, and columns that no method declares."""
+    """Give the catalogue another name, and columns that no method declares: not a bit may change."""
 
-    def pair(stars: Stars) -> tuple[Catalogue, Catalogue]:
-        plain = catalogue_of(stars)
+    def changes(n: int) -> list[str]:
+        plain = subject.catalogue(n)
         beside = {
             "population": (plain.spherical_velocity[:, 0] > 0.0).astype(float),
-            "source_id": np.arange(len(plain), dtype=float),
+            "source_id": np.arange(n, dtype=float),
         }
         columns = {**plain.columns, **beside}
-        return plain, replace(plain, columns=columns, origin="stars of another name")
+        named = replace(plain, columns=columns, origin="stars of another name")
+        before, after = (by_row(subject.estimate(each)) for each in (plain, named))
+        return [
+            f"{quantity}, bin {number}: {row.value!r}, with other labels {after[quantity, number].value!r}"
+            if (quantity, number) in after
+            else f"{quantity}, bin {number}: no value with other labels"
+            for (quantity, number), row in before.items()
+            if (quantity, number) not in after or after[quantity, number].value != row.value
+        ]
 
-    return compared(subject, pair)
+    if found := changes(STARS):
+        raise Failed(found[0], subject.smallest(lambda n: bool(changes(n))))
+    return f"columns population and source_id beside {STARS} stars"
 
 
 @check(

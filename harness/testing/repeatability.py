@@ -46,6 +46,7 @@ def same_stream(subject: Subject) -> str:
 @check(
     "after other estimators",
     "Values are the same to the bit after other estimators have read the same catalogue.",
+    "standard",
 )
 def after_others(subject: Subject) -> str:
     """Let others read the catalogue between."""
