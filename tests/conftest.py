@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import hypothesis
+import processors  # noqa: F401 # before numpy, which seeds import
 import pytest
 from seeds import SHIFT
 

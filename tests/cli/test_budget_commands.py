@@ -76,7 +76,7 @@ def test_a_budget_is_the_first_thing_on_the_page(results):
     data = summarise(Results(results))
     with labels.vocabulary(data.quantities):
         page = html.unescape(render(data))
-    assert page.index("<h2>Budget</h2>") < page.index("<h2>Verdict</h2>")
+    assert page.index("<h2>Budget</h2>") < page.index("<h2>Bias</h2>")
     (budget,) = haloassay.budget(results, "enclosed_mass")
     assert told.sentence(budget) in page
     assert "<dt>distance scale</dt><dd>survey.distance_scale; prior normal(1, 0.05)</dd>" in page

@@ -36,6 +36,7 @@ def told(kind):
 
 @pytest.mark.parametrize("kind", [Lines, Bar])
 def test_lines_are_shown_by_level(kind, level):
+    level(logging.INFO)
     text = told(kind)
     assert "on the way\n" in text
     assert "mind this\n" in text

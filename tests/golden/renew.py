@@ -14,6 +14,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the folder of what all tests share
+
+import processors  # noqa: F401, I001 # before numpy
+
 import golden_run
 import numpy as np
 from samples import SPECS, keys, numbers, versions
