@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,7 +60,31 @@ class _NumberOrAll(click.ParamType):  # type: ignore[type-arg] # of some version
         return "all" if value == "all" else click.INT.convert(value, param, ctx)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@contextlib.contextmanager
+def _read_to_the_end() -> Iterator[None]:
+    """End well where a reader, such as head, has closed the pipe: what was asked for is done."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EPIPE:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to write
+        raise End(0) from None
+
+
+class _Commands(click.Group):
+    """All commands, and their help."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _read_to_the_end():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _read_to_the_end():
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @version_options
 def haloassay() -> None:
     """Test methods that weigh the Milky Way's halo on mocks whose mass is known.
@@ -280,9 +306,6 @@ def main() -> None:
     except End:
         raise
     except SystemExit as end:
-        broken = end.__context__
-        if isinstance(broken, OSError) and broken.errno == errno.EPIPE:
-            sys.exit(0)  # click ends so where a reader, such as head, closes the pipe
         fail(f"code of others means to end the program (exit code {end.code})", EXIT_INPUT)
     except click.exceptions.Abort as abort:
         if isinstance(abort.__cause__, EOFError):  # click takes it for a user who ends the input

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 
 import click
@@ -130,3 +132,14 @@ def test_list_imports_no_plugin_and_describe_says_what_is_wrong_with_one(call, m
     assert answer.code == 2
     assert "'no_such_module:Class' cannot be imported" in answer.refusal
     assert call("describe", "jeans-3d").code == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--help", "run --help", "list estimators --settings", "list mocks", "describe quickstart"],
+)
+def test_a_reader_who_closes_the_pipe_has_read_enough(words):
+    command = [sys.executable, "-m", "haloassay", *words.split()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        running.stdout.close()
+        assert (running.stderr.read(), running.wait()) == (b"", 0)
