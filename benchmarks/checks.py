@@ -1,7 +1,7 @@
 """All checks of all estimators, in one table; and how long a level takes.
 
 Run with ``python benchmarks/checks.py OUT [--level standard] [--estimators NAME ...]``. Reports are kept in OUT and not
-made again, so the whole can be run in pieces; ``--table`` prints the table of ``docs/howto/checks.md`` of all that OUT
+made again, so the whole can be run in pieces; ``--table`` prints that of ``docs/measured/checks.md`` of all that OUT
 holds, ``--times`` how long each took.
 """
 
