@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -39,9 +40,9 @@ class FromCode(SphinxDirective):
     optional_arguments = 1
     has_content = True
 
+    @abc.abstractmethod
     def markdown(self) -> str:
         """Text of the directive."""
-        raise NotImplementedError
 
     def run(self) -> list[nodes.Node]:
         """Parse the text where the directive stands."""

@@ -199,7 +199,7 @@ def _refusals(cls: Any, name: str, hint: Any, example: Mapping[str, Any] | None)
     base = dict(example or {})
     try:
         build(cls, base, "x")
-    except Exception:
+    except InputError:  # without an example, what is required is missing: nothing can be tried
         return ()
     said: dict[str, str] = {}
     for value in _tried(hint):
@@ -209,7 +209,7 @@ def _refusals(cls: Any, name: str, hint: Any, example: Mapping[str, Any] | None)
             words = _bare(str(error), name)
             if words:
                 said.setdefault(re.sub(r"[\d.e+-]+", "#", words), words)
-        except Exception:  # of arithmetic with absurd values: no rule
+        except (ArithmeticError, ValueError):  # of arithmetic with absurd values: no rule
             continue
     if not said and not {float, int}.isdisjoint(_branches(hint)):
         return ("any finite number",)

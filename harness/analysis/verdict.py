@@ -134,13 +134,6 @@ class Verdict:
         """All sentences."""
         return " ".join(filter(None, (self.success, self.bias, self.intervals)))
 
-    @property
-    def state(self) -> str:
-        """``fault``, ``none`` (none found) or ``open`` (cannot be determined)."""
-        if not self.determined:
-            return "open"
-        return "fault" if self.fault else "none"
-
 
 def verdicts(scores: pd.DataFrame, tolerances: Tolerances | None = None) -> list[Verdict]:
     """One verdict for each (cell, estimator, quantity), in the order of the table.

@@ -50,6 +50,13 @@ def report(out: str | Path, folder: str | Path | None = None, *, figures: bool =
     figures
         Whether to write all figures for papers, too, as PDF and PNG, into ``figures`` in ``out``.
     """
+    return write_report(out, folder, figures)[0]
+
+
+def write_report(
+    out: str | Path, folder: str | Path | None, figures: bool
+) -> tuple[Path, pd.DataFrame]:
+    """As :func:`report`; with the table of scores, which a command that writes a report needs, too."""
     from haloassay.analysis.summary import summarise
     from haloassay.reports.page import write_page
     from haloassay.results.results import Results
@@ -64,7 +71,7 @@ def report(out: str | Path, folder: str | Path | None = None, *, figures: bool =
         from haloassay.face.figures import write_figures
 
         write_figures(results, data)
-    return page
+    return page, data.scores
 
 
 def failures(out: str | Path, traceback: bool = False) -> str:

@@ -202,9 +202,12 @@ def run(
     if dry_run:
         click.echo(printable(resolved_text(results.scenario), lines=True), nl=False)
         return
-    scores = results.table()
-    page = "" if no_report else str(api.report(out))
-    print_results(results, scores, full=full, page=page)
+    page: Path | None = None
+    if no_report:
+        scores = results.table()
+    else:
+        page, scores = api.write_report(out, None, figures=False)
+    print_results(results, scores, full=full, page=str(page or ""))
     require_scores(scores, out)
     found = [*objections(results, rules, fail_on_verdict)]
     for line in found:

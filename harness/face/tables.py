@@ -30,8 +30,7 @@ def report_command(folder: Path, shown: bool, figures: bool) -> None:
     """Write the HTML page of the results in FOLDER, and its tables as files."""
     from haloassay.face import api
 
-    scores = api.table(folder)
-    page = api.report(folder, figures=figures)
+    page, scores = api.write_report(folder, None, figures)
     echo(page)
     require_scores(scores, folder)
     if shown:

@@ -23,7 +23,6 @@ from haloassay.reports.figures.tornado import tornado_figure
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
     from haloassay.analysis.summary import Summary
 
@@ -33,12 +32,6 @@ class Planned(NamedTuple):
 
     name: str
     make: Callable[[], Drawing | None]
-
-
-def draw(data: Summary) -> list[tuple[str, str, Figure]]:
-    """All figures of what a report shows: name, caption, figure."""
-    made = ((each.name, each.make()) for each in planned(data))
-    return [(name, drawn.caption, drawn.figure) for name, drawn in made if drawn is not None]
 
 
 def planned(

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from haloassay.base.cache import cached
+from haloassay.base.errors import InputError
 from haloassay.reports.page.packing import compressed
 
 
@@ -21,6 +22,11 @@ def vega() -> bytes:
 
     The build puts it into the package. In an editable install it is bundled once for each version of vl-convert, which
     takes five seconds, and kept in the cache.
+
+    Raises
+    ------
+    InputError
+        If it is neither there nor can be bundled.
     """
     built = Path(__file__).with_name("vega.js.gz")
     if built.is_file():
@@ -32,5 +38,10 @@ def vega() -> bytes:
         script = vl_convert.javascript_bundle().encode()  # type: ignore[call-arg] # its stub lacks the default
         return {"gzip": np.frombuffer(compressed(script), dtype=np.uint8)}
 
-    version = importlib.metadata.version("vl-convert-python")
+    try:
+        version = importlib.metadata.version("vl-convert-python")
+    except importlib.metadata.PackageNotFoundError:
+        raise InputError(
+            "the page needs vl-convert-python in an editable install: python -m pip install -e '.[dev]'"
+        ) from None
     return cached({"script": "vega", "vl-convert": version}, bundle)["gzip"].tobytes()

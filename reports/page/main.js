@@ -47,13 +47,16 @@ async function start() {
     }
   }
   document.body.addEventListener("click", (event) => {
-    const line = event.target.closest("[data-estimator]");
-    if (!line) return;
-    event.preventDefault();
+    const part = event.target.closest("nav a"), line = event.target.closest("[data-estimator]");
+    if (!part && !line) return;
+    event.preventDefault(); // the address holds the view
+    if (part) return document.querySelector(part.getAttribute("href")).scrollIntoView();
     state.set({ estimator: Number(line.dataset.estimator), quantity: Number(line.dataset.quantity), cell: Number(line.dataset.cell), level: null, bin: null, open: true });
     document.getElementById("detail").scrollIntoView({ block: "start" });
   });
+  const part = document.getElementById(location.hash.slice(1));
   state.tell();
+  part?.scrollIntoView(); // which the tables have moved
   document.documentElement.dataset.ready = "1";
 }
 

@@ -28,7 +28,7 @@ _MARKS: Final = 60
 #: Places of numbers: what a chart can show.
 _PLACES: Final = 5
 #: Scores in units of errors (per cent of positive scales), and those without a unit.
-_ERRORS: Final = ("bias", "bias_mcse", "scatter", "scatter_mcse", "rmse")
+_ERRORS: Final = ("bias", "bias_mcse", "scatter", "scatter_mcse")
 _SHARES: Final = (
     *(f"coverage{level}{end}" for level in (68, 95) for end in ("", "_lo", "_hi")),
     "success",
@@ -50,12 +50,12 @@ def payload(data: Summary, judged: Sequence[Verdict]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``cells``, ``estimators``: labels; ``quantities``: name, text, unit of errors, scale, and the size of an error
-        that matters; ``levels``: levels of factors with the numbers of their cells; ``base``: number of the base cell;
-        ``scores``: numbers by column, one entry a row of the table of scores, and ``text``, the same for readers;
-        ``pairs``, ``calibration``: tables for readers; ``verdicts``: sentences by cell, estimator and quantity;
-        ``maps``, ``mapped``: outlines of the cells of maps, and which estimator has which in which cell of the run;
-        ``detailed``: the cells of which there are ``curves``, ``ranks`` (with their ``bands``) and ``marks``.
+        ``cells``, ``estimators``: labels; ``quantities``: name, text, units of errors and of values; ``levels``: levels
+        of factors with the numbers of their cells; ``base``: number of the base cell; ``scores``: numbers by column,
+        one entry a row of the table of scores, and ``text``, the same for readers; ``pairs``, ``calibration``: tables
+        for readers; ``verdicts``: sentences by cell, estimator and quantity; ``maps``, ``mapped``: outlines of the
+        cells of maps, and which estimator has which in which cell of the run; ``detailed``: the cells of which there
+        are ``curves``, ``ranks`` (with their ``bands``) and ``marks``.
     """
     names = _Names(data)
     detailed = _detailed(data, names)
@@ -108,13 +108,11 @@ def _numbered(columns: Iterable[Iterable[str]]) -> dict[str, int]:
 def _quantity(name: str, data: Summary) -> dict[str, Any]:
     units = data.scores.loc[data.scores["quantity"] == name, "unit"]
     unit = str(units.iloc[0]) if len(units) else ""
-    known = labels.quantity_of(name, unit)
     return {
         "name": printable(name),
         "text": printable(labels.plain(name)) or "no result",
         "unit": printable(labels.error_unit(name, unit)),
         "value_unit": printable(unit),
-        "scale": known.scale,
     }
 
 
@@ -144,7 +142,7 @@ def _scores(data: Summary, judged: Sequence[Verdict], names: _Names) -> dict[str
     scores = data.scores
     factor = np.array([labels.error_factor(name) for name in scores["quantity"]])
     columns: dict[str, list[Any]] = {**names.codes(scores)}
-    columns |= {name: [int(x) for x in scores[name]] for name in ("bin", "n", "n68")}
+    columns |= {name: [int(x) for x in scores[name]] for name in ("bin", "n")}
     columns |= {name: _numbers(scores[name]) for name in ("r", *_SHARES)}
     columns |= {name: _numbers(scores[name] * factor) for name in _ERRORS}
     columns["stated"] = _numbers(scores["error_ratio"] * scores["scatter"] * factor)

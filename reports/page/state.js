@@ -26,7 +26,10 @@ class State {
     this.data = data;
     this.listeners = [];
     this.read();
-    window.addEventListener("hashchange", () => { if (this.hash() !== location.hash.slice(1)) { this.read(); this.tell(); } });
+    window.addEventListener("hashchange", () => {
+      const told = location.hash.slice(1);
+      if (told !== this.hash() && !document.getElementById(told)) { this.read(); this.tell(); }
+    });
   }
 
   read() {

@@ -10,9 +10,11 @@ function tex(text) {
   return plain.replace(/₂₀₀|[±σβκθφΔ⟨⟩–−<>]/g, (mark) => TEX[mark]);
 }
 
-/** A field that no spreadsheet computes. */
+const NUMBER = /^[+-]?[\d.]+(e[+-]?\d+)?( ± [\d.]+(e[+-]?\d+)?)?( [%\w/]+)?$/;
+
+/** A field that no spreadsheet computes: a number, with its error and unit, or text. */
 function csv(text) {
-  const safe = /^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text)) ? `'${text}` : text;
+  const safe = /^[=+\-@\t\r]/.test(text) && !NUMBER.test(text) ? `'${text}` : text;
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 

@@ -115,7 +115,8 @@ def test_run_prints_the_bias_table(finished):
 def test_run_again_finds_everything_done_and_reports(finished, small, call, monkeypatch):
     folder, _ = finished
     before = {p: p.stat().st_mtime_ns for p in (folder / "estimates").iterdir()}
-    monkeypatch.setattr("haloassay.face.api.report", lambda out: f"page of {out}")
+    written = f"page of {folder}", haloassay.table(folder)
+    monkeypatch.setattr("haloassay.face.api.write_report", lambda *_, **__: written)
     answer = call("run", small, "--out", folder)
     assert answer.code == 0
     assert "estimator runs: 48 ok\n" in answer.text

@@ -23,6 +23,7 @@ from haloassay.engine.runner import run
 from haloassay.engine.task import Task, run_task
 from haloassay.planning.plan import make_plan
 from haloassay.planning.scenario import make_scenario
+from haloassay.results import description
 from haloassay.results import store as store_module
 from haloassay.results.results import Results
 
@@ -70,6 +71,33 @@ def test_a_finished_run_makes_no_mock_and_one_that_goes_on_does(tmp_path, values
     values["mock"]["potential"]["c"] = 13.0
     with pytest.raises(InputError, match="another scenario"):
         quietly(values, tmp_path / "out", realizations=3, workers=0)
+
+
+def test_what_a_folder_knows_of_mocks_is_taken_where_all_is_the_same(tmp_path, values, monkeypatch):
+    plan = make_plan(make_scenario(values))
+    told = [
+        {
+            "cell": cell.label,
+            "cell_key": cell.key,
+            "estimator_keys": {method.label: method.key for method in cell.methods},
+            "mock": {"population": 100 + k},
+        }
+        for k, cell in enumerate(plan.cells)
+    ]
+
+    def held(cells):
+        monkeypatch.setattr(description, "read_description", lambda _: {"cells": cells})
+        return description.as_held(plan, tmp_path)
+
+    facts = {cell.label: {"population": 100 + k} for k, cell in enumerate(plan.cells)}
+    assert held(told).facts == facts
+    assert held(told).cells == plan.cells
+    first, *others = told
+    assert held(others) is None
+    assert held([{**first, "cell_key": "other"}, *others]) is None
+    assert held([{**first, "estimator_keys": {}}, *others]) is None
+    monkeypatch.setattr(description, "read_description", lambda _: None)
+    assert description.as_held(plan, tmp_path) is None
 
 
 def test_cells_are_paired(tmp_path, values):

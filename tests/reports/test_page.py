@@ -1,5 +1,6 @@
 """The page holds everything, needs no network, tells faults in words, and bears bad runs."""
 
+import importlib.metadata
 import re
 from html.parser import HTMLParser
 
@@ -10,11 +11,13 @@ import synthetic_results as synthetic
 from pages import numbers_of, packed
 from seeds import seeded
 
+from haloassay.analysis.condensed import condensed
 from haloassay.analysis.scores import score
 from haloassay.analysis.summary import summarise
 from haloassay.analysis.verdict import verdicts
+from haloassay.base.errors import InputError
 from haloassay.contracts.factors import StatedFactor, StatedLevel
-from haloassay.reports.page import content
+from haloassay.reports.page import content, library
 from haloassay.reports.page.payload import payload
 
 METHODS = {"right": (0.0, None), "high": (0.2, None), "bold": (0.0, 0.03)}
@@ -109,6 +112,18 @@ def test_no_picture_is_drawn_and_no_library_of_pictures_loaded():
     assert done.stdout.strip() == "[]"
 
 
+def test_a_copy_that_cannot_bundle_says_what_it_needs(tmp_path, monkeypatch):
+    def nowhere(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(
+        library, "__file__", str(tmp_path / "library.py")
+    )  # where nothing was built
+    monkeypatch.setattr(importlib.metadata, "version", nowhere)
+    with pytest.raises(InputError, match="needs vl-convert-python"):
+        library.vega()
+
+
 def test_the_same_results_make_the_same_bytes(report, text):
     assert synthetic.text_of(report[0]) == text
 
@@ -166,6 +181,15 @@ def test_a_line_an_estimator_and_quantity_names_the_worst_cell(report, text):
     assert len(rows) == 5
     assert "✗ matters, 2 of 2 cells" in text
     assert "Of 5 pairs of estimator and quantity: 2 matters" in text
+
+
+def test_the_sentence_names_what_is_farthest_off(report):
+    lines = condensed(verdicts(score(report[0])))
+    farthest = max((line for line in lines if line.grade == "matters"), key=lambda x: x.worst.size)
+    assert len({line.worst.size for line in lines if line.grade == "matters"}) > 1
+    assert content.sentence(lines).endswith(f"Farthest off: {farthest.text}.")
+    sound = [line for line in lines if line.grade != "matters"]
+    assert "Farthest" not in content.sentence(sound)
 
 
 def test_text_of_tables_stands_beside_their_numbers(report, numbers):

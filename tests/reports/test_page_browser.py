@@ -1,5 +1,6 @@
 """The page in a browser: nothing asked of a network, and whatever is pressed does what it says."""
 
+import csv
 import shutil
 
 import numpy as np
@@ -163,6 +164,44 @@ def test_arrows_go_through_the_map(opened):
     tab.keyboard.press("Enter")
     assert tab.locator("#detail").is_visible()
     assert tab.evaluate("document.activeElement.getAttribute('aria-label')") == label
+
+
+def is_seen(tab):
+    """Whether the heading of the scores is in the window, of 900 pixels."""
+    return -1.0 < tab.locator("#scores h2").bounding_box()["y"] < 900.0
+
+
+def test_a_press_on_a_part_of_the_page_leaves_what_is_chosen(opened):
+    tab = opened()
+    tab.select_option("#choose-estimator", label="high")
+    tab.locator('nav a[href="#scores"]').click()
+    assert "estimator=high" in tab.url
+    assert set(column(tab, 2)) == {"high"}
+    assert is_seen(tab)
+
+
+def test_the_address_of_a_part_of_the_page_shows_that_part(opened):
+    tab = opened("scores")
+    assert tab.locator("#map button").count() == 19
+    assert is_seen(tab)
+
+
+def test_numbers_with_errors_stay_numbers_in_a_file_and_labels_are_no_formula(opened):
+    tab = opened("cell=all")
+
+    def cells():
+        with tab.expect_download() as told:
+            tab.locator("#scores-table button", has_text="CSV").click()
+        return list(csv.reader(told.value.path().read_text("utf-8").splitlines()))
+
+    head, *body = cells()
+    bias = [row[head.index("bias")] for row in body]
+    assert any(text.startswith("-") for text in bias)
+    assert not any(text.startswith("'") for text in bias)
+    tab.evaluate(
+        "document.body.dataset.csv = ['=1+1', '-2+cmd|x!A0', '-1.3 ± 0.4 %'].map(csv).join(';')"
+    )
+    assert tab.evaluate("document.body.dataset.csv") == "'=1+1;'-2+cmd|x!A0;-1.3 ± 0.4 %"
 
 
 @pytest.fixture(scope="module")

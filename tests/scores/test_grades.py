@@ -8,7 +8,7 @@ from seeds import seeded
 
 from haloassay.analysis.condensed import condensed
 from haloassay.analysis.scores import score
-from haloassay.analysis.verdict import verdicts
+from haloassay.analysis.verdict import ENOUGH, verdicts
 from haloassay.base.errors import InputError
 from haloassay.contracts import labels
 from haloassay.contracts.quantities import QUANTITIES, Quantity
@@ -147,3 +147,22 @@ def test_the_bias_that_matters_makes_a_cell_worse_than_intervals_that_do(tmp_pat
     (line,) = condensed(judged(tmp_path, *frames))
     assert line.worst.cell == "biased"
     assert "68 per cent intervals cover" in line.text
+
+
+def test_bins_whose_bias_was_found_are_named_by_their_numbers(tmp_path):
+    rng = seeded(21)
+    frame = pd.concat(
+        synthetic.rows(rng, 40, bin=number, r=r, offset=offset)
+        for number, r, offset in ((3, 10.0, 0.0), (5, 30.0, 0.3), (6, 60.0, 0.0))
+    )
+    (verdict,) = verdicts(score(synthetic.write(tmp_path, frame, synthetic.runs_of(frame))))
+    assert verdict.biased == (5,)
+
+
+def test_ten_estimates_are_enough_and_nine_are_not(tmp_path):
+    rng = seeded(22)
+    for n, determined in ((ENOUGH, True), (ENOUGH - 1, False)):
+        frame = synthetic.rows(rng, n, offset=3.0)
+        results = synthetic.write(tmp_path / str(n), frame, synthetic.runs_of(frame))
+        (verdict,) = verdicts(score(results))
+        assert verdict.determined == determined
