@@ -82,7 +82,7 @@ class LosJeans(LosHalo):
 
     name: ClassVar[str] = "los-jeans"
     assumes: ClassVar[tuple[str, ...]] = (*ASSUMES, "isotropic")
-    expected: ClassVar[Mapping[str, str]] = EXPECTED
+    expected: ClassVar[Mapping[str, str | tuple[str, str]]] = EXPECTED
     yields: ClassVar[tuple[str, ...]] = ("sigma_los", "enclosed_mass", "m200", "r200", "c200")
 
     likelihood: Literal["sigma", "variance"] = "sigma"

@@ -77,7 +77,7 @@ class LosJeansDerivative(LosHalo):
 
     name: ClassVar[str] = "los-jeans-derivative"
     assumes: ClassVar[tuple[str, ...]] = (*ASSUMES, "constant beta")
-    expected: ClassVar[Mapping[str, str]] = {
+    expected: ClassVar[Mapping[str, str | tuple[str, str]]] = {
         **EXPECTED,
         "mass and circular velocity": "v_c is that of a bin, the mass that of the halo fitted to all",
     }

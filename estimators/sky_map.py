@@ -141,7 +141,7 @@ class SkyMap(Estimator):
     name: ClassVar[str] = "sky-map"
     reference: ClassVar[str] = "2024arXiv240612969H"
     assumes: ClassVar[tuple[str, ...]] = ("known Gaussian errors",)
-    expected: ClassVar[Mapping[str, str]] = dict.fromkeys(
+    expected: ClassVar[Mapping[str, str | tuple[str, str]]] = dict.fromkeys(
         ("bias", "coverage", "ranks", "error ratio"),
         "the asymmetry is a scatter from cell to cell: where there is none, its posterior lies above zero",
     )

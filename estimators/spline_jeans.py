@@ -115,7 +115,7 @@ class SplineJeans(Estimator):
     version: ClassVar[int] = 2
     name: ClassVar[str] = "spline-jeans"
     reference: ClassVar[str] = "2022MNRAS.511.5536R"
-    expected: ClassVar[Mapping[str, str]] = {
+    expected: ClassVar[Mapping[str, str | tuple[str, str]]] = {
         "twice the stars": "how smooth the profiles are depends on the number of stars"
     }
     assumes: ClassVar[tuple[str, ...]] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -38,7 +39,7 @@ Profiled = tuple[list[Estimate], HaloLikelihood | EstimationError]
 
 _LINES: Final = "lines of sight, which do not turn with the stars, are those of the Sun"
 #: Checks that a halo with priors, fitted to velocities along lines of sight, does not pass: by what name, and why.
-EXPECTED: Final = {
+EXPECTED: Final[Mapping[str, str | tuple[str, str]]] = {
     "radii": "the halo that is fitted has priors in mass and concentration",
     "rotation about the axis": _LINES,
     "rotation about the centre": _LINES,

@@ -8,14 +8,14 @@ from typing import Any, Final
 
 import numpy as np
 
-from haloassay.base.errors import HaloassayError
+from haloassay.base.errors import HaloassayError, InputError
 from haloassay.base.handed import SIGN
 from haloassay.contracts.estimate import Estimates
 from haloassay.contracts.quantities import QUANTITIES
 from haloassay.estimators import make_estimator
 from haloassay.planning.scenario import as_scenario
 from haloassay.planning.writing import to_toml
-from haloassay.testing.check import Failed, NotApplicable, check
+from haloassay.testing.check import LEVELS, Failed, NotApplicable, check, checks
 from haloassay.testing.subject import HALO, STARS, Subject, catalogue_of, check_scenario
 
 #: Where the ends of an interval may stand among the draws, in units of the width of the interval.
@@ -59,6 +59,12 @@ def declarations(subject: Subject) -> str:
         raise Failed(f"yields {', '.join(strange)}, of which there is no record (quantities)")
     if not cls.yields:
         raise Failed("yields nothing")
+    for name, declared in cls.expected.items():
+        level = LEVELS[0] if isinstance(declared, str) else declared[1]
+        try:
+            checks(level, (name,))  # type: ignore[arg-type] # a level that is none is refused
+        except InputError as error:
+            raise Failed(f"expected: {error}") from error
     return f"yields {', '.join(cls.yields)}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +27,10 @@ _NUMBERS: Final = ("beta", "kurtosis_r", "kurtosis_theta", "kurtosis_phi")
 #: What does not know where the poles are.
 _ROUND: Final = (*_MASSES, "v_c", "sigma_r", "beta", "kurtosis_r", "mean_v_r")
 #: Settings that are radii [kpc], wherever they stand.
-_RADII: Final = frozenset({"bins", "breaks", "r_out", "r_range", "radii"})
+_RADII: Final = frozenset(
+    {"bins", "edges", "breaks", "radii", "radius", "r", "r_lo", "r_hi", "r_min", "r_max", "r_out"}
+    | {"r_range", "r_s_range"}
+)
 #: Differences that count for nothing, in units of the half width of the stated interval: where climbs end.
 _CLIMB: Final = 0.02
 #: The same of what more stars teach: posteriors of amplitudes and smooth curves move with their width.
@@ -80,7 +84,10 @@ def radii(subject: Subject) -> str:
             name: values * (_FACTOR if name in "xyz" else 1.0) for name, values in stars.items()
         }
 
-    changed = {name: value for name, value in _scaled(subject.spec).items() if name != "kind"}
+    made: Any = subject.make()
+    usual = {each.name: getattr(made, each.name) for each in fields(made) if each.name in _RADII}
+    changed = _scaled({**usual, **subject.spec})
+    changed.pop("kind")
     return _compared(
         subject, larger, lambda q: _FACTOR ** powers[q] if q in powers else None, **changed
     )

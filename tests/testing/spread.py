@@ -372,6 +372,31 @@ class Modest(Spread):
     expected: ClassVar[dict] = {"rows": "has no rows"}
 
 
+class Patient(Spread):
+    """Says what only many mocks show."""
+
+    expected: ClassVar[dict] = {"rows": ("has no rows that last", "thorough")}
+
+
+class Misspelt(Spread):
+    expected: ClassVar[dict] = {"coverge": "its errors are known to be small"}
+
+
+class NoLevel(Spread):
+    expected: ClassVar[dict] = {"coverage": ("its errors are known to be small", "thorow")}
+
+
+@dataclass(frozen=True)
+class InAShell(Spread):
+    """Stars of a shell alone, with radii that nobody need state."""
+
+    r_range: tuple[float, float] = (10.0, 20.0)
+
+    def estimate(self, catalogue, rng):
+        lo, hi = self.r_range
+        return super().estimate(catalogue.select((lo <= catalogue.r) & (catalogue.r < hi)), rng)
+
+
 class ForgetsTheSun(Spread):
     """Takes any catalogue for one of the Sun by default."""
 

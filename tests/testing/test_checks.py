@@ -168,6 +168,29 @@ def test_failures_may_be_expected_and_must_then_come():
     assert not report.passed
 
 
+def test_what_only_a_higher_level_shows_may_pass_below_it():
+    for level, status in (("quick", "passed"), ("standard", "passed"), ("thorough", "failed")):
+        report = check_estimator(spread.Patient, level=level, only=["rows"], workers=0)
+        assert [finding.status for finding in report.findings] == [status]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "word"), [(spread.Misspelt, "coverage"), (spread.NoLevel, "thorough")]
+)
+def test_what_is_expected_is_a_check_at_a_level(estimator, word):
+    report = check_estimator(estimator, only=["declarations"], workers=0)
+    assert not report.passed
+    assert word in report.findings[0].figure
+
+
+def test_radii_that_are_defaults_are_scaled_with_the_stars():
+    report = check_estimator(spread.InAShell, only=["radii"], workers=0)
+    assert report.passed, report.findings[0].figure
+    settings = {"r_range": [12.0, 30.0]}
+    report = check_estimator(spread.InAShell, settings, only=["radii"], workers=0)
+    assert report.passed, report.findings[0].figure
+
+
 def test_without_a_halo_it_is_not_judged_over_mocks():
     @dataclass(frozen=True)
     class Homeless(Spread):
