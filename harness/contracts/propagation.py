@@ -174,7 +174,7 @@ def _heliocentric_covariance(
 ) -> None:
     """Fill ``out`` (N, 3, 3) star by star, from the four columns of a root of the covariance."""
     sky, axes, roots = np.empty((3, 3)), np.empty((3, 3)), np.empty((4, 3))
-    x, u, v, shift, turned = np.empty((5, 3))
+    x, u, v, shift, turned = np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3)
     for n in range(values.shape[0]):
         ra, dec, distance, pmra, pmdec, vlos = values[n]
         _sky_axes(ra, dec, rotation, sky)

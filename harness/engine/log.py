@@ -107,8 +107,10 @@ _redirection: _Redirection | None = None
 
 
 def redirect(path: Path) -> None:
-    """Lead all that this process prints from now on, and the processes that it starts, to the end of a file."""
+    """Lead all that this process prints from now on, and the processes that it starts, to the end of a file, once."""
     global _redirection
+    if _redirection is not None:
+        return
     with contextlib.suppress(OSError):  # the folder may be gone; then prints are as they were
         _redirection = _Redirection(_opened(path))
 

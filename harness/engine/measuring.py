@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from haloassay.base.errors import EstimationError, HaloassayError, InputError, in_one_line
@@ -84,8 +83,8 @@ def measured_apart(catalogue: Catalogue, spec: Any, label: str, seed: int) -> Me
     return measured_there
 
 
-def _prepare(classes: bytes, log: Path | None) -> None:
-    prepare_worker(classes, log)
+def _prepare(classes: bytes) -> None:
+    prepare_worker(classes)
     os.dup2(2, 1)
 
 

@@ -17,6 +17,7 @@ from haloassay.cleaning.steps import make_clean
 from haloassay.contracts.catalogue import in_words
 from haloassay.contracts.quantities import QUANTITIES, Quantity
 from haloassay.engine.executors.ahead import make_ahead
+from haloassay.engine.executors.rehearsal import rehearse_mock
 from haloassay.estimators import make_estimator
 from haloassay.mocks import Mock, make_mock
 from haloassay.mocks.surveys.survey import make_survey
@@ -160,6 +161,7 @@ def _meet(
         silent = (q.name for q in wanted.values() if q.truth is None)
     else:
         facts = mock.prepare(_Patience(label, say))
+        rehearse_mock(mock)
         truth = mock.truth
         silent = (q.name for q in wanted.values() if _is_silent(truth, q))
     return _Meeting(mock.number, mock.abundances, facts, frozenset(silent))

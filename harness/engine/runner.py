@@ -10,6 +10,7 @@ from typing import Any, Final
 from haloassay.analysis.rules import Rule, make_rule
 from haloassay.base.errors import InputError
 from haloassay.engine.executors import available_workers, execute
+from haloassay.engine.executors.pool import Crew, crew_ahead
 from haloassay.engine.interrupt import deferred_interrupt
 from haloassay.engine.log import LOG, Log
 from haloassay.engine.progress import Progress, make_progress
@@ -111,7 +112,9 @@ def run(
     if known is not None:
         _execute(known, None, folder, n_workers, mode, report)
     else:
-        _execute(*_prepared(plan, report.say, n_workers), folder, n_workers, mode, report)
+        with crew_ahead(plan, n_workers) as crew:
+            plan, notices = _prepared(plan, report.say, n_workers)
+            _execute(plan, notices, folder, n_workers, mode, report, crew)
     return Results(folder)
 
 
@@ -152,6 +155,7 @@ def _execute(
     n_workers: int,
     mode: Mode,
     report: Progress,
+    crew: Crew | None = None,
 ) -> None:
     """Do what is missing, and keep each result as it comes.
 
@@ -173,7 +177,7 @@ def _execute(
             log = Log.open(folder / LOG)
             stack.callback(log.close)
             n_workers = min(n_workers, max(todo, 1))
-            results = execute(tasks, n_workers, plan.scenario.timeout, stop, log)
+            results = execute(tasks, n_workers, plan.scenario.timeout, stop, log, crew)
             messages = _Messages(report.warn, log)
             for result in stack.enter_context(contextlib.closing(results)):
                 store.checkpoint(result)

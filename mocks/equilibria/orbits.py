@@ -135,6 +135,19 @@ def _phase(r, r_m, e):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
+def _shell_of(r, edges):  # type: ignore[no-untyped-def]
+    """Last shell that begins at r or before, as numpy's searchsorted says, which takes ten times as long to compile."""
+    lo, hi = 0, len(edges)
+    while lo < hi:
+        middle = (lo + hi) // 2
+        if edges[middle] <= r:
+            lo = middle + 1
+        else:
+            hi = middle
+    return lo - 1
+
+
+@numba.njit(cache=True)
 def _add_orbit(r_m, e, edges, n_in, shell_nodes, end_nodes, table, moments):  # type: ignore[no-untyped-def]
     """Add one orbit's time in each shell, and powers of its velocities weighted by it, to ``moments`` (7, n_shells).
 
@@ -145,8 +158,9 @@ def _add_orbit(r_m, e, edges, n_in, shell_nodes, end_nodes, table, moments):  # 
     e2, l2 = _integrals(r_m, e, ln_r0, step, phi, slope)
     peri, apo = r_m * (1.0 - e), r_m * (1.0 + e)
     n = len(edges) - 1
-    first = np.searchsorted(edges, peri, side="right") - 1
-    last = np.searchsorted(edges, apo, side="left") - 1
+    first, last = _shell_of(peri, edges), _shell_of(apo, edges)
+    if last >= 0 and edges[last] == apo:
+        last -= 1
     half_period, peak_rate = 0.0, 0.0
     start = 0.0
     for k in range(first, last + 1):
@@ -177,10 +191,9 @@ def _add_orbit(r_m, e, edges, n_in, shell_nodes, end_nodes, table, moments):  # 
 
 
 @numba.njit(cache=True)
-def _library(ln_r, w, edges, n_in, sub, shell_nodes, end_nodes, table):  # type: ignore[no-untyped-def]
-    n_r, n_w, n = len(ln_r) - 1, len(w) - 1, len(edges) - 1
-    moments = np.zeros((7, n_r, n_w, n))
-    bound = np.zeros((n_r, n_w))
+def _library(ln_r, w, edges, n_in, sub, shell_nodes, end_nodes, table, moments, bound):  # type: ignore[no-untyped-def]
+    """Fill ``moments`` (7, n_r, n_w, n_shells) and ``bound`` (n_r, n_w), which come as zeros."""
+    n_r, n_w = bound.shape
     for i in range(n_r):
         for j in range(n_w):
             cell = moments[:, i, j]
@@ -195,7 +208,6 @@ def _library(ln_r, w, edges, n_in, sub, shell_nodes, end_nodes, table):  # type:
                     total += time
                     bound[i, j] = max(bound[i, j], _BOUND_MARGIN * rate)
             cell /= total
-    return moments, bound
 
 
 @numba.njit(cache=True)
@@ -217,8 +229,8 @@ def _draw(key, numbers, r_min, r_max, ln_r, w, rows, columns, bound, table):  # 
     out = np.empty((3, len(numbers)))
     for star in range(len(numbers)):
         state = state_of(key, numbers[star])
-        i = min(np.searchsorted(rows, uniform_at(state, 0), side="right"), len(rows) - 1)
-        j = min(np.searchsorted(columns[i], uniform_at(state, 1), side="right"), n_w - 1)
+        i = min(_shell_of(uniform_at(state, 0), rows) + 1, len(rows) - 1)
+        j = min(_shell_of(uniform_at(state, 1), columns[i]) + 1, n_w - 1)
         place = _FIRST_TRY
         while True:
             r_m = np.exp(ln_r[i] + (ln_r[i + 1] - ln_r[i]) * uniform_at(state, place))
@@ -301,8 +313,11 @@ def _library_of(motion: _Motion) -> OrbitLibrary:
     grid = motion.grid
     sub = (np.arange(_SUB_ORBITS) + 0.5) / _SUB_ORBITS
     nodes = (_SHELL_NODES, _END_NODES)
-    moments, bound = _library(
-        grid.ln_r, grid.w, motion.edges, motion.n_in, sub, *nodes, motion.table.arrays
+    shape = len(grid.ln_r) - 1, len(grid.w) - 1
+    moments, bound = np.zeros((7, *shape, len(motion.edges) - 1)), np.zeros(shape)
+    _library(
+        *(grid.ln_r, grid.w, motion.edges, motion.n_in, sub, *nodes, motion.table.arrays),
+        *(moments, bound),
     )
     moments.flags.writeable = bound.flags.writeable = False
     parts: FloatArray = moments.reshape(len(moments), bound.size, -1)
@@ -344,7 +359,7 @@ def draw_stars(
         grid.w,
         rows / rows[-1],
         columns,
-        bound.reshape(shape),
+        np.array(bound).reshape(shape),  # never read-only: the kernel would be compiled for both
         table.arrays,
     )
     return r, v_r, v_t

@@ -389,12 +389,12 @@ from haloassay.engine.executors import pool
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
 from small_scenario import SCENARIO
-dismiss = pool._Crew.dismiss
+dismiss = pool.Crew.dismiss
 def slowly(crew):
     print("stopping", flush=True)
     time.sleep(0.5)
     dismiss(crew)
-pool._Crew.dismiss = slowly
+pool.Crew.dismiss = slowly
 slow = {"kind": "plugins:Good", "label": "good", "seconds": 0.05}
 try:
     run({**SCENARIO, "estimators": [slow]}, sys.argv[1], 500, 1, progress=Silent())

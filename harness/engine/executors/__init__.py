@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Generator, Iterable
 
-from haloassay.engine.executors.pool import run_in_pool
+from haloassay.engine.executors.pool import Crew, run_in_pool
 from haloassay.engine.executors.serial import run_serially
 from haloassay.engine.log import Log
 from haloassay.engine.task import Task
@@ -26,6 +26,7 @@ def execute(
     timeout: float,
     stop: Callable[[], bool] = lambda: False,
     log: Log | None = None,
+    crew: Crew | None = None,
 ) -> Generator[TaskResult, None, None]:
     """Run tasks in ``workers`` processes, or in this one, and yield their results as they come.
 
@@ -44,6 +45,8 @@ def execute(
         there have been yielded.
     log
         File for what workers print; where there is none they print as this process does.
+    crew
+        Workers that are there already, in place of new ones; they are dismissed in the end.
 
     Raises
     ------
@@ -52,4 +55,4 @@ def execute(
     """
     if workers == 0:
         return run_serially(tasks, stop)
-    return run_in_pool(tasks, workers, timeout, stop, log)
+    return run_in_pool(tasks, crew or Crew(workers, timeout), stop, log)

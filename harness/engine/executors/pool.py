@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from haloassay.base.errors import HaloassayError, HaloassayWarning, warn_in_one_line
 from haloassay.base.handed import packed, unpack
@@ -26,9 +26,13 @@ from haloassay.engine.executors.descendants import (
     mark_of_this_process,
     marked,
 )
+from haloassay.engine.executors.rehearsal import rehearsals, rehearse
 from haloassay.engine.log import Log, redirect
 from haloassay.engine.task import Task, missing, run_task
 from haloassay.results.outcome import Outcome, TaskResult
+
+if TYPE_CHECKING:
+    from haloassay.planning.plan import Plan
 
 #: Variables that keep each worker to one thread: sums keep their order on any number of workers.
 _THREADS: Final = (
@@ -50,14 +54,29 @@ _BREAKS: Final = 3
 
 
 def run_in_pool(
-    tasks: Iterable[Task], workers: int, timeout: float, stop: Callable[[], bool], log: Log | None
+    tasks: Iterable[Task], crew: Crew, stop: Callable[[], bool], log: Log | None
 ) -> Generator[TaskResult, None, None]:
     """Run tasks in worker processes; see :func:`haloassay.engine.executors.execute`."""
     with single_threaded():
-        crew = _Crew(workers, timeout, log)
         try:
-            yield from crew.run(iter(tasks), stop)
+            yield from crew.run(iter(tasks), stop, log)
         finally:
+            crew.dismiss()
+
+
+@contextlib.contextmanager
+def crew_ahead(plan: Plan, workers: int) -> Iterator[Crew | None]:
+    """Workers that start, and rehearse, while this process makes the mocks of a plan; None where none are wanted."""
+    if not workers:
+        yield None
+        return
+    crew = Crew(min(workers, len(plan)), plan.scenario.timeout)
+    try:
+        with single_threaded():
+            crew.rehearse(plan)
+        yield crew
+    finally:
+        if crew.pool.active:  # nobody has run tasks with them
             crew.dismiss()
 
 
@@ -129,23 +148,19 @@ class _Context(SpawnContext):
     Process = _Worker
 
 
-def prepare_worker(classes: bytes, log: Path | None) -> None:
+def prepare_worker(classes: bytes) -> None:
     """End this worker as soon as the main process is gone, whatever an estimator is doing.
 
-    The main process has made all mocks before, and has said what there was to say of them.
+    The main process makes all mocks, and says what there is to say of them.
 
     Parameters
     ----------
     classes
         What :func:`haloassay.base.handed.packed` has made of classes of the main process.
-    log
-        File for what is printed from now on.
     """
     with contextlib.suppress(AttributeError, OSError):  # Windows; or a group of its own already
         os.setpgid(0, 0)
     unpack(classes)
-    if log is not None:
-        redirect(log)
     warnings.simplefilter("ignore", HaloassayWarning)
     warn_in_one_line()
     parent, mark = multiprocessing.parent_process(), mark_of_this_process()
@@ -161,16 +176,19 @@ def prepare_worker(classes: bytes, log: Path | None) -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-def worker_pool(
-    workers: int,
-    initializer: Callable[[bytes, Path | None], None] = prepare_worker,
-    log: Path | None = None,
-) -> Any:
+def worker_pool(workers: int, initializer: Callable[[bytes], None] = prepare_worker) -> Any:
     """Pool of processes of pebble's; a task that ends its process does so for itself only."""
     from pebble import ProcessPool
 
-    given = (packed(), log)
+    given = (packed(),)
     return ProcessPool(workers, initializer=initializer, initargs=given, context=_Context())
+
+
+def _logged(task: Task, log: Path | None) -> TaskResult:
+    """Run a task; what is printed meanwhile goes to a file."""
+    if log is not None:
+        redirect(log)
+    return run_task(task)
 
 
 def worker_end(error: Any) -> str:
@@ -204,23 +222,36 @@ class _Whole:
         return TaskResult(self.task.cell, self.task.realization, ordered)
 
 
-class _Crew:
-    """Worker processes and the jobs they have."""
+class Crew:
+    """Worker processes and the jobs they have.
 
-    def __init__(self, workers: int, timeout: float, log: Log | None) -> None:
+    Parameters
+    ----------
+    workers
+        Number of processes.
+    timeout
+        Seconds that a task may take.
+    """
+
+    def __init__(self, workers: int, timeout: float) -> None:
         self.workers = workers
         self.timeout = timeout
-        self.log = log
+        self.log: Log | None = None
         self.waiting: list[_Job] = []
         self.jobs: dict[Future[TaskResult], _Job] = {}
         self.breaks = 0
-        self.pool = self._new_pool()
+        self.pool = worker_pool(workers)
 
-    def _new_pool(self) -> Any:
-        log = None if self.log is None else self.log.path.absolute()
-        return worker_pool(self.workers, log=log)
+    def rehearse(self, plan: Plan) -> None:
+        """Let workers load and compile what the tasks of a plan will need (:mod:`.rehearsal`)."""
+        for part in rehearsals(plan, self.workers):
+            self.pool.schedule(rehearse, args=(part,), timeout=self.timeout)
 
-    def run(self, tasks: Iterator[Task], stop: Callable[[], bool]) -> Iterator[TaskResult]:
+    def run(
+        self, tasks: Iterator[Task], stop: Callable[[], bool], log: Log | None
+    ) -> Iterator[TaskResult]:
+        """Run tasks, and yield their results as they come; what workers print goes to ``log``."""
+        self.log = log
         while not stop():
             self._fill(tasks)
             if not self.jobs:
@@ -243,7 +274,8 @@ class _Crew:
                 if task is None:
                     return
                 job = _Job(task)
-            future = self.pool.schedule(run_task, args=(job.task,), timeout=self.timeout)
+            log = None if self.log is None else self.log.path.absolute()
+            future = self.pool.schedule(_logged, args=(job.task, log), timeout=self.timeout)
             self.jobs[future] = job
 
     def _collect(self) -> Iterator[TaskResult]:
@@ -287,7 +319,7 @@ class _Crew:
         self.waiting += self.jobs.values()
         self.jobs.clear()
         self.dismiss()
-        self.pool = self._new_pool()
+        self.pool = worker_pool(self.workers)
 
     def dismiss(self) -> None:
         """Stop all workers, whatever they do."""
