@@ -76,7 +76,7 @@ def crew_ahead(plan: Plan, workers: int) -> Iterator[Crew | None]:
             crew.rehearse(plan)
         yield crew
     finally:
-        if crew.pool.active:  # nobody has run tasks with them
+        if not crew.busy:
             crew.dismiss()
 
 
@@ -240,6 +240,7 @@ class Crew:
         self.waiting: list[_Job] = []
         self.jobs: dict[Future[TaskResult], _Job] = {}
         self.breaks = 0
+        self.busy = False
         self.pool = worker_pool(workers)
 
     def rehearse(self, plan: Plan) -> None:
@@ -250,8 +251,11 @@ class Crew:
     def run(
         self, tasks: Iterator[Task], stop: Callable[[], bool], log: Log | None
     ) -> Iterator[TaskResult]:
-        """Run tasks, and yield their results as they come; what workers print goes to ``log``."""
-        self.log = log
+        """Run tasks, and yield their results as they come; what workers print goes to ``log``.
+
+        Whoever runs tasks dismisses the workers, too.
+        """
+        self.log, self.busy = log, True
         while not stop():
             self._fill(tasks)
             if not self.jobs:
