@@ -68,5 +68,5 @@ def by_cell(table: pd.DataFrame, quantity: str, unit: str) -> None:
         ax.errorbar(own["bias"], y, xerr=own["bias_mcse"], fmt="o", ms=4, label=str(label))
     ax.set_yticks(range(len(cells)), [cell.replace(",", ",\n") for cell in cells])
     ax.axvline(0.0, color="#808080", lw=0.8)
-    ax.set_xlabel(f"bias of {quantity} [{unit}]")
+    ax.set_xlabel(f"bias of {quantity} [{unit}]" if unit else f"bias of {quantity}")
     ax.figure.legend(loc="outside upper center", ncols=2)
