@@ -23,6 +23,10 @@ STEPS = {
     "integrals, median-separation 0.4": FriendsOfFriends(
         unit="median-separation", potential=POTENTIAL
     ),
+    "orbits, smooth-halo 0.4": FriendsOfFriends(space="orbits", potential=POTENTIAL),
+    "orbits, smooth-halo 0.5": FriendsOfFriends(
+        space="orbits", linking_length=0.5, potential=POTENTIAL
+    ),
     "4-distance 0.3": FourDistance(),
     "4-distance 0.5": FourDistance(linking_length=0.5),
 }

@@ -14,6 +14,9 @@ from haloassay.base.errors import EstimationError
 #: name the method without its numbers.
 FAR: Final = (np.pi, 100.0, 500.0)
 
+#: Volume of the orientations of an orbit (:func:`orbit_separation`).
+_ORIENTATIONS: Final = 8.0 * np.pi**2 * np.sqrt(2.0)
+
 #: Pairs beyond which a linking length is said to be hopeless, rather than memory exhausted.
 _MAX_PAIRS: Final = 50_000_000
 
@@ -84,21 +87,52 @@ def smooth_separation(points: FloatArray, neighbours: int) -> FloatArray:
     neighbours
         k: stars over which the density is averaged.
     """
-    from scipy.spatial import cKDTree
-
-    n = len(points)
-    if n < 3:
-        return np.zeros(n)
     momentum = np.sqrt(np.sum(points[:, 1:] ** 2, axis=1))
-    plane = np.column_stack([points[:, 0], momentum])
-    k = min(neighbours, n - 1)
     # |L| cannot be negative: reflected stars keep the density right at small |L|
-    mirrored = np.concatenate([plane, plane * np.array([1.0, -1.0])])
-    reach = np.asarray(cKDTree(mirrored).query(plane, k=k + 1)[0])[:, -1]
-    density = k / (np.pi * np.maximum(reach, 1e-300) ** 2)
+    density, reach = _plane_density(points[:, 0], momentum, 0.0, neighbours)
     # below its own resolution |L| is not known better than the reach
     sphere = 4.0 * np.pi * (momentum**2 + 0.25 * reach**2)
-    return np.asarray((density / sphere) ** -0.25)
+    with np.errstate(divide="ignore"):
+        return np.where(density > 0.0, (density / sphere) ** -0.25, 0.0)
+
+
+def orbit_separation(points: FloatArray, neighbours: int) -> FloatArray:
+    """Mean separation (n,) that a halo of orbits without orientation has at the size and shape of each star's.
+
+    As :func:`smooth_separation`, with the density in (ln a, e) spread over all orientations. Turns of an orbit by small
+    angles move its pole and its apocentre, two unit vectors at right angles, by a length whose square is that of a
+    turn about either of them, and twice that of a turn about the third axis: orientations have a volume of
+    8 pi^2 2^(1/2), and the separation is n_5^(-1/5).
+
+    Parameters
+    ----------
+    points
+        (n, 8) ln a, e, pole and apocentre of each orbit.
+    neighbours
+        k: stars over which the density is averaged.
+    """
+    density, _ = _plane_density(points[:, 0], points[:, 1], 1.0, neighbours)
+    with np.errstate(divide="ignore"):
+        return np.where(density > 0.0, (density / _ORIENTATIONS) ** -0.2, 0.0)
+
+
+def _plane_density(
+    along: FloatArray, across: FloatArray, edge: float, neighbours: int
+) -> tuple[FloatArray, FloatArray]:
+    """Density (n,) in a plane that ends at ``across = edge``, from the k-th neighbour, and how far that one is.
+
+    Both are 0 where there are fewer than 3 stars.
+    """
+    from scipy.spatial import cKDTree
+
+    n = len(along)
+    if n < 3:
+        return np.zeros(n), np.zeros(n)
+    plane = np.column_stack([along, across])
+    k = min(neighbours, n - 1)
+    mirrored = np.concatenate([plane, np.column_stack([along, 2.0 * edge - across])])
+    reach = np.asarray(cKDTree(mirrored).query(plane, k=k + 1)[0])[:, -1]
+    return k / (np.pi * np.maximum(reach, 1e-300) ** 2), reach
 
 
 def four_distance_pairs(

@@ -11,13 +11,20 @@ import numpy as np
 
 from haloassay.base.arrays import FloatArray
 from haloassay.cleaning.integrals import galactic_directions, integrals_of_motion
-from haloassay.cleaning.turning_points import turning_points
+from haloassay.cleaning.orbits import Elements, orbits_in
 from haloassay.contracts.columns import UNITS
 from haloassay.contracts.sky import lon_lat, quadrant
 
 if TYPE_CHECKING:
     from haloassay.cleaning.integrals import AssumedPotential
     from haloassay.contracts.catalogue import Catalogue
+    from haloassay.contracts.orbits import Orbits
+
+
+def _full_turn(angle: FloatArray) -> FloatArray:
+    """Angles in [0, 360) [deg]; a tiny negative one is 0, as rounding would make it 360."""
+    turned = angle % 360.0
+    return np.where(turned < 360.0, turned, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +54,7 @@ class Seen:
     def galactic(self) -> tuple[FloatArray, FloatArray]:
         """Galactic longitude in [0, 360) and latitude (N,) [deg], as seen from the Sun."""
         longitude, latitude = lon_lat(self.direction)
-        longitude = longitude % 360.0
-        return np.where(longitude < 360.0, longitude, 0.0), latitude
+        return _full_turn(longitude), latitude
 
     @cached_property
     def integrals(self) -> FloatArray:
@@ -56,9 +62,14 @@ class Seen:
         return integrals_of_motion(self.catalogue, self.potential)
 
     @cached_property
-    def turns(self) -> tuple[FloatArray, FloatArray]:
-        """Pericentres and apocentres (N,) [kpc]."""
-        return turning_points(self.catalogue.position, self.catalogue.velocity, self.potential)
+    def orbits(self) -> Orbits:
+        """Orbits of the stars."""
+        return orbits_in(self.potential, self.catalogue.position, self.catalogue.velocity)
+
+    @cached_property
+    def elements(self) -> Elements:
+        """Elements of the orbits."""
+        return Elements.of(self.orbits)
 
     def pixel(self) -> FloatArray:
         """Healpix pixel (N,), ring order, of Galactic longitude and latitude."""
@@ -69,13 +80,6 @@ class Seen:
     def quadrant(self) -> FloatArray:
         """Quadrant (N,) as ``sky-map`` numbers them."""
         return quadrant(self.direction).astype(float)
-
-    def eccentricity(self) -> FloatArray:
-        """(apocentre - pericentre) / (apocentre + pericentre), 1 where a star is not bound."""
-        near, far = self.turns
-        bound = np.isfinite(far)
-        finite = np.where(bound, far, 1.0)
-        return np.where(bound, (finite - near) / (finite + near), 1.0)
 
     def error(self, k: int) -> FloatArray:
         """Error (N,) of component k of the spherical velocity [km/s]."""
@@ -116,6 +120,11 @@ def _column(name: str) -> Property:
     )
 
 
+def _angle(direction: FloatArray, k: int) -> FloatArray:
+    """Galactocentric longitude in [0, 360), towards +x from -x, or latitude (N,) [deg] of directions (N, 3)."""
+    return lon_lat(direction)[1] if k else _full_turn(lon_lat(direction)[0])
+
+
 def _of_velocity(of: Callable[[Seen], FloatArray], unit: str = "km/s") -> Property:
     return Property(of, unit, ("velocity",))
 
@@ -142,10 +151,19 @@ def _derived() -> dict[str, Property]:
         "speed": _of_velocity(lambda s: np.linalg.norm(s.catalogue.velocity, axis=1)),
         "E": _of_velocity(_component(lambda s: s.integrals, 0), "(km/s)^2"),
         "L": _of_velocity(lambda s: np.linalg.norm(s.integrals[:, 1:], axis=1), "kpc km/s"),
-        "pericentre": _of_velocity(lambda s: s.turns[0], "kpc"),
-        "apocentre": _of_velocity(lambda s: s.turns[1], "kpc"),
-        "eccentricity": _of_velocity(Seen.eccentricity, ""),
+        "pericentre": _of_velocity(lambda s: s.orbits.turning_points[0], "kpc"),
+        "apocentre": _of_velocity(lambda s: s.orbits.turning_points[1], "kpc"),
+        "eccentricity": _of_velocity(lambda s: s.elements.eccentricity, ""),
+        "semi_major_axis": _of_velocity(lambda s: s.elements.semi_major_axis, "kpc"),
     }
+    for name in ("pole", "apocentre"):
+        for k, angle in enumerate("lb"):
+            found[f"{name}_{angle}"] = Property(
+                lambda s, name=name, k=k: _angle(getattr(s.elements, name), k),  # type: ignore[misc]
+                "deg",
+                ("velocity",),
+                turns=angle == "l",
+            )
     for k, axis in enumerate("xyz"):
         found[axis] = Property(_component(lambda s: s.catalogue.position, k), "kpc")
         found[f"v{axis}"] = _of_velocity(_component(lambda s: s.catalogue.velocity, k))

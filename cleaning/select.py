@@ -40,7 +40,9 @@ class Select(Clean):
     - pmra, pmdec [mas/yr], vlos [km/s], feh, alpha_fe [dex], and every column's stated error: distance_err, pmra_err,
       pmdec_err, vlos_err, feh_err, alpha_fe_err, pm_corr;
     - vx, vy, vz, v_r, v_theta, v_phi, speed, and the errors v_r_err, v_theta_err, v_phi_err [km/s];
-    - E [(km/s)^2], L, L_x, L_y, L_z [kpc km/s] (prograde: L_z < 0), pericentre, apocentre [kpc], eccentricity.
+    - E [(km/s)^2], L, L_x, L_y, L_z [kpc km/s] (prograde: L_z < 0), pericentre, apocentre, semi_major_axis [kpc],
+      eccentricity, and Galactocentric directions of the orbit: pole_l, pole_b, those of L, and apocentre_l,
+      apocentre_b, those of the apocentre that is nearest in time [deg].
 
     What depends on velocities cuts into their distribution: moments of what is left are biased, and the truth that
     they are compared with is that of whole populations, at the shares that are left of them.
@@ -54,8 +56,7 @@ class Select(Clean):
     nside
         Of the pixels.
     potential
-        Milky Way in which E and orbits are taken; its disc is averaged over the sphere for pericentre, apocentre and
-        eccentricity.
+        Milky Way in which E and orbits are taken; its disc is averaged over the sphere for all of an orbit but E and L.
 
     Raises
     ------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from haloassay.cleaning.friends import (
     in_large_group,
     link,
     median_separation,
+    orbit_separation,
     smooth_separation,
 )
 from haloassay.cleaning.integrals import (
@@ -25,13 +26,17 @@ from haloassay.cleaning.integrals import (
     integrals_of_motion,
     seen_from_sun,
 )
+from haloassay.cleaning.orbits import Elements, orbits_in
 from haloassay.cleaning.steps import Clean
 from haloassay.contracts.catalogue import Catalogue
+
+#: Logarithm of a size that no orbit has.
+_FAR_AWAY: Final = 1e3
 
 
 @dataclass(frozen=True)
 class FriendsOfFriends(Clean):
-    """Drop groups in integrals of motion: stars linked in (E, L_x, L_y, L_z).
+    """Drop groups in integrals of motion, stars linked in (E, L_x, L_y, L_z), or in elements of their orbits.
 
     Substructure is what Bird et al. (2021, 2022) remove by friends of friends in these integrals,
     after Xue et al. E and L are brought to one scale by their robust spreads over the sample, that of
@@ -52,6 +57,11 @@ class FriendsOfFriends(Clean):
     With ``"median-separation"`` and the same length the same halos lose 10 to 36 per cent, nearly all at
     low |L|, beta comes out low by 0.04 to 0.07, and the stream stays.
 
+    Members of a stream share their orbits, too: Bird et al. (2020, section 2), after Xue et al., use eccentricity e,
+    semi-major axis a, pole and direction of the apocentre. With ``space = "orbits"`` stars are linked in
+    (ln a, e, pole, apocentre), the last two unit vectors: a tenth in a or e, and 6 degrees, count alike. The
+    separation of a smooth halo is that of orbits without orientation. A star that is not bound has no friends.
+
     Parameters
     ----------
     linking_length
@@ -59,18 +69,21 @@ class FriendsOfFriends(Clean):
     unit
         ``"smooth-halo"``: see above. ``"median-separation"``: the median distance to the nearest
         neighbour, one for all. ``"errors"``: the median errors of E and of L set the scale of each.
+    space
+        ``"integrals"``, or ``"orbits"``, which has no unit of errors.
     largest_kept
         Members of the largest group that stays.
     neighbours
         Stars over which the density of the smooth halo is averaged.
     potential
-        Milky Way in which energies are taken.
+        Milky Way in which energies and orbits are taken.
     """
 
     kind: ClassVar[str] = "friends-of-friends"
 
     linking_length: float = 0.4
     unit: Literal["smooth-halo", "median-separation", "errors"] = "smooth-halo"
+    space: Literal["integrals", "orbits"] = "integrals"
     largest_kept: int = 10
     neighbours: int = 20
     potential: AssumedPotential = field(default_factory=AssumedPotential)
@@ -82,11 +95,16 @@ class FriendsOfFriends(Clean):
         )
         require(self.largest_kept >= 1, f"largest_kept: at least 1 (got {self.largest_kept})")
         require(self.neighbours >= 5, f"neighbours: at least 5 (got {self.neighbours})")
+        require(
+            self.space == "integrals" or self.unit != "errors",
+            "unit: 'errors' are those of integrals, and space is 'orbits'",
+        )
 
     @property
     def reason(self) -> str:
         """Why stars go."""
-        return f"group of more than {self.largest_kept} in (E, L)"
+        where = "(E, L)" if self.space == "integrals" else "orbits"
+        return f"group of more than {self.largest_kept} in {where}"
 
     def kept(self, catalogue: Catalogue) -> BoolArray:
         """Which stars (N,) stay."""
@@ -94,10 +112,12 @@ class FriendsOfFriends(Clean):
 
     def group(self, catalogue: Catalogue) -> IntArray:
         """Group number (N,) of each star; a star without friends is a group of its own."""
-        points = self._points(catalogue)
+        in_integrals = self.space == "integrals"
+        points = self._points(catalogue) if in_integrals else self._orbits(catalogue)
         n = len(points)
         if self.unit == "smooth-halo":
-            length = self.linking_length * smooth_separation(points, self.neighbours)
+            separation = smooth_separation if in_integrals else orbit_separation
+            length = self.linking_length * separation(points, self.neighbours)
         elif self.unit == "median-separation":
             length = np.full(n, self.linking_length * median_separation(points))
         else:
@@ -119,6 +139,17 @@ class FriendsOfFriends(Clean):
             momentum = np.sqrt(np.sum(points[:, 1:] ** 2, axis=1))
             scale = np.array([_spread(points[:, 0]), _typical(momentum)])
         return points / scale[[0, 1, 1, 1]]
+
+    def _orbits(self, catalogue: Catalogue) -> FloatArray:
+        """Points (N, 8): ln a, e, pole and apocentre; of stars that are not bound, far from all others."""
+        elements = Elements.of(orbits_in(self.potential, catalogue.position, catalogue.velocity))
+        size = elements.semi_major_axis
+        bound = np.isfinite(size) & np.isfinite(elements.apocentre).all(axis=1)
+        columns = (np.log(np.where(bound, size, 1.0)), elements.eccentricity)
+        points = np.column_stack([*columns, elements.pole, elements.apocentre])
+        points[~bound] = 0.0
+        points[~bound, 0] = _FAR_AWAY * (1.0 + np.arange(np.count_nonzero(~bound)))
+        return points
 
 
 def _typical(momentum: FloatArray) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from haloassay.base.arrays import FloatArray
 from haloassay.base.settings import require
-from haloassay.contracts import orbits
+from haloassay.contracts.orbits import Orbits
 from haloassay.mocks.backends.galpy.spray import sprayed
 from haloassay.mocks.chemistry import Abundance
 from haloassay.mocks.debris.debris import SatelliteDebris, present
@@ -156,5 +156,6 @@ def turning_points(
         f" {at:.3g} kpc, where the escape speed is"
         f" {np.sqrt(-2.0 * float(potential.potential(at))):.0f} km/s",
     )
-    near, far = orbits.turning_points(position[None], velocity[None], potential.potential, _TURNING)
+    orbit = Orbits(position[None], velocity[None], potential.potential, _TURNING)
+    near, far = orbit.turning_points
     return TurningPoints(float(near[0]), float(far[0]))

@@ -97,6 +97,51 @@ def test_friends_in_integrals_find_a_planted_stream_and_keep_the_smooth_halo(hal
     assert np.linalg.norm(xs.std(axis=0)) > 15.0
 
 
+def test_friends_in_orbits_find_a_stream_that_has_not_turned_and_keep_the_smooth_halo(halo):
+    x, v = halo
+    step = FriendsOfFriends(space="orbits", linking_length=0.5, potential=SPHERICAL)
+    assert step.kept(catalogue_of(x, v)).mean() > 0.999
+    xs, vs = stream(100, seeded(2))
+    gone = ~step.kept(catalogue_of(np.vstack([x, xs]), np.vstack([v, vs])))
+    assert gone[5000:].mean() >= 0.7
+    assert gone[5000:].sum() >= 0.9 * gone.sum()
+
+
+def test_friends_in_orbits_are_told_apart_by_pole_apocentre_size_and_shape():
+    """Two streams of fifteen stars, which differ in one element only, and are one group where they do not."""
+    x, v = np.array([30.0, 0.0, 0.0]), np.array([0.0, 120.0, 0.0])
+    other = {
+        "none": (x, v),
+        "pole": (x, np.array([0.0, 0.0, 120.0])),
+        "sense": (x, -v),
+        "apocentre": (np.array([0.0, 30.0, 0.0]), np.array([-120.0, 0.0, 0.0])),
+        "size": (3.0 * x, np.array([0.0, 105.0, 0.0])),
+        "shape": (x, 0.3 * v),
+    }
+    step = FriendsOfFriends(
+        space="orbits", unit="median-separation", linking_length=60.0, potential=SPHERICAL
+    )
+    rng = seeded(5)
+    for element, (xs, vs) in other.items():
+        places = np.concatenate([np.tile(x, (15, 1)), np.tile(xs, (15, 1))])
+        speeds = np.concatenate([np.tile(v, (15, 1)), np.tile(vs, (15, 1))])
+        speeds *= 1.0 + 1e-3 * rng.standard_normal((30, 1))
+        group = step.group(catalogue_of(places, speeds))
+        assert len(set(group)) == (1 if element == "none" else 2), element
+
+
+def test_stars_that_are_not_bound_are_no_friends_in_orbits():
+    rng = seeded(6)
+    x = np.tile([30.0, 0.0, 0.0], (40, 1))
+    v = np.array([0.0, 900.0, 0.0]) + rng.standard_normal((40, 3))
+    assert FriendsOfFriends(space="orbits", potential=SPHERICAL).kept(catalogue_of(x, v)).all()
+
+
+def test_errors_are_no_unit_of_orbits():
+    with pytest.raises(InputError, match="unit: 'errors' are those of integrals"):
+        FriendsOfFriends(space="orbits", unit="errors")
+
+
 def test_one_linking_length_for_all_takes_the_heart_of_the_halo(halo):
     x, v = halo
     plain = FriendsOfFriends(unit="median-separation", potential=SPHERICAL)

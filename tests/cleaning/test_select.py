@@ -11,10 +11,10 @@ from seeds import seeded
 from haloassay.base.errors import EstimationError, InputError
 from haloassay.cleaning.expressions import parse
 from haloassay.cleaning.integrals import AssumedPotential, integrals_of_motion
+from haloassay.cleaning.orbits import Elements, orbits_in
 from haloassay.cleaning.properties import PROPERTIES
 from haloassay.cleaning.select import Select
 from haloassay.cleaning.steps import make_clean
-from haloassay.cleaning.turning_points import turning_points
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.sky import quadrant
 
@@ -116,7 +116,7 @@ def test_turning_points_are_those_of_galpy():
     )
     galpy.turn_physical_off(nfw)
     for x, v in (((20.0, 0.0, 5.0), (30.0, 80.0, 60.0)), ((9.0, 3.0, 1.0), (150.0, -20.0, 10.0))):
-        near, far = turning_points(np.array([x]), np.array([v]), assumed)
+        near, far = orbits_in(assumed, np.array([x]), np.array([v])).turning_points
         R, phi = np.hypot(x[0], x[1]), np.arctan2(x[1], x[0])
         v_R = (x[0] * v[0] + x[1] * v[1]) / R
         v_T = (x[0] * v[1] - x[1] * v[0]) / R
@@ -128,6 +128,27 @@ def test_turning_points_are_those_of_galpy():
             assert ours[0] == pytest.approx(8.0 * theirs, rel=2e-3)
 
 
+def test_elements_of_an_orbit_can_be_selected(stars):
+    """In the plane, towards +y at the apocentre on the +x axis: pole north, apocentre at l = 0."""
+    assumed = AssumedPotential(baryons="none")
+    elements = Elements.of(
+        orbits_in(assumed, np.array([[20.0, 0.0, 0.0]]), np.array([[0.0, 60.0, 0.0]]))
+    )
+    near, far = orbits_in(
+        assumed, np.array([[20.0, 0.0, 0.0]]), np.array([[0.0, 60.0, 0.0]])
+    ).turning_points
+    assert elements.semi_major_axis[0] == pytest.approx(0.5 * (near[0] + far[0]))
+    np.testing.assert_allclose(elements.pole, [[0.0, 0.0, 1.0]], atol=1e-12)
+    np.testing.assert_allclose(elements.apocentre, [[1.0, 0.0, 0.0]], atol=1e-3)
+    momentum = np.cross(stars.position, stars.velocity)
+    north = momentum[:, 2] > 0.0
+    assert np.array_equal(kept(stars, pole_b=[0.0, 91.0]), north)
+    ahead = np.degrees(np.arctan2(momentum[:, 1], momentum[:, 0])) % 360.0
+    assert np.array_equal(kept(stars, pole_l=[90.0, 180.0]), (ahead >= 90.0) & (ahead < 180.0))
+    size = kept(stars, semi_major_axis=[0.0, 20.0])
+    assert np.array_equal(size, kept(stars, where="(pericentre + apocentre) / 2 < 20"))
+
+
 def test_turning_points_of_simple_orbits():
     point = AssumedPotential(m200=1e12, c=10.0, baryons="none")
     x = np.tile([20.0, 0.0, 0.0], (4, 1))
@@ -135,7 +156,7 @@ def test_turning_points_of_simple_orbits():
     mass = np.gradient(point(np.array([[20.0 - 1e-3, 0, 0], [20.0 + 1e-3, 0, 0]])), 2e-3)[0]
     circular = np.sqrt(20.0 * mass)
     v = np.array([[0.0, 0.0, 0.0], [0.0, circular, 0.0], [50.0, 0.0, 0.0], [900.0, 0.0, 0.0]])
-    near, far = turning_points(x, v, point)
+    near, far = orbits_in(point, x, v).turning_points
     assert near[[0, 2, 3]].tolist() == [0.0, 0.0, 0.0]
     assert far[0] == pytest.approx(20.0, rel=1e-6)
     assert (near[1], far[1]) == pytest.approx((20.0, 20.0), rel=1e-3)
