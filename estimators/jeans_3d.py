@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
@@ -86,6 +86,10 @@ class Jeans3D(Estimator):
         "equilibrium",
         "non-rotating",
         "known density slope",
+    )
+    expected: ClassVar[Mapping[str, str | tuple[str, str]]] = dict.fromkeys(
+        ("coverage", "error ratio"),
+        ("gradient and dispersion are drawn as if independent, as published", "thorough"),
     )
     yields: ClassVar[tuple[str, ...]] = ("enclosed_mass", "v_c", "m200", "r200", "c200")
     published: ClassVar[dict[str, Any]] = {"sampler": "emcee", "n_draws": 100}
