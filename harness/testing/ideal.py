@@ -39,19 +39,24 @@ def _exponential(beta: float) -> dict[str, Any]:
     return {"kind": "mass-table", "r": radii, "mass": mass}
 
 
-#: A halo that moves past the Galactic centre.
+def _power_law(slope: float) -> dict[str, Any]:
+    """Potential of a density that falls by this slope: v_c^2 goes as r^(2 - slope)."""
+    settings = {"alpha": slope, "normalize": 1.0}
+    return {"kind": "galpy", "name": "PowerSphericalPotential", "settings": settings}
+
+
+#: A halo that moves past the Galactic centre, of stars with one dispersion at all radii: their potential is
+#: logarithmic.
 _MOVING: Final = {
     "mock": _halo(
-        0.0, painted={"v_travel": 60.0, "apex_l": -40.0, "apex_b": -30.0, "mu_compr": -10.0}
+        0.0,
+        potential=_power_law(2.0),
+        painted={"v_travel": 60.0, "apex_l": -40.0, "apex_b": -30.0, "mu_compr": -10.0},
     ),
     "survey": _SURVEY,
 }
 #: Potential whose v_c^2 falls as r^-0.5, the mass within as r^0.5.
-_SCALE_FREE: Final = {
-    "kind": "galpy",
-    "name": "PowerSphericalPotential",
-    "settings": {"alpha": 2.5, "normalize": 1.0},
-}
+_SCALE_FREE: Final = _power_law(2.5)
 #: Of a halo alone, as the mocks have it.
 _NFW_ALONE: Final = {"baryons": "none", "h0": 67.8}
 _FINE_BINS: Final = [5.0, 7.0, 10.0, 14.0, 20.0, 28.0, 40.0, 60.0]
@@ -79,6 +84,7 @@ _ERRORS: Final = {
     "errors 1.5 times those stated": {"survey.pm_error_scale": 1.5, "survey.vlos_error_scale": 1.5}
 }
 _TAILS: Final = {"velocities that are not Gaussian": {"mock.kind": "equilibrium"}}
+_FALLING: Final = {"dispersions that fall with radius": {"mock.potential": _HALO["potential"]}}
 _SLOPES: Final = {
     "density steeper by 0.3": {"mock.density.slope": _SLOPE - 0.3},
     "density shallower by 0.3": {"mock.density.slope": _SLOPE + 0.3},
@@ -157,8 +163,14 @@ IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
         "survey": _SURVEY,
         "violations": {**_ERRORS, **_DISTANCES},
     },
-    "dipole": {"settings": {}, **_MOVING, "violations": {**_TAILS, **_DISTANCES, **_STREAM}},
-    "reflex-6d": {"settings": {}, **_MOVING, "violations": {**_TAILS, **_DISTANCES, **_STREAM}},
+    **{
+        kind: {
+            "settings": {},
+            **_MOVING,
+            "violations": {**_FALLING, **_TAILS, **_DISTANCES, **_STREAM},
+        }
+        for kind in ("dipole", "reflex-6d")
+    },
     "spline-jeans": {"settings": {"alpha": "measured"}},
     "power-law-df": {
         "settings": {"alpha": _SLOPE},
