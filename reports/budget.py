@@ -26,6 +26,8 @@ COLUMNS: Final = (
 #: Columns for readers, without the unit of errors, and those of Sobol' indices.
 _HEADS: Final = ("", "shift", "1 σ", "68 %", "share")
 _INDICES: Final = ("first", "total")
+#: Numbers from which two digits would be written as a power of ten.
+_WHOLE: Final = 99.5
 
 
 def frame(budgets: Sequence[Budget]) -> pd.DataFrame:
@@ -139,7 +141,7 @@ def _rows(budget: Budget) -> list[list[str]]:
         part = budget.share(amount.value)
         return f"{part:.2f}" if math.isfinite(part) else ""
 
-    stated = f"{budget.stated.value * factor:.2g}" if math.isfinite(budget.stated.value) else ""
+    stated = _number(budget.stated.value * factor)
     random = f"random error (stated {stated or 'none'})"
     found = [
         [random, "", text(budget.found), _number(budget.found.value * factor), share(budget.found)]
@@ -164,7 +166,9 @@ def _rows(budget: Budget) -> list[list[str]]:
 
 
 def _number(value: float) -> str:
-    return f"{value:.2g}" if math.isfinite(value) else ""
+    if not math.isfinite(value):
+        return ""
+    return f"{value:.2g}" if abs(value) < _WHOLE else f"{value:.0f}"
 
 
 def _line_label(line: Line) -> str:

@@ -112,7 +112,8 @@ def sentence(lines: Sequence[Condensed]) -> str:
     if not lines:
         return "This run holds no results."
     counts = Counter(line.grade for line in lines)
-    texts = (f"{counts[grade]} {WORDS[grade]}" for grade in GRADES if counts[grade])
+    one = {"matters": "matters" if counts["matters"] == 1 else "matter"}
+    texts = (f"{counts[grade]} {one.get(grade, WORDS[grade])}" for grade in GRADES if counts[grade])
     of = "one estimate" if len(lines) == 1 else f"{len(lines)} pairs of estimator and quantity"
     text = f"Of {of}: {', '.join(texts)}."
     worst = max(lines, key=lambda line: (line.grade == "matters", line.worst.size))

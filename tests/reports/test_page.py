@@ -180,7 +180,7 @@ def test_a_line_an_estimator_and_quantity_names_the_worst_cell(report, text):
     assert {("matters", "high"), ("matters", "bold")} <= set(rows)
     assert len(rows) == 5
     assert "✗ matters, 2 of 2 cells" in text
-    assert "Of 5 pairs of estimator and quantity: 2 matters" in text
+    assert "Of 5 pairs of estimator and quantity: 2 matter," in text
 
 
 def test_the_sentence_names_what_is_farthest_off(report):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -104,6 +105,8 @@ class TestKnownResponse:
         assert said.startswith("M₂₀₀ = value × 0.8")
         assert f"± {100 * found.found.value:.2g} % (random)" in said
         assert f"± {100 * found.together.sd.value:.2g} % (systematic)" in said
+        large = replace(found, found=replace(found.found, value=4.34))
+        assert "± 434 % (random)" in words.sentence(large)
         frame = words.frame([found])
         x = frame[(frame["item"] == "factor") & (frame["label"] == "x")].iloc[0]
         assert x["sd"] == found.lines[0].sd.value  # a fraction
