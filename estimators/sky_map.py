@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 #: Cells with values below which a correlation or an asymmetry is not determined.
 _FEWEST_CELLS: Final = 5
 
+#: Quantities of each cell, and of the map.
+_CELL: Final = ("sigma_r", "beta", "mean_v_r")
+_EXTREMES: Final = ("sigma_r_lowest", "sigma_r_highest")
+_CORRELATIONS: Final = ("sigma_r_accreted_correlation", "beta_accreted_correlation")
+
 
 @dataclass(frozen=True)
 class ChemicalLine:
@@ -65,7 +70,7 @@ class ChemicalLine:
 
 @dataclass(frozen=True)
 class SkyMap(Estimator):
-    """Radial dispersion and anisotropy in cells of the sky or of the Galaxy (Han et al. 2024).
+    """Radial dispersion, anisotropy and mean radial velocity in cells of the sky or of the Galaxy (Han et al. 2024).
 
     The paper divides the halo into lines of sight (healpix nside 4, figures 6 to 8), Galactic
     quadrants (figure 10), and grid points of the XY and XZ planes (figures 4 and 5), and compares
@@ -84,6 +89,11 @@ class SkyMap(Estimator):
 
     ``recipe = "deconvolved"`` fits the Gaussian of each cell freed from the errors, with the errors of
     :class:`~haloassay.estimators.velocity_ellipsoid.VelocityEllipsoid`: unbiased, with honest intervals.
+
+    The mean v_r of a cell is that of this Gaussian; as published, by Li et al. (2026, figure 8 and its
+    footnote, with at least 15 stars a pixel), the mean weighted by the inverse variances of the
+    errors, whose own error they do not give: here that of a weighted mean, from the scatter of the stars. Errors
+    are small beside the dispersion, so these weights say little of how well a star knows the mean, and cost precision.
 
     Rows and numbers of cells, ``bin``:
 
@@ -137,7 +147,7 @@ class SkyMap(Estimator):
         Which coefficient.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     name: ClassVar[str] = "sky-map"
     reference: ClassVar[str] = "2024arXiv240612969H"
     assumes: ClassVar[tuple[str, ...]] = ("known Gaussian errors",)
@@ -145,15 +155,7 @@ class SkyMap(Estimator):
         ("bias", "coverage", "ranks", "error ratio"),
         "the asymmetry is a scatter from cell to cell: where there is none, its posterior lies above zero",
     )
-    yields: ClassVar[tuple[str, ...]] = (
-        "sigma_r",
-        "beta",
-        "sigma_r_lowest",
-        "sigma_r_highest",
-        "asymmetry",
-        "sigma_r_accreted_correlation",
-        "beta_accreted_correlation",
-    )
+    yields: ClassVar[tuple[str, ...]] = (*_CELL, *_EXTREMES, "asymmetry", *_CORRELATIONS)
     published: ClassVar[dict[str, Any]] = {"recipe": "as-published"}
 
     map: Literal["healpix", "quadrants", "xy", "xz"] = "healpix"
@@ -250,7 +252,8 @@ class SkyMap(Estimator):
         rng: np.random.Generator,
     ) -> list[Estimate]:
         """Rows of one radial bin, whose stars are the rows ``chosen`` of the whole catalogue."""
-        sigma = self._dispersions(catalogue, cells, rng)
+        sigma, means = self._dispersions(catalogue, cells, rng)
+        v_r, noise = catalogue.spherical_velocity[:, 0], catalogue.spherical_covariance[:, 0, 0]
         r = catalogue.r
         rows, middle = [], np.full((2, len(cells)), np.nan)
         for k in range(len(cells)):
@@ -259,17 +262,23 @@ class SkyMap(Estimator):
             there = {**where, "r": radius, "bin": k + index * len(cells)}
             found = sigma[k]
             if isinstance(found, str):
-                rows += undetermined_rows(self.yields[:2], found, [there])
+                rows += undetermined_rows(_CELL, found, [there])
                 continue
             pair = (found[:, 0], anisotropy(found))
-            for m, draws in enumerate(pair):
-                row = Estimate.from_draws(self.yields[m], draws, **there)
-                middle[m, k] = row.value
-                rows.append(replace(row, stars=chosen[members]))
+            own = [
+                Estimate.from_draws(name, x, **there)
+                for name, x in zip(_CELL[:2], pair, strict=True)
+            ]
+            middle[:, k] = [row.value for row in own]
+            if means is None:
+                own.append(weighted_mean_row(v_r[members], noise[members], **there))
+            else:
+                own.append(Estimate.from_draws("mean_v_r", means[k], **there))
+            rows += [replace(row, stars=chosen[members]) for row in own]
         there = {**where, "r": float(np.median(r)) if len(r) else np.nan, "bin": index}
         rows += _extremes(sigma, there)
         rows.append(self._asymmetry(catalogue, cells, there, rng))
-        for m, quantity in enumerate(self.yields[5:]):
+        for m, quantity in enumerate(_CORRELATIONS):
             apart = cells.independent
             known = None if fraction is None else fraction[apart]
             rows.append(self._correlation(quantity, middle[m, apart], known, there, rng))
@@ -277,8 +286,11 @@ class SkyMap(Estimator):
 
     def _dispersions(
         self, catalogue: Catalogue, cells: Cells, rng: np.random.Generator
-    ) -> list[FloatArray | str]:
-        """Draws (n_draws, 3) of the dispersions of each cell, or why there are none."""
+    ) -> tuple[list[FloatArray | str], dict[int, FloatArray] | None]:
+        """Draws (n_draws, 3) of the dispersions of each cell, or why there are none, and of its mean v_r (n_draws,).
+
+        As published there are none of the mean.
+        """
         v, S = catalogue.spherical_velocity, catalogue.spherical_covariance
         size = np.diff(cells.first)
         out: list[FloatArray | str] = [
@@ -291,16 +303,21 @@ class SkyMap(Estimator):
             for m, cell in enumerate(enough):
                 positive = bool(np.all(drawn[m] > 0.0))
                 out[int(cell)] = drawn[m] if positive else "the velocities have no scatter"
-            return out
+            return out, None
+        means = {}
         for cell in enough:
             k = int(cell)
             members = cells.members(k)
             try:
                 fit = fit_ellipsoid(v[members], S[members])
-                out[k] = fit.note() or fit.draws(self.n_draws, rng)[1]
+                if note := fit.note():
+                    out[k] = note
+                    continue
+                drawn_means, out[k] = fit.draws(self.n_draws, rng)
+                means[k] = drawn_means[:, 0]
             except EstimationError as error:
                 out[k] = str(error)
-        return out
+        return out, means
 
     def _asymmetry(
         self, catalogue: Catalogue, cells: Cells, there: dict[str, float], rng: np.random.Generator
@@ -344,6 +361,19 @@ class SkyMap(Estimator):
             note = "the fraction of accreted stars is the same in nearly all cells"
             return Estimate.undetermined(quantity, note, **there)
         return Estimate.from_draws(quantity, draws, **there)
+
+
+def weighted_mean_row(v: FloatArray, variance: FloatArray, **where: float) -> Estimate:
+    """Mean v_r [km/s] weighted by the inverse variances of the errors (Li et al. 2026, footnote to figure 8).
+
+    Without errors all stars weigh alike. The error is that of a weighted mean, sqrt(sum w^2 (v - <v>)^2) / sum w.
+    """
+    weight = 1.0 / variance if np.all(variance > 0.0) else np.ones(len(v))
+    weight = weight / weight.sum()
+    mean = float(weight @ v)
+    error = float(np.sqrt(np.sum((weight * (v - mean)) ** 2)))
+    ends = (mean + x * error for x in (-1.0, 1.0, -1.96, 1.96))
+    return Estimate("mean_v_r", mean, *ends, **where)  # type: ignore[arg-type]
 
 
 def drawn_dispersions(
@@ -447,12 +477,13 @@ def _scatter(drawn: FloatArray, stars: IntArray, middle: FloatArray, out: FloatA
 def _extremes(sigma: list[FloatArray | str], there: dict[str, float]) -> list[Estimate]:
     """Lowest and highest sigma_r over the cells, as the cell's own rows have them."""
     drawn = [draws[:, 0] for draws in sigma if not isinstance(draws, str)]
-    names = ("sigma_r_lowest", "sigma_r_highest")
     if not drawn:
-        return undetermined_rows(names, "no cell has a value", [there])
+        return undetermined_rows(_EXTREMES, "no cell has a value", [there])
     middle = np.array([np.median(draws) for draws in drawn])
     ends = (drawn[int(np.argmin(middle))], drawn[int(np.argmax(middle))])
-    return [Estimate.from_draws(q, draws, **there) for q, draws in zip(names, ends, strict=True)]
+    return [
+        Estimate.from_draws(q, draws, **there) for q, draws in zip(_EXTREMES, ends, strict=True)
+    ]
 
 
 def bootstrap_correlation(

@@ -310,9 +310,10 @@ class Truth:
         stars = stars.select(members(self.sources, stars))
         if population or name not in PROFILES or name in _MASSES or not len(stars):
             return np.nan
-        if name.startswith("kurtosis") and self.local is not None:  # maps have no fourth moments
+        varies = self.local is not None or self.sky is not None
+        if name.startswith("kurtosis") and varies:  # maps have no fourth moments
             return np.nan
-        if self._by_origin:
+        if self._by_origin or (self.local is None and varies):
             at = _Members(self, stars).moments
             parts = (at.mean, at.square, at.feh, at.higher)
         else:

@@ -13,7 +13,7 @@ from haloassay.contracts.sky import direction, quadrant
 
 #: Kind of the estimators that make maps, and the quantities whose bins are cells of one.
 _KIND: Final = "sky-map"
-MAPPED: Final = ("sigma_r", "beta")
+MAPPED: Final = ("sigma_r", "beta", "mean_v_r")
 
 
 @dataclass(frozen=True)

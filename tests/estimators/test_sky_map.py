@@ -24,7 +24,12 @@ from haloassay.estimators.cells import (
     log_dispersion,
     scatter_posterior,
 )
-from haloassay.estimators.sky_map import ChemicalLine, bootstrap_correlation, drawn_dispersions
+from haloassay.estimators.sky_map import (
+    ChemicalLine,
+    bootstrap_correlation,
+    drawn_dispersions,
+    weighted_mean_row,
+)
 
 NAMES = ("x", "y", "z", "vx", "vy", "vz")
 
@@ -146,6 +151,43 @@ def test_deconvolved_maps_are_unbiased_and_their_intervals_hold():
         assert abs(bias) < 4.0 * mcse + 0.1 * mcse * np.sqrt(n), quantity
         assert abs(in68 - 0.68) < 4.0 * np.sqrt(0.68 * 0.32 / n), quantity
         assert abs(in95 - 0.95) < 4.0 * np.sqrt(0.95 * 0.05 / n), quantity
+
+
+def test_a_published_mean_is_weighted_by_the_errors_and_knows_its_own():
+    """Li et al. (2026): numpy's weighted average; its error against the scatter over samples."""
+    rng = seeded(11)
+    error = rng.uniform(3.0, 60.0, 300)
+    found = []
+    for _ in range(400):
+        v = -20.0 + np.hypot(100.0, error) * rng.standard_normal(300)
+        row = weighted_mean_row(v, error**2)
+        found.append((row.value, row.hi68 - row.value, row.hi95 - row.value))
+    assert row.value == pytest.approx(np.average(v, weights=error**-2.0))
+    value, half, wide = np.array(found).T
+    assert abs(value.mean() + 20.0) < 4.0 * value.std() / 20.0
+    # few stars have most of the weight: their scatter is known to a tenth, and a little small
+    assert half.mean() == pytest.approx(value.std(), rel=4.0 / np.sqrt(800.0) + 0.05)
+    assert wide.mean() == pytest.approx(1.96 * half.mean())
+
+
+@pytest.mark.parametrize("recipe", ["as-published", "deconvolved"])
+def test_cells_have_the_mean_radial_velocity_of_their_stars(recipe):
+    stars = sky(8000, seeded(12))
+    toward = stars.position / stars.r[:, None]
+    moving = stars.velocity + 30.0 * toward[:, 2:] * toward
+    moved = Catalogue.from_arrays(
+        **dict(zip(NAMES, np.hstack([stars.position, moving]).T, strict=True))
+    )
+    for before, row in zip(
+        rows_of(stars, map="quadrants", recipe=recipe).of("mean_v_r"),
+        rows_of(moved, map="quadrants", recipe=recipe).of("mean_v_r"),
+        strict=True,
+    ):
+        here = stars.select(row.stars)
+        rise = 30.0 * float(np.mean(here.position[:, 2] / here.r))
+        error = 0.5 * (row.hi68 - row.lo68)
+        assert error == pytest.approx(130.0 / np.sqrt(len(here)), rel=0.15)
+        assert abs(row.value - before.value - rise) < 0.3 * error
 
 
 @pytest.mark.slow

@@ -85,6 +85,28 @@ def test_hemispheres_of_the_stars_have_the_means_of_the_truth() -> None:
         )
 
 
+def test_a_part_of_the_sky_has_the_mean_of_the_field_there() -> None:
+    """What a map of mean velocities is compared with."""
+    mock = painted(v_travel=60.0, apex_l=20.0, apex_b=-70.0, mu_compr=-10.0)
+    stars = mock.sample(N, seeded(7))
+    velocity = spherical_velocity(stars.position, stars.velocity)
+    toward = stars.position / stars.r[:, None]
+    means = []
+    for axis in range(3):
+        for side in (-1.0, 1.0):
+            here = side * toward[:, axis] > 0.8
+            for k, name in enumerate(("mean_v_r", "mean_v_theta", "mean_v_phi")):
+                true = mock.truth.local_value(name, stars.select(here))
+                error = velocity[here, k].std() / np.sqrt(here.sum())
+                assert velocity[here, k].mean() == pytest.approx(true, abs=4.0 * error)
+                means.append(true)
+            sigma = mock.truth.local_value("sigma_r", stars.select(here))
+            spread = velocity[here, 0].std()
+            assert spread == pytest.approx(sigma, rel=4.0 / np.sqrt(2.0 * here.sum()))
+    assert max(means) - min(means) > 80.0
+    assert np.isnan(mock.truth.local_value("kurtosis_r", stars))
+
+
 def test_dispersions_and_masses_are_those_of_the_unpainted_halo() -> None:
     bare, with_field = make_mock(HALO).truth, painted(mu_dipole=-50.0, v_travel=30.0).truth
     for name in ("sigma_r", "beta", "enclosed_mass"):
