@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: Upper limit of the flat prior of the scale of sigma_r(r) [kpc] (Bird 2022, section 2.1).
 H_MAX: Final = 1000.0
+#: Steps of Gauss and Newton from the best fit to that of a draw, which is near.
+_STEPS: Final = 12
 
 #: Run of emcee for sigma_r, and fit of the halo, as published.
 _PUBLISHED: Final = EmceeRun(1000, 1500, 500)
@@ -47,7 +49,7 @@ class Jeans3D(Estimator):
     (Bird et al. 2022, eq. 1). The dispersions are those of the bins (:mod:`velocity_ellipsoid`);
     the gradient is that of sigma_r = s0 exp(-r / h) fitted to them (eq. 2, 3). Each term is drawn
     from a Gaussian, independently, as published, so the covariance of gradient and dispersion is
-    left out.
+    left out; ``gradient = "refitted"`` has it.
 
     Biased where sigma_r is not exponential, where it varies much inside a bin, and by a wrong
     alpha. Where none of that is so, 68 per cent intervals of M(<r), over six bins and 1000 or 5000
@@ -69,6 +71,9 @@ class Jeans3D(Estimator):
         knows the measurement errors; or ``"sandwich"``, which also needs no Gaussian velocities
         (:class:`~haloassay.estimators.velocity_ellipsoid.VelocityEllipsoid`). Bird et al. name
         Poisson statistics without printing the formula.
+    gradient
+        Draws of the gradient: ``"independent"`` of those of the dispersions, as published; or
+        ``"refitted"``, of the exponential that fits each draw of them.
     sampler
         Of both fits: ``"quadrature"``, or ``"emcee"`` as published.
     emcee
@@ -98,6 +103,7 @@ class Jeans3D(Estimator):
     alpha: float | DensitySlope
     min_stars: int = 10
     errors: Literal["poisson", "fisher", "sandwich"] = "poisson"
+    gradient: Literal["independent", "refitted"] = "independent"
     sampler: Sampler = "quadrature"
     emcee: EmceeRun = _PUBLISHED
     n_draws: int = 1000
@@ -125,8 +131,7 @@ class Jeans3D(Estimator):
         except EstimationError as failure:
             notes = [point.note or str(failure) for point in profile]
             return _no_estimates(profile, notes, str(failure), self.nfw != "none")
-        slope = gradient(r, *fit.T[:, :, None])
-        mass = self._mass_draws(r, sigma, error, slope, rng)
+        mass = self._mass_draws(r, sigma, error, fit, rng)
         rows = _profile_rows(profile, iter(mass.T))
         if self.nfw != "none":
             lo, value, hi = np.percentile(mass, [16.0, 50.0, 84.0], axis=0)
@@ -154,13 +159,18 @@ class Jeans3D(Estimator):
         r: FloatArray,
         sigma: FloatArray,
         error: FloatArray,
-        slope: FloatArray,
+        fit: FloatArray,
         rng: np.random.Generator,
     ) -> FloatArray:
-        """(n_draws, n) draws of M(<r) [Msun], each term Gaussian."""
-        lo, middle, hi = np.percentile(slope, [16.0, 50.0, 84.0], axis=0)
+        """(n_draws, n) draws of M(<r) [Msun], each term Gaussian; ``fit`` holds draws (m, 2) of s0 and h."""
         terms = sigma + error * rng.standard_normal((self.n_draws, *sigma.shape))
-        steepness = middle + 0.5 * (hi - lo) * rng.standard_normal((self.n_draws, len(r)))
+        if self.gradient == "refitted":
+            again = refitted(r, terms[..., 0], error[:, 0], np.median(fit, axis=0))
+            steepness = gradient(r, *again.T[:, :, None])
+        else:
+            slope = gradient(r, *fit.T[:, :, None])
+            lo, middle, hi = np.percentile(slope, [16.0, 50.0, 84.0], axis=0)
+            steepness = middle + 0.5 * (hi - lo) * rng.standard_normal((self.n_draws, len(r)))
         alpha = density_slope(self.alpha).slope(r)
         return jeans_mass(r, steepness, np.moveaxis(terms, -1, 0), alpha)
 
@@ -210,6 +220,28 @@ def jeans_mass(r: ArrayLike, slope: ArrayLike, sigma: ArrayLike, alpha: ArrayLik
 def gradient(r: FloatArray, s0: FloatArray, h: FloatArray) -> FloatArray:
     """Gradient d sigma_r^2 / dr = -2 s0^2 / h exp(-2 r / h) [(km/s)^2 / kpc] (eq. 3)."""
     return np.asarray(-2.0 * s0**2 / h * np.exp(-2.0 * r / h))
+
+
+def refitted(r: FloatArray, sigma: FloatArray, error: FloatArray, start: FloatArray) -> FloatArray:
+    """(m, 2) s0 [km/s] and h [kpc] of the exponentials that fit dispersions (m, n) best, by Gauss and Newton.
+
+    h stays within the prior of the fit: at most :data:`H_MAX`, and no less than the radius of the first bin.
+    """
+    log_s0, rate = np.log(start[0]) * np.ones(len(sigma)), np.ones(len(sigma)) / start[1]
+    for _ in range(_STEPS):
+        model = np.exp(log_s0[:, None] - rate[:, None] * r)
+        by_s0, by_rate = model / error, -r * model / error
+        apart = (sigma - model) / error
+        a, b, c = (
+            np.sum(x * y, axis=1) for x, y in ((by_s0, by_s0), (by_s0, by_rate), (by_rate, by_rate))
+        )
+        p, q = np.sum(by_s0 * apart, axis=1), np.sum(by_rate * apart, axis=1)
+        before, rate = (
+            rate,
+            np.clip(rate + (a * q - b * p) / (a * c - b * b), 1.0 / H_MAX, 1.0 / r[0]),
+        )
+        log_s0 = log_s0 + (p - b * (rate - before)) / a
+    return np.stack([np.exp(log_s0), 1.0 / rate], axis=1)
 
 
 def exponential_log_density(r: FloatArray, sigma: FloatArray, error: FloatArray) -> LogDensity:

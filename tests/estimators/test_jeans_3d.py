@@ -10,10 +10,12 @@ from haloassay.base.errors import EstimationError
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.posterior import EmceeRun, emcee_chain
 from haloassay.estimators.jeans_3d import (
+    H_MAX,
     exponential_draws,
     exponential_log_density,
     gradient,
     jeans_mass,
+    refitted,
 )
 
 BINS = [5, 8, 12, 17, 24, 35, 50]
@@ -89,6 +91,51 @@ def test_mass_is_recovered_where_the_method_is_exact(exponential):
     allowed = 4.0 + 0.02 / (errors.std(axis=0, ddof=1) / np.sqrt(runs))
     assert np.all(np.abs(pull) < allowed)
     assert np.all(np.mean(inside, axis=0) > 0.68 - 4.0 * np.sqrt(0.68 * 0.32 / runs) - 0.05)
+
+
+def test_refitted_exponentials_are_those_of_scipy():
+    from scipy.optimize import least_squares
+
+    rng = seeded(21)
+    r, error = (
+        np.array([6.0, 10.0, 15.0, 22.0, 35.0, 60.0]),
+        np.array([3.0, 3.0, 4.0, 5.0, 7.0, 9.0]),
+    )
+    sigma = 170.0 * np.exp(-r / 80.0) + error * rng.standard_normal((20, 6))
+    found = refitted(r, sigma, error, np.array([170.0, 80.0]))
+    for own, (s0, h) in zip(sigma, found, strict=True):
+        best = least_squares(
+            lambda p, own=own: (own - p[0] * np.exp(-r * p[1])) / error,
+            [170.0, 1.0 / 80.0],
+            x_scale=[1.0, 1e-3],
+        ).x
+        assert (s0, 1.0 / h) == pytest.approx(best, rel=1e-4)
+    rising = 100.0 + r * np.ones((1, 1))
+    assert refitted(r, rising, error, np.array([100.0, 900.0]))[0, 1] == pytest.approx(H_MAX)
+
+
+@pytest.mark.long
+def test_refitted_gradients_make_intervals_as_wide_as_the_scatter(gaussian_catalogue):
+    """At the last of many bins the dispersion says much of the gradient: independent draws are too wide there."""
+    from halo_samples import power_law_radii
+
+    bins = [5.0, 7.0, 10.0, 14.0, 20.0, 28.0, 40.0, 60.0]
+    spec = {"kind": "jeans-3d", "bins": bins, "alpha": -3.5, "nfw": "none", "n_draws": 300}
+    runs, half, value = 80, {"refitted": [], "independent": []}, []
+    for k in range(runs):
+        rng = seeded(22, k)
+        r = power_law_radii(5000, -3.5, 5.0, 60.0, rng)
+        across = np.sqrt([1.0, 0.5, 0.5])
+        stars = gaussian_catalogue(r, 160.0 * np.exp(-r / 300.0)[:, None] * across, rng)
+        for draws, found in half.items():
+            estimator = make_estimator({**spec, "gradient": draws})
+            row = estimator.estimate(stars, seeded(23, k)).of("enclosed_mass")[-1]
+            found.append(0.5 * (row.hi68 - row.lo68))
+        value.append(row.value)
+    ratio = {name: np.mean(found) / np.std(value, ddof=1) for name, found in half.items()}
+    allowed = 4.0 / np.sqrt(2.0 * runs)
+    assert ratio["refitted"] == pytest.approx(1.0, rel=allowed)
+    assert ratio["independent"] > 1.0 + allowed
 
 
 def test_circular_velocity_is_that_of_the_mass(exponential):
