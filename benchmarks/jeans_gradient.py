@@ -1,7 +1,7 @@
 """Stated errors of jeans-3d over the scatter, with independent and with refitted gradients, where the method is exact.
 
-Run with ``python benchmarks/jeans_gradient.py [--realizations 300]``: the halo of ``haloassay check jeans-3d``, 8000 stars
-in seven bins.
+Run with ``python benchmarks/jeans_gradient.py [--realizations 300]``: the halo of ``haloassay check jeans-3d``, 8000
+stars in seven bins.
 """
 
 from __future__ import annotations
