@@ -92,6 +92,8 @@ def prepared(
                     mock = make_mock(cell.mock)
                     survey.require_stars(mock.number)
                     known[content] = _meet(mock, cell.label, wanted, say)
+                if say is not None and not kinds.is_foreign(cell.mock):
+                    rehearse_mock(mock)
             met = known[content]
             survey.require_stars(met.number)
             survey.require_abundances(met.abundances)
@@ -161,7 +163,6 @@ def _meet(
         silent = (q.name for q in wanted.values() if q.truth is None)
     else:
         facts = mock.prepare(_Patience(label, say))
-        rehearse_mock(mock)
         truth = mock.truth
         silent = (q.name for q in wanted.values() if _is_silent(truth, q))
     return _Meeting(mock.number, mock.abundances, facts, frozenset(silent))

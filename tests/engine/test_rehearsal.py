@@ -6,6 +6,7 @@ import pytest
 from small_scenario import SCENARIO
 
 from haloassay.base import kinds
+from haloassay.engine import preparation
 from haloassay.engine.executors import rehearsal
 from haloassay.estimators import make_estimator
 from haloassay.planning.plan import make_plan
@@ -25,6 +26,24 @@ def test_nobody_calls_code_of_others_in_vain():
     errors, own = rehearsal.rehearsals(plan([FOREIGN, OWN]), 2)
     assert errors == ()
     assert [spec["kind"] for spec in own] == ["velocity-ellipsoid"]
+
+
+@pytest.mark.parametrize("setting", [{"as_published": True}, {"sampler": "emcee"}])
+def test_chains_are_not_rehearsed(setting):
+    chain = {"kind": "reflex-6d", "label": "chain", **setting}
+    _, own = rehearsal.rehearsals(plan([chain, OWN]), 2)
+    assert [spec["kind"] for spec in own] == ["velocity-ellipsoid"]
+
+
+def test_a_mock_of_others_is_not_sampled_in_vain(monkeypatch):
+    sampled = []
+    monkeypatch.setattr(preparation, "rehearse_mock", sampled.append)
+    own = plan([OWN])
+    preparation.prepared(own, lambda _: None)
+    assert len(sampled) == 1
+    monkeypatch.setattr(preparation.kinds, "is_foreign", lambda _: True)
+    preparation.prepared(own, lambda _: None)
+    assert len(sampled) == 1
 
 
 def test_few_tasks_are_not_rehearsed():

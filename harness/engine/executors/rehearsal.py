@@ -32,10 +32,15 @@ Part = Sequence[Mapping[str, Any]]
 
 
 def rehearsals(plan: Plan, workers: int) -> tuple[Part, ...]:
-    """Say what workers rehearse of a plan; nobody calls code of others in vain."""
-    methods = plan.cells[0].methods
-    own = tuple(method.spec for method in methods if not kinds.is_foreign(method.spec))
+    """Say what workers rehearse of a plan: nothing that takes long, and no code of others, for nothing."""
+    specs = (method.spec for method in plan.cells[0].methods)
+    own = tuple(spec for spec in specs if not kinds.is_foreign(spec) and not _has_chain(spec))
     return ((), own) if len(plan) >= _FEWEST * workers else ()
+
+
+def _has_chain(spec: Mapping[str, Any]) -> bool:
+    """Whether an estimator runs a chain, as published ones do."""
+    return bool(spec.get("as_published")) or "emcee" in spec.values()
 
 
 def rehearse(estimators: Part) -> None:
