@@ -92,10 +92,6 @@ class Jeans3D(Estimator):
         "non-rotating",
         "known density slope",
     )
-    expected: ClassVar[Mapping[str, str | tuple[str, str]]] = dict.fromkeys(
-        ("coverage", "error ratio"),
-        ("gradient and dispersion are drawn as if independent, as published", "thorough"),
-    )
     yields: ClassVar[tuple[str, ...]] = ("enclosed_mass", "v_c", "m200", "r200", "c200")
     published: ClassVar[dict[str, Any]] = {"sampler": "emcee", "n_draws": 100}
 
@@ -114,6 +110,14 @@ class Jeans3D(Estimator):
         check_alpha(self.alpha)
         check_least("min_stars", self.min_stars, 5)
         check_least("n_draws", self.n_draws, 2)
+
+    @property
+    def expected(self) -> Mapping[str, str | tuple[str, str]]:  # type: ignore[override] # that of the class
+        """Checks that only refitted gradients pass with many mocks."""
+        if self.gradient == "refitted":
+            return {}
+        why = "gradient and dispersion are drawn as if independent, as published"
+        return dict.fromkeys(("bias", "coverage", "ranks", "error ratio"), (why, "thorough"))
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows enclosed_mass and v_c of each bin, and of the halo; a note where no value is."""

@@ -229,7 +229,7 @@ def as_expected(finding: Finding, subject: Subject) -> Finding:
 
     Below the level that shows it, it may come or not.
     """
-    declared = estimator_class(subject.kind).expected.get(finding.name)
+    declared = subject.make().expected.get(finding.name)
     if declared is None:
         return finding
     reason, level = (declared, LEVELS[0]) if isinstance(declared, str) else declared

@@ -46,7 +46,8 @@ def settings(subject: Subject) -> str:
 )
 def declarations(subject: Subject) -> str:
     """See that the attributes of the class are what the contract wants."""
-    cls = type(subject.make())
+    method = subject.make()
+    cls = type(method)
     for name in ("name", "reference"):
         if not isinstance(getattr(cls, name, None), str):
             raise Failed(f"{name} is no text")
@@ -59,7 +60,7 @@ def declarations(subject: Subject) -> str:
         raise Failed(f"yields {', '.join(strange)}, of which there is no record (quantities)")
     if not cls.yields:
         raise Failed("yields nothing")
-    for name, declared in cls.expected.items():
+    for name, declared in method.expected.items():
         level = LEVELS[0] if isinstance(declared, str) else declared[1]
         try:
             checks(level, (name,))  # type: ignore[arg-type] # a level that is none is refused
