@@ -190,13 +190,14 @@ class Comparison:
         return bool(self.gone) or any(row.answer == "moved" for row in self.rows)
 
 
-def samples_of(results: ResultTables) -> dict[Key, Sample]:
-    """Read the realisations of all rows of a run."""
+def samples_of(results: ResultTables, estimates: bool = False) -> dict[Key, Sample]:
+    """Read the realisations of all rows of a run; with ``estimates``, these in place of their errors."""
+    e = "sound(value) AS e" if estimates else "e"
     query = f"""
         WITH errors AS ({errors_of("estimates")}), attempts AS (
             SELECT DISTINCT cell, estimator, realization FROM runs WHERE status <> 'no-mock'
         ), rows AS (SELECT DISTINCT cell, estimator, quantity, bin FROM errors)
-        SELECT cell, estimator, quantity, bin, realization, r, unit, e, half, in68, in95
+        SELECT cell, estimator, quantity, bin, realization, r, unit, {e}, half, in68, in95
         FROM attempts JOIN rows USING (cell, estimator)
             LEFT JOIN errors USING (cell, estimator, quantity, bin, realization)
         ORDER BY cell, estimator, quantity, bin, realization

@@ -24,6 +24,9 @@ from haloassay.base.settings import build, unknown
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Measure of a comparison that is of estimates in place of errors.
+_ESTIMATE: Final = "estimate"
+
 #: How a number is written: in the unit of errors, as the logarithm of a ratio, or as it is.
 Form = Literal["error", "log", "plain"]
 
@@ -212,7 +215,8 @@ class ComparisonOf(Statistic):
         The other row.
     measure
         ``bias``, ``coverage68``, ``coverage95``, ``success``: their difference; ``scatter``, ``error_ratio``: the
-        logarithm of their ratio.
+        logarithm of their ratio; ``estimate``: the difference of the mean estimates themselves, of quantities that are
+        no positive scales.
     """
 
     kind: ClassVar[str] = "comparison"
@@ -220,7 +224,7 @@ class ComparisonOf(Statistic):
     measure: str = "bias"
 
     def __post_init__(self) -> None:
-        known = [each.name for each in MEASURES]
+        known = [*(each.name for each in MEASURES), _ESTIMATE]
         if self.measure not in known:
             raise unknown("measure", self.measure, known, "statistic")
         if self.against == Against():
@@ -235,13 +239,18 @@ class ComparisonOf(Statistic):
         """Compare, realisation by realisation where both rows have the same random numbers."""
         table = score(results)
         new, old = (row_of(table, results, each) for each in self.rows)
-        samples = samples_of(results)
+        scale = results.quantities[self.quantity].scale
+        if self.measure == _ESTIMATE and scale == "fractional":
+            raise InputError(
+                f"statistic: {self.quantity}: estimates of a positive scale are compared by a pair's log_change"
+            )
+        samples = samples_of(results, self.measure == _ESTIMATE)
         pair = [samples[Key._make(row[name] for name in Key._fields)] for row in (old, new)]
         is_paired = not {str(old["cell"]), str(new["cell"])} & set(results.unpaired)
         if is_paired:
-            is_angle = results.quantities[self.quantity].scale == "angle"
-            pair = [*in_common(pair[0], pair[1], is_angle)]
-        measure = next(each for each in MEASURES if each.name == self.measure)
+            pair = [*in_common(pair[0], pair[1], scale == "angle")]
+        name = "bias" if self.measure == _ESTIMATE else self.measure  # the mean, of either
+        measure = next(each for each in MEASURES if each.name == name)
         moved = measure.moved(pair[0], pair[1], is_paired)
         forms: Mapping[str, Form] = {"error": "error", "ratio": "log", "share": "plain"}
         told = (self.quantity, str(new["unit"]), float(new["r"]), forms[measure.scale])

@@ -82,7 +82,7 @@ class Claim:
     Parameters
     ----------
     paper
-        ADS bibcode.
+        ADS bibcode, or how it is cited where it has none.
     where
         Equation, section or figure.
     statement
