@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 #: Columns of the table for machines; numbers of positive scales are fractions.
 COLUMNS: Final = (
     *("claim", "paper", "where", "quantity", "r", "unit", "published", "at_least", "at_most"),
-    *("margin", "measured", "measured_mcse", "n", "n_lost", "p", "verdict", "n_wanted", "comment"),
-    *("statement", "contradicts", "folder"),
+    *("margin", "measured", "measured_mcse", "measured_common", "n", "n_lost", "p", "verdict"),
+    *("n_wanted", "comment", "statement", "contradicts", "folder"),
 )
 _HEAD: Final = ("claim", "published", "measured", "verdict", "comment")
 _INDENT: Final = "    "
@@ -61,6 +61,7 @@ def _machine_row(tested: Tested) -> dict[str, Any]:
         "margin": claim.margin if claim.published else math.nan,
         "measured": found.value if found else math.nan,
         "measured_mcse": found.mcse if found else math.nan,
+        "measured_common": found.common if found else math.nan,
         "n": found.n if found else None,
         "n_lost": found.n_lost if found else None,
         "p": judgement.p,
@@ -100,7 +101,7 @@ def _scale(found: Found) -> tuple[float, str]:
 
 def _measured(found: Found) -> str:
     factor, unit = _scale(found)
-    return f"{labels.with_error(found.value, found.mcse, factor)}{unit}"
+    return f"{labels.with_error(found.value, found.error, factor)}{unit}"
 
 
 def _published(published: Published, margin: float, found: Found) -> str:

@@ -79,7 +79,7 @@ def judge(
     InputError
         If the rate is not in (0, 1).
     """
-    require(0.0 < alpha < 1.0, f"claims: alpha: must be above 0 and below 1 (got {alpha:g})")
+    require_rate(alpha)
     p = np.array([_p_value(x, ends) for x, ends in zip(found, limits, strict=True)])
     known = np.isfinite(p)
     outside = np.zeros(len(p), dtype=bool)
@@ -91,6 +91,11 @@ def judge(
     ]
 
 
+def require_rate(alpha: float) -> None:
+    """Raise :class:`InputError` unless a rate of false alarms is one."""
+    require(0.0 < alpha < 1.0, f"claims: alpha: must be above 0 and below 1 (got {alpha:g})")
+
+
 def _p_value(found: Found | str, limits: Limits) -> float:
     """Probability of a number as far outside its nearer limit; NaN where it cannot be judged."""
     from scipy.special import stdtr
@@ -98,9 +103,9 @@ def _p_value(found: Found | str, limits: Limits) -> float:
     if isinstance(found, str) or found.n < FEWEST or not math.isfinite(found.mcse):
         return math.nan
     room = limits.room(found.value)
-    if found.mcse == 0.0:
+    if found.error == 0.0:
         return 0.0 if room < 0.0 else 1.0
-    return float(stdtr(found.n - 1, min(room / found.mcse, 1e6)))
+    return float(stdtr(found.n - 1, min(room / found.error, 1e6)))
 
 
 def _judged(found: Found | str, limits: Limits, p: float, is_far: bool, alpha: float) -> Judgement:
@@ -113,14 +118,24 @@ def _judged(found: Found | str, limits: Limits, p: float, is_far: bool, alpha: f
             "cannot be tested here", why=f"none of {tried} realisations has a value beside a truth"
         )
     lost = f"{found.n} of {tried} realisations have a value" if found.is_lossy else ""
+    if found.common > found.mcse:
+        lost = "; ".join(
+            filter(None, [lost, "realisations share stars, which most of the ± is of"])
+        )
     if math.isnan(p):
         return Judgement("cannot be told", found, p, FEWEST, lost)
     if is_far:
         return Judgement("differs", found, p, why=lost)
     room = limits.room(found.value)
-    if room > float(reach(found.mcse, found.n)):
+    if room > float(reach(found.error, found.n)):
         return Judgement("reproduced", found, p, why=lost)
-    within = float(times_within(room, found.mcse, found.n))
-    seen = float(times_seen(-room, found.mcse, 2.0 * alpha))  # on one side
-    wanted = found.n * max(min(within, seen), LEAST_STEP)
+    within = float(times_within(room, found.error, found.n))
+    seen = float(times_seen(-room, found.error, 2.0 * alpha))  # on one side
+    wanted = found.n * _times(found, max(min(within, seen), LEAST_STEP))
     return Judgement("cannot be told", found, p, math.ceil(wanted) if wanted < MOST else None, lost)
+
+
+def _times(found: Found, times: float) -> float:
+    """How many times as many realisations make a square error so many times smaller, where a part of it is common."""
+    own = found.error**2 / times - found.common**2
+    return found.mcse**2 / own if own > 0.0 else math.inf

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
 from haloassay.analysis.budget import Budget, budgets
 from haloassay.analysis.compare import Key, in_common, samples_of
 from haloassay.analysis.contributions import Amount
 from haloassay.analysis.measures import MEASURES
+from haloassay.analysis.overlap import DescribedResults, overlaps
 from haloassay.analysis.pairs import DIFFERENCES, NOTABLE_LOSS, paired
 from haloassay.analysis.realizations import FactorTables, bin_at, cell_of, chosen
 from haloassay.analysis.scores import SCORES, score
@@ -31,6 +32,10 @@ _ESTIMATE: Final = "estimate"
 Form = Literal["error", "log", "plain"]
 
 
+class ClaimTables(FactorTables, DescribedResults, Protocol):
+    """What a statistic reads of a run."""
+
+
 @dataclass(frozen=True)
 class Found:
     """What mocks say.
@@ -45,6 +50,9 @@ class Found:
         The number, its Monte Carlo error, and of how many realisations it is.
     n_lost
         Realisations that were tried and have none.
+    common
+        Error that all realisations share, at most, because they see the same stars of one stored population
+        (:mod:`haloassay.analysis.overlap`): no number of realisations makes it smaller.
     """
 
     quantity: str
@@ -55,6 +63,12 @@ class Found:
     mcse: float
     n: int
     n_lost: int = 0
+    common: float = 0.0
+
+    @property
+    def error(self) -> float:
+        """Monte Carlo error, with what all realisations share."""
+        return math.hypot(self.mcse, self.common)
 
     @property
     def is_lossy(self) -> bool:
@@ -101,8 +115,7 @@ class Statistic(Row, ABC):
         """All rows that are read."""
         return (self,)
 
-    @abstractmethod
-    def read(self, results: FactorTables) -> Found:
+    def read(self, results: ClaimTables) -> Found:
         """Read the number.
 
         Raises
@@ -110,6 +123,17 @@ class Statistic(Row, ABC):
         InputError
             If the results have no such row.
         """
+        found, shared = self.number(results), overlaps(results)
+        cells = {cell_of(results, row.cell or None, "statistic") for row in self.rows}
+        share = float(shared.loc[shared["cell"].isin(cells), "share"].max()) if len(shared) else 0.0
+        if not share > 0.0:
+            return found
+        times = found.n * share / (1.0 - share) if share < 1.0 else math.inf
+        return replace(found, common=found.mcse * math.sqrt(times))
+
+    @abstractmethod
+    def number(self, results: ClaimTables) -> Found:
+        """Read the number, with its Monte Carlo error alone."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +156,7 @@ class ScoreOf(Statistic):
         if self.score not in known:
             raise unknown("score", self.score, known, "statistic")
 
-    def read(self, results: FactorTables) -> Found:
+    def number(self, results: ClaimTables) -> Found:
         """Read the score."""
         row = row_of(score(results), results, self)
         forms = {each.name: each.form for each in SCORES}
@@ -170,7 +194,7 @@ class PairOf(Statistic):
         """Both rows."""
         return (self, Row(self.quantity, self.estimator, self.base, self.r))
 
-    def read(self, results: FactorTables) -> Found:
+    def number(self, results: ClaimTables) -> Found:
         """Read the difference."""
         base = cell_of(results, self.base or None, "statistic")
         row = row_of(paired(results, base), results, self)
@@ -235,7 +259,7 @@ class ComparisonOf(Statistic):
         """Both rows."""
         return (self, self.against.beside(self))
 
-    def read(self, results: FactorTables) -> Found:
+    def number(self, results: ClaimTables) -> Found:
         """Compare, realisation by realisation where both rows have the same random numbers."""
         table = score(results)
         new, old = (row_of(table, results, each) for each in self.rows)
@@ -281,7 +305,7 @@ class ContributionOf(Statistic):
         if self.cell:
             raise InputError("statistic: a budget is of all cells: leave out cell")
 
-    def read(self, results: FactorTables) -> Found:
+    def number(self, results: ClaimTables) -> Found:
         """Read the line."""
         found = budgets(results, self.quantity, self.r, self.estimator or None)
         if len(found) > 1:

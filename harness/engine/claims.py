@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from haloassay.analysis.claims import Judgement, judge
+from haloassay.analysis.claims import Judgement, judge, require_rate
 from haloassay.analysis.statistics import Found
 from haloassay.base.cache import content_key
 from haloassay.base.defaults import ALPHA
@@ -87,6 +87,7 @@ def assess(
     KeyboardInterrupt
         After Ctrl-C or SIGTERM; finished work is kept.
     """
+    require_rate(alpha)
     _require_unique(claims)
     runs = _runs(claims, Path(out) / (QUICK if quick else FULL), quick)
     report = progress or make_progress()

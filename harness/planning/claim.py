@@ -185,9 +185,11 @@ class NamedClaim:
         InputError
             If it is unusable.
         """
-        return _scenario(self.claim.scenario, self.origin).revise(
-            realizations=self.claim.realizations
-        )
+        try:
+            found = _scenario(self.claim.scenario, self.origin)
+        except InputError as error:
+            raise InputError(f"{self.origin}: scenario: {error}") from None
+        return found.revise(realizations=self.claim.realizations)
 
     def require_known(self, plan: Plan) -> None:
         """Refuse rows that a run of the plan cannot have, before it is run.
@@ -263,21 +265,17 @@ def _scenario(given: str | Mapping[str, Any], origin: str) -> Scenario:
     """Scenario that a claim names or changes."""
     if isinstance(given, str):
         return load_scenario(_beside(given, origin))
-    where = f"{origin}: scenario"
     keys = dict(given)
     base, settings = keys.pop(_BASE, None), keys.pop(_SET, {})
     if not isinstance(base, str) or not base:
-        raise InputError(f"{where}: key {_BASE!r} is missing: the scenario that is changed")
+        raise InputError(f"key {_BASE!r} is missing: the scenario that is changed")
     if not isinstance(settings, Mapping):
-        raise InputError(f"{where}.{_SET}: expected a table of paths and values (got {settings!r})")
-    allowed = [_BASE, _SET, *Scenario.model_fields]
+        raise InputError(f"{_SET}: expected a table of paths and values (got {settings!r})")
+    allowed = {_BASE, _SET, *Scenario.model_fields} - {"realizations"}
     for key in keys:
-        if key not in allowed or key == "realizations":
-            raise unknown("key", key, sorted({*allowed} - {"realizations"}), where)
-    try:
-        return overridden(load_scenario(_beside(base, origin)).revise(**keys), dict(settings))
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
+        if key not in allowed:
+            raise unknown("key", key, allowed, "table")
+    return overridden(load_scenario(_beside(base, origin)).revise(**keys), dict(settings))
 
 
 def _beside(name: str, origin: str) -> str | Path:
