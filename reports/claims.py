@@ -120,12 +120,13 @@ def _comment(tested: Tested) -> str:
     judgement = tested.judgement
     told = []
     if judgement.verdict == "cannot be told":
-        more = (
-            f"{judgement.wanted} realisations would tell"
-            if judgement.wanted is not None
-            else "no number of realisations may tell: it is at the limit"
-        )
-        told.append(more)
+        found = judgement.found
+        if judgement.wanted is not None:
+            told.append(f"{judgement.wanted} realisations would tell")
+        elif found is not None and found.common > found.mcse:
+            told.append("no number of realisations may tell: a larger population would")
+        else:
+            told.append("no number of realisations may tell: it is at the limit")
     return "; ".join([*told, *filter(None, [judgement.why])])
 
 

@@ -119,9 +119,7 @@ def _judged(found: Found | str, limits: Limits, p: float, is_far: bool, alpha: f
         )
     lost = f"{found.n} of {tried} realisations have a value" if found.is_lossy else ""
     if found.common > found.mcse:
-        lost = "; ".join(
-            filter(None, [lost, "realisations share stars, which most of the ± is of"])
-        )
+        lost = "; ".join(filter(None, [lost, "± is mostly that of stars that all have in common"]))
     if math.isnan(p):
         return Judgement("cannot be told", found, p, FEWEST, lost)
     if is_far:

@@ -116,7 +116,9 @@ def test_an_error_that_all_realisations_share_counts_and_no_number_makes_it_smal
     alone, shared = judge([found(0.04, 0.01, 100), number], [Limits(0.0, 0.1)] * 2)
     assert alone.verdict == "reproduced"
     assert (shared.verdict, shared.wanted) == ("cannot be told", None)
-    assert "realisations share stars" in shared.why
+    assert "stars that all have in common" in shared.why
+    outside = dataclasses.replace(found(0.2, 0.01, 100), common=0.2)
+    assert judge([outside], [Limits(0.0, 0.1)])[0].verdict == "cannot be told"
     some = judge([dataclasses.replace(number, common=0.009, mcse=0.03)], [Limits(0.0, 0.1)])[0]
     error = 0.04 / (1.6604 + 1.2816)  # of which the mean is likely to be shown to be inside
     assert some.wanted == pytest.approx(100 * 0.03**2 / (error**2 - 0.009**2), rel=1e-3)
