@@ -144,7 +144,8 @@ def text(tested: Sequence[Tested]) -> str:
     whole = plain.aligned(table, "lrrll")
     if max(map(len, whole)) > width:
         whole = [*_narrow(table, width)]
-    return "\n".join([*whole, *(printable(line) for line in ("", summary(tested), _NOTE))]) + "\n"
+    told = [line for each in (summary(tested), _NOTE) for line in textwrap.wrap(each, width)]
+    return "\n".join([*whole, "", *told]) + "\n"
 
 
 def _narrow(table: list[list[str]], width: int) -> Iterator[str]:
@@ -161,7 +162,7 @@ def markdown(tested: Sequence[Tested]) -> str:
     """Table in Markdown, with what there is to say of those that differ."""
     parts = [plain.markdown(rows(tested), "lrrll"), f"{summary(tested)}. {_NOTE}."]
     parts += [
-        f"**{escapes.markdown(each.claim.name)}**: {escapes.markdown(each.claim.claim.remark)}"
+        f"**{escapes.markdown(each.claim.name)}**: {escapes.markdown(each.claim.claim.remark.strip())}"
         for each in tested
         if each.judgement.verdict == "differs" and each.claim.claim.remark
     ]
