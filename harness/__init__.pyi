@@ -28,6 +28,7 @@ from .face.api import report as report
 from .face.api import run as run
 from .face.api import table as table
 from .face.checks import check as check
+from .face.claims import claims as claims
 from .face.figures import figure as figure
 from .face.gates import baseline as baseline
 from .face.gates import compare as compare

@@ -1,4 +1,4 @@
-"""Scenarios that come with haloassay, as TOML files beside this module."""
+"""Scenarios that come with haloassay, as TOML files beside this module, and claims that are tested by them."""
 
 from pathlib import Path
 from typing import Final
@@ -14,3 +14,13 @@ def names() -> tuple[str, ...]:
 def path(name: str) -> Path:
     """File of the packaged scenario ``name``; it exists only for the names of :func:`names`."""
     return _FOLDER / f"{name}.toml"
+
+
+def claim_names() -> tuple[str, ...]:
+    """Names of the packaged claims, in alphabetical order."""
+    return tuple(sorted(file.stem for file in (_FOLDER / "claims").glob("*.toml")))
+
+
+def claim_path(name: str) -> Path:
+    """File of the packaged claim ``name``; it exists only for the names of :func:`claim_names`."""
+    return _FOLDER / "claims" / f"{name}.toml"

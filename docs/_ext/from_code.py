@@ -22,6 +22,7 @@ from haloassay.base import kinds
 from haloassay.contracts import priors
 from haloassay.contracts.quantities import QUANTITIES
 from haloassay.face import cli
+from haloassay.planning.claim import load_claim
 from haloassay.planning.scenario import load_scenario
 
 DOCS = Path(__file__).parents[1]
@@ -288,6 +289,23 @@ class ScenarioList(FromCode):
         return "\n".join(lines)
 
 
+class ClaimList(FromCode):
+    """``{claim-list}``: all packaged claims: paper, statement, what would contradict it, and what is said of it."""
+
+    def markdown(self) -> str:
+        """Write an item each."""
+        return "\n".join(f"- {self._item(name)}" for name in scenarios.claim_names())
+
+    @staticmethod
+    def _item(name: str) -> str:
+        claim = load_claim(name).claim
+        paper = ads(claim.paper) if re.match(r"\d{4}\S{15}$", claim.paper) else claim.paper
+        against = f"Against it: {claim.contradicts}" if claim.contradicts else ""
+        cannot = f"Cannot be tested here: {claim.untestable}." if claim.untestable else ""
+        told = [claim.statement, f"({paper}, {claim.where}.)", against, claim.remark, cannot]
+        return f"`{name}`: {' '.join(' '.join(filter(None, told)).split())}"
+
+
 # ------------------------------------------------------------------------- quantities, commands, names
 
 
@@ -351,6 +369,7 @@ DIRECTIVES: dict[str, type[FromCode]] = {
     "measured": Measured,
     "scenario-file": ScenarioFile,
     "scenario-list": ScenarioList,
+    "claim-list": ClaimList,
     "quantities": Quantities,
     "commands": Commands,
     "public-names": PublicNames,

@@ -3,8 +3,8 @@
 Where both have the same catalogues, errors are compared realisation by realisation, so that what is common to both
 leaves the comparison: a wrong constant shows although it is far smaller than the Monte Carlo error of either side. A
 difference has *moved* where it is no chance (Holm's method over all that is compared); it is *the same* where two
-one-sided tests show that it is smaller than a margin (Schuirmann 1987, Journal of Pharmacokinetics and
-Biopharmaceutics 15, 657); else it *cannot be told*, and it is said how many realisations would.
+one-sided tests show that it is smaller than a margin; else it *cannot be told*, and it is said how many realisations
+would.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from haloassay.analysis.measures import MEASURES, Measure
 from haloassay.analysis.query import ResultTables, as_frame, open_tables
 from haloassay.analysis.scores import errors_of
-from haloassay.analysis.significance import LIKELY, holm
+from haloassay.analysis.significance import holm, reach, times_seen, times_within
 from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.defaults import ALPHA, MARGIN
 from haloassay.base.settings import require
@@ -29,12 +29,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Answer = Literal["same", "moved", "cannot tell"]
-#: Level of each of the two one-sided tests that show that a difference is small.
-_EQUIVALENCE: Final = 0.05
 #: Differences that count for nothing, whatever their error, in units of the margin: rounding.
 _ROUNDING: Final = 0.01
 #: What is asked for at least, in units of what there is.
-_LEAST_STEP: Final = 1.1
+LEAST_STEP: Final = 1.1
 #: Realisations below which the error of a difference is itself unknown.
 FEWEST: Final = 10
 
@@ -192,13 +190,14 @@ class Comparison:
         return bool(self.gone) or any(row.answer == "moved" for row in self.rows)
 
 
-def samples_of(results: ResultTables) -> dict[Key, Sample]:
-    """Read the realisations of all rows of a run."""
+def samples_of(results: ResultTables, estimates: bool = False) -> dict[Key, Sample]:
+    """Read the realisations of all rows of a run; with ``estimates``, these in place of their errors."""
+    e = "sound(value) AS e" if estimates else "e"
     query = f"""
         WITH errors AS ({errors_of("estimates")}), attempts AS (
             SELECT DISTINCT cell, estimator, realization FROM runs WHERE status <> 'no-mock'
         ), rows AS (SELECT DISTINCT cell, estimator, quantity, bin FROM errors)
-        SELECT cell, estimator, quantity, bin, realization, r, unit, e, half, in68, in95
+        SELECT cell, estimator, quantity, bin, realization, r, unit, {e}, half, in68, in95
         FROM attempts JOIN rows USING (cell, estimator)
             LEFT JOIN errors USING (cell, estimator, quantity, bin, realization)
         ORDER BY cell, estimator, quantity, bin, realization
@@ -277,14 +276,10 @@ def _compared(
     key: Key, old: Sample, new: Sample, paired: bool, is_angle: bool, margin: float
 ) -> Iterator[Compared]:
     """Scores of one row, not yet judged."""
-    common = np.intersect1d(
-        old.realization, new.realization, assume_unique=True, return_indices=True
-    )
-    paired = paired and len(common[0]) > 0
     if paired:
-        old, new = old.at(common[1]), new.at(common[2])
-        if is_angle:  # the short way round
-            new = replace(new, e=old.e + (new.e - old.e + 180.0) % 360.0 - 180.0)
+        both = in_common(old, new, is_angle)
+        paired = len(both[0].realization) > 0
+        old, new = both if paired else (old, new)
     alike = paired and _are_alike(old, new, margin)
     for measure in MEASURES:
         found = measure.moved(old, new, paired)
@@ -299,6 +294,17 @@ def _compared(
             )
 
 
+def in_common(old: Sample, new: Sample, is_angle: bool) -> tuple[Sample, Sample]:
+    """Realisations that two rows have in common, in one order; angles the short way round."""
+    common = np.intersect1d(
+        old.realization, new.realization, assume_unique=True, return_indices=True
+    )
+    old, new = old.at(common[1]), new.at(common[2])
+    if is_angle:
+        new = replace(new, e=old.e + (new.e - old.e + 180.0) % 360.0 - 180.0)
+    return old, new
+
+
 def _are_alike(old: Sample, new: Sample, margin: float) -> bool:
     """Whether all realisations say the same, but for rounding."""
     rounding = _ROUNDING * margin * (float(np.nanstd(old.e)) if np.isfinite(old.e).any() else 0.0)
@@ -310,8 +316,6 @@ def _are_alike(old: Sample, new: Sample, margin: float) -> bool:
 
 def _judged(row: Compared, is_far: bool, alpha: float) -> Compared:
     """Say which of the three it is; ``alpha`` is that of one row."""
-    from scipy.special import ndtri, stdtrit
-
     size, rounding = abs(row.difference), _ROUNDING * row.margin
     if max(size, row.mcse) <= rounding:
         return replace(row, answer="same")
@@ -319,11 +323,9 @@ def _judged(row: Compared, is_far: bool, alpha: float) -> Compared:
         return replace(row, wanted=FEWEST)
     if is_far and size > rounding:
         return replace(row, answer="moved")
-    reach = float(stdtrit(row.n - 1, 1.0 - _EQUIVALENCE)) * row.mcse
-    if size + reach < row.margin:
+    if size + float(reach(row.mcse, row.n)) < row.margin:
         return replace(row, answer="same")
-    # errors fall as 1 / sqrt(n): until either test is likely to tell
-    within = (row.margin - size) / (reach + float(ndtri(LIKELY)) * row.mcse)
-    seen = size / (float(ndtri(LIKELY) - ndtri(0.5 * alpha)) * row.mcse)
-    wanted = math.ceil(row.n * max(max(within, seen) ** -2, _LEAST_STEP))
+    within = float(times_within(row.margin - size, row.mcse, row.n))
+    seen = float(times_seen(size, row.mcse, alpha))
+    wanted = math.ceil(row.n * max(min(within, seen), LEAST_STEP))
     return replace(row, wanted=wanted)

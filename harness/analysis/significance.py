@@ -4,7 +4,8 @@ The mean of n errors of unknown scatter and skewness is judged by Student's t wi
 (1992, Journal of the Royal Statistical Society B 54, 221), T + g T^2 / (3 sqrt n) + g^2 T^3 / (27 n) + g / (6 sqrt n):
 without it, lognormal errors (0.5 in the logarithm) give three times as many false alarms with 40 realisations.
 Coverages are judged by the binomial distribution, tests that are judged together after Holm (1979, Scandinavian Journal
-of Statistics 6, 65).
+of Statistics 6, 65). That something is within limits is shown by one-sided tests, one a limit (Schuirmann 1987, Journal
+of Pharmacokinetics and Biopharmaceutics 15, 657).
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ _RANGE_FREEDOM: Final = 0.5
 _SKEWED: Final = 1.05
 #: Share of runs in which a fault is to be found for it to count as one that would have been found.
 LIKELY: Final = 0.9
+#: Level of each of the one-sided tests that show that something is within limits.
+SHOWN: Final = 0.05
+#: Realisations that are asked for at most; beyond, it is said that no number may do.
+MOST: Final = 10**7
 #: Errors that are rounding, whatever their own scatter.
 _ROUNDING: Final = 1e-9
 
@@ -76,6 +81,49 @@ def bias_found(mcse: ArrayLike, n: ArrayLike, alpha: float) -> FloatArray:
     return np.asarray(
         -(stdtrit(freedom, 0.5 * alpha) + stdtrit(freedom, 1.0 - LIKELY)) * np.asarray(mcse)
     )
+
+
+def reach(mcse: ArrayLike, n: ArrayLike) -> FloatArray:
+    """How far inside a limit a mean of ``n`` has to be to be shown to be inside, at the level :data:`SHOWN`."""
+    from scipy.special import stdtrit
+
+    return np.asarray(stdtrit(np.asarray(n, dtype=float) - 1.0, 1.0 - SHOWN) * np.asarray(mcse))
+
+
+def times_within(room: ArrayLike, mcse: ArrayLike, n: ArrayLike) -> FloatArray:
+    """How many times as many realisations are likely to show that a mean is inside limits.
+
+    Parameters
+    ----------
+    room
+        How far inside it is.
+    mcse, n
+        Its Monte Carlo error, which falls as 1 / sqrt(n), and the number of realisations.
+
+    Returns
+    -------
+    numpy.ndarray
+        Infinite where it is not inside.
+    """
+    from scipy.special import ndtri
+
+    needed = reach(mcse, n) + ndtri(LIKELY) * np.asarray(mcse)
+    return _square_ratio(needed, room)
+
+
+def times_seen(size: ArrayLike, mcse: ArrayLike, alpha: float) -> FloatArray:
+    """How many times as many realisations are likely to see something of this size, of either sign, at ``alpha``."""
+    from scipy.special import ndtri
+
+    needed = (ndtri(LIKELY) - ndtri(0.5 * alpha)) * np.asarray(mcse)
+    return _square_ratio(needed, size)
+
+
+def _square_ratio(needed: ArrayLike, there: ArrayLike) -> FloatArray:
+    """Return (needed / there)^2, infinite where nothing is there."""
+    size = np.asarray(there, dtype=float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(size > 0.0, (np.asarray(needed) / size) ** 2, np.inf)
 
 
 def coverage_p_values(hits: ArrayLike, n: ArrayLike, nominal: float) -> FloatArray:

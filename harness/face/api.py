@@ -195,16 +195,16 @@ def _measured(
 
 
 def list(what: str) -> tuple[str, ...]:
-    """Names to choose from: of mocks, densities, betas, potentials, surveys, estimators, parts or scenarios."""
+    """Names to choose from: of mocks, densities, betas, potentials, surveys, estimators, parts, scenarios or claims."""
     from haloassay.face.vocabulary import entries
 
     return tuple(entry.name for entry in entries(what))
 
 
 def describe(name: str) -> str:
-    """All that is known of a scenario, a part of one, an estimator, survey or any other kind called ``name``.
+    """All that is known of a scenario, a part of one, a claim, an estimator, survey or any other kind called ``name``.
 
-    Of a scenario, also of a TOML file, it is the file, which can be run again.
+    Of a scenario or a claim, also of a TOML file, it is the file, which can be run again.
 
     Raises
     ------
@@ -234,16 +234,22 @@ def describe(name: str) -> str:
 
 
 def _file(name: str) -> str:
-    """Text of a scenario's file that is known to be one."""
-    from haloassay.planning.scenario import load_scenario
+    """Text of a file that is known to be that of a scenario or a claim."""
+    from haloassay.planning.claim import is_claim, load_claim
+    from haloassay.planning.scenario import load_scenario, read_toml
 
-    load_scenario(name)
+    if Path(name).is_file() and is_claim(read_toml(Path(name))):
+        load_claim(name)
+    else:
+        load_scenario(name)
     return f"# {name}\n\n{Path(name).read_text('utf-8-sig').rstrip()}"
 
 
 def _text(what: str, entry: Entry) -> str:
     if what == "scenarios":  # a scenario again, to be copied and changed
         return f"# {entry.name} ({what}); haloassay run {entry.name} --out DIR\n\n{entry.text}"
+    if what == "claims":
+        return f"# {entry.name} ({what}); haloassay claims {entry.name}\n\n{entry.text}"
     here = ("", f"Here: {entry.here()}") if entry.here else ()
     return "\n".join([f"{entry.name} ({what})", "", entry.text, *here, *_settings(entry.settings)])
 

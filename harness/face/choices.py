@@ -16,7 +16,7 @@ from haloassay.face.plugins import no_plugins
 #: What can be listed; :data:`haloassay.face.vocabulary.VOCABULARY`, which takes longer to import, has no other.
 LISTS: Final = (
     *("mocks", "densities", "betas", "distributions", "potentials", "debris", "surveys"),
-    *("luminosities", "estimators", "cleans", "quantities", "parts", "scenarios"),
+    *("luminosities", "estimators", "cleans", "quantities", "parts", "scenarios", "claims"),
 )
 
 
@@ -46,7 +46,7 @@ def list_command(what: str, settings: bool) -> None:
 def describe_command(name: str) -> None:
     """Say all that is known of an estimator, survey or other kind called NAME, or of a part of a scenario such as lmc.
 
-    Of a scenario (a packaged name or a TOML file) it prints the file, to be copied, changed and run.
+    Of a scenario or a claim (a packaged name or a TOML file) it prints the file, to be copied, changed and run.
     """
     from haloassay.face import api
 

@@ -19,6 +19,7 @@ from haloassay.face import completion
 from haloassay.face.budgets import budget, plan
 from haloassay.face.checks import check_command
 from haloassay.face.choices import describe_command, list_command
+from haloassay.face.claims import claims_command
 from haloassay.face.endings import (
     EXIT_BUG,
     EXIT_FAULT,
@@ -98,7 +99,8 @@ def haloassay() -> None:
 
 
 for command in (
-    *(baseline_command, budget, check_command, compare_command, describe_command, list_command),
+    *(baseline_command, budget, check_command, claims_command, compare_command),
+    *(describe_command, list_command),
     *(figure_command, match_command, measure, plan, predict, rank, report_command, table_command),
     *(completion.completion_command, init_command),
 ):

@@ -27,7 +27,7 @@ Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion_command(ctx: click.Context, shell: str) -> None:
-    r"""Print what makes SHELL complete commands, options and names of scenarios, estimators and cells.
+    r"""Print what makes SHELL complete commands, options and names of scenarios, claims, estimators and cells.
 
     \b
     bash:  eval "$(haloassay completion bash)"      in ~/.bashrc
@@ -44,6 +44,11 @@ def scenario_names(_: click.Context, __: click.Parameter, text: str) -> list[Com
     return [CompletionItem(text, type="file"), *_starting(scenarios.names(), text)]
 
 
+def claim_names(_: click.Context, __: click.Parameter, text: str) -> list[CompletionItem]:
+    """Name packaged claims, else files."""
+    return [CompletionItem(text, type="file"), *_starting(scenarios.claim_names(), text)]
+
+
 def estimator_kinds(_: click.Context, __: click.Parameter, text: str) -> list[CompletionItem]:
     """Name kinds of estimators."""
     return _starting(kinds.names("estimators"), text)
@@ -54,7 +59,7 @@ def known_names(_: click.Context, __: click.Parameter, text: str) -> list[Comple
     from haloassay.contracts.quantities import QUANTITIES
     from haloassay.face.parts import CHOICES, TABLES
 
-    known = {*scenarios.names(), *QUANTITIES, *TABLES, *CHOICES}
+    known = {*scenarios.names(), *scenarios.claim_names(), *QUANTITIES, *TABLES, *CHOICES}
     for family in kinds.FAMILIES:
         known |= set(kinds.names(family))
     return _starting(known, text)

@@ -234,6 +234,17 @@ def _scenarios() -> tuple[Entry, ...]:
     return tuple(found)
 
 
+def _claims() -> tuple[Entry, ...]:
+    from haloassay.planning.claim import load_claim
+
+    found = []
+    for name in scenarios.claim_names():
+        statement = " ".join(load_claim(name).claim.statement.split())
+        text = scenarios.claim_path(name).read_text("utf-8").rstrip()
+        found.append(Entry(name, statement, (), text))
+    return tuple(found)
+
+
 _PROFILES: Final = ("densities", "betas", "distributions", "potentials", "debris")
 
 #: What can be listed, to the function that reads it.
@@ -247,4 +258,5 @@ VOCABULARY: Final[Mapping[str, Callable[[], tuple[Entry, ...]]]] = {
     "quantities": _quantities,
     "parts": _parts,
     "scenarios": _scenarios,
+    "claims": _claims,
 }

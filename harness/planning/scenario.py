@@ -33,7 +33,7 @@ Spec = dict[str, Any]
 MOST_REALIZATIONS: Final = 1_000_000
 #: Tables and lists that may stand within one another.
 _DEEPEST: Final = 40
-#: Bytes of a scenario file, and digits of an integer in it, that are read.
+#: Bytes of a file, and digits of an integer in it, that are read.
 _LARGEST_FILE: Final = 10_000_000
 _MOST_DIGITS: Final = 400
 
@@ -153,7 +153,7 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
         raise unknown(
             "scenario", str(name_or_path), packaged, "no such file, and not a packaged scenario"
         )
-    return make_scenario(_read(path), str(path))
+    return make_scenario(read_toml(path), str(path))
 
 
 def as_scenario(scenario: str | Path | Mapping[str, Any] | Scenario) -> Scenario:
@@ -187,16 +187,23 @@ def _without_objects(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return plain
 
 
-def _read(path: Path) -> Spec:
+def read_toml(path: Path, what: str = "scenario") -> Spec:
+    """Read the plain values of a file, of a scenario or ``what`` else.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, is no TOML, or larger than any that is written by hand.
+    """
     if path.is_dir():
-        raise InputError(f"{path}: is a folder, expected a scenario file (TOML)")
+        raise InputError(f"{path}: is a folder, expected a {what} file (TOML)")
     try:
         with open(path, "rb") as file:
             data = file.read(_LARGEST_FILE + 1)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     if len(data) > _LARGEST_FILE:
-        raise InputError(f"{path}: is longer than a scenario can be ({_LARGEST_FILE} bytes)")
+        raise InputError(f"{path}: is longer than a {what} can be ({_LARGEST_FILE} bytes)")
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, ndtri, stdtrit
+from scipy.special import ndtr
 
 from haloassay.analysis import significance
 from haloassay.analysis.compare import FEWEST
@@ -30,10 +30,6 @@ from haloassay.results.baseline import read_side
 from haloassay.results.results import Results
 from haloassay.testing.rates import SESSION
 
-#: Level of the one-sided test that shows that something is within a limit.
-_SHOWN: Final = 0.05
-#: Realisations that are asked for at most; beyond, it is said that no number would do.
-_MOST: Final = 10**7
 _MCSE: Final = re.compile(r"\s*(\d+(?:\.\d*)?)\s*mcse\s*")
 
 
@@ -282,16 +278,13 @@ def _require_within(
         far = np.nan_to_num((size - within) / mcse, nan=0.0, posinf=np.inf, neginf=-np.inf)
     beyond = significance.holm(ndtr(-far), rate)
     _require(rows, beyond, [f"{text}, beyond {within:g}" for text in told], rate)
-    reach = stdtrit(n - 1.0, 1.0 - _SHOWN) * mcse
-    open_ = size + reach > within
+    open_ = size + significance.reach(mcse, n) > within
     if open_.any():
-        # errors fall as 1 / sqrt(n)
-        needed = reach + ndtri(significance.LIKELY) * mcse
-        wanted = n * (needed / np.maximum(within - size, 1e-9 * within)) ** 2
+        wanted = n * significance.times_within(within - size, mcse, n)
         k = int(np.argmax(np.where(open_, wanted, 0.0)))
         more = (
             f"{math.ceil(wanted[k])} realisations would be likely to"
-            if wanted[k] < _MOST
+            if wanted[k] < significance.MOST
             else "no number of realisations may"
         )
         raise Undecided(

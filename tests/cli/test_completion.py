@@ -27,7 +27,7 @@ def completed(call, monkeypatch, *words, shell="bash"):
         (("check", "jeans"), ["jeans-3d"]),
         (("measure", "stars.csv", "--estimator", "tracer"), ["tracer-mass"]),
         (("describe", "triaxial"), ["triaxial-nfw"]),
-        (("describe", "lm"), ["lmc", "lmc-tracer-mass"]),
+        (("describe", "lm"), ["lmc", "lmc-ignored", "lmc-tracer-mass"]),
         (("list", "est"), ["estimators"]),
         (("table", "nowhere", "--cell", ""), []),
     ],

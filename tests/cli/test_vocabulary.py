@@ -14,7 +14,10 @@ from haloassay import scenarios
 from haloassay.face.choices import LISTS
 from haloassay.face.vocabulary import VOCABULARY
 
-KINDS = ["mocks", "densities", "betas", "potentials", "surveys", "estimators", "scenarios", "parts"]
+KINDS = [
+    *("mocks", "densities", "betas", "potentials", "surveys", "estimators", "scenarios", "parts"),
+    "claims",
+]
 
 
 def test_all_that_is_known_can_be_listed():
