@@ -52,7 +52,7 @@ def make_halo(spec: Mapping[str, Any], where: str) -> Mock:
     debris = rest.pop("debris", None)
     lmc = _lmc(rest, where)
     settings = _table(PopulationSettings, rest, "population", where)
-    halo = _make_halo(rest, where)
+    halo = _make_halo(rest, where, lmc)
     shapes = {
         k: population.composition.shape
         for k, population in enumerate(halo.populations)
@@ -114,11 +114,14 @@ def _lmc(rest: dict[str, Any], where: str) -> Perturber | None:
         raise InputError(f"{where}.lmc: {error}") from None
 
 
-def _make_halo(rest: dict[str, Any], where: str) -> Halo:
+def _make_halo(rest: dict[str, Any], where: str, lmc: Perturber | None) -> Halo:
     kind = rest.pop("kind")
-    if "potential" not in rest:
+    spec = rest.pop("potential", None)
+    potential = None if spec is None else make_potential(spec, f"{where}.potential")
+    if isinstance(lmc, DeformingPair):
+        potential = lmc.at_start(potential)
+    if potential is None:
         raise InputError(f"{where}: key 'potential' is missing")
-    potential = make_potential(rest.pop("potential"), f"{where}.potential")
     own = {key: rest.pop(key) for key in Sampling.__dataclass_fields__ if key in rest}
     sampling = build(Sampling, own, where)
     populations = make_populations(rest, sampling.r_range, where)

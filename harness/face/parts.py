@@ -29,8 +29,8 @@ TABLES: Final = {
         '[mock.lmc] with kind = "expansions"',
         f"{_MOCKS}.lmc.deforming:DeformingPair",
     ),
-    "index": (
-        "a file that host or satellite of these name",
+    "expansion-index": (
+        "a file that host or satellite of expansions name",
         f"{_MOCKS}.gravity.expansion_files:Index",
     ),
     "population": ("[mock.population]", f"{_MOCKS}.equilibria.relaxation:PopulationSettings"),

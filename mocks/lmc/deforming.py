@@ -1,8 +1,8 @@
 """A Milky Way and an LMC that deform each other: expansions of a simulation of the pair, in the Milky Way's frame.
 
-Stars feel the dark halo of the Milky Way as it is at each time, about the origin, in place of the dark components of
-``mock.potential``, those that are not dark as before, the satellite about its own centre, and the acceleration of the
-frame. Stars start in equilibrium in ``mock.potential``, which has to be the host's as that time was.
+Stars feel the dark halo of the Milky Way as it is at each time, about the origin, what is not dark in
+``mock.potential`` as before, the satellite about its own centre, and the acceleration of the frame. They start in
+equilibrium in the field of that time, averaged over spheres.
 """
 
 from __future__ import annotations
@@ -45,9 +45,10 @@ class DeformingPair:
     """A deforming Milky Way and LMC, of expansions in files: ``kind = "expansions"``.
 
     Files are relative to the working directory: ``FILE.toml``, an index of snapshots (:class:`Index`), or ``FILE`` or
-    ``FILE#NAME``, agama's, ``[Potential NAME]`` of type Evolving or Multipole. The dark components of
-    ``mock.potential`` are the host as it was when stars start, to 5 per cent in mass from 5 to 80 kpc; what is not
-    dark (disc, bulge) rests. The truth is the field as it is now.
+    ``FILE#NAME``, agama's, ``[Potential NAME]`` of type Evolving or Multipole. What is not dark in ``mock.potential``
+    (disc, bulge) rests. Stars start in it and in the host as it is then, averaged over spheres; dark components in
+    ``mock.potential`` take its place at the start, and have to have its mass to 5 per cent from 5 to 80 kpc. The truth
+    is the field as it is now.
 
     Parameters
     ----------
@@ -241,8 +242,23 @@ class DeformingPair:
             bool(np.abs(ours / theirs - 1.0)[worst] <= _AGREEMENT),
             f"host has {theirs[worst]:.3g} Msun within {r[worst]:g} kpc as stars start,"
             f" {self.duration:g} Gyr ago, and mock.potential {ours[worst]:.3g} dark ones: stars would start far from"
-            f" equilibrium (allowed: {100 * _AGREEMENT:g} per cent; a mass-table can be the host's own)",
+            f" equilibrium (allowed: {100 * _AGREEMENT:g} per cent; without dark components they start in the host's"
+            " own mass)",
         )
+
+    def at_start(self, stated: CompositePotential | None) -> CompositePotential:
+        """Potential that stars start in: as stated, with the host of that time where nothing of it is dark.
+
+        Raises
+        ------
+        InputError
+            If the host's mass falls somewhere.
+        """
+        components = () if stated is None else stated.components
+        if stated is not None and any(c.dark for c in components):
+            return stated
+        host = _mass_of(self._expansions[0].at(-self.duration), "host")
+        return CompositePotential((*components, host))
 
     def milky_way_now(self, before: CompositePotential) -> CompositePotential:
         """Sum what is not dark, as before, and the host as it is now, averaged over spheres.
@@ -294,9 +310,12 @@ def _interpolated(
 
 def _mass_of(expansion: Expansion, name: str) -> MassTable:
     try:
-        return MassTable.of(expansion.enclosed_mass, dark=True, r_max=LAST)
+        table = MassTable.of(expansion.enclosed_mass, dark=True, r_max=LAST)
     except InputError as error:
-        raise InputError(f"{name}: its mass now is none of a halo: {error}") from None
+        raise InputError(f"{name}: its mass is none of a halo: {error}") from None
+    # keys are made of these numbers: their last digits are those of one machine
+    r, mass = (tuple(float(f"{x:.9g}") for x in column) for column in (table.r, table.mass))
+    return MassTable(r, mass, dark=True)
 
 
 def _mass_within(body: MassTable, r: ArrayLike, distance: float) -> FloatArray:

@@ -175,6 +175,8 @@ def _truncated(truncation: float) -> _Table:
 class LMC:
     """The LMC as it is now, and how far its orbit is followed back.
 
+    Rigid, as the Milky Way is; with ``kind = "expansions"`` both deform (``describe expansions``).
+
     Parameters
     ----------
     mass

@@ -209,6 +209,22 @@ def test_what_cannot_be_followed_is_refused(
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("potential", [None, BARYONS])
+def test_stars_start_in_the_host_where_nothing_else_is_dark(
+    tmp_path: Path, potential: dict[str, Any] | None
+) -> None:
+    spec = {**TRACERS, "lmc": {"kind": "expansions", "host": growing(tmp_path)}}
+    del spec["potential"]
+    mock: Any = make_mock(spec if potential is None else {**spec, "potential": potential})
+    r = np.array([8.0, 30.0, 100.0])
+    expected = make_potential(HALO).enclosed_mass(r)
+    if potential is not None:
+        expected = expected + make_potential(BARYONS).enclosed_mass(r)
+    np.testing.assert_allclose(mock.base.potential.enclosed_mass(r), expected, rtol=1e-3)
+    assert mock.base.potential.virial().m200 == pytest.approx(0.8e12, rel=1e-2)
+    mock.lmc.history(mock.base.potential)
+
+
 def test_another_halo_than_the_hosts_is_refused(tmp_path: Path) -> None:
     table = {"kind": "expansions", "host": growing(tmp_path)}
     mock: Any = make_mock({**TRACERS, "potential": [{**HALO, "m200": 1e12}, BARYONS], "lmc": table})
