@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import tomllib
 from collections.abc import Iterable
@@ -114,6 +115,8 @@ class Source:
 def read_source(name: str) -> Source:
     """Expansion of a file: ``FILE.toml``, an index; else ``FILE`` or ``FILE#SECTION`` of agama.
 
+    Files that have not changed since are not read again.
+
     Raises
     ------
     InputError
@@ -122,23 +125,26 @@ def read_source(name: str) -> Source:
     file, _, section = name.partition("#")
     path = Path(file)
     if path.suffix.lower() == ".toml":
-        return _of_index(path)
+        index = _index(path)
+        stamps = [stamp.time * TIME_UNITS[index.time_unit] for stamp in index.snapshots]
+        files = tuple(path.parent / stamp.file for stamp in index.snapshots)
+        return Source(_expansion(path, tuple(stamps), files, index), (path, *files))
     found = chosen(path, section.strip())
     if found.type == "evolving":
-        times, files = timestamps(found)
-        tables = [multipole(chosen(each, "")) for each in files]
-        return Source(_expansion(path, times, tables), (path, *files), centre_file(found))
+        times, listed = timestamps(found)
+        made = _expansion(path, tuple(times), tuple(listed), None)
+        return Source(made, (path, *listed), centre_file(found))
     if found.type == "multipole":
-        return Source(_expansion(path, [0.0], [multipole(found)]), (path,))
+        return Source(Expansion.of([0.0], [multipole(found)]), (path,))
     raise refuse(
         path,
-        f"{found.title} is of type {found.type or 'none'}: expansions are of type Evolving or Multipole,"
-        " anything else belongs into mock.potential",
+        f"{found.title} is of type {found.type or 'none'}: expansions are of type Evolving or Multipole, anything else"
+        " belongs into mock.potential",
         found.line,
     )
 
 
-def _of_index(path: Path) -> Source:
+def _index(path: Path) -> Index:
     text = "\n".join(line.text for line in read_lines(path))
     try:
         plain: dict[str, Any] = tomllib.loads(text)
@@ -148,18 +154,35 @@ def _of_index(path: Path) -> Source:
     if not isinstance(stamps, list) or not all(isinstance(stamp, dict) for stamp in stamps):
         raise refuse(path, "expected a list of tables called snapshots, each with time and file")
     made = [build(Stamp, stamp, f"{path}: snapshots.{k}") for k, stamp in enumerate(stamps)]
-    index = build(Index, {**plain, "snapshots": [vars(stamp) for stamp in made]}, str(path))
-    files = [path.parent / stamp.file for stamp in made]
-    times = [stamp.time * TIME_UNITS[index.time_unit] for stamp in made]
-    tables = [index.table(each) for each in files]
-    return Source(_expansion(path, times, tables), (path, *files))
+    return build(Index, {**plain, "snapshots": [vars(stamp) for stamp in made]}, str(path))
 
 
-def _expansion(path: Path, times: list[float], tables: list[HarmonicTable]) -> Expansion:
+def _expansion(
+    path: Path, times: tuple[float, ...], files: tuple[Path, ...], index: Index | None
+) -> Expansion:
     try:
-        return Expansion.of(times, tables)
+        states = tuple((state.st_mtime_ns, state.st_size) for state in map(Path.stat, files))
+    except OSError:
+        states = ()  # reading says which it is
+    try:
+        return _read(times, tuple(each.absolute() for each in files), states, index, files)
     except InputError as error:
-        raise refuse(path, str(error)) from None
+        raise (
+            error if any(str(each) in str(error) for each in files) else refuse(path, str(error))
+        ) from None
+
+
+@functools.lru_cache(maxsize=8)
+def _read(
+    times: tuple[float, ...],
+    _where: tuple[Path, ...],
+    _states: tuple[tuple[int, int], ...],
+    index: Index | None,
+    files: tuple[Path, ...],
+) -> Expansion:
+    """Read all snapshots, of agama without an index; those of equal names, places and states once."""
+    tables = [multipole(chosen(each, "")) if index is None else index.table(each) for each in files]
+    return Expansion.of(times, tables)
 
 
 def digest_of(files: Iterable[Path]) -> str:

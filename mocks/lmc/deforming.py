@@ -8,7 +8,8 @@ equilibrium in the field of that time, averaged over spheres.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from dataclasses import field as setting
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Final
@@ -75,10 +76,10 @@ class DeformingPair:
 
     version: ClassVar[int] = 1
 
-    host: str = field(compare=False)
-    satellite: str | None = field(default=None, compare=False)
-    trajectory: str | None = field(default=None, compare=False)
-    acceleration: str | None = field(default=None, compare=False)
+    host: str = setting(compare=False)
+    satellite: str | None = setting(default=None, compare=False)
+    trajectory: str | None = setting(default=None, compare=False)
+    acceleration: str | None = setting(default=None, compare=False)
     time: float | None = None
     now: float = 0.0
     time_unit: TimeUnit = "kpc/(km/s)"
@@ -214,9 +215,11 @@ class DeformingPair:
         if "acceleration" in self._tables:
             table = self._tables["acceleration"]
             return -_interpolated(table[:, 0], table[:, 1:], np.empty((0, 0)), time)
-        field_of_others = field_of([], others)
-        pull = np.array([field_of_others.acceleration(np.zeros(3), t)[0] for t in time])
-        return pull + _own_pull(self._expansions[0], time)
+        own = _own_pull(self._expansions[0], time)
+        if not others:
+            return own
+        field = field_of([], others)
+        return own + np.array([field.acceleration(np.zeros(3), t)[0] for t in time])
 
     def history(self, milky_way: CompositePotential) -> History:
         """Field until now: all of ``milky_way`` before, then what is not dark of it, host and satellite.

@@ -15,12 +15,13 @@ from haloassay.base.constants import GYR_PER_KPC_KMS
 from haloassay.base.errors import InputError
 from haloassay.mocks import make_mock
 from haloassay.mocks.debris.surroundings import Surroundings
-from haloassay.mocks.gravity.fields import make_field
+from haloassay.mocks.gravity.fields import field_of, make_field
 from haloassay.mocks.gravity.integration import integrate
 from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
 from haloassay.mocks.lmc.deforming import DeformingPair
 from haloassay.mocks.lmc.trajectory import LMC, Trajectory, rewind
 
+FILES = Path(__file__).parent / "agama_files"
 HALO = {"kind": "nfw", "m200": 0.8e12, "c": 15.0}
 BARYONS = {"kind": "mwpotential2014-baryons"}
 SPAN = 2.0
@@ -121,6 +122,19 @@ def test_the_frame_is_that_of_the_centre_or_of_a_file(
     np.savetxt(tmp_path / "acc.txt", np.hstack([t, np.tile([10.0, -20.0, 30.0], (len(t), 1))]))
     pushed = replace(rigid_pair, acceleration=str(tmp_path / "acc.txt")).bodies[0]
     np.testing.assert_allclose(pushed.frame_acceleration[7], [-10.0, 20.0, -30.0])
+
+
+def test_a_model_of_agama_has_its_forces() -> None:
+    """Lists of two snapshots, a centre on a path and an acceleration, at both times and between them."""
+    table = np.loadtxt(FILES / "pair-forces.txt")
+    model = str(FILES / "potential.ini")
+    pair = DeformingPair(f"{model}#halo", f"{model}#LMC", acceleration=str(FILES / "accmw.txt"))
+    assert pair.duration == pytest.approx(0.5 * GYR_PER_KPC_KMS)
+    field = field_of([], pair.bodies)
+    for t in np.unique(table[:, 0]):
+        rows = table[table[:, 0] == t]
+        off = field.acceleration(rows[:, 1:4], t * GYR_PER_KPC_KMS) - rows[:, 4:]
+        assert (np.linalg.norm(off, axis=1) / np.linalg.norm(rows[:, 4:], axis=1)).max() < 3e-4
 
 
 def growing(folder: Path, dipole: float = 0.0) -> str:
