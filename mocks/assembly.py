@@ -15,6 +15,9 @@ from haloassay.mocks.equilibria.relaxation import PopulationSettings
 from haloassay.mocks.evolved import WIDEST_KEPT, EvolvedHalo
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.halo import Halo, Sampling
+from haloassay.mocks.lmc.deforming import DeformingPair
+from haloassay.mocks.lmc.kinds import LMCS, RIGID
+from haloassay.mocks.lmc.perturber import Perturber
 from haloassay.mocks.lmc.trajectory import LMC
 from haloassay.mocks.painted import PaintedField, PaintedMock
 from haloassay.mocks.populations import Composition, make_populations
@@ -47,9 +50,9 @@ def make_halo(spec: Mapping[str, Any], where: str) -> Mock:
     rest = dict(spec)
     painted = _table(PaintedField, rest, "painted", where)
     debris = rest.pop("debris", None)
-    lmc = _table(LMC, rest, "lmc", where)
+    lmc = _lmc(rest, where)
     settings = _table(PopulationSettings, rest, "population", where)
-    halo = _make_halo(rest, where)
+    halo = _make_halo(rest, where, lmc)
     shapes = {
         k: population.composition.shape
         for k, population in enumerate(halo.populations)
@@ -93,11 +96,32 @@ def _table(cls: type[T], rest: dict[str, Any], key: str, where: str) -> T | None
     return build(cls, table, f"{where}.{key}")
 
 
-def _make_halo(rest: dict[str, Any], where: str) -> Halo:
+def _lmc(rest: dict[str, Any], where: str) -> Perturber | None:
+    """Take the LMC out of ``rest``, rigid unless its kind says that it is one of expansions."""
+    table = rest.get("lmc")
+    kind = table.get("kind", RIGID) if isinstance(table, Mapping) else RIGID
+    if kind not in LMCS:
+        raise unknown("kind of LMC", kind, LMCS, f"{where}.lmc")
+    if isinstance(table, Mapping):
+        rest["lmc"] = {key: value for key, value in table.items() if key != "kind"}
+    if kind == RIGID:
+        return _table(LMC, rest, "lmc", where)
+    pair = _table(DeformingPair, rest, "lmc", where)
+    assert pair is not None
+    try:
+        return pair.read()
+    except InputError as error:
+        raise InputError(f"{where}.lmc: {error}") from None
+
+
+def _make_halo(rest: dict[str, Any], where: str, lmc: Perturber | None) -> Halo:
     kind = rest.pop("kind")
-    if "potential" not in rest:
+    spec = rest.pop("potential", None)
+    potential = None if spec is None else make_potential(spec, f"{where}.potential")
+    if isinstance(lmc, DeformingPair):
+        potential = lmc.at_start(potential)
+    if potential is None:
         raise InputError(f"{where}: key 'potential' is missing")
-    potential = make_potential(rest.pop("potential"), f"{where}.potential")
     own = {key: rest.pop(key) for key in Sampling.__dataclass_fields__ if key in rest}
     sampling = build(Sampling, own, where)
     populations = make_populations(rest, sampling.r_range, where)

@@ -31,8 +31,8 @@ from haloassay.mocks.gravity.potentials import CompositePotential
 from haloassay.mocks.gravity.shapes import Shape
 from haloassay.mocks.halo import WIDEST, Halo
 from haloassay.mocks.lmc.dipole_truth import DipoleTruth
+from haloassay.mocks.lmc.perturber import Perturber
 from haloassay.mocks.lmc.population import lmc_population
-from haloassay.mocks.lmc.trajectory import LMC, rewind
 from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import Moments, anisotropy, population_moments, undefined_moments
 from haloassay.mocks.selected import Source, Variation
@@ -71,7 +71,7 @@ class EvolvedHalo(StoredMock):
 
     base: Halo
     shapes: dict[int, Shape] = field(default_factory=dict)
-    lmc: LMC | None = None
+    lmc: Perturber | None = None
     settings: PopulationSettings = field(default_factory=PopulationSettings)
 
     @property
@@ -84,10 +84,11 @@ class EvolvedHalo(StoredMock):
         """About as many stars as the population has."""
         return self.settings.size
 
-    @property
+    @cached_property
     def mass(self) -> CompositePotential:
-        """The potential, whose masses are averages over spheres."""
-        return self.base.potential
+        """The potential now, whose masses are averages over spheres."""
+        before = self.base.potential
+        return self.lmc.milky_way_now(before) if self.lmc else before
 
     @cached_property
     def wide(self) -> Halo:
@@ -118,7 +119,7 @@ class EvolvedHalo(StoredMock):
 
         def make() -> StoredPopulation:
             # an orbit that cannot be is told before stars are followed
-            _ = rewind(lmc, self.base.potential)
+            _ = lmc.history(self.base.potential)
             mixed = self._mixed(progress)
             moved = lmc_population(
                 mixed.stars, self.base.potential, lmc, self.settings.tolerance, progress
@@ -219,14 +220,14 @@ class EvolvedHalo(StoredMock):
             )
             for k, name in enumerate(names)
         }
-        moving = self.lmc is not None and self.lmc.mass > 0.0
+        moving = self.lmc is not None and self.lmc.moves
         return Truth(
-            self.base.potential,
+            self.mass,
             tracers,
             parts,
             DipoleTruth.of(stars, tracers.r_range) if moving else None,
             sky,
-            {"lmc": self.lmc.enclosed_mass} if self.lmc else {},
+            self.lmc.own_mass if self.lmc else {},
             {self.origins[k].name: test for k, test in self.population.stationarity.items()},
             sources,
         )
@@ -237,12 +238,12 @@ class EvolvedHalo(StoredMock):
         return self.base.abundances
 
     def check(self) -> None:
-        """Solve the spherical equilibrium and rewind the LMC: what can be refused before stars are followed."""
+        """Solve the spherical equilibrium and follow the LMC: what can be refused before stars are followed."""
         other_integrator(self.base.potential, self.settings)
         self.wide.prepare()
         _ = self._number_to_follow
         if self.lmc is not None:
-            rewind(self.lmc, self.base.potential)
+            self.lmc.history(self.base.potential)
 
     def prepare(self, progress: Watch | None = None) -> Mapping[str, Any]:
         """Make the population now, or find it in the cache; returns its size and how stationary it is."""

@@ -25,6 +25,14 @@ TABLES: Final = {
     "feh": ("mock.feh, of a population or of debris", f"{_MOCKS}.chemistry:Abundance"),
     "shape": ("mock.shape, or of a population", f"{_MOCKS}.gravity.shapes:Shape"),
     "lmc": ("[mock.lmc]", f"{_MOCKS}.lmc.trajectory:LMC"),
+    "expansions": (
+        '[mock.lmc] with kind = "expansions"',
+        f"{_MOCKS}.lmc.deforming:DeformingPair",
+    ),
+    "expansion-index": (
+        "a file that host or satellite of expansions name",
+        f"{_MOCKS}.gravity.expansion_files:Index",
+    ),
     "population": ("[mock.population]", f"{_MOCKS}.equilibria.relaxation:PopulationSettings"),
     "painted": ("[mock.painted]", f"{_MOCKS}.painted:PaintedField"),
     "survey": ("[survey]", f"{_SURVEYS}.survey:Survey"),

@@ -21,7 +21,6 @@ REQUIRED: Final = dataclasses.MISSING
 _MOCKS: Final = "haloassay.mocks"
 #: Tables of a halo that are built by one class, or by kinds.
 _OF_HALO: Final = {
-    "lmc": f"{_MOCKS}.lmc.trajectory:LMC",
     "population": f"{_MOCKS}.equilibria.relaxation:PopulationSettings",
     "painted": f"{_MOCKS}.painted:PaintedField",
 }
@@ -203,12 +202,24 @@ def _halo(table: Spec) -> Iterator[Part]:
     for name, target in _OF_HALO.items():
         if isinstance(table.get(name), dict):
             yield from _table(f"mock.{name}", name, table[name], _class(target))
+    if isinstance(table.get("lmc"), dict):
+        yield from _lmc(table["lmc"])
     shared = frozenset(table)
     for k, each in enumerate(populations if several else ()):
         if isinstance(each, dict):
             place = f"mock.populations.{k}"
             yield from _table(place, "populations", each, _class(_COMPOSITION), shared)
             yield from _inner(place, each, profiles)
+
+
+def _lmc(table: Spec) -> Iterator[Part]:
+    """Return the table of the LMC, of the class that its kind has."""
+    from haloassay.mocks.lmc.kinds import LMCS, RIGID
+
+    kind = table.get("kind", RIGID)
+    if kind in LMCS:
+        name = "lmc" if kind == RIGID else f"lmc.{kind}"
+        yield from _table("mock.lmc", name, table, _class(LMCS[kind]))
 
 
 def _inner(path: str, table: Spec, names: tuple[str, ...]) -> Iterator[Part]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 from haloassay.base.cache import plain_content
 from haloassay.mocks.gravity.history import History
 from haloassay.mocks.gravity.potentials import CompositePotential
-from haloassay.mocks.lmc.trajectory import LMC, rewind
+from haloassay.mocks.lmc.perturber import Perturber
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Surroundings:
     potential: CompositePotential
     r_range: tuple[float, float]
     monopole: bool = True
-    lmc: LMC | None = None
+    lmc: Perturber | None = None
 
     @cached_property
     def history(self) -> History:
@@ -42,8 +42,9 @@ class Surroundings:
         InputError
             If the LMC's orbit is none that one can start from.
         """
-        bodies = rewind(self.lmc, self.potential).bodies if self.lmc else ()
-        return History(self.potential, bodies, self.monopole)
+        if self.lmc is None:
+            return History(self.potential, (), self.monopole)
+        return replace(self.lmc.history(self.potential), monopole=self.monopole)
 
     @property
     def content(self) -> Any:

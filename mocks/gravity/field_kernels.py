@@ -13,10 +13,16 @@ import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
+from haloassay.mocks.gravity.harmonic_kernels import (
+    FIRST,
+    LAST,
+    add_expansions,
+    room,
+)
 
 #: Range [kpc] and cells of the common grid in ln r.
-R_MIN: Final = 1e-3
-R_MAX: Final = 1e4
+R_MIN: Final = FIRST
+R_MAX: Final = LAST
 N_CELLS: Final = 240
 LN_R0: Final = float(np.log(R_MIN))
 STEP: Final = float(np.log(R_MAX / R_MIN)) / N_CELLS
@@ -32,6 +38,10 @@ class FieldArrays(NamedTuple):
     (B, 4) has the start of the path, the steps in a unit of time, and the first and last row of ``path``
     (T, 4, 6), which are cubics of the position and of the frame's acceleration; ``body`` (B N_CELLS, 6, 1)
     has the potentials, one below the other. Few arrays of few dimensions, because each call hands them on.
+    Of E expansions, ``source`` (E, 7) has a clock like that of a body (the first row is -1 where the centre rests),
+    first and last snapshot, and highest l; ``instant`` and ``series``: see
+    :func:`haloassay.mocks.gravity.harmonic_kernels.expansion`. Where they are None, kernels are compiled without
+    them.
     """
 
     rotation: FloatArray
@@ -43,6 +53,9 @@ class FieldArrays(NamedTuple):
     clock: FloatArray
     path: FloatArray
     body: FloatArray
+    source: FloatArray | None = None
+    instant: FloatArray | None = None
+    series: FloatArray | None = None
 
 
 @numba.njit(cache=True, inline="always")
@@ -167,7 +180,8 @@ def _table(x, y, z, r, table, thin):  # type: ignore[no-untyped-def]
 def potential_and_acceleration(x, y, z, t, arrays, work):  # type: ignore[no-untyped-def]
     """Potential and the three components of the acceleration at one place and time.
 
-    ``work`` is room for (2, K) numbers. The potential leaves out that of the frame's acceleration.
+    ``work`` is room for (2, K) numbers, see :func:`~haloassay.mocks.gravity.harmonic_kernels.room`. The potential
+    leaves out that of the frame's acceleration.
     """
     r = np.sqrt(x * x + y * y + z * z)
     potential, a_x, a_y, a_z = 0.0, 0.0, 0.0, 0.0
@@ -205,14 +219,25 @@ def potential_and_acceleration(x, y, z, t, arrays, work):  # type: ignore[no-unt
         a_x += c_x - (c[0, 3] + s * (c[1, 3] + s * (c[2, 3] + s * c[3, 3])))
         a_y += c_y - (c[0, 4] + s * (c[1, 4] + s * (c[2, 4] + s * c[3, 4])))
         a_z += c_z - (c[0, 5] + s * (c[1, 5] + s * (c[2, 5] + s * c[3, 5])))
-    return potential, a_x, a_y, a_z
+    return add_expansions(
+        x,
+        y,
+        z,
+        t,
+        arrays.source,
+        arrays.instant,
+        arrays.series,
+        arrays.path,
+        work,
+        (potential, a_x, a_y, a_z),
+    )
 
 
 @numba.njit(cache=True)
 def accelerations(position, t, arrays):  # type: ignore[no-untyped-def]
     """(N, 4) potentials and accelerations at (N, 3) positions."""
     out = np.empty((len(position), 4))
-    work = np.empty((2, arrays.radial.shape[3]))
+    work = np.empty((2, room(arrays.radial, arrays.series)))
     for n in range(len(position)):
         # not as a row: numba would compile the text of an error about shapes, for seconds
         out[n, 0], out[n, 1], out[n, 2], out[n, 3] = potential_and_acceleration(

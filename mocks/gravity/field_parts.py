@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from haloassay.base.arrays import FloatArray
+from haloassay.mocks.gravity.expansions import Expansion
 from haloassay.mocks.gravity.multipole import Multipoles
 
 
@@ -22,12 +23,15 @@ class FieldParts(NamedTuple):
         Of triaxial bodies, without their monopoles.
     table
         Of what else is axisymmetric, see :mod:`haloassay.mocks.gravity.axisymmetric`; None without any.
+    expansions
+        In harmonics of any l and m, about the common centre.
     """
 
     spherical: tuple[Callable[[FloatArray], FloatArray], ...] = ()
     discs: tuple[tuple[float, float, float], ...] = ()
     multipoles: tuple[Multipoles, ...] = ()
     table: FloatArray | None = None
+    expansions: tuple[Expansion, ...] = ()
 
 
 @runtime_checkable

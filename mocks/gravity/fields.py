@@ -6,7 +6,8 @@ A :class:`Field` is the sum of
   that is spherical (:mod:`haloassay.mocks.gravity.multipole`);
 - Miyamoto-Nagai discs in closed form;
 - a table of what else is axisymmetric (:mod:`haloassay.mocks.gravity.axisymmetric`);
-- where wanted, each :class:`MovingBody` and the acceleration of the frame that goes with it.
+- expansions in all spherical harmonics that change with time (:mod:`haloassay.mocks.gravity.expansions`);
+- where wanted, each :class:`MovingBody` or moving expansion and the acceleration of the frame that goes with it.
 
 Positions in kpc, velocities in km/s, accelerations in (km/s)^2/kpc, time in Gyr.
 """
@@ -24,6 +25,7 @@ from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import GYR_PER_KPC_KMS
 from haloassay.base.settings import require
 from haloassay.mocks.gravity.axisymmetric import THIN
+from haloassay.mocks.gravity.expansions import Expansion, MovingExpansion, expansion_arrays
 from haloassay.mocks.gravity.field_kernels import FieldArrays, accelerations
 from haloassay.mocks.gravity.field_parts import FieldParts, Flattened
 from haloassay.mocks.gravity.multipole import (
@@ -116,6 +118,11 @@ class Field:
     @property
     def static(self) -> bool:
         """Whether nothing moves."""
+        source = self.arrays.source
+        if source is not None and np.any(
+            (source[:, 2] >= 0.0) | (np.ptp(source[:, 4:6], axis=1) > 0.0)
+        ):
+            return False
         return len(self.arrays.clock) == 0
 
     @property
@@ -124,7 +131,7 @@ class Field:
         round_ = (
             self.arrays.degree == 0 and not len(self.arrays.discs) and not self.arrays.table.size
         )
-        return round_ and self.static
+        return round_ and self.static and self.arrays.source is None
 
     def require_times(self, *times: float) -> None:
         """Raise :class:`InputError` unless the field is known at the times [Gyr]."""
@@ -141,7 +148,9 @@ class Field:
         return accelerations(x, time / GYR_PER_KPC_KMS, self.arrays)
 
 
-def make_field(potential: CompositePotential, *moving: MovingBody, monopole: bool = False) -> Field:
+def make_field(
+    potential: CompositePotential, *moving: MovingBody | MovingExpansion, monopole: bool = False
+) -> Field:
     """Field of all components of a potential about one centre, and of bodies that move through it.
 
     Spherical components enter by their enclosed mass, :class:`~haloassay.mocks.gravity.field_parts.Flattened`
@@ -153,14 +162,20 @@ def make_field(potential: CompositePotential, *moving: MovingBody, monopole: boo
     InputError
         If a component has no three-dimensional form here.
     """
-    parts = [
+    return field_of(parts_of(potential.components, monopole), moving)
+
+
+def parts_of(components: Sequence[Component], monopole: bool = False) -> list[FieldParts]:
+    """Take components apart; with ``monopole``, all of them are spherical."""
+    return [
         FieldParts(spherical=(component.enclosed_mass,)) if monopole else _parts(component)
-        for component in potential.components
+        for component in components
     ]
-    return field_of(parts, moving)
 
 
-def field_of(parts: Sequence[FieldParts], moving: Sequence[MovingBody] = ()) -> Field:
+def field_of(
+    parts: Sequence[FieldParts], moving: Sequence[MovingBody | MovingExpansion] = ()
+) -> Field:
     """Sum of what components add, and of moving bodies."""
     bodies = [m for p in parts for m in p.multipoles] or [no_multipoles()]
     degree = max(m.degree for m in bodies)
@@ -176,7 +191,7 @@ def field_of(parts: Sequence[FieldParts], moving: Sequence[MovingBody] = ()) -> 
         discs=np.array(discs, dtype=float).reshape(-1, 3),
         table=np.sum(tables, axis=0) if tables else np.empty((0, 0, 4)),
         thin=THIN,
-        **_moving_arrays(moving),
+        **_moving_arrays(moving, [each for p in parts for each in p.expansions]),
     )
     start = max((float(body.time[0]) for body in moving), default=-np.inf)
     end = min((float(body.time[-1]) for body in moving), default=np.inf)
@@ -184,26 +199,32 @@ def field_of(parts: Sequence[FieldParts], moving: Sequence[MovingBody] = ()) -> 
     return Field(arrays, (start, end))
 
 
-def _moving_arrays(moving: Sequence[MovingBody]) -> dict[str, Any]:
-    """Cubics of paths and frame accelerations in each time step, and the bodies' potentials."""
+def _moving_arrays(
+    moving: Sequence[MovingBody | MovingExpansion], resting: Sequence[Expansion]
+) -> dict[str, Any]:
+    """Cubics of paths and frame accelerations in each time step, the bodies' potentials, and all expansions."""
     from scipy.interpolate import CubicSpline
 
     paths: list[FloatArray] = [np.empty((0, 4, 6))]
     bodies: list[FloatArray] = [np.empty((0, 6, 1))]
-    clock: list[tuple[float, ...]] = []
+    clock: dict[bool, list[tuple[float, ...]]] = {False: [], True: []}
     for body in moving:
         steps = np.arange(len(body.time))
         spline = CubicSpline(steps, np.hstack([body.position, body.frame_acceleration]))
         first = sum(map(len, paths))
         paths.append(spline.c[::-1].transpose(1, 0, 2))
-        bodies.append(hermite_cells(monopole_nodes(body.profile.enclosed_mass)))
+        if isinstance(body, MovingBody):
+            bodies.append(hermite_cells(monopole_nodes(body.profile.enclosed_mass)))
         per_dt = (len(steps) - 1) / float(np.ptp(body.time)) * GYR_PER_KPC_KMS
         start = float(body.time[0]) / GYR_PER_KPC_KMS
-        clock.append((start, per_dt, first, first + len(paths[-1]) - 1))
+        kind = isinstance(body, MovingExpansion)
+        clock[kind].append((start, per_dt, first, first + len(paths[-1]) - 1))
+    expansions = [body for body in moving if isinstance(body, MovingExpansion)]
     return {
-        "clock": np.array(clock, dtype=float).reshape(-1, 4),
+        "clock": np.array(clock[False], dtype=float).reshape(-1, 4),
         "path": np.ascontiguousarray(np.concatenate(paths)),
         "body": np.ascontiguousarray(np.concatenate(bodies)),
+        **expansion_arrays(resting, expansions, clock[True]),
     }
 
 

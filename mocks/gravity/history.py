@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from haloassay.base.settings import require
-from haloassay.mocks.gravity.fields import Field, MovingBody, Profile, make_field
+from haloassay.mocks.gravity.expansions import MovingExpansion
+from haloassay.mocks.gravity.fields import Field, MovingBody, Profile, field_of, parts_of
 from haloassay.mocks.gravity.integration import TOLERANCE, Orbits, integrate
-from haloassay.mocks.gravity.potentials import CompositePotential
+from haloassay.mocks.gravity.potentials import Component, CompositePotential
 
 #: Step of the table of a satellite's path [Gyr]; the cubic between its points is good to 1e-6 kpc.
 _STEP: Final = 0.002
@@ -31,11 +32,14 @@ class History:
         What moves through it; each is known from some time until now.
     monopole
         Whether the potential counts by its spherical average only.
+    later
+        A time [Gyr], and the components that rest from then on; by default all of the potential rests for ever.
     """
 
     potential: CompositePotential
-    bodies: tuple[MovingBody, ...] = ()
+    bodies: tuple[MovingBody | MovingExpansion, ...] = ()
     monopole: bool = False
+    later: tuple[float, tuple[Component, ...]] | None = None
 
     @cached_property
     def epochs(self) -> tuple[tuple[float, float, Field], ...]:
@@ -44,8 +48,15 @@ class History:
         made = []
         for start, end in itertools.pairwise([-np.inf, *arrivals, 0.0]):
             there = [body for body in self.bodies if body.time[0] <= start]
-            made.append((start, end, make_field(self.potential, *there, monopole=self.monopole)))
+            parts = parts_of(self._resting(start), self.monopole)
+            made.append((start, end, field_of(parts, there)))
         return tuple(made)
+
+    def _resting(self, time: float) -> tuple[Component, ...]:
+        """Components that rest from a time [Gyr] on, until the next arrival."""
+        if self.later is not None and time >= self.later[0]:
+            return self.later[1]
+        return self.potential.components
 
     def follow(
         self,

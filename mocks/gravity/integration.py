@@ -17,6 +17,7 @@ from haloassay.base.constants import GYR_PER_KPC_KMS
 from haloassay.base.settings import require
 from haloassay.mocks.gravity.field_kernels import R_MIN, potential_and_acceleration
 from haloassay.mocks.gravity.fields import Field
+from haloassay.mocks.gravity.harmonic_kernels import room
 from haloassay.mocks.watch import Watch
 
 #: Relative error of a step that passes, by default: some 1e-5 kpc after 5 Gyr for most halo stars.
@@ -190,7 +191,7 @@ def _follow(x, v, t, t_end, tolerance, arrays, work, k):  # type: ignore[no-unty
 @numba.njit(cache=True, parallel=True)
 def _follow_all(position, velocity, start, end, tolerance, arrays, steps):  # type: ignore[no-untyped-def]
     for n in numba.prange(len(position)):
-        work = np.empty((2, arrays.radial.shape[3]))
+        work = np.empty((2, room(arrays.radial, arrays.series)))
         k = np.empty((10, 3))
         steps[n] = _follow(position[n], velocity[n], start[n], end[n], tolerance, arrays, work, k)
 

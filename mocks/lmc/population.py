@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from haloassay.base.errors import InputError
-from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.integration import TOLERANCE, integrate
 from haloassay.mocks.gravity.potentials import CompositePotential
-from haloassay.mocks.lmc.trajectory import LMC, rewind
+from haloassay.mocks.lmc.perturber import Perturber
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.watch import Watch
 
@@ -16,11 +15,11 @@ from haloassay.mocks.watch import Watch
 def lmc_population(
     base: Stars,
     milky_way: CompositePotential,
-    lmc: LMC,
+    lmc: Perturber,
     tolerance: float = TOLERANCE,
     progress: Watch | None = None,
 ) -> Stars:
-    """Stars now, after the LMC's orbit over the last ``lmc.time``.
+    """Stars now, after the LMC's orbit over the last ``lmc.duration``.
 
     Positions and velocities are relative to the Milky Way's centre, then and now. All stars come
     from the Milky Way's halo: the LMC brings none, though it holds on to some that pass it; they stay
@@ -29,13 +28,13 @@ def lmc_population(
     Parameters
     ----------
     base
-        Stars in equilibrium in the Milky Way alone, as they were ``lmc.time`` ago. They should reach
+        Stars in equilibrium in the Milky Way alone, as they were ``lmc.duration`` ago. They should reach
         further in and out than the radii that are of interest: the pull, and the orbits themselves,
         carry stars across both ends of the range.
     milky_way
         Its potential.
     lmc
-        The LMC now; without mass the stars only move on along their orbits.
+        The LMC now, rigid or in expansions; without mass the stars only move on along their orbits.
     tolerance
         Largest error of a step, as in :func:`haloassay.mocks.gravity.integration.integrate`.
     progress
@@ -47,11 +46,12 @@ def lmc_population(
         If the LMC's orbit is none that one can start from (:func:`haloassay.mocks.lmc.trajectory.rewind`), or a
         star cannot be followed.
     """
-    field = make_field(milky_way, *rewind(lmc, milky_way).bodies)
-    orbits = integrate(field, base.position, base.velocity, -lmc.time, 0.0, tolerance, progress)
+    field = lmc.history(milky_way).epochs[-1][2]
+    start = -lmc.duration
+    orbits = integrate(field, base.position, base.velocity, start, 0.0, tolerance, progress)
     if orbits.stuck.any():
         raise InputError(
             f"the orbits of {int(orbits.stuck.sum())} of {len(base)} stars cannot be followed over"
-            f" {lmc.time:g} Gyr"
+            f" {lmc.duration:g} Gyr"
         )
     return replace(base, position=orbits.position, velocity=orbits.velocity)

@@ -27,6 +27,7 @@ from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.contracts import profiles
 from haloassay.mocks.gravity.fields import MovingBody, make_field
+from haloassay.mocks.gravity.history import History
 from haloassay.mocks.gravity.potentials import H0, HEAVIEST, OVERDENSITY, CompositePotential
 
 #: Largest mass [Msun] that is covered, and longest rewind [Gyr]: the age of the Universe.
@@ -174,6 +175,8 @@ def _truncated(truncation: float) -> _Table:
 class LMC:
     """The LMC as it is now, and how far its orbit is followed back.
 
+    Rigid, as the Milky Way is; with ``kind = "expansions"`` both deform (``describe expansions``).
+
     Parameters
     ----------
     mass
@@ -223,6 +226,29 @@ class LMC:
     def enclosed_mass(self, r: ArrayLike) -> FloatArray:
         """Its own mass [Msun] that is within ``r`` [kpc] of the Milky Way's centre now."""
         return self.profile.mass_within(r, float(np.linalg.norm(self.position)))
+
+    @property
+    def duration(self) -> float:
+        """Time [Gyr] since which it is followed."""
+        return self.time
+
+    @property
+    def moves(self) -> bool:
+        """Whether it has mass."""
+        return self.mass > 0.0
+
+    @property
+    def own_mass(self) -> dict[str, Callable[[ArrayLike], FloatArray]]:
+        """:meth:`enclosed_mass`, by name."""
+        return {"lmc": self.enclosed_mass}
+
+    def history(self, milky_way: CompositePotential) -> History:
+        """Field of a Milky Way that rests and of the LMC on its orbit, see :func:`rewind`."""
+        return History(milky_way, rewind(self, milky_way).bodies)
+
+    def milky_way_now(self, before: CompositePotential) -> CompositePotential:
+        """Milky Way as it was ``before``: it is rigid."""
+        return before
 
 
 @dataclass(frozen=True, eq=False)

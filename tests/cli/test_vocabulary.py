@@ -88,6 +88,8 @@ def test_describe_prints_a_file_that_is_a_scenario_and_refuses_another(call, sma
     ("name", "said"),
     [
         ("lmc", ("[mock.lmc]", "friction", "mass = 150000000000.0")),
+        ("expansions", ('[mock.lmc] with kind = "expansions"', "host (required)")),
+        ("expansion-index", ("format (required)", "time_unit (required)")),
         ("shape", ("axis_ratios", "tilt = [0.0, 0.0, 0.0]")),
         ("population", ("size = 200000", "time = 5.0", "drift_time")),
         ("populations", ("density (optional)", "fraction (optional)", "rotation = 0.0")),
@@ -107,7 +109,7 @@ def test_parts_of_a_scenario_are_described(call, name, said):
         assert each in text, each
 
 
-@pytest.mark.parametrize(("name", "near"), [("NFW", "'nfw'"), ("desi", "'desi-kgiants'")])
+@pytest.mark.parametrize(("name", "near"), [("NFW", "'nfw'"), ("sdss", "'sdss-bhb'")])
 def test_describe_names_the_nearest(call, name, near):
     assert f"unknown name {name!r}; did you mean {near}?" in call("describe", name).refusal
 

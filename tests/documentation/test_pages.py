@@ -141,6 +141,7 @@ def test_keys_of_a_mock_are_in_the_reference():
     assert made | {"kind"} | set(re.findall(r"`(\w+)`", " ".join(heads))) >= _KNOWN
     shown = {target.split(":")[1] for directive, target in directives() if directive == "settings"}
     assert {"Sampling", "Composition", "LMC", "PopulationSettings", "PaintedField"} <= shown
+    assert {"DeformingPair", "Index"} <= shown
 
 
 def test_ranges_are_what_the_code_refuses():
