@@ -82,6 +82,7 @@ def test_every_command_is_a_function(call):
         "baseline",
         "budget",
         "check",
+        "claims",
         "compare",
         "completion",
         "describe",
