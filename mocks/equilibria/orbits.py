@@ -110,7 +110,7 @@ def _phi(r, ln_r0, step, phi, slope):  # type: ignore[no-untyped-def]
     return value + step * t * s * (s * slope[i] - t * slope[i + 1])
 
 
-@numba.njit(cache=True, inline="always")
+@numba.njit(cache=True)
 def _integrals(r_m, e, ln_r0, step, phi, slope):  # type: ignore[no-untyped-def]
     """2 E and L^2 of the orbit with mean radius r_m and eccentricity e."""
     peri, apo = r_m * (1.0 - e), r_m * (1.0 + e)
