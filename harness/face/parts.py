@@ -26,6 +26,11 @@ TABLES: Final = {
     "shape": ("mock.shape, or of a population", f"{_MOCKS}.gravity.shapes:Shape"),
     "lmc": ("[mock.lmc]", f"{_MOCKS}.lmc.trajectory:LMC"),
     "population": ("[mock.population]", f"{_MOCKS}.equilibria.relaxation:PopulationSettings"),
+    "history": ("[mock.history], of an accreted mock", f"{_MOCKS}.history.infall:MergerHistory"),
+    "satellites": (
+        "[[mock.satellites]], of an accreted mock",
+        f"{_MOCKS}.history.infall:Satellite",
+    ),
     "painted": ("[mock.painted]", f"{_MOCKS}.painted:PaintedField"),
     "survey": ("[survey]", f"{_SURVEYS}.survey:Survey"),
     "sun": ("survey.sun", "haloassay.contracts.frames:Sun"),
