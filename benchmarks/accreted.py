@@ -1,8 +1,8 @@
 """Thirty accreted halos beside published ones: profiles, beta(r), satellites that contribute, and masses.
 
-``python benchmarks/accreted.py [--halos N] [--seed S]``. Estimators are told each halo's own density, a broken power
-law fitted to all of its stars, so that what scatters is what is left: stars that are not mixed, not spherical, not of
-one beta. ``haloassay run accreted`` has the same with one density for all halos.
+``python benchmarks/accreted.py halos|masses|seconds [--halos N] [--seed S]``, seconds with an empty cache. Estimators
+are told each halo's own density, a broken power law fitted to all of its stars, so that what scatters is what is left:
+stars that are not mixed, not spherical, not of one beta. ``haloassay run accreted`` has one density for all halos.
 """
 
 from __future__ import annotations
@@ -93,23 +93,8 @@ def line(what: str, values: Sequence[float], published: str = "") -> str:
     return f"| {what} | {middle:.3g} | {lo:.3g} to {hi:.3g} | {published} |"
 
 
-def main() -> None:
-    """Make the halos, and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--halos", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=2005)
-    asked = parser.parse_args()
-    made = make_mock({"kind": "accreted", "potential": POTENTIAL})
-    halos, slopes, errors, seconds = [], [], [], []
-    for k in range(asked.halos):
-        halo = made.realized(history_seed(asked.seed, k))
-        assert isinstance(halo, AccretedHalo)
-        start = time.process_time()
-        stars = halo.population.stars
-        seconds.append(time.process_time() - start)
-        halos.append(halo)
-        slopes.append(fitted_slopes(stars.r))
-        errors.append(weighed(halo, k, slopes[-1]))
+def print_halos(halos: Sequence[AccretedHalo], slopes: Sequence[Sequence[float]]) -> None:
+    """Print what the halos are like, beside published ones."""
     print("| of a halo | median | 16 to 84 per cent | published |\n|---|---|---|---|")
     print(line(f"slope, {RANGE[0]:g} to {BREAK:g} kpc", [s[0] for s in slopes], PUBLISHED["inner"]))
     print(line(f"slope, {BREAK:g} to {RANGE[1]:g} kpc", [s[1] for s in slopes], PUBLISHED["outer"]))
@@ -123,8 +108,10 @@ def main() -> None:
     print(line("for 90 per cent of the stars", list(map(significant, halos)), PUBLISHED["ninety"]))
     print(line("largest share", [s.largest for s in made_of]))
     print(line("stars [1e8 Msun]", [s.stellar_mass / 1e8 for s in made_of], PUBLISHED["mass"]))
-    print(line("seconds of one core", seconds))
-    print("\n| method | bin or radius | bias | scatter | half of 16 to 84 |\n|---|---|---|---|---|")
+
+
+def print_masses(errors: Sequence[dict[str, list[float]]]) -> None:
+    """Print bias and scatter from halo to halo."""
     between = [f"{lo:g} to {hi:g} kpc" for lo, hi in itertools.pairwise(BINS)]
     within = [f"{r:g} kpc" for r in RADII]
     places = {
@@ -133,15 +120,40 @@ def main() -> None:
         "spline-jeans": within,
         "nfw-tracer": within,
     }
-    for name in places:
-        table = 100.0 * np.array([error[name] for error in errors])
-        for column in range(table.shape[1]):
-            values = table[:, column]
-            values = values[np.isfinite(values)]
-            scatter = np.std(values, ddof=1)
-            bias = f"{values.mean():+.0f} +- {scatter / np.sqrt(len(values)):.0f}"
-            half = 0.5 * np.diff(np.percentile(values, [16, 84]))[0]
-            print(f"| {name} | {places[name][column]} | {bias} | {scatter:.0f} | {half:.0f} |")
+    print("| method | where | n | bias [%] | median [%] | scatter [%] | half of 16 to 84 [%] |")
+    print("|---|---|---|---|---|---|---|")
+    for name, there in places.items():
+        for values, place in zip(100.0 * np.array([e[name] for e in errors]).T, there, strict=True):
+            known = values[np.isfinite(values)]
+            scatter = np.std(known, ddof=1)
+            bias = f"{known.mean():+.0f} ± {scatter / np.sqrt(len(known)):.0f}"
+            lo, middle, hi = np.percentile(known, [16, 50, 84])
+            told = f"{len(known)} | {bias} | {middle:+.0f} | {scatter:.0f} | {0.5 * (hi - lo):.0f}"
+            print(f"| {name} | {place} | {told} |")
+
+
+def main() -> None:
+    """Make the halos, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", choices=["halos", "masses", "seconds"])
+    parser.add_argument("--halos", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=2005)
+    asked = parser.parse_args()
+    made = make_mock({"kind": "accreted", "potential": POTENTIAL})
+    halos, slopes, seconds = [], [], []
+    for k in range(asked.halos):
+        halo = made.realized(history_seed(asked.seed, k))
+        assert isinstance(halo, AccretedHalo)
+        start = time.process_time()
+        slopes.append(fitted_slopes(halo.population.stars.r))
+        seconds.append(time.process_time() - start)
+        halos.append(halo)
+    if asked.table == "seconds":
+        print(f"| | median | 16 to 84 per cent | |\n|---|---|---|---|\n{line('seconds', seconds)}")
+    elif asked.table == "halos":
+        print_halos(halos, slopes)
+    else:
+        print_masses([weighed(halo, k, slopes[k]) for k, halo in enumerate(halos)])
 
 
 if __name__ == "__main__":
