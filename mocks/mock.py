@@ -47,6 +47,16 @@ class Mock(ABC):
         return False
 
     @property
+    def differs(self) -> bool:
+        """Whether each realisation has a halo of its own."""
+        return False
+
+    def realized(self, seed: int) -> Mock:
+        """Mock of one realisation: itself, where all realisations are of one halo."""
+        del seed
+        return self
+
+    @property
     def mass(self) -> Mass | None:
         """What the halo's masses are of, where that is known without making any star; else the truth has it."""
         return None

@@ -63,6 +63,7 @@ KINDS: Final[dict[str, dict[str, dict[str, Any]]]] = {
 COMPONENTS: Final[dict[str, dict[str, Any]]] = {
     "Abundance": {"mean": -1.3, "sigma": 0.3},
     "Snapshot": {"file": "snapshot.hdf5"},
+    "Satellite": {"time": 8.0, "mass": 5e10},
     "EmceeRun": {"walkers": 100, "steps": 1000, "burn": 400},
     "Progenitor": {
         "position": [17.4, 2.5, -6.5],

@@ -65,6 +65,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "equilibrium": "haloassay.mocks.assembly:make_halo",
             "local-jeans-gaussian": "haloassay.mocks.assembly:make_halo",
             "agama": f"{_BACKENDS}.agama.halo:make_agama_mock",
+            "accreted": "haloassay.mocks.history.accreted:make_accreted",
             "snapshot": "haloassay.mocks.snapshots.snapshot:make_snapshot",
         },
     ),

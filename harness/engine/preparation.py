@@ -18,6 +18,7 @@ from haloassay.contracts.catalogue import in_words
 from haloassay.contracts.quantities import QUANTITIES, Quantity
 from haloassay.engine.executors.ahead import make_ahead
 from haloassay.engine.executors.rehearsal import rehearse_mock
+from haloassay.engine.task import history_seed
 from haloassay.estimators import make_estimator
 from haloassay.mocks import Mock, make_mock
 from haloassay.mocks.surveys.survey import make_survey
@@ -89,7 +90,7 @@ def prepared(
             survey = make_survey(cell.survey)
             if content not in known:
                 with kinds.blamed_on_others(cell.mock):
-                    mock = make_mock(cell.mock)
+                    mock = make_mock(cell.mock).realized(history_seed(plan.scenario.seed, 0))
                     survey.require_stars(mock.number)
                     known[content] = _meet(mock, cell.label, wanted, say)
                 if say is not None and not kinds.is_foreign(cell.mock):

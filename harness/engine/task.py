@@ -92,10 +92,13 @@ def run_task(task: Task) -> TaskResult:
 
 def observe(cell: Cell, seed: int, realization: int) -> tuple[Mock, Observation]:
     """Mock of a cell, and what the survey made of one realisation of it, cleaned as the cell says."""
-    mock = _mock(json.dumps(cell.mock))
+    spec = json.dumps(cell.mock)
+    mock = mock_of(spec, history_seed(seed, realization))
     population = stream(seed, "population", realization)
     errors = stream(seed, "survey", realization)
     observation = _survey(json.dumps(cell.survey)).observe(mock, population, errors)
+    if _mock(spec).differs:  # other realisations are of other stars
+        observation = replace(observation, overlap=None)
     _require_observable(observation.catalogue)
     return mock, _cleaned(_sound(observation), cell.clean)
 
@@ -150,6 +153,22 @@ def _mock(spec: str) -> Mock:
     from haloassay.mocks import make_mock
 
     return make_mock(json.loads(spec))
+
+
+def history_seed(seed: int, realization: int) -> int:
+    """Seed of the halo of a realisation, in mocks of which each has its own: cells share it."""
+    return int(stream(seed, "history", realization).integers(2**32))
+
+
+def mock_of(spec: str, seed: int) -> Mock:
+    """Mock of a table as it is in the realisation of this seed."""
+    mock = _mock(spec)
+    return _realized(spec, seed) if mock.differs else mock
+
+
+@functools.lru_cache(maxsize=_MOCKS_KEPT)
+def _realized(spec: str, seed: int) -> Mock:
+    return _mock(spec).realized(seed)
 
 
 @functools.lru_cache(maxsize=_MOCKS_KEPT)

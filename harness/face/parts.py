@@ -34,6 +34,11 @@ TABLES: Final = {
         f"{_MOCKS}.gravity.expansion_files:Index",
     ),
     "population": ("[mock.population]", f"{_MOCKS}.equilibria.relaxation:PopulationSettings"),
+    "history": ("[mock.history], of an accreted mock", f"{_MOCKS}.history.infall:MergerHistory"),
+    "satellites": (
+        "[[mock.satellites]], of an accreted mock",
+        f"{_MOCKS}.history.infall:Satellite",
+    ),
     "painted": ("[mock.painted]", f"{_MOCKS}.painted:PaintedField"),
     "survey": ("[survey]", f"{_SURVEYS}.survey:Survey"),
     "sun": ("survey.sun", "haloassay.contracts.frames:Sun"),

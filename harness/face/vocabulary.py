@@ -127,7 +127,19 @@ def _mocks() -> tuple[Entry, ...]:
     text = "\n\n".join(plain_text(inspect.getdoc(cls) or "") for cls in classes)
     halos = (Entry(name, summary, settings, text) for name, summary in KINDS.items())
     snapshot = component("snapshot", load("haloassay.mocks.snapshots.snapshot:Snapshot"))
-    return (*halos, _agama_mock(), snapshot, *_offered("mocks", functools.partial(_class, "mocks")))
+    own_kinds = (*halos, _agama_mock(), _accreted_mock(), snapshot)
+    return (*own_kinds, *_offered("mocks", functools.partial(_class, "mocks")))
+
+
+def _accreted_mock() -> Entry:
+    from haloassay.mocks.history.accreted import AccretedHalo, Accretion
+    from haloassay.mocks.history.infall import MergerHistory, Satellite
+
+    settings = ("potential (required)", *component("", Accretion).settings, "satellites (optional)")
+    classes = (AccretedHalo, Accretion, MergerHistory, Satellite)
+    text = "\n\n".join(plain_text(inspect.getdoc(cls) or "") for cls in classes)
+    summary = "stars of satellites that fell into a growing host; each realisation is another halo"
+    return Entry("accreted", summary, settings, text)
 
 
 def _agama_mock() -> Entry:

@@ -33,6 +33,8 @@ _KINDS: Final = {
     "luminosity": "luminosities",
 }
 _SAMPLING: Final = f"{_MOCKS}.halo:Sampling"
+_ACCRETION: Final = f"{_MOCKS}.history.accreted:Accretion"
+_SATELLITE: Final = f"{_MOCKS}.history.infall:Satellite"
 _COMPOSITION: Final = f"{_MOCKS}.populations:Composition"
 
 
@@ -188,8 +190,19 @@ def _mock(table: Spec) -> Iterator[Part]:
     elif kind == "snapshot":
         cls = _class(f"{_MOCKS}.snapshots.snapshot:Snapshot")
         yield from _table("mock", "mocks.snapshot", table, cls)
+    elif kind == "accreted":
+        yield from _accreted(table)
     elif kind not in builtin:
         yield from _kind("mock", "mocks", table)
+
+
+def _accreted(table: Spec) -> Iterator[Part]:
+    yield from _table("mock", "mocks.accreted", table, _class(_ACCRETION))
+    yield from _inner("mock", table, ("potential",))
+    listed: Any = table.get("satellites")
+    for k, each in enumerate(listed if isinstance(listed, list) else ()):
+        if isinstance(each, dict):
+            yield from _table(f"mock.satellites.{k}", "satellites", each, _class(_SATELLITE))
 
 
 def _halo(table: Spec) -> Iterator[Part]:

@@ -24,27 +24,27 @@ from haloassay.mocks.watch import Watch
 TOLERANCE: Final = 1e-6
 
 #: Steps after which an orbit is given up.
-_MAX_STEPS: Final = 2_000_000
+MAX_STEPS: Final = 2_000_000
 
 #: Stars that go in one batch between two calls of ``progress``.
 _BATCH: Final = 4096
 
 #: Nodes, and weights of the accelerations in each stage's position. The ninth stage is the step itself,
 #: and the first of the next one.
-_C: Final = np.array([0.0, 1 / 20, 1 / 10, 3 / 10, 1 / 2, 7 / 10, 9 / 10, 1.0, 1.0])
-_A: Final = np.zeros((9, 8))
-_A[1, :1] = [1 / 800]
-_A[2, :2] = [1 / 600, 1 / 300]
-_A[3, :3] = [9 / 200, -9 / 100, 9 / 100]
-_A[4, :4] = [-66701 / 197352, 28325 / 32892, -2665 / 5482, 2170 / 24669]
-_A[5, :5] = [
+C: Final = np.array([0.0, 1 / 20, 1 / 10, 3 / 10, 1 / 2, 7 / 10, 9 / 10, 1.0, 1.0])
+A: Final = np.zeros((9, 8))
+A[1, :1] = [1 / 800]
+A[2, :2] = [1 / 600, 1 / 300]
+A[3, :3] = [9 / 200, -9 / 100, 9 / 100]
+A[4, :4] = [-66701 / 197352, 28325 / 32892, -2665 / 5482, 2170 / 24669]
+A[5, :5] = [
     227015747 / 304251000,
     -54897451 / 30425100,
     12942349 / 10141700,
     -9499 / 304251,
     539 / 9250,
 ]
-_A[6, :6] = [
+A[6, :6] = [
     -1131891597 / 901789000,
     41964921 / 12882700,
     -6663147 / 3220675,
@@ -52,7 +52,7 @@ _A[6, :6] = [
     -108 / 5875,
     114 / 1645,
 ]
-_A[7, :7] = [
+A[7, :7] = [
     13836959 / 3667458,
     -17731450 / 1833729,
     1063919505 / 156478208,
@@ -61,13 +61,13 @@ _A[7, :7] = [
     -705 / 14272,
     1645 / 57088,
 ]
-_A[8, :7] = [223 / 7938, 0.0, 1175 / 8064, 925 / 6048, 41 / 448, 925 / 14112, 1175 / 72576]
+A[8, :7] = [223 / 7938, 0.0, 1175 / 8064, 925 / 6048, 41 / 448, 925 / 14112, 1175 / 72576]
 #: Weights of the velocity, and how those of the embedded sixth order differ in position and velocity.
-_B: Final = np.array(
+B: Final = np.array(
     [223 / 7938, 0.0, 5875 / 36288, 4625 / 21168, 41 / 224, 4625 / 21168, 5875 / 36288, 223 / 7938]
 )
-_ERROR_X: Final = np.zeros(9)
-_ERROR_X[:7] = _A[8, :7] - [
+ERROR_X: Final = np.zeros(9)
+ERROR_X[:7] = A[8, :7] - [
     7987313 / 109941300,
     0.0,
     1610737 / 44674560,
@@ -76,10 +76,10 @@ _ERROR_X[:7] = _A[8, :7] - [
     10023263 / 78180480,
     1610737 / 402071040,
 ]
-_ERROR_V: Final = np.array(
+ERROR_V: Final = np.array(
     [
         *(
-            _B
+            B
             - [
                 7987313 / 109941300,
                 0.0,
@@ -123,11 +123,11 @@ def _stages(x, v, t, dt, arrays, work, k):  # type: ignore[no-untyped-def]
     for s in range(1, 9):
         p0, p1, p2 = 0.0, 0.0, 0.0
         for j in range(s):
-            w = _A[s, j]
+            w = A[s, j]
             p0 += w * k[j, 0]
             p1 += w * k[j, 1]
             p2 += w * k[j, 2]
-        c = _C[s] * dt
+        c = C[s] * dt
         k[9, 0] = x[0] + c * v[0] + dt * dt * p0
         k[9, 1] = x[1] + c * v[1] + dt * dt * p1
         k[9, 2] = x[2] + c * v[2] + dt * dt * p2
@@ -143,8 +143,8 @@ def _errors(dt, k):  # type: ignore[no-untyped-def]
     for d in range(3):
         e_x, e_v = 0.0, 0.0
         for s in range(9):
-            e_x += _ERROR_X[s] * k[s, d]
-            e_v += _ERROR_V[s] * k[s, d]
+            e_x += ERROR_X[s] * k[s, d]
+            e_v += ERROR_V[s] * k[s, d]
         x2 += e_x * e_x
         v2 += e_v * e_v
     return dt * dt * np.sqrt(x2), abs(dt) * np.sqrt(v2)
@@ -162,7 +162,7 @@ def _follow(x, v, t, t_end, tolerance, arrays, work, k):  # type: ignore[no-unty
     r = max(_size(x), R_MIN)
     speed = max(_size(v), np.sqrt(_size(k[0]) * r)) + 1e-12
     h = 0.05 * r / speed
-    for step in range(_MAX_STEPS):
+    for step in range(MAX_STEPS):
         left = abs(t_end - t)
         if left <= 1e-14 * (abs(t) + abs(t_end)):
             return step
@@ -175,7 +175,7 @@ def _follow(x, v, t, t_end, tolerance, arrays, work, k):  # type: ignore[no-unty
             for d in range(3):
                 gain = 0.0
                 for s in range(8):
-                    gain += _B[s] * k[s, d]
+                    gain += B[s] * k[s, d]
                 v[d] += dt * gain
                 x[d] = k[9, d]
                 k[0, d] = k[8, d]

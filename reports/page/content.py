@@ -250,6 +250,17 @@ def _listed(content: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in content.items())
 
 
+def _structures(made: Mapping[str, Any]) -> str:
+    """Say what an accreted halo comes from, as the end of a sentence."""
+    whose = (
+        " (the first realisation's: each has a halo of its own)" if "one_of_many" in made else ""
+    )
+    return (
+        f"; of {made['contribute']} satellites of {made['fell_in']} that fell in, as many as"
+        f" {made['effective']:.2g} of equal shares, {100.0 * made['largest']:.0f} per cent of one{whose}"
+    )
+
+
 def _populations(cells: Iterable[Mapping[str, Any]], overlaps: pd.DataFrame) -> dict[str, str]:
     """How large each stored population is against the samples drawn from it, and whether it stands still."""
     facts, samples = {}, overlaps.set_index("cell")
@@ -275,5 +286,7 @@ def _populations(cells: Iterable[Mapping[str, Any]], overlaps: pd.DataFrame) -> 
             text += f"; {name}: {drift['complaint'] or still}"
         for name, wish in mock.get("beta_wish", {}).items():
             text += f"; {name}: beta misses that of its start by up to {wish['miss']:+.2f}, at {wish['r']:.0f} kpc"
+        if "accreted" in mock:
+            text += _structures(mock["accreted"])
         facts[f"population behind {cell['cell']}"] = text
     return facts

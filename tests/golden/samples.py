@@ -36,6 +36,10 @@ HALO = {
     "beta": {"kind": "constant", "beta": 0.4},
     "r_range": [4.0, 80.0],
 }
+SATELLITES = [
+    {"time": 9.0, "mass": 5e10, "circularity": 0.4, "r_circ": 0.8},
+    {"time": 6.0, "mass": 2e10, "position": [0, 120, 0], "velocity": [60, -100, 0]},
+]
 POPULATION = {"size": 300, "time": 0.3, "phases": 1}
 
 #: By family and kind, settings of one; of some kinds several, which go other ways.
@@ -76,6 +80,10 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
             },
         ],
         "local-jeans-gaussian": [HALO],
+        "accreted": [
+            {"potential": NFW, "size": 1000, "history": {"seed": 3}},
+            {"potential": NFW, "size": 1000, "satellites": SATELLITES},
+        ],
     },
     "densities": {
         "power-law": [{"slope": -3.5}],

@@ -61,17 +61,17 @@ def reference(own: Field, x: np.ndarray, v: np.ndarray, start: float, end: float
 
 def test_formula_meets_its_order_conditions() -> None:
     """Quadrature conditions of order 8 in velocity and position, and 6 of the embedded pair."""
-    nodes = integration._C
-    np.testing.assert_allclose(integration._A.sum(axis=1), nodes**2 / 2, atol=1e-14)
-    position = integration._A[8]
+    nodes = integration.C
+    np.testing.assert_allclose(integration.A.sum(axis=1), nodes**2 / 2, atol=1e-14)
+    position = integration.A[8]
     for k in range(8):
-        assert integration._B @ nodes[:8] ** k == pytest.approx(1 / (k + 1), abs=1e-14)
+        assert integration.B @ nodes[:8] ** k == pytest.approx(1 / (k + 1), abs=1e-14)
     for k in range(7):
         assert position @ nodes[:8] ** k == pytest.approx(1 / ((k + 1) * (k + 2)), abs=1e-14)
     for k in range(6):
-        assert integration._ERROR_V @ nodes**k == pytest.approx(0.0, abs=1e-13)
+        assert integration.ERROR_V @ nodes**k == pytest.approx(0.0, abs=1e-13)
     for k in range(5):
-        assert integration._ERROR_X @ nodes**k == pytest.approx(0.0, abs=1e-13)
+        assert integration.ERROR_X @ nodes**k == pytest.approx(0.0, abs=1e-13)
 
 
 def test_kepler_orbit_comes_back_after_its_period() -> None:

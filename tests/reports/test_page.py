@@ -313,3 +313,15 @@ def test_page_says_what_stood_behind_the_samples() -> None:
     versions = {"versions": {"haloassay": "2"}, "also_versions": [{"haloassay": "1"}]}
     later = content._facts(versions, pd.DataFrame([seen]))
     assert later["part of the results by"] == "haloassay 1"
+
+
+def test_page_says_what_an_accreted_halo_comes_from() -> None:
+    made = {"fell_in": 40, "contribute": 12, "effective": 2.84, "largest": 0.5}
+    for own, words in (({"one_of_many": True}, "(the first realisation's"), ({}, "")):
+        mock = {"population": 900, "accreted": {**made, **own, "stellar_mass": 1e8}}
+        seen = pd.DataFrame(columns=["cell", "n_stars", "share"])
+        facts = content._facts({"cells": [{"cell": "base", "mock": mock}]}, seen)
+        text = facts["population behind base"]
+        assert "12 satellites of 40 that fell in, as many as 2.8 of equal shares, 50 per" in text
+        assert ("the first" in text) == bool(words)
+        assert words in text
