@@ -21,7 +21,7 @@ from haloassay.base.settings import require
 from haloassay.mocks.gravity.growing import GrowingSphere
 from haloassay.mocks.gravity.potentials import NFW, Component, CompositePotential
 
-#: Concentration of a halo when it forms (Wechsler et al. 2002, section 4).
+#: Concentration of a halo when it forms (Wechsler et al. 2002).
 AT_FORMATION: Final = 4.1
 #: Time [Gyr] before which nothing is followed, and step of the snapshots of the field.
 EARLIEST: Final = -12.5

@@ -2,7 +2,7 @@
 
 Friction is Chandrasekhar's (1943), as that of the LMC (:mod:`haloassay.mocks.lmc.trajectory`): by the dark halo's
 density, with an isotropic velocity dispersion and ln Lambda = sqrt(ln(d / 2 r_s)), r_s of the satellite; the dispersion
-is the fit to an NFW halo of Zentner & Bullock (2003, 2003ApJ...598...49Z, eq. 6). At each pericentre a satellite loses
+is the fit to an NFW halo of Zentner & Bullock (2003, 2003ApJ...598...49Z). At each pericentre a satellite loses
 what is outside the tidal radius of King (1962, 1962AJ.....67..471K), r_t^3 = G m(<r_t) / (Omega^2 - d^2 Phi / dr^2),
 and is an NFW halo within it afterwards; tidal heating is left out.
 """
