@@ -23,15 +23,20 @@ def plan(estimators, realizations=20):
 
 
 def test_nobody_calls_code_of_others_in_vain():
-    errors, own = rehearsal.rehearsals(plan([FOREIGN, OWN]), 2)
-    assert errors == ()
+    ((errors, own),) = rehearsal.rehearsals(plan([FOREIGN, OWN]), 2)
+    assert errors
     assert [spec["kind"] for spec in own] == ["velocity-ellipsoid"]
+
+
+def test_it_is_shared_out_where_there_are_processors_for_it():
+    parts = rehearsal.rehearsals(plan([OWN]), 3)
+    assert [(errors, len(own)) for errors, own in parts] == [(True, 0), (False, 1)]
 
 
 @pytest.mark.parametrize("setting", [{"as_published": True}, {"sampler": "emcee"}])
 def test_chains_are_not_rehearsed(setting):
     chain = {"kind": "reflex-6d", "label": "chain", **setting}
-    _, own = rehearsal.rehearsals(plan([chain, OWN]), 2)
+    ((_, own),) = rehearsal.rehearsals(plan([chain, OWN]), 2)
     assert [spec["kind"] for spec in own] == ["velocity-ellipsoid"]
 
 
@@ -61,7 +66,7 @@ def test_what_is_rehearsed_is_a_catalogue_that_estimators_read(kind, monkeypatch
 
     spec = {"kind": kind, **IDEAL[kind]["settings"]}
     monkeypatch.setattr("haloassay.estimators.make_estimator", lambda _: Heard())
-    rehearsal.rehearse([spec])
+    rehearsal.rehearse(False, [spec])
     # the mixture says that a second population is too many once it has fitted both
     assert any(not row.note or "a second raises ln L" in row.note for row in rows[0])
 
@@ -69,7 +74,7 @@ def test_what_is_rehearsed_is_a_catalogue_that_estimators_read(kind, monkeypatch
 def test_errors_of_observables_are_carried_without_estimators(monkeypatch):
     carried = []
     monkeypatch.setattr("haloassay.contracts.propagation.spherical_covariance", carried.append)
-    rehearsal.rehearse(())
+    rehearsal.rehearse(True, ())
     assert carried[0].heliocentric
 
 
@@ -78,5 +83,7 @@ def test_what_fails_in_a_rehearsal_is_not_told():
         def sample(self, n, rng):
             raise ValueError("no star")
 
-    rehearsal.rehearse([{"kind": "velocity-ellipsoid", "bins": [1e5, 2e5]}, {"kind": "nothing"}])
+    rehearsal.rehearse(
+        False, [{"kind": "velocity-ellipsoid", "bins": [1e5, 2e5]}, {"kind": "nothing"}]
+    )
     rehearsal.rehearse_mock(NoStars())

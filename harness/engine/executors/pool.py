@@ -246,7 +246,7 @@ class Crew:
     def rehearse(self, plan: Plan) -> None:
         """Let workers load and compile what the tasks of a plan will need (:mod:`.rehearsal`)."""
         for part in rehearsals(plan, self.workers):
-            self.pool.schedule(rehearse, args=(part,), timeout=self.timeout)
+            self.pool.schedule(rehearse, args=part, timeout=self.timeout)
 
     def run(
         self, tasks: Iterator[Task], stop: Callable[[], bool], log: Log | None

@@ -1,7 +1,8 @@
 """While the mocks are made, workers load what tasks will need, and compile what has not been compiled yet.
 
 Compiling is most of what a first run takes, and each process would compile all of it. So it is shared out: this process
-draws a star of each mock, one worker carries errors of observables to velocities, another calls the estimators.
+draws a star of each mock, a worker carries errors of observables to velocities and calls the estimators; two workers
+where there are three or more, which leave this process a processor of its own.
 """
 
 from __future__ import annotations
@@ -26,16 +27,20 @@ _R_RANGE: Final = (3.0, 100.0)
 _SPEED: Final = 100.0
 #: Fewer tasks a worker do not pay for it.
 _FEWEST: Final = 3
+#: Workers of which one is enough: with this process they fill the processors.
+_SHARED: Final = 2
 
-#: Tables of estimators that a worker calls; where there are none, it carries errors to velocities.
-Part = Sequence[Mapping[str, Any]]
+#: What a worker does: whether it carries errors to velocities, and tables of estimators that it calls.
+Part = tuple[bool, Sequence[Mapping[str, Any]]]
 
 
 def rehearsals(plan: Plan, workers: int) -> tuple[Part, ...]:
     """Say what workers rehearse of a plan: nothing that takes long, and no code of others, for nothing."""
     specs = (method.spec for method in plan.cells[0].methods)
     own = tuple(spec for spec in specs if not kinds.is_foreign(spec) and not _has_chain(spec))
-    return ((), own) if len(plan) >= _FEWEST * workers else ()
+    if len(plan) < _FEWEST * workers:
+        return ()
+    return ((True, ()), (False, own)) if workers > _SHARED else ((True, own),)
 
 
 def _has_chain(spec: Mapping[str, Any]) -> bool:
@@ -43,13 +48,13 @@ def _has_chain(spec: Mapping[str, Any]) -> bool:
     return bool(spec.get("as_published")) or "emcee" in spec.values()
 
 
-def rehearse(estimators: Part) -> None:
+def rehearse(errors: bool, estimators: Sequence[Mapping[str, Any]]) -> None:
     """Do once what tasks do, on a few stars; what fails here is told by the task that it fails in."""
     from haloassay.contracts.propagation import spherical_covariance
     from haloassay.estimators import make_estimator
 
     catalogue = _catalogue()
-    if not estimators:
+    if errors:
         spherical_covariance(catalogue)
     known = replace(catalogue, drawn_covariance=np.zeros((_STARS, 3, 3)))
     for spec in estimators:
