@@ -101,3 +101,16 @@ def apex_rows(vector: FloatArray, speed: str, **where: float) -> list[Estimate]:
         Estimate.from_draws("apex_b", lat, **where),
         Estimate.from_directions("apex_offset", -vector, **where),
     ]
+
+
+def weighted_mean_row(v: FloatArray, variance: FloatArray, **where: float) -> Estimate:
+    """Mean v_r [km/s] weighted by the inverse variances of the errors (Li et al. 2026, footnote to figure 8).
+
+    Without errors all stars weigh alike. The error is that of a weighted mean, sqrt(sum w^2 (v - <v>)^2) / sum w.
+    """
+    weight = 1.0 / variance if np.all(variance > 0.0) else np.ones(len(v))
+    weight = weight / weight.sum()
+    mean = float(weight @ v)
+    error = float(np.sqrt(np.sum((weight * (v - mean)) ** 2)))
+    ends = (mean + x * error for x in (-1.0, 1.0, -1.96, 1.96))
+    return Estimate("mean_v_r", mean, *ends, **where)  # type: ignore[arg-type]

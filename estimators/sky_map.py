@@ -30,7 +30,7 @@ from haloassay.estimators.cells import (
     scatter_posterior,
 )
 from haloassay.estimators.fit.ellipsoid import anisotropy, fit_ellipsoid
-from haloassay.estimators.rows import in_order, undetermined_rows
+from haloassay.estimators.rows import in_order, undetermined_rows, weighted_mean_row
 
 if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue
@@ -361,19 +361,6 @@ class SkyMap(Estimator):
             note = "the fraction of accreted stars is the same in nearly all cells"
             return Estimate.undetermined(quantity, note, **there)
         return Estimate.from_draws(quantity, draws, **there)
-
-
-def weighted_mean_row(v: FloatArray, variance: FloatArray, **where: float) -> Estimate:
-    """Mean v_r [km/s] weighted by the inverse variances of the errors (Li et al. 2026, footnote to figure 8).
-
-    Without errors all stars weigh alike. The error is that of a weighted mean, sqrt(sum w^2 (v - <v>)^2) / sum w.
-    """
-    weight = 1.0 / variance if np.all(variance > 0.0) else np.ones(len(v))
-    weight = weight / weight.sum()
-    mean = float(weight @ v)
-    error = float(np.sqrt(np.sum((weight * (v - mean)) ** 2)))
-    ends = (mean + x * error for x in (-1.0, 1.0, -1.96, 1.96))
-    return Estimate("mean_v_r", mean, *ends, **where)  # type: ignore[arg-type]
 
 
 def drawn_dispersions(

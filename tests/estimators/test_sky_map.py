@@ -24,11 +24,11 @@ from haloassay.estimators.cells import (
     log_dispersion,
     scatter_posterior,
 )
+from haloassay.estimators.rows import weighted_mean_row
 from haloassay.estimators.sky_map import (
     ChemicalLine,
     bootstrap_correlation,
     drawn_dispersions,
-    weighted_mean_row,
 )
 
 NAMES = ("x", "y", "z", "vx", "vy", "vz")
