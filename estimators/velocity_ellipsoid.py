@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -79,6 +80,10 @@ class VelocityEllipsoid(Estimator):
     name: ClassVar[str] = "velocity-ellipsoid"
     reference: ClassVar[str] = "2011AnApS...5.1657B"
     assumes: ClassVar[tuple[str, ...]] = ("known Gaussian errors",)
+    expected: ClassVar[Mapping[str, str | tuple[str, str]]] = dict.fromkeys(
+        ("coverage", "ranks"),
+        ("the error of a kurtosis rests on the eighth moment, which tails hide", "thorough"),
+    )
     yields: ClassVar[tuple[str, ...]] = (
         *(f"mean_v_{axis}" for axis in AXES),
         *(f"sigma_{axis}" for axis in AXES),
