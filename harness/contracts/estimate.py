@@ -217,8 +217,8 @@ class Estimator(ABC):
     #: What ``haloassay check`` breaks of it, to tell the bias: changed settings of ``ideal`` by their paths, by name.
     violations: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     #: Checks of ``haloassay check`` that it is known to fail, and why; one that it passes after all is a failure.
-    #: ``(why, level)`` is what only so many mocks show: from that level on it must fail. A property where settings
-    #: decide it.
+    #: ``(why, level)`` is what only so many mocks show: from that level on it must fail, below it may not. A property
+    #: where settings decide it.
     expected: ClassVar[Mapping[str, str | tuple[str, str]]] = {}
     #: Settings of the paper's own run, as ``as_published = true`` sets them; empty where it prints none.
     published: ClassVar[Mapping[str, Any]] = {}

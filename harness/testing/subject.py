@@ -20,7 +20,7 @@ from haloassay.engine.acceptance import accepted
 from haloassay.engine.catalogues import mock
 from haloassay.estimators import make_estimator
 from haloassay.planning.scenario import as_scenario
-from haloassay.testing.check import Failed, Level
+from haloassay.testing.check import LEVELS, Failed, Level
 from haloassay.testing.rates import ALPHA
 
 if TYPE_CHECKING:
@@ -85,6 +85,12 @@ class Subject:
     def make(self, **changes: Any) -> Estimator:
         """Make the estimator, with some settings changed."""
         return make_estimator({**self.spec, **changes}, self.kind)
+
+    def declared(self, name: str) -> str:
+        """Say why a check is expected to fail at this level; nothing where it is not."""
+        found = self.make().expected.get(name, "")
+        why, level = (found, LEVELS[0]) if isinstance(found, str) else found
+        return why if LEVELS.index(self.level) >= LEVELS.index(level) else ""
 
     def stars(self, n: int = STARS, realization: int = 0) -> dict[str, FloatArray]:
         """Columns of ``n`` true stars: positions [kpc], velocities [km/s], [Fe/H] and [alpha/Fe]."""

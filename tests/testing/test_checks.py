@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import spread
 from spread import Spread
 
 from haloassay.base.errors import InputError
-from haloassay.testing import check_estimator, robustness, words
+from haloassay.testing import check_estimator, robustness, statistics, words
 from haloassay.testing.check import checks
+from haloassay.testing.rates import ALPHA
 from haloassay.testing.subject import Subject
 from haloassay.testing.violations import changed
 
@@ -172,6 +174,28 @@ def test_what_only_a_higher_level_shows_may_pass_below_it():
     for level, status in (("quick", "passed"), ("standard", "passed"), ("thorough", "failed")):
         report = check_estimator(spread.Patient, level=level, only=["rows"], workers=0)
         assert [finding.status for finding in report.findings] == [status]
+
+
+def test_what_is_declared_is_sought_at_a_larger_rate(monkeypatch):
+    """A little too narrow, which a hundred mocks would let pass: the failure that is declared is found even so."""
+    asked = []
+
+    def heard(p, alpha):
+        asked.append(alpha)
+        return np.zeros(len(p), dtype=bool)
+
+    monkeypatch.setattr(statistics.significance, "holm", heard)
+    for estimator in (spread.Candid, spread.Narrow):
+        check_estimator(estimator, level="quick", only=["coverage"], workers=0)
+    assert asked == [0.01, ALPHA / statistics.JUDGED]
+
+
+def test_below_the_level_that_shows_it_a_failure_is_none_that_is_known():
+    class Early(spread.Narrow):
+        expected: ClassVar[dict] = {"coverage": ("its errors are known to be small", "thorough")}
+
+    report = check_estimator(Early, level="quick", only=["coverage"], workers=0)
+    assert [finding.status for finding in report.findings] == ["failed"]
 
 
 @pytest.mark.parametrize(
