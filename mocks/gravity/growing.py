@@ -27,6 +27,7 @@ from haloassay.mocks.gravity.integration import (
     B,
     C,
     Orbits,
+    started,
 )
 from haloassay.mocks.watch import Watch
 
@@ -122,16 +123,9 @@ class GrowingSphere:
         Raises
         ------
         InputError
-            If the sphere is not known at some time, or something is not finite.
+            If the sphere is not known at some time, or of what :func:`.integration.started` refuses.
         """
-        x, v = (np.array(a, dtype=float, ndmin=2) for a in (position, velocity))
-        require(
-            bool(np.isfinite(x).all() and np.isfinite(v).all()),
-            "an orbit starts at no finite place",
-        )
-        start, end, _ = np.broadcast_arrays(
-            np.asarray(t_start, float), np.asarray(t_end, float), x[:, 0]
-        )
+        x, v, start, end = started(position, velocity, t_start, t_end, tolerance)
         n = len(x)
         if not n:
             return Orbits(x, v, np.empty(0, dtype=bool))
@@ -143,7 +137,7 @@ class GrowingSphere:
         )
         axes = _planes(x, v)
         flat_x, flat_v = (np.ascontiguousarray(np.einsum("nki,ni->nk", axes, a)) for a in (x, v))
-        begin, finish = (np.array(t) / GYR_PER_KPC_KMS for t in (start, end))
+        begin, finish = start / GYR_PER_KPC_KMS, end / GYR_PER_KPC_KMS
         steps = np.empty(n, dtype=np.int64)
         for at in range(0, n, _BATCH):
             part = slice(at, at + _BATCH)

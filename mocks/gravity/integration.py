@@ -196,6 +196,32 @@ def _follow_all(position, velocity, start, end, tolerance, arrays, steps):  # ty
         steps[n] = _follow(position[n], velocity[n], start[n], end[n], tolerance, arrays, work, k)
 
 
+def started(
+    position: ArrayLike,
+    velocity: ArrayLike,
+    t_start: ArrayLike,
+    t_end: ArrayLike,
+    tolerance: float,
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Copy positions [kpc] and velocities [km/s], (N, 3) each, and times [Gyr] of start and end, (N,) each.
+
+    Raises
+    ------
+    InputError
+        If something is not finite or has no three components, or the tolerance is not between 1e-14 and 1e-2.
+    """
+    x = np.array(position, dtype=float, ndmin=2, order="C")
+    v = np.array(velocity, dtype=float, ndmin=2, order="C")
+    require(x.shape == v.shape and x.shape[1:] == (3,), "positions and velocities must be (N, 3)")
+    require(
+        bool(np.isfinite(x).all() and np.isfinite(v).all()), "an orbit starts at no finite place"
+    )
+    require(1e-14 <= tolerance <= 1e-2, f"tolerance must be in [1e-14, 1e-2] (got {tolerance:g})")
+    times = np.broadcast_arrays(np.asarray(t_start, float), np.asarray(t_end, float), x[:, 0])
+    start, end = (np.array(t, dtype=float) for t in times[:2])
+    return x, v, start, end
+
+
 def integrate(
     field: Field,
     position: ArrayLike,
@@ -228,15 +254,7 @@ def integrate(
         If something is not finite or has no three components, the tolerance is not between 1e-14 and
         1e-2, or the field is not known at some time.
     """
-    x = np.array(position, dtype=float, ndmin=2, order="C")
-    v = np.array(velocity, dtype=float, ndmin=2, order="C")
-    require(x.shape == v.shape and x.shape[1:] == (3,), "positions and velocities must be (N, 3)")
-    require(
-        bool(np.isfinite(x).all() and np.isfinite(v).all()), "an orbit starts at no finite place"
-    )
-    require(1e-14 <= tolerance <= 1e-2, f"tolerance must be in [1e-14, 1e-2] (got {tolerance:g})")
-    times = np.broadcast_arrays(np.asarray(t_start, float), np.asarray(t_end, float), x[:, 0])
-    start, end = (np.array(t, dtype=float) for t in times[:2])
+    x, v, start, end = started(position, velocity, t_start, t_end, tolerance)
     if len(x) == 0:
         return Orbits(x, v, np.empty(0, dtype=bool))
     field.require_times(*(float(f(t)) for f in (np.min, np.max) for t in (start, end)))

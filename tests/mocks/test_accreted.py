@@ -344,3 +344,16 @@ def test_a_sample_larger_than_the_population_is_refused():
     assert len(draw(2000)) == 1000
     with pytest.raises(UsedUpError, match=r"set mock\.size higher"):
         draw(1)
+
+
+@pytest.mark.parametrize(
+    ("start", "tolerance", "word"),
+    [
+        ([[10.0, 0.0]], 1e-6, r"\(N, 3\)"),
+        ([[np.nan, 0.0, 0.0]], 1e-6, "no finite place"),
+        ([[10.0, 0.0, 0.0]], 1.0, "tolerance"),
+    ],
+)
+def test_a_growing_sphere_refuses_what_any_field_refuses(start, tolerance, word):
+    with pytest.raises(InputError, match=word):
+        sphere(lambda _: 1.0).follow(start, np.zeros_like(start), -1.0, 0.0, tolerance)
