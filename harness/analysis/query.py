@@ -12,10 +12,10 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, get_args
 
 from haloassay.base.errors import HaloassayWarning
-from haloassay.contracts.quantities import QUANTITIES, Quantity
+from haloassay.contracts.quantities import QUANTITIES, Quantity, Scale
 from haloassay.contracts.schema import RESULT, SCHEMAS, TableName
 
 if TYPE_CHECKING:
@@ -61,9 +61,10 @@ class ResultTables(Protocol):
 
 @contextmanager
 def open_tables(results: ResultTables) -> Iterator[Any]:
-    """DuckDB connection with the views ``estimates`` and ``runs``.
+    """DuckDB connection with the views ``estimates``, ``runs``, and ``scaled``: estimates with their ``scale``.
 
-    Its macros are ``sound(x)``, x where it can be averaged, else null, and ``scale_of(quantity)``.
+    The scale says how errors are counted (:mod:`haloassay.contracts.quantities`). A macro ``sound(x)`` is x where it
+    can be averaged, else null.
     """
     files = {"estimates": results.estimates_files, "runs": results.runs_files}
     with _connected() as tables:
@@ -72,7 +73,7 @@ def open_tables(results: ResultTables) -> Iterator[Any]:
         tables.execute(
             "CREATE MACRO sound(x) AS CASE WHEN isfinite(x) AND abs(x) < 1e75 THEN x END"
         )
-        tables.execute(_scale_macro(results.quantities))
+        _scale(tables, results.quantities)
         doubled, _ = doubles(tuple(files["runs"]))
         if doubled:
             warnings.warn(
@@ -89,6 +90,10 @@ def open_tables(results: ResultTables) -> Iterator[Any]:
             else:
                 tables.from_arrow(schema.empty_table()).create(f"own_{name}")
         _share(tables, results.shared)
+        tables.execute(
+            "CREATE VIEW scaled AS SELECT estimates.*, coalesce(scale, 'absolute') AS scale"
+            " FROM estimates LEFT JOIN scales USING (quantity)"
+        )
         yield tables
 
 
@@ -202,24 +207,55 @@ def as_frame(relation: Any) -> pd.DataFrame:
     return frame
 
 
-def _scale_macro(quantities: Mapping[str, Quantity]) -> str:
-    """Write the SQL macro that knows on which scale errors of a quantity are counted."""
-    names = {
-        scale: ", ".join("'" + q.name.replace("'", "''") + "'" for q in known)
-        for scale in ("fractional", "angle", "separation")
-        if (known := [q for q in quantities.values() if q.scale == scale])
-    }
-    cases = " ".join(f"WHEN name IN ({listed}) THEN '{scale}'" for scale, listed in names.items())
-    return f"CREATE MACRO scale_of(name) AS CASE {cases} ELSE 'absolute' END"
+def _scale(tables: Any, quantities: Mapping[str, Quantity]) -> None:
+    """Make the table of the scales on which errors of quantities are counted.
+
+    As numbers with names they take a tenth of the time that words take, for which each row is asked several times.
+    """
+    import pandas as pd
+
+    known = [(q.name, q.scale) for q in quantities.values()]
+    tables.execute(f"CREATE TYPE scale AS ENUM {tuple(get_args(Scale))}")
+    tables.execute("CREATE TABLE scales (quantity VARCHAR, scale scale)")
+    told = tables.from_df(pd.DataFrame(known, columns=["quantity", "scale"], dtype=str))
+    told.insert_into("scales")
 
 
 def difference(value: str, reference: str) -> str:
-    """Write the SQL of the difference of two values on the scale of ``quantity``."""
-    return f"""CASE scale_of(quantity)
+    """Write the SQL of the difference of two values on the scale of a row of ``scaled``."""
+    return f"""CASE scale
         WHEN 'fractional' THEN ({value} - {reference}) / nullif({reference}, 0)
         WHEN 'angle' THEN {value} - {reference} - 360 * floor(({value} - {reference} + 180) / 360)
         WHEN 'separation' THEN abs({value} - {reference})
         ELSE {value} - {reference} END"""
+
+
+#: SQL of the unit of an error: radii of caps are no ends of an interval about the value, and have none.
+SCALE: Final = (
+    "CASE scale WHEN 'fractional' THEN abs(truth) WHEN 'angle' THEN 1 WHEN 'absolute' THEN 1 END"
+)
+#: SQL of the truth, of an angle on the turn of the circle next to the estimate and its interval.
+NEAR_TRUTH: Final = "CASE scale WHEN 'angle' THEN value - e ELSE truth END"
+
+
+def errors_of(rows: str = "scaled") -> str:
+    """Write the query of rows of ``scaled`` with their errors, half widths, and whether intervals hold the truth.
+
+    Columns are those of the rows, ``e`` (error), ``half`` (half width of the 68 per cent interval on the scale of
+    ``e``), ``pull`` = e / half, ``in68`` and ``in95``.
+    """
+    inside = (
+        "CASE WHEN e IS NOT NULL AND isfinite({lo}) AND isfinite({hi})"
+        " THEN ({near} BETWEEN {lo} AND {hi})::INT END"
+    )
+    return f"""
+        SELECT *, sound(e / nullif(half, 0)) AS pull,
+            {inside.format(near=NEAR_TRUTH, lo="lo68", hi="hi68")} AS in68,
+            {inside.format(near=NEAR_TRUTH, lo="lo95", hi="hi95")} AS in95
+        FROM (
+            SELECT *, CASE WHEN e IS NOT NULL THEN sound((hi68 - lo68) / 2 / ({SCALE})) END AS half
+            FROM (SELECT *, sound({difference("value", "truth")}) AS e FROM {rows})
+        )"""
 
 
 def arrange(frame: pd.DataFrame, cells: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

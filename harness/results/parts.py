@@ -15,8 +15,10 @@ import functools
 import hashlib
 import io
 import json
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +31,8 @@ from haloassay.base.files import TEMPORARY, write_bytes
 from haloassay.contracts.schema import SCHEMAS, TableName
 
 _META: Final = b"haloassay"
+#: Files that are read at once.
+_READERS: Final = min(8, os.cpu_count() or 1)
 #: What a part is of (a task, or many), and the digest of its runs file.
 _NAME: Final = re.compile(r"(?:[0-9a-f]{8}-\d{7,}|segment)-([0-9a-f]{16})")
 
@@ -177,15 +181,23 @@ def scan(out: Path) -> tuple[dict[str, Part], list[str]]:
     InputError
         If a file cannot be read at all.
     """
-    parts: dict[str, Part] = {}
-    broken = []
-    with reading(out):
-        for path in sorted((out / "runs").glob("*.parquet")):
-            if named := _NAME.fullmatch(path.stem):
-                try:
-                    parts[path.stem] = _read_whole(out, path.stem, named[1])
-                except (DamagedError, FileNotFoundError):
-                    broken.append(path.stem)
+    stated = {
+        path.stem: named[1]
+        for path in sorted((out / "runs").glob("*.parquet"))
+        if (named := _NAME.fullmatch(path.stem))
+    }
+
+    def look(name: str) -> Part | None:
+        try:
+            return _read_whole(out, name, stated[name])
+        except (DamagedError, FileNotFoundError):
+            return None
+
+    # most of it is hashing, which lets other threads run
+    with reading(out), ThreadPoolExecutor(_READERS) as pool:
+        found = dict(zip(stated, pool.map(look, stated), strict=True))
+    parts = {name: part for name, part in found.items() if part is not None}
+    broken = [name for name, part in found.items() if part is None]
     replaced = {name for part in parts.values() for name in part.replaces}
     live = {name: part for name, part in parts.items() if name not in replaced}
     return live, [name for name in broken if name not in replaced]

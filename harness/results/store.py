@@ -9,7 +9,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Final, Literal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -46,11 +45,10 @@ from haloassay.results.parts import (
     write_file,
     write_part,
 )
+from haloassay.results.stock import FINAL, Stock
 
 Mode = Literal["resume", "restart", "refuse"]
 
-#: Statuses that stand; what timed out or was lost is tried again by the next run.
-_FINAL: Final = ("ok", "failed", "no-mock")
 #: Fields of an outcome that are no columns of ``runs``.
 _NOT_KEPT: Final = ("method", "rows", "touched")
 #: Finished parts that are joined into one.
@@ -88,16 +86,8 @@ class Store:
     def __init__(self, out: Path, plan: Plan, say: Callable[[str], None]) -> None:
         self.out = out
         self._say = say
-        self._realizations = 0  # that the folder has seen
         self._replaced: list[str] = []  # parts left to those who are reading them
-        n = plan.scenario.realizations
-        self._done = {
-            (cell.label, method.label): np.zeros(cell.size(n), dtype=bool)
-            for cell in plan.cells
-            for method in cell.methods
-            if method.label not in cell.shared
-        }
-        self._irregular = pa.array([c.label for c in plan.cells if not c.is_regular], "str")
+        self._stock = Stock(plan)
         self._loose: list[str] = []  # finished parts of one task each
         self._again: dict[tuple[str, int], str] = {}  # parts with something to try again
         self._replaces: dict[str, tuple[str, ...]] = {}
@@ -152,8 +142,7 @@ class Store:
 
     def missing(self, cell: Cell, realization: int) -> tuple[Method, ...]:
         """Estimators of a cell that have no final result in this realisation, and share none."""
-        own = (method for method in cell.methods if method.label not in cell.shared)
-        return tuple(m for m in own if not self._done[cell.label, m.label][realization])
+        return self._stock.missing(cell, realization)
 
     def checkpoint(self, result: TaskResult) -> None:
         """Write the results of one task; once this returns they outlast anything but the disk."""
@@ -177,7 +166,7 @@ class Store:
         """Write run.json: what it knew of the folder stays, and the count never falls."""
         self._description = new = description_of(plan)
         self._versions = new["versions"]
-        known = [self._realizations, new["scenario"]["realizations"]]
+        known = [self._stock.realizations, new["scenario"]["realizations"]]
         if adopted:
             new["also_versions"] = [{"haloassay": "unknown"}]
             self._say(
@@ -245,7 +234,7 @@ class Store:
         """Put new rows and those of an old part that stand together."""
         runs = read_part(self.out, "runs", old).to_pylist()
         again = set(new["runs"].column("estimator").to_pylist())
-        kept = {r["estimator"] for r in runs if r["status"] in _FINAL} - again
+        kept = {r["estimator"] for r in runs if r["status"] in FINAL} - again
         joined = {}
         for kind, table in new.items():
             rows = [r for r in read_part(self.out, kind, old).to_pylist() if r["estimator"] in kept]
@@ -266,7 +255,7 @@ class Store:
             kind: as_schema(kind, once(kind, [part_file(self.out, kind, n) for n in names]))
             for kind in SCHEMAS
         }
-        final = pc.is_in(tables["runs"]["status"], pa.array(_FINAL))
+        final = pc.is_in(tables["runs"]["status"], pa.array(FINAL))
         tables["runs"] = tables["runs"].filter(final)
         replaces = (*names, *(old for name in names for old in live[name].replaces))
         self._write("segment", tables, replaces)
@@ -276,31 +265,19 @@ class Store:
         """Note what a part found on disk holds."""
         runs = read_part(self.out, "runs", part.name)
         if part.name.startswith("segment-"):
-            self._mark(runs)
+            self._stock.mark(runs)
         else:
             self._register(part.name, runs, part.replaces)
 
     def _register(self, name: str, runs: pa.Table, replaces: tuple[str, ...]) -> None:
         """Note what a part of one task holds, and whether some of it is to be tried again."""
-        self._mark(runs)
+        self._stock.mark(runs)
         self._replaces[name] = replaces
-        if all(status in _FINAL for status in runs.column("status").to_pylist()):
+        if all(status in FINAL for status in runs.column("status").to_pylist()):
             self._loose.append(name)
         else:
             first = runs.slice(0, 1).to_pylist()[0]
             self._again[first["cell"], first["realization"]] = name
-
-    def _mark(self, runs: pa.Table) -> None:
-        fixed = runs.filter(pc.invert(pc.is_in(runs["cell"], self._irregular)))
-        highest = max(fixed.column("realization").to_pylist(), default=-1)
-        self._realizations = max(self._realizations, highest + 1)
-        columns = (
-            runs.column(c).to_pylist() for c in ("cell", "estimator", "realization", "status")
-        )
-        for cell, estimator, realization, status in zip(*columns, strict=True):
-            done = self._done.get((cell, estimator))
-            if done is not None and realization < len(done) and status in _FINAL:
-                done[realization] = True
 
 
 def check_folder(out: Path, plan: Plan, mode: Mode) -> None:
