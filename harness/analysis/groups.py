@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from haloassay.analysis.query import batches
 from haloassay.base.arrays import BoolArray, FloatArray, IntArray
 
 #: Rows of a query that are read at once.
@@ -29,7 +30,7 @@ def in_groups(rows: Any) -> Iterator[Groups]:
         DuckDB relation, ordered by its column ``g``, a number; all other columns are numbers, too.
     """
     held: list[Mapping[str, Any]] = []
-    for batch in rows.to_arrow_reader(_READ):
+    for batch in batches(rows, _READ):
         columns = {
             name: column.to_numpy(zero_copy_only=False)
             for name, column in zip(batch.schema.names, batch.columns, strict=True)

@@ -184,6 +184,18 @@ def doubles(runs: tuple[Path | str, ...]) -> tuple[int, tuple[Path, ...]]:
     return n, tuple(map(Path, files or ()))
 
 
+def differing(estimates: Sequence[Path]) -> tuple[str, str, int] | None:
+    """Find a result that stands twice in these files, and not with the same numbers: cell, estimator, realisation."""
+    keys = ", ".join([*RESULT, "quantity", "bin"])
+    numbers = [name for name in SCHEMAS["estimates"].names if name not in keys.split(", ")]
+    same = " OR ".join(f"count(DISTINCT coalesce({name}::VARCHAR, '')) > 1" for name in numbers)
+    with _connected() as tables:
+        rows = _read(tables, estimates)
+        found = rows.query("rows", f"SELECT {keys} FROM rows GROUP BY {keys} HAVING {same}")
+        first = found.project("cell, estimator, realization").order("ALL").limit(1).fetchall()
+    return (str(first[0][0]), str(first[0][1]), int(first[0][2])) if first else None
+
+
 def once(kind: TableName, files: Sequence[Path]) -> pa.Table:
     """Rows of a table in these files, each result once: one that is ``ok`` where there is one."""
     with _connected() as tables:
@@ -199,6 +211,12 @@ def _once(rows: Any, kind: TableName) -> Any:
         f"SELECT * EXCLUDE (filename) FROM rows"
         f" QUALIFY row_number() OVER (PARTITION BY {keys} ORDER BY {order}) = 1",
     )
+
+
+def batches(relation: Any, rows: int) -> Iterator[pa.RecordBatch]:
+    """Read the rows of a query so many at a time."""
+    read = getattr(relation, "to_arrow_reader", None)  # versions before 1.4 call it otherwise
+    yield from (read or relation.fetch_arrow_reader)(rows)
 
 
 def as_frame(relation: Any) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from haloassay.planning.cells import SampledCell
 from haloassay.planning.overrides import overridden
 from haloassay.planning.plan import Plan, make_plan
 from haloassay.planning.scenario import Scenario, as_scenario
+from haloassay.planning.shard import Shard, require_alone
 from haloassay.planning.usual import unusual
 from haloassay.results.description import as_held, description_of, read_description
 from haloassay.results.outcome import TaskResult
@@ -45,6 +47,7 @@ def run(
     at_most: int = MOST,
     large: bool = False,
     settings: Mapping[str, Any] | None = None,
+    shard: str | None = None,
 ) -> Results:
     """Run a scenario into a folder and return the results.
 
@@ -78,6 +81,9 @@ def run(
         Whether more than 100000 catalogues are meant.
     settings
         Values in place of those of the scenario, by path, such as ``{"survey.n_stars": 500}``.
+    shard
+        Part of the tasks, such as ``"3/100"``: the third of each hundred. Its results have a folder of their own in
+        ``out``, so that shards know nothing of each other; :func:`haloassay.merge` joins them.
 
     Raises
     ------
@@ -91,15 +97,20 @@ def run(
         realizations=realizations, seed=seed, timeout=timeout, estimators=estimators
     )
     revised = overridden(revised, settings or {})
+    part = None if shard is None else Shard.parse(shard)
+    if part is not None and until is not None:
+        raise InputError("until: is a condition on all realisations, of which a shard has a part")
     if until is not None and not dry_run:
         return _run_until(make_rule(until), at_most, revised, out, workers, mode, progress, large)
-    plan = make_plan(revised)
+    plan = replace(make_plan(revised), shard=part)
     n_workers = available_workers() if workers is None else workers
     if n_workers < 0:
         raise InputError(f"workers: must not be negative (got {n_workers})")
     if mode not in ("resume", "restart", "refuse"):
         raise InputError(f"mode: unknown {mode!r} (allowed: resume, restart, refuse)")
-    folder = Path(out)
+    folder = Path(out) if part is None else part.folder(Path(out))
+    if part is not None:
+        require_alone(Path(out), part)
     check_folder(folder, plan, mode)
     report = progress or make_progress()
     if dry_run:
@@ -112,7 +123,7 @@ def run(
     if known is not None:
         _execute(known, None, folder, n_workers, mode, report)
     else:
-        with crew_ahead(plan, n_workers) as crew:
+        with crew_ahead(plan.dealt, n_workers) as crew:
             plan, notices = _prepared(plan, report.say, n_workers)
             _execute(plan, notices, folder, n_workers, mode, report, crew)
     return Results(folder)
@@ -121,10 +132,17 @@ def run(
 def _prepared(
     plan: Plan, say: Callable[[str], None] | None, n_workers: int
 ) -> tuple[Plan, Sequence[str]]:
-    """Make the mocks; what that takes is not loaded for a run in which nothing is left to do."""
+    """Make the mocks; what that takes is not loaded for a run in which nothing is left to do.
+
+    A shard makes those of its own tasks, and checks all: what stands in ``run.json`` is the same in each.
+    """
     from haloassay.engine.preparation import prepared
 
-    return prepared(plan, say, n_workers)
+    if plan.shard is None:
+        return prepared(plan, say, n_workers)
+    whole, notices = prepared(plan, None)
+    here, more = prepared(whole.dealt, say, n_workers)
+    return replace(whole, facts=here.facts), [*notices, *more]
 
 
 def _too_large(plan: Plan) -> str:
@@ -216,16 +234,12 @@ def _run_until(
 
 
 def _tasks(plan: Plan, store: Store) -> Iterator[Task]:
-    """List what is to be done, realisation by realisation: cells stay paired in a run cut short."""
-    sizes = {cell.label: cell.size(plan.scenario.realizations) for cell in plan.cells}
-    for realization in range(max(sizes.values())):
-        for cell in plan.cells:
-            if realization >= sizes[cell.label]:
-                continue
-            if wanted := {method.label for method in store.missing(cell, realization)}:
-                here = cell.at(realization)
-                methods = tuple(method for method in here.methods if method.label in wanted)
-                yield Task(here, realization, plan.scenario.seed, methods, cell.draw(realization))
+    """List what is to be done."""
+    for cell, realization in plan.tasks():
+        if wanted := {method.label for method in store.missing(cell, realization)}:
+            here = cell.at(realization)
+            methods = tuple(method for method in here.methods if method.label in wanted)
+            yield Task(here, realization, plan.scenario.seed, methods, cell.draw(realization))
 
 
 class _Messages:

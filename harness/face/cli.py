@@ -44,6 +44,7 @@ from haloassay.face.outputs import files_of, require_writable, write
 from haloassay.face.plugins import no_plugins
 from haloassay.face.predictions import predict
 from haloassay.face.rankings import rank
+from haloassay.face.shards import merge_command, status_command
 from haloassay.face.starting import init_command, resolved_text
 from haloassay.face.tables import print_results, report_command, require_scores, table_command
 from haloassay.face.verbosity import verbosity
@@ -102,7 +103,7 @@ for command in (
     *(baseline_command, budget, check_command, claims_command, compare_command),
     *(describe_command, list_command),
     *(figure_command, match_command, measure, plan, predict, rank, report_command, table_command),
-    *(completion.completion_command, init_command),
+    *(completion.completion_command, init_command, merge_command, status_command),
 ):
     haloassay.add_command(command)
 
@@ -168,6 +169,11 @@ for command in (
 )
 @set_option
 @click.option("--yes", "large", is_flag=True, help="Run more than 100000 catalogues, too.")
+@click.option(
+    "--shard",
+    metavar="NUMBER/OF",
+    help="Do a part of the work only, such as 3/100, in a folder of its own in --out; `merge` joins them.",
+)
 def run(
     scenario: str,
     out: Path,
@@ -185,6 +191,7 @@ def run(
     fail_on_verdict: bool,
     settings: tuple[str, ...],
     large: bool,
+    shard: str | None,
 ) -> None:
     """Run SCENARIO (a packaged name or a TOML file) and print what it comes to on one screen."""
     from haloassay.face import api
@@ -197,12 +204,18 @@ def run(
             at_most=at_most,
             large=large,
             settings=by_path(settings),
+            shard=shard,
         )
     except KeyboardInterrupt as stop:
         ended = EXIT_TERMINATED if stop.args == ("SIGTERM",) else EXIT_INTERRUPTED
         fail("interrupted; finished work is kept, run again to go on", ended)
     if dry_run:
         click.echo(printable(resolved_text(results.scenario), lines=True), nl=False)
+        return
+    if shard is not None:
+        echo(
+            f"shard {shard}: {results.out} (haloassay status {out}; haloassay merge {out} --out {out})"
+        )
         return
     page: Path | None = None
     if no_report:

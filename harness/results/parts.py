@@ -162,7 +162,7 @@ def _read_whole(out: Path, name: str, stated: str) -> Part:
     path = part_file(out, "runs", name)
 
     def read(file: Any) -> Part:
-        meta = json.loads(pq.read_schema(file).metadata[_META])
+        meta = _meta(file)
         return Part(name, tuple(meta["replaces"]), meta["digest"])
 
     with open(path, "rb") as file:
@@ -201,6 +201,24 @@ def scan(out: Path) -> tuple[dict[str, Part], list[str]]:
     replaced = {name for part in parts.values() for name in part.replaces}
     live = {name: part for name, part in parts.items() if name not in replaced}
     return live, [name for name in broken if name not in replaced]
+
+
+def listed(out: Path) -> list[Path]:
+    """List the runs files of the parts in use; only what they say of themselves is read: they may be damaged."""
+    replaced, found = set(), []
+    with reading(out):
+        for path in sorted((out / "runs").glob("*.parquet")):
+            if _NAME.fullmatch(path.stem):
+                with contextlib.suppress(DamagedError, FileNotFoundError), open(path, "rb") as file:
+                    meta = _parse(path, file, _meta)
+                    replaced.update(meta["replaces"])
+                    found.append(path)
+    return [path for path in found if path.stem not in replaced]
+
+
+def _meta(file: Any) -> Any:
+    """Read what a part says of itself."""
+    return json.loads(pq.read_schema(file).metadata[_META])
 
 
 def set_aside(out: Path, name: str) -> None:

@@ -19,6 +19,7 @@ from haloassay.contracts.schema import SCHEMAS, TableName
 from haloassay.planning.cells import Cell, Method
 from haloassay.planning.plan import Plan
 from haloassay.planning.scenario import Spec
+from haloassay.planning.shard import SHARDS
 from haloassay.results.description import (
     DESCRIPTION,
     description_of,
@@ -93,7 +94,7 @@ class Store:
         self._replaces: dict[str, tuple[str, ...]] = {}
         live, broken = scan(out)
         description = read_description(out)
-        live = self._without_doubles(live)
+        live = without_doubles(out, live, say)
         for part in live.values():
             self._take_stock(part)
         self._describe(plan, description, adopted=bool(live) and description is None)
@@ -241,26 +242,6 @@ class Store:
             joined[kind] = pa.concat_tables([pa.Table.from_pylist(rows, SCHEMAS[kind]), table])
         return joined
 
-    def _without_doubles(self, live: dict[str, Part]) -> dict[str, Part]:
-        """Join parts that say the same, so that each result stands once; what is not final will run again."""
-        runs = [part_file(self.out, "runs", name) for name in live]
-        count, files = doubles(tuple(runs))
-        if not count:
-            return live
-        self._say(
-            f"{self.out}: {count} results stand twice, because two runs wrote at once: joined"
-        )
-        names = [file.stem for file in files]
-        tables = {
-            kind: as_schema(kind, once(kind, [part_file(self.out, kind, n) for n in names]))
-            for kind in SCHEMAS
-        }
-        final = pc.is_in(tables["runs"]["status"], pa.array(FINAL))
-        tables["runs"] = tables["runs"].filter(final)
-        replaces = (*names, *(old for name in names for old in live[name].replaces))
-        self._write("segment", tables, replaces)
-        return scan(self.out)[0]
-
     def _take_stock(self, part: Part) -> None:
         """Note what a part found on disk holds."""
         runs = read_part(self.out, "runs", part.name)
@@ -280,23 +261,37 @@ class Store:
             self._again[first["cell"], first["realization"]] = name
 
 
+def without_doubles(
+    out: Path, live: dict[str, Part], say: Callable[[str], None]
+) -> dict[str, Part]:
+    """Join parts that say the same, so that each result stands once; what is not final will run again."""
+    count, files = doubles(tuple(part_file(out, "runs", name) for name in live))
+    if not count:
+        return live
+    say(f"{out}: {count} results stand twice, because two runs wrote at once: joined")
+    names = [file.stem for file in files]
+    tables = {
+        kind: as_schema(kind, once(kind, [part_file(out, kind, n) for n in names]))
+        for kind in SCHEMAS
+    }
+    final = pc.is_in(tables["runs"]["status"], pa.array(FINAL))
+    tables["runs"] = tables["runs"].filter(final)
+    replaces = (*names, *(old for name in names for old in live[name].replaces))
+    write_part(out, "segment", tables, replaces)
+    return scan(out)[0]
+
+
 def check_folder(out: Path, plan: Plan, mode: Mode) -> None:
     """Raise :class:`InputError` unless the folder can take the results of ``plan``."""
-    with reading(out):
-        if not out.exists():
-            return
-        if not out.is_dir():
-            raise InputError(f"{out}: is a file, expected a folder for the results")
-        for kind in SCHEMAS:
-            require_no_link(out / kind)
-        used = [
-            p.name for p in out.iterdir() if p.name not in (LOCK, HELD) and not p.match(TEMPORARY)
-        ]
-    if not used:
+    if not (used := _used(out)):
         return
     description = read_description(out)
     parts = scan(out)[0] if description is None and is_lost(out) else {}
     if description is None and not parts:
+        if used == [SHARDS]:
+            raise InputError(
+                f"{out}: holds shards of a run: `haloassay merge {out} --out {out}` joins them; nothing was touched"
+            )
         raise InputError(f"{out}: is neither empty nor a results folder; nothing was touched")
     if mode == "refuse":
         raise InputError(f"{out}: holds results already; nothing was touched")
@@ -304,6 +299,31 @@ def check_folder(out: Path, plan: Plan, mode: Mode) -> None:
         require_same(out, description, description_of(plan))
     elif mode == "resume":
         require_own(out, parts, plan)
+
+
+def require_room(out: Path, description: Spec) -> None:
+    """Raise :class:`InputError` unless a folder is new, empty, or of the same scenario; shards in it do not count."""
+    used = [name for name in _used(out) if name != SHARDS]
+    held = read_description(out)
+    if held is not None:
+        require_same(out, held, description)
+        require_same(out, description, held)
+    elif used:
+        raise InputError(f"{out}: is neither empty nor a results folder; nothing was touched")
+
+
+def _used(out: Path) -> list[str]:
+    """Name what a folder holds, of ours or not."""
+    with reading(out):
+        if not out.exists():
+            return []
+        if not out.is_dir():
+            raise InputError(f"{out}: is a file, expected a folder for the results")
+        for kind in SCHEMAS:
+            require_no_link(out / kind)
+        return [
+            p.name for p in out.iterdir() if p.name not in (LOCK, HELD) and not p.match(TEMPORARY)
+        ]
 
 
 def _clear(out: Path) -> None:

@@ -67,7 +67,7 @@ def run_in_pool(
 @contextlib.contextmanager
 def crew_ahead(plan: Plan, workers: int) -> Iterator[Crew | None]:
     """Workers that start, and rehearse, while this process makes the mocks of a plan; None where none are wanted."""
-    if not workers:
+    if not workers or not len(plan):
         yield None
         return
     crew = Crew(min(workers, len(plan)), plan.scenario.timeout)
