@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from haloassay.analysis.rules import Rule, make_rule
-from haloassay.base.errors import InputError
+from haloassay.base.errors import HaloassayError, InputError
 from haloassay.engine.executors import available_workers, execute
 from haloassay.engine.executors.pool import Crew, crew_ahead
 from haloassay.engine.interrupt import deferred_interrupt
@@ -28,6 +30,8 @@ from haloassay.results.outcome import TaskResult
 from haloassay.results.results import Results
 from haloassay.results.store import Mode, Store, check_folder
 
+#: Seconds between two times that results are written: what a kill at the worst time costs.
+_GATHERED: Final = 0.25
 #: Catalogues beyond which a run must be asked for twice.
 LARGE: Final = 100_000
 
@@ -197,13 +201,33 @@ def _execute(
             n_workers = min(n_workers, max(todo, 1))
             results = execute(tasks, n_workers, plan.scenario.timeout, stop, log, crew)
             messages = _Messages(report.warn, log)
-            for result in stack.enter_context(contextlib.closing(results)):
-                store.checkpoint(result)
-                report.advance(result)
-                messages.tell(result)
+            for some in _together(stack.enter_context(contextlib.closing(results))):
+                store.checkpoint_all(some)
+                for result in some:
+                    report.advance(result)
+                    messages.tell(result)
         if stop():
             raise stop.error()
         store.compact()
+
+
+def _together(results: Iterable[TaskResult | None]) -> Iterator[list[TaskResult]]:
+    """Gather results that come within :data:`_GATHERED` of each other: where tasks are short, files would be many."""
+    waiting: list[TaskResult] = []
+    last, failure = -math.inf, None
+    try:
+        for result in results:
+            if result is not None:
+                waiting.append(result)
+            elif waiting and time.monotonic() - last > _GATHERED:
+                yield waiting
+                waiting, last = [], time.monotonic()
+    except HaloassayError as error:  # workers that cannot be had: what is there is kept
+        failure = error
+    if waiting:
+        yield waiting
+    if failure is not None:
+        raise failure
 
 
 def _run_until(

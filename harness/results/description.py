@@ -78,8 +78,14 @@ def _made_of(cell: Cell) -> Spec:
 
 
 def encoded(description: Spec) -> bytes:
-    """Bytes of ``run.json``, with a digest of what it says."""
-    return json.dumps({**description, "digest": content_key(description)}, indent=1).encode()
+    """Bytes of ``run.json``, with a digest of what it says; each cell has a line."""
+    told = {**description, "digest": content_key(description)}
+    cells = ",\n  ".join(json.dumps(cell, separators=(",", ":")) for cell in told["cells"])
+    lines = [
+        f"{json.dumps(key)}: " + (f"[\n  {cells}\n ]" if key == "cells" else json.dumps(value))
+        for key, value in told.items()
+    ]
+    return ("{\n " + ",\n ".join(lines) + "\n}\n").encode()
 
 
 def read_description(out: Path) -> Spec | None:

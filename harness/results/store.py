@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Final, Literal
@@ -52,8 +52,9 @@ Mode = Literal["resume", "restart", "refuse"]
 
 #: Fields of an outcome that are no columns of ``runs``.
 _NOT_KEPT: Final = ("method", "rows", "touched")
-#: Finished parts that are joined into one.
+#: Finished parts that are joined into one, and rows of runs of a part that stays as it is.
 SEGMENT: Final = 500
+_LARGE: Final = 500
 
 
 def _tables(result: TaskResult) -> dict[TableName, pa.Table]:
@@ -89,7 +90,8 @@ class Store:
         self._say = say
         self._replaced: list[str] = []  # parts left to those who are reading them
         self._stock = Stock(plan)
-        self._loose: list[str] = []  # finished parts of one task each
+        self._loose: list[str] = []  # finished parts of few tasks
+        self._held: dict[str, Mapping[TableName, pa.Table]] = {}  # what this run has put into them
         self._again: dict[tuple[str, int], str] = {}  # parts with something to try again
         self._replaces: dict[str, tuple[str, ...]] = {}
         live, broken = scan(out)
@@ -145,6 +147,36 @@ class Store:
         """Estimators of a cell that have no final result in this realisation, and share none."""
         return self._stock.missing(cell, realization)
 
+    def checkpoint_all(self, results: Sequence[TaskResult]) -> None:
+        """Write the results of tasks that ended together: one part of all that need not be tried again."""
+        final = [r for r in results if self._is_final(r)]
+        if len(final) < 2:
+            final = []
+        else:
+            self._sign()
+            tables = [_tables(result) for result in final]
+            joined = {kind: pa.concat_tables([t[kind] for t in tables]) for kind in SCHEMAS}
+            name = self._write("segment", joined, ())
+            self._register(name, joined["runs"], ())
+            self._hold(name, joined)
+        for result in results:
+            if not any(result is each for each in final):
+                self.checkpoint(result)
+
+    def _is_final(self, result: TaskResult) -> bool:
+        """Tell whether nothing of a task is to be tried again, nor was."""
+        place = (result.cell.label, result.realization)
+        return place not in self._again and all(o.status in FINAL for o in result.outcomes)
+
+    def _hold(self, name: str, tables: Mapping[TableName, pa.Table]) -> None:
+        """Keep what a part says until it is joined with others, which are then not read again."""
+        if self._loose and self._loose[-1] == name:
+            self._held[name] = tables
+        if len(self._loose) >= SEGMENT:
+            earlier, self._replaced = self._replaced, []
+            self._join_loose()
+            self._delete(earlier)
+
     def checkpoint(self, result: TaskResult) -> None:
         """Write the results of one task; once this returns they outlast anything but the disk."""
         self._sign()
@@ -158,10 +190,7 @@ class Store:
         prefix = digest(repr((result.cell.label, result.cell.key)).encode())[:8]
         name = self._write(f"{prefix}-{result.realization:07d}", tables, replaces)
         self._register(name, tables["runs"], replaces)
-        if len(self._loose) >= SEGMENT:
-            earlier, self._replaced = self._replaced, []
-            self._join_loose()
-            self._delete(earlier)
+        self._hold(name, tables)
 
     def _describe(self, plan: Plan, old: Spec | None, adopted: bool) -> None:
         """Write run.json: what it knew of the folder stays, and the count never falls."""
@@ -201,7 +230,7 @@ class Store:
             write_file(path, self._encoded)
 
     def compact(self) -> None:
-        """Join all finished parts of single tasks into one, and delete those that were replaced."""
+        """Join all finished parts of few tasks into one, and delete those that were replaced."""
         self._join_loose()
         replaced, self._replaced = self._replaced, []
         self._delete(replaced)
@@ -211,8 +240,11 @@ class Store:
         if len(names) < 2:
             self._loose = names
             return
+        held, self._held = self._held, {}
         tables = {
-            kind: pa.concat_tables([read_part(self.out, kind, name) for name in names])
+            kind: pa.concat_tables(
+                [held[n][kind] if n in held else read_part(self.out, kind, n) for n in names]
+            )
             for kind in SCHEMAS
         }
         earlier = (name for part in names for name in self._replaces.pop(part))
@@ -245,13 +277,13 @@ class Store:
     def _take_stock(self, part: Part) -> None:
         """Note what a part found on disk holds."""
         runs = read_part(self.out, "runs", part.name)
-        if part.name.startswith("segment-"):
+        if len(runs) >= _LARGE:
             self._stock.mark(runs)
         else:
             self._register(part.name, runs, part.replaces)
 
     def _register(self, name: str, runs: pa.Table, replaces: tuple[str, ...]) -> None:
-        """Note what a part of one task holds, and whether some of it is to be tried again."""
+        """Note what a part holds, and whether some of it, which is of one task then, is to be tried again."""
         self._stock.mark(runs)
         self._replaces[name] = replaces
         if all(status in FINAL for status in runs.column("status").to_pylist()):

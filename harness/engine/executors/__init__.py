@@ -27,8 +27,10 @@ def execute(
     stop: Callable[[], bool] = lambda: False,
     log: Log | None = None,
     crew: Crew | None = None,
-) -> Generator[TaskResult, None, None]:
+) -> Generator[TaskResult | None, None, None]:
     """Run tasks in ``workers`` processes, or in this one, and yield their results as they come.
+
+    None is yielded whenever all that have come have been yielded: a time to write them.
 
     Parameters
     ----------

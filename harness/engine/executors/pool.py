@@ -55,7 +55,7 @@ _BREAKS: Final = 3
 
 def run_in_pool(
     tasks: Iterable[Task], crew: Crew, stop: Callable[[], bool], log: Log | None
-) -> Generator[TaskResult, None, None]:
+) -> Generator[TaskResult | None, None, None]:
     """Run tasks in worker processes; see :func:`haloassay.engine.executors.execute`."""
     with single_threaded():
         try:
@@ -250,7 +250,7 @@ class Crew:
 
     def run(
         self, tasks: Iterator[Task], stop: Callable[[], bool], log: Log | None
-    ) -> Iterator[TaskResult]:
+    ) -> Iterator[TaskResult | None]:
         """Run tasks, and yield their results as they come; what workers print goes to ``log``.
 
         Whoever runs tasks dismisses the workers, too.
@@ -262,6 +262,7 @@ class Crew:
                 return
             wait(self.jobs, timeout=_LOOK, return_when=FIRST_COMPLETED)
             yield from self._collect()
+            yield None
             if self.log is not None:
                 self.log.trim()
             if not self.pool.active:
