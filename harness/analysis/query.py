@@ -178,6 +178,10 @@ def doubles(runs: tuple[Path | str, ...]) -> tuple[int, tuple[Path, ...]]:
         rows = _read(tables, runs)
         if not set(RESULT) <= set(rows.columns):
             return 0, ()
+        # as many hashes as rows: none stands twice, at a tenth of the time of looking at all keys
+        ((n, distinct),) = rows.aggregate(f"count(*), count(DISTINCT hash({keys}))").fetchall()
+        if n == distinct:
+            return 0, ()
         each = f"{keys}, count(*) AS n, list(filename) AS files"
         twice = rows.aggregate(each, keys).filter("n > 1")
         ((n, files),) = twice.aggregate("count(*), list_distinct(flatten(list(files)))").fetchall()

@@ -17,7 +17,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,15 +138,25 @@ def _parse(place: Path, data: Any, read: Callable[[Any], Any]) -> Any:
         raise DamagedError(f"{place}: is damaged: {error}") from error
 
 
-def read_part(out: Path, kind: TableName, name: str) -> pa.Table:
-    """Read one table of a part; raises :class:`DamagedError` unless every page has its checksum."""
+def read_part(
+    out: Path, kind: TableName, name: str, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Read one table of a part, or some of its columns, which every version has.
+
+    Raises
+    ------
+    DamagedError
+        Unless every page has its checksum.
+    """
     path = part_file(out, kind, name)
     with reading(path):
         data = pa.BufferReader(path.read_bytes())
-    table: pa.Table = _parse(
-        path, data, lambda buffer: pq.ParquetFile(buffer, page_checksum_verification=True).read()
-    )
-    return as_schema(kind, table)
+
+    def read(buffer: Any) -> pa.Table:
+        return pq.ParquetFile(buffer, page_checksum_verification=True).read(columns)
+
+    table: pa.Table = _parse(path, data, read)
+    return as_schema(kind, table) if columns is None else table
 
 
 def as_schema(kind: TableName, table: pa.Table) -> pa.Table:

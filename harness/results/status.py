@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from haloassay.base.errors import InputError
 from haloassay.planning.scenario import Spec
@@ -14,10 +14,12 @@ from haloassay.planning.shard import Shard, shard_folders
 from haloassay.results.description import read_description
 from haloassay.results.due import dealt
 from haloassay.results.lock import holder_of, named
+from haloassay.results.outcome import Status
 from haloassay.results.parts import listed
 from haloassay.results.results import Results
 from haloassay.results.stock import FINAL
 
+_ALL: Final = get_args(Status)
 #: Shards that are named one by one.
 _NAMED: Final = 10
 
@@ -153,12 +155,13 @@ def _progress(name: str, out: Path, description: Spec, due: int) -> Progress:
     files = listed(out)
     results = Results(out, description)
     results.trust([path.stem for path in files])
-    ended = results.query("SELECT status, count(*) AS n FROM own_runs GROUP BY status")
     final = ", ".join(f"'{status}'" for status in FINAL)
-    done = results.query(
-        "SELECT count(*) AS n FROM (SELECT cell, realization FROM own_runs GROUP BY ALL"
-        f" HAVING bool_and(status IN ({final})))"
-    )
-    statuses = dict(zip(map(str, ended["status"]), map(int, ended["n"]), strict=True))
+    counts = ", ".join(f"count(*) FILTER (status = '{status}') AS \"{status}\"" for status in _ALL)
+    sums = ", ".join(f'sum("{status}")::BIGINT AS "{status}"' for status in _ALL)
+    (told,) = results.query(
+        f"SELECT count(*) FILTER (whole) AS done, {sums} FROM (SELECT cell, realization,"
+        f" bool_and(status IN ({final})) AS whole, {counts} FROM own_runs GROUP BY cell, realization)"
+    ).to_dict("records")
+    statuses = {status: int(told[status]) for status in _ALL if told[status] > 0}
     last = max((path.stat().st_mtime for path in files), default=None)
-    return Progress(name, due, int(done["n"].sum()), statuses, holder_of(out), last)
+    return Progress(name, due, int(told["done"]), statuses, holder_of(out), last)

@@ -55,6 +55,8 @@ _NOT_KEPT: Final = ("method", "rows", "touched")
 #: Finished parts that are joined into one, and rows of runs of a part that stays as it is.
 SEGMENT: Final = 500
 _LARGE: Final = 500
+#: Columns of runs that say which results stand.
+_PLACES: Final = ("cell", "estimator", "realization", "status")
 
 
 def _tables(result: TaskResult) -> dict[TableName, pa.Table]:
@@ -276,7 +278,7 @@ class Store:
 
     def _take_stock(self, part: Part) -> None:
         """Note what a part found on disk holds."""
-        runs = read_part(self.out, "runs", part.name)
+        runs = read_part(self.out, "runs", part.name, _PLACES)
         if len(runs) >= _LARGE:
             self._stock.mark(runs)
         else:
