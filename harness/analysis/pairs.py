@@ -242,8 +242,6 @@ def _paired(
     told: pd.DataFrame, here: Groups, attempts: _Attempts, base: _Base, alone: FloatArray
 ) -> pd.DataFrame:
     """Differences of groups from the base; ``alone`` counts errors of the base where a cell was tried, too."""
-    import pandas as pd
-
     realization = here.columns["realization"].astype(np.intp)
     place = {cell: k for k, cell in enumerate(attempts.cells)}
     cells = here.each(np.array([place.get(cell, -1) for cell in told["cell"]]))
@@ -251,14 +249,10 @@ def _paired(
     has_error = np.isfinite(here.columns["e"]) & tried
     both = has_error & base.has_error[realization]
     n_both = here.sum(both.astype(float))
-    found = pd.DataFrame(
-        {
-            **{name: told[name].to_numpy() for name in (*KEYS, "unit", "r_lo", "r_hi")},
-            "r": here.median("r"),
-            "n": n_both,
-            "n_lost": here.sum(has_error.astype(float)) + alone - 2.0 * n_both,
-        },
-        index=here.number,
+    found = told[[*KEYS, "unit", "r_lo", "r_hi"]].assign(
+        r=here.median("r"),
+        n=n_both,
+        n_lost=here.sum(has_error.astype(float)) + alone - 2.0 * n_both,
     )
     pairs = base.there[realization] & tried
     if pairs.any():
@@ -294,10 +288,9 @@ def _without_rows(row: pd.DataFrame, lost: Mapping[str, float]) -> pd.DataFrame:
     """Rows of cells in which nothing was estimated where the base has errors."""
     import pandas as pd
 
-    same = row.iloc[:1].set_index("cell")
-    told = {name: same[name].iat[0] for name in KEYS if name != "cell"}
-    found = {**told, "unit": same["unit"].iat[0], "n": 0.0, "n_lost": [*lost.values()]}
-    return _finished(pd.DataFrame({"cell": [*lost], **found}))
+    same = row[[*KEYS, "unit"]].iloc[[0] * len(lost)]
+    cell = pd.Series([*lost], dtype=object).astype(row["cell"].dtype).array
+    return _finished(same.assign(cell=cell, n=0.0, n_lost=[*lost.values()]))
 
 
 def _finished(found: pd.DataFrame) -> pd.DataFrame:

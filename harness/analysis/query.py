@@ -9,7 +9,7 @@ import secrets
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, get_args
@@ -221,6 +221,13 @@ def batches(relation: Any, rows: int) -> Iterator[pa.RecordBatch]:
     """Read the rows of a query so many at a time."""
     read = getattr(relation, "to_arrow_reader", None)  # versions before 1.4 call it otherwise
     yield from (read or relation.fetch_arrow_reader)(rows)
+
+
+def among(cells: Collection[str] | None) -> tuple[str, dict[str, list[str]]]:
+    """Write the SQL of a row being of one of these cells, or of any; with the parameters that it has."""
+    if cells is None:
+        return "true", {}
+    return "list_contains($cells, cell)", {"cells": sorted(cells)}
 
 
 def as_frame(relation: Any) -> pd.DataFrame:

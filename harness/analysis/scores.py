@@ -10,14 +10,22 @@ Schrader 1984, Communications in Statistics B 13, 751); shares have the limits o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from haloassay.analysis.groups import Groups, in_groups, none, positive
-from haloassay.analysis.query import KEYS, ResultTables, arrange, as_frame, errors_of, open_tables
+from haloassay.analysis.query import (
+    KEYS,
+    ResultTables,
+    among,
+    arrange,
+    as_frame,
+    errors_of,
+    open_tables,
+)
 from haloassay.analysis.shares import share_error, wilson
 from haloassay.base.arrays import FloatArray
 from haloassay.contracts.estimate import INTERVALS
@@ -300,8 +308,10 @@ def undetermined(results: ResultTables) -> pd.DataFrame:
         return as_frame(tables.sql(query))
 
 
-def coverage_curve(results: ResultTables, steps: int = 40) -> pd.DataFrame:
-    """Fraction of realisations whose central credible interval of each level contains the truth.
+def coverage_curve(
+    results: ResultTables, steps: int = 40, cells: Collection[str] | None = None
+) -> pd.DataFrame:
+    """Fraction of realisations whose central credible interval of each level contains the truth, in all cells or some.
 
     The truth of rank k among L draws stands at the posterior quantile u = (k + 1/2) / (L + 1); the
     central interval of level p contains it where abs(2u - 1) <= p (Talts et al. 2018).
@@ -316,6 +326,7 @@ def coverage_curve(results: ResultTables, steps: int = 40) -> pd.DataFrame:
     import pandas as pd
 
     keys = ", ".join(KEYS)
+    wanted, given = among(cells)
     # abs(2u - 1) <= p in whole numbers: rounding would take one end of an interval for inside, and not the other
     inside = "abs(2 * rank - n_draws) * {steps} <= {k} * (n_draws + 1)"
     columns = ", ".join(
@@ -323,11 +334,11 @@ def coverage_curve(results: ResultTables, steps: int = 40) -> pd.DataFrame:
     )
     query = f"""
         SELECT {keys}, count(*) AS n, {columns}
-        FROM estimates WHERE n_draws > 0 AND rank >= 0
+        FROM estimates WHERE n_draws > 0 AND rank >= 0 AND {wanted}
         GROUP BY {keys} ORDER BY {keys}
     """
     with open_tables(results) as tables:
-        wide = as_frame(tables.sql(query))
+        wide = as_frame(tables.execute(query, given))
     names = [f"level{k}" for k in range(steps + 1)]
     long = wide[[*KEYS, "n"]].loc[wide.index.repeat(steps + 1)]
     levels = np.tile(np.arange(steps + 1) / steps, len(wide))
@@ -335,16 +346,19 @@ def coverage_curve(results: ResultTables, steps: int = 40) -> pd.DataFrame:
     return pd.DataFrame(long).assign(level=levels, coverage=coverage).reset_index(drop=True)
 
 
-def sample(results: ResultTables, realizations: int = 200) -> pd.DataFrame:
-    """Estimate rows with a value of the first realisations: enough to draw a cloud."""
-    query = """
+def sample(
+    results: ResultTables, realizations: int = 200, cells: Collection[str] | None = None
+) -> pd.DataFrame:
+    """Estimate rows with a value of the first realisations, of all cells or some: enough to draw a cloud."""
+    wanted, given = among(cells)
+    query = f"""
         SELECT cell, estimator, realization, quantity, bin, r, unit, value, truth FROM estimates
-        WHERE isfinite(value) AND realization IN
+        WHERE isfinite(value) AND {wanted} AND realization IN
             (SELECT DISTINCT realization FROM estimates ORDER BY realization LIMIT $limit)
         ORDER BY cell, estimator, quantity, bin, realization
     """
     with open_tables(results) as tables:
-        frame: pd.DataFrame = tables.execute(query, {"limit": realizations}).df()
+        frame: pd.DataFrame = tables.execute(query, {"limit": realizations, **given}).df()
     return frame
 
 
