@@ -149,7 +149,9 @@ def _found(tables: Any, base: str, unpaired: Sequence[str]) -> pd.DataFrame:
         if (tried := attempts.get(str(row["estimator"].iat[0]))) is None:
             continue
         found += _beside_base(row, [piece for _, piece in pieces], tried, base)
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=[*KEYS, *COLUMNS])
+    return (
+        pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["cell", *COLUMNS])
+    )
 
 
 def _by_row(parts: Iterable[Groups], k: IntArray) -> Iterator[tuple[int, Groups]]:

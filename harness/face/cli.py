@@ -39,7 +39,7 @@ from haloassay.face.gates import (
 )
 from haloassay.face.matches import match_command
 from haloassay.face.measured import measure
-from haloassay.face.options import by_path, set_option
+from haloassay.face.options import RESULTS, by_path, set_option
 from haloassay.face.outputs import files_of, require_writable, write
 from haloassay.face.plugins import no_plugins
 from haloassay.face.predictions import predict
@@ -232,7 +232,7 @@ def run(
 
 
 @haloassay.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=RESULTS)
 @click.option("--traceback", is_flag=True, help="Show where in the code each was raised.")
 def failures(folder: Path, traceback: bool) -> None:
     """Print which estimator runs in FOLDER failed, why, how often, and how to make their catalogues again."""

@@ -14,6 +14,7 @@ from haloassay.base.errors import InputError, blamed_on
 from haloassay.base.files import require_no_link, write_bytes
 from haloassay.base.settings import unknown
 from haloassay.face.endings import echo
+from haloassay.face.options import RESULTS
 from haloassay.face.outputs import require_outside, require_writable
 from haloassay.face.wanted import Wanted, listed, warn
 
@@ -313,7 +314,7 @@ def write_figures(results: Results, data: Summary) -> Path:
 
 
 @click.command(name="figure")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=RESULTS)
 @click.argument("kind", type=click.Choice(get_args(Kind)))
 @click.option(
     "--quantity",

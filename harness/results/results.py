@@ -19,6 +19,7 @@ from haloassay.planning.sampling import Sampling
 from haloassay.planning.scenario import Spec
 from haloassay.results.description import DESCRIPTION, read_description
 from haloassay.results.parts import part_file, scan
+from haloassay.results.remote import fetched, is_remote
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,7 @@ class Results:
     Parameters
     ----------
     out
-        Folder of a run, finished or not.
+        Folder of a run, finished or not; or an address that fsspec reads, such as ``s3://bucket/run``.
     description
         Content of its ``run.json``; read from the folder where it is not given.
 
@@ -57,7 +58,7 @@ class Results:
     """
 
     def __init__(self, out: str | Path, description: Spec | None = None) -> None:
-        self.out = Path(out)
+        self.out = fetched(str(out)) if is_remote(out) else Path(out)
         found = description or read_description(self.out)
         if found is None:
             raise InputError(

@@ -3,11 +3,13 @@
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import duckdb
 import pandas as pd
@@ -257,3 +259,31 @@ def _toml(values):
 
     lines = [f"{k} = {toml_value(v)}" for k, v in values.items()]
     return "\n".join(lines) + "\n"
+
+
+#: Runs the jobs of an array one after another, as Slurm would run them at once.
+SBATCH = """#!/bin/bash
+range=${1#--array=1-}
+for k in $(seq 1 "$range"); do
+    SLURM_ARRAY_TASK_ID=$k SLURM_ARRAY_TASK_COUNT=$range bash "$2" || exit 1
+done
+"""
+
+
+@pytest.mark.long
+def test_the_script_of_the_documentation_runs_as_an_array(tmp_path, environment):
+    page = Path(__file__).parents[2] / "docs" / "howto" / "shards.md"
+    if not page.exists():
+        pytest.skip("the documentation is not here")
+    (script,) = re.findall(r"```bash\n(.*?)```", page.read_text(), flags=re.DOTALL)
+    script = script.replace("bird2022-kgiants", "quickstart").replace("-n 1000", "-n 4")
+    (tmp_path / "kgiants.sh").write_text(script)
+    (tmp_path / "sbatch").write_text(SBATCH)
+    folders = [Path(sys.executable).parent, *os.environ["PATH"].split(os.pathsep)]
+    given = {**environment, "PATH": os.pathsep.join(map(str, folders))}
+    command = ["bash", "sbatch", "--array=1-3", "kgiants.sh"]
+    for _ in range(2):  # as somebody types it again
+        subprocess.run(command, cwd=tmp_path, env=given, check=True, capture_output=True)
+    merged = merge([tmp_path / "kgiants"], tmp_path / "kgiants")
+    assert (merged.folders, len(merged.missing)) == (3, 0)
+    assert merged.results.counts() == {"ok": 12}
