@@ -5,12 +5,17 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from haloassay.analysis.rules import Rule, make_rule
 from haloassay.base.errors import InputError
-from haloassay.engine.executors import available_workers, execute
-from haloassay.engine.executors.pool import Crew, crew_ahead
+from haloassay.engine.executors import (
+    available_workers,
+    cluster_of,
+    crew_for,
+    execute,
+    kept_open,
+)
 from haloassay.engine.interrupt import deferred_interrupt
 from haloassay.engine.log import LOG, Log
 from haloassay.engine.progress import Progress, make_progress
@@ -25,6 +30,10 @@ from haloassay.results.description import as_held, description_of, read_descript
 from haloassay.results.outcome import TaskResult
 from haloassay.results.results import Results
 from haloassay.results.store import Mode, Store, check_folder
+
+if TYPE_CHECKING:
+    from haloassay.engine.executors.cluster import ClusterCrew
+    from haloassay.engine.executors.pool import Crew
 
 #: Catalogues beyond which a run must be asked for twice.
 LARGE: Final = 100_000
@@ -45,6 +54,9 @@ def run(
     at_most: int = MOST,
     large: bool = False,
     settings: Mapping[str, Any] | None = None,
+    scheduler: str | None = None,
+    client: Any = None,
+    allow_versions: bool = False,
 ) -> Results:
     """Run a scenario into a folder and return the results.
 
@@ -78,6 +90,13 @@ def run(
         Whether more than 100000 catalogues are meant.
     settings
         Values in place of those of the scenario, by path, such as ``{"survey.n_stars": 500}``.
+    scheduler
+        Dask cluster that runs the tasks: ``"tcp://HOST:PORT"``, ``"local"``, or a queue with a file of settings, such
+        as ``"slurm:jobs.toml"``.
+    client
+        A ``distributed.Client``, in place of ``scheduler``.
+    allow_versions
+        Whether its workers may have other versions than this process.
 
     Raises
     ------
@@ -91,12 +110,15 @@ def run(
         realizations=realizations, seed=seed, timeout=timeout, estimators=estimators
     )
     revised = overridden(revised, settings or {})
-    if until is not None and not dry_run:
-        return _run_until(make_rule(until), at_most, revised, out, workers, mode, progress, large)
-    plan = make_plan(revised)
     n_workers = available_workers() if workers is None else workers
     if n_workers < 0:
         raise InputError(f"workers: must not be negative (got {n_workers})")
+    cluster = cluster_of(scheduler, client, allow_versions, n_workers)
+    if until is not None and not dry_run:
+        rule = make_rule(until)
+        with kept_open(cluster, n_workers) as where:
+            return _run_until(rule, at_most, revised, out, workers, mode, progress, large, where)
+    plan = make_plan(revised)
     if mode not in ("resume", "restart", "refuse"):
         raise InputError(f"mode: unknown {mode!r} (allowed: resume, restart, refuse)")
     folder = Path(out)
@@ -109,10 +131,10 @@ def run(
     if len(plan) > LARGE and not large:
         raise InputError(_too_large(plan))
     known = as_held(plan, folder) if mode == "resume" else None
-    if known is not None:
-        _execute(known, None, folder, n_workers, mode, report)
-    else:
-        with crew_ahead(plan, n_workers) as crew:
+    with crew_for(known or plan, n_workers, cluster, report, ahead=known is None) as crew:
+        if known is not None:
+            _execute(known, None, folder, n_workers, mode, report, crew)
+        else:
             plan, notices = _prepared(plan, report.say, n_workers)
             _execute(plan, notices, folder, n_workers, mode, report, crew)
     return Results(folder)
@@ -155,7 +177,7 @@ def _execute(
     n_workers: int,
     mode: Mode,
     report: Progress,
-    crew: Crew | None = None,
+    crew: Crew | ClusterCrew | None,
 ) -> None:
     """Do what is missing, and keep each result as it comes.
 
@@ -197,8 +219,9 @@ def _run_until(
     mode: Mode,
     progress: Progress | None,
     large: bool,
+    where: Mapping[str, Any],
 ) -> Results:
-    """Run round by round; what a folder holds already counts."""
+    """Run round by round, ``where`` says on which cluster; what a folder holds already counts."""
     if most < FEWEST:
         raise InputError(f"at_most: {FEWEST} realisations or more (got {most})")
     matrix = scenario.matrix
@@ -210,7 +233,9 @@ def _run_until(
 
     def add(n: int) -> Results:
         following: Mode = next(modes, "resume")
-        return run(scenario, out, n, workers, mode=following, progress=progress, large=large)
+        return run(
+            scenario, out, n, workers, mode=following, progress=progress, large=large, **where
+        )
 
     return run_until(rule, most, first, add, (progress or make_progress()).say)
 

@@ -168,6 +168,17 @@ for command in (
 )
 @set_option
 @click.option("--yes", "large", is_flag=True, help="Run more than 100000 catalogues, too.")
+@click.option(
+    "--scheduler",
+    metavar="WHERE",
+    help="Dask cluster that runs them: tcp://HOST:PORT, local (with -j workers), or slurm:FILE.toml (pbs, lsf, sge):"
+    " the settings of dask-jobqueue.",
+)
+@click.option(
+    "--allow-versions",
+    is_flag=True,
+    help="Take workers of a cluster that have other versions, too.",
+)
 def run(
     scenario: str,
     out: Path,
@@ -185,6 +196,8 @@ def run(
     fail_on_verdict: bool,
     settings: tuple[str, ...],
     large: bool,
+    scheduler: str | None,
+    allow_versions: bool,
 ) -> None:
     """Run SCENARIO (a packaged name or a TOML file) and print what it comes to on one screen."""
     from haloassay.face import api
@@ -197,6 +210,8 @@ def run(
             at_most=at_most,
             large=large,
             settings=by_path(settings),
+            scheduler=scheduler,
+            allow_versions=allow_versions,
         )
     except KeyboardInterrupt as stop:
         ended = EXIT_TERMINATED if stop.args == ("SIGTERM",) else EXIT_INTERRUPTED
