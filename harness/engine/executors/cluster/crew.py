@@ -11,6 +11,7 @@ import contextlib
 import functools
 import os
 import secrets
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
@@ -42,6 +43,9 @@ _MOST: Final = 200
 _LEAST: Final = 1e-4
 #: Workers that may go away one after another with a task before it is split, or given up.
 _LOSSES: Final = 5
+#: Seconds after which a group is late, and how many times longer than usual it has taken then.
+_LATE: Final = 5.0
+_SLOW: Final = 3.0
 #: Groups that may raise one after another before the run gives up.
 _ERRORS: Final = 20
 #: Variables that decide which instructions compiled code uses, and whether code of others may run: those of this
@@ -122,9 +126,10 @@ class ClusterCrew:
         link = self.link or self.open()
         self.roster.stock(self.names)
         while not stop():
-            used_up = self._hand_out(link)
-            if used_up and not self.results and not self._has_flights():
-                return
+            if self._hand_out(link):
+                self._relieve(link)
+                if not self.results and not self._has_flights():
+                    return
             link.hear(_LOOK)
             yield from self._finished()
             if link.is_lost:
@@ -184,7 +189,17 @@ class ClusterCrew:
                 break
         return group
 
-    def _submit(self, link: Link, member: Member, group: list[Job]) -> None:
+    def _relieve(self, link: Link) -> None:
+        """Let those who have nothing to do, at the end, do what others have had for long: the first to come counts."""
+        idle = [m for m in self.roster.ready if not m.flights and m.pace]
+        flights = [f for m in self.roster.members.values() for f in m.flights if not f.has_twin]
+        for member, flight in zip(idle, sorted(flights, key=lambda f: f.start), strict=False):
+            usual = member.pace * len(flight.jobs)
+            if time.monotonic() - flight.start > max(_LATE, _SLOW * usual):
+                twin = self._submit(link, member, flight.jobs)
+                twin.twin, flight.twin = flight, twin
+
+    def _submit(self, link: Link, member: Member, group: list[Job]) -> Flight:
         self.number += 1
         tasks = [job.task for job in group]
         key = f"haloassay-{self.terms.run}-{self.number}"
@@ -198,6 +213,7 @@ class ClusterCrew:
         flight.landing.add_done_callback(
             lambda done: link.inbox.put(functools.partial(self._land, flight, done))
         )
+        return flight
 
     def _land(self, flight: Flight, landing: Future[Any]) -> None:
         """Hear how a group ended."""
@@ -209,6 +225,8 @@ class ClusterCrew:
         if error is None:
             self.errors = 0
             self._read(flight, landing.result())
+        elif flight.has_twin:
+            return
         elif isinstance(error, CancelledError | asyncio.CancelledError):
             self._take_back(flight.jobs)  # the scheduler went away, or forgot it
         else:
@@ -223,9 +241,13 @@ class ClusterCrew:
         """Take what a worker has done."""
         member = flight.member
         if answer.refused:
-            self._take_back(flight.jobs)
+            if not flight.has_twin:
+                self._take_back(flight.jobs)
             self.roster.bar(member, f"cannot do it: {answer.refused}")
             return
+        if flight.twin is not None and not flight.twin.over:
+            flight.twin.end()
+            flight.twin.member.flights.remove(flight.twin)
         self.roster.has_worked = True
         pace = max(answer.seconds / len(flight.jobs), _LEAST)
         member.pace = 0.5 * (member.pace + pace) if member.pace else pace
@@ -242,11 +264,9 @@ class ClusterCrew:
     def _recall(self, member: Member) -> None:
         """Take back what a worker has."""
         for flight in member.flights:
-            flight.over = True
-            flight.landing.cancel()
-            with contextlib.suppress(Exception):  # its client may be closed
-                flight.future.release()
-            self._take_back(flight.jobs, "the machine that had it went away")
+            flight.end()
+            if not flight.has_twin:
+                self._take_back(flight.jobs, "the machine that had it went away")
         member.flights = []
 
     def _take_back(self, jobs: list[Job], why: str = "") -> None:

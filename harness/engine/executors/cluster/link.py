@@ -57,7 +57,8 @@ class Link:
     @property
     def dashboard(self) -> str:
         """Address of the dashboard; empty where there is none."""
-        return getattr(self.client, "dashboard_link", "") or ""
+        services = self.client.scheduler_info().get("services", {})
+        return self.client.dashboard_link if "dashboard" in services else ""
 
     @property
     def is_lost(self) -> bool:
@@ -107,7 +108,7 @@ class Link:
         """Call a function on all workers, and do not wait for long."""
         if self.is_lost:
             return
-        call = self.client.run(function, *args, wait=False, on_error="ignore", asynchronous=True)
+        call = self.client.run(function, *args, on_error="ignore", asynchronous=True)
         with contextlib.suppress(Exception):
             self.start(asyncio.wait_for(call, _TRY)).result(2.0 * _TRY)
 

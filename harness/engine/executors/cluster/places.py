@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import re
 import tomllib
@@ -154,8 +155,17 @@ def client_of(address: Any, seconds: float, security: Any = None) -> Any:
         return Client(address, timeout=seconds, set_as_default=False, **given)
     except Exception as error:  # of any library below it
         name = getattr(address, "scheduler_address", address)
-        cause = error.__cause__ or error
-        raise InputError(f"scheduler {name}: does not answer ({in_one_line(cause)})") from None
+        raise InputError(f"scheduler {name}: does not answer ({_root(error)})") from None
+
+
+def _root(error: BaseException) -> str:
+    """Say what the system has said, where an error comes from that."""
+    each: BaseException | None = error
+    while each is not None:
+        if told := getattr(each, "strerror", None):
+            return str(told)
+        each = each.__cause__ or each.__context__
+    return in_one_line(error)
 
 
 @contextlib.contextmanager
@@ -190,14 +200,27 @@ def _started(place: Place, workers: int) -> Any:
             )
     import dask_jobqueue
 
+    make = getattr(dask_jobqueue, QUEUES[place.kind])
     settings = dict(place.settings)
     jobs = settings.pop("jobs")
+    _require_known(settings, make, place.name)
     try:
-        cluster = getattr(dask_jobqueue, QUEUES[place.kind])(**settings)
+        cluster = make(**settings)
         cluster.scale(jobs=jobs)
     except Exception as error:  # it says in many ways what it lacks
         raise InputError(f"scheduler {place.name}: {in_one_line(error)}") from None
     return cluster
+
+
+def _require_known(settings: Mapping[str, Any], make: Any, name: str) -> None:
+    """Refuse settings that neither a cluster of dask-jobqueue nor its jobs have."""
+    classes = {*make.__mro__, *make.job_cls.__mro__} - {object}
+    functions = (vars(cls).get("__init__") for cls in classes)
+    known = {each for f in functions if f for each in inspect.signature(f).parameters}
+    for setting in settings:
+        if setting not in known:
+            hint = guess(setting, known)
+            raise InputError(f"scheduler {name}: {make.__name__} has no {setting!r}{hint}")
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ are made once and not once a worker.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterable
@@ -43,6 +44,21 @@ class Flight:
     future: Any
     landing: Any = None
     over: bool = False
+    #: When it was handed out, and the same group as another worker has it.
+    start: float = field(default_factory=time.monotonic)
+    twin: Flight | None = None
+
+    @property
+    def has_twin(self) -> bool:
+        """Whether another worker has it, too."""
+        return self.twin is not None and not self.twin.over
+
+    def end(self) -> None:
+        """Hear no more of it, whatever it does."""
+        self.over = True
+        self.landing.cancel()
+        with contextlib.suppress(Exception):  # its client may be closed
+            self.future.release()
 
 
 @dataclass
@@ -93,7 +109,7 @@ class Roster:
         self.stocking: dict[str, list[Member]] = {}
         self.full: set[str] = set()
         self.told: set[str] = set()
-        self.shown = (-1, -1)
+        self.shown = (0, 0)
         self.last_shown = self.last_ready = time.monotonic()
         #: Whether some worker has done something: one that may not work is no reason to end the run then.
         self.has_worked = False
@@ -147,7 +163,7 @@ class Roster:
             self.report.warn(
                 f"Dask: no worker at {self.link.address}: waiting for one (Ctrl-C ends the run; what is done is kept)"
             )
-        if now - self.last_shown > _INTERVAL:
+        if now - self.last_shown > _INTERVAL or (self.members and not self.shown[0]):
             self._show()
 
     def _show(self) -> None:
@@ -163,6 +179,7 @@ class Roster:
         for member in self.members.values():
             self.recall(member)
         self.members, self.stocking = {}, {}
+        self.last_ready = time.monotonic()
 
     def see(self, threads: dict[str, int]) -> None:
         """Hear who is there now."""
@@ -197,8 +214,9 @@ class Roster:
         """Hear what a worker says of itself, and let it work if it may."""
         if self.members.get(member.address) is not member or member.state != "asked":
             return
-        if isinstance(said, ImportError):
-            self.bar(member, f"has no haloassay of this version ({in_one_line(said)})")
+        if isinstance(said, Exception) and not isinstance(said, OSError | TimeoutError):
+            # such as where it has no haloassay, or another one
+            self.bar(member, f"cannot say what it has ({in_one_line(said)})")
         elif not isinstance(said, dict):
             member.state = "new"  # it went away, or will answer when it is asked next
         elif (other := difference(versions(), said["versions"])) and not self.allow_versions:
