@@ -37,7 +37,7 @@ from haloassay.engine.runner import run  # noqa: E402
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[:2])}
 #: Seconds of a task, and how many there are.
-LENGTHS = {0.05: 400, 0.3: 100, 3.0: 24}
+LENGTHS = {0.05: 300, 0.3: 80, 3.0: 16}
 WORKERS = (1, 2, 4)
 
 
@@ -100,36 +100,38 @@ def equal(one: Path, other: Path) -> bool:
 def efficiency(folder: Path) -> list[str]:
     """Measure how much of the workers' time is the tasks' own, on pools and on clusters."""
     lines = [
-        "| a task | workers | pool, a task | Dask, a task | efficiency | more than the pool | bits |",
-        "|---|---|---|---|---|---|---|",
+        "| idle | workers | task | pool | Dask | efficiency, pool | Dask | more than the pool | bits |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for seconds, tasks in LENGTHS.items():
         values = scenario(tasks, seconds)
         plain = folder / f"plain-{seconds}"
-        watch = Watch()
-        run(values, plain, workers=0, progress=watch)
-        own = watch.each(1)
+        before = time.process_time()
+        run(values, plain, workers=0, progress=Watch())
+        own = seconds + (time.process_time() - before) / tasks
         for workers in WORKERS:
             pool, dask = Watch(), Watch()
             name = f"{seconds}-{workers}"
+            hosts = Watch()
             run(values, folder / f"pool-{name}", workers=workers, progress=pool)
+            runs = {str(workers): (folder / f"dask-{name}", dask)}
             on_dask(values, folder / f"dask-{name}", workers, dask)
-            lines.append(row(seconds, str(workers), own, pool, dask, workers))
-            lines[-1] += " equal |" if equal(plain, folder / f"dask-{name}") else " different |"
-            print(lines[-1], flush=True)
-        dask = Watch()
-        on_dask(values, folder / f"hosts-{seconds}", 2, dask, own_caches=True)
-        pool = Watch()
-        run(values, folder / f"pool2-{seconds}", workers=2, progress=pool)
-        lines.append(row(seconds, "2 hosts", own, pool, dask, 2))
-        lines[-1] += " equal |" if equal(plain, folder / f"hosts-{seconds}") else " different |"
-        print(lines[-1], flush=True)
+            if workers == 2:
+                on_dask(values, folder / f"hosts-{name}", workers, hosts, own_caches=True)
+                runs["2 hosts"] = (folder / f"hosts-{name}", hosts)
+            for label, (out, watch) in runs.items():
+                same = "equal" if equal(plain, out) else "DIFFERENT"
+                lines.append(f"{row(seconds, label, own, pool, watch, workers)} {same} |")
+                print(lines[-1], flush=True)
     return lines
 
 
 def row(seconds: float, name: str, own: float, pool: Watch, dask: Watch, workers: int) -> str:
     a, b = pool.each(workers), dask.each(workers)
-    return f"| {seconds:g} s | {name} | {a:.3f} s | {b:.3f} s | {own / b:.0%} | {1e3 * (b - a):.0f} ms |"
+    return (
+        f"| {seconds:g} s | {name} | {own:.3f} s | {a:.3f} s | {b:.3f} s | {own / a:.0%} | {own / b:.0%} |"
+        f" {1e3 * (b - a):+.0f} ms |"
+    )
 
 
 def on_dask(

@@ -262,6 +262,33 @@ def test_workers_killed_at_random_cost_nothing(tmp_path, cluster, undisturbed_lo
 
 @pytest.mark.long
 @cluster_test
+def test_a_scheduler_has_few_of_the_tasks_at_any_time_in_groups(tmp_path, values, cluster):
+    from distributed import Client
+
+    class Asking(Watch):
+        def advance(self, result):
+            super().advance(result)
+            if self.done % 20 == 0:
+                held = client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))
+                self.most = max(self.most, held)
+
+    with Client(cluster.address, set_as_default=False) as client:
+        watch = Asking()
+        watch.most = 0
+        values |= {"realizations": 150}
+        run(values, tmp_path / "out", client=client, progress=watch)
+        assert watch.done == 300
+        submitted = client.run_on_scheduler(
+            lambda dask_scheduler: dask_scheduler.task_prefixes["haloassay"].state_counts[
+                "released"
+            ]
+        )
+    assert 0 < watch.most <= 2 * 3
+    assert submitted < 300
+
+
+@pytest.mark.long
+@cluster_test
 @pytest.mark.parametrize("hold", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_line_that_is_cut_is_mended(tmp_path, cluster, undisturbed_long, hold):
     watch, proxy = Watch(), Proxy(cluster.port)

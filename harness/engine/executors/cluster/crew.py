@@ -37,7 +37,7 @@ _LOOK: Final = 0.2
 _IN_FLIGHT: Final = 2
 #: Seconds that a group of short tasks takes, and more where threads are many: one scheduler serves all of them.
 _GROUP: Final = 1.0
-_GROUP_A_THREAD: Final = 0.005
+_GROUP_A_THREAD: Final = 0.01
 #: Tasks in a group at most, and the least seconds that one is taken to need.
 _MOST: Final = 200
 _LEAST: Final = 1e-4
@@ -219,7 +219,7 @@ class ClusterCrew:
         """Hear how a group ended."""
         if flight.over:
             return
-        flight.over = True
+        flight.end()
         flight.member.flights.remove(flight)
         error = CancelledError() if landing.cancelled() else landing.exception()
         if error is None:

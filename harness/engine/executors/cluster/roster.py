@@ -54,7 +54,7 @@ class Flight:
         return self.twin is not None and not self.twin.over
 
     def end(self) -> None:
-        """Hear no more of it, whatever it does."""
+        """Hear no more of it, whatever it does, and let the scheduler forget it at once."""
         self.over = True
         self.landing.cancel()
         with contextlib.suppress(Exception):  # its client may be closed
@@ -172,7 +172,7 @@ class Roster:
         self.last_shown = time.monotonic()
         if now != self.shown:
             self.shown = now
-            self.report.say(f"Dask: {now[0]} workers with {now[1]} threads")
+            self.report.say(f"Dask: workers: {now[0]}, threads: {now[1]}")
 
     def clear(self) -> None:
         """Take back what all have, and forget them."""
