@@ -8,12 +8,17 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from haloassay.analysis.rules import Rule, make_rule
 from haloassay.base.errors import HaloassayError, InputError
-from haloassay.engine.executors import available_workers, execute
-from haloassay.engine.executors.pool import Crew, crew_ahead
+from haloassay.engine.executors import (
+    available_workers,
+    cluster_of,
+    crew_for,
+    execute,
+    kept_open,
+)
 from haloassay.engine.interrupt import deferred_interrupt
 from haloassay.engine.log import LOG, Log
 from haloassay.engine.progress import Progress, make_progress
@@ -29,6 +34,10 @@ from haloassay.results.description import as_held, description_of, read_descript
 from haloassay.results.outcome import TaskResult
 from haloassay.results.results import Results
 from haloassay.results.store import Mode, Store, check_folder
+
+if TYPE_CHECKING:
+    from haloassay.engine.executors.cluster import ClusterCrew
+    from haloassay.engine.executors.pool import Crew
 
 #: Seconds between two times that results are written: what a kill at the worst time costs.
 _GATHERED: Final = 0.25
@@ -52,6 +61,9 @@ def run(
     large: bool = False,
     settings: Mapping[str, Any] | None = None,
     shard: str | None = None,
+    scheduler: str | None = None,
+    client: Any = None,
+    allow_versions: bool = False,
 ) -> Results:
     """Run a scenario into a folder and return the results.
 
@@ -88,6 +100,13 @@ def run(
     shard
         Part of the tasks, such as ``"3/100"``: the third of each hundred. Its results have a folder of their own in
         ``out``, so that shards know nothing of each other; :func:`haloassay.merge` joins them.
+    scheduler
+        Dask cluster that runs the tasks: ``"tcp://HOST:PORT"``, ``"local"``, or a queue with a file of settings, such
+        as ``"slurm:jobs.toml"``.
+    client
+        A ``distributed.Client``, in place of ``scheduler``.
+    allow_versions
+        Whether its workers may have other versions than this process.
 
     Raises
     ------
@@ -104,12 +123,15 @@ def run(
     part = None if shard is None else Shard.parse(shard)
     if part is not None and until is not None:
         raise InputError("until: is a condition on all realisations, of which a shard has a part")
-    if until is not None and not dry_run:
-        return _run_until(make_rule(until), at_most, revised, out, workers, mode, progress, large)
-    plan = replace(make_plan(revised), shard=part)
     n_workers = available_workers() if workers is None else workers
     if n_workers < 0:
         raise InputError(f"workers: must not be negative (got {n_workers})")
+    cluster = cluster_of(scheduler, client, allow_versions, n_workers)
+    if until is not None and not dry_run:
+        rule = make_rule(until)
+        with kept_open(cluster, n_workers) as where:
+            return _run_until(rule, at_most, revised, out, workers, mode, progress, large, where)
+    plan = replace(make_plan(revised), shard=part)
     if mode not in ("resume", "restart", "refuse"):
         raise InputError(f"mode: unknown {mode!r} (allowed: resume, restart, refuse)")
     folder = Path(out) if part is None else part.folder(Path(out))
@@ -124,10 +146,10 @@ def run(
     if len(plan) > LARGE and not large:
         raise InputError(_too_large(plan))
     known = as_held(plan, folder) if mode == "resume" else None
-    if known is not None:
-        _execute(known, None, folder, n_workers, mode, report)
-    else:
-        with crew_ahead(plan.dealt, n_workers) as crew:
+    with crew_for(known or plan.dealt, n_workers, cluster, report, ahead=known is None) as crew:
+        if known is not None:
+            _execute(known, None, folder, n_workers, mode, report, crew)
+        else:
             plan, notices = _prepared(plan, report.say, n_workers)
             _execute(plan, notices, folder, n_workers, mode, report, crew)
     return Results(folder)
@@ -177,7 +199,7 @@ def _execute(
     n_workers: int,
     mode: Mode,
     report: Progress,
-    crew: Crew | None = None,
+    crew: Crew | ClusterCrew | None,
 ) -> None:
     """Do what is missing, and keep each result as it comes.
 
@@ -239,8 +261,9 @@ def _run_until(
     mode: Mode,
     progress: Progress | None,
     large: bool,
+    where: Mapping[str, Any],
 ) -> Results:
-    """Run round by round; what a folder holds already counts."""
+    """Run round by round, ``where`` says on which cluster; what a folder holds already counts."""
     if most < FEWEST:
         raise InputError(f"at_most: {FEWEST} realisations or more (got {most})")
     matrix = scenario.matrix
@@ -252,7 +275,9 @@ def _run_until(
 
     def add(n: int) -> Results:
         following: Mode = next(modes, "resume")
-        return run(scenario, out, n, workers, mode=following, progress=progress, large=large)
+        return run(
+            scenario, out, n, workers, mode=following, progress=progress, large=large, **where
+        )
 
     return run_until(rule, most, first, add, (progress or make_progress()).say)
 

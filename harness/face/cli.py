@@ -174,6 +174,17 @@ for command in (
     metavar="NUMBER/OF",
     help="Do a part of the work only, such as 3/100, in a folder of its own in --out; `merge` joins them.",
 )
+@click.option(
+    "--scheduler",
+    metavar="WHERE",
+    help="Dask cluster that runs them: tcp://HOST:PORT, local (with -j workers), or slurm:FILE.toml (pbs, lsf, sge):"
+    " the settings of dask-jobqueue.",
+)
+@click.option(
+    "--allow-versions",
+    is_flag=True,
+    help="Take workers of a cluster that have other versions, too.",
+)
 def run(
     scenario: str,
     out: Path,
@@ -192,6 +203,8 @@ def run(
     settings: tuple[str, ...],
     large: bool,
     shard: str | None,
+    scheduler: str | None,
+    allow_versions: bool,
 ) -> None:
     """Run SCENARIO (a packaged name or a TOML file) and print what it comes to on one screen."""
     from haloassay.face import api
@@ -205,6 +218,8 @@ def run(
             large=large,
             settings=by_path(settings),
             shard=shard,
+            scheduler=scheduler,
+            allow_versions=allow_versions,
         )
     except KeyboardInterrupt as stop:
         ended = EXIT_TERMINATED if stop.args == ("SIGTERM",) else EXIT_INTERRUPTED
