@@ -1,6 +1,7 @@
-"""Numbers that a claim may be about: a score, a paired difference, a comparison of two rows, a line of a budget.
+"""Numbers that a claim may be about: a score, a mean estimate, a difference, a comparison, a line of a budget.
 
-Each reads what scores, pairs, comparisons and budgets give anyway, with its Monte Carlo error; there are no others.
+Each reads what realisations, scores, pairs, comparisons and budgets give anyway, with its Monte Carlo error; there are
+no others.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
+
+import numpy as np
 
 from haloassay.analysis.budget import Budget, budgets
 from haloassay.analysis.compare import Key, in_common, samples_of
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
 #: Measure of a comparison that is of estimates in place of errors.
 _ESTIMATE: Final = "estimate"
 
-#: How a number is written: in the unit of errors, as the logarithm of a ratio, or as it is.
-Form = Literal["error", "log", "plain"]
+#: How a number is written: in the unit of errors, as the logarithm of a ratio, as it is, or in its quantity's unit.
+Form = Literal["error", "log", "plain", "value"]
 
 
 class ClaimTables(FactorTables, DescribedResults, Protocol):
@@ -165,6 +168,32 @@ class ScoreOf(Statistic):
 
 
 @dataclass(frozen=True)
+class EstimateOf(Statistic):
+    """The mean of the estimates of one row: what a method finds, of quantities whose truth is that it is found.
+
+    Parameters
+    ----------
+    quantity, estimator, cell, r
+        Of which row; see :class:`Row`. Directions and other angles have no mean.
+    """
+
+    kind: ClassVar[str] = "estimate"
+
+    def number(self, results: ClaimTables) -> Found:
+        """Average the estimates, of realisations that have one."""
+        row = row_of(score(results), results, self)
+        if results.quantities[self.quantity].scale == "angle":
+            raise InputError(f"statistic: {self.quantity}: angles in a circle have no mean")
+        sample = samples_of(results, estimates=True)[Key._make(row[name] for name in Key._fields)]
+        known = sample.e[np.isfinite(sample.e)]
+        n, lost = len(known), len(sample.e) - len(known)
+        mean = float(np.mean(known)) if n else math.nan
+        mcse = float(np.std(known, ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+        r, unit = float(row["r"]), str(row["unit"])
+        return Found(self.quantity, unit, r, "value", mean, mcse, n, lost)
+
+
+@dataclass(frozen=True)
 class PairOf(Statistic):
     """A difference between a cell and another, realisation by realisation: ``haloassay table --paired``.
 
@@ -239,8 +268,8 @@ class ComparisonOf(Statistic):
         The other row.
     measure
         ``bias``, ``coverage68``, ``coverage95``, ``success``: their difference; ``scatter``, ``error_ratio``: the
-        logarithm of their ratio; ``estimate``: the difference of the mean estimates themselves, of quantities that are
-        no positive scales.
+        logarithm of their ratio; ``estimate``: the difference of the mean estimates themselves, or, of positive scales,
+        the mean logarithm of their ratio.
     """
 
     kind: ClassVar[str] = "comparison"
@@ -264,12 +293,13 @@ class ComparisonOf(Statistic):
         table = score(results)
         new, old = (row_of(table, results, each) for each in self.rows)
         scale = results.quantities[self.quantity].scale
-        if self.measure == _ESTIMATE and scale == "fractional":
-            raise InputError(
-                f"statistic: {self.quantity}: estimates of a positive scale are compared by a pair's log_change"
-            )
+        of_logs = self.measure == _ESTIMATE and scale == "fractional"
         samples = samples_of(results, self.measure == _ESTIMATE)
         pair = [samples[Key._make(row[name] for name in Key._fields)] for row in (old, new)]
+        if of_logs:
+            pair = [
+                replace(each, e=np.log(np.where(each.e > 0.0, each.e, np.nan))) for each in pair
+            ]
         is_paired = not {str(old["cell"]), str(new["cell"])} & set(results.unpaired)
         if is_paired:
             pair = [*in_common(pair[0], pair[1], scale == "angle")]
@@ -277,7 +307,8 @@ class ComparisonOf(Statistic):
         measure = next(each for each in MEASURES if each.name == name)
         moved = measure.moved(pair[0], pair[1], is_paired)
         forms: Mapping[str, Form] = {"error": "error", "ratio": "log", "share": "plain"}
-        told = (self.quantity, str(new["unit"]), float(new["r"]), forms[measure.scale])
+        form: Form = "log" if of_logs else forms[measure.scale]
+        told = (self.quantity, str(new["unit"]), float(new["r"]), form)
         tried = min(len(sample.e) for sample in pair)
         if moved is None:
             return Found(*told, math.nan, math.nan, 0, tried)
@@ -331,7 +362,7 @@ class ContributionOf(Statistic):
 
 #: All statistics, by their kind.
 STATISTICS: Final[Mapping[str, type[Statistic]]] = {
-    cls.kind: cls for cls in (ScoreOf, PairOf, ComparisonOf, ContributionOf)
+    cls.kind: cls for cls in (ScoreOf, EstimateOf, PairOf, ComparisonOf, ContributionOf)
 }
 
 

@@ -174,6 +174,7 @@ _OWN: Final = (
     Quantity("sigma_r_highest", "km/s", "fractional", r"$\sigma_r$, highest"),
     Quantity("sigma_r_accreted_correlation", "", "absolute", r"$\rho(\sigma_r, f_\mathrm{acc})$"),
     Quantity("beta_accreted_correlation", "", "absolute", r"$\rho(\beta, f_\mathrm{acc})$"),
+    Quantity("axis_offset", "deg", "absolute", r"$\Delta_\mathrm{axis}$"),
     Quantity("mu_compr", "km/s", "absolute", r"$\mu_\mathrm{compr}$", "sky"),
     Quantity("mu_dipole", "km/s", "absolute", r"$\mu_\mathrm{dipole}$", "sky"),
     Quantity("v_travel", "km/s", "absolute", r"$v_\mathrm{travel}$", "sky"),

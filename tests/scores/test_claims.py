@@ -206,15 +206,38 @@ def test_cells_with_other_random_numbers_are_not_compared_by_realisation(results
     assert other.mcse > 100.0 * alike.mcse
 
 
-def test_estimates_themselves_are_compared_where_they_are_no_positive_scale(results):
+def test_estimates_themselves_are_compared_positive_scales_in_the_logarithm(results):
     row = {**ROW, "quantity": "mean_v_theta"}
     against = {"estimator": "first", "r": 20.0}
     got = read(results, kind="comparison", measure="estimate", against=against, **row)
     far = errors(results, "far", "second", "mean_v_theta")
     first = errors(results, "far", "first", "mean_v_theta", bin=0)
     assert got.value == pytest.approx((far - first).mean(), rel=1e-9)  # the truths are equal
-    with pytest.raises(InputError, match="a pair's log_change"):
-        read(results, kind="comparison", measure="estimate", against=against, **ROW)
+    got = read(results, kind="comparison", measure="estimate", against=against, **ROW)
+    far, first = errors(results, "far", "second"), errors(results, "far", "first", bin=0)
+    logs = np.log((1.0 + far) / (1.0 + first))
+    assert (got.value, got.form) == (pytest.approx(logs.mean(), rel=1e-9), "log")
+    assert got.mcse == pytest.approx(logs.std(ddof=1) / math.sqrt(60), rel=1e-9)
+
+
+def test_a_mean_estimate_needs_no_truth_and_angles_have_none(results):
+    frame = pd.read_parquet(results.estimates_files[0])
+    values = 2e11 * (1.0 + errors(results, "far", "second"))
+    values[:4] = np.nan
+    mine = (frame["quantity"] == "enclosed_mass") & (frame["bin"] == 1)
+    mine &= (frame["cell"] == "far") & (frame["estimator"] == "second")
+    frame.loc[mine, "truth"], frame.loc[mine, "value"] = np.nan, values
+    frame.to_parquet(results.estimates_files[0], index=False)
+    got = read(results, kind="estimate", **ROW)
+    known = values[4:]
+    assert (got.form, got.unit, got.n, got.n_lost) == ("value", "Msun", 56, 4)
+    assert got.value == pytest.approx(known.mean(), rel=1e-12)
+    assert got.mcse == pytest.approx(known.std(ddof=1) / math.sqrt(56), rel=1e-12)
+    results.quantities["enclosed_mass"] = dataclasses.replace(
+        results.quantities["enclosed_mass"], scale="angle"
+    )
+    with pytest.raises(InputError, match="no mean"):
+        read(results, kind="estimate", **ROW)
 
 
 def test_stars_in_common_are_those_of_the_cells_that_are_read(results, monkeypatch):
