@@ -157,7 +157,7 @@ def _progress(name: str, out: Path, description: Spec, due: int) -> Progress:
     results.trust([path.stem for path in files])
     final = ", ".join(f"'{status}'" for status in FINAL)
     counts = ", ".join(f"count(*) FILTER (status = '{status}') AS \"{status}\"" for status in _ALL)
-    sums = ", ".join(f'sum("{status}")::BIGINT AS "{status}"' for status in _ALL)
+    sums = ", ".join(f'coalesce(sum("{status}"), 0)::BIGINT AS "{status}"' for status in _ALL)
     (told,) = results.query(
         f"SELECT count(*) FILTER (whole) AS done, {sums} FROM (SELECT cell, realization,"
         f" bool_and(status IN ({final})) AS whole, {counts} FROM own_runs GROUP BY cell, realization)"
