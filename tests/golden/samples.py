@@ -154,7 +154,7 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "power-law-df": [{"alpha": -3.5}],
         "nfw-tracer": [{"alpha": -3.5}],
         "gaussian-single": [{"bins": BINS}],
-        "gaussian-mixture": [{"bins": [5.0, 60.0]}, {"components": 3}],
+        "gaussian-mixture": [{"bins": [5.0, 60.0]}],
     },
 }
 
