@@ -77,11 +77,17 @@ def cache_limit() -> float:
     return size
 
 
+#: Metadata of a field that came later, with a default that changes no numbers: keys of before stay good.
+_LATER: Final = "later"
+LATER: Final[Mapping[str, bool]] = {_LATER: True}
+
+
 def plain_content(component: Any) -> Any:
     """Plain values that say everything about a component: kind, version and settings, all the way down.
 
-    Settings that take no part in comparisons are left out. Names of classes and modules are not part of it, see
-    :mod:`haloassay.base.kinds`.
+    Settings that take no part in comparisons are left out, and so are those of a kind's later years
+    (``field(metadata=LATER)``) while they are at their defaults: what was made before is what they make then. Names of
+    classes and modules are not part of it, see :mod:`haloassay.base.kinds`.
 
     Raises
     ------
@@ -89,7 +95,7 @@ def plain_content(component: Any) -> Any:
         If something in it, such as a Python function, has no plain content.
     """
     if dataclasses.is_dataclass(component) and not isinstance(component, type):
-        told = (f for f in dataclasses.fields(component) if f.compare)
+        told = (f for f in dataclasses.fields(component) if f.compare and _tells(component, f))
         settings = {f.name: plain_content(getattr(component, f.name)) for f in told}
         return {**identity(type(component)), **settings}
     if isinstance(component, list | tuple):
@@ -99,6 +105,11 @@ def plain_content(component: Any) -> Any:
     if component is None or isinstance(component, bool | int | float | str):
         return component
     raise TypeError(f"{component!r} has no plain content")
+
+
+def _tells(component: Any, field: dataclasses.Field[Any]) -> bool:
+    """Whether a setting says something that was not so before there was the setting."""
+    return _LATER not in field.metadata or getattr(component, field.name) != field.default
 
 
 def content_key(content: Any) -> str:

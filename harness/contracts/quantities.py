@@ -204,10 +204,12 @@ _OWN: Final = (
     Quantity("feh_mean", "dex", "absolute", r"$\langle \mathrm{[Fe/H]} \rangle$", "bin"),
     Quantity("feh_sigma", "dex", "fractional", r"$\sigma_\mathrm{[Fe/H]}$", "bin"),
     Quantity("p_mr", "", "absolute", r"$p_\mathrm{MR}$", "bin"),
+    Quantity("p_mi", "", "absolute", r"$p_\mathrm{MI}$", "bin"),
+    Quantity("bic_gain", "", "absolute", r"$\Delta\mathrm{BIC}$"),
 )
 
 #: Populations that a quantity can belong to: the end of its name, and what to call it.
-POPULATIONS: Final = {"mr": "metal-rich", "mp": "metal-poor"}
+POPULATIONS: Final = {"mr": "metal-rich", "mp": "metal-poor", "mi": "intermediate"}
 
 #: Quantities that are stated of one population too.
 _OF_POPULATIONS: Final = (

@@ -90,7 +90,7 @@ class Survey:
         Where the observer is, and moves.
     footprint
         Part of the sky: dec_min, dec_max, b_min [deg], boxes [[ra_min, ra_max, dec_min, dec_max]],
-        discs [[ra, dec, radius]].
+        discs [[ra, dec, radius]], map (a healpix file).
     completeness
         Probability that a star in reach is observed: minimum and maximum over the pixels (nside,
         seed) of the sky, b_scale [deg], per_magnitude beyond full_to.

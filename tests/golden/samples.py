@@ -122,6 +122,21 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "gse": [{"fraction": 0.1, "size": 150}],
         "thick-disc": [{"fraction": 0.1}],
         "monoceros": [{"fraction": 0.1}],
+        "satellites": [
+            {
+                "fraction": 0.1,
+                "objects": [
+                    {
+                        "ra": 190.0,
+                        "dec": 30.0,
+                        "distance": 20.0,
+                        "pmra": 1.0,
+                        "pmdec": -1.0,
+                        "vlos": 50.0,
+                    }
+                ],
+            }
+        ],
         "unbound": [{"fraction": 0.1}],
         "blunders": [{"fraction": 0.1}],
     },
@@ -137,6 +152,12 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "sagittarius-band": [{}],
         "sagittarius-momentum": [{}],
         "gaussian-balls": [{"balls": [{"centre": [8, 0, 0], "sigma": [4, 4, 4]}]}],
+        "cross-match": [
+            {
+                "objects": [{"ra": 190.0, "dec": 30.0, "radius": 20.0, "distance": 20.0}],
+                "distance_limit": 0.5,
+            }
+        ],
         "friends-of-friends": [{"unit": "median-separation"}],
         "four-distance": [{"linking_length": 0.6}],
         "select": [{"feh": [-1.7, -1.3], "where": "r > 10 and apocentre < 80"}],
