@@ -13,12 +13,14 @@ from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.constants import G
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
+from haloassay.contracts.catalogue import SELECTION
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.contracts.profiles import nfw_enclosed_mass, nfw_shape, virial_mass
 from haloassay.estimators.bins import (
     Bin,
     DensitySlope,
     Edges,
+    ShellDensity,
     bootstrap,
     check_alpha,
     check_beta,
@@ -29,11 +31,14 @@ from haloassay.estimators.bins import (
     check_resolved,
     density_slope,
     radial_bins,
+    resampled_catalogues,
 )
+from haloassay.estimators.fit.density import DensityFit, FittedDensity, fit_density
 from haloassay.estimators.fit.ellipsoid import fit_resolved
 from haloassay.estimators.fit.posterior import Sampler
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.estimators.halo.boundary import edge_share, log_variance
+from haloassay.estimators.halo.inner_slope import Density, InnerVc
 from haloassay.estimators.halo.nfw import NFWFit, nfw_rows
 from haloassay.estimators.rows import resampled_row, undetermined_rows
 
@@ -116,6 +121,12 @@ class TracerMass(Estimator):
     alpha
         d ln rho / d ln r of the tracers that the observer assumes: one number, or a table of slopes
         and breaks; taken at the median radius of a bin.
+    fit_density
+        Fit of the density to the catalogue itself, under the selection function of its survey, or ``"none"``: ``alpha``
+        is then what is assumed, else where the fit starts, with as many breaks. Each
+        resampled catalogue has its own draw of the density.
+    inner_vc
+        Limits of v_c near the Sun, to which the innermost slope is moved where it is outside; or ``"none"``.
     data
         What is known of a star: r and v_r, v, v_los or v_t; or, for a distant observer along
         ``line_of_sight``, projected radius R and v_los, or R and both transverse velocities.
@@ -164,6 +175,8 @@ class TracerMass(Estimator):
     published: ClassVar[dict[str, Any]] = {"sampler": "emcee"}
 
     alpha: float | DensitySlope
+    fit_density: DensityFit | Literal["none"] = "none"
+    inner_vc: InnerVc | Literal["none"] = "none"
     data: Data = "r-vr"
     a: float = 0.5
     beta: float | Literal["measured"] = "measured"
@@ -194,14 +207,29 @@ class TracerMass(Estimator):
         require(not self.r_out or known, "r_out: only with a known shape")
         require(not self.r_out or self.bins == "none", 'r_out: only with bins = "none"')
         check_radii("r_out", self.r_out)
+        require(self.inner_vc == "none" or not known, 'inner_vc: only with shape = "scale-free"')
         require(self.nfw == "none" or self.bins != "none", "nfw: the fit of a halo needs bins")
+
+    def required(self) -> tuple[str, ...]:
+        """Velocities, and the selection function of the survey where the density is fitted under it."""
+        return self.needs if self.fit_density == "none" else (*self.needs, SELECTION)
+
+    def usable(self) -> tuple[str, ...]:
+        """All that is required, and [Fe/H] where a density is fitted: a survey may cut on it."""
+        return self.required() if self.fit_density == "none" else (*self.required(), "feh")
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows enclosed_mass of each bin or radius, and of the halo; a note where no value is."""
         catalogue.check_finite()
         rows: list[Estimate] = []
-        for bin_ in radial_bins(catalogue.r, self.bins):
-            rows += self._bin_rows(catalogue, bin_, rng)
+        bins = radial_bins(catalogue.r, self.bins)
+        density: Density | EstimationError
+        try:
+            density = self._density(catalogue, bins, rng)
+        except EstimationError as failure:
+            density = failure
+        for bin_ in bins:
+            rows += self._bin_rows(catalogue, bin_, density, rng)
         if self.nfw != "none":
             found = [row for row in rows if not row.note]
             r, mass, error = (
@@ -212,19 +240,56 @@ class TracerMass(Estimator):
             rows += nfw_rows(r, mass, error, self.nfw, self.sampler, 1000, rng)
         return Estimates(rows)
 
+    def _density(
+        self, catalogue: Catalogue, bins: tuple[Bin, ...], rng: np.random.Generator
+    ) -> Density:
+        """Density that is assumed or fitted, and moved to the v_c that is allowed."""
+        form = density_slope(self.alpha)
+        density: Density = form
+        if self.fit_density != "none":
+            density = fit_density(catalogue, form, self.fit_density, self.n_bootstrap, rng)
+        if self.inner_vc == "none":
+            return density
+        full = [each for each in bins if len(each) >= self.min_stars]
+        bin_ = full[self.inner_vc.holder(full)]
+        beta, r_out = self._beta(catalogue, bin_), np.array([bin_.r])
+        mass = self._statistic(catalogue, bin_, r_out, beta, density)(np.arange(len(bin_)))[0]
+        square = float(G * mass / bin_.r)
+        # the mass goes as a + gamma - 2 beta, with gamma = -alpha
+        gamma = -float(density.slope(bin_.r))
+        return self.inner_vc.adjust(
+            density, bin_.r, square, -square / (self.a + gamma - 2.0 * beta)
+        )
+
     def _bin_rows(
-        self, catalogue: Catalogue, bin_: Bin, rng: np.random.Generator
+        self,
+        catalogue: Catalogue,
+        bin_: Bin,
+        density: Density | EstimationError,
+        rng: np.random.Generator,
     ) -> list[Estimate]:
         radii = self.r_out or (bin_.r,)
         places = [{**bin_.where, "r": r, "bin": bin_.index + k} for k, r in enumerate(radii)]
         try:
+            if isinstance(density, EstimationError):
+                raise density
             check_number(len(bin_), self.min_stars)
             self._check_errors(catalogue, bin_)
             if self.at == "outermost" and not self.r_out:
                 places[0]["r"] = float(catalogue.r[bin_.rows].max())
-            statistic = self._statistic(catalogue, bin_, np.array([place["r"] for place in places]))
+            r_out = np.array([place["r"] for place in places])
+            beta = self._beta(catalogue, bin_)
+            statistic = self._statistic(catalogue, bin_, r_out, beta, density)
             values = statistic(np.arange(len(bin_)))
-            resampled = bootstrap(statistic, len(bin_), self.n_bootstrap, rng)
+            if isinstance(density, FittedDensity):
+                drawn = [
+                    self._statistic(catalogue, bin_, r_out, beta, density.drawn(k))
+                    for k in range(self.n_bootstrap)
+                ]
+                again = resampled_catalogues(len(bin_), self.n_bootstrap, rng)
+                resampled = np.array([of(rows) for of, rows in zip(drawn, again, strict=True)])
+            else:
+                resampled = bootstrap(statistic, len(bin_), self.n_bootstrap, rng)
         except EstimationError as error:
             return undetermined_rows(("enclosed_mass",), str(error), places)
         return [
@@ -232,11 +297,16 @@ class TracerMass(Estimator):
             for value, draws, place in zip(values, resampled.T, places, strict=True)
         ]
 
-    def _statistic(self, catalogue: Catalogue, bin_: Bin, r_out: FloatArray) -> ScaleFree | Bounded:
+    def _statistic(
+        self,
+        catalogue: Catalogue,
+        bin_: Bin,
+        r_out: FloatArray,
+        beta: float,
+        density: ShellDensity,
+    ) -> ScaleFree | Bounded:
         """Masses within ``r_out`` as a function of row numbers of (resampled) stars of the bin."""
         r = catalogue.r[bin_.rows]
-        beta = self._beta(catalogue, bin_)
-        density = density_slope(self.alpha)
         v_r = catalogue.spherical_velocity[bin_.rows, 0]
         if isinstance(self.shape, KnownShape):
             return Bounded(
@@ -369,7 +439,7 @@ class Bounded:
     v_r: FloatArray
     subtract_mean: bool
     beta: float
-    density: DensitySlope
+    density: ShellDensity
     shape: KnownShape
     edges: tuple[float, float]
     r_out: FloatArray

@@ -79,6 +79,11 @@ class Separation:
         return float(separation(direction(*(place.toward or true)), direction(*true)))
 
 
+def density_slope(truth: Any, place: Place) -> float:
+    """Slope d ln rho / d ln r of the tracers of the halo, averaged over shells; NaN without a radius."""
+    return float(truth.profile("alpha", place.r)) if place.r > 0.0 else math.nan
+
+
 #: Error, as a fraction or a probability, below which nothing is said to matter.
 FRACTION: Final = 0.05
 #: The same of errors with a unit; of a unit that is not here whatever is significant matters.
@@ -206,6 +211,9 @@ _OWN: Final = (
     Quantity("p_mr", "", "absolute", r"$p_\mathrm{MR}$", "bin"),
     Quantity("p_mi", "", "absolute", r"$p_\mathrm{MI}$", "bin"),
     Quantity("bic_gain", "", "absolute", r"$\Delta\mathrm{BIC}$"),
+    Quantity("alpha", "", "absolute", r"$\alpha$", density_slope),
+    Quantity("r_break", "kpc", "fractional", r"$r_\mathrm{break}$"),
+    Quantity("axis_ratio", "", "fractional", r"$q$"),
 )
 
 #: Populations that a quantity can belong to: the end of its name, and what to call it.

@@ -174,6 +174,7 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "spline-jeans": [{"alpha": "measured"}],
         "power-law-df": [{"alpha": -3.5}],
         "nfw-tracer": [{"alpha": -3.5}],
+        "tracer-density": [{}],
         "gaussian-single": [{"bins": BINS}],
         "gaussian-mixture": [{"bins": [5.0, 60.0]}],
     },
