@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_up_results import N, fill
 
 from haloassay.base.errors import InputError
 from haloassay.engine.progress import Silent
@@ -287,3 +288,21 @@ def test_the_script_of_the_documentation_runs_as_an_array(tmp_path, environment)
     merged = merge([tmp_path / "kgiants"], tmp_path / "kgiants")
     assert (merged.folders, len(merged.missing)) == (3, 0)
     assert merged.results.counts() == {"ok": 12}
+
+
+def test_what_is_known_of_mocks_is_gathered_from_the_shards_that_made_them(tmp_path, values):
+    """Two shards with a cell each; a stored population is known by who made it."""
+    values["mock"] |= {"kind": "equilibrium", "potential": [values["mock"]["potential"]]}
+    values["mock"]["population"] = {"size": 500}
+    for number in (1, 2):
+        quietly(values, tmp_path / "run", realizations=1, shard=f"{number}/2")
+    told = merge([tmp_path / "run"], tmp_path / "all").results.description["cells"]
+    known = [cell["mock"].get("population", 0) for cell in told]
+    assert min(known) > 400
+
+
+def test_a_catalogue_is_done_when_all_its_estimators_are(tmp_path, plan):
+    fill(tmp_path / "out", plan, statuses=("ok", "timeout"))
+    (part,) = status(tmp_path / "out").parts
+    assert (part.done, part.due, part.statuses) == (0, 2 * N, {"ok": N, "timeout": N})
+    assert part.state == "stopped"
