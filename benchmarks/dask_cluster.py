@@ -2,7 +2,8 @@
 
 ``efficiency`` has tasks that idle for 0.05, 0.3 and 3 s, on pools and clusters of the same number of workers in turns;
 they leave the processors to what is measured, the engine's own work, and to others. ``faults`` kills workers, stops,
-cuts off and starves them, and compares all rows with those of an undisturbed run. Tables go to docs/measured.
+cuts off and starves them, and compares all rows with those of an undisturbed run. ``sets`` says what instruction sets
+change. Tables go to docs/measured.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import random
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -23,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.dataset
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,7 +40,7 @@ from haloassay.engine.runner import run  # noqa: E402
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[:2])}
 #: Seconds of a task, and how many there are.
-LENGTHS = {0.05: 300, 0.3: 80, 3.0: 16}
+LENGTHS = {0.05: 300, 0.3: 80, 3.0: 12}
 WORKERS = (1, 2, 4)
 
 
@@ -382,9 +385,51 @@ def faults(folder: Path, kills: int) -> list[str]:
     return ["| fault | whole run | rows |", "|---|---|---|", *(each() for each in tries)]
 
 
+# ----------------------------------------------------------------------------------- instruction sets
+
+#: Variables that keep each library from the instructions that not all processors have.
+SETS = {
+    "compiled code": {"NUMBA_CPU_NAME": "generic"},
+    "numpy": {
+        "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX2 FMA3 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL"
+        " AVX512_ICL AVX512_SPR"
+    },
+    "OpenBLAS": {"OPENBLAS_CORETYPE": "Nehalem"},
+    "the C library": {"GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA"},
+}
+
+
+def instruction_sets(folder: Path) -> list[str]:
+    """Run three catalogues of quickstart without FMA and AVX in one library after another, and in all."""
+    tries = {
+        "none": {},
+        **SETS,
+        "all four": {k: v for each in SETS.values() for k, v in each.items()},
+    }
+    values = {}
+    for name, variables in tries.items():
+        out = folder / name
+        words = ("run", "quickstart", "--out", str(out), "-n", "3", "-j", "1", "--no-report")
+        subprocess.run(
+            [sys.executable, "-m", "haloassay", *words],
+            env={**os.environ, **variables},
+            check=True,
+            capture_output=True,
+        )
+        values[name] = rows(out, "estimates")["value"].to_numpy()
+        print(name, flush=True)
+    lines = ["| without FMA and AVX in | numbers that differ | at most by |", "|---|---|---|"]
+    base = values.pop("none")
+    for name, other in values.items():
+        differ = ~((base == other) | (np.isnan(base) & np.isnan(other)))
+        most = np.max(np.abs(other / base - 1.0)[differ], initial=0.0)
+        lines.append(f"| {name} | {differ.sum()} of {len(base)} | {most:.0e} |")
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("efficiency", "faults"))
+    parser.add_argument("what", choices=("efficiency", "faults", "sets"))
     parser.add_argument("--kills", type=int, default=200)
     options = parser.parse_args()
     load = [os.getloadavg()[0]]
@@ -392,8 +437,10 @@ def main() -> None:
         folder = Path(name)
         if options.what == "efficiency":
             lines, file = efficiency(folder), "dask.md"
-        else:
+        elif options.what == "faults":
             lines, file = faults(folder, options.kills), "dask-faults.md"
+        else:
+            lines, file = instruction_sets(folder), "instruction-sets.md"
     load.append(os.getloadavg()[0])
     about = f"{os.cpu_count()} processors, load of others and this {statistics.mean(load):.0f}"
     text = "\n".join([f"<!-- python benchmarks/dask_cluster.py {options.what} -->", "", *lines])

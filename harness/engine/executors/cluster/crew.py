@@ -36,7 +36,7 @@ _LOOK: Final = 0.2
 #: Groups handed out a thread of a worker: one to work on and one to go on with.
 _IN_FLIGHT: Final = 2
 #: Seconds that a group of short tasks takes, and more where threads are many: one scheduler serves all of them.
-_GROUP: Final = 1.0
+_GROUP: Final = 0.25
 _GROUP_A_THREAD: Final = 0.01
 #: Tasks in a group at most, and the least seconds that one is taken to need.
 _MOST: Final = 200
@@ -52,7 +52,7 @@ _ERRORS: Final = 20
 #: process hold for all.
 _VARIABLES: Final = (
     *("NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NPY_DISABLE_CPU_FEATURES", "OPENBLAS_CORETYPE"),
-    "HALOASSAY_NO_PLUGINS",
+    *("GLIBC_TUNABLES", "HALOASSAY_NO_PLUGINS"),
 )
 
 

@@ -51,8 +51,12 @@ class Link:
         with contextlib.suppress(Exception):  # the scheduler is gone: the client's status tells
             while True:
                 threads = await client.nthreads(asynchronous=True)
-                self.inbox.put(functools.partial(self.see, dict(threads)))
+                self.inbox.put(functools.partial(self._tell, client, dict(threads)))
                 await asyncio.sleep(_POLL)
+
+    def _tell(self, client: Any, threads: dict[str, int]) -> None:
+        if client is self.client:  # what an earlier one has heard is of workers that may be gone
+            self.see(threads)
 
     @property
     def dashboard(self) -> str:

@@ -227,7 +227,7 @@ class Roster:
             if sets := other_sets(instruction_sets(), said["sets"]):
                 self.warn_once(
                     f"processors have different instruction sets ({sets}): the last bits of estimates may differ;"
-                    " NUMBA_CPU_NAME=generic makes compiled code alike (docs/howto/clusters.md)"
+                    " NUMBA_CPU_NAME=generic and three more variables make them alike (docs/howto/clusters.md)"
                 )
             self._take(member, said["place"], said["lacking"])
 
