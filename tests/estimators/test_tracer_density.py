@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from seeds import seeded
 
-from haloassay import measure
+from haloassay import measure, mock, run
 from haloassay.base.errors import EstimationError, InputError
 from haloassay.contracts.profiles import power_law_log_density
 from haloassay.estimators.bins import DensitySlope
@@ -239,3 +239,26 @@ def test_the_true_slope_and_break_are_those_of_the_mock():
     twice = {"kind": "broken-power-law", "slopes": [-2.0, -3.0, -4.0], "breaks": [10.0, 50.0]}
     for density in ({"kind": "power-law", "slope": -3.5}, twice):
         assert np.isnan(make_mock({**halo, "density": density}).truth.value("r_break"))
+
+
+def test_a_cut_by_place_leaves_no_known_selection_and_one_by_velocity_does(tmp_path):
+    halo = {
+        "kind": "local-jeans-gaussian",
+        "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
+        "density": {"kind": "power-law", "slope": -3.5},
+        "beta": {"kind": "constant", "beta": 0.0},
+        "r_range": [3.0, 200.0],
+    }
+    scenario = {
+        "name": "cut",
+        "title": "cut",
+        "mock": halo,
+        "survey": {"n_stars": 200, "r_min": 5.0, "r_max": 60.0},
+        "estimators": [{"kind": "tracer-density", "alpha": -3.5}],
+        "realizations": 1,
+    }
+    height, energy = [{"kind": "height-cut"}], [{"kind": "energy-cut"}]
+    assert mock({**scenario, "clean": energy}).catalogue.selection is not None
+    assert mock({**scenario, "clean": height}).catalogue.selection is None
+    with pytest.raises(InputError, match="needs the selection function of its survey"):
+        run({**scenario, "clean": height}, tmp_path / "out", workers=0)
