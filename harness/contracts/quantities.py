@@ -43,6 +43,12 @@ class Place(NamedTuple):
     toward: tuple[float, float] | None = None
 
 
+#: Radius [kpc] to which a break is looked for, in so many steps, and the change of the slope with ln r of one.
+_FARTHEST: Final = 1e3
+_STEPS: Final = 2000
+_A_BREAK: Final = 0.5
+
+
 @dataclass(frozen=True)
 class Stated:
     """The truth that a mock states of a quantity of one's own, by its ``name``.
@@ -82,6 +88,23 @@ class Separation:
 def density_slope(truth: Any, place: Place) -> float:
     """Slope d ln rho / d ln r of the tracers of the halo, averaged over shells; NaN without a radius."""
     return float(truth.profile("alpha", place.r)) if place.r > 0.0 else math.nan
+
+
+def break_radius(truth: Any, place: Place) -> float:
+    """Radius [kpc] at which the slope of the tracers' density changes fastest; NaN where that is no one place."""
+    import numpy as np
+
+    lo, hi = truth.r_range
+    lnr = np.linspace(np.log(lo), np.log(min(hi, _FARTHEST)), _STEPS)
+    change = np.abs(np.gradient(truth.profile("alpha", np.exp(lnr)), lnr))
+    inner = change[1:-1]
+    peaks = 1 + np.flatnonzero((inner > change[:-2]) & (inner >= change[2:]))
+    peaks = peaks[change[peaks] > max(_A_BREAK, 0.3 * float(np.nanmax(change)))]
+    if len(peaks) != 1:
+        return math.nan
+    below, top, above = change[peaks[0] - 1 : peaks[0] + 2]
+    shift = 0.5 * (below - above) / (below - 2.0 * top + above)
+    return float(np.exp(lnr[peaks[0]] + shift * (lnr[1] - lnr[0])))
 
 
 #: Error, as a fraction or a probability, below which nothing is said to matter.
@@ -212,7 +235,7 @@ _OWN: Final = (
     Quantity("p_mi", "", "absolute", r"$p_\mathrm{MI}$", "bin"),
     Quantity("bic_gain", "", "absolute", r"$\Delta\mathrm{BIC}$"),
     Quantity("alpha", "", "absolute", r"$\alpha$", density_slope),
-    Quantity("r_break", "kpc", "fractional", r"$r_\mathrm{break}$"),
+    Quantity("r_break", "kpc", "fractional", r"$r_\mathrm{break}$", break_radius),
     Quantity("axis_ratio", "", "fractional", r"$q$"),
 )
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from seeds import seeded
 
-from haloassay import measure
+from haloassay import measure, mock, run
 from haloassay.base.errors import EstimationError, InputError
 from haloassay.contracts.profiles import power_law_log_density
 from haloassay.estimators.bins import DensitySlope
 from haloassay.estimators.fit.density import DensityFit, FittedDensity, fit_density
 from haloassay.estimators.halo.inner_slope import InnerVc
+from haloassay.mocks import make_mock
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.surveys.stated import StatedSelection
 from haloassay.mocks.surveys.survey import make_survey
@@ -60,6 +61,19 @@ class Flattened:
 def seen(seed, axis_ratio=1.0, **changed):
     survey = make_survey({**SURVEY, **changed})
     return survey.observe(Flattened(axis_ratio), seeded(seed), seeded(seed + 1000)).catalogue
+
+
+def own_model(n, rng):
+    """Catalogue of stars of a density of axis ratio 0.7."""
+    survey = make_survey({**SURVEY, "n_stars": n})
+    return survey.observe(Flattened(0.7), *rng.spawn(2)).catalogue
+
+
+def true_value(row):
+    """Truth of an estimate of it."""
+    if row.quantity == "alpha":
+        return float(FittedDensity(FORM, 0.7, np.zeros((1, 4))).slope(row.r))
+    return {"r_break": BREAK, "axis_ratio": 0.7}[row.quantity]
 
 
 def test_pulls_of_slopes_break_and_flattening_are_standard():
@@ -208,3 +222,43 @@ def test_what_is_not_known_is_said_in_one_line():
     south = {**SURVEY, "footprint": {"dec_max": -5.0}}
     rows = measure(bare, "tracer-density", survey=south)
     assert all("where the selection function of the survey has none" in row.note for row in rows)
+
+
+def test_the_true_slope_and_break_are_those_of_the_mock():
+    halo = {
+        "kind": "equilibrium",
+        "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
+        "beta": {"kind": "constant", "beta": 0.0},
+        "r_range": [3.0, 200.0],
+    }
+    broken = {"kind": "broken-power-law", "slopes": [-2.6, -4.4], "breaks": [BREAK]}
+    truth = make_mock({**halo, "density": broken}).truth
+    assert truth.value("r_break") == pytest.approx(BREAK, rel=1e-3)
+    assert truth.value("alpha", 6.0) == pytest.approx(-2.6, abs=1e-3)
+    assert truth.value("alpha", 80.0) == pytest.approx(-4.4, abs=1e-3)
+    twice = {"kind": "broken-power-law", "slopes": [-2.0, -3.0, -4.0], "breaks": [10.0, 50.0]}
+    for density in ({"kind": "power-law", "slope": -3.5}, twice):
+        assert np.isnan(make_mock({**halo, "density": density}).truth.value("r_break"))
+
+
+def test_a_cut_by_place_leaves_no_known_selection_and_one_by_velocity_does(tmp_path):
+    halo = {
+        "kind": "local-jeans-gaussian",
+        "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
+        "density": {"kind": "power-law", "slope": -3.5},
+        "beta": {"kind": "constant", "beta": 0.0},
+        "r_range": [3.0, 200.0],
+    }
+    scenario = {
+        "name": "cut",
+        "title": "cut",
+        "mock": halo,
+        "survey": {"n_stars": 200, "r_min": 5.0, "r_max": 60.0},
+        "estimators": [{"kind": "tracer-density", "alpha": -3.5}],
+        "realizations": 1,
+    }
+    height, energy = [{"kind": "height-cut"}], [{"kind": "energy-cut"}]
+    assert mock({**scenario, "clean": energy}).catalogue.selection is not None
+    assert mock({**scenario, "clean": height}).catalogue.selection is None
+    with pytest.raises(InputError, match="needs the selection function of its survey"):
+        run({**scenario, "clean": height}, tmp_path / "out", workers=0)
