@@ -30,8 +30,9 @@ from haloassay.estimators.bins import (
     density_slope,
     radial_bins,
 )
-from haloassay.estimators.fit.ellipsoid import fit_resolved
+from haloassay.estimators.fit.ellipsoid import fit_ellipsoid, require_resolved
 from haloassay.estimators.fit.posterior import Sampler
+from haloassay.estimators.gathering import gathered, spherical_covariance, spherical_velocity
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.estimators.halo.boundary import edge_share, log_variance
 from haloassay.estimators.halo.nfw import NFWFit, nfw_rows
@@ -200,8 +201,12 @@ class TracerMass(Estimator):
         """Rows enclosed_mass of each bin or radius, and of the halo; a note where no value is."""
         catalogue.check_finite()
         rows: list[Estimate] = []
-        for bin_ in radial_bins(catalogue.r, self.bins):
-            rows += self._bin_rows(catalogue, bin_, rng)
+        bins = radial_bins(catalogue.r, self.bins)
+        betas = self._betas(catalogue, bins)
+        known = (_radius, spherical_velocity, self._observed)
+        stars = gathered(catalogue, [bin_.rows for bin_ in bins], *known)
+        for bin_, beta, arrays in zip(bins, betas, stars, strict=True):
+            rows += self._bin_rows(bin_, beta, arrays, rng)
         if self.nfw != "none":
             found = [row for row in rows if not row.note]
             r, mass, error = (
@@ -212,17 +217,42 @@ class TracerMass(Estimator):
             rows += nfw_rows(r, mass, error, self.nfw, self.sampler, 1000, rng)
         return Estimates(rows)
 
+    def _betas(self, catalogue: Catalogue, bins: tuple[Bin, ...]) -> list[float | EstimationError]:
+        """Anisotropy of each bin, or why it has no value."""
+        found: list[float | EstimationError] = []
+        stars = gathered(
+            catalogue, [bin_.rows for bin_ in bins], spherical_velocity, spherical_covariance
+        )
+        for bin_, (v, S) in zip(bins, stars, strict=True):
+            try:
+                check_number(len(bin_), self.min_stars)
+                axes = slice(0, 1) if self.data == "r-vr" else slice(0, 3)
+                check_resolved(v[:, axes] ** 2, np.einsum("njj->nj", S)[:, axes])
+                if self.beta == "measured":
+                    found.append(require_resolved(fit_ellipsoid(v, S)).beta)
+                else:
+                    found.append(self.beta)
+            except EstimationError as error:
+                found.append(error)
+        return found
+
     def _bin_rows(
-        self, catalogue: Catalogue, bin_: Bin, rng: np.random.Generator
+        self,
+        bin_: Bin,
+        beta: float | EstimationError,
+        stars: tuple[FloatArray, ...],
+        rng: np.random.Generator,
     ) -> list[Estimate]:
+        """Rows of a bin, of radii (n,), velocities (n, 3) and what else is observed (n, 2) of its stars."""
         radii = self.r_out or (bin_.r,)
         places = [{**bin_.where, "r": r, "bin": bin_.index + k} for k, r in enumerate(radii)]
         try:
-            check_number(len(bin_), self.min_stars)
-            self._check_errors(catalogue, bin_)
+            if isinstance(beta, EstimationError):
+                raise beta
             if self.at == "outermost" and not self.r_out:
-                places[0]["r"] = float(catalogue.r[bin_.rows].max())
-            statistic = self._statistic(catalogue, bin_, np.array([place["r"] for place in places]))
+                places[0]["r"] = float(stars[0].max())
+            r_out = np.array([place["r"] for place in places])
+            statistic = self._statistic(bin_, beta, stars, r_out)
             values = statistic(np.arange(len(bin_)))
             resampled = bootstrap(statistic, len(bin_), self.n_bootstrap, rng)
         except EstimationError as error:
@@ -232,18 +262,18 @@ class TracerMass(Estimator):
             for value, draws, place in zip(values, resampled.T, places, strict=True)
         ]
 
-    def _statistic(self, catalogue: Catalogue, bin_: Bin, r_out: FloatArray) -> ScaleFree | Bounded:
+    def _statistic(
+        self, bin_: Bin, beta: float, stars: tuple[FloatArray, ...], r_out: FloatArray
+    ) -> ScaleFree | Bounded:
         """Masses within ``r_out`` as a function of row numbers of (resampled) stars of the bin."""
-        r = catalogue.r[bin_.rows]
-        beta = self._beta(catalogue, bin_)
+        r, v, (radius, rest) = stars[0], stars[1], np.ascontiguousarray(stars[2].T)
         density = density_slope(self.alpha)
-        v_r = catalogue.spherical_velocity[bin_.rows, 0]
+        v_r = np.ascontiguousarray(v[:, 0])
         if isinstance(self.shape, KnownShape):
             return Bounded(
                 r, v_r, self.subtract_mean, beta, density, self.shape, (bin_.r_lo, bin_.r_hi), r_out
             )
         gamma = -float(density.slope(bin_.r))
-        radius, rest = self._observed(catalogue, bin_)
         radial = v_r if self.data in ("r-vr", "r-v") else np.zeros_like(r)
         constant = scale_free_constant(self.data, self.a, gamma, beta)
         if constant <= 0.0:
@@ -255,34 +285,26 @@ class TracerMass(Estimator):
             radial, rest, radius**self.a, self.subtract_mean, constant * r_out ** (1.0 - self.a) / G
         )
 
-    def _check_errors(self, catalogue: Catalogue, bin_: Bin) -> None:
-        """Raise :class:`EstimationError` if the velocities used are errors for the most part."""
-        axes = slice(0, 1) if self.data == "r-vr" else slice(0, 3)
-        noise = np.einsum("njj->nj", catalogue.spherical_covariance[bin_.rows])[:, axes]
-        check_resolved(catalogue.spherical_velocity[bin_.rows, axes] ** 2, noise)
-
-    def _beta(self, catalogue: Catalogue, bin_: Bin) -> float:
-        if self.beta != "measured":
-            return self.beta
-        return fit_resolved(catalogue, bin_, self.min_stars).beta
-
-    def _observed(self, catalogue: Catalogue, bin_: Bin) -> tuple[FloatArray, FloatArray]:
-        """Radius [kpc] and squared velocity beyond v_r [(km/s)^2] that the data hold, (n,)."""
-        position, velocity = catalogue.position[bin_.rows], catalogue.velocity[bin_.rows]
-        r = catalogue.r[bin_.rows]
+    def _observed(self, part: Catalogue) -> FloatArray:
+        """(n, 2) radius [kpc] and squared velocity beyond v_r [(km/s)^2] that the data hold."""
+        r, rest = part.r, np.zeros(len(part))
+        if self.data == "r-vr":
+            return np.stack([r, rest], axis=1)
         axis = "xyz".index(self.line_of_sight)
         across = np.delete(np.arange(3), axis)
-        projected = np.hypot(*position[:, across].T)
-        along = velocity[:, axis] ** 2
-        if self.data == "r-vr":
-            return r, np.zeros_like(r)
         if self.data in ("r-v", "r-vt"):
-            return r, np.sum(catalogue.spherical_velocity[bin_.rows, 1:] ** 2, axis=1)
-        if self.data == "r-vlos":
-            return r, along
-        if self.data == "R-vlos":
-            return projected, along
-        return projected, np.sum(velocity[:, across] ** 2, axis=1)
+            rest = np.sum(part.spherical_velocity[:, 1:] ** 2, axis=1)
+        elif self.data in ("r-vlos", "R-vlos"):
+            rest = part.velocity[:, axis] ** 2
+        else:
+            rest = np.sum(part.velocity[:, across] ** 2, axis=1)
+        if self.data.startswith("R"):
+            r = np.hypot(*part.position[:, across].T)
+        return np.stack([r, rest], axis=1)
+
+
+def _radius(part: Catalogue) -> FloatArray:
+    return part.r
 
 
 def scale_free_constant(data: Data, a: float, gamma: float, beta: float) -> float:
