@@ -48,13 +48,13 @@ def read_parquet(path: Path, limit: int) -> list[Table]:
         return 16 * rows + stored.get(name, 0)
 
     def read(wanted: Sequence[str]) -> Iterator[Mapping[str, tuple[Array, str | None]]]:
-        # by a buffer: of a file of one large row group nothing is read as a whole
         with pq.ParquetFile(source, buffer_size=_BUFFER) as file:
-            for batch in file.iter_batches(BLOCK, columns=[*wanted]):
-                yield {
-                    name: (batch.column(name).to_numpy(zero_copy_only=False), units.get(name))
-                    for name in wanted
-                }
+            for groups in _together(file.metadata):
+                for batch in file.iter_batches(BLOCK, groups, columns=[*wanted], use_threads=False):
+                    yield {
+                        name: (batch.column(name).to_numpy(zero_copy_only=False), units.get(name))
+                        for name in wanted
+                    }
 
     names, masked = with_masks(schema.names, get, path)
     numbers = pa.types.is_floating, pa.types.is_integer
@@ -62,6 +62,19 @@ def read_parquet(path: Path, limit: int) -> list[Table]:
     several = len(set(schema.names)) < len(schema.names) or len(names) < len(schema.names)
     blocks = None if several else Blocks(frozenset(plain), rows, read)
     return [Table("", 1, rows, Fields(names, masked, meta, cost, limit, blocks))]
+
+
+def _together(metadata: Any) -> Iterator[list[int]]:
+    """Numbers of row groups that make a block of stars: those that are asked for together are unpacked together."""
+    found, rows = [], 0
+    for i in range(metadata.num_row_groups):
+        found.append(i)
+        rows += metadata.row_group(i).num_rows
+        if rows >= BLOCK:
+            yield found
+            found, rows = [], 0
+    if found:
+        yield found
 
 
 def _stored(metadata: Any) -> dict[str, int]:
