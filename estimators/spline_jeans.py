@@ -207,7 +207,7 @@ class SplineJeans(Estimator):
         if not knots[-1] - knots[0] > 1e-3:
             raise EstimationError("the stars are all at one radius")
         velocity, noise = gathered(catalogue, [rows], spherical_velocity, error_variances)[0]
-        square = velocity**2
+        square = np.square(velocity, out=velocity)
         if not np.all(square.mean(axis=0) > 0.0):
             raise EstimationError("the velocities have no scatter")
         return Sample(x, square, noise, NaturalSpline(knots), (float(edges[0]), float(edges[1])))

@@ -399,8 +399,15 @@ def _expect_maximise(
     v: FloatArray, S: FloatArray, mean: FloatArray, Sigma: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """One step of expectation maximisation (Bovy et al. 2011): never downhill, Sigma positive."""
-    gain = Sigma @ np.linalg.inv(Sigma + S)
-    b = mean + np.einsum("njk,nk->nj", gain, v - mean)
-    new_mean = b.mean(axis=0)
-    new_Sigma = Sigma - (gain @ Sigma).mean(axis=0) + (b - new_mean).T @ (b - new_mean) / len(v)
+    n, total, kept = len(v), np.zeros(3), np.zeros((3, 3))
+    b = np.empty_like(v)
+    for rows in spans(n):
+        gain = Sigma @ np.linalg.inv(Sigma + S[rows])
+        b[rows] = mean + np.einsum("njk,nk->nj", gain, v[rows] - mean)
+        total += b[rows].sum(axis=0)
+        kept += (gain @ Sigma).sum(axis=0)
+    new_mean, square = total / n, np.zeros((3, 3))
+    for rows in spans(n):
+        square += (b[rows] - new_mean).T @ (b[rows] - new_mean)
+    new_Sigma = Sigma - kept / n + square / n
     return new_mean, 0.5 * (new_Sigma + new_Sigma.T)

@@ -73,7 +73,8 @@ def mentions(columns: Mapping[str, FloatArray]) -> list[str]:
         if name.endswith("_err") or name in _ANY:
             continue
         unit = f" {UNITS[name].replace(' ', '')}" if UNITS.get(name) else ""
-        known = np.sort(values[np.isfinite(values)])
+        finite = np.isfinite(values)
+        known = np.sort(values if finite.all() else values[finite])
         # a value that stands in no more rows than these is never told, and looked for more quickly so
         if len(known) > _TOO_FEW and not np.any(known[_TOO_FEW:] == known[:-_TOO_FEW]):
             continue

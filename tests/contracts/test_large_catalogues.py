@@ -153,11 +153,13 @@ def test_only_columns_that_are_used_are_read(paths, kept_in_files):
 
 def test_one_row_group_and_32_bits_are_read_in_blocks(columns, tmp_path, kept_in_files):
     path = tmp_path / "single.parquet"
-    table = pa.table({name: pa.array(values.astype("f4")) for name, values in columns.items()})
+    west = {**columns, "ra": np.where(columns["ra"] > 180.0, columns["ra"] - 360.0, columns["ra"])}
+    table = pa.table({name: pa.array(values.astype("f4")) for name, values in west.items()})
     pq.write_table(table, path, row_group_size=N)
     there = read_catalogue(path)
     assert isinstance(there.columns, StoredColumns)
     same(there["pmra"], columns["pmra"].astype("f4").astype(float))
+    np.testing.assert_allclose(there["ra"], columns["ra"], atol=1e-4)  # turned to 0 to 360
 
 
 def test_a_file_that_changes_under_its_catalogue_is_refused(columns, tmp_path, kept_in_files):
