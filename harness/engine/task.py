@@ -121,24 +121,20 @@ def _sound(observation: Observation) -> Observation:
     rows, dropped = sound_rows(observation.catalogue, "unphysical")
     if not dropped:
         return observation
-    catalogue, stars = observation.catalogue, observation.stars
-    columns, drawn = dict(catalogue.columns), catalogue.drawn_covariance
-    few = slice(0, 1)
-    observation = replace(observation, catalogue=catalogue.select(few), stars=stars.select(few))
-    catalogue = observation.catalogue
-    for name in columns:  # one after the other: of a large catalogue only one is there twice
+    columns = dict(observation.catalogue.columns)
+    parts = {each.name: getattr(observation.stars, each.name) for each in fields(observation.stars)}
+    drawn = observation.catalogue.drawn_covariance
+    # without stars: of a large catalogue each array is given up before the next one is made
+    empty = replace(observation.catalogue, columns={}, drawn_covariance=None, dropped=dropped)
+    none = observation.stars.select(rows[:0])
+    observation = replace(observation, catalogue=empty, stars=none)
+    for name in columns:
         columns[name] = _taken(columns[name], rows)
-    catalogue = replace(
-        catalogue,
-        columns=columns,
-        dropped=dropped,
-        drawn_covariance=None if drawn is None else drawn[rows],
-    )
-    parts = {field.name: getattr(stars, field.name) for field in fields(stars)}
-    del stars
     for name in parts:
         parts[name] = parts[name][rows]
-    return replace(observation, catalogue=catalogue, stars=replace(observation.stars, **parts))
+    drawn = None if drawn is None else drawn[rows]
+    catalogue = replace(empty, columns=columns, drawn_covariance=drawn)
+    return replace(observation, catalogue=catalogue, stars=replace(none, **parts))
 
 
 def _taken(values: FloatArray, rows: NDArray[np.int64]) -> FloatArray:

@@ -48,6 +48,8 @@ _PROPER_MOTIONS: Final = (*_PAIRS, *(f"{name}_err" for name in _PAIRS), "pm_corr
 
 _NAMED_ROWS: Final = 5
 
+_DIRECTIONS: Final = ("ra", "l", "x")
+
 #: Rows that are looked at together: what is made of them on the way stays in the caches of a processor.
 _SLICE: Final = 2**14
 
@@ -95,7 +97,8 @@ def sound_rows(
     def convert(columns: Columns) -> Catalogue:
         return Catalogue(columns, catalogue.sun, catalogue.origin)
 
-    _, rows, dropped = _sifted({**catalogue.columns}, convert, catalogue.origin, drop, SPEED_LIMIT)
+    columns = {**catalogue.columns}
+    _, rows, dropped = _sifted(columns, convert, catalogue.origin, drop, SPEED_LIMIT, keep=False)
     return rows - 1, dropped
 
 
@@ -157,7 +160,7 @@ def sound_columns(
     n = len(next(iter(columns.values())))
     mine = dict(_without_unused(columns, used))
     columns.clear()
-    left, rows, dropped = _sifted(mine, convert, origin, drop, speed_limit)
+    left, rows, dropped = _sifted(mine, convert, origin, drop, speed_limit, keep=False)
     kept = np.zeros(n, dtype=bool)
     kept[rows - 1] = True
     return tuple(left), kept, dropped
@@ -169,10 +172,13 @@ def _sifted(
     origin: str,
     drop: str | Iterable[str],
     speed_limit: float,
+    *,
+    keep: bool = True,
 ) -> tuple[Columns, NDArray[np.int64], dict[str, int]]:
     """Columns of the rows that stay, their numbers counted from 1, and how many go, by defect.
 
-    Columns are put in the place of those that are given, so that no more than one is there twice.
+    Columns are put in the place of those that are given, so that no more than one is there twice. Who does not
+    ``keep`` them is given those of all rows that the last defect leaves in doubt.
     """
     rows = np.arange(1, len(next(iter(columns.values()))) + 1)
     if rows.size == 0:
@@ -194,9 +200,11 @@ def _sifted(
             dropped[defect] = int(bad.sum())
         else:
             complaints[defect] = "; ".join(_named(what, rows[at]) for what, at in found.items())
+        rows = rows[~bad]
+        if not keep and defect == DEFECTS[-1]:
+            break
         for name in columns:
             columns[name] = columns[name][~bad]
-        rows = rows[~bad]
         if rows.size == 0:
             break
     if "sentinel" in complaints:
@@ -395,7 +403,8 @@ def _sentinel(columns: Columns) -> Found:
 def _duplicates(columns: Columns) -> Found:
     """Rows that repeat an earlier one in every column."""
     names = list(columns)
-    first = columns[names[0]]
+    # of directions hardly any two agree; an error may be the same for all
+    first = columns[next((name for name in _DIRECTIONS if name in columns), names[0])]
     ascending = np.sort(first)
     tied = ascending[1:][ascending[1:] == ascending[:-1]]
     # only rows that agree in one column can agree in all: few, so the exact comparison is cheap
