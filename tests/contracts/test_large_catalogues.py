@@ -162,6 +162,33 @@ def test_one_row_group_and_32_bits_are_read_in_blocks(columns, tmp_path, kept_in
     np.testing.assert_allclose(there["ra"], columns["ra"], atol=1e-4)  # turned to 0 to 360
 
 
+def test_a_compound_of_hdf5_and_integers_of_fits_with_nulls_are_read_in_blocks(
+    columns, tmp_path, kept_in_files
+):
+    import h5py
+    from astropy.io import fits
+
+    compound = np.empty(N, dtype=[(name, "f4") for name in columns])
+    for name, values in columns.items():
+        compound[name] = values
+    with h5py.File(tmp_path / "stars.hdf5", "w") as file:
+        file["stars"] = compound
+    there = read_catalogue(tmp_path / "stars.hdf5")
+    assert isinstance(there.columns, StoredColumns)
+    same(there["vlos"], compound["vlos"].astype(float))
+
+    vlos = np.round(columns["vlos"]).astype(np.int32)
+    vlos[BLOCK + 3] = -999
+    parts = [fits.Column(k, "D", array=v) for k, v in columns.items() if k != "vlos"]
+    parts.append(fits.Column("vlos", "J", null=-999, array=vlos))
+    fits.BinTableHDU.from_columns(parts).writeto(tmp_path / "stars.fits")
+    with pytest.raises(InputError, match=rf"vlos is NaN or infinite in 1 row \({BLOCK + 4}\)"):
+        read_catalogue(tmp_path / "stars.fits")
+    there = read_catalogue(tmp_path / "stars.fits", drop="nan")
+    assert isinstance(there.columns, StoredColumns)
+    same(there["vlos"], np.delete(vlos, BLOCK + 3).astype(float))
+
+
 def test_a_file_that_changes_under_its_catalogue_is_refused(columns, tmp_path, kept_in_files):
     path = tmp_path / "moving.parquet"
     write_fields(path, columns, {}, {})
