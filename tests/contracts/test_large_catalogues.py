@@ -131,6 +131,7 @@ def test_bad_rows_on_both_sides_of_a_block_are_named_and_left_out_as_of_a_whole_
     same(found.spherical_covariance, whole.spherical_covariance)
 
 
+@pytest.mark.long
 def test_galactic_columns_are_turned_in_blocks(columns, tmp_path, kept_in_files):
     turned = {"ra": "l", "dec": "b", "pmra": "pm_l", "pmdec": "pm_b"}
     turned |= {f"{a}_err": f"{b}_err" for a, b in turned.items()}
@@ -198,7 +199,9 @@ def test_a_file_that_changes_under_its_catalogue_is_refused(columns, tmp_path, k
         there["ra"]
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    "suffix", ["parquet", *(pytest.param(other, marks=pytest.mark.long) for other in SUFFIXES[1:])]
+)
 def test_stars_of_bins_are_gathered_from_a_file_as_from_memory(
     suffix, paths, columns, kept_in_files
 ):
@@ -212,6 +215,7 @@ def test_stars_of_bins_are_gathered_from_a_file_as_from_memory(
     same(last[0][0], whole.spherical_velocity[rows[0]].T)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "spec",
     [
