@@ -15,6 +15,7 @@ from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate, Estimates
 from haloassay.contracts.profiles import power_law_log_density, power_law_slope
+from haloassay.estimators.gathering import Known, gathered
 from haloassay.estimators.rows import in_order
 
 if TYPE_CHECKING:
@@ -213,9 +214,23 @@ def by_bins(
     catalogue: Catalogue,
     edges: Edges,
     yields: tuple[str, ...],
-    rows_of: Callable[[Bin], Iterable[Estimate]],
+    rows_of: Callable[..., Iterable[Estimate]],
+    *known: Known,
 ) -> Estimates:
     """Estimates of the rows of every radial bin of a catalogue, quantity by quantity.
+
+    Parameters
+    ----------
+    catalogue
+        The stars.
+    edges
+        Of the bins.
+    yields
+        Quantities in their order.
+    rows_of
+        Rows of a bin; it is called with the bin and what is known of its stars.
+    known
+        What that is, as for :func:`~haloassay.estimators.gathering.gathered`.
 
     Raises
     ------
@@ -224,7 +239,9 @@ def by_bins(
     """
     catalogue.check_finite()
     bins = radial_bins(catalogue.r, edges)
-    return in_order((row for bin_ in bins for row in rows_of(bin_)), yields)
+    stars = gathered(catalogue, [bin_.rows for bin_ in bins], *known)
+    pairs = zip(bins, stars, strict=True)
+    return in_order((row for bin_, arrays in pairs for row in rows_of(bin_, *arrays)), yields)
 
 
 def places_at(radii: tuple[float, ...]) -> list[dict[str, float]]:

@@ -9,6 +9,7 @@ import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.contracts.catalogue import spans
 from haloassay.estimators.fit.likelihoods import variance_log_likelihood
 from haloassay.estimators.fit.posterior import cell_draws
 
@@ -147,6 +148,8 @@ def drawn_dispersions(
     n_draws: int,
     drop: float,
     rng: np.random.Generator,
+    *,
+    in_place: bool = False,
 ) -> FloatArray:
     """Dispersions (cells, n_draws, 3) of velocities drawn again, without some of the stars.
 
@@ -162,12 +165,17 @@ def drawn_dispersions(
         (N, 3, 3) error covariances [(km/s)^2].
     cells
         Stars of each cell, two or more.
+    in_place
+        Whether the roots may be left in ``S`` instead of the covariances.
     """
     out = np.empty((len(cells), n_draws, 3))
     if len(cells):
-        stars = cells.stars.copy()
+        stars, root = cells.stars.copy(), S if in_place else np.empty_like(S)
+        for rows in spans(len(S)):
+            root[rows] = _roots(S[rows])
         # a copy is never read-only: the kernel would be compiled for both
-        _draw_dispersions(np.array(v, order="C"), _roots(S), cells.first, stars, drop, rng, out)
+        own = v if v.flags.writeable and v.flags.c_contiguous else np.array(v, order="C")
+        _draw_dispersions(own, root, cells.first, stars, drop, rng, out)
     return out
 
 

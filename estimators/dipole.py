@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 
-from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.arrays import BoolArray, FloatArray
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
@@ -25,6 +25,7 @@ from haloassay.estimators.bins import (
 from haloassay.estimators.fit.isotropic import draw_field, polar_dipole, polar_start
 from haloassay.estimators.fit.linear_field import Channel, LinearField
 from haloassay.estimators.fit.posterior import EmceeRun, explore
+from haloassay.estimators.gathering import error_variances, spherical_velocity
 from haloassay.estimators.rows import apex_rows, drawn_row, undetermined_rows
 
 if TYPE_CHECKING:
@@ -127,19 +128,30 @@ class Dipole(Estimator):
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows of every quantity of every bin; a row says why it has no value."""
 
-        def rows_of(bin_: Bin) -> list[Estimate]:
-            field = self._field_rows(catalogue, bin_, rng)
-            return field + self._mean_rows(catalogue, bin_, rng)
+        def rows_of(
+            bin_: Bin, position: FloatArray, v: FloatArray, noise: FloatArray
+        ) -> list[Estimate]:
+            if math.isfinite(self.max_error):
+                kept = noise[:, 0] <= self.max_error**2
+                position, v, noise = position[kept], v[kept], noise[kept]
+            field = self._field_rows(bin_, position, v[:, 0], noise[:, 0], rng)
+            return field + self._mean_rows(bin_, position[:, 2] > 0.0, v, noise, rng)
 
-        return by_bins(catalogue, self.bins, self.yields, rows_of)
+        known = (_position, spherical_velocity, error_variances)
+        return by_bins(catalogue, self.bins, self.yields, rows_of, *known)
 
     def _field_rows(
-        self, catalogue: Catalogue, bin_: Bin, rng: np.random.Generator
+        self,
+        bin_: Bin,
+        position: FloatArray,
+        v: FloatArray,
+        variance: FloatArray,
+        rng: np.random.Generator,
     ) -> list[Estimate]:
+        """Rows of the field, of v_r (n,) and the variances of its errors."""
         try:
-            stars = self._stars(catalogue, bin_.rows)
-            v, S = catalogue.spherical_velocity[stars, 0], catalogue.spherical_covariance[stars]
-            channel = dipole_channel(catalogue.position[stars], v, S[:, 0, 0])
+            check_number(len(v), self.min_stars)
+            channel = dipole_channel(position, v, variance)
             field = LinearField((channel,), self.sigma_range, uniform_in_sigma)
             if self.sampler == "exact":
                 sigma, q = draw_field(field, MU_MAX, MU_MAX, self.n_draws, rng)
@@ -174,39 +186,32 @@ class Dipole(Estimator):
         return draws[:, 4:], np.concatenate([d, draws[:, :1]], axis=1)
 
     def _mean_rows(
-        self, catalogue: Catalogue, bin_: Bin, rng: np.random.Generator
+        self,
+        bin_: Bin,
+        north: BoolArray,
+        v: FloatArray,
+        noise: FloatArray,
+        rng: np.random.Generator,
     ) -> list[Estimate]:
-        north = catalogue.position[bin_.rows, 2] > 0.0
+        """Rows of the means, of velocities (n, 3) and the variances of their errors."""
         parts = [
-            ("mean_v_r_north", bin_.rows[north], 0),
-            ("mean_v_r_south", bin_.rows[~north], 0),
-            ("mean_v_theta", bin_.rows, 1),
+            ("mean_v_r_north", v[north, 0], noise[north, 0]),
+            ("mean_v_r_south", v[~north, 0], noise[~north, 0]),
+            ("mean_v_theta", np.ascontiguousarray(v[:, 1]), noise[:, 1]),
         ]
         rows = []
-        for name, chosen, axis in parts:
+        for name, of, variance in parts:
             try:
-                stars = self._stars(catalogue, chosen)
-                v = catalogue.spherical_velocity[stars, axis]
-                variance = catalogue.spherical_covariance[stars, axis, axis]
-                mean = mean_draws(v, variance, self.sigma_range, self.n_draws, rng)
+                check_number(len(of), self.min_stars)
+                mean = mean_draws(of, variance, self.sigma_range, self.n_draws, rng)
                 rows.append(Estimate.from_draws(name, mean, **bin_.where))
             except EstimationError as error:
                 rows.append(Estimate.undetermined(name, str(error), **bin_.where))
         return rows
 
-    def _stars(self, catalogue: Catalogue, rows: IntArray) -> IntArray:
-        """Stars of small enough an error of v_r.
 
-        Raises
-        ------
-        EstimationError
-            If there are fewer than ``min_stars``.
-        """
-        kept = rows
-        if math.isfinite(self.max_error):
-            kept = rows[catalogue.spherical_covariance[rows, 0, 0] <= self.max_error**2]
-        check_number(len(kept), self.min_stars)
-        return kept
+def _position(part: Catalogue) -> FloatArray:
+    return part.position
 
 
 def dipole_channel(position: FloatArray, v_r: FloatArray, variance: FloatArray) -> Channel:
@@ -219,8 +224,8 @@ def dipole_channel(position: FloatArray, v_r: FloatArray, variance: FloatArray) 
     v_r, variance
         (N,) radial velocities [km/s] and the variance of their errors.
     """
-    n = position / np.linalg.norm(position, axis=1)[:, None]
-    X = np.concatenate([n, np.ones((len(n), 1))], axis=1)
+    X = np.ones((len(position), 4))
+    np.divide(position, np.linalg.norm(position, axis=1)[:, None], out=X[:, :3])
     return Channel(v_r[:, None], X[:, None, :], variance[:, None, None])
 
 

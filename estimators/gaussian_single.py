@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
@@ -24,6 +25,7 @@ from haloassay.estimators.fit.ellipsoid import AXES, anisotropy
 from haloassay.estimators.fit.laplace import UniformPrior, laplace
 from haloassay.estimators.fit.likelihoods import gaussian_derivatives, gaussian_log_likelihood
 from haloassay.estimators.fit.posterior import EmceeRun, Exploration, explore
+from haloassay.estimators.gathering import error_variances, gathered
 from haloassay.estimators.rows import drawn_row, in_order, undetermined_rows
 
 if TYPE_CHECKING:
@@ -139,13 +141,15 @@ class GaussianModel(Estimator):
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows of every quantity of every bin; a row says why it has no value."""
         with_feh = "feh" in self.needs or "feh" in catalogue
-        sample = Sample.of(catalogue, with_feh)
+        catalogue.check_finite()
+        bins = radial_bins(catalogue.r, self.bins)
+        samples = Sample.of_rows(catalogue, [bin_.rows for bin_ in bins], with_feh)
         known = [name for name in self.yields if with_feh or not name.startswith("feh")]
         rows: list[Estimate] = []
-        for bin_ in radial_bins(catalogue.r, self.bins):
+        for bin_, sample in zip(bins, samples, strict=True):
             try:
                 check_number(len(bin_), self.min_stars)
-                rows += self.bin_rows(sample.select(bin_.rows), bin_, rng)
+                rows += self.bin_rows(sample, bin_, rng)
             except EstimationError as error:
                 rows += undetermined_rows(known, str(error), [bin_.where])
         return in_order(rows, self.yields)
@@ -294,14 +298,27 @@ class Sample:
             If the catalogue has no column feh where it is wanted, or an entry that is not finite.
         """
         catalogue.check_finite()
-        variances = np.diagonal(catalogue.spherical_covariance, axis1=1, axis2=2).T
-        if not with_feh:
-            return cls(catalogue.spherical_velocity.T, variances)
-        feh, feh_err = catalogue["feh"], catalogue.error("feh")
-        good = np.isfinite(feh) & np.isfinite(feh_err) & (feh_err >= 0.0)
-        catalogue.check_rows(good, "a feh or feh_err that is not finite, or a negative error")
-        x = np.vstack([catalogue.spherical_velocity.T, feh])
-        return cls(x, np.vstack([variances, feh_err**2]))
+        return cls.of_rows(catalogue, [np.arange(len(catalogue))], with_feh)[0]
+
+    @classmethod
+    def of_rows(
+        cls, catalogue: Catalogue, rows: Sequence[IntArray], with_feh: bool = True
+    ) -> list[Sample]:
+        """Sample of each of some sets of rows, ascending, of a catalogue; errors as of :meth:`of`."""
+        if with_feh:
+            feh, feh_err = catalogue["feh"], catalogue.error("feh")
+            good = np.isfinite(feh) & np.isfinite(feh_err) & (feh_err >= 0.0)
+            catalogue.check_rows(good, "a feh or feh_err that is not finite, or a negative error")
+
+        def known(part: Catalogue) -> FloatArray:
+            x, e2 = part.spherical_velocity, error_variances(part)
+            if with_feh:
+                x = np.column_stack([x, part["feh"]])
+                e2 = np.column_stack([e2, part.error("feh") ** 2])
+            return np.stack([x, e2], axis=1)
+
+        found = gathered(catalogue, rows, known, stars_last=True)
+        return [cls(x, e2) for ((x, e2),) in found]
 
     def __len__(self) -> int:
         return self.x.shape[1]

@@ -36,6 +36,12 @@ from haloassay.estimators.fit.quadrupole import (
     folded,
     matrices,
 )
+from haloassay.estimators.gathering import (
+    gathered,
+    place,
+    spherical_covariance,
+    spherical_velocity,
+)
 from haloassay.estimators.rows import in_order, undetermined_rows, weighted_mean_row
 
 if TYPE_CHECKING:
@@ -224,15 +230,19 @@ class SkyMap(Estimator):
             assert accreted is not None
             used = accreted if self.population == "accreted" else ~accreted
         rows: list[Estimate] = []
-        for bin_ in radial_bins(catalogue.r, self.bins):
-            chosen = bin_.rows[used[bin_.rows]]
-            part = catalogue.select(chosen)
-            cells = self._cells(part)
+        bins = radial_bins(catalogue.r, self.bins)
+        rows_of = [bin_.rows[used[bin_.rows]] for bin_ in bins]
+        # which cell a star is in is known before its velocity is asked for: not all has to be kept at a time
+        places = [self._cells(points) for (points,) in gathered(catalogue, rows_of, self._point)]
+        known = (place, spherical_velocity, spherical_covariance)
+        stars = gathered(catalogue, rows_of, *known)
+        for bin_, chosen, cells, (position, v, S) in zip(bins, rows_of, places, stars, strict=True):
             where = {"r_lo": bin_.r_lo, "r_hi": bin_.r_hi}
             fraction = None
             if accreted is not None and self.population == "all":
                 fraction = fractions(accreted[chosen].astype(float), cells)
-            rows += self._map(part, chosen, cells, bin_.index, where, fraction, rng)
+            sample = Sample(position, v, S, chosen, cells)
+            rows += self._map(sample, bin_.index, where, fraction, rng)
         return in_order(rows, self.yields)
 
     def _accreted(self, catalogue: Catalogue) -> BoolArray | None:
@@ -245,33 +255,35 @@ class SkyMap(Estimator):
         catalogue.check_rows(good, "a feh or alpha_fe that is not finite")
         return self.line.accreted(feh, alpha_fe)
 
-    def _cells(self, catalogue: Catalogue) -> Cells:
+    def _point(self, part: Catalogue) -> FloatArray:
+        """(n, 2) place on the plane of the map, or (n, 3) direction from the Sun."""
         if self.map in ("xy", "xz"):
-            axes = (0, 1) if self.map == "xy" else (0, 2)
-            grid = catalogue.position[:, axes]
-            return grid_cells(grid, self.extent, self.step, self.radius)
-        direction = seen_from_sun(catalogue)[0]
+            return part.position[:, (0, 1) if self.map == "xy" else (0, 2)]
+        return seen_from_sun(part)[0]
+
+    def _cells(self, points: FloatArray) -> Cells:
+        if self.map in ("xy", "xz"):
+            return grid_cells(points, self.extent, self.step, self.radius)
         if self.map == "quadrants":
-            return Cells.of_numbers(quadrant(direction), 4)
+            return Cells.of_numbers(quadrant(points), 4)
         import healpy
 
-        pixel = healpy.vec2pix(self.nside, *direction.T) if len(direction) else np.empty(0, int)
+        pixel = healpy.vec2pix(self.nside, *points.T) if len(points) else np.empty(0, int)
         return Cells.of_numbers(np.asarray(pixel, dtype=np.int64), 12 * self.nside**2)
 
     def _map(
         self,
-        catalogue: Catalogue,
-        chosen: IntArray,
-        cells: Cells,
+        sample: Sample,
         index: int,
         where: dict[str, float],
         fraction: FloatArray | None,
         rng: np.random.Generator,
     ) -> list[Estimate]:
-        """Rows of one radial bin, whose stars are the rows ``chosen`` of the whole catalogue."""
-        sigma, means = self._dispersions(catalogue, cells, rng)
-        v_r, noise = catalogue.spherical_velocity[:, 0], catalogue.spherical_covariance[:, 0, 0]
-        r = catalogue.r
+        """Rows of one radial bin."""
+        cells = sample.cells
+        v_r, noise = sample.v[:, 0].copy(), sample.S[:, 0, 0].copy()
+        sigma, means = self._dispersions(sample, rng)
+        r = np.linalg.norm(sample.position, axis=1)
         rows, middle = [], np.full((2, len(cells)), np.nan)
         for k in range(len(cells)):
             members = cells.members(k)
@@ -291,23 +303,27 @@ class SkyMap(Estimator):
                 own.append(weighted_mean_row(v_r[members], noise[members], **there))
             else:
                 own.append(Estimate.from_draws("mean_v_r", means[k], **there))
-            rows += [replace(row, stars=chosen[members]) for row in own]
+            rows += [replace(row, stars=sample.rows[members]) for row in own]
         there = {**where, "r": float(np.median(r)) if len(r) else np.nan, "bin": index}
         rows += _extremes(sigma, there)
-        rows.append(self._asymmetry(catalogue, cells, there, rng))
+        rows.append(self._asymmetry(v_r, noise, cells, there, rng))
         for m, quantity in enumerate(_CORRELATIONS):
             apart = cells.independent
             known = None if fraction is None else fraction[apart]
             rows.append(self._correlation(quantity, middle[m, apart], known, there, rng))
-        rows.append(self._axis(catalogue, there, rng))
+        rows.append(self._axis(sample.position, v_r, noise, there, rng))
         return rows
 
     def _axis(
-        self, catalogue: Catalogue, there: dict[str, float], rng: np.random.Generator
+        self,
+        position: FloatArray,
+        v_r: FloatArray,
+        noise: FloatArray,
+        there: dict[str, float],
+        rng: np.random.Generator,
     ) -> Estimate:
-        v_r, noise = catalogue.spherical_velocity[:, 0], catalogue.spherical_covariance[:, 0, 0]
         try:
-            found = dispersion_quadrupole(v_r, noise, catalogue.position)
+            found = dispersion_quadrupole(v_r, noise, position)
         except EstimationError as error:
             return Estimate.undetermined(_AXIS, str(error), **there)
         plane = (0, 1) if self.map == "xy" else (0, 2)
@@ -316,13 +332,13 @@ class SkyMap(Estimator):
         return Estimate.from_draws(_AXIS, folded(axis - self.density_axis) + about, **there)
 
     def _dispersions(
-        self, catalogue: Catalogue, cells: Cells, rng: np.random.Generator
+        self, sample: Sample, rng: np.random.Generator
     ) -> tuple[list[FloatArray | str], dict[int, FloatArray] | None]:
         """Draws (n_draws, 3) of the dispersions of each cell, or why there are none, and of its mean v_r (n_draws,).
 
-        As published there are none of the mean.
+        As published there are none of the mean, and of the covariances of the sample their roots are left.
         """
-        v, S = catalogue.spherical_velocity, catalogue.spherical_covariance
+        v, S, cells = sample.v, sample.S, sample.cells
         size = np.diff(cells.first)
         out: list[FloatArray | str] = [
             f"too few stars: {n}, at least {self.min_stars} are needed" for n in size
@@ -330,7 +346,7 @@ class SkyMap(Estimator):
         enough = np.flatnonzero(size >= self.min_stars)
         if self.recipe == "as-published":
             kept = cells.subset(enough)
-            drawn = drawn_dispersions(v, S, kept, self.n_draws, self.drop, rng)
+            drawn = drawn_dispersions(v, S, kept, self.n_draws, self.drop, rng, in_place=True)
             for m, cell in enumerate(enough):
                 positive = bool(np.all(drawn[m] > 0.0))
                 out[int(cell)] = drawn[m] if positive else "the velocities have no scatter"
@@ -351,12 +367,15 @@ class SkyMap(Estimator):
         return out, means
 
     def _asymmetry(
-        self, catalogue: Catalogue, cells: Cells, there: dict[str, float], rng: np.random.Generator
+        self,
+        v_r: FloatArray,
+        noise: FloatArray,
+        cells: Cells,
+        there: dict[str, float],
+        rng: np.random.Generator,
     ) -> Estimate:
         quantity = "asymmetry"
         chosen = cells.independent[np.diff(cells.first)[cells.independent] >= self.min_stars]
-        v_r = catalogue.spherical_velocity[:, 0]
-        noise = catalogue.spherical_covariance[:, 0, 0]
         value, error = log_dispersion(v_r, noise, cells.subset(chosen))
         good = np.isfinite(value)
         if good.sum() < 4:
@@ -392,6 +411,29 @@ class SkyMap(Estimator):
             note = "the fraction of accreted stars is the same in nearly all cells"
             return Estimate.undetermined(quantity, note, **there)
         return Estimate.from_draws(quantity, draws, **there)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Stars of one radial bin.
+
+    Parameters
+    ----------
+    position
+        (n, 3) Galactocentric [kpc].
+    v, S
+        (n, 3) velocities [km/s] and (n, 3, 3) covariances of their errors [(km/s)^2].
+    rows
+        (n,) row numbers in the catalogue.
+    cells
+        Which of them are in which cell.
+    """
+
+    position: FloatArray
+    v: FloatArray
+    S: FloatArray
+    rows: IntArray
+    cells: Cells
 
 
 def _extremes(sigma: list[FloatArray | str], there: dict[str, float]) -> list[Estimate]:

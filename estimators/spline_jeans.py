@@ -29,6 +29,7 @@ from haloassay.estimators.bins import (
 from haloassay.estimators.fit.laplace import LogDensity
 from haloassay.estimators.fit.likelihoods import variance_terms
 from haloassay.estimators.fit.posterior import EmceeRun, explore
+from haloassay.estimators.fit.spline_sums import Nodes, score_products
 from haloassay.estimators.fit.splines import (
     Fit,
     Likelihood,
@@ -40,6 +41,7 @@ from haloassay.estimators.fit.splines import (
     maximise,
     variance_likelihood,
 )
+from haloassay.estimators.gathering import error_variances, gathered, spherical_velocity
 from haloassay.estimators.rows import drawn_row, undetermined_rows, velocity_row
 
 if TYPE_CHECKING:
@@ -52,6 +54,12 @@ _RESULTS_BETWEEN: Final = (0.05, 0.95)
 #: Run of emcee: twice the 14 coefficients of the published splines, which is the fewest walkers that
 #: emcee takes, as in their code; its passes of 500 steps, until the likelihood settles, are three here.
 _RUN: Final = EmceeRun(28, 1500, 500)
+
+#: Stars beyond which sums over them are made of weights at nodes, to nine digits: of fewer the nodes are as many.
+MANY: Final = 2**17
+
+#: Velocities that share a spline: radial and tangential.
+_COMPONENTS: Final = (slice(0, 1), slice(1, 3))
 
 #: Scatter of ln sigma^2, and of ln(1 - beta), beyond which they are not determined.
 _VAGUE: Final = 1.0
@@ -112,7 +120,7 @@ class SplineJeans(Estimator):
         Fewer stars give no value.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     name: ClassVar[str] = "spline-jeans"
     reference: ClassVar[str] = "2022MNRAS.511.5536R"
     expected: ClassVar[Mapping[str, str | tuple[str, str]]] = {
@@ -198,8 +206,8 @@ class SplineJeans(Estimator):
             knots = np.log(self.knots)
         if not knots[-1] - knots[0] > 1e-3:
             raise EstimationError("the stars are all at one radius")
-        noise = np.einsum("njj->nj", catalogue.spherical_covariance[rows])
-        square = catalogue.spherical_velocity[rows] ** 2
+        velocity, noise = gathered(catalogue, [rows], spherical_velocity, error_variances)[0]
+        square = np.square(velocity, out=velocity)
         if not np.all(square.mean(axis=0) > 0.0):
             raise EstimationError("the velocities have no scatter")
         return Sample(x, square, noise, NaturalSpline(knots), (float(edges[0]), float(edges[1])))
@@ -315,23 +323,42 @@ class Sample:
         x = (0.5 * (panels[1:] + panels[:-1])[:, None] + half * t).ravel()
         return self.spline.design(x)[:, 1:], np.log((half * w).ravel()) + 3.0 * x
 
+    @property
+    def many(self) -> bool:
+        """Whether the stars are more than nodes that stand for all of them."""
+        return len(self.x) > MANY
+
+    @cached_property
+    def _shared_out(self) -> tuple[Nodes, Nodes]:
+        """Radial and tangential velocities at nodes."""
+        knots = self.spline.knots
+        parts = [(self.square[:, axes], self.noise[:, axes]) for axes in _COMPONENTS]
+        radial, tangential = (Nodes.of(self.x, *part, knots) for part in parts)
+        return radial, tangential
+
     def likelihoods(
         self, density: bool, counts: FloatArray | None = None
     ) -> list[tuple[Likelihood, FloatArray]]:
         """Log likelihoods of ln sigma_r^2, ln sigma_t^2 and, if asked, ln rho; a start for each.
 
-        The density's first coefficient is held at zero, as its normalisation is not looked for.
+        The density's first coefficient is held at zero, as its normalisation is not looked for. ``counts`` (n,) are how
+        often each star was drawn.
         """
+        nodes = self._shared_out if self.many and counts is None else None
         w = np.ones(len(self.x)) if counts is None else counts
         wanted: list[tuple[Likelihood, FloatArray]] = []
-        for axes in (slice(0, 1), slice(1, 3)):
+        for k, axes in enumerate(_COMPONENTS):
             square, noise = self.square[:, axes], self.noise[:, axes]
-            guess = max(float(np.mean(square - noise)), 0.05 * float(np.mean(square)))
-            start = np.full(len(self.spline.knots), np.log(guess))
-            wanted.append((variance_likelihood(self.design, square, noise, w), start))
+            mean = float(np.mean(square))
+            rest = mean - float(np.mean(noise)) if nodes else float(np.mean(square - noise))
+            start = np.full(len(self.spline.knots), np.log(max(rest, 0.05 * mean)))
+            if nodes:
+                wanted.append((nodes[k].likelihood(self.spline), start))
+            else:
+                wanted.append((variance_likelihood(self.design, square, noise, w), start))
         if density:
             start = -3.5 * (self.spline.knots - self.spline.knots[0])[1:]
-            total = w @ self.design[:, 1:]
+            total = nodes[0].total(self.spline.design)[1:] if nodes else w @ self.design[:, 1:]
             wanted.append((density_likelihood(total, float(w.sum()), *self._nodes), start))
         return wanted
 
@@ -339,22 +366,34 @@ class Sample:
         """Values of the log likelihoods of ln sigma_r^2, ln sigma_t^2 and ln rho."""
         parts = [
             log_variance_density(self.design, self.square[:, axes], self.noise[:, axes])
-            for axes in (slice(0, 1), slice(1, 3))
+            for axes in _COMPONENTS
         ]
         total = self.design[:, 1:].sum(axis=0)
         return [*parts, log_radius_density(total, float(len(self.x)), *self._nodes)]
 
-    def scores(self, fits: list[Fit]) -> FloatArray:
-        """(n, p) scores of each star, all splines side by side."""
+    def score_products(self, fits: list[Fit]) -> FloatArray:
+        """Sum (p, p) of the outer products of the scores of the stars, all splines side by side."""
+        if self.many:
+            mean = self._mean_spline(fits[2]) if len(fits) == 3 else None
+            return score_products(self.x, self.square, self.noise, self.spline, fits, mean)
+        scores = self._scores(fits)
+        return scores.T @ scores
+
+    def _mean_spline(self, of: Fit) -> FloatArray:
+        """(k - 1,) mean of the splines under the fitted density."""
+        B, log_weight = self._nodes
+        share = np.exp(B @ of.coefficients + log_weight)
+        return np.asarray(share @ B / share.sum())
+
+    def _scores(self, fits: list[Fit]) -> FloatArray:
+        """(n, p) scores of each star."""
         parts = []
-        for f, axes in zip(fits, (slice(0, 1), slice(1, 3)), strict=False):
+        for f, axes in zip(fits, _COMPONENTS, strict=False):
             variance = np.exp(self.design @ f.coefficients)[:, None]
             _, pull, _ = variance_terms(self.square[:, axes], variance, self.noise[:, axes])
             parts.append(self.design * pull.sum(axis=1)[:, None])
         if len(fits) == 3:
-            B, log_weight = self._nodes
-            share = np.exp(B @ fits[2].coefficients + log_weight)
-            parts.append(self.design[:, 1:] - share @ B / share.sum())
+            parts.append(self.design[:, 1:] - self._mean_spline(fits[2]))
         return np.hstack(parts)
 
 
@@ -368,9 +407,8 @@ def _laplace(
     """
     from scipy.linalg import block_diag
 
-    scores = sample.scores(fits)
-    n = len(scores)
-    middle = scores.T @ scores * (n / (n - len(sample.spline.knots)))
+    n = len(sample.x)
+    middle = sample.score_products(fits) * (n / (n - len(sample.spline.knots)))
     middle += block_diag(*[f.penalty for f in fits])
     inverse = block_diag(*[f.inverse for f in fits])
     covariance = inverse @ middle @ inverse

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -34,8 +35,9 @@ from haloassay.estimators.bins import (
     resampled_catalogues,
 )
 from haloassay.estimators.fit.density import DensityFit, FittedDensity, fit_density
-from haloassay.estimators.fit.ellipsoid import fit_resolved
+from haloassay.estimators.fit.ellipsoid import fit_ellipsoid, require_resolved
 from haloassay.estimators.fit.posterior import Sampler
+from haloassay.estimators.gathering import gathered, spherical_covariance, spherical_velocity
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.estimators.halo.boundary import edge_share, log_variance
 from haloassay.estimators.halo.inner_slope import Density, InnerVc
@@ -223,13 +225,16 @@ class TracerMass(Estimator):
         catalogue.check_finite()
         rows: list[Estimate] = []
         bins = radial_bins(catalogue.r, self.bins)
+        betas = self._betas(catalogue, bins)
+        known = (_radius, spherical_velocity, self._observed)
+        stars = gathered(catalogue, [bin_.rows for bin_ in bins], *known)
         density: Density | EstimationError
         try:
-            density = self._density(catalogue, bins, rng)
+            density = self._density(catalogue, bins, betas, stars, rng)
         except EstimationError as failure:
             density = failure
-        for bin_ in bins:
-            rows += self._bin_rows(catalogue, bin_, density, rng)
+        for bin_, beta, arrays in zip(bins, betas, stars, strict=True):
+            rows += self._bin_rows(bin_, beta, arrays, density, rng)
         if self.nfw != "none":
             found = [row for row in rows if not row.note]
             r, mass, error = (
@@ -241,7 +246,12 @@ class TracerMass(Estimator):
         return Estimates(rows)
 
     def _density(
-        self, catalogue: Catalogue, bins: tuple[Bin, ...], rng: np.random.Generator
+        self,
+        catalogue: Catalogue,
+        bins: tuple[Bin, ...],
+        betas: Sequence[float | EstimationError],
+        stars: Sequence[tuple[FloatArray, ...]],
+        rng: np.random.Generator,
     ) -> Density:
         """Density that is assumed or fitted, and moved to the v_c that is allowed."""
         form = density_slope(self.alpha)
@@ -250,40 +260,62 @@ class TracerMass(Estimator):
             density = fit_density(catalogue, form, self.fit_density, self.n_bootstrap, rng)
         if self.inner_vc == "none":
             return density
-        full = [each for each in bins if len(each) >= self.min_stars]
-        bin_ = full[self.inner_vc.holder(full)]
-        beta, r_out = self._beta(catalogue, bin_), np.array([bin_.r])
-        mass = self._statistic(catalogue, bin_, r_out, beta, density)(np.arange(len(bin_)))[0]
-        square = float(G * mass / bin_.r)
+        full = [k for k, each in enumerate(bins) if len(each) >= self.min_stars]
+        held = full[self.inner_vc.holder([bins[k] for k in full])]
+        bin_, beta = bins[held], betas[held]
+        if isinstance(beta, EstimationError):
+            raise beta
+        statistic = self._statistic(bin_, beta, stars[held], np.array([bin_.r]), density)
+        square = float(G * statistic(np.arange(len(bin_)))[0] / bin_.r)
         # the mass goes as a + gamma - 2 beta, with gamma = -alpha
         gamma = -float(density.slope(bin_.r))
         return self.inner_vc.adjust(
             density, bin_.r, square, -square / (self.a + gamma - 2.0 * beta)
         )
 
+    def _betas(self, catalogue: Catalogue, bins: tuple[Bin, ...]) -> list[float | EstimationError]:
+        """Anisotropy of each bin, or why it has no value."""
+        found: list[float | EstimationError] = []
+        stars = gathered(
+            catalogue, [bin_.rows for bin_ in bins], spherical_velocity, spherical_covariance
+        )
+        for bin_, (v, S) in zip(bins, stars, strict=True):
+            try:
+                check_number(len(bin_), self.min_stars)
+                axes = slice(0, 1) if self.data == "r-vr" else slice(0, 3)
+                check_resolved(v[:, axes] ** 2, np.einsum("njj->nj", S)[:, axes])
+                if self.beta == "measured":
+                    found.append(require_resolved(fit_ellipsoid(v, S)).beta)
+                else:
+                    found.append(self.beta)
+            except EstimationError as error:
+                found.append(error)
+        return found
+
     def _bin_rows(
         self,
-        catalogue: Catalogue,
         bin_: Bin,
+        beta: float | EstimationError,
+        stars: tuple[FloatArray, ...],
         density: Density | EstimationError,
         rng: np.random.Generator,
     ) -> list[Estimate]:
+        """Rows of a bin, of radii (n,), velocities (n, 3) and what else is observed (n, 2) of its stars."""
         radii = self.r_out or (bin_.r,)
         places = [{**bin_.where, "r": r, "bin": bin_.index + k} for k, r in enumerate(radii)]
         try:
             if isinstance(density, EstimationError):
                 raise density
-            check_number(len(bin_), self.min_stars)
-            self._check_errors(catalogue, bin_)
+            if isinstance(beta, EstimationError):
+                raise beta
             if self.at == "outermost" and not self.r_out:
-                places[0]["r"] = float(catalogue.r[bin_.rows].max())
+                places[0]["r"] = float(stars[0].max())
             r_out = np.array([place["r"] for place in places])
-            beta = self._beta(catalogue, bin_)
-            statistic = self._statistic(catalogue, bin_, r_out, beta, density)
+            statistic = self._statistic(bin_, beta, stars, r_out, density)
             values = statistic(np.arange(len(bin_)))
             if isinstance(density, FittedDensity):
                 drawn = [
-                    self._statistic(catalogue, bin_, r_out, beta, density.drawn(k))
+                    self._statistic(bin_, beta, stars, r_out, density.drawn(k))
                     for k in range(self.n_bootstrap)
                 ]
                 again = resampled_catalogues(len(bin_), self.n_bootstrap, rng)
@@ -299,21 +331,20 @@ class TracerMass(Estimator):
 
     def _statistic(
         self,
-        catalogue: Catalogue,
         bin_: Bin,
-        r_out: FloatArray,
         beta: float,
+        stars: tuple[FloatArray, ...],
+        r_out: FloatArray,
         density: ShellDensity,
     ) -> ScaleFree | Bounded:
         """Masses within ``r_out`` as a function of row numbers of (resampled) stars of the bin."""
-        r = catalogue.r[bin_.rows]
-        v_r = catalogue.spherical_velocity[bin_.rows, 0]
+        r, v, (radius, rest) = stars[0], stars[1], np.ascontiguousarray(stars[2].T)
+        v_r = np.ascontiguousarray(v[:, 0])
         if isinstance(self.shape, KnownShape):
             return Bounded(
                 r, v_r, self.subtract_mean, beta, density, self.shape, (bin_.r_lo, bin_.r_hi), r_out
             )
         gamma = -float(density.slope(bin_.r))
-        radius, rest = self._observed(catalogue, bin_)
         radial = v_r if self.data in ("r-vr", "r-v") else np.zeros_like(r)
         constant = scale_free_constant(self.data, self.a, gamma, beta)
         if constant <= 0.0:
@@ -325,34 +356,26 @@ class TracerMass(Estimator):
             radial, rest, radius**self.a, self.subtract_mean, constant * r_out ** (1.0 - self.a) / G
         )
 
-    def _check_errors(self, catalogue: Catalogue, bin_: Bin) -> None:
-        """Raise :class:`EstimationError` if the velocities used are errors for the most part."""
-        axes = slice(0, 1) if self.data == "r-vr" else slice(0, 3)
-        noise = np.einsum("njj->nj", catalogue.spherical_covariance[bin_.rows])[:, axes]
-        check_resolved(catalogue.spherical_velocity[bin_.rows, axes] ** 2, noise)
-
-    def _beta(self, catalogue: Catalogue, bin_: Bin) -> float:
-        if self.beta != "measured":
-            return self.beta
-        return fit_resolved(catalogue, bin_, self.min_stars).beta
-
-    def _observed(self, catalogue: Catalogue, bin_: Bin) -> tuple[FloatArray, FloatArray]:
-        """Radius [kpc] and squared velocity beyond v_r [(km/s)^2] that the data hold, (n,)."""
-        position, velocity = catalogue.position[bin_.rows], catalogue.velocity[bin_.rows]
-        r = catalogue.r[bin_.rows]
+    def _observed(self, part: Catalogue) -> FloatArray:
+        """(n, 2) radius [kpc] and squared velocity beyond v_r [(km/s)^2] that the data hold."""
+        r, rest = part.r, np.zeros(len(part))
+        if self.data == "r-vr":
+            return np.stack([r, rest], axis=1)
         axis = "xyz".index(self.line_of_sight)
         across = np.delete(np.arange(3), axis)
-        projected = np.hypot(*position[:, across].T)
-        along = velocity[:, axis] ** 2
-        if self.data == "r-vr":
-            return r, np.zeros_like(r)
         if self.data in ("r-v", "r-vt"):
-            return r, np.sum(catalogue.spherical_velocity[bin_.rows, 1:] ** 2, axis=1)
-        if self.data == "r-vlos":
-            return r, along
-        if self.data == "R-vlos":
-            return projected, along
-        return projected, np.sum(velocity[:, across] ** 2, axis=1)
+            rest = np.sum(part.spherical_velocity[:, 1:] ** 2, axis=1)
+        elif self.data in ("r-vlos", "R-vlos"):
+            rest = part.velocity[:, axis] ** 2
+        else:
+            rest = np.sum(part.velocity[:, across] ** 2, axis=1)
+        if self.data.startswith("R"):
+            r = np.hypot(*part.position[:, across].T)
+        return np.stack([r, rest], axis=1)
+
+
+def _radius(part: Catalogue) -> FloatArray:
+    return part.r
 
 
 def scale_free_constant(data: Data, a: float, gamma: float, beta: float) -> float:

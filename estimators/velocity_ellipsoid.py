@@ -18,16 +18,17 @@ from haloassay.estimators.bins import (
     by_bins,
     check_edges,
     check_least,
+    check_number,
 )
 from haloassay.estimators.fit.ellipsoid import (
     AXES,
     Ellipsoid,
     ErrorModel,
     anisotropy,
-    fit_bin,
     fit_ellipsoid,
 )
 from haloassay.estimators.fit.kurtosis import KurtosisFit, fit_kurtosis
+from haloassay.estimators.gathering import spherical_covariance, spherical_velocity
 from haloassay.estimators.rows import drawn_row, undetermined_rows
 
 if TYPE_CHECKING:
@@ -110,20 +111,25 @@ class VelocityEllipsoid(Estimator):
             catalogue,
             self.bins,
             self.yields,
-            lambda bin_: self._bin_rows(catalogue, bin_, rng, of_kurtosis),
+            lambda bin_, v, S: self._bin_rows(bin_, v, S, rng, of_kurtosis),
+            spherical_velocity,
+            spherical_covariance,
         )
 
     def _bin_rows(
         self,
-        catalogue: Catalogue,
         bin_: Bin,
+        v: FloatArray,
+        S: FloatArray,
         rng: np.random.Generator,
         of_kurtosis: np.random.Generator,
     ) -> list[Estimate]:
+        """Rows of one bin, of velocities (n, 3) with error covariances (n, 3, 3)."""
         try:
+            check_number(len(bin_), self.min_stars)
             model: ErrorModel = "fisher" if self.errors == "fisher" else "sandwich"
-            ellipsoid = fit_bin(catalogue, bin_, self.min_stars, model)
-            mean, sigma, kurtosis = self._draws(ellipsoid, catalogue, bin_, rng)
+            ellipsoid = fit_ellipsoid(v, S, model)
+            mean, sigma, kurtosis = self._draws(ellipsoid, v, S, rng)
         except EstimationError as error:
             return undetermined_rows(self.yields, str(error), [bin_.where])
         means = [
@@ -137,20 +143,20 @@ class VelocityEllipsoid(Estimator):
         note = ellipsoid.note()
         # hidden dispersions are drawn at zero, too
         beta = np.empty(0) if note else anisotropy(sigma)
-        tails = self._kurtosis_rows(ellipsoid, catalogue, bin_, kurtosis, of_kurtosis)
+        tails = self._kurtosis_rows(
+            ellipsoid, bin_, _kurtosis(v, S, ellipsoid), kurtosis, of_kurtosis
+        )
         return [*means, *dispersions, drawn_row("beta", beta, note, **bin_.where), *tails]
 
     def _kurtosis_rows(
         self,
         ellipsoid: Ellipsoid,
-        catalogue: Catalogue,
         bin_: Bin,
+        fit: KurtosisFit,
         resampled: FloatArray | None,
         rng: np.random.Generator,
     ) -> list[Estimate]:
         """Rows of the kurtosis of each component: of resampled stars (n_draws, 3) where there are any."""
-        v = catalogue.spherical_velocity[bin_.rows]
-        fit = _kurtosis(v, catalogue.spherical_covariance[bin_.rows], ellipsoid)
         error = fit.error if self.errors in ("sandwich", "bootstrap") else fit.gaussian_error
         if self.errors == "poisson":
             error = np.sqrt(24.0 / len(bin_)) / fit.value
@@ -168,18 +174,16 @@ class VelocityEllipsoid(Estimator):
         return rows
 
     def _draws(
-        self, ellipsoid: Ellipsoid, catalogue: Catalogue, bin_: Bin, rng: np.random.Generator
+        self, ellipsoid: Ellipsoid, v: FloatArray, S: FloatArray, rng: np.random.Generator
     ) -> tuple[FloatArray, FloatArray, FloatArray | None]:
         """Draws (n_draws, 3) of means and dispersions, and of the kurtosis of resampled stars."""
         if self.errors in ("sandwich", "fisher"):
             return *ellipsoid.draws(self.n_draws, rng), None
         if self.errors == "poisson":
-            root = np.sqrt(len(bin_))
+            root = np.sqrt(len(v))
             unit = rng.standard_normal((2, self.n_draws, 3))
             mean = ellipsoid.mean + ellipsoid.sigma / root * unit[0]
             return mean, ellipsoid.sigma * np.exp(unit[1] / (np.sqrt(2.0) * root)), None
-        v = catalogue.spherical_velocity[bin_.rows]
-        S = catalogue.spherical_covariance[bin_.rows]
 
         def statistic(rows: IntArray) -> FloatArray:
             again = fit_ellipsoid(v[rows], S[rows])

@@ -10,7 +10,9 @@ import numpy as np
 
 from haloassay.base.arrays import BoolArray, FloatArray
 from haloassay.base.errors import EstimationError
+from haloassay.contracts.catalogue import spans
 from haloassay.estimators.bins import Bin, check_number
+from haloassay.estimators.gathering import gathered, spherical_covariance, spherical_velocity
 
 if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue
@@ -188,7 +190,7 @@ def fit_bin(
         If the bin has fewer than ``min_stars`` stars, or they do not determine an ellipsoid.
     """
     check_number(len(bin_), min_stars)
-    v, S = catalogue.spherical_velocity[bin_.rows], catalogue.spherical_covariance[bin_.rows]
+    v, S = gathered(catalogue, [bin_.rows], spherical_velocity, spherical_covariance)[0]
     return fit_ellipsoid(v, S, errors)
 
 
@@ -200,7 +202,11 @@ def fit_resolved(catalogue: Catalogue, bin_: Bin, min_stars: int) -> Ellipsoid:
     EstimationError
         As :func:`fit_bin` does, and if the errors hide a dispersion.
     """
-    ellipsoid = fit_bin(catalogue, bin_, min_stars)
+    return require_resolved(fit_bin(catalogue, bin_, min_stars))
+
+
+def require_resolved(ellipsoid: Ellipsoid) -> Ellipsoid:
+    """Raise :class:`EstimationError` if the errors hide a dispersion; else the same ellipsoid."""
     if note := ellipsoid.note():
         raise EstimationError(f"beta is not determined: {note}")
     return ellipsoid
@@ -229,12 +235,13 @@ def fit_ellipsoid(v: FloatArray, S: FloatArray, errors: ErrorModel = "sandwich")
         that rounding decides.
     """
     v, S = np.ascontiguousarray(v, dtype=float), np.ascontiguousarray(S, dtype=float)
-    middle = np.median(v, axis=0)
-    spread = np.median(np.abs(v - middle), axis=0) / 0.6745
+    # one component after the other: as large as a block of stars' covariances are the copies that a median makes
+    middle = np.array([np.median(x) for x in v.T])
+    spread = np.array([np.median(np.abs(x - m)) for x, m in zip(v.T, middle, strict=True)]) / 0.6745
     if not np.all(spread > 0.0):
         raise EstimationError("the velocities have no scatter")
     with np.errstate(over="ignore", invalid="ignore"):
-        whole = np.cov(v.T) + S.mean(axis=0)
+        whole = _scatter(v) + S.mean(axis=0)
     if not np.all(np.isfinite(whole)):
         raise EstimationError(_TOO_LARGE)
     total = np.linalg.eigvalsh(whole)
@@ -257,6 +264,15 @@ def fit_ellipsoid(v: FloatArray, S: FloatArray, errors: ErrorModel = "sandwich")
     total_variance = np.sqrt(0.5 * len(v) * np.diag(fisher)[_DIAGONAL[3:]])
     used = used[np.ix_(_DIAGONAL, _DIAGONAL)]
     return Ellipsoid(len(v), mean, covariance, used, total_variance)
+
+
+def _scatter(v: FloatArray) -> FloatArray:
+    """Sample covariance (3, 3) of velocities (N, 3), without a copy of them."""
+    mean, total = v.mean(axis=0), np.zeros((3, 3))
+    for rows in spans(len(v)):
+        d = v[rows] - mean
+        total += d.T @ d
+    return total / (len(v) - 1)
 
 
 def _maximise(
@@ -383,8 +399,15 @@ def _expect_maximise(
     v: FloatArray, S: FloatArray, mean: FloatArray, Sigma: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """One step of expectation maximisation (Bovy et al. 2011): never downhill, Sigma positive."""
-    gain = Sigma @ np.linalg.inv(Sigma + S)
-    b = mean + np.einsum("njk,nk->nj", gain, v - mean)
-    new_mean = b.mean(axis=0)
-    new_Sigma = Sigma - (gain @ Sigma).mean(axis=0) + (b - new_mean).T @ (b - new_mean) / len(v)
+    n, total, kept = len(v), np.zeros(3), np.zeros((3, 3))
+    b = np.empty_like(v)
+    for rows in spans(n):
+        gain = Sigma @ np.linalg.inv(Sigma + S[rows])
+        b[rows] = mean + np.einsum("njk,nk->nj", gain, v[rows] - mean)
+        total += b[rows].sum(axis=0)
+        kept += (gain @ Sigma).sum(axis=0)
+    new_mean, square = total / n, np.zeros((3, 3))
+    for rows in spans(n):
+        square += (b[rows] - new_mean).T @ (b[rows] - new_mean)
+    new_Sigma = Sigma - kept / n + square / n
     return new_mean, 0.5 * (new_Sigma + new_Sigma.T)

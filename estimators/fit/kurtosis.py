@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from haloassay.base.arrays import BoolArray, FloatArray
+from haloassay.contracts.catalogue import spans
 from haloassay.estimators.fit.ellipsoid import AXES
 
 #: Error of ln kurtosis beyond which there is no value: a single star can make it 1.
@@ -70,27 +72,50 @@ def fit_kurtosis(
     mean, variance
         (3,) mean [km/s] and true variance [(km/s)^2] of the components.
     """
-    n, d = len(v), v - mean
-    sigma2 = np.maximum(variance, 1e-300)
-    total = sigma2 + noise
-    weight = (sigma2 / total) ** 4
-    weight = weight / weight.mean(axis=0)
+    n, sigma2 = len(v), np.maximum(variance, 1e-300)
+
+    def weighed(rows: slice) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        total = sigma2 + noise[rows]
+        return v[rows] - mean, noise[rows], total, (sigma2 / total) ** 4
+
+    (usual,) = _means(lambda rows: weighed(rows)[3:], n)
+
+    def moments(rows: slice) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+        d, e2, _, weight = weighed(rows)
+        weight = weight / usual
+        square = weight * (d**2 - e2)
+        fourth = weight * (d**4 - 6.0 * e2 * d**2 + 3.0 * e2**2)
+        return square, fourth, weight * (d**3 - 3.0 * e2 * d), e2, weight
+
     with np.errstate(divide="ignore", invalid="ignore"):
-        square = weight * (d**2 - noise)
-        fourth = weight * (d**4 - 6.0 * noise * d**2 + 3.0 * noise**2)
-        m2, m4 = square.mean(axis=0), fourth.mean(axis=0)
-        m3 = np.mean(weight * (d**3 - 3.0 * noise * d), axis=0)
-        of_square, of_fourth = square / m2 - weight, fourth / m4 - weight
-        spread = np.mean(of_square**2, axis=0) / n
-        together = np.mean(of_square * of_fourth, axis=0) / n
-        value = m4 / m2**2 * (1.0 - 3.0 * spread + 2.0 * together)
-        influence = of_fourth - 2.0 * of_square - 4.0 * (m3 / m4) * weight * d
-        gaussian = np.sqrt(24.0 * np.mean(weight**2 * total**4, axis=0) / n) / (m2**2 * value)
+        m2, m4, m3, error, _ = _means(moments, n)
+
+        def influences(rows: slice) -> tuple[FloatArray, ...]:
+            d, _, total, _ = weighed(rows)
+            square, fourth, _, _, weight = moments(rows)
+            of_square, of_fourth = square / m2 - weight, fourth / m4 - weight
+            influence = of_fourth - 2.0 * of_square - 4.0 * (m3 / m4) * weight * d
+            return of_square**2, of_square * of_fourth, influence**2, weight**2 * total**4
+
+        spread, together, scatter, gaussian = _means(influences, n)
+        value = m4 / m2**2 * (1.0 - 3.0 * (spread / n) + 2.0 * (together / n))
+        gaussian = np.sqrt(24.0 * gaussian / n) / (m2**2 * value)
     known = (m2 > 0.0) & (m4 > 0.0)
     return KurtosisFit(
         n,
         np.where(known, value, np.nan),
-        np.sqrt(np.mean(influence**2, axis=0) / n),
+        np.sqrt(scatter / n),
         gaussian,
-        np.asarray(np.mean(noise, axis=0) > sigma2),
+        np.asarray(error > sigma2),
     )
+
+
+def _means(of: Callable[[slice], tuple[FloatArray, ...]], n: int) -> list[FloatArray]:
+    """Means (3,) over ``n`` stars of what ``of`` gives (m, 3) of a block of rows, added in their order."""
+    totals: list[FloatArray] = []
+    for rows in spans(n):
+        values = of(rows)
+        if totals:  # go on from what there is, in the same order
+            values = tuple(np.vstack([t, x]) for t, x in zip(totals, values, strict=True))
+        totals = [np.add.reduce(x, axis=0) for x in values]
+    return [total / n for total in totals]

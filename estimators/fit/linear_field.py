@@ -22,6 +22,7 @@ from numpy.polynomial import chebyshev
 
 from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import EstimationError
+from haloassay.contracts.catalogue import BLOCK, spans
 from haloassay.estimators.fit.likelihoods import log_gaussian
 from haloassay.estimators.fit.posterior import Exploration, explore
 
@@ -58,9 +59,17 @@ class Channel:
     E: FloatArray
 
     @cached_property
-    def augmented(self) -> FloatArray:
-        """(N, m, p + 1) design with the data as its last column."""
-        return np.ascontiguousarray(np.concatenate([self.X, self.y[:, :, None]], axis=2))
+    def _few(self) -> FloatArray | None:
+        """:meth:`augmented` of all stars where they are no more than a block: it is asked for again and again."""
+        return self._augmented(slice(None)) if len(self.y) <= BLOCK else None
+
+    def augmented(self, rows: slice) -> FloatArray:
+        """(n, m, p + 1) design of some stars with the data as its last column."""
+        return self._augmented(rows) if self._few is None else self._few[rows]
+
+    def _augmented(self, rows: slice) -> FloatArray:
+        both = [self.X[rows], self.y[rows][:, :, None]]
+        return np.ascontiguousarray(np.concatenate(both, axis=2))
 
     def log_likelihood(self, sigma: FloatArray, q: FloatArray) -> FloatArray:
         """Log likelihood (n,) of dispersions (n, m) [km/s] and parameters (n, p), star by star.
@@ -141,10 +150,11 @@ def _add_sums(Z: FloatArray, E: FloatArray, square: FloatArray, out: FloatArray)
 
 def sums(channel: Channel, sigma: FloatArray) -> FloatArray:
     """(K, q) sums over the stars for ``sigma`` (K, m) [km/s], as :func:`_add_sums` lays them out."""
-    Z = channel.augmented
-    k = Z.shape[2]
-    out = np.zeros((len(sigma), k * (k + 1) // 2 + 1))
-    _add_sums(Z, np.ascontiguousarray(channel.E), np.ascontiguousarray(sigma**2), out)
+    k = channel.X.shape[2] + 1
+    out, square = np.zeros((len(sigma), k * (k + 1) // 2 + 1)), np.ascontiguousarray(sigma**2)
+    for rows in spans(len(channel.y)):
+        E = np.ascontiguousarray(channel.E[rows])
+        _add_sums(channel.augmented(rows), E, square, out)
     return out
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from haloassay.base.errors import InputError
 from haloassay.contracts import frames
 from haloassay.contracts.cards import Card, carded, span
 from haloassay.contracts.columns import GALACTOCENTRIC, HELIOCENTRIC, UNITS, columns_of
+from haloassay.contracts.stored import StoredColumns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 #: How errors are carried to spherical velocities: by their first order, or by draws.
 Propagation = Literal["linear", "monte-carlo"]
+
+#: Stars that are looked at together; what is made of a larger catalogue is made block by block.
+BLOCK: Final = 2**18
 
 
 def _read_only(array: FloatArray) -> FloatArray:
@@ -62,7 +66,8 @@ class Catalogue:
     Parameters
     ----------
     columns
-        Name to (N,) array. Heliocentric ra, dec [deg], distance [kpc], pmra, pmdec [mas/yr], vlos
+        Name to (N,) array, in memory or in a file (:class:`~haloassay.contracts.stored.StoredColumns`).
+        Heliocentric ra, dec [deg], distance [kpc], pmra, pmdec [mas/yr], vlos
         [km/s], or Galactocentric x, y, z [kpc], vx, vy, vz [km/s]; each may have an ``_err``;
         ``pm_corr``, feh, alpha_fe.
     sun
@@ -89,8 +94,9 @@ class Catalogue:
     selection: Selection | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        columns = {name: _read_only(values) for name, values in self.columns.items()}
-        object.__setattr__(self, "columns", MappingProxyType(columns))
+        if not isinstance(self.columns, StoredColumns):
+            columns = {name: _read_only(values) for name, values in self.columns.items()}
+            object.__setattr__(self, "columns", MappingProxyType(columns))
         if self.drawn_covariance is not None:
             object.__setattr__(self, "drawn_covariance", _read_only(self.drawn_covariance))
 
@@ -115,6 +121,8 @@ class Catalogue:
         return cls(arrays, sun or frames.Sun(), origin)
 
     def __len__(self) -> int:
+        if isinstance(self.columns, StoredColumns):
+            return self.columns.n_rows
         return len(next(iter(self.columns.values())))
 
     @property
@@ -152,7 +160,7 @@ class Catalogue:
 
         Of Galactocentric velocities all three are needed for the one along the line of sight.
         """
-        motion = (HELIOCENTRIC if self.heliocentric else GALACTOCENTRIC)[3:]
+        motion = self._axes[3:]
         moving = ("velocity",) if self.heliocentric else ("velocity", "vlos")
         wanted = [n for need in needs for n in (motion if need in moving else (need,))]
         return tuple(name for name in wanted if name not in self)
@@ -165,6 +173,8 @@ class Catalogue:
         InputError
             If a column that it reads is not finite.
         """
+        if isinstance(self.columns, StoredColumns):  # which are finite
+            return self
         read = columns_of(names)
         finite = {name: np.isfinite(values) for name, values in self.columns.items()}
         for name in read.intersection(self.columns):
@@ -202,6 +212,67 @@ class Catalogue:
             drawn_covariance=None if drawn is None else drawn[which],
         )
 
+    def blocks(self, names: Iterable[str] | None = None) -> Iterator[tuple[slice, Catalogue]]:
+        """All rows in their order, no more than about :data:`BLOCK` at a time: where they are, and a catalogue of them.
+
+        What is derived of a block is forgotten with it, so that memory does not grow with the number of stars. A
+        catalogue of one block is that block itself.
+
+        Parameters
+        ----------
+        names
+            Columns that are looked at; all by default. Of a file, others are not read.
+        """
+        n, drawn = len(self), self.drawn_covariance
+        if not isinstance(self.columns, StoredColumns):
+            some = [*self.columns] if names is None else [k for k in names if k in self.columns]
+            for rows in spans(n):
+                whole = rows.stop - rows.start == n
+                yield (
+                    rows,
+                    self if whole else self._part(rows, {k: self.columns[k] for k in some}),
+                )
+            return
+        wanted = self.columns.names if names is None else [k for k in names if k in self.columns]
+        start = 0
+        for columns in self.columns.blocks(tuple(wanted)):
+            stop = start + len(next(iter(columns.values())))
+            rows = slice(start, stop)
+            yield (
+                rows,
+                replace(
+                    self, columns=columns, drawn_covariance=None if drawn is None else drawn[rows]
+                ),
+            )
+            start = stop
+
+    def _part(self, rows: slice, columns: Mapping[str, FloatArray]) -> Catalogue:
+        drawn = self.drawn_covariance
+        return replace(
+            self,
+            columns={name: values[rows] for name, values in columns.items()},
+            drawn_covariance=None if drawn is None else drawn[rows],
+        )
+
+    def _by_blocks(
+        self, of: Callable[[Catalogue], FloatArray], names: Iterable[str], *shape: int
+    ) -> FloatArray:
+        """Array (N, ...) of what each block has of columns ``names``."""
+        out = np.empty((len(self), *shape))
+        for rows, part in self.blocks(names):
+            out[rows] = of(part)
+        return _read_only(out)
+
+    @property
+    def _in_one(self) -> bool:
+        """Whether all is in memory, and one block."""
+        return len(self) <= BLOCK + 1 and not isinstance(self.columns, StoredColumns)
+
+    @property
+    def _axes(self) -> tuple[str, ...]:
+        """Names of the columns of place and motion."""
+        return HELIOCENTRIC if self.heliocentric else GALACTOCENTRIC
+
     def with_drawn_errors(self, rng: np.random.Generator, n_draws: int = 1000) -> Catalogue:
         """Catalogue whose errors are carried to spherical velocities by Monte Carlo.
 
@@ -236,8 +307,13 @@ class Catalogue:
 
     def check_finite(self) -> None:
         """Raise :class:`InputError` if a position or velocity is not finite."""
-        both = np.concatenate([self.position, self.velocity], axis=1)
-        self.check_rows(np.isfinite(both).all(axis=1), "a position or velocity that is not finite")
+        if isinstance(self.columns, StoredColumns) and self.lacks(("velocity",)) == ():
+            return  # of which the reader has looked at each
+        good = np.empty(len(self), dtype=bool)
+        for rows, part in self.blocks(self._axes):
+            both = np.concatenate([part.position, part.velocity], axis=1)
+            good[rows] = np.isfinite(both).all(axis=1)
+        self.check_rows(good, "a position or velocity that is not finite")
 
     @property
     def heliocentric(self) -> bool:
@@ -247,8 +323,11 @@ class Catalogue:
     @cached_property
     def _cartesian(self) -> tuple[FloatArray, FloatArray | None]:
         """Positions, and velocities where the columns for them are there."""
-        names = HELIOCENTRIC if self.heliocentric else GALACTOCENTRIC
+        names = self._axes
         moving = all(name in self for name in names[3:])
+        if not self._in_one:
+            place = self._by_blocks(lambda part: part.position, names[:3], 3)
+            return place, self._by_blocks(lambda part: part.velocity, names, 3) if moving else None
         columns = [self[name] for name in names[: 6 if moving else 3]]
         if not self.heliocentric:
             position, velocity = np.stack(columns[:3], axis=1), np.stack(columns[-3:], axis=1)
@@ -275,20 +354,22 @@ class Catalogue:
         """
         velocity = self._cartesian[1]
         if velocity is None:
-            names = (HELIOCENTRIC if self.heliocentric else GALACTOCENTRIC)[3:]
-            missing = next(name for name in names if name not in self)
-            raise self._missing(missing)
+            raise self._missing(next(name for name in self._axes[3:] if name not in self))
         return velocity
 
     @cached_property
     def r(self) -> FloatArray:
         """(N,) Galactocentric radii [kpc]."""
+        if not self._in_one:
+            return self._by_blocks(lambda part: part.r, self._axes[:3])
         x, y, z = self.position.T
         return _read_only(np.sqrt(x * x + y * y + z * z))
 
     @cached_property
     def spherical_velocity(self) -> FloatArray:
         """(N, 3) velocities (v_r, v_theta, v_phi) [km/s]; v_theta towards the north pole."""
+        if not self._in_one and not self.lacks(("velocity",)):
+            return self._by_blocks(lambda part: part.spherical_velocity, self._axes, 3)
         return _read_only(frames.spherical_velocity(self.position, self.velocity))
 
     @cached_property
@@ -315,3 +396,15 @@ class Catalogue:
 
     def _or_zeros(self, name: str) -> FloatArray:
         return self.columns[name] if name in self.columns else np.zeros(len(self))
+
+
+def spans(n: int, size: int = BLOCK) -> Iterator[slice]:
+    """Consecutive rows of ``n``, ``size`` at a time; none is left alone at the end, where rounding would be its own.
+
+    Of no rows there is one span, which is empty.
+    """
+    start = 0
+    while n - start > size + 1:
+        yield slice(start, start + size)
+        start += size
+    yield slice(start, n)

@@ -40,13 +40,16 @@ def spherical_covariance(catalogue: Catalogue) -> FloatArray:
         (N, 3, 3) [(km/s)^2]; singular where fewer than three observables have errors.
     """
     out = np.empty((len(catalogue), 3, 3))
-    for start in range(0, len(catalogue), _SLICE):
-        rows = slice(start, start + _SLICE)
-        part = catalogue.select(rows)
-        if catalogue.heliocentric:
-            _heliocentric_covariance(*_heliocentric(part), out[rows])
-        else:
-            _galactocentric_covariance(*_galactocentric(part), out[rows])
+    names = HELIOCENTRIC if catalogue.heliocentric else GALACTOCENTRIC
+    for block, part in catalogue.blocks([*names, *(f"{name}_err" for name in names), "pm_corr"]):
+        first = block.start
+        for start in range(0, len(part), _SLICE):
+            some = part.select(slice(start, start + _SLICE))
+            here = out[first + start : first + start + len(some)]
+            if catalogue.heliocentric:
+                _heliocentric_covariance(*_heliocentric(some), here)
+            else:
+                _galactocentric_covariance(*_galactocentric(some), here)
     return out
 
 

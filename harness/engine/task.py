@@ -7,8 +7,10 @@ import functools
 import json
 import time
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from haloassay.base.errors import InputError, said_by
 from haloassay.base.seeds import stream
@@ -24,6 +26,9 @@ from haloassay.planning.scenario import Spec
 from haloassay.results.outcome import Outcome, Status, TaskResult
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from haloassay.base.arrays import FloatArray
     from haloassay.contracts.catalogue import Catalogue
     from haloassay.contracts.estimate import Estimate
     from haloassay.mocks import Mock
@@ -96,11 +101,12 @@ def observe(cell: Cell, seed: int, realization: int) -> tuple[Mock, Observation]
     mock = mock_of(spec, history_seed(seed, realization))
     population = stream(seed, "population", realization)
     errors = stream(seed, "survey", realization)
-    observation = _survey(json.dumps(cell.survey)).observe(mock, population, errors)
+    survey = _survey(json.dumps(cell.survey))
+    # has no name here: what is left of it by each step is not kept beside what the next one makes
+    sound = _sound(survey.observe(mock, population, errors))
     if _mock(spec).differs:  # other realisations are of other stars
-        observation = replace(observation, overlap=None)
-    _require_observable(observation.catalogue)
-    return mock, _cleaned(_sound(observation), cell.clean)
+        sound = replace(sound, overlap=None)
+    return mock, _cleaned(sound, cell.clean)
 
 
 def _sound(observation: Observation) -> Observation:
@@ -111,11 +117,29 @@ def _sound(observation: Observation) -> Observation:
     InputError
         If rows have another defect.
     """
+    _require_observable(observation.catalogue)
     rows, dropped = sound_rows(observation.catalogue, "unphysical")
     if not dropped:
         return observation
-    catalogue = replace(observation.catalogue.select(rows), dropped=dropped)
-    return replace(observation, catalogue=catalogue, stars=observation.stars.select(rows))
+    columns = dict(observation.catalogue.columns)
+    parts = {each.name: getattr(observation.stars, each.name) for each in fields(observation.stars)}
+    drawn = observation.catalogue.drawn_covariance
+    # without stars: of a large catalogue each array is given up before the next one is made
+    empty = replace(observation.catalogue, columns={}, drawn_covariance=None, dropped=dropped)
+    none = observation.stars.select(rows[:0])
+    observation = replace(observation, catalogue=empty, stars=none)
+    for name in columns:
+        columns[name] = _taken(columns[name], rows)
+    for name in parts:
+        parts[name] = parts[name][rows]
+    drawn = None if drawn is None else drawn[rows]
+    catalogue = replace(empty, columns=columns, drawn_covariance=drawn)
+    return replace(observation, catalogue=catalogue, stars=replace(none, **parts))
+
+
+def _taken(values: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
+    """Values (N,) of some rows; one that stands for all rows goes on doing so."""
+    return np.broadcast_to(values[0], len(rows)) if values.strides == (0,) else values[rows]
 
 
 def _cleaned(observation: Observation, steps: list[Spec]) -> Observation:

@@ -41,6 +41,7 @@ from haloassay.face.matches import match_command
 from haloassay.face.measured import measure
 from haloassay.face.options import RESULTS, by_path, set_option
 from haloassay.face.outputs import files_of, require_writable, write
+from haloassay.face.pace import told
 from haloassay.face.plugins import no_plugins
 from haloassay.face.predictions import predict
 from haloassay.face.rankings import rank
@@ -311,11 +312,13 @@ def mock(
 
     format_of(out)
     require_writable({"--out": out, "--truth": truth_file}, files_of(scenario_of(scenario)[0]))
-    made = mock_catalogue(scenario, n_stars, seed, realization, cell, by_path(settings))
-    if true_stars:
-        made.write_true_stars(out)
-    else:
-        write_catalogue(made.catalogue, out)
+    with told(f"{out}: making stars"):
+        made = mock_catalogue(scenario, n_stars, seed, realization, cell, by_path(settings))
+    with told(f"{out}: writing {len(made.catalogue)} stars"):
+        if true_stars:
+            made.write_true_stars(out)
+        else:
+            write_catalogue(made.catalogue, out)
     if truth_file is not None:
         radii = np.geomspace(made.stars.r.min(), made.stars.r.max(), 65)
         write(json.dumps(made.truth_at(radii), indent=1) + "\n", truth_file)

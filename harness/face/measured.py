@@ -13,6 +13,7 @@ from haloassay.face import completion
 from haloassay.face.endings import EXIT_NOTHING, echo, fail
 from haloassay.face.options import pairs
 from haloassay.face.outputs import require_writable, write
+from haloassay.face.pace import told
 from haloassay.face.plugins import no_plugins
 
 if TYPE_CHECKING:
@@ -156,8 +157,8 @@ def measure(
     uses = [n for step in cleaning.steps for n in step.required()]
     with blamed_on(f"{estimator}: what it needs"):
         uses += make_estimator(chosen, estimator).usable()
-    read = cleaning.apply(
-        read_catalogue(
+    with told(f"{catalogue}: reading"):
+        read = read_catalogue(
             catalogue,
             columns,
             units=pairs(units, "--unit"),
@@ -168,17 +169,19 @@ def measure(
             table=its_table,
             max_memory=max_memory,
         )
-    )
+    with told(f"{catalogue}: cleaning"):
+        read = cleaning.apply(read)
     for reason, count in read.dropped.items():
         echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
     chosen["label"] = label
-    estimates = api.measure_safely(
-        read,
-        chosen,
-        seed=seed,
-        propagation=propagation,
-        survey=parse_value(survey) if survey else None,
-    )
+    with told(f"{catalogue}: {estimator} of {len(read)} stars"):
+        estimates = api.measure_safely(
+            read,
+            chosen,
+            seed=seed,
+            propagation=propagation,
+            survey=parse_value(survey) if survey else None,
+        )
     if read.heliocentric and (absent := missing_errors(read)):
         echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
     echo(f"{read.origin}: the Sun at {in_words(read.sun)} ({read.sun_from})", err=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require, unknown
-from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.catalogue import Catalogue, spans
 from haloassay.contracts.columns import CHEMISTRY
 from haloassay.io.sentinels import ABUNDANCE_LIMIT, stands_for_missing
 
@@ -47,6 +47,11 @@ _PAIRS: Final = ("pmra", "pmdec", "pm_l", "pm_b")
 _PROPER_MOTIONS: Final = (*_PAIRS, *(f"{name}_err" for name in _PAIRS), "pm_corr")
 
 _NAMED_ROWS: Final = 5
+
+_DIRECTIONS: Final = ("ra", "l", "x")
+
+#: Rows that are looked at together: what is made of them on the way stays in the caches of a processor.
+_SLICE: Final = 2**14
 
 #: Units that make a catalogue unphysical where they are taken for the canonical ones: what to ask,
 #: the columns and the factor to the canonical unit.
@@ -92,7 +97,8 @@ def sound_rows(
     def convert(columns: Columns) -> Catalogue:
         return Catalogue(columns, catalogue.sun, catalogue.origin)
 
-    _, rows, dropped = _sifted(catalogue.columns, convert, catalogue.origin, drop, SPEED_LIMIT)
+    columns = {**catalogue.columns}
+    _, rows, dropped = _sifted(columns, convert, catalogue.origin, drop, SPEED_LIMIT, keep=False)
     return rows - 1, dropped
 
 
@@ -134,25 +140,52 @@ def sift(
         first rows, counted from 1), no row is left, or most distance errors exceed the distance.
     """
     columns = _without_unused(columns, used)
-    columns, _, dropped = _sifted(columns, convert, origin, drop, speed_limit)
+    columns, _, dropped = _sifted({**columns}, convert, origin, drop, speed_limit)
     clean = convert(columns)
     return Catalogue(clean.columns, clean.sun, clean.origin, dropped)
 
 
+def sound_columns(
+    columns: dict[str, FloatArray],
+    convert: Callable[[Columns], Catalogue],
+    origin: str,
+    drop: str | Iterable[str] = (),
+    speed_limit: float = SPEED_LIMIT,
+    used: Collection[str] | None = None,
+) -> tuple[tuple[str, ...], NDArray[np.bool_], dict[str, int]]:
+    """Do as :func:`sift`, and keep no column: names of those that stay, which rows (N,) do, how many go, by defect.
+
+    ``columns`` is emptied on the way: of a long table nothing is in memory twice.
+    """
+    n = len(next(iter(columns.values())))
+    mine = dict(_without_unused(columns, used))
+    columns.clear()
+    left, rows, dropped = _sifted(mine, convert, origin, drop, speed_limit, keep=False)
+    kept = np.zeros(n, dtype=bool)
+    kept[rows - 1] = True
+    return tuple(left), kept, dropped
+
+
 def _sifted(
-    columns: Columns,
+    columns: dict[str, FloatArray],
     convert: Callable[[Columns], Catalogue],
     origin: str,
     drop: str | Iterable[str],
     speed_limit: float,
+    *,
+    keep: bool = True,
 ) -> tuple[Columns, NDArray[np.int64], dict[str, int]]:
-    """Columns of the rows that stay, their numbers counted from 1, and how many go, by defect."""
+    """Columns of the rows that stay, their numbers counted from 1, and how many go, by defect.
+
+    Columns are put in the place of those that are given, so that no more than one is there twice. Who does not
+    ``keep`` them is given those of all rows that the last defect leaves in doubt.
+    """
     rows = np.arange(1, len(next(iter(columns.values()))) + 1)
     if rows.size == 0:
         raise InputError(f"{origin}: there are no rows")
     names = drop_names(drop)
     _refuse_distance_errors(columns, origin)
-    columns = _wrapped(columns)
+    columns.update(wrapped(columns))
     hint = ""
     dropped: dict[str, int] = {}
     complaints: dict[str, str] = {}
@@ -167,8 +200,11 @@ def _sifted(
             dropped[defect] = int(bad.sum())
         else:
             complaints[defect] = "; ".join(_named(what, rows[at]) for what, at in found.items())
-        columns = {name: values[~bad] for name, values in columns.items()}
         rows = rows[~bad]
+        if not keep and defect == DEFECTS[-1]:
+            break
+        for name in columns:
+            columns[name] = columns[name][~bad]
         if rows.size == 0:
             break
     if "sentinel" in complaints:
@@ -193,22 +229,21 @@ def _without_unused(columns: Columns, used: Collection[str] | None) -> Columns:
     bad = {
         name
         for name, values in columns.items()
-        if name not in used
-        and any(np.any(rows) for find in _OF_COLUMNS for rows in find({name: values}).values())
+        if name not in used and any(_in_blocks(find, {name: values}) for find in _OF_COLUMNS)
     }
     if bad.intersection(_PROPER_MOTIONS):  # one of a pair is none
         bad.update(_PROPER_MOTIONS)
     return {k: v for k, v in columns.items() if k not in bad and k.removesuffix("_err") not in bad}
 
 
-def _wrapped(columns: Columns) -> Columns:
-    """Columns with longitudes from -180 to 0 turned to 180 to 360; others outside stay as they are."""
-    turned = {
-        name: np.where((columns[name] >= -180.0) & (columns[name] < 0.0), 360.0, 0.0)
-        for name in ("ra", "l")
-        if name in columns
-    }
-    return {**columns, **{name: columns[name] + turn for name, turn in turned.items()}}
+def wrapped(columns: Columns) -> dict[str, FloatArray]:
+    """Longitudes of the columns, from -180 to 0 turned to 180 to 360; others outside stay as they are."""
+    found = {}
+    for name in ("ra", "l"):
+        if name in columns and np.signbit(columns[name]).any():
+            turn = np.where((columns[name] >= -180.0) & (columns[name] < 0.0), 360.0, 0.0)
+            found[name] = columns[name] + turn
+    return found
 
 
 def _refuse_distance_errors(columns: Columns, origin: str) -> None:
@@ -254,18 +289,28 @@ def _finders(
 ) -> dict[str, Callable[[Columns], Found]]:
     """Search of each defect, in the order of :data:`DEFECTS`."""
     require(speed_limit > 0.0, f"speed_limit: must be positive (got {speed_limit})")
-    finders = (
-        _not_finite,
-        _distance,
-        _longitude,
-        _latitude,
-        _error,
-        _correlation,
+    of_rows = (_not_finite, _distance, _longitude, _latitude, _error, _correlation)
+    finders: tuple[Callable[[Columns], Found], ...] = (
+        *(partial(_in_blocks, find) for find in of_rows),
         _sentinel,
         _duplicates,
-        partial(_unphysical, convert=convert, limit=speed_limit),
+        partial(_in_blocks, partial(_unphysical, convert=convert, limit=speed_limit)),
     )
     return dict(zip(DEFECTS, finders, strict=True))
+
+
+def _in_blocks(find: Callable[[Columns], Found], columns: Columns) -> Found:
+    """Search for defects of single rows, a block of rows at a time."""
+    n = len(next(iter(columns.values())))
+    found: dict[str, NDArray[np.bool_] | None] = {}
+    for rows in spans(n, _SLICE):
+        for what, bad in find({name: values[rows] for name, values in columns.items()}).items():
+            mask = found.setdefault(what, None)
+            if bad.any():
+                if mask is None:
+                    mask = found[what] = np.zeros(n, dtype=bool)
+                mask[rows] = bad
+    return {what: mask for what, mask in found.items() if mask is not None}
 
 
 def drop_names(drop: str | Iterable[str]) -> list[str]:
@@ -342,9 +387,10 @@ def _sentinel(columns: Columns) -> Found:
     """Rows with numbers that can only stand for missing ones, by column and number."""
     found: Found = {}
     for name, values in columns.items():
-        bad = stands_for_missing(name, values)
-        if not bad.any():
+        blocks = [stands_for_missing(name, values[rows]) for rows in spans(len(values), _SLICE)]
+        if not any(block.any() for block in blocks):
             continue
+        bad = np.concatenate(blocks)
         if name in CHEMISTRY:
             found[f"{name} is beyond {ABUNDANCE_LIMIT:g} dex"] = bad
             continue
@@ -357,17 +403,28 @@ def _sentinel(columns: Columns) -> Found:
 def _duplicates(columns: Columns) -> Found:
     """Rows that repeat an earlier one in every column."""
     names = list(columns)
-    first = columns[names[0]]
-    order = np.argsort(first, kind="stable")
-    tied = np.diff(first[order]) == 0.0
+    # of directions hardly any two agree; an error may be the same for all
+    first = columns[next((name for name in _DIRECTIONS if name in columns), names[0])]
+    ascending = np.sort(first)
+    tied = ascending[1:][ascending[1:] == ascending[:-1]]
     # only rows that agree in one column can agree in all: few, so the exact comparison is cheap
-    candidates = np.sort(order[np.append(tied, False) | np.append(False, tied)])
+    candidates = np.flatnonzero(_among(first, tied)) if tied.size else np.empty(0, dtype=np.int64)
     repeated = np.zeros(first.size, dtype=bool)
     if candidates.size:
         table = np.stack([columns[name][candidates] for name in names], axis=1)
         _, kept = np.unique(table, axis=0, return_index=True)
         repeated[np.delete(candidates, kept)] = True
     return {"repeats an earlier row": repeated}
+
+
+def _among(values: FloatArray, ascending: FloatArray) -> NDArray[np.bool_]:
+    """Which values (N,) are among some that ascend."""
+    found = np.zeros(len(values), dtype=bool)
+    for rows in spans(len(values)):
+        here = values[rows]
+        place = np.minimum(np.searchsorted(ascending, here), len(ascending) - 1)
+        found[rows] = ascending[place] == here
+    return found
 
 
 #: Defects of single columns.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +13,10 @@ from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
 from haloassay.base.text import is_number
+from haloassay.contracts.catalogue import BLOCK
 from haloassay.contracts.columns import CHEMISTRY, GALACTIC, GALACTOCENTRIC, HELIOCENTRIC, UNITS
 from haloassay.io import formats
+from haloassay.io.formats.memory import require as require_memory
 
 #: Sets of six columns that a catalogue can have, in the order in which they are preferred.
 FRAMES: Final = {
@@ -28,6 +30,9 @@ GROUPS: Final = {"position": GALACTOCENTRIC[:3], "velocity": GALACTOCENTRIC[3:]}
 
 #: More stars than these within the range of radians are no accident of the footprint.
 _RADIANS_MIN_STARS: Final = 20
+
+#: Rows up to which columns of a file that can be read in blocks are kept in memory; more stay in the file.
+KEPT: Final = 2**22
 
 #: Median distance or radius [kpc], beyond all of the Local Group, that asks for its unit.
 _FAR: Final = 1000.0
@@ -96,8 +101,13 @@ class Reader:
     origin: str
     missing: tuple[float, ...] = ()
 
-    def columns(self, frame: str | None) -> tuple[dict[str, FloatArray], Sequence[str]]:
-        """Columns of the frame, their errors and the chemistry, in canonical units; names of lengths that have none."""
+    def columns(
+        self, frame: str | None, used: Collection[str] | None = None
+    ) -> tuple[dict[str, FloatArray], Sequence[str]]:
+        """Columns of the frame, their errors and the chemistry, in canonical units; names of lengths that have none.
+
+        Of a file that is read in blocks, only those that are ``used``.
+        """
         places = self._places()
         for name in self.units:
             if name not in UNITS and name not in GROUPS:
@@ -114,8 +124,12 @@ class Reader:
                     f"{self.origin}: column {absent[0]!r} is missing beside {present!r}"
                 )
         names = [*needed, *(name for name in optional if name in places)]
-        self.fields.require_memory({places[name][0] for name in names}, self.origin)
-        read = {name: self._column(name, *places[name]) for name in names}
+        if self.is_long(places[name] for name in names):
+            names = [name for name in names if used is None or name in {*needed, *used}]
+            read = self._in_blocks(names)
+        else:
+            self.fields.require_memory({places[name][0] for name in names}, self.origin)
+            read = {name: self._column(name, *places[name]) for name in names}
         columns = {name: values for name, (values, _) in read.items()}
         lengths = {name: values.size for name, values in columns.items()}
         if len(set(lengths.values())) > 1:
@@ -127,13 +141,65 @@ class Reader:
         stated = any(read[name][1] is not None for name in away)
         return columns, () if stated else away
 
-    def refuse_parsecs(
-        self, columns: Mapping[str, FloatArray], away: Sequence[str], most: float
-    ) -> None:
-        """Refuse positions without a unit, of columns ``away``, whose median is thousands of kpc, below ``most``."""
+    def is_long(self, places: Iterable[tuple[str, int | None]]) -> bool:
+        """Whether columns are so long that they are read in blocks, and can be."""
+        blocks = self.fields.blocks
+        if blocks is None or blocks.rows <= BLOCK + 1:
+            return False
+        return all(there in blocks.names and part is None for there, part in places)
+
+    def is_stored(self, columns: Mapping[str, FloatArray]) -> bool:
+        """Whether columns that were read are so long that they stay in the file."""
+        places = self._places()
+        long = self.is_long(places[name] for name in columns)
+        return long and len(next(iter(columns.values()))) > KEPT
+
+    def _in_blocks(self, names: Sequence[str]) -> dict[str, tuple[FloatArray, str | float | None]]:
+        """As :meth:`_column` of each, filled block by block: no more than that is in memory beside them."""
+        blocks = self.fields.blocks
+        assert blocks is not None
+        if self.fields.limit is not None:
+            require_memory(8 * blocks.rows * len(names), self.fields.limit, self.origin)
+        out = {name: np.empty(blocks.rows) for name in names}
+        units: dict[str, str | float | None] = {}
+        start = 0
+        for block in self.blocks(names):
+            for name, (values, unit) in block.items():
+                out[name][start : start + len(values)] = values
+                units[name] = unit
+            start += len(values)
+        return {name: (values, units[name]) for name, values in out.items()}
+
+    def blocks(
+        self, names: Iterable[str]
+    ) -> Iterator[dict[str, tuple[FloatArray, str | float | None]]]:
+        """Columns of a long file, in canonical units, some rows at a time; and their units."""
+        blocks, places = self.fields.blocks, self._places()
+        assert blocks is not None
+        there = {name: places[name][0] for name in names}
+        with formats.readable(Path(self.origin), "columns"):
+            for block in blocks.read([*dict.fromkeys(there.values())]):
+                yield {
+                    name: self._in_canonical(name, place, *block[place])
+                    for name, place in there.items()
+                }
+
+    def middle(self, columns: Mapping[str, FloatArray], away: Sequence[str]) -> float:
+        """Median size [kpc] of the positions that columns ``away`` hold; zero where there is none."""
+        if not away:
+            return 0.0
         with np.errstate(over="ignore"):
-            r = np.sqrt(sum(columns[name] ** 2 for name in away) + np.zeros(1))
-        median = np.median(r[np.isfinite(r)]) if np.isfinite(r).any() else 0.0
+            square = columns[away[0]] ** 2
+            for name in away[1:]:
+                square += columns[name] ** 2
+        r = np.sqrt(square, out=square)
+        known = np.isfinite(r)
+        if not known.any():
+            return 0.0
+        return float(np.median(r if known.all() else r[known]))
+
+    def refuse_parsecs(self, median: float, away: Sequence[str], most: float) -> None:
+        """Refuse positions without a unit, of columns ``away``, whose median is thousands of kpc, below ``most``."""
         if _FAR < median <= most:
             what = "distance" if len(away) == 1 else "position"
             raise InputError(
@@ -209,6 +275,13 @@ class Reader:
             values = values[:, part]
         elif len(shape) != 1:
             raise InputError(f"{self.origin}: column {label} must be (N,) (got {shape})")
+        return self._in_canonical(name, there, values, stated)
+
+    def _in_canonical(
+        self, name: str, there: str, values: formats.Array, stated: str | None
+    ) -> tuple[FloatArray, str | float | None]:
+        """Values (N,) of a column in the canonical unit, and the unit that the caller or the file states."""
+        label = name if name == there else f"{name} ({there})"
         numbers = formats.as_numbers(values, f"{self.origin}: column {label}")
         for value in self.missing:
             # as exact as the column's own type, which may be of 32 bits

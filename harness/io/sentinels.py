@@ -31,6 +31,8 @@ _MOTIONS: Final = ("pmra", "pmdec", "pm_l", "pm_b", "vlos", "vx", "vy", "vz")
 _MIN_VALUES: Final = 10
 _ENOUGH_VALUES: Final = 30
 _NEARLY_ALL: Final = 0.9
+#: Rows that a value has to stand in more of: 2 m + 5 sqrt(m) + 1 where its neighbours stand in one row each.
+_TOO_FEW: Final = 8
 #: Values on either side, in order of size, by whose counts the count of one is judged.
 _NEIGHBOURS: Final = 4
 
@@ -71,7 +73,11 @@ def mentions(columns: Mapping[str, FloatArray]) -> list[str]:
         if name.endswith("_err") or name in _ANY:
             continue
         unit = f" {UNITS[name].replace(' ', '')}" if UNITS.get(name) else ""
-        known = values[np.isfinite(values)]
+        finite = np.isfinite(values)
+        known = np.sort(values if finite.all() else values[finite])
+        # a value that stands in no more rows than these is never told, and looked for more quickly so
+        if len(known) > _TOO_FEW and not np.any(known[_TOO_FEW:] == known[:-_TOO_FEW]):
+            continue
         different, count = np.unique(known, return_counts=True)
         least = 2 if not np.any(different) else _MIN_VALUES
         if len(different) == 1 and len(known) >= least and name in _MOTIONS:

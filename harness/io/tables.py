@@ -42,6 +42,7 @@ from haloassay.io.defects import RADIUS_LIMIT, SPEED_LIMIT, drop_names, sift
 from haloassay.io.objects import object_fields
 from haloassay.io.reader import ColumnSpec, Reader, naming_of, numbers_in, wanted_of
 from haloassay.io.sentinels import mentions
+from haloassay.io.stores import stored
 from haloassay.io.suns import SunSpec, find_sun
 
 if TYPE_CHECKING:
@@ -141,16 +142,22 @@ def read_catalogue(
     else:
         fields, origin = object_fields(source)
     reader = Reader(fields, naming, dict(units or {}), origin, numbers_in(missing))
-    read, lengths = reader.columns(frame)
+    used = None if uses is None else columns_of(uses)
+    read, lengths = reader.columns(frame, used)
     its_sun, sun_from = find_sun(sun, fields.meta, origin)
     catalogue = partial(_catalogue, sun=its_sun, origin=origin)
-    used = None if uses is None else columns_of(uses)
     # what is farther still is refused with the rest of what is wrong with its units, unless it is dropped
-    reader.refuse_parsecs(read, lengths, RADIUS_LIMIT)
+    with np.errstate(invalid="ignore"):
+        median = reader.middle(read, lengths)
+    reader.refuse_parsecs(median, lengths, RADIUS_LIMIT)
+    told = mentions({k: v for k, v in read.items() if used is None or k in used})
     with np.errstate(all="ignore"):  # absurd numbers are found, not computed with
-        sound = sift(read, catalogue, origin, drop, speed_limit, used)
-    reader.refuse_parsecs(read, lengths, np.inf)
-    for mention in mentions({k: v for k, v in read.items() if used is None or k in used}):
+        if reader.is_stored(read):
+            sound = stored(reader, read, catalogue, drop, speed_limit, used)
+        else:
+            sound = sift(read, catalogue, origin, drop, speed_limit, used)
+    reader.refuse_parsecs(median, lengths, np.inf)
+    for mention in told:
         warnings.warn(f"{origin}: {mention}", HaloassayWarning, stacklevel=2)
     return dataclasses.replace(sound, sun_from=sun_from)
 

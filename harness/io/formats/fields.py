@@ -32,6 +32,25 @@ def _nothing(_: str) -> int:
 
 
 @dataclass(frozen=True)
+class Blocks:
+    """Columns of plain numbers of a file, read some rows at a time.
+
+    Parameters
+    ----------
+    names
+        Names of the columns that can be read so.
+    rows
+        Number of rows.
+    read
+        Values and units of some of these columns, of consecutive rows, a block after the other.
+    """
+
+    names: frozenset[str]
+    rows: int
+    read: Callable[[Sequence[str]], Iterator[Mapping[str, tuple[Array, str | None]]]]
+
+
+@dataclass(frozen=True)
 class Fields:
     """Named columns of a file, read one by one when asked for.
 
@@ -47,6 +66,8 @@ class Fields:
         Bytes that reading a column takes; 0 of what is in memory already.
     limit
         Bytes that may be taken; None where that does not matter.
+    blocks
+        How to read some rows at a time; None where the format, or the file, has no way to.
     """
 
     names: tuple[str, ...]
@@ -54,6 +75,7 @@ class Fields:
     meta: Mapping[str, str] = field(default_factory=dict)
     cost: Callable[[str], int] = _nothing
     limit: int | None = None
+    blocks: Blocks | None = None
 
     def require_memory(self, names: Iterable[str], origin: object) -> None:
         """Raise InputError if columns ``names`` of the file ``origin`` take more than the limit together."""

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import spans
 from haloassay.contracts.columns import SUN_KEY
 from haloassay.io.formats.fields import (
     Array,
+    Blocks,
     Fields,
     Table,
     missing_as_nan,
     with_masks,
 )
 from haloassay.io.formats.kinds import is_packed
+
+#: Formats of columns of one number a row.
+_NUMBERS: Final = ("D", "E", "J", "I", "K", "B", "1D", "1E", "1J", "1I", "1K", "1B")
 
 
 @contextmanager
@@ -55,6 +60,8 @@ def read_fits(path: Path, limit: int) -> list[Table]:
 
 
 def _table(path: Path, number: int, hdu: Any, limit: int) -> Table:
+    from astropy.io import fits
+
     header = hdu.header
     if not all(isinstance(header.get(key), int) for key in ("NAXIS1", "NAXIS2")):
         raise InputError(f"{path}: not readable as FITS: table {number} does not state its size")
@@ -83,10 +90,25 @@ def _table(path: Path, number: int, hdu: Any, limit: int) -> Table:
         # a packed table is unpacked as a whole, once
         return 24 * rows + (whole // len(names) if packed else 0)
 
+    def read(wanted: Sequence[str]) -> Iterator[Mapping[str, tuple[Array, str | None]]]:
+        for span in spans(rows):
+            # opened for each block: as long as it is mapped, what was looked at counts as memory
+            with _opened(path) as hdus:
+                data = hdus[number].data[span]
+                found = {}
+                for name in wanted:
+                    values = np.array(data[name])
+                    missing = _missing(values, data.columns[name])
+                    found[name] = (missing_as_nan(values, missing), units.get(name))
+            yield found
+
     names, masked = with_masks(tuple(c.name for c in hdu.columns), get, path)
+    plain = frozenset(c.name for c in hdu.columns if str(c.format) in _NUMBERS)
+    whole_file = packed or len(names) < len(hdu.columns) or isinstance(hdu, fits.TableHDU)
+    blocks = None if whole_file else Blocks(plain, rows, read)
     sun = hdu.header.get(SUN_KEY)
     meta = {} if sun is None else {SUN_KEY: str(sun)}
-    return Table(str(hdu.name), number, rows, Fields(names, masked, meta, cost, limit))
+    return Table(str(hdu.name), number, rows, Fields(names, masked, meta, cost, limit, blocks))
 
 
 def _missing(values: Array, column: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:

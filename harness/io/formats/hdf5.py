@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import spans
 from haloassay.contracts.columns import SUN_KEY
-from haloassay.io.formats.fields import Array, Fields, Table, with_masks
+from haloassay.io.formats.fields import Array, Blocks, Fields, Table, with_masks
 from haloassay.io.formats.heaps import require_sound_heaps
 from haloassay.io.formats.kinds import unpacked
 from haloassay.io.formats.serialized import Serialized, parse
@@ -30,6 +31,7 @@ class _Column:
     n_bytes: int
     unit: str | None
     elsewhere: str | None
+    is_plain: bool
 
 
 @dataclass
@@ -86,14 +88,30 @@ def _table(
     def cost(name: str) -> int:
         return columns[name].n_bytes
 
+    def read(wanted: Sequence[str]) -> Iterator[Mapping[str, tuple[Array, str | None]]]:
+        with h5py.File(source) as file:
+            for span in spans(columns[wanted[0]].rows):
+                found = {}
+                for name in wanted:
+                    item, part = file[columns[name].place], columns[name].part
+                    values = item[span] if part is None else item.fields(part)[span]
+                    found[name] = (values, columns[name].unit)
+                yield found
+
     names, masked = with_masks(tuple(columns), get, path)
     lengths = {columns[name].rows for name in names if columns[name].elsewhere is None}
     rows = lengths.pop() if len(lengths) == 1 else None
+    plain = frozenset(name for name in names if columns[name].is_plain)
+    blocks = None
+    if rows is not None and len(names) == len(columns):
+        blocks = Blocks(plain, rows, read)
     before = group.path
     if group.is_compound:
         before = f"{group.path}/" if several else ""
     called = group.path.rstrip("/") or "/"
-    return Table(called, number, rows, Fields(names, masked, group.meta, cost, limit), before)
+    return Table(
+        called, number, rows, Fields(names, masked, group.meta, cost, limit, blocks), before
+    )
 
 
 def _walk(here: Any, before: str, groups: list[_Group], seen: set[int]) -> None:
@@ -113,7 +131,7 @@ def _walk(here: Any, before: str, groups: list[_Group], seen: set[int]) -> None:
         link = here.get(name, getlink=True)
         outside = _outside(here.file, here.name, link)
         if outside is not None:
-            own.columns[name] = _Column(place, None, 0, 0, None, outside)
+            own.columns[name] = _Column(place, None, 0, 0, None, outside, False)
             continue
         soft = isinstance(link, h5py.SoftLink)
         item = here.get(name)  # None for a link to nothing
@@ -143,7 +161,10 @@ def _column(place: str, item: Any, part: str | None) -> _Column:
     unit = item.attrs.get("unit", item.attrs.get("units"))
     rows = int(item.shape[0]) if item.shape else 1
     n_bytes = int(item.size or 0) * (dtype.itemsize + 8)
-    return _Column(place, part, rows, n_bytes, None if unit is None else _text(unit), _stored(item))
+    there = _stored(item)
+    is_plain = dtype.kind in "fiu" and len(item.shape) == 1 and not dtype.shape and there is None
+    unit = None if unit is None else _text(unit)
+    return _Column(place, part, rows, n_bytes, unit, there, is_plain)
 
 
 def _stored(item: Any) -> str | None:

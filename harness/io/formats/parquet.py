@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from haloassay.io.formats.fields import Array, Fields, Table, missing_as_nan, with_masks
+from haloassay.contracts.catalogue import BLOCK
+from haloassay.io.formats.fields import Array, Blocks, Fields, Table, missing_as_nan, with_masks
 from haloassay.io.formats.kinds import unpacked
 from haloassay.io.formats.serialized import parse
+
+#: Bytes of a column that are read from the file at a time.
+_BUFFER: Final = 2**20
 
 
 def read_parquet(path: Path, limit: int) -> list[Table]:
     """Read the table of a Parquet file."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     source = unpacked(path, limit)
@@ -41,8 +47,34 @@ def read_parquet(path: Path, limit: int) -> list[Table]:
     def cost(name: str) -> int:
         return 16 * rows + stored.get(name, 0)
 
+    def read(wanted: Sequence[str]) -> Iterator[Mapping[str, tuple[Array, str | None]]]:
+        with pq.ParquetFile(source, buffer_size=_BUFFER) as file:
+            for groups in _together(file.metadata):
+                for batch in file.iter_batches(BLOCK, groups, columns=[*wanted], use_threads=False):
+                    yield {
+                        name: (batch.column(name).to_numpy(zero_copy_only=False), units.get(name))
+                        for name in wanted
+                    }
+
     names, masked = with_masks(schema.names, get, path)
-    return [Table("", 1, rows, Fields(names, masked, meta, cost, limit))]
+    numbers = pa.types.is_floating, pa.types.is_integer
+    plain = {field.name for field in schema if any(of(field.type) for of in numbers)}
+    several = len(set(schema.names)) < len(schema.names) or len(names) < len(schema.names)
+    blocks = None if several else Blocks(frozenset(plain), rows, read)
+    return [Table("", 1, rows, Fields(names, masked, meta, cost, limit, blocks))]
+
+
+def _together(metadata: Any) -> Iterator[list[int]]:
+    """Numbers of row groups that make a block of stars: those that are asked for together are unpacked together."""
+    found, rows = [], 0
+    for i in range(metadata.num_row_groups):
+        found.append(i)
+        rows += metadata.row_group(i).num_rows
+        if rows >= BLOCK:
+            yield found
+            found, rows = [], 0
+    if found:
+        yield found
 
 
 def _stored(metadata: Any) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from haloassay.base.text import printable
 from haloassay.io.formats import memory
 from haloassay.io.formats.choice import chosen
 from haloassay.io.formats.ecsv import read_ecsv
-from haloassay.io.formats.fields import Array, Fields, Table, readable, refuse_repeated
+from haloassay.io.formats.fields import Array, Blocks, Fields, Table, readable, refuse_repeated
 from haloassay.io.formats.fits import read_fits
 from haloassay.io.formats.hdf5 import read_hdf5
 from haloassay.io.formats.kinds import format_of, kind_of
@@ -77,7 +77,22 @@ def read_fields(
     def cost(name: str) -> int:
         return fields.cost(shown[name])
 
-    return replace(fields, names=tuple(shown), get=get, cost=cost)
+    return replace(
+        fields, names=tuple(shown), get=get, cost=cost, blocks=_shown(fields.blocks, shown)
+    )
+
+
+def _shown(blocks: Blocks | None, names: Mapping[str, str]) -> Blocks | None:
+    """Blocks whose columns have other names."""
+    if blocks is None:
+        return None
+
+    def read(wanted: Sequence[str]) -> Iterator[Mapping[str, tuple[Array, str | None]]]:
+        for block in blocks.read([names[name] for name in wanted]):
+            yield {name: block[names[name]] for name in wanted}
+
+    known = frozenset(name for name, there in names.items() if there in blocks.names)
+    return replace(blocks, names=known, read=read)
 
 
 def _tables(

@@ -14,12 +14,16 @@ import numpy as np
 
 from haloassay.base.errors import InputError
 from haloassay.base.files import writing
+from haloassay.contracts.catalogue import spans
 from haloassay.io.formats.fields import Array
 from haloassay.io.formats.kinds import format_of
 from haloassay.io.formats.lines import UNITS_KEY
 
 Columns = Mapping[str, Array]
 Words = Mapping[str, str]
+
+#: Rows of a table that are written, and read, at once.
+_ROW_GROUP: Final = 2**20
 
 #: Units that FITS and VOTable do not know.
 _UNKNOWN_UNITS: Final = ("dex",)
@@ -84,9 +88,11 @@ def _write_parquet(file: BinaryIO, columns: Columns, units: Words, meta: Words) 
         for name in columns
     ]
     schema = pa.schema(fields, metadata=dict(meta))
-    pq.write_table(
-        pa.table([pa.array(v, pa.float64()) for v in columns.values()], schema=schema), file
-    )
+    n = len(next(iter(columns.values()), ()))
+    with pq.ParquetWriter(file, schema) as writer:
+        for rows in spans(n, _ROW_GROUP):
+            arrays = [pa.array(values[rows], pa.float64()) for values in columns.values()]
+            writer.write_table(pa.table(arrays, schema=schema), _ROW_GROUP)
 
 
 def _write_hdf5(file: BinaryIO, columns: Columns, units: Words, meta: Words) -> None:
