@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from haloassay.analysis.claims import Verdict
-from haloassay.analysis.statistics import Found
+from haloassay.analysis.statistic import Found
 from haloassay.base.text import printable
 from haloassay.contracts import labels
 from haloassay.engine.claims import Tested

@@ -16,7 +16,7 @@ import numpy as np
 
 from haloassay.analysis.compare import FEWEST, LEAST_STEP
 from haloassay.analysis.significance import MOST, holm, reach, times_seen, times_within
-from haloassay.analysis.statistics import Found
+from haloassay.analysis.statistic import Found
 from haloassay.base.defaults import ALPHA
 from haloassay.base.settings import require
 

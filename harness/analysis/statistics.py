@@ -7,137 +7,39 @@ no others.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 
 from haloassay.analysis.budget import Budget, budgets
-from haloassay.analysis.compare import FEWEST, Key, in_common, samples_of
+from haloassay.analysis.compare import Key, in_common, samples_of
 from haloassay.analysis.contributions import Amount
 from haloassay.analysis.measures import MEASURES
-from haloassay.analysis.overlap import DescribedResults, overlaps
-from haloassay.analysis.pairs import DIFFERENCES, NOTABLE_LOSS, paired
-from haloassay.analysis.realizations import FactorTables, bin_at, cell_of, chosen
+from haloassay.analysis.pairs import DIFFERENCES, paired
+from haloassay.analysis.realizations import cell_of
 from haloassay.analysis.scores import SCORES, score
-from haloassay.base.arrays import FloatArray
+from haloassay.analysis.statistic import (
+    Against,
+    ClaimTables,
+    Form,
+    Found,
+    Row,
+    Statistic,
+    found_in,
+    row_of,
+    several,
+)
+from haloassay.analysis.weighted_means import WeightedMeanOf
 from haloassay.base.errors import InputError
 from haloassay.base.settings import build, unknown
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 #: Measure of a comparison that is of estimates in place of errors.
 _ESTIMATE: Final = "estimate"
-
-#: How a number is written: in the unit of errors, as the logarithm of a ratio, as it is, or in its quantity's unit.
-Form = Literal["error", "log", "plain", "value"]
-
-
-class ClaimTables(FactorTables, DescribedResults, Protocol):
-    """What a statistic reads of a run."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What mocks say.
-
-    Parameters
-    ----------
-    quantity, unit, r
-        Of what, the unit of its values, and the median radius [kpc], NaN where there is none.
-    form
-        How the number is written.
-    value, mcse, n
-        The number, its Monte Carlo error, and of how many realisations it is.
-    n_lost
-        Realisations that were tried and have none.
-    common
-        Error that all realisations share, at most, because they see the same stars of one stored population
-        (:mod:`haloassay.analysis.overlap`): no number of realisations makes it smaller.
-    """
-
-    quantity: str
-    unit: str
-    r: float
-    form: Form
-    value: float
-    mcse: float
-    n: int
-    n_lost: int = 0
-    common: float = 0.0
-
-    @property
-    def error(self) -> float:
-        """Monte Carlo error, with what all realisations share."""
-        return math.hypot(self.mcse, self.common)
-
-    @property
-    def is_lossy(self) -> bool:
-        """Whether the realisations with a value may not speak for all."""
-        return self.n_lost > NOTABLE_LOSS * (self.n + self.n_lost)
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of results.
-
-    Parameters
-    ----------
-    quantity
-        Name.
-    estimator
-        Label; needed where several yield the quantity.
-    cell
-        ``base``, or the first, by default.
-    r
-        Radius [kpc] of the bin; needed where there are several.
-    """
-
-    quantity: str
-    estimator: str = ""
-    cell: str = ""
-    r: float | None = None
-
-
-@dataclass(frozen=True)
-class Statistic(Row, ABC):
-    """A number that results give.
-
-    Parameters
-    ----------
-    quantity, estimator, cell, r
-        Of which row; see :class:`Row`.
-    """
-
-    kind: ClassVar[str]
-
-    @property
-    def rows(self) -> tuple[Row, ...]:
-        """All rows that are read."""
-        return (self,)
-
-    def read(self, results: ClaimTables) -> Found:
-        """Read the number.
-
-        Raises
-        ------
-        InputError
-            If the results have no such row.
-        """
-        found, shared = self.number(results), overlaps(results)
-        cells = {cell_of(results, row.cell or None, "statistic") for row in self.rows}
-        share = float(shared.loc[shared["cell"].isin(cells), "share"].max()) if len(shared) else 0.0
-        if not share > 0.0:
-            return found
-        times = found.n * share / (1.0 - share) if share < 1.0 else math.inf
-        return replace(found, common=found.mcse * math.sqrt(times))
-
-    @abstractmethod
-    def number(self, results: ClaimTables) -> Found:
-        """Read the number, with its Monte Carlo error alone."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +67,7 @@ class ScoreOf(Statistic):
         row = row_of(score(results), results, self)
         forms = {each.name: each.form for each in SCORES}
         form: Form = "error" if forms[self.score] == "error" else "plain"
-        return _found(row, self.score, form, int(row["n_attempted"] - row["n"]))
+        return found_in(row, self.score, form, int(row["n_attempted"] - row["n"]))
 
 
 @dataclass(frozen=True)
@@ -229,32 +131,7 @@ class PairOf(Statistic):
         base = cell_of(results, self.base or None, "statistic")
         row = row_of(paired(results, base), results, self)
         form: Form = "error" if self.difference == "shift" else "log"
-        return _found(row, self.difference, form, int(row["n_lost"]))
-
-
-@dataclass(frozen=True)
-class Against:
-    """The row that another is compared with; what it leaves out is that of the other.
-
-    Parameters
-    ----------
-    quantity, estimator, cell, r
-        As of :class:`Row`.
-    """
-
-    quantity: str = ""
-    estimator: str = ""
-    cell: str = ""
-    r: float | None = None
-
-    def beside(self, row: Row) -> Row:
-        """Complete the row by the other."""
-        return Row(
-            self.quantity or row.quantity,
-            self.estimator or row.estimator,
-            self.cell or row.cell,
-            row.r if self.r is None else self.r,
-        )
+        return found_in(row, self.difference, form, int(row["n_lost"]))
 
 
 @dataclass(frozen=True)
@@ -274,7 +151,7 @@ class ComparisonOf(Statistic):
     """
 
     kind: ClassVar[str] = "comparison"
-    against: Against = Against()
+    against: Against = field(default_factory=Against)
     measure: str = "bias"
 
     def __post_init__(self) -> None:
@@ -341,7 +218,7 @@ class ContributionOf(Statistic):
         """Read the line."""
         found = budgets(results, self.quantity, self.r, self.estimator or None)
         if len(found) > 1:
-            raise _several(self.quantity, [each.estimator for each in found])
+            raise several(self.quantity, [each.estimator for each in found])
         budget = found[0]
         sd, n, lost = self._line(budget)
         told = (self.quantity, budget.quantity.unit, budget.r)
@@ -359,88 +236,6 @@ class ContributionOf(Statistic):
             raise unknown("factor", self.factor, [*lines, "quadrature", "together"], "statistic")
         line = lines[self.factor]
         return line.sd, line.n, line.n_lost
-
-
-@dataclass(frozen=True)
-class WeightedMeanOf(Statistic):
-    """A weighted mean of several rows, as papers combine estimates: weights are inverse squares of stated errors.
-
-    Rows of one cell are of the same catalogue; those of another cell are taken from other realisations, as cells share
-    random numbers and samples of different stars do not.
-
-    Parameters
-    ----------
-    quantity
-        Of all rows.
-    of
-        The rows, at least two: tables with ``estimator``, ``cell`` and ``r``.
-    measure
-        ``bias`` or ``scatter`` of the mean; ``stated``: its stated error, the mean of (sum of weights)^-1/2;
-        ``error_ratio``: the logarithm of the stated error over the scatter.
-    """
-
-    kind: ClassVar[str] = "weighted-mean"
-    of: tuple[Against, ...] = ()
-    measure: str = "error_ratio"
-
-    def __post_init__(self) -> None:
-        if self.measure not in _OF_MEANS:
-            raise unknown("measure", self.measure, _OF_MEANS, "statistic")
-        if self.estimator or self.cell or self.r is not None:
-            raise InputError("statistic: estimator, cell and r belong to each row: of = [{ ... }]")
-        if len(set(self.of)) < max(len(self.of), 2):
-            raise InputError("statistic: a weighted mean needs two different rows: of = [{ ... }]")
-
-    @property
-    def rows(self) -> tuple[Row, ...]:
-        """All rows of the mean."""
-        return tuple(each.beside(self) for each in self.of)
-
-    def number(self, results: ClaimTables) -> Found:
-        """Combine the rows, realisation by realisation."""
-        table, samples = score(results), samples_of(results)
-        found = [row_of(table, results, each) for each in self.rows]
-        if results.quantities[self.quantity].scale not in ("fractional", "absolute"):
-            raise InputError(f"statistic: {self.quantity}: directions have no weighted mean")
-        cells = list(dict.fromkeys(str(row["cell"]) for row in found))
-        parts = [samples[Key._make(row[name] for name in Key._fields)] for row in found]
-        tried = min(len(part.e) for part in parts)
-        shifts = [cells.index(str(row["cell"])) for row in found]
-        e, half = (
-            np.array(
-                [np.roll(getattr(p, name)[:tried], k) for p, k in zip(parts, shifts, strict=True)]
-            )
-            for name in ("e", "half")
-        )
-        known = np.isfinite(e).all(axis=0) & np.all(half > 0.0, axis=0)
-        weight = half[:, known] ** -2.0
-        mean = np.sum(weight * e[:, known], axis=0) / weight.sum(axis=0)
-        stated = weight.sum(axis=0) ** -0.5
-        form: Form = "log" if self.measure == "error_ratio" else "error"
-        told = (self.quantity, str(found[0]["unit"]), float(found[0]["r"]), form)
-        n = int(known.sum())
-        if n < FEWEST:
-            return Found(*told, math.nan, math.nan, 0, tried)
-        value, mcse = _jackknifed(_OF_MEANS[self.measure], mean, stated)
-        return Found(*told, value, mcse, n, tried - n)
-
-
-#: What is read of weighted means (n,) and their stated errors (n,).
-_OF_MEANS: Final[Mapping[str, Callable[[FloatArray, FloatArray], float]]] = {
-    "bias": lambda mean, _: float(mean.mean()),
-    "scatter": lambda mean, _: float(mean.std(ddof=1)),
-    "stated": lambda _, stated: float(stated.mean()),
-    "error_ratio": lambda mean, stated: float(np.log(stated.mean() / mean.std(ddof=1))),
-}
-
-
-def _jackknifed(
-    of: Callable[[FloatArray, FloatArray], float], mean: FloatArray, stated: FloatArray
-) -> tuple[float, float]:
-    """Return a number, and its error from what it is without one realisation after the other."""
-    n = len(mean)
-    without = np.array([of(np.delete(mean, k), np.delete(stated, k)) for k in range(n)])
-    return of(mean, stated), float(np.sqrt((n - 1) / n * np.sum((without - without.mean()) ** 2)))
 
 
 #: All statistics, by their kind.
@@ -465,39 +260,3 @@ def make_statistic(table: Mapping[str, Any], where: str) -> Statistic:
     if kind not in STATISTICS:
         raise unknown("kind", kind, STATISTICS, where)
     return build(STATISTICS[kind], settings, where)
-
-
-def row_of(table: pd.DataFrame, results: FactorTables, wanted: Row) -> pd.Series[Any]:
-    """One row of a table of scores or of pairs.
-
-    Raises
-    ------
-    InputError
-        If there is none, or several.
-    """
-    where = f"statistic: {wanted.quantity}"
-    if wanted.quantity not in results.quantities:
-        raise unknown("quantity", wanted.quantity, results.quantities, "statistic")
-    rows = table[table["quantity"] == wanted.quantity]
-    if not len(rows):
-        raise InputError(f"{where}: no estimator of the run yields it")
-    known = tuple(dict.fromkeys(map(str, rows["estimator"])))
-    names = chosen(wanted.estimator or None, known, where)
-    if len(names) > 1:
-        raise _several(wanted.quantity, names)
-    cell = cell_of(results, wanted.cell or None, where)
-    rows = rows[(rows["estimator"] == names[0]) & (rows["cell"] == cell)]
-    number = bin_at(rows, wanted.r, f"{where} by {names[0]} in {cell}")
-    return rows[rows["bin"] == number].iloc[0]
-
-
-def _several(quantity: str, names: Any) -> InputError:
-    return InputError(
-        f"statistic: several estimators yield {quantity}: choose one ({', '.join(names)})"
-    )
-
-
-def _found(row: pd.Series[Any], name: str, form: Form, lost: int) -> Found:
-    value, mcse = float(row[name]), float(row[f"{name}_mcse"])
-    told = (str(row["quantity"]), str(row["unit"]), float(row["r"]), form)
-    return Found(*told, value, mcse, int(row["n"]) if math.isfinite(value) else 0, lost)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from haloassay.analysis.claims import Judgement, judge, require_rate
-from haloassay.analysis.statistics import Found
+from haloassay.analysis.statistic import Found
 from haloassay.base.cache import content_key
 from haloassay.base.defaults import ALPHA
 from haloassay.base.errors import InputError

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from haloassay import scenarios
 from haloassay.analysis.claims import Limits
-from haloassay.analysis.statistics import Row, Statistic, make_statistic
+from haloassay.analysis.statistic import Row, Statistic
+from haloassay.analysis.statistics import make_statistic
 from haloassay.base.errors import InputError
 from haloassay.base.settings import build, require, unknown
 from haloassay.estimators import make_estimator

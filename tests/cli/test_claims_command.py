@@ -15,7 +15,7 @@ from seeds import shifted
 import haloassay
 from haloassay import scenarios
 from haloassay.analysis.claims import Judgement
-from haloassay.analysis.statistics import Found
+from haloassay.analysis.statistic import Found
 from haloassay.contracts.quantities import QUANTITIES
 from haloassay.engine import claims as engine
 from haloassay.planning.claim import load_claim, make_claim
@@ -274,4 +274,4 @@ def test_claims_are_listed_described_and_completed(call, write, monkeypatch):
     monkeypatch.setenv("_HALOASSAY_COMPLETE", "bash_complete")
     monkeypatch.setenv("COMP_WORDS", "haloassay claims zhai-b")
     monkeypatch.setenv("COMP_CWORD", "2")
-    assert "plain,zhai-beta\nplain,zhai-binning" in call().text
+    assert "plain,zhai-beta\nplain,zhai-bhb\nplain,zhai-binning" in call().text

@@ -17,8 +17,8 @@ from haloassay.estimators import make_estimator
 from haloassay.estimators.bins import DensitySlope
 from haloassay.estimators.halo.baryons import baryons_mass
 from haloassay.estimators.halo.jeans import jeans_tables
+from haloassay.estimators.halo.tracer_averages import Bounded, KnownShape
 from haloassay.estimators.nfw_tracer import NFWTracer, concentration
-from haloassay.estimators.tracer_mass import Bounded, KnownShape
 
 ALPHA, BETA, R_S, M_S, EDGES = -3.3, 0.4, 15.0, 5e11, (5.0, 80.0)
 

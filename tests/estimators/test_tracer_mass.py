@@ -15,7 +15,7 @@ from haloassay.base.errors import InputError
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.profiles import nfw_shape
 from haloassay.estimators import make_estimator
-from haloassay.estimators.tracer_mass import Bounded, KnownShape
+from haloassay.estimators.halo.tracer_averages import Bounded, KnownShape
 
 CASES = ["r-vr", "r-v", "r-vlos", "r-vt", "R-vlos", "R-pm"]
 

@@ -18,7 +18,8 @@ from haloassay.analysis.compare import FEWEST
 from haloassay.analysis.pairs import paired
 from haloassay.analysis.scores import score
 from haloassay.analysis.significance import LIKELY, SHOWN
-from haloassay.analysis.statistics import Found, make_statistic
+from haloassay.analysis.statistic import Found
+from haloassay.analysis.statistics import make_statistic
 from haloassay.base.errors import InputError
 
 INF = math.inf
