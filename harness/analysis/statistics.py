@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 import numpy as np
 
 from haloassay.analysis.budget import Budget, budgets
-from haloassay.analysis.compare import FEWEST, Key, in_common, samples_of
+from haloassay.analysis.compare import Key, in_common, samples_of
 from haloassay.analysis.contributions import Amount
 from haloassay.analysis.measures import MEASURES
 from haloassay.analysis.overlap import DescribedResults, overlaps
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 #: Measure of a comparison that is of estimates in place of errors.
 _ESTIMATE: Final = "estimate"
+
+#: Realisations that a scatter without one of them needs.
+_LEAST: Final = 3
 
 #: How a number is written: in the unit of errors, as the logarithm of a ratio, or as it is.
 Form = Literal["error", "log", "plain"]
@@ -390,7 +393,7 @@ class WeightedMeanOf(Statistic):
         form: Form = "log" if self.measure == "error_ratio" else "error"
         told = (self.quantity, str(found[0]["unit"]), float(found[0]["r"]), form)
         n = int(known.sum())
-        if n < FEWEST:
+        if n < _LEAST:
             return Found(*told, math.nan, math.nan, 0, tried)
         value, mcse = _jackknifed(_OF_MEANS[self.measure], mean, stated)
         return Found(*told, value, mcse, n, tried - n)
