@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from haloassay.analysis.compare import FEWEST, Key, samples_of
+from haloassay.analysis.compare import Key, samples_of
 from haloassay.analysis.scores import score
 from haloassay.analysis.statistic import Against, ClaimTables, Form, Found, Row, Statistic, row_of
 from haloassay.base.arrays import FloatArray
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 #: Measure of a comparison that is of estimates in place of errors.
 _ESTIMATE: Final = "estimate"
+
+
+#: Realisations that a scatter without one of them needs.
+_LEAST: Final = 3
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class WeightedMeanOf(Statistic):
         form: Form = "log" if self.measure == "error_ratio" else "error"
         told = (self.quantity, str(found[0]["unit"]), float(found[0]["r"]), form)
         n = int(known.sum())
-        if n < FEWEST:
+        if n < _LEAST:
             return Found(*told, math.nan, math.nan, 0, tried)
         value, mcse = _jackknifed(_OF_MEANS[self.measure], mean, stated)
         return Found(*told, value, mcse, n, tried - n)
