@@ -361,7 +361,7 @@ def force(run: Run) -> None:
             field = field_of([FieldParts(expansions=(expansion.at(at),))])
             cells = []
             for lo, hi in shells:
-                places = nbody.directions(200, rng) * rng.uniform(lo, hi, (200, 1))
+                places = nbody.directions(60, rng) * rng.uniform(lo, hi, (60, 1))
                 halves = [summed(x[h::2], 2.0 * run.mass[own][0], places) for h in (0, 1)]
                 whole = 0.5 * (halves[0] + halves[1])
                 size = np.linalg.norm(whole, axis=1)
