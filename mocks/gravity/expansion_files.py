@@ -1,4 +1,7 @@
-"""Files of expansions that a scenario names: agama's, or an index in TOML of snapshots in one of three forms."""
+"""Files of expansions that a scenario names.
+
+Agama's; an index in TOML of snapshots in one of three forms; or plain tables at several times in one file.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from haloassay.mocks.gravity.expansion_text import (
     TIME_UNITS,
     TimeUnit,
     plain_table,
+    plain_tables,
     read_lines,
     refuse,
 )
@@ -113,7 +117,7 @@ class Source:
 
 
 def read_source(name: str) -> Source:
-    """Expansion of a file: ``FILE.toml``, an index; else ``FILE`` or ``FILE#SECTION`` of agama.
+    """Expansion of a file: ``FILE.toml``, an index, ``FILE.tables``, else ``FILE`` or ``FILE#SECTION`` of agama.
 
     Files that have not changed since are not read again.
 
@@ -129,6 +133,8 @@ def read_source(name: str) -> Source:
         stamps = [stamp.time * TIME_UNITS[index.time_unit] for stamp in index.snapshots]
         files = tuple(path.parent / stamp.file for stamp in index.snapshots)
         return Source(_expansion(path, tuple(stamps), files, index), (path, *files))
+    if path.suffix.lower() == ".tables":
+        return Source(_of_tables(path), (path,))
     found = chosen(path, section.strip())
     if found.type == "evolving":
         times, listed = timestamps(found)
@@ -183,6 +189,29 @@ def _read(
     """Read all snapshots, of agama without an index; those of equal names, places and states once."""
     tables = [multipole(chosen(each, "")) if index is None else index.table(each) for each in files]
     return Expansion.of(times, tables)
+
+
+def _of_tables(path: Path) -> Expansion:
+    states: tuple[tuple[int, int], ...]
+    try:
+        state = path.stat()
+        states = ((state.st_mtime_ns, state.st_size),)
+    except OSError:
+        states = ()  # reading says which it is
+    return _read_tables(path.absolute(), states, path)
+
+
+@functools.lru_cache(maxsize=8)
+def _read_tables(_where: Path, _states: tuple[tuple[int, int], ...], path: Path) -> Expansion:
+    """Read plain tables of one file; those of equal place and state once."""
+    times, radii, phi = plain_tables(path)
+    made = []
+    for time, r, table in zip(times, radii, phi, strict=True):
+        try:
+            made.append(HarmonicTable(r, table))
+        except InputError as error:
+            raise refuse(path, f"at the time {time:g}: {error}") from None
+    return Expansion.of(times, made)
 
 
 def digest_of(files: Iterable[Path]) -> str:

@@ -157,3 +157,47 @@ def plain_table(path: Path) -> tuple[FloatArray, FloatArray]:
     require_harmonics(path, lines[0], highest)
     table = block(path, lines[1:], len(lines) - 1, (highest + 1) ** 2)
     return table[:, 0], table[:, 1:]
+
+
+def plain_tables(path: Path) -> tuple[list[float], list[FloatArray], list[FloatArray]]:
+    """Read times [Gyr], radii and Phi_lm of plain tables in one file, each after a line ``# time T``.
+
+    A header, ``# r l=0,m=0 l=1,m=-1 ...``, stands before the first of them; other lines that begin with # are remarks.
+
+    Raises
+    ------
+    InputError
+        If it is no such file, or times do not rise.
+    """
+    lines = [line for line in read_lines(path) if line.text]
+    headers = [line for line in lines if re.match(r"#\s*r\s+l=", line.text)]
+    if not headers:
+        raise refuse(path, "expected a header, '# r l=0,m=0 l=1,m=-1 ...'", 1)
+    if len(headers) > 1:
+        raise refuse(path, "a second header", headers[1].number)
+    highest = max(int(ell) for ell, _ in _HARMONIC.findall(headers[0].text))
+    require_harmonics(path, headers[0], highest)
+    times: list[float] = []
+    rows: list[list[Line]] = []
+    for line in lines:
+        words = line.text.lstrip("#").split()
+        if line.text[0] == "#" and words[:1] == ["time"]:
+            times += numbers(path, Line(line.number, " ".join(words[1:])), 1)
+            rows.append([])
+            if len(times) > 1 and times[-1] <= times[-2]:
+                raise refuse(
+                    path, f"times must rise ({times[-1]:g} follows {times[-2]:g})", line.number
+                )
+        elif line.text[0] != "#":
+            if not rows:
+                raise refuse(
+                    path, "expected a line '# time T' before the first radius", line.number
+                )
+            rows[-1].append(line)
+    if not times:
+        raise refuse(path, "no line '# time T'")
+    for time, own in zip(times, rows, strict=True):
+        if not own:
+            raise refuse(path, f"truncated: no radius after the time {time:g}")
+    found = [block(path, own, len(own), (highest + 1) ** 2) for own in rows]
+    return times, [table[:, 0] for table in found], [table[:, 1:] for table in found]

@@ -30,6 +30,8 @@ from haloassay.mocks.gravity.history import History
 from haloassay.mocks.gravity.mass_table import MassTable
 from haloassay.mocks.gravity.potentials import CompositePotential
 
+#: Files of a run of our own (``benchmarks/deforming_pair.py``).
+_OWN: Final = Path(__file__).parent / "pair"
 #: Step of the tables of paths and accelerations [Gyr].
 _STEP: Final = 0.002
 #: Times this near [Gyr] are the same.
@@ -45,16 +47,17 @@ _COMPARED: Final = (5.0, 10.0, 20.0, 40.0, 80.0)
 class DeformingPair:
     """A deforming Milky Way and LMC, of expansions in files: ``kind = "expansions"``.
 
-    Files are relative to the working directory: ``FILE.toml``, an index of snapshots (:class:`Index`), or ``FILE`` or
-    ``FILE#NAME``, agama's, ``[Potential NAME]`` of type Evolving or Multipole. What is not dark in ``mock.potential``
-    (disc, bulge) rests. Stars start in it and in the host as it is then, averaged over spheres; dark components in
-    ``mock.potential`` take its place at the start, and have to have its mass to 5 per cent from 5 to 80 kpc. The truth
-    is the field as it is now.
+    Without files it is a small N-body run of haloassay's own. Files are relative to the working directory:
+    ``FILE.toml``, an index of snapshots (:class:`Index`); ``FILE.tables``, plain tables at several times in one; or
+    ``FILE`` or ``FILE#NAME``, agama's, ``[Potential NAME]`` of type Evolving or Multipole. What is not dark in
+    ``mock.potential`` (disc, bulge) rests. Stars start in it and in the host as it is then, averaged over spheres; dark
+    components in ``mock.potential`` take its place at the start, and have to have its mass to 5 per cent from 5 to 80
+    kpc. The truth is the field as it is now.
 
     Parameters
     ----------
     host
-        The Milky Way's dark halo, about its centre.
+        The Milky Way's dark halo, about its centre; by default all files are those of the run of haloassay's own.
     satellite
         The LMC, about its own centre.
     trajectory
@@ -76,7 +79,7 @@ class DeformingPair:
 
     version: ClassVar[int] = 1
 
-    host: str = setting(compare=False)
+    host: str | None = setting(default=None, compare=False)
     satellite: str | None = setting(default=None, compare=False)
     trajectory: str | None = setting(default=None, compare=False)
     acceleration: str | None = setting(default=None, compare=False)
@@ -86,7 +89,16 @@ class DeformingPair:
     digest: str = ""
 
     def __post_init__(self) -> None:
-        require(bool(self.host), "host must not be empty")
+        require(self.host != "", "host must not be empty")
+        for name in ("satellite", "trajectory", "acceleration"):
+            require(
+                self.host is not None or getattr(self, name) is None,
+                f"{name} needs a host: without files the pair is that of haloassay's own run",
+            )
+        require(
+            self.host is not None or (self.time_unit == "kpc/(km/s)" and self.now == 0.0),
+            "now and time_unit are of files, and no host is given",
+        )
         require(
             self.trajectory is None or self.satellite is not None,
             "trajectory is that of a satellite, and there is none",
@@ -102,7 +114,7 @@ class DeformingPair:
         InputError
             If a file is missing or not as it should be, does not cover the time, or is not that of ``digest``.
         """
-        names = [self.host, self.satellite or ""]
+        names = self._names
         parts = [name.partition("#")[2] for name in names]
         files = [path for source in self._sources for path in source.files]
         tables = [path for path in (self._trajectory_file, self._acceleration_file) if path]
@@ -116,10 +128,19 @@ class DeformingPair:
 
     @cached_property
     def _sources(self) -> tuple[Source, ...]:
-        return tuple(read_source(name) for name in (self.host, self.satellite) if name)
+        return tuple(read_source(name) for name in self._names if name)
+
+    @property
+    def _names(self) -> tuple[str, str]:
+        """Files of host and satellite; empty without a satellite."""
+        if self.host is None:
+            return str(_OWN / "host.tables"), str(_OWN / "satellite.tables")
+        return self.host, self.satellite or ""
 
     @property
     def _trajectory_file(self) -> Path | None:
+        if self.host is None:
+            return _OWN / "trajectory.txt"
         if self.trajectory is not None:
             return Path(self.trajectory)
         if self.satellite is None:
@@ -131,6 +152,8 @@ class DeformingPair:
 
     @property
     def _acceleration_file(self) -> Path | None:
+        if self.host is None:
+            return _OWN / "acceleration.txt"
         return None if self.acceleration is None else Path(self.acceleration)
 
     @cached_property

@@ -23,7 +23,7 @@ def completed(call, monkeypatch, *words, shell="bash"):
     [
         (("ru",), ["run"]),
         (("run", "quick"), ["quickstart"]),
-        (("mock", "li2026-d"), ["li2026-dipole", "li2026-distance-errors"]),
+        (("mock", "li2026-d"), ["li2026-deforming", "li2026-dipole", "li2026-distance-errors"]),
         (("check", "jeans"), ["jeans-3d"]),
         (("measure", "stars.csv", "--estimator", "tracer"), ["tracer-mass"]),
         (("describe", "triaxial"), ["triaxial-nfw"]),

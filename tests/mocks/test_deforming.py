@@ -15,6 +15,7 @@ from haloassay.base.constants import GYR_PER_KPC_KMS
 from haloassay.base.errors import InputError
 from haloassay.mocks import make_mock
 from haloassay.mocks.debris.surroundings import Surroundings
+from haloassay.mocks.gravity.field_parts import FieldParts
 from haloassay.mocks.gravity.fields import field_of, make_field
 from haloassay.mocks.gravity.integration import integrate
 from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
@@ -209,7 +210,9 @@ def test_a_key_is_made_of_the_content_of_files(tmp_path: Path) -> None:
         ({"host": "mw.toml", "trajectory": "path.txt"}, "trajectory is that of a satellite"),
         ({"host": "mw.toml", "time_unit": "yr"}, r"mock\.lmc\.time_unit: expected"),
         ({"host": "mw.toml", "mass": 1e11}, "unknown setting 'mass'"),
-        ({"satellite": "mw.toml"}, r"setting 'host' is missing"),
+        ({"satellite": "mw.toml"}, "satellite needs a host: without files the pair is that of"),
+        ({"now": 1.0}, "now and time_unit are of files, and no host is given"),
+        ({"time": 4.0}, r"time: host is known from -2\.\d+ to 0 Gyr, not 4 Gyr ago"),
         ({"kind": "soft"}, r"mock\.lmc: unknown kind of LMC 'soft'.*allowed: expansions, rigid"),
     ],
 )
@@ -246,3 +249,26 @@ def test_another_halo_than_the_hosts_is_refused(tmp_path: Path) -> None:
         InputError, match=r"Msun within .* kpc as stars start, 1 Gyr ago, and mock\.potential"
     ):
         mock.check()
+
+
+def test_without_files_the_pair_is_that_of_our_own_run() -> None:
+    """The LMC is where it is seen, and the pair deforms: the outer halo stays behind the centre."""
+    pair = DeformingPair().read()
+    host, satellite = pair.bodies
+    seen = LMC()
+    assert np.linalg.norm(satellite.position[-1] - seen.position) < 2.0
+    speed = np.gradient(satellite.position, satellite.time, axis=0)[-1] * GYR_PER_KPC_KMS
+    assert np.linalg.norm(speed - seen.velocity) < 15.0
+    assert pair.duration > 2.0
+    stated = make_potential([HALO, BARYONS])
+    assert pair.history(stated)  # the masses that stars start in are those of the run
+    # the centre was pulled to where the LMC has been, and more mass is on the other side
+    now = host.expansion.at(0.0)
+    field = field_of([FieldParts(expansions=(now,))])
+    back = satellite.position[np.searchsorted(satellite.time, -0.3)]
+    behind, opposite = field.potential(np.stack([back, -back]))
+    assert opposite < behind
+    # the Milky Way has been pulled to where the LMC was
+    gain = np.trapezoid(host.frame_acceleration, host.time, axis=0) / GYR_PER_KPC_KMS
+    rigid = rewind(seen, stated).frame_velocity[-1]
+    assert np.linalg.norm(gain - rigid) < 0.3 * np.linalg.norm(rigid)

@@ -44,6 +44,10 @@ time_unit = "Gyr"
 BASIS = "r_s = 20.0\nmass = 1e10\n"
 
 
+TABLES = "# a remark\n# r l=0,m=0\n# time -1.0\n" + PLAIN.partition("\n")[2]
+TABLES += "# time 0.0\n1 -10\n2 -9\n4 -7\n8 -5\n"
+
+
 @pytest.fixture
 def list_file(tmp_path: Path) -> Path:
     for name in ("early.pot", "late.pot"):
@@ -204,3 +208,37 @@ def test_a_path_may_have_comments(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         time_table(tmp_path / "path.txt", 2.0, (4, 7))[:, 0], 2.0 * np.arange(5)
     )
+
+
+def test_plain_tables_at_several_times_in_one_file(tmp_path: Path) -> None:
+    (tmp_path / "host.tables").write_text(TABLES)
+    (tmp_path / "a.txt").write_text(PLAIN)
+    found = read_source(str(tmp_path / "host.tables")).expansion
+    np.testing.assert_allclose(found.time, [-1.0, 0.0])
+    one = read_source(index(tmp_path, "table", PLAIN)).expansion
+    np.testing.assert_array_equal(found.nodes[0], one.nodes[0])
+    assert found.at(0.0).potential(4.0) == pytest.approx(-7.0, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("# r l=0,m=0\n", "", r"line 1: expected a header"),
+        ("# time 0.0", "# r l=0,m=0", r"line 9: a second header"),
+        ("# time 0.0", "# time -2.0", r"line 9: times must rise \(-2 follows -1\)"),
+        ("# time 0.0", "# time soon", r"line 9: expected a number \(got 'soon'\)"),
+        ("# time -1.0\n", "", r"line 3: expected a line '# time T' before"),
+        ("8 -5\n", "8\n", r"line 13: expected 2 numbers"),
+        ("8 -5\n", "", r"at the time 0: an expansion needs 4 radii"),
+        ("4 -7", "2 -7", r"at the time 0: radii must rise"),
+        ("1 -10\n2 -9\n4 -7\n8 -5\n", "", r"truncated: no radius after the time 0"),
+    ],
+)
+def test_plain_tables_that_are_damaged(tmp_path: Path, old: str, new: str, message: str) -> None:
+    file = tmp_path / "host.tables"
+    assert old in TABLES
+    file.write_text(TABLES.replace(old, new))
+    with pytest.raises(InputError, match=message) as error:
+        read_source(str(file))
+    assert "host.tables" in str(error.value)
+    assert "\n" not in str(error.value)
