@@ -330,7 +330,7 @@ def killed(folder: Path, kills: int) -> str:
             number, tasks = number + 1, tasks + len(watch.arrivals)
             print(f"    {sum(counts)} kills, {tasks} tasks, all equal", flush=True)
     told = (
-        f"{sum(counts)} workers of 4 killed at random in {number} runs; their nannies restart them"
+        f"{sum(counts)} workers of 4 killed at random in {tasks} tasks; their nannies restart them"
     )
     return f"| {told} | {time.monotonic() - start:.0f} s | equal |"
 
