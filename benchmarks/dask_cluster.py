@@ -40,7 +40,7 @@ from haloassay.engine.runner import run  # noqa: E402
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path[:2])}
 #: Seconds of a task, and how many there are.
-LENGTHS = {0.05: 300, 0.3: 80, 3.0: 12}
+LENGTHS = {0.05: 300, 0.3: 80, 3.0: 16}
 WORKERS = (1, 2, 4)
 
 
@@ -65,10 +65,11 @@ class Watch(Silent):
     warn = say
 
     def each(self, workers: int) -> float:
-        """Seconds that a worker takes for a task, from the first results on: without what it takes to start."""
-        first = self.arrivals[0]
-        late = [t for t in self.arrivals if t > first + 0.05]
-        return workers * (late[-1] - first) / len(late)
+        """Seconds that a worker takes for a task, from its first result to its last: without what it takes to start."""
+        first, last = (
+            statistics.mean(part) for part in (self.arrivals[:workers], self.arrivals[-workers:])
+        )
+        return workers * (last - first) / (len(self.arrivals) - workers)
 
 
 def scenario(tasks: int, seconds: float) -> dict[str, Any]:
@@ -307,7 +308,7 @@ def exact(values: dict[str, Any]) -> dict[str, Any]:
 
 def killed(folder: Path, kills: int) -> str:
     """Kill workers at random, run after run, until so many have been killed."""
-    values = scenario(1200, 0.15)
+    values = scenario(240, 0.15)
     run(values, folder / "undisturbed-long", workers=4, progress=Watch())
     rng, number, tasks, counts = random.Random(16), 0, 0, []
     start = time.monotonic()
@@ -329,7 +330,7 @@ def killed(folder: Path, kills: int) -> str:
             number, tasks = number + 1, tasks + len(watch.arrivals)
             print(f"    {sum(counts)} kills, {tasks} tasks, all equal", flush=True)
     told = (
-        f"{sum(counts)} workers of 4 killed at random in {number} runs; their nannies restart them"
+        f"{sum(counts)} workers of 4 killed at random in {tasks} tasks; their nannies restart them"
     )
     return f"| {told} | {time.monotonic() - start:.0f} s | equal |"
 
@@ -365,7 +366,7 @@ def is_running(pid: int) -> bool:
     return False
 
 
-def faults(folder: Path, kills: int) -> list[str]:
+def faults(folder: Path) -> list[str]:
     """Try each fault."""
     values = scenario(200, 0.15)
     run(values, folder / "undisturbed", workers=1, progress=Watch())
@@ -380,7 +381,6 @@ def faults(folder: Path, kills: int) -> list[str]:
         ),
         functools.partial(disturbed, folder, "slow", values, slow),
         functools.partial(full_disk, folder, scenario(40, 0.05)),
-        functools.partial(killed, folder, kills),
     ]
     return ["| fault | whole run | rows |", "|---|---|---|", *(each() for each in tries)]
 
@@ -429,7 +429,7 @@ def instruction_sets(folder: Path) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("efficiency", "faults", "sets"))
+    parser.add_argument("what", choices=("efficiency", "faults", "kills", "sets"))
     parser.add_argument("--kills", type=int, default=200)
     options = parser.parse_args()
     load = [os.getloadavg()[0]]
@@ -438,7 +438,10 @@ def main() -> None:
         if options.what == "efficiency":
             lines, file = efficiency(folder), "dask.md"
         elif options.what == "faults":
-            lines, file = faults(folder, options.kills), "dask-faults.md"
+            lines, file = faults(folder), "dask-faults.md"
+        elif options.what == "kills":
+            lines = ["| fault | all runs | rows |", "|---|---|---|", killed(folder, options.kills)]
+            file = "dask-kills.md"
         else:
             lines, file = instruction_sets(folder), "instruction-sets.md"
     load.append(os.getloadavg()[0])

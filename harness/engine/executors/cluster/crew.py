@@ -42,7 +42,7 @@ _GROUP_A_THREAD: Final = 0.01
 _MOST: Final = 200
 _LEAST: Final = 1e-4
 #: Workers that may go away one after another with a task before it is split, or given up.
-_LOSSES: Final = 5
+_LOSSES: Final = 10
 #: Seconds after which a group is late, and how many times longer than usual it has taken then.
 _LATE: Final = 5.0
 _SLOW: Final = 3.0

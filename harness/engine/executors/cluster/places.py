@@ -30,7 +30,10 @@ _ALLOWED: Final = (
 #: Seconds in which a scheduler must answer.
 _ANSWER: Final = 10.0
 #: Loggers of Dask whose words a run says in its own, once.
-_LOGGERS: Final = ("distributed", "distributed.client", "distributed.nanny", "distributed.worker")
+_LOGGERS: Final = (
+    *("distributed", "distributed.client", "distributed.nanny", "distributed.worker"),
+    "asyncio",  # of tasks of the client whose error nobody has asked for
+)
 
 
 @dataclass(frozen=True)
