@@ -58,6 +58,8 @@ from test_dipole import OUTER, painted
 from test_power_law_df import own_model, true_mass
 from test_reflex import halo as moving_halo
 from test_reflex import truth_of as moving_truth
+from test_tracer_density import own_model as selected
+from test_tracer_density import true_value
 
 STARS = (300, 3000, 30000)
 SEED = 2022
@@ -296,6 +298,7 @@ def make_cases() -> Iterator[Case]:
     yield Case("power-law-df", power, own_model, massive(true_mass, beta=0.5))
     nfw = {"alpha": -3.3, "r_range": [5.0, 80.0], "r_out": [10.0, 25.0, 60.0], "n_bootstrap": 100}
     yield Case("nfw-tracer", nfw, RADIAL.draw, RADIAL.truth())
+    yield Case("tracer-density", {"fit_density": {"axis_ratio": "free"}}, selected, true_value)
 
 
 @functools.cache

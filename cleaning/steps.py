@@ -21,6 +21,12 @@ EVEN: Final = frozenset(
 )
 
 
+#: What marks a step that finds structures or populations, in place of a region of space.
+_MOVING: Final = frozenset(
+    ("velocity", "vlos", "pmra", "pmdec", "vx", "vy", "vz", "feh", "alpha_fe")
+)
+
+
 class Clean(ABC):
     """A step of cleaning: a frozen dataclass whose fields are its settings."""
 
@@ -97,6 +103,11 @@ class Cleaning:
     """
 
     steps: tuple[Clean, ...] = ()
+
+    @property
+    def by_place(self) -> tuple[str, ...]:
+        """Kinds of the steps that take stars out by where they are alone, and so change a survey's selection."""
+        return tuple(step.kind for step in self.steps if not _MOVING.intersection(step.required()))
 
     @property
     def blind(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -75,6 +75,16 @@ class DensitySlope:
     def log_density(self, r: ArrayLike) -> FloatArray:
         """Natural logarithm of the density at ``r`` [kpc], normalisation arbitrary."""
         return power_law_log_density(r, self.slopes, self.breaks, self.width)
+
+
+class ShellDensity(Protocol):
+    """A density of tracers, averaged over spherical shells."""
+
+    def slope(self, r: ArrayLike) -> FloatArray:
+        """Slope d ln rho / d ln r at ``r`` [kpc]."""
+
+    def log_density(self, r: ArrayLike) -> FloatArray:
+        """Natural logarithm of the density at ``r`` [kpc], normalisation arbitrary."""
 
 
 def density_slope(alpha: float | DensitySlope) -> DensitySlope:

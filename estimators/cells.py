@@ -1,13 +1,15 @@
-"""Cells of a map, the stars in each, and how much a dispersion varies from cell to cell."""
+"""Cells of a map, the stars in each, dispersions of drawn stars, and how much these vary from cell to cell."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.contracts.catalogue import spans
 from haloassay.estimators.fit.likelihoods import variance_log_likelihood
 from haloassay.estimators.fit.posterior import cell_draws
 
@@ -137,3 +139,108 @@ def scatter_posterior(
     log_posterior = variance_log_likelihood(A**2, value - value.mean(), error**2, True)
     density = np.exp(log_posterior - log_posterior.max())
     return cell_draws(A, 0.5 * (density[1:] + density[:-1]) * np.diff(A), n_draws, rng)
+
+
+def drawn_dispersions(
+    v: FloatArray,
+    S: FloatArray,
+    cells: Cells,
+    n_draws: int,
+    drop: float,
+    rng: np.random.Generator,
+    *,
+    in_place: bool = False,
+) -> FloatArray:
+    """Dispersions (cells, n_draws, 3) of velocities drawn again, without some of the stars.
+
+    Han et al. (2024, section 2). Velocities are drawn from their first-order covariance; a star in
+    several cells has the same draw in all. Each cell leaves out its own stars, ``drop`` times their
+    number, rounded. Variances have n - 1 in the denominator.
+
+    Parameters
+    ----------
+    v
+        (N, 3) velocities [km/s].
+    S
+        (N, 3, 3) error covariances [(km/s)^2].
+    cells
+        Stars of each cell, two or more.
+    in_place
+        Whether the roots may be left in ``S`` instead of the covariances.
+    """
+    out = np.empty((len(cells), n_draws, 3))
+    if len(cells):
+        stars, root = cells.stars.copy(), S if in_place else np.empty_like(S)
+        for rows in spans(len(S)):
+            root[rows] = _roots(S[rows])
+        # a copy is never read-only: the kernel would be compiled for both
+        own = v if v.flags.writeable and v.flags.c_contiguous else np.array(v, order="C")
+        _draw_dispersions(own, root, cells.first, stars, drop, rng, out)
+    return out
+
+
+def _roots(S: FloatArray) -> FloatArray:
+    """Lower triangular roots (N, 3, 3) of covariances that may be singular."""
+    root = np.zeros_like(S)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for j in range(3):
+            rest = S[:, j, j] - np.sum(root[:, j, :j] ** 2, axis=1)
+            real = rest > 1e-12 * S[:, j, j]
+            root[:, j, j] = np.sqrt(np.where(real, rest, 0.0))
+            for i in range(j + 1, 3):
+                below = S[:, i, j] - np.sum(root[:, i, :j] * root[:, j, :j], axis=1)
+                root[:, i, j] = np.where(real, below / root[:, j, j], 0.0)
+    return root
+
+
+@numba.njit(cache=True)
+def _draw_dispersions(
+    v: FloatArray,
+    root: FloatArray,
+    first: IntArray,
+    stars: IntArray,
+    drop: float,
+    rng: np.random.Generator,
+    out: FloatArray,
+) -> None:
+    """Fill ``out`` (cells, n_draws, 3); ``stars`` is shuffled within the cells.
+
+    Sums are taken over all stars of a cell about its own mean, and those of the stars left out,
+    the first of a partial shuffle, are subtracted.
+    """
+    n_cells, n_draws = out.shape[0], out.shape[1]
+    drawn = np.empty_like(v)
+    middle = np.zeros((n_cells, 3))
+    for c in range(n_cells):
+        for k in range(first[c], first[c + 1]):
+            for i in range(3):
+                middle[c, i] += v[stars[k], i] / (first[c + 1] - first[c])
+    for draw in range(n_draws):
+        for i in range(v.shape[0]):
+            a, b, d = rng.standard_normal(), rng.standard_normal(), rng.standard_normal()
+            drawn[i, 0] = v[i, 0] + root[i, 0, 0] * a
+            drawn[i, 1] = v[i, 1] + root[i, 1, 0] * a + root[i, 1, 1] * b
+            drawn[i, 2] = v[i, 2] + root[i, 2, 0] * a + root[i, 2, 1] * b + root[i, 2, 2] * d
+        for c in range(n_cells):
+            n = first[c + 1] - first[c]
+            left_out = int(np.floor(drop * n + 0.5))
+            for k in range(left_out):
+                here = first[c] + k
+                other = here + int(rng.random() * (n - k))
+                stars[here], stars[other] = stars[other], stars[here]
+            _scatter(drawn, stars[first[c] + left_out : first[c + 1]], middle[c], out[c, draw])
+
+
+@numba.njit(cache=True)
+def _scatter(drawn: FloatArray, stars: IntArray, middle: FloatArray, out: FloatArray) -> None:
+    """Fill ``out`` (3,) with the standard deviations of some stars, summed about ``middle``."""
+    n = stars.size
+    a = b = c = aa = bb = cc = 0.0
+    for k in range(n):
+        i = stars[k]
+        x, y, z = drawn[i, 0] - middle[0], drawn[i, 1] - middle[1], drawn[i, 2] - middle[2]
+        a, b, c = a + x, b + y, c + z
+        aa, bb, cc = aa + x * x, bb + y * y, cc + z * z
+    out[0] = np.sqrt(max(aa - a * a / n, 0.0) / (n - 1))
+    out[1] = np.sqrt(max(bb - b * b / n, 0.0) / (n - 1))
+    out[2] = np.sqrt(max(cc - c * c / n, 0.0) / (n - 1))

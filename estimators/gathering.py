@@ -53,6 +53,11 @@ def gathered(
     return [tuple(arrays) for arrays in found]
 
 
+def place(part: Catalogue) -> FloatArray:
+    """(n, 3) Galactocentric positions [kpc]."""
+    return part.position
+
+
 def spherical_velocity(part: Catalogue) -> FloatArray:
     """(n, 3) velocities (v_r, v_theta, v_phi) [km/s]."""
     return part.spherical_velocity

@@ -1,19 +1,29 @@
-"""Metal-rich and metal-poor halo: two Gaussians in (v_r, v_theta, v_phi, [Fe/H]) (Li 2026)."""
+"""Metal-rich and metal-poor halo: two or three Gaussians in (v_r, v_theta, v_phi, [Fe/H]) (Li 2026)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Final, Literal
 
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
+from haloassay.base.cache import LATER
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate
 from haloassay.contracts.quantities import POPULATIONS
 from haloassay.estimators.bins import Bin
+from haloassay.estimators.fit.components import (
+    ComponentsPosterior,
+    by_metallicity,
+    climbed,
+    components_log_likelihood,
+    seeded_start,
+    shares_of,
+)
+from haloassay.estimators.fit.laplace import UniformPrior, laplace
 from haloassay.estimators.fit.mixture import (
     mixture_derivatives,
     mixture_log_likelihood,
@@ -30,7 +40,16 @@ from haloassay.estimators.gaussian_single import (
 )
 from haloassay.estimators.rows import undetermined_rows
 
-COMPONENTS: Final = tuple(POPULATIONS)
+COMPONENTS: Final = ("mr", "mp")
+
+#: Three components in the order of falling mean [Fe/H], their parameters, and how many a third one adds.
+_THREE: Final = ("mr", "mi", "mp")
+_OF_THREE: Final = 26
+_MORE_OF_THREE: Final = 9
+
+#: Starts of three components, and steps of expectation maximisation from the best of them.
+_SEEDS: Final = 16
+_LONG: Final = 300
 
 #: Where the two mean metallicities and the fraction stand among the 17 parameters.
 _FEH_MR, _FEH_MP, _FRACTION = 3, 11, 16
@@ -40,6 +59,11 @@ _SCOUTS, _STEPS, _MORE = 4000, 60, 100
 
 #: Stars that a component must have, more than its parameters.
 _FEWEST: Final = 9
+
+
+def _yields(components: tuple[str, ...]) -> tuple[str, ...]:
+    """Quantities of components."""
+    return tuple(f"{quantity}.{which}" for which in components for quantity in COMPONENT_YIELDS)
 
 
 @dataclass(frozen=True)
@@ -76,14 +100,20 @@ class GaussianMixture(GaussianModel):
     n_draws
         Draws from each posterior.
     prior
-        Ranges of the parameters of both components.
+        Ranges of the parameters of each component.
     at_prior_edge
         A parameter whose posterior the prior cuts off, as where errors hide a dispersion, is
         ``"undetermined"``; published, ``"keep"``.
     min_gain
         How much a second population must raise ln L for there to be one; else nothing is determined.
         In samples of one population of 60 to 3000 stars the rise is 5 to 8, in one of a hundred 16. The
-        paper has no such rule: 0.
+        paper has no such rule: 0. Of three components: how much the third must raise it; in samples of two
+        populations of 500 to 3000 stars the rise is 5 to 11.
+    components
+        2, or 3: "mr", "mi" and "mp" in the order of falling mean [Fe/H], whose 26 parameters have the same
+        priors and shares that are uniform on their simplex. Then there are rows of "mi" and ``p_mi`` too,
+        and ``bic_gain``, by which the Bayesian information criterion of three is smaller than that of
+        two: above 0 it prefers three, above 10 strongly. It has a value where the third is refused, too.
     """
 
     name: ClassVar[str] = "gaussian-mixture"
@@ -91,10 +121,7 @@ class GaussianMixture(GaussianModel):
         "two Gaussian populations",
         "known Gaussian errors",
     )
-    yields: ClassVar[tuple[str, ...]] = (
-        *(f"{quantity}.{which}" for which in COMPONENTS for quantity in COMPONENT_YIELDS),
-        "p_mr",
-    )
+    yields: ClassVar[tuple[str, ...]] = (*_yields(COMPONENTS), "p_mr")
 
     published: ClassVar[dict[str, Any]] = {
         "sampler": "emcee",
@@ -106,10 +133,46 @@ class GaussianMixture(GaussianModel):
     min_stars: int = 50
     sampler: Literal["auto", "importance", "emcee"] = "auto"
     min_gain: float = 16.0
+    components: Literal[2, 3] = field(default=2, metadata=LATER)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.min_gain >= 0.0, f"min_gain: not negative (got {self.min_gain})")
+        if self.components == 3:
+            own = (*_yields(_THREE), "p_mr", "p_mi", "bic_gain")
+            object.__setattr__(self, "yields", own)
+
+    @property
+    def number_of_parameters(self) -> int:
+        """17 or 26."""
+        return self.n_parameters if self.components == 2 else _OF_THREE
+
+    def bin_rows(self, sample: Sample, bin_: Bin, rng: np.random.Generator) -> list[Estimate]:
+        """Rows of every quantity of a bin."""
+        if self.components == 2:
+            return self.rows(self.draws(sample, rng), bin_)
+        found = ThreeComponents.of(sample, self.prior, rng)
+        criterion = 2.0 * found.gain - _MORE_OF_THREE * np.log(len(sample))
+        row = Estimate("bic_gain", float(criterion), **bin_.where)  # type: ignore[arg-type]
+        note = f"two populations describe the stars as well: a third raises ln L by {found.gain:.1f} only"
+        if found.gain >= self.min_gain:
+            try:
+                return [*self.rows(self._draws_of_three(sample, found, rng), bin_), row]
+            except EstimationError as error:
+                note = str(error)
+        return [*undetermined_rows(self.yields[:-1], note, [bin_.where]), row]
+
+    def _draws_of_three(
+        self, sample: Sample, found: ThreeComponents, rng: np.random.Generator
+    ) -> FloatArray:
+        """(n_draws, 26) draws of the parameters of three components."""
+        target = ComponentsPosterior(sample.x, sample.e2, found.best, 3)
+        run = None if self.sampler == "auto" else self.emcee
+        draws = explore(
+            target, found.best, target.widths, self.n_draws, rng,
+            sampler=self.sampler, emcee=run, bounds=found.bounds, derivatives=target.derivatives,
+        ).draws  # fmt: skip
+        return by_metallicity(draws, 3)
 
     def draws(self, sample: Sample, rng: np.random.Generator) -> FloatArray:
         """(n_draws, 17) draws of the parameters."""
@@ -133,11 +196,12 @@ class GaussianMixture(GaussianModel):
         return replace(found, draws=ordered(found.draws))
 
     def rows(self, draws: FloatArray, bin_: Bin) -> list[Estimate]:
-        """Rows of every quantity of a bin from the draws (n, 17) of its parameters."""
-        fraction = draws[:, _FRACTION]
+        """Rows of every quantity of a bin from the draws (n, 17) or (n, 26) of its parameters."""
+        components = COMPONENTS if self.components == 2 else _THREE
+        shares = shares_of(draws, len(components))
         rows = []
-        for k, which in enumerate(COMPONENTS):
-            share = fraction if k == 0 else 1.0 - fraction
+        for k, which in enumerate(components):
+            share = shares[:, k]
             least = len(bin_) * float(np.percentile(share, 2.5))
             if least < _FEWEST:
                 note = (
@@ -148,7 +212,78 @@ class GaussianMixture(GaussianModel):
                 continue
             part = draws[:, 8 * k : 8 * k + 8]
             rows += component_rows(part, self.prior, self.at_prior_edge, bin_, f".{which}")
-        return [*rows, Estimate.from_draws("p_mr", fraction, **bin_.where)]
+        told = (
+            Estimate.from_draws(f"p_{which}", shares[:, k], **bin_.where)
+            for k, which in enumerate(components[:-1])
+        )
+        return [*rows, *told]
+
+
+@dataclass(frozen=True, eq=False)
+class ThreeComponents:
+    """Three components at the maximum of their likelihood.
+
+    Parameters
+    ----------
+    best
+        (26,) parameters, see :mod:`haloassay.estimators.fit.components`.
+    bounds
+        Lower and upper edges, (26,) each, of the parameters.
+    gain
+        By how much the third component raises ln L.
+    """
+
+    best: FloatArray
+    bounds: tuple[FloatArray, FloatArray]
+    gain: float
+
+    @classmethod
+    def of(cls, sample: Sample, prior: GaussianPrior, rng: np.random.Generator) -> ThreeComponents:
+        """Look for them from many starts, and compare with the best two.
+
+        Raises
+        ------
+        EstimationError
+            If all stars are alike in a component of the velocity or in metallicity.
+        """
+        two = mixture_bounds(prior)
+        start = mixture_start(sample, two, rng)
+        alone = MixtureLikelihood(sample, start)
+        lo, hi = prior.bounds
+        bounds = np.array([*lo, *lo, *lo, 0, 0]), np.array([*hi, *hi, *hi, 1, 1])
+        few = sample
+        if len(sample) > _SCOUTS // 2:
+            few = sample.select(np.sort(rng.choice(len(sample), _SCOUTS // 2, replace=False)))
+        z = few.x / few.x.std(axis=1)[:, None]
+        found = []
+        for k in range(_SEEDS):
+            near = z[3:] if k == 0 else z  # one start by metallicity alone
+            start_of = seeded_start(few.x, near, 3, rng)
+            found.append(climbed(few.x, few.e2, start_of, 3, bounds, _STEPS))
+        values = components_log_likelihood(few.x, few.e2, np.array(found), 3)
+        best = climbed(sample.x, sample.e2, found[int(np.argmax(values))], 3, bounds, _LONG)
+        three = ComponentsPosterior(sample.x, sample.e2, best, 3)
+        best = _polished(three, best, three.widths, bounds)
+        pair = _polished(alone, start, alone.widths(start), two)
+        gain = components_log_likelihood(sample.x, sample.e2, best[None], 3)[0]
+        gain -= mixture_log_likelihood(sample.x, sample.e2, pair[None])[0]
+        return cls(best, bounds, float(gain))
+
+
+def _polished(
+    target: ComponentsPosterior | MixtureLikelihood,
+    point: FloatArray,
+    scale: FloatArray,
+    bounds: tuple[FloatArray, FloatArray],
+) -> FloatArray:
+    """Climb to the maximum near a point; the point itself where there is none inside the prior."""
+    box = UniformPrior(*bounds)
+    try:
+        best = box.bound(laplace(*box.target(target, point, scale, target.derivatives)).mode)
+    except EstimationError:
+        return point
+    both = target(np.array([point, best]))
+    return best if both[1] > both[0] else point
 
 
 @dataclass(frozen=True, eq=False)

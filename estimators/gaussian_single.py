@@ -124,7 +124,7 @@ class GaussianModel(Estimator):
 
     def __post_init__(self) -> None:
         check_edges(self.bins)
-        n = self.n_parameters
+        n = self.number_of_parameters
         require(self.min_stars > n, f"min_stars: more than {n} parameters (got {self.min_stars})")
         check_least("n_draws", self.n_draws, 2)
         walkers = self.emcee.walkers
@@ -132,6 +132,11 @@ class GaussianModel(Estimator):
             walkers >= 2 * n,
             f"emcee: walkers: at least {2 * n}, twice the parameters (got {walkers})",
         )
+
+    @property
+    def number_of_parameters(self) -> int:
+        """Number of parameters, with these settings."""
+        return self.n_parameters
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows of every quantity of every bin; a row says why it has no value."""
@@ -144,12 +149,14 @@ class GaussianModel(Estimator):
         for bin_, sample in zip(bins, samples, strict=True):
             try:
                 check_number(len(bin_), self.min_stars)
-                draws = self.draws(sample, rng)
+                rows += self.bin_rows(sample, bin_, rng)
             except EstimationError as error:
                 rows += undetermined_rows(known, str(error), [bin_.where])
-            else:
-                rows += self.rows(draws, bin_)
         return in_order(rows, self.yields)
+
+    def bin_rows(self, sample: Sample, bin_: Bin, rng: np.random.Generator) -> list[Estimate]:
+        """Rows of every quantity of a bin, of the stars of which the sample is."""
+        return self.rows(self.draws(sample, rng), bin_)
 
     @abstractmethod
     def draws(self, sample: Sample, rng: np.random.Generator) -> FloatArray:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
 from haloassay.base.errors import EstimationError
+from haloassay.contracts.catalogue import SELECTION
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     Bin,
@@ -22,9 +23,11 @@ from haloassay.estimators.bins import (
     density_slope,
     radial_bins,
 )
+from haloassay.estimators.fit.density import DensityFit, FittedDensity, fit_density
 from haloassay.estimators.fit.ellipsoid import Ellipsoid, ErrorModel, fit_bin
 from haloassay.estimators.fit.laplace import LogDensity
 from haloassay.estimators.fit.posterior import EmceeRun, Sampler, cell_draws, explore
+from haloassay.estimators.halo.inner_slope import Density, InnerVc
 from haloassay.estimators.halo.nfw import NFWFit, nfw_rows
 from haloassay.estimators.rows import VIRIAL, undetermined_rows, velocity_row
 
@@ -64,6 +67,12 @@ class Jeans3D(Estimator):
     alpha
         d ln rho / d ln r of the tracers that the observer assumes: one number, or a table of slopes
         and breaks.
+    fit_density
+        Fit of the density to the catalogue itself, under the selection function of its survey, or ``"none"``: ``alpha``
+        is then what is assumed, else where the fit starts, with as many breaks. Each draw of a mass has its own draw of
+        the density.
+    inner_vc
+        Limits of v_c near the Sun, to which the innermost slope is moved where it is outside; or ``"none"``.
     min_stars
         Bins with fewer stars have no value and stay out of the fits.
     errors
@@ -97,6 +106,8 @@ class Jeans3D(Estimator):
 
     bins: tuple[float, ...]
     alpha: float | DensitySlope
+    fit_density: DensityFit | Literal["none"] = "none"
+    inner_vc: InnerVc | Literal["none"] = "none"
     min_stars: int = 10
     errors: Literal["poisson", "fisher", "sandwich"] = "poisson"
     gradient: Literal["independent", "refitted"] = "independent"
@@ -110,6 +121,14 @@ class Jeans3D(Estimator):
         check_alpha(self.alpha)
         check_least("min_stars", self.min_stars, 5)
         check_least("n_draws", self.n_draws, 2)
+
+    def required(self) -> tuple[str, ...]:
+        """Velocities, and the selection function of the survey where the density is fitted under it."""
+        return self.needs if self.fit_density == "none" else (*self.needs, SELECTION)
+
+    def usable(self) -> tuple[str, ...]:
+        """All that is required, and [Fe/H] where a density is fitted: a survey may cut on it."""
+        return self.required() if self.fit_density == "none" else (*self.required(), "feh")
 
     @property
     def expected(self) -> Mapping[str, str | tuple[str, str]]:  # type: ignore[override] # that of the class
@@ -135,13 +154,45 @@ class Jeans3D(Estimator):
         except EstimationError as failure:
             notes = [point.note or str(failure) for point in profile]
             return _no_estimates(profile, notes, str(failure), self.nfw != "none")
-        mass = self._mass_draws(r, sigma, error, fit, rng)
+        try:
+            density = self._density(catalogue, [point.bin for point in usable], sigma, fit, rng)
+        except EstimationError as failure:
+            return _no_estimates(
+                profile, [str(failure)] * len(profile), str(failure), self.nfw != "none"
+            )
+        alpha = (
+            density.slopes(r, self.n_draws)
+            if isinstance(density, FittedDensity)
+            else density.slope(r)
+        )
+        mass = self._mass_draws(r, sigma, error, fit, alpha, rng)
         rows = _profile_rows(profile, iter(mass.T))
         if self.nfw != "none":
             lo, value, hi = np.percentile(mass, [16.0, 50.0, 84.0], axis=0)
             half = 0.5 * (hi - lo)
             rows += nfw_rows(r, value, half, self.nfw, self.sampler, self.n_draws, rng)
         return Estimates(rows)
+
+    def _density(
+        self,
+        catalogue: Catalogue,
+        bins: list[Bin],
+        sigma: FloatArray,
+        fit: FloatArray,
+        rng: np.random.Generator,
+    ) -> Density:
+        """Density that is assumed or fitted, moved to a v_c that is allowed; ``fit`` as of :meth:`_mass_draws`."""
+        form = density_slope(self.alpha)
+        density: Density = form
+        if self.fit_density != "none":
+            density = fit_density(catalogue, form, self.fit_density, self.n_draws, rng)
+        if self.inner_vc == "none":
+            return density
+        k = self.inner_vc.holder(bins)
+        r = bins[k].r
+        steepness = gradient(np.array([r]), *np.median(fit, axis=0))
+        mass = jeans_mass(r, steepness[0], sigma[k], density.slope(r))
+        return self.inner_vc.adjust(density, r, float(G * mass / r), -(float(sigma[k, 0]) ** 2))
 
     def _fit_sigma_r(
         self, r: FloatArray, sigma: FloatArray, error: FloatArray, rng: np.random.Generator
@@ -164,6 +215,7 @@ class Jeans3D(Estimator):
         sigma: FloatArray,
         error: FloatArray,
         fit: FloatArray,
+        alpha: FloatArray,
         rng: np.random.Generator,
     ) -> FloatArray:
         """(n_draws, n) draws of M(<r) [Msun], each term Gaussian; ``fit`` holds draws (m, 2) of s0 and h."""
@@ -175,7 +227,6 @@ class Jeans3D(Estimator):
             slope = gradient(r, *fit.T[:, :, None])
             lo, middle, hi = np.percentile(slope, [16.0, 50.0, 84.0], axis=0)
             steepness = middle + 0.5 * (hi - lo) * rng.standard_normal((self.n_draws, len(r)))
-        alpha = density_slope(self.alpha).slope(r)
         return jeans_mass(r, steepness, np.moveaxis(terms, -1, 0), alpha)
 
 

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import BoolArray, FloatArray, IntArray
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.cleaning.integrals import seen_from_sun
-from haloassay.contracts.catalogue import spans
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.contracts.sky import quadrant
 from haloassay.estimators.bins import (
@@ -25,13 +23,25 @@ from haloassay.estimators.bins import (
 )
 from haloassay.estimators.cells import (
     Cells,
+    drawn_dispersions,
     fractions,
     grid_cells,
     log_dispersion,
     scatter_posterior,
 )
 from haloassay.estimators.fit.ellipsoid import anisotropy, fit_ellipsoid
-from haloassay.estimators.gathering import gathered, spherical_covariance, spherical_velocity
+from haloassay.estimators.fit.quadrupole import (
+    axis_in_plane,
+    dispersion_quadrupole,
+    folded,
+    matrices,
+)
+from haloassay.estimators.gathering import (
+    gathered,
+    place,
+    spherical_covariance,
+    spherical_velocity,
+)
 from haloassay.estimators.rows import in_order, undetermined_rows, weighted_mean_row
 
 if TYPE_CHECKING:
@@ -44,6 +54,7 @@ _FEWEST_CELLS: Final = 5
 _CELL: Final = ("sigma_r", "beta", "mean_v_r")
 _EXTREMES: Final = ("sigma_r_lowest", "sigma_r_highest")
 _CORRELATIONS: Final = ("sigma_r_accreted_correlation", "beta_accreted_correlation")
+_AXIS: Final = "axis_offset"
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,7 @@ class SkyMap(Estimator):
 
     With radial ``bins`` the numbers go on: cell + (number of cells) times (number of the radial bin).
 
-    Four further rows summarise the map of each radial bin, ``bin`` being its number:
+    Further rows summarise the map of each radial bin, ``bin`` being its number:
 
     - ``sigma_r_lowest``, ``sigma_r_highest``: extremes over the cells. Noise widens their range: with
       many cells of few stars they say little by themselves.
@@ -122,6 +133,11 @@ class SkyMap(Estimator):
       the fraction of accreted stars (figures 7 and 8), median and intervals over as many bootstrap
       samples of the cells. Noise in sigma_r pulls it towards zero. Needs feh and alpha_fe and
       ``population = "all"``.
+    - ``axis_offset``: angle from ``density_axis`` to the axis along which sigma_r is largest, -90 to 90 deg, in the
+      XZ plane, counted from +X towards +Z (of ``map = "xy"`` in XY, towards +Y). The paper finds it aligned, by eye,
+      with axes of the density that others measured (figures 4 and 5, section 4). It is that of the quadrupole of
+      ln sigma_r at a radius, of all stars (``fit.quadrupole``): it depends neither on map and recipe, nor on how deep
+      the sample looks where. Where sigma_r has no quadrupole in the plane, the interval is the half turn.
 
     Parameters
     ----------
@@ -147,9 +163,11 @@ class SkyMap(Estimator):
         Fraction of the stars of a cell that each draw leaves out.
     correlation
         Which coefficient.
+    density_axis
+        Of the major axis of the density in the plane [deg], counted as ``axis_offset`` is.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     name: ClassVar[str] = "sky-map"
     reference: ClassVar[str] = "2024arXiv240612969H"
     assumes: ClassVar[tuple[str, ...]] = ("known Gaussian errors",)
@@ -157,7 +175,7 @@ class SkyMap(Estimator):
         ("bias", "coverage", "ranks", "error ratio"),
         "the asymmetry is a scatter from cell to cell: where there is none, its posterior lies above zero",
     )
-    yields: ClassVar[tuple[str, ...]] = (*_CELL, *_EXTREMES, "asymmetry", *_CORRELATIONS)
+    yields: ClassVar[tuple[str, ...]] = (*_CELL, *_EXTREMES, "asymmetry", *_CORRELATIONS, _AXIS)
     published: ClassVar[dict[str, Any]] = {"recipe": "as-published"}
 
     map: Literal["healpix", "quadrants", "xy", "xz"] = "healpix"
@@ -173,6 +191,7 @@ class SkyMap(Estimator):
     n_draws: int = 1000
     drop: float = 0.1
     correlation: Literal["pearson", "spearman"] = "spearman"
+    density_axis: float = 0.0
 
     def __post_init__(self) -> None:
         check_edges(self.bins)
@@ -184,6 +203,8 @@ class SkyMap(Estimator):
         check_least("min_stars", self.min_stars, 5)
         check_least("n_draws", self.n_draws, 2)
         require(0.0 <= self.drop <= 0.5, f"drop is between 0 and 0.5 (got {self.drop:g})")
+        angle = self.density_axis
+        require(abs(angle) <= 90.0, f"density_axis is between -90 and 90 deg (got {angle:g})")
 
     def usable(self) -> tuple[str, ...]:
         """Velocities, and abundances together: one alone divides no populations."""
@@ -213,13 +234,14 @@ class SkyMap(Estimator):
         rows_of = [bin_.rows[used[bin_.rows]] for bin_ in bins]
         # which cell a star is in is known before its velocity is asked for: not all has to be kept at a time
         places = [self._cells(points) for (points,) in gathered(catalogue, rows_of, self._point)]
-        stars = gathered(catalogue, rows_of, spherical_velocity, spherical_covariance)
-        for bin_, chosen, cells, (v, S) in zip(bins, rows_of, places, stars, strict=True):
+        known = (place, spherical_velocity, spherical_covariance)
+        stars = gathered(catalogue, rows_of, *known)
+        for bin_, chosen, cells, (position, v, S) in zip(bins, rows_of, places, stars, strict=True):
             where = {"r_lo": bin_.r_lo, "r_hi": bin_.r_hi}
             fraction = None
             if accreted is not None and self.population == "all":
                 fraction = fractions(accreted[chosen].astype(float), cells)
-            sample = Sample(catalogue.r[chosen], v, S, chosen, cells)
+            sample = Sample(position, v, S, chosen, cells)
             rows += self._map(sample, bin_.index, where, fraction, rng)
         return in_order(rows, self.yields)
 
@@ -261,7 +283,7 @@ class SkyMap(Estimator):
         cells = sample.cells
         v_r, noise = sample.v[:, 0].copy(), sample.S[:, 0, 0].copy()
         sigma, means = self._dispersions(sample, rng)
-        r = sample.r
+        r = np.linalg.norm(sample.position, axis=1)
         rows, middle = [], np.full((2, len(cells)), np.nan)
         for k in range(len(cells)):
             members = cells.members(k)
@@ -289,7 +311,25 @@ class SkyMap(Estimator):
             apart = cells.independent
             known = None if fraction is None else fraction[apart]
             rows.append(self._correlation(quantity, middle[m, apart], known, there, rng))
+        rows.append(self._axis(sample.position, v_r, noise, there, rng))
         return rows
+
+    def _axis(
+        self,
+        position: FloatArray,
+        v_r: FloatArray,
+        noise: FloatArray,
+        there: dict[str, float],
+        rng: np.random.Generator,
+    ) -> Estimate:
+        try:
+            found = dispersion_quadrupole(v_r, noise, position)
+        except EstimationError as error:
+            return Estimate.undetermined(_AXIS, str(error), **there)
+        plane = (0, 1) if self.map == "xy" else (0, 2)
+        axis = axis_in_plane(matrices(found.terms[None]), *plane)
+        about = folded(axis_in_plane(found.draws(self.n_draws, rng), *plane) - axis)
+        return Estimate.from_draws(_AXIS, folded(axis - self.density_axis) + about, **there)
 
     def _dispersions(
         self, sample: Sample, rng: np.random.Generator
@@ -379,8 +419,8 @@ class Sample:
 
     Parameters
     ----------
-    r
-        (n,) Galactocentric radii [kpc].
+    position
+        (n, 3) Galactocentric [kpc].
     v, S
         (n, 3) velocities [km/s] and (n, 3, 3) covariances of their errors [(km/s)^2].
     rows
@@ -389,116 +429,11 @@ class Sample:
         Which of them are in which cell.
     """
 
-    r: FloatArray
+    position: FloatArray
     v: FloatArray
     S: FloatArray
     rows: IntArray
     cells: Cells
-
-
-def drawn_dispersions(
-    v: FloatArray,
-    S: FloatArray,
-    cells: Cells,
-    n_draws: int,
-    drop: float,
-    rng: np.random.Generator,
-    *,
-    in_place: bool = False,
-) -> FloatArray:
-    """Dispersions (cells, n_draws, 3) of velocities drawn again, without some of the stars.
-
-    Han et al. (2024, section 2). Velocities are drawn from their first-order covariance; a star in
-    several cells has the same draw in all. Each cell leaves out its own stars, ``drop`` times their
-    number, rounded. Variances have n - 1 in the denominator.
-
-    Parameters
-    ----------
-    v
-        (N, 3) velocities [km/s].
-    S
-        (N, 3, 3) error covariances [(km/s)^2].
-    cells
-        Stars of each cell, two or more.
-    in_place
-        Whether the roots may be left in ``S`` instead of the covariances.
-    """
-    out = np.empty((len(cells), n_draws, 3))
-    if len(cells):
-        stars, root = cells.stars.copy(), S if in_place else np.empty_like(S)
-        for rows in spans(len(S)):
-            root[rows] = _roots(S[rows])
-        # a copy is never read-only: the kernel would be compiled for both
-        own = v if v.flags.writeable and v.flags.c_contiguous else np.array(v, order="C")
-        _draw_dispersions(own, root, cells.first, stars, drop, rng, out)
-    return out
-
-
-def _roots(S: FloatArray) -> FloatArray:
-    """Lower triangular roots (N, 3, 3) of covariances that may be singular."""
-    root = np.zeros_like(S)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for j in range(3):
-            rest = S[:, j, j] - np.sum(root[:, j, :j] ** 2, axis=1)
-            real = rest > 1e-12 * S[:, j, j]
-            root[:, j, j] = np.sqrt(np.where(real, rest, 0.0))
-            for i in range(j + 1, 3):
-                below = S[:, i, j] - np.sum(root[:, i, :j] * root[:, j, :j], axis=1)
-                root[:, i, j] = np.where(real, below / root[:, j, j], 0.0)
-    return root
-
-
-@numba.njit(cache=True)
-def _draw_dispersions(
-    v: FloatArray,
-    root: FloatArray,
-    first: IntArray,
-    stars: IntArray,
-    drop: float,
-    rng: np.random.Generator,
-    out: FloatArray,
-) -> None:
-    """Fill ``out`` (cells, n_draws, 3); ``stars`` is shuffled within the cells.
-
-    Sums are taken over all stars of a cell about its own mean, and those of the stars left out,
-    the first of a partial shuffle, are subtracted.
-    """
-    n_cells, n_draws = out.shape[0], out.shape[1]
-    drawn = np.empty_like(v)
-    middle = np.zeros((n_cells, 3))
-    for c in range(n_cells):
-        for k in range(first[c], first[c + 1]):
-            for i in range(3):
-                middle[c, i] += v[stars[k], i] / (first[c + 1] - first[c])
-    for draw in range(n_draws):
-        for i in range(v.shape[0]):
-            a, b, d = rng.standard_normal(), rng.standard_normal(), rng.standard_normal()
-            drawn[i, 0] = v[i, 0] + root[i, 0, 0] * a
-            drawn[i, 1] = v[i, 1] + root[i, 1, 0] * a + root[i, 1, 1] * b
-            drawn[i, 2] = v[i, 2] + root[i, 2, 0] * a + root[i, 2, 1] * b + root[i, 2, 2] * d
-        for c in range(n_cells):
-            n = first[c + 1] - first[c]
-            left_out = int(np.floor(drop * n + 0.5))
-            for k in range(left_out):
-                here = first[c] + k
-                other = here + int(rng.random() * (n - k))
-                stars[here], stars[other] = stars[other], stars[here]
-            _scatter(drawn, stars[first[c] + left_out : first[c + 1]], middle[c], out[c, draw])
-
-
-@numba.njit(cache=True)
-def _scatter(drawn: FloatArray, stars: IntArray, middle: FloatArray, out: FloatArray) -> None:
-    """Fill ``out`` (3,) with the standard deviations of some stars, summed about ``middle``."""
-    n = stars.size
-    a = b = c = aa = bb = cc = 0.0
-    for k in range(n):
-        i = stars[k]
-        x, y, z = drawn[i, 0] - middle[0], drawn[i, 1] - middle[1], drawn[i, 2] - middle[2]
-        a, b, c = a + x, b + y, c + z
-        aa, bb, cc = aa + x * x, bb + y * y, cc + z * z
-    out[0] = np.sqrt(max(aa - a * a / n, 0.0) / (n - 1))
-    out[1] = np.sqrt(max(bb - b * b / n, 0.0) / (n - 1))
-    out[2] = np.sqrt(max(cc - c * c / n, 0.0) / (n - 1))
 
 
 def _extremes(sigma: list[FloatArray | str], there: dict[str, float]) -> list[Estimate]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -13,12 +14,14 @@ from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.constants import G
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
+from haloassay.contracts.catalogue import SELECTION
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.contracts.profiles import nfw_enclosed_mass, nfw_shape, virial_mass
 from haloassay.estimators.bins import (
     Bin,
     DensitySlope,
     Edges,
+    ShellDensity,
     bootstrap,
     check_alpha,
     check_beta,
@@ -29,12 +32,15 @@ from haloassay.estimators.bins import (
     check_resolved,
     density_slope,
     radial_bins,
+    resampled_catalogues,
 )
+from haloassay.estimators.fit.density import DensityFit, FittedDensity, fit_density
 from haloassay.estimators.fit.ellipsoid import fit_ellipsoid, require_resolved
 from haloassay.estimators.fit.posterior import Sampler
 from haloassay.estimators.gathering import gathered, spherical_covariance, spherical_velocity
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.estimators.halo.boundary import edge_share, log_variance
+from haloassay.estimators.halo.inner_slope import Density, InnerVc
 from haloassay.estimators.halo.nfw import NFWFit, nfw_rows
 from haloassay.estimators.rows import resampled_row, undetermined_rows
 
@@ -117,6 +123,12 @@ class TracerMass(Estimator):
     alpha
         d ln rho / d ln r of the tracers that the observer assumes: one number, or a table of slopes
         and breaks; taken at the median radius of a bin.
+    fit_density
+        Fit of the density to the catalogue itself, under the selection function of its survey, or ``"none"``: ``alpha``
+        is then what is assumed, else where the fit starts, with as many breaks. Each
+        resampled catalogue has its own draw of the density.
+    inner_vc
+        Limits of v_c near the Sun, to which the innermost slope is moved where it is outside; or ``"none"``.
     data
         What is known of a star: r and v_r, v, v_los or v_t; or, for a distant observer along
         ``line_of_sight``, projected radius R and v_los, or R and both transverse velocities.
@@ -165,6 +177,8 @@ class TracerMass(Estimator):
     published: ClassVar[dict[str, Any]] = {"sampler": "emcee"}
 
     alpha: float | DensitySlope
+    fit_density: DensityFit | Literal["none"] = "none"
+    inner_vc: InnerVc | Literal["none"] = "none"
     data: Data = "r-vr"
     a: float = 0.5
     beta: float | Literal["measured"] = "measured"
@@ -195,7 +209,16 @@ class TracerMass(Estimator):
         require(not self.r_out or known, "r_out: only with a known shape")
         require(not self.r_out or self.bins == "none", 'r_out: only with bins = "none"')
         check_radii("r_out", self.r_out)
+        require(self.inner_vc == "none" or not known, 'inner_vc: only with shape = "scale-free"')
         require(self.nfw == "none" or self.bins != "none", "nfw: the fit of a halo needs bins")
+
+    def required(self) -> tuple[str, ...]:
+        """Velocities, and the selection function of the survey where the density is fitted under it."""
+        return self.needs if self.fit_density == "none" else (*self.needs, SELECTION)
+
+    def usable(self) -> tuple[str, ...]:
+        """All that is required, and [Fe/H] where a density is fitted: a survey may cut on it."""
+        return self.required() if self.fit_density == "none" else (*self.required(), "feh")
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows enclosed_mass of each bin or radius, and of the halo; a note where no value is."""
@@ -205,8 +228,13 @@ class TracerMass(Estimator):
         betas = self._betas(catalogue, bins)
         known = (_radius, spherical_velocity, self._observed)
         stars = gathered(catalogue, [bin_.rows for bin_ in bins], *known)
+        density: Density | EstimationError
+        try:
+            density = self._density(catalogue, bins, betas, stars, rng)
+        except EstimationError as failure:
+            density = failure
         for bin_, beta, arrays in zip(bins, betas, stars, strict=True):
-            rows += self._bin_rows(bin_, beta, arrays, rng)
+            rows += self._bin_rows(bin_, beta, arrays, density, rng)
         if self.nfw != "none":
             found = [row for row in rows if not row.note]
             r, mass, error = (
@@ -216,6 +244,34 @@ class TracerMass(Estimator):
             )
             rows += nfw_rows(r, mass, error, self.nfw, self.sampler, 1000, rng)
         return Estimates(rows)
+
+    def _density(
+        self,
+        catalogue: Catalogue,
+        bins: tuple[Bin, ...],
+        betas: Sequence[float | EstimationError],
+        stars: Sequence[tuple[FloatArray, ...]],
+        rng: np.random.Generator,
+    ) -> Density:
+        """Density that is assumed or fitted, and moved to the v_c that is allowed."""
+        form = density_slope(self.alpha)
+        density: Density = form
+        if self.fit_density != "none":
+            density = fit_density(catalogue, form, self.fit_density, self.n_bootstrap, rng)
+        if self.inner_vc == "none":
+            return density
+        full = [k for k, each in enumerate(bins) if len(each) >= self.min_stars]
+        held = full[self.inner_vc.holder([bins[k] for k in full])]
+        bin_, beta = bins[held], betas[held]
+        if isinstance(beta, EstimationError):
+            raise beta
+        statistic = self._statistic(bin_, beta, stars[held], np.array([bin_.r]), density)
+        square = float(G * statistic(np.arange(len(bin_)))[0] / bin_.r)
+        # the mass goes as a + gamma - 2 beta, with gamma = -alpha
+        gamma = -float(density.slope(bin_.r))
+        return self.inner_vc.adjust(
+            density, bin_.r, square, -square / (self.a + gamma - 2.0 * beta)
+        )
 
     def _betas(self, catalogue: Catalogue, bins: tuple[Bin, ...]) -> list[float | EstimationError]:
         """Anisotropy of each bin, or why it has no value."""
@@ -241,20 +297,31 @@ class TracerMass(Estimator):
         bin_: Bin,
         beta: float | EstimationError,
         stars: tuple[FloatArray, ...],
+        density: Density | EstimationError,
         rng: np.random.Generator,
     ) -> list[Estimate]:
         """Rows of a bin, of radii (n,), velocities (n, 3) and what else is observed (n, 2) of its stars."""
         radii = self.r_out or (bin_.r,)
         places = [{**bin_.where, "r": r, "bin": bin_.index + k} for k, r in enumerate(radii)]
         try:
+            if isinstance(density, EstimationError):
+                raise density
             if isinstance(beta, EstimationError):
                 raise beta
             if self.at == "outermost" and not self.r_out:
                 places[0]["r"] = float(stars[0].max())
             r_out = np.array([place["r"] for place in places])
-            statistic = self._statistic(bin_, beta, stars, r_out)
+            statistic = self._statistic(bin_, beta, stars, r_out, density)
             values = statistic(np.arange(len(bin_)))
-            resampled = bootstrap(statistic, len(bin_), self.n_bootstrap, rng)
+            if isinstance(density, FittedDensity):
+                drawn = [
+                    self._statistic(bin_, beta, stars, r_out, density.drawn(k))
+                    for k in range(self.n_bootstrap)
+                ]
+                again = resampled_catalogues(len(bin_), self.n_bootstrap, rng)
+                resampled = np.array([of(rows) for of, rows in zip(drawn, again, strict=True)])
+            else:
+                resampled = bootstrap(statistic, len(bin_), self.n_bootstrap, rng)
         except EstimationError as error:
             return undetermined_rows(("enclosed_mass",), str(error), places)
         return [
@@ -263,11 +330,15 @@ class TracerMass(Estimator):
         ]
 
     def _statistic(
-        self, bin_: Bin, beta: float, stars: tuple[FloatArray, ...], r_out: FloatArray
+        self,
+        bin_: Bin,
+        beta: float,
+        stars: tuple[FloatArray, ...],
+        r_out: FloatArray,
+        density: ShellDensity,
     ) -> ScaleFree | Bounded:
         """Masses within ``r_out`` as a function of row numbers of (resampled) stars of the bin."""
         r, v, (radius, rest) = stars[0], stars[1], np.ascontiguousarray(stars[2].T)
-        density = density_slope(self.alpha)
         v_r = np.ascontiguousarray(v[:, 0])
         if isinstance(self.shape, KnownShape):
             return Bounded(
@@ -391,7 +462,7 @@ class Bounded:
     v_r: FloatArray
     subtract_mean: bool
     beta: float
-    density: DensitySlope
+    density: ShellDensity
     shape: KnownShape
     edges: tuple[float, float]
     r_out: FloatArray

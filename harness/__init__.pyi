@@ -36,6 +36,10 @@ from .face.matches import match as match
 from .face.starting import init as init
 from .io.tables import read_catalogue as read_catalogue
 from .io.tables import write_catalogue as write_catalogue
+from .results.merging import Merged as Merged
+from .results.merging import merge as merge
 from .results.results import Results as Results
+from .results.status import RunStatus as RunStatus
+from .results.status import status as status
 
 __version__: str

@@ -35,8 +35,10 @@ from haloassay.mocks.stars import Stars
 _ON_THE_SKY: Final = ("sigma_los", "sigma_b", "sigma_l")
 #: Stars of a catalogue of which moments are not kept: they would fill the memory.
 _MANY: Final = 300_000
+#: Shares of populations, by the names that estimates have.
+_SHARES: Final = {"p_mr": "mr", "p_mi": "mi"}
 #: Averages over a bin that are no function of radius.
-_OF_BINS_ALONE: Final = (*_ON_THE_SKY, "p_mr")
+_OF_BINS_ALONE: Final = (*_ON_THE_SKY, *_SHARES)
 
 
 def _names(*ways: str) -> tuple[str, ...]:
@@ -101,7 +103,7 @@ class Truth:
     tracers
         Moments of all tracers together, in spherical shells. Nothing is said of them outside their range.
     components
-        Moments of each population, by name, where there are several. Estimates name ``mr`` and ``mp``.
+        Moments of each population, by name, where there are several. Estimates name ``mr``, ``mi`` and ``mp``.
     velocity_field
         Mean velocity field over the sky; a halo at rest without one, :class:`Undetermined` where it is not known.
     local
@@ -420,10 +422,10 @@ class Truth:
         name, _, population = quantity.partition(".")
         if name in _ON_THE_SKY:
             return _sky_dispersion(_ON_THE_SKY.index(name), chosen, sun)
-        part = "mr" if name == "p_mr" else population
+        part = _SHARES.get(name, population)
         if part and part not in self.components:
             return np.nan
-        if name == "p_mr" or chosen is None or (part and not self._by_origin):
+        if name in _SHARES or chosen is None or (part and not self._by_origin):
             stars = None if chosen is None else chosen.stars
             return self._average_over_radii(name, population, r_lo, r_hi, stars)
         if population:
@@ -443,10 +445,11 @@ class Truth:
         r, weights = self._weighted_radii(r_lo, r_hi, stars)
         if len(r) == 0:
             return np.nan
-        if name == "p_mr":
+        if name in _SHARES:
+            which = _SHARES[name]
             if stars is not None and self.sources and not self.blind:
-                return float(np.mean(stars.origin == list(self.sources).index("mr")))
-            fractions = self.components["mr"].density(r) / self.tracers.density(r)
+                return float(np.mean(stars.origin == list(self.sources).index(which)))
+            fractions = self.components[which].density(r) / self.tracers.density(r)
             return float(np.average(fractions, weights=weights))
         moments = self.tracers
         if population:

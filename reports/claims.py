@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 COLUMNS: Final = (
     *("claim", "paper", "where", "quantity", "r", "unit", "published", "at_least", "at_most"),
     *("margin", "measured", "measured_mcse", "measured_common", "n", "n_lost", "p", "verdict"),
-    *("n_wanted", "comment", "statement", "contradicts", "folder"),
+    *("n_wanted", "comment", "families", "statement", "contradicts", "folder"),
 )
 _HEAD: Final = ("claim", "published", "measured", "verdict", "comment")
 _INDENT: Final = "    "
@@ -68,6 +68,7 @@ def _machine_row(tested: Tested) -> dict[str, Any]:
         "verdict": judgement.verdict,
         "n_wanted": judgement.wanted,
         "comment": _comment(tested),
+        "families": "; ".join(tested.families),
         "folder": str(tested.folder or ""),
     }
 
@@ -95,6 +96,8 @@ def _scale(found: Found) -> tuple[float, str]:
         return 100.0, " %"
     if found.form == "plain":
         return 1.0, ""
+    if found.form == "value":
+        return 1.0, f" {found.unit}" if found.unit else ""
     unit = labels.error_unit(found.quantity, found.unit)
     return labels.error_factor(found.quantity), f" {unit}" if unit else ""
 
@@ -137,6 +140,20 @@ def summary(tested: Sequence[Tested]) -> str:
     return f"{len(tested)} claim{'' if len(tested) == 1 else 's'}: {', '.join(parts)}"
 
 
+def mocks(tested: Sequence[Tested]) -> str:
+    """Say in one sentence what the stars of the mocks are drawn from, and how many claims each family speaks of."""
+    counts = Counter(family for each in tested for family in each.families)
+    listed = "; ".join(f"{printable(family)} ({n})" for family, n in counts.most_common())
+    return (
+        f"families of distribution functions that were tried (claims): {listed}" if listed else ""
+    )
+
+
+def _closing(tested: Sequence[Tested]) -> list[str]:
+    """Sentences below a table."""
+    return [each for each in (summary(tested), _NOTE, mocks(tested)) if each]
+
+
 def text(tested: Sequence[Tested]) -> str:
     """Lines of plain text; on a narrow terminal a comment stands below its claim."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else ENDLESS
@@ -144,7 +161,7 @@ def text(tested: Sequence[Tested]) -> str:
     whole = plain.aligned(table, "lrrll")
     if max(map(len, whole)) > width:
         whole = [*_narrow(table, width)]
-    told = [line for each in (summary(tested), _NOTE) for line in textwrap.wrap(each, width)]
+    told = [line for each in _closing(tested) for line in textwrap.wrap(each, width)]
     return "\n".join([*whole, "", *told]) + "\n"
 
 
@@ -160,7 +177,8 @@ def _narrow(table: list[list[str]], width: int) -> Iterator[str]:
 
 def markdown(tested: Sequence[Tested]) -> str:
     """Table in Markdown, with what there is to say of those that differ."""
-    parts = [plain.markdown(rows(tested), "lrrll"), f"{summary(tested)}. {_NOTE}."]
+    closing = " ".join(f"{escapes.markdown(each)}." for each in _closing(tested))
+    parts = [plain.markdown(rows(tested), "lrrll"), closing]
     parts += [
         f"**{escapes.markdown(each.claim.name)}**: {escapes.markdown(each.claim.claim.remark.strip())}"
         for each in tested
@@ -171,7 +189,7 @@ def markdown(tested: Sequence[Tested]) -> str:
 
 def latex(tested: Sequence[Tested]) -> str:
     """Table of a paper."""
-    return plain.latex(rows(tested), f"{summary(tested)}. {_NOTE}.", "lrrll")
+    return plain.latex(rows(tested), " ".join(f"{x}." for x in _closing(tested)), "lrrll")
 
 
 def json_text(tested: Sequence[Tested]) -> str:

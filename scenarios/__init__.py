@@ -16,6 +16,16 @@ def path(name: str) -> Path:
     return _FOLDER / f"{name}.toml"
 
 
+def measured_names() -> tuple[str, ...]:
+    """Names of the packaged tables of published measurements, in alphabetical order."""
+    return tuple(sorted(file.stem for file in (_FOLDER / "measured").glob("*.csv")))
+
+
+def measured_path(name: str) -> Path:
+    """File of the packaged table ``name``; it exists only for the names of :func:`measured_names`."""
+    return _FOLDER / "measured" / f"{name}.csv"
+
+
 def claim_names() -> tuple[str, ...]:
     """Names of the packaged claims, in alphabetical order."""
     return tuple(sorted(file.stem for file in (_FOLDER / "claims").glob("*.toml")))

@@ -10,10 +10,10 @@ import numpy as np
 
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import EstimationError
-from haloassay.estimators.bins import DensitySlope
+from haloassay.estimators.bins import ShellDensity
 
 
-def edge_share(density: DensitySlope, edges: FloatArray) -> FloatArray:
+def edge_share(density: ShellDensity, edges: FloatArray) -> FloatArray:
     """(2,) r^4 rho / int rho r^2 dr [kpc] at the edges (2,) [kpc] of a sample, the inner above zero."""
     x = np.linspace(np.log(edges[0]), np.log(edges[1]), 4001)
     top = density.log_density(edges[0])

@@ -15,12 +15,13 @@ bring xarray with it; here their probability is computed.
 from __future__ import annotations
 
 import functools
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.analysis.query import KEYS, ResultTables, arrange, open_tables
+from haloassay.analysis.query import KEYS, ResultTables, among, arrange, as_frame, open_tables
 from haloassay.base.arrays import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -70,9 +71,7 @@ def calibrate(results: ResultTables) -> pd.DataFrame:
         ``"too low"`` (of all together: ``"off"``); ``narrow_power``, the share of runs in which Gaussian
         intervals 10 per cent too narrow would have been outside.
     """
-    ranks = rank_counts(results)
-    counts = count_matrix(ranks)
-    table = ranks.iloc[::STEPS].drop(columns=["step", "count"])
+    table, counts = _ranked(results, None)
     n, below = counts.sum(axis=1), counts.cumsum(axis=1)[:, :-1]
     p_value = uniformity(n, below)
     inside = p_value > 1.0 - LEVEL
@@ -87,8 +86,8 @@ def calibrate(results: ResultTables) -> pd.DataFrame:
     return arrange(table, results.cells, COLUMNS)
 
 
-def rank_counts(results: ResultTables) -> pd.DataFrame:
-    """How often the truth stood at which quantile of the draws, in :data:`STEPS` equal steps.
+def rank_counts(results: ResultTables, cells: Collection[str] | None = None) -> pd.DataFrame:
+    """How often the truth stood at which quantile of the draws, in :data:`STEPS` equal steps, in all cells or some.
 
     The truth of rank k among L draws stands between the quantiles k / (L + 1) and (k + 1) / (L + 1);
     where in between is taken from the fractional part of realisation times the golden ratio. So
@@ -101,28 +100,42 @@ def rank_counts(results: ResultTables) -> pd.DataFrame:
         Columns cell, estimator, quantity, bin, r (mean, kpc), n_draws (fewest), step, count; all
         steps 0 to 99 of a group stand together.
     """
+    table, counts = _ranked(results, cells)
+    long = table.loc[table.index.repeat(STEPS)].reset_index(drop=True)
+    return long.assign(step=np.tile(np.arange(STEPS), len(table)), count=counts.ravel())
+
+
+def _ranked(results: ResultTables, cells: Collection[str] | None) -> tuple[pd.DataFrame, IntArray]:
+    """Read the groups of ranks, and how often each step of each came (groups, 100)."""
     keys = ", ".join(KEYS)
-    query = f"""
-        WITH places AS (
+    wanted, given = among(cells)
+    places = f"""
+        CREATE TABLE placed AS WITH places AS (
             SELECT {keys}, realization, r, n_draws, rank FROM estimates
             UNION ALL BY NAME
             SELECT cell, estimator, '{TOGETHER}' AS quantity, 0 AS bin, realization, NULL::DOUBLE AS r,
                 joint_draws AS n_draws, joint_rank AS rank FROM runs
-        ), placed AS (
-            SELECT {keys}, r, n_draws, floor({STEPS} / (n_draws + 1.0)
-                * (rank + (realization * {_GOLDEN}) % 1.0))::BIGINT AS step
-            FROM places WHERE n_draws > 0 AND rank >= 0
-        ), groups AS (
-            SELECT {keys}, avg(r) FILTER (isfinite(r)) AS r, min(n_draws) AS n_draws
-            FROM placed GROUP BY {keys}
-        ), counts AS (SELECT {keys}, step, count(*) AS count FROM placed GROUP BY {keys}, step)
-        SELECT {keys}, r, n_draws, step, coalesce(count, 0) AS count
-        FROM groups CROSS JOIN range({STEPS}) AS steps(step)
-        LEFT JOIN counts USING ({keys}, step) ORDER BY {keys}, step
+        )
+        SELECT {keys}, floor({STEPS} / (n_draws + 1.0)
+                * (rank + (realization * {_GOLDEN}) % 1.0))::BIGINT AS step,
+            sum(r) FILTER (isfinite(r)) AS r, count(*) FILTER (isfinite(r)) AS n_r,
+            min(n_draws) AS n_draws, count(*) AS count
+        FROM places WHERE n_draws > 0 AND rank >= 0 AND {wanted} GROUP BY {keys}, step
+    """
+    groups = f"""
+        SELECT {keys}, sum(r) / nullif(sum(n_r), 0) AS r, min(n_draws) AS n_draws,
+            row_number() OVER (ORDER BY {keys}) - 1 AS g FROM placed GROUP BY {keys}
     """
     with open_tables(results) as tables:
-        frame: pd.DataFrame = tables.sql(query).df()
-    return frame
+        tables.execute(places, given)
+        tables.execute(f"CREATE TABLE groups AS {groups}")
+        table = as_frame(tables.sql("SELECT * FROM groups ORDER BY g")).drop(columns="g")
+        found = tables.execute(
+            f"SELECT g, step, count FROM placed JOIN groups USING ({keys})"
+        ).fetchnumpy()
+    counts = np.zeros((len(table), STEPS), dtype=np.int64)
+    counts[np.asarray(found["g"]), np.asarray(found["step"])] = np.asarray(found["count"])
+    return table, counts
 
 
 def count_matrix(ranks: pd.DataFrame) -> IntArray:

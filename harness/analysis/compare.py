@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 import numpy as np
 
 from haloassay.analysis.measures import MEASURES, Measure
-from haloassay.analysis.query import ResultTables, as_frame, open_tables
-from haloassay.analysis.scores import errors_of
+from haloassay.analysis.query import ResultTables, as_frame, errors_of, open_tables
 from haloassay.analysis.significance import holm, reach, times_seen, times_within
 from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.defaults import ALPHA, MARGIN
@@ -194,7 +193,7 @@ def samples_of(results: ResultTables, estimates: bool = False) -> dict[Key, Samp
     """Read the realisations of all rows of a run; with ``estimates``, these in place of their errors."""
     e = "sound(value) AS e" if estimates else "e"
     query = f"""
-        WITH errors AS ({errors_of("estimates")}), attempts AS (
+        WITH errors AS ({errors_of()}), attempts AS (
             SELECT DISTINCT cell, estimator, realization FROM runs WHERE status <> 'no-mock'
         ), rows AS (SELECT DISTINCT cell, estimator, quantity, bin FROM errors)
         SELECT cell, estimator, quantity, bin, realization, r, unit, {e}, half, in68, in95

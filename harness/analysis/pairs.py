@@ -6,10 +6,17 @@ the scatter of the denominator, and of another size, or sign, with the two cells
 
 from __future__ import annotations
 
+import itertools
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from haloassay.analysis.query import ResultTables, arrange, difference, open_tables
+import numpy as np
+
+from haloassay.analysis.groups import Groups, in_groups, positive
+from haloassay.analysis.query import KEYS, ResultTables, arrange, as_frame, difference, open_tables
+from haloassay.base.arrays import BoolArray, FloatArray, IntArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
 
@@ -18,34 +25,45 @@ if TYPE_CHECKING:
 
 #: Share of pairs with one value only from which the others may not speak for all.
 NOTABLE_LOSS: Final = 0.05
+#: Beyond it squares of squares overflow.
+_LARGEST: Final = 1e75
+#: What is compared of pairs.
+_VALUES: Final = ("e", "value", "truth")
+_Row = dict[str, FloatArray]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean difference between a cell and the base: its column, the SQL of one pair, and what it is.
+    """A mean difference between a cell and the base: its column, what it is of a pair, and what it is in words.
 
-    The columns of a pair are ``e``, ``value`` and ``truth``, of the base with ``base_`` before them.
+    Pairs are given by the scale of the quantity, and ``e``, ``value`` and ``truth`` in the cell and in the base.
     """
 
     name: str
-    pair: str
+    pair: Callable[[str, _Row, _Row], FloatArray]
     definition: str
 
 
-#: Half a turn is as far one way as the other: round() of a half goes away from zero on both sides of it.
-_SHIFT: Final = """CASE scale_of(quantity)
-    WHEN 'angle' THEN e - base_e - 360 * round((e - base_e) / 360) ELSE e - base_e END"""
+def _shift(scale: str, here: _Row, base: _Row) -> FloatArray:
+    shift = here["e"] - base["e"]
+    if scale != "angle":
+        return shift
+    turns = shift / 360.0  # half a turn is as far one way as the other
+    return shift - 360.0 * np.trunc(turns + np.copysign(0.5, turns))
 
 
-def _log_ratio(name: str) -> str:
-    positive = f"scale_of(quantity) = 'fractional' AND {name} > 0 AND base_{name} > 0"
-    return f"CASE WHEN {positive} THEN ln({name}) - ln(base_{name}) END"
+def _log_ratio(name: str) -> Callable[[str, _Row, _Row], FloatArray]:
+    def of(scale: str, here: _Row, base: _Row) -> FloatArray:
+        known = (here[name] > 0.0) & (base[name] > 0.0) & (scale == "fractional")
+        return np.where(known, np.log(here[name]) - np.log(base[name]), np.nan)
+
+    return of
 
 
 DIFFERENCES: Final = (
     Difference(
         "shift",
-        _SHIFT,
+        _shift,
         "Mean of e - e of the base, each error against its own cell's truth: what the factor does to the bias.",
     ),
     Difference(
@@ -97,53 +115,193 @@ def paired(results: ResultTables, base_cell: str) -> pd.DataFrame:
         raise InputError(
             f"cell {base_cell!r} has random numbers of its own: nothing is paired with it"
         )
-    with open_tables(results) as tables:
-        found = tables.execute(_query(), {"base": base_cell, "unpaired": [*results.unpaired]}).df()
+    with open_tables(results) as tables, np.errstate(invalid="ignore", divide="ignore"):
+        found = _found(tables, base_cell, results.unpaired)
     return arrange(found, results.cells, COLUMNS)
 
 
-def _query() -> str:
-    means = ",\n".join(
-        # in one order, so that the two ways round are the same to the last bit
-        f"avg({d.name} ORDER BY realization) AS {d.name},"
-        f" stddev_samp({d.name}) / sqrt(count({d.name})) AS {d.name}_mcse"
-        for d in DIFFERENCES
+def _found(tables: Any, base: str, unpaired: Sequence[str]) -> pd.DataFrame:
+    """Rows of all cells but the base."""
+    import pandas as pd
+
+    keys = ", ".join(KEYS)
+    # rows of the base stand before those of cells that are compared with it
+    tables.execute(
+        f"""
+        CREATE TABLE groups AS SELECT *, row_number() OVER (ORDER BY k, cell <> $base, cell) - 1 AS g FROM (
+            SELECT dense_rank() OVER (ORDER BY estimator, quantity, bin) - 1 AS k, {keys},
+                min(unit) AS unit, min(scale)::VARCHAR AS scale,
+                min(r_lo) FILTER (isfinite(r_lo)) AS r_lo, max(r_hi) FILTER (isfinite(r_hi)) AS r_hi
+            FROM scaled WHERE NOT list_contains($unpaired, cell) GROUP BY {keys}
+        )""",
+        {"base": base, "unpaired": [*unpaired]},
     )
-    pairs = ", ".join(f"sound({d.pair}) AS {d.name}" for d in DIFFERENCES)
-    return f"""
-        WITH errors AS (
-            SELECT *, sound({difference("value", "truth")}) AS e FROM estimates
-        ), attempts AS (
-            SELECT DISTINCT cell, estimator, realization FROM runs WHERE status <> 'no-mock'
-        ), rows AS (
-            SELECT DISTINCT estimator, quantity, bin FROM errors
-        ), wanted AS (
-            SELECT a.cell, estimator, realization, quantity, bin
-            FROM attempts AS a JOIN attempts AS b USING (estimator, realization)
-                JOIN rows USING (estimator)
-            WHERE b.cell = $base AND a.cell <> $base AND NOT list_contains($unpaired, a.cell)
-        ), joined AS (
-            SELECT wanted.*, c.r, c.r_lo, c.r_hi, coalesce(c.unit, b.unit) AS unit,
-                c.e, c.value, c.truth, b.e AS base_e, b.value AS base_value, b.truth AS base_truth
-            FROM wanted
-            LEFT JOIN errors AS c USING (cell, estimator, realization, quantity, bin)
-            LEFT JOIN errors AS b ON b.cell = $base AND b.estimator = wanted.estimator
-                AND b.realization = wanted.realization AND b.quantity = wanted.quantity
-                AND b.bin = wanted.bin
-        ), pairs AS (
-            SELECT *, {pairs},
-                CASE WHEN base_e IS NOT NULL THEN e END AS both_e,
-                CASE WHEN e IS NOT NULL THEN base_e END AS both_base
-            FROM joined
-        )
-        SELECT cell, estimator, quantity, bin, median(r) FILTER (isfinite(r)) AS r,
-            min(r_lo) FILTER (isfinite(r_lo)) AS r_lo, max(r_hi) FILTER (isfinite(r_hi)) AS r_hi,
-            coalesce(min(unit), '') AS unit, count(shift) AS n,
-            count(*) FILTER ((e IS NULL) <> (base_e IS NULL)) AS n_lost,
-            n_lost > {NOTABLE_LOSS} * (n + n_lost) AS lossy,
-            {means},
-            corr(both_e, both_base) AS correlation,
-            (var_samp(both_e) + var_samp(both_base)) / nullif(var_samp(shift), 0) AS gain
-        FROM pairs GROUP BY cell, estimator, quantity, bin
-        HAVING n + n_lost > 0
+    groups = as_frame(tables.sql("SELECT * FROM groups ORDER BY g"))
+    attempts = _attempts(tables, base, unpaired)
+    rows = tables.sql(f"""
+        SELECT g, realization, sound({difference("value", "truth")}) AS e, value, truth, r
+        FROM scaled JOIN (SELECT g, {keys} FROM groups) USING ({keys}) ORDER BY g, realization
+    """)
+    parts = _by_row(in_groups(rows), groups["k"].to_numpy())
+    found: list[pd.DataFrame] = []
+    for k, pieces in itertools.groupby(parts, key=operator.itemgetter(0)):
+        row = groups[groups["k"].to_numpy() == k]
+        if (tried := attempts.get(str(row["estimator"].iat[0]))) is None:
+            continue
+        found += _beside_base(row, [piece for _, piece in pieces], tried, base)
+    return (
+        pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["cell", *COLUMNS])
+    )
+
+
+def _by_row(parts: Iterable[Groups], k: IntArray) -> Iterator[tuple[int, Groups]]:
+    """Cut groups where another quantity, bin or estimator begins."""
+    for part in parts:
+        of = k[part.number]
+        for each in np.unique(of):
+            yield int(each), part.some(of == each)
+
+
+@dataclass(frozen=True)
+class _Attempts:
+    """Realisations that an estimator was tried in: ``tried`` (cells, realisations), and ``base`` (realisations,)."""
+
+    cells: Sequence[str]
+    tried: BoolArray
+    base: BoolArray
+
+
+def _attempts(tables: Any, base: str, unpaired: Sequence[str]) -> dict[str, _Attempts]:
+    """Read the attempts of each estimator."""
+    given = {"unpaired": [*unpaired]}
+    tables.execute(
+        "CREATE TABLE tried AS SELECT *, row_number() OVER (ORDER BY estimator, cell) - 1 AS a FROM ("
+        "SELECT DISTINCT estimator, cell FROM runs WHERE status <> 'no-mock'"
+        " AND NOT list_contains($unpaired, cell))",
+        given,
+    )
+    known = as_frame(tables.sql("SELECT * FROM tried ORDER BY a"))
+    rows = tables.sql(
+        "SELECT a, realization FROM runs JOIN tried USING (estimator, cell) WHERE status <> 'no-mock'"
+    ).fetchnumpy()
+    realization = np.asarray(rows["realization"])
+    tried = np.zeros((len(known), int(realization.max(initial=0)) + 1), dtype=bool)
+    tried[np.asarray(rows["a"]), realization] = True
+    found = {}
+    for estimator, where in known.groupby("estimator", sort=False).indices.items():
+        cells = [str(cell) for cell in known["cell"].iloc[where]]
+        own = tried[where]
+        of_base = own[np.array([cell == base for cell in cells])].any(axis=0)
+        found[str(estimator)] = _Attempts(cells, own, of_base)
+    return found
+
+
+def _beside_base(
+    row: pd.DataFrame, pieces: list[Groups], attempts: _Attempts, base: str
+) -> Iterator[pd.DataFrame]:
+    """Set rows of one quantity and bin beside those of the base.
+
+    Parameters
+    ----------
+    row
+        What each group is, in their order; that of the base is the first.
+    pieces
+        Their rows.
+    attempts, base
+        Where the estimator was tried, and the cell that others are compared with.
     """
+    values = {name: np.full(len(attempts.base), np.nan) for name in _VALUES}
+    there = np.zeros(len(attempts.base), dtype=bool)
+    if row["cell"].iat[0] == base:
+        first = pieces[0].some(np.arange(len(pieces[0].starts)) == 0)
+        realization = first.columns["realization"].astype(np.intp)
+        there[realization] = True
+        for name, known in values.items():
+            known[realization] = first.columns[name]
+        pieces = [pieces[0].some(np.arange(len(pieces[0].starts)) > 0), *pieces[1:]]
+    of_base = _Base(values, there, np.isfinite(values["e"]) & attempts.base)
+    lost = dict(zip(attempts.cells, attempts.tried @ of_base.has_error.astype(float), strict=True))
+    lost.pop(base, None)
+    told = row.set_index("g")
+    for piece in pieces:
+        if len(piece.starts):
+            these = told.loc[piece.number]
+            alone = np.array([lost.pop(cell, 0.0) for cell in these["cell"]])
+            yield _paired(these, piece, attempts, of_base, alone)
+    yield _without_rows(row, {cell: n for cell, n in lost.items() if n})
+
+
+@dataclass(frozen=True)
+class _Base:
+    """Values of the base by realisation, where it has a row, and where it has an error of an attempt."""
+
+    values: _Row
+    there: BoolArray
+    has_error: BoolArray
+
+
+def _paired(
+    told: pd.DataFrame, here: Groups, attempts: _Attempts, base: _Base, alone: FloatArray
+) -> pd.DataFrame:
+    """Differences of groups from the base; ``alone`` counts errors of the base where a cell was tried, too."""
+    realization = here.columns["realization"].astype(np.intp)
+    place = {cell: k for k, cell in enumerate(attempts.cells)}
+    cells = here.each(np.array([place.get(cell, -1) for cell in told["cell"]]))
+    tried = attempts.base[realization] & (cells >= 0) & attempts.tried[cells, realization]
+    has_error = np.isfinite(here.columns["e"]) & tried
+    both = has_error & base.has_error[realization]
+    n_both = here.sum(both.astype(float))
+    found = told[[*KEYS, "unit", "r_lo", "r_hi"]].assign(
+        r=here.median("r"),
+        n=n_both,
+        n_lost=here.sum(has_error.astype(float)) + alone - 2.0 * n_both,
+    )
+    pairs = base.there[realization] & tried
+    if pairs.any():
+        own = {name: here.columns[name][pairs] for name in _VALUES}
+        other = {name: base.values[name][realization[pairs]] for name in _VALUES}
+        scale = str(told["scale"].iat[0])
+        columns = {d.name: _sound(d.pair(scale, own, other)) for d in DIFFERENCES}
+        columns |= {"e": np.where(both[pairs], own["e"], np.nan)}
+        columns |= {"base": np.where(both[pairs], other["e"], np.nan)}
+        found = found.join(_differences(here.kept(pairs, columns)))
+    return _finished(found)
+
+
+def _differences(pairs: Groups) -> pd.DataFrame:
+    """Means of pairs, and how alike their two errors are."""
+    import pandas as pd
+
+    found = {}
+    for each in DIFFERENCES:
+        found[each.name] = pairs.mean(each.name)
+        error = np.sqrt(pairs.variance(each.name) / positive(pairs.n(each.name)))
+        found[f"{each.name}_mcse"] = error
+    e, b = pairs.off("e"), pairs.off("base")
+    found["correlation"] = pairs.sum(e * b) / positive(
+        np.sqrt(pairs.sum(e * e)) * np.sqrt(pairs.sum(b * b))
+    )
+    apart = positive(pairs.variance("shift"))
+    found["gain"] = (pairs.variance("e") + pairs.variance("base")) / apart
+    return pd.DataFrame(found, index=pairs.number)
+
+
+def _without_rows(row: pd.DataFrame, lost: Mapping[str, float]) -> pd.DataFrame:
+    """Rows of cells in which nothing was estimated where the base has errors."""
+    import pandas as pd
+
+    same = row[[*KEYS, "unit"]].iloc[[0] * len(lost)]
+    cell = pd.Series([*lost], dtype=object).astype(row["cell"].dtype).array
+    return _finished(same.assign(cell=cell, n=0.0, n_lost=[*lost.values()]))
+
+
+def _finished(found: pd.DataFrame) -> pd.DataFrame:
+    """Rows with all columns, of which something is known."""
+    lossy = found["n_lost"] > NOTABLE_LOSS * (found["n"] + found["n_lost"])
+    known = found.assign(unit=found["unit"].fillna(""), lossy=lossy)
+    return known[known["n"] + known["n_lost"] > 0.0].reindex(columns=["cell", *COLUMNS])
+
+
+def _sound(x: FloatArray) -> FloatArray:
+    """Numbers that can be averaged, NaN in place of others."""
+    return np.where(np.isfinite(x) & (np.abs(x) < _LARGEST), x, np.nan)

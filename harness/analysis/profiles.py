@@ -32,14 +32,14 @@ def profiles(results: ResultTables) -> pd.DataFrame:
     """
     keys = ", ".join(KEYS)
     lo, hi = INTERVALS[1] / 100.0, INTERVALS[2] / 100.0
-    near = f"CASE scale_of(quantity) WHEN 'angle' THEN truth + {difference('value', 'truth')} ELSE value END"
+    near = f"CASE scale WHEN 'angle' THEN truth + {difference('value', 'truth')} ELSE value END"
     query = f"""
         SELECT {keys}, median(r) FILTER (isfinite(r)) AS r,
             min(r_lo) FILTER (isfinite(r_lo)) AS r_lo, max(r_hi) FILTER (isfinite(r_hi)) AS r_hi,
             min(unit) AS unit, count(v) AS n, avg(v) AS value,
             stddev_samp(v) / sqrt(count(v)) AS value_mcse,
             quantile_cont(v, {lo}) AS lo, quantile_cont(v, {hi}) AS hi, avg(t) AS truth
-        FROM (SELECT *, sound(coalesce({near}, value)) AS v, sound(truth) AS t FROM estimates)
+        FROM (SELECT *, sound(coalesce({near}, value)) AS v, sound(truth) AS t FROM scaled)
         WHERE v IS NOT NULL GROUP BY {keys} ORDER BY {keys}
     """
     with open_tables(results) as tables:

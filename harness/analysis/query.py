@@ -9,13 +9,13 @@ import secrets
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, get_args
 
 from haloassay.base.errors import HaloassayWarning
-from haloassay.contracts.quantities import QUANTITIES, Quantity
+from haloassay.contracts.quantities import QUANTITIES, Quantity, Scale
 from haloassay.contracts.schema import RESULT, SCHEMAS, TableName
 
 if TYPE_CHECKING:
@@ -61,9 +61,10 @@ class ResultTables(Protocol):
 
 @contextmanager
 def open_tables(results: ResultTables) -> Iterator[Any]:
-    """DuckDB connection with the views ``estimates`` and ``runs``.
+    """DuckDB connection with the views ``estimates``, ``runs``, and ``scaled``: estimates with their ``scale``.
 
-    Its macros are ``sound(x)``, x where it can be averaged, else null, and ``scale_of(quantity)``.
+    The scale says how errors are counted (:mod:`haloassay.contracts.quantities`). A macro ``sound(x)`` is x where it
+    can be averaged, else null.
     """
     files = {"estimates": results.estimates_files, "runs": results.runs_files}
     with _connected() as tables:
@@ -72,7 +73,7 @@ def open_tables(results: ResultTables) -> Iterator[Any]:
         tables.execute(
             "CREATE MACRO sound(x) AS CASE WHEN isfinite(x) AND abs(x) < 1e75 THEN x END"
         )
-        tables.execute(_scale_macro(results.quantities))
+        _scale(tables, results.quantities)
         doubled, _ = doubles(tuple(files["runs"]))
         if doubled:
             warnings.warn(
@@ -89,6 +90,10 @@ def open_tables(results: ResultTables) -> Iterator[Any]:
             else:
                 tables.from_arrow(schema.empty_table()).create(f"own_{name}")
         _share(tables, results.shared)
+        tables.execute(
+            "CREATE VIEW scaled AS SELECT estimates.*, coalesce(scale, 'absolute') AS scale"
+            " FROM estimates LEFT JOIN scales USING (quantity)"
+        )
         yield tables
 
 
@@ -173,10 +178,26 @@ def doubles(runs: tuple[Path | str, ...]) -> tuple[int, tuple[Path, ...]]:
         rows = _read(tables, runs)
         if not set(RESULT) <= set(rows.columns):
             return 0, ()
+        # as many hashes as rows: none stands twice, at a tenth of the time of looking at all keys
+        ((n, distinct),) = rows.aggregate(f"count(*), count(DISTINCT hash({keys}))").fetchall()
+        if n == distinct:
+            return 0, ()
         each = f"{keys}, count(*) AS n, list(filename) AS files"
         twice = rows.aggregate(each, keys).filter("n > 1")
         ((n, files),) = twice.aggregate("count(*), list_distinct(flatten(list(files)))").fetchall()
     return n, tuple(map(Path, files or ()))
+
+
+def differing(estimates: Sequence[Path]) -> tuple[str, str, int] | None:
+    """Find a result that stands twice in these files, and not with the same numbers: cell, estimator, realisation."""
+    keys = ", ".join([*RESULT, "quantity", "bin"])
+    numbers = [name for name in SCHEMAS["estimates"].names if name not in keys.split(", ")]
+    same = " OR ".join(f"count(DISTINCT coalesce({name}::VARCHAR, '')) > 1" for name in numbers)
+    with _connected() as tables:
+        rows = _read(tables, estimates)
+        found = rows.query("rows", f"SELECT {keys} FROM rows GROUP BY {keys} HAVING {same}")
+        first = found.project("cell, estimator, realization").order("ALL").limit(1).fetchall()
+    return (str(first[0][0]), str(first[0][1]), int(first[0][2])) if first else None
 
 
 def once(kind: TableName, files: Sequence[Path]) -> pa.Table:
@@ -196,30 +217,74 @@ def _once(rows: Any, kind: TableName) -> Any:
     )
 
 
+def batches(relation: Any, rows: int) -> Iterator[pa.RecordBatch]:
+    """Read the rows of a query so many at a time."""
+    read = getattr(relation, "to_arrow_reader", None)  # versions before 1.4 call it otherwise
+    yield from (read or relation.fetch_arrow_reader)(rows)
+
+
+def among(cells: Collection[str] | None) -> tuple[str, dict[str, list[str]]]:
+    """Write the SQL of a row being of one of these cells, or of any; with the parameters that it has."""
+    if cells is None:
+        return "true", {}
+    return "list_contains($cells, cell)", {"cells": sorted(cells)}
+
+
 def as_frame(relation: Any) -> pd.DataFrame:
     """Rows of a query as pandas has them."""
     frame: pd.DataFrame = relation.df()
     return frame
 
 
-def _scale_macro(quantities: Mapping[str, Quantity]) -> str:
-    """Write the SQL macro that knows on which scale errors of a quantity are counted."""
-    names = {
-        scale: ", ".join("'" + q.name.replace("'", "''") + "'" for q in known)
-        for scale in ("fractional", "angle", "separation")
-        if (known := [q for q in quantities.values() if q.scale == scale])
-    }
-    cases = " ".join(f"WHEN name IN ({listed}) THEN '{scale}'" for scale, listed in names.items())
-    return f"CREATE MACRO scale_of(name) AS CASE {cases} ELSE 'absolute' END"
+def _scale(tables: Any, quantities: Mapping[str, Quantity]) -> None:
+    """Make the table of the scales on which errors of quantities are counted.
+
+    As numbers with names they take a tenth of the time that words take, for which each row is asked several times.
+    """
+    import pandas as pd
+
+    known = [(q.name, q.scale) for q in quantities.values()]
+    tables.execute(f"CREATE TYPE scale AS ENUM {tuple(get_args(Scale))}")
+    tables.execute("CREATE TABLE scales (quantity VARCHAR, scale scale)")
+    told = tables.from_df(pd.DataFrame(known, columns=["quantity", "scale"], dtype=str))
+    told.insert_into("scales")
 
 
 def difference(value: str, reference: str) -> str:
-    """Write the SQL of the difference of two values on the scale of ``quantity``."""
-    return f"""CASE scale_of(quantity)
+    """Write the SQL of the difference of two values on the scale of a row of ``scaled``."""
+    return f"""CASE scale
         WHEN 'fractional' THEN ({value} - {reference}) / nullif({reference}, 0)
         WHEN 'angle' THEN {value} - {reference} - 360 * floor(({value} - {reference} + 180) / 360)
         WHEN 'separation' THEN abs({value} - {reference})
         ELSE {value} - {reference} END"""
+
+
+#: SQL of the unit of an error: radii of caps are no ends of an interval about the value, and have none.
+SCALE: Final = (
+    "CASE scale WHEN 'fractional' THEN abs(truth) WHEN 'angle' THEN 1 WHEN 'absolute' THEN 1 END"
+)
+#: SQL of the truth, of an angle on the turn of the circle next to the estimate and its interval.
+NEAR_TRUTH: Final = "CASE scale WHEN 'angle' THEN value - e ELSE truth END"
+
+
+def errors_of(rows: str = "scaled") -> str:
+    """Write the query of rows of ``scaled`` with their errors, half widths, and whether intervals hold the truth.
+
+    Columns are those of the rows, ``e`` (error), ``half`` (half width of the 68 per cent interval on the scale of
+    ``e``), ``pull`` = e / half, ``in68`` and ``in95``.
+    """
+    inside = (
+        "CASE WHEN e IS NOT NULL AND isfinite({lo}) AND isfinite({hi})"
+        " THEN ({near} BETWEEN {lo} AND {hi})::INT END"
+    )
+    return f"""
+        SELECT *, sound(e / nullif(half, 0)) AS pull,
+            {inside.format(near=NEAR_TRUTH, lo="lo68", hi="hi68")} AS in68,
+            {inside.format(near=NEAR_TRUTH, lo="lo95", hi="hi95")} AS in95
+        FROM (
+            SELECT *, CASE WHEN e IS NOT NULL THEN sound((hi68 - lo68) / 2 / ({SCALE})) END AS half
+            FROM (SELECT *, sound({difference("value", "truth")}) AS e FROM {rows})
+        )"""
 
 
 def arrange(frame: pd.DataFrame, cells: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

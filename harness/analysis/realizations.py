@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from haloassay.analysis.query import ResultTables, as_frame, open_tables
-from haloassay.analysis.scores import NEAR_TRUTH, SCALE, errors_of
+from haloassay.analysis.query import (
+    NEAR_TRUTH,
+    SCALE,
+    ResultTables,
+    as_frame,
+    errors_of,
+    open_tables,
+)
 from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
@@ -73,7 +79,7 @@ def read(
     )
     query = f"""
         SELECT cell, realization, estimator, bin, r, r_lo, r_hi, e, half, in68, in95, {ends}
-        FROM ({errors_of("(SELECT * FROM estimates WHERE quantity = $quantity)")})
+        FROM ({errors_of("(SELECT * FROM scaled WHERE quantity = $quantity)")})
         ORDER BY cell, estimator, bin, realization
     """
     with open_tables(results) as tables:

@@ -10,13 +10,24 @@ Schrader 1984, Communications in Statistics B 13, 751); shares have the limits o
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from haloassay.analysis.query import KEYS, ResultTables, arrange, as_frame, difference, open_tables
+from haloassay.analysis.groups import Groups, in_groups, none, positive
+from haloassay.analysis.query import (
+    KEYS,
+    ResultTables,
+    among,
+    arrange,
+    as_frame,
+    errors_of,
+    open_tables,
+)
 from haloassay.analysis.shares import share_error, wilson
+from haloassay.base.arrays import FloatArray
 from haloassay.contracts.estimate import INTERVALS
 
 if TYPE_CHECKING:
@@ -40,33 +51,37 @@ class Score:
     name
         Its column; that of its Monte Carlo standard error is ``name_mcse``.
     value
-        SQL of a group of realisations, whose columns are :data:`MOMENTS`; NULL where they do not determine it.
+        What it is of each group of realisations; NaN where they do not determine it.
     form
         How it is written.
     title
         What it is called in a table for readers; empty where only machines read it.
     definition
         What it is, in words.
-    without
-        SQL of the same score of all realisations but one, for the jackknife: columns are those of the group, of the
-        one, which are ``e`` (error), ``half`` (half width of the 68 per cent interval on the scale of ``e``) and
-        ``pull`` = e / half, and ``without_name`` of the scores before.
     mcse
-        SQL of the Monte Carlo error of a score without a jackknife.
+        Its Monte Carlo error of each group.
     """
 
     name: str
-    value: str
+    value: Callable[[Groups], FloatArray]
     form: Form
     title: str
     definition: str
-    without: str = ""
-    mcse: str = ""
+    mcse: Callable[[Groups], FloatArray]
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of a table: the score, then its Monte Carlo error."""
         return (self.name, f"{self.name}_mcse")
+
+    def of(self, groups: Groups) -> dict[str, FloatArray]:
+        """Compute the columns."""
+        return dict(zip(self.columns, (self.value(groups), self.mcse(groups)), strict=True))
+
+
+def _jackknife(without: Callable[[Groups], FloatArray]) -> Callable[[Groups], FloatArray]:
+    """Monte Carlo error of a score, from the same score of all realisations of a group but one, by row."""
+    return lambda groups: groups.jackknife(without(groups))
 
 
 @dataclass(frozen=True)
@@ -113,20 +128,28 @@ class Share:
         return dict(zip(self.columns, values, strict=True))
 
 
-def _spread_without(x: str) -> str:
-    """Write the SQL of the standard deviation of all values of ``x`` but this one; NULL where this one is none."""
-    rest = f"((n_{x} - 1) * var_{x} - n_{x} / (n_{x} - 1) * ({x} - mean_{x}) * ({x} - mean_{x})) / (n_{x} - 2)"
-    return f"CASE WHEN {x} IS NOT NULL AND n_{x} > 2 THEN sqrt(greatest({rest}, 0)) END"
+def _robust_scatter(groups: Groups) -> FloatArray:
+    half = 0.5 * (groups.quantile(1.0 - _TAIL) - groups.quantile(_TAIL))
+    return np.where(groups.n("e") > 1.0, half, np.nan)
 
 
-#: SQL of what scores are made of: of a group of realisations, by the name of its column.
-MOMENTS: Final = {
-    **{f"n_{x}": f"count({x})::DOUBLE" for x in ("e", "half", "pull")},
-    **{f"mean_{x}": f"avg({x})" for x in ("e", "half", "pull")},
-    **{f"var_{x}": f"var_samp({x})" for x in ("e", "pull")},
-    "mean_square": "avg(e * e)",
-    "ranked": "list_sort(list(e) FILTER (e IS NOT NULL))",
-}
+def _robust_scatter_error(groups: Groups) -> FloatArray:
+    """Error of half the distance of the quantiles p and 1 - p, whose correlation is p / (1 - p) in large samples."""
+    lo, hi = groups.quantile_error(_TAIL), groups.quantile_error(1.0 - _TAIL)
+    return 0.5 * np.sqrt(lo**2 + hi**2 - 2.0 * _TAIL / (1.0 - _TAIL) * lo * hi)
+
+
+def _rmse_without(groups: Groups) -> FloatArray:
+    e, n = groups.columns["e"], groups.n("e")
+    squares = groups.each(groups.sum(e**2))
+    return np.sqrt(np.maximum(squares - e * e, 0.0) / positive(groups.each(n) - 1.0))
+
+
+def _skewness(groups: Groups) -> FloatArray:
+    n = positive(groups.n("e"))
+    second, third = (groups.sum(groups.off("e") ** k) / n for k in (2, 3))
+    return third / positive(second) ** 1.5
+
 
 #: All scores, in the order of their columns.
 SCORES: Final[tuple[Score | Share, ...]] = (
@@ -140,58 +163,55 @@ SCORES: Final[tuple[Score | Share, ...]] = (
     ),
     Score(
         "bias",
-        "mean_e",
+        lambda g: g.mean("e"),
         "error",
         "bias",
         "Mean of the errors e. Monte Carlo error: scatter / sqrt(n).",
-        mcse="sqrt(var_e / n_e)",
+        mcse=lambda g: np.sqrt(g.variance("e") / positive(g.n("e"))),
     ),
     Score(
         "median_bias",
-        "order_statistic(ranked, 0.5)",
+        lambda g: g.quantile(0.5),
         "error",
         "median bias",
         "Median of the errors. Monte Carlo error: half the distance of the order statistics one binomial sigma to "
         "either side.",
-        mcse="order_error(ranked, 0.5)",
+        mcse=lambda g: g.quantile_error(0.5),
     ),
     Score(
         "scatter",
-        "sqrt(var_e)",
+        lambda g: np.sqrt(g.variance("e")),
         "error",
         "scatter",
         "Standard deviation of the errors, n - 1 in the denominator. Monte Carlo error: jackknife.",
-        without=_spread_without("e"),
+        mcse=_jackknife(lambda g: g.spread_without("e")),
     ),
     Score(
         "robust_scatter",
-        f"CASE WHEN n_e > 1 THEN (order_statistic(ranked, {1.0 - _TAIL}) - order_statistic(ranked, {_TAIL})) / 2 END",
+        _robust_scatter,
         "error",
         "",
         "Half the distance between the 16 and 84 per cent quantiles of the errors: outliers do not move it. Monte "
         "Carlo error: that of both quantiles by order statistics, with the correlation that they have in large "
         "samples.",
-        mcse=f"range_error(ranked, {_TAIL})",
+        mcse=_robust_scatter_error,
     ),
     Score(
         "rmse",
-        "sqrt(mean_square)",
+        lambda g: np.sqrt(g.sum(g.columns["e"] ** 2) / positive(g.n("e"))),
         "error",
         "rmse",
         "Root of the mean squared error. Monte Carlo error: jackknife.",
-        without="CASE WHEN e IS NOT NULL AND n_e > 1 THEN"
-        " sqrt(greatest((n_e * mean_square - e * e) / (n_e - 1), 0)) END",
+        mcse=_jackknife(_rmse_without),
     ),
     Score(
         "error_ratio",
-        "mean_half / nullif(sqrt(var_e), 0)",
+        lambda g: g.mean("half") / positive(np.sqrt(g.variance("e"))),
         "ratio",
         "error ratio",
         "Mean half width of the stated 68 per cent interval over the scatter: below 1 the stated errors are too small. "
         "Monte Carlo error: jackknife.",
-        without="CASE WHEN half IS NULL THEN mean_half"
-        " WHEN n_half > 1 THEN (n_half * mean_half - half) / (n_half - 1) END"
-        " / nullif(without_scatter, 0)",
+        mcse=_jackknife(lambda g: g.mean_without("half") / positive(g.spread_without("e"))),
     ),
     *(
         Share(
@@ -208,19 +228,19 @@ SCORES: Final[tuple[Score | Share, ...]] = (
     ),
     Score(
         "pull_mean",
-        "mean_pull",
+        lambda g: g.mean("pull"),
         "ratio",
         "pull mean",
         "Mean of (estimate - truth) / half width of the 68 per cent interval; 0 where the method is unbiased.",
-        mcse="sqrt(var_pull / n_pull)",
+        mcse=lambda g: np.sqrt(g.variance("pull") / positive(g.n("pull"))),
     ),
     Score(
         "pull_sd",
-        "sqrt(var_pull)",
+        lambda g: np.sqrt(g.variance("pull")),
         "ratio",
         "pull sd",
         "Standard deviation of those pulls; 1 where the stated errors are right. Monte Carlo error: jackknife.",
-        without=_spread_without("pull"),
+        mcse=_jackknife(lambda g: g.spread_without("pull")),
     ),
 )
 
@@ -230,24 +250,6 @@ COLUMNS: Final = (
     *(column for score in SCORES for column in score.columns),
     *("lossy", "bin", "r_lo", "r_hi", "n_attempted", "n68", "n95", "skewness"),
 )
-
-#: Macros on a sorted list: its quantile as numpy has it, half of what lies one binomial sigma to either side of it, and
-#: the error of half the distance of two quantiles p and 1 - p, whose correlation is p / (1 - p).
-_MACROS: Final = (
-    """CREATE MACRO value_at(ranked, h) AS
-        ranked[floor(h)::BIGINT] + (h - floor(h)) * (ranked[ceil(h)::BIGINT] - ranked[floor(h)::BIGINT])""",
-    """CREATE MACRO order_statistic(ranked, p) AS
-        value_at(ranked, 1 + (len(ranked) - 1) * least(greatest(p, 0.0), 1.0))""",
-    """CREATE MACRO order_error(ranked, p) AS CASE WHEN len(ranked) > 1 THEN
-        (order_statistic(ranked, p + sqrt(p * (1 - p) / len(ranked)))
-        - order_statistic(ranked, p - sqrt(p * (1 - p) / len(ranked)))) / 2 END""",
-    """CREATE MACRO range_error(ranked, p) AS
-        sqrt(order_error(ranked, p) ** 2 + order_error(ranked, 1 - p) ** 2
-        - 2 * p / (1 - p) * order_error(ranked, p) * order_error(ranked, 1 - p)) / 2""",
-)
-
-#: Rows that one query aggregates: medians keep their values in memory, about 60 bytes a row.
-BATCH_ROWS: Final = 10_000_000
 
 
 def score(results: ResultTables) -> pd.DataFrame:
@@ -306,8 +308,10 @@ def undetermined(results: ResultTables) -> pd.DataFrame:
         return as_frame(tables.sql(query))
 
 
-def coverage_curve(results: ResultTables, steps: int = 40) -> pd.DataFrame:
-    """Fraction of realisations whose central credible interval of each level contains the truth.
+def coverage_curve(
+    results: ResultTables, steps: int = 40, cells: Collection[str] | None = None
+) -> pd.DataFrame:
+    """Fraction of realisations whose central credible interval of each level contains the truth, in all cells or some.
 
     The truth of rank k among L draws stands at the posterior quantile u = (k + 1/2) / (L + 1); the
     central interval of level p contains it where abs(2u - 1) <= p (Talts et al. 2018).
@@ -322,6 +326,7 @@ def coverage_curve(results: ResultTables, steps: int = 40) -> pd.DataFrame:
     import pandas as pd
 
     keys = ", ".join(KEYS)
+    wanted, given = among(cells)
     # abs(2u - 1) <= p in whole numbers: rounding would take one end of an interval for inside, and not the other
     inside = "abs(2 * rank - n_draws) * {steps} <= {k} * (n_draws + 1)"
     columns = ", ".join(
@@ -329,11 +334,11 @@ def coverage_curve(results: ResultTables, steps: int = 40) -> pd.DataFrame:
     )
     query = f"""
         SELECT {keys}, count(*) AS n, {columns}
-        FROM estimates WHERE n_draws > 0 AND rank >= 0
+        FROM estimates WHERE n_draws > 0 AND rank >= 0 AND {wanted}
         GROUP BY {keys} ORDER BY {keys}
     """
     with open_tables(results) as tables:
-        wide = as_frame(tables.sql(query))
+        wide = as_frame(tables.execute(query, given))
     names = [f"level{k}" for k in range(steps + 1)]
     long = wide[[*KEYS, "n"]].loc[wide.index.repeat(steps + 1)]
     levels = np.tile(np.arange(steps + 1) / steps, len(wide))
@@ -341,104 +346,60 @@ def coverage_curve(results: ResultTables, steps: int = 40) -> pd.DataFrame:
     return pd.DataFrame(long).assign(level=levels, coverage=coverage).reset_index(drop=True)
 
 
-def sample(results: ResultTables, realizations: int = 200) -> pd.DataFrame:
-    """Estimate rows with a value of the first realisations: enough to draw a cloud."""
-    query = """
+def sample(
+    results: ResultTables, realizations: int = 200, cells: Collection[str] | None = None
+) -> pd.DataFrame:
+    """Estimate rows with a value of the first realisations, of all cells or some: enough to draw a cloud."""
+    wanted, given = among(cells)
+    query = f"""
         SELECT cell, estimator, realization, quantity, bin, r, unit, value, truth FROM estimates
-        WHERE isfinite(value) AND realization IN
+        WHERE isfinite(value) AND {wanted} AND realization IN
             (SELECT DISTINCT realization FROM estimates ORDER BY realization LIMIT $limit)
         ORDER BY cell, estimator, quantity, bin, realization
     """
     with open_tables(results) as tables:
-        frame: pd.DataFrame = tables.execute(query, {"limit": realizations}).df()
+        frame: pd.DataFrame = tables.execute(query, {"limit": realizations, **given}).df()
     return frame
 
 
-#: SQL of the unit of an error: radii of caps are no ends of an interval about the value, and have none.
-SCALE: Final = (
-    "CASE scale_of(quantity) WHEN 'fractional' THEN abs(truth) WHEN 'angle' THEN 1"
-    " WHEN 'absolute' THEN 1 END"
-)
-#: SQL of the truth, of an angle on the turn of the circle next to the estimate and its interval.
-NEAR_TRUTH: Final = "CASE scale_of(quantity) WHEN 'angle' THEN value - e ELSE truth END"
-
-
-def errors_of(rows: str) -> str:
-    """Write the query of rows of estimates with the columns that :class:`Score` aggregates."""
-    inside = (
-        "CASE WHEN e IS NOT NULL AND isfinite({lo}) AND isfinite({hi})"
-        " THEN ({near} BETWEEN {lo} AND {hi})::INT END"
-    )
-    return f"""
-        SELECT *, sound(e / nullif(half, 0)) AS pull,
-            {inside.format(near=NEAR_TRUTH, lo="lo68", hi="hi68")} AS in68,
-            {inside.format(near=NEAR_TRUTH, lo="lo95", hi="hi95")} AS in95
-        FROM (
-            SELECT *, CASE WHEN e IS NOT NULL THEN sound((hi68 - lo68) / 2 / ({SCALE})) END AS half
-            FROM (SELECT *, sound({difference("value", "truth")}) AS e FROM {rows})
-        )"""
+#: What scores are made of, by row.
+_ROWS: Final = ("e", "half", "pull", "in68", "in95", "r")
 
 
 def _scores(tables: Any) -> pd.DataFrame:
     """Scores of all groups that have rows, without the counts of runs."""
     import pandas as pd
 
-    for macro in _MACROS:
-        tables.execute(macro)
-    parts = []
-    for batch in _batches(tables):
-        tables.register("batch", batch)
-        parts.append(as_frame(tables.sql(_batch_query())))
-        tables.unregister("batch")
-    return pd.concat(parts, ignore_index=True)
-
-
-def _batch_query() -> str:
-    """Write the query of all groups of a batch: moments first, then what each score is without one of its values."""
-    scores = [score for score in SCORES if isinstance(score, Score)]
-    moments = ", ".join(f"{sql} AS {name}" for name, sql in MOMENTS.items())
-    jackknifed = [s for s in scores if s.without]
-    without = ", ".join(f"{s.without} AS without_{s.name}" for s in jackknifed)
-    errors = ", ".join(
-        f"sqrt((count(without_{s.name}) - 1) * var_pop(without_{s.name})) AS {s.name}_mcse"
-        for s in jackknifed
-    )
-    written = ", ".join(
-        f"{s.value} AS {s.name}, {s.mcse or f'{s.name}_mcse'} AS {s.name}_mcse" for s in scores
-    )
     keys = ", ".join(KEYS)
-    return f"""
-        WITH errors AS (
-            {errors_of("(SELECT * FROM estimates SEMI JOIN batch USING (cell, estimator))")}
-        ), moments AS MATERIALIZED (
-            SELECT {keys}, min(unit) AS unit, median(r) FILTER (isfinite(r)) AS r,
-                min(r_lo) FILTER (isfinite(r_lo)) AS r_lo, max(r_hi) FILTER (isfinite(r_hi)) AS r_hi,
-                count(e) AS n, count(sound(value)) AS n_valued,
-                count(in68) AS n68, coalesce(sum(in68), 0) AS hits68,
-                count(in95) AS n95, coalesce(sum(in95), 0) AS hits95, {moments}
-            FROM errors GROUP BY {keys}
-        ), jackknives AS (
-            SELECT {keys}, avg(z * z * z) AS skewness, {errors}
-            FROM (
-                SELECT {keys}, (e - mean_e) / nullif(sqrt(var_e * (n_e - 1) / n_e), 0) AS z, {without}
-                FROM errors JOIN (SELECT * EXCLUDE (ranked) FROM moments) USING ({keys})
-            ) GROUP BY {keys}
+    tables.execute(f"""
+        CREATE TABLE groups AS SELECT row_number() OVER (ORDER BY {keys}) - 1 AS g, * FROM (
+            SELECT {keys}, min(unit) AS unit, min(r_lo) FILTER (isfinite(r_lo)) AS r_lo,
+                max(r_hi) FILTER (isfinite(r_hi)) AS r_hi, count(sound(value)) AS n_valued
+            FROM estimates GROUP BY {keys}
         )
-        SELECT {keys}, unit, r, r_lo, r_hi, n, n_valued, n68, hits68, n95, hits95, skewness, {written}
-        FROM moments JOIN jackknives USING ({keys})
-    """
+    """)
+    groups = as_frame(tables.sql("SELECT * FROM groups ORDER BY g"))
+    # one order of the rows of a group, whatever read them: sums are the same to the last bit
+    rows = tables.sql(f"""
+        SELECT g, {", ".join(_ROWS)} FROM ({errors_of()}) JOIN groups USING ({keys})
+        ORDER BY g, e NULLS LAST, half, r
+    """)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        parts = [_scored(part) for part in in_groups(rows)] or [_scored(none(_ROWS))]
+    return groups.merge(pd.concat(parts, ignore_index=True), on="g").drop(columns="g")
 
 
-def _batches(tables: Any) -> list[pd.DataFrame]:
-    """Tables of (cell, estimator) that together hold all rows, about :data:`BATCH_ROWS` each."""
-    sizes = as_frame(
-        tables.sql(
-            "SELECT cell, estimator, count(*) AS n FROM estimates "
-            "GROUP BY ALL ORDER BY cell, estimator"
-        )
-    )
-    number = (sizes["n"].cumsum() - 1) // BATCH_ROWS
-    return [part for _, part in sizes.groupby(number)] or [sizes]
+def _scored(groups: Groups) -> pd.DataFrame:
+    """Compute counts and scores of some groups."""
+    import pandas as pd
+
+    found = {"g": groups.number, "r": groups.median("r"), "n": groups.n("e")}
+    for level in (68, 95):
+        found |= {f"n{level}": groups.n(f"in{level}"), f"hits{level}": groups.total(f"in{level}")}
+    for each in SCORES:
+        if isinstance(each, Score):
+            found |= each.of(groups)
+    return pd.DataFrame({**found, "skewness": _skewness(groups)})
 
 
 def _complete(scores: pd.DataFrame, attempts: pd.DataFrame) -> pd.DataFrame:

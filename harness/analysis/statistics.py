@@ -1,24 +1,28 @@
-"""Numbers that a claim may be about: a score, a paired difference, a comparison of two rows, a line of a budget.
+"""Numbers that a claim may be about: scores, mean estimates, differences, comparisons, means of rows, budget lines.
 
-Each reads what scores, pairs, comparisons and budgets give anyway, with its Monte Carlo error; there are no others.
+Each reads what realisations, scores, pairs, comparisons and budgets give anyway, with its Monte Carlo error; there are
+no others.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol
 
+import numpy as np
+
 from haloassay.analysis.budget import Budget, budgets
-from haloassay.analysis.compare import Key, in_common, samples_of
+from haloassay.analysis.compare import FEWEST, Key, in_common, samples_of
 from haloassay.analysis.contributions import Amount
 from haloassay.analysis.measures import MEASURES
 from haloassay.analysis.overlap import DescribedResults, overlaps
 from haloassay.analysis.pairs import DIFFERENCES, NOTABLE_LOSS, paired
 from haloassay.analysis.realizations import FactorTables, bin_at, cell_of, chosen
 from haloassay.analysis.scores import SCORES, score
+from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import build, unknown
 
@@ -28,8 +32,8 @@ if TYPE_CHECKING:
 #: Measure of a comparison that is of estimates in place of errors.
 _ESTIMATE: Final = "estimate"
 
-#: How a number is written: in the unit of errors, as the logarithm of a ratio, or as it is.
-Form = Literal["error", "log", "plain"]
+#: How a number is written: in the unit of errors, as the logarithm of a ratio, as it is, or in its quantity's unit.
+Form = Literal["error", "log", "plain", "value"]
 
 
 class ClaimTables(FactorTables, DescribedResults, Protocol):
@@ -165,6 +169,32 @@ class ScoreOf(Statistic):
 
 
 @dataclass(frozen=True)
+class EstimateOf(Statistic):
+    """The mean of the estimates of one row: what a method finds, of quantities whose truth is that it is found.
+
+    Parameters
+    ----------
+    quantity, estimator, cell, r
+        Of which row; see :class:`Row`. Directions and other angles have no mean.
+    """
+
+    kind: ClassVar[str] = "estimate"
+
+    def number(self, results: ClaimTables) -> Found:
+        """Average the estimates, of realisations that have one."""
+        row = row_of(score(results), results, self)
+        if results.quantities[self.quantity].scale == "angle":
+            raise InputError(f"statistic: {self.quantity}: angles in a circle have no mean")
+        sample = samples_of(results, estimates=True)[Key._make(row[name] for name in Key._fields)]
+        known = sample.e[np.isfinite(sample.e)]
+        n, lost = len(known), len(sample.e) - len(known)
+        mean = float(np.mean(known)) if n else math.nan
+        mcse = float(np.std(known, ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+        r, unit = float(row["r"]), str(row["unit"])
+        return Found(self.quantity, unit, r, "value", mean, mcse, n, lost)
+
+
+@dataclass(frozen=True)
 class PairOf(Statistic):
     """A difference between a cell and another, realisation by realisation: ``haloassay table --paired``.
 
@@ -239,8 +269,8 @@ class ComparisonOf(Statistic):
         The other row.
     measure
         ``bias``, ``coverage68``, ``coverage95``, ``success``: their difference; ``scatter``, ``error_ratio``: the
-        logarithm of their ratio; ``estimate``: the difference of the mean estimates themselves, of quantities that are
-        no positive scales.
+        logarithm of their ratio; ``estimate``: the difference of the mean estimates themselves, or, of positive scales,
+        the mean logarithm of their ratio.
     """
 
     kind: ClassVar[str] = "comparison"
@@ -264,12 +294,13 @@ class ComparisonOf(Statistic):
         table = score(results)
         new, old = (row_of(table, results, each) for each in self.rows)
         scale = results.quantities[self.quantity].scale
-        if self.measure == _ESTIMATE and scale == "fractional":
-            raise InputError(
-                f"statistic: {self.quantity}: estimates of a positive scale are compared by a pair's log_change"
-            )
+        of_logs = self.measure == _ESTIMATE and scale == "fractional"
         samples = samples_of(results, self.measure == _ESTIMATE)
         pair = [samples[Key._make(row[name] for name in Key._fields)] for row in (old, new)]
+        if of_logs:
+            pair = [
+                replace(each, e=np.log(np.where(each.e > 0.0, each.e, np.nan))) for each in pair
+            ]
         is_paired = not {str(old["cell"]), str(new["cell"])} & set(results.unpaired)
         if is_paired:
             pair = [*in_common(pair[0], pair[1], scale == "angle")]
@@ -277,7 +308,8 @@ class ComparisonOf(Statistic):
         measure = next(each for each in MEASURES if each.name == name)
         moved = measure.moved(pair[0], pair[1], is_paired)
         forms: Mapping[str, Form] = {"error": "error", "ratio": "log", "share": "plain"}
-        told = (self.quantity, str(new["unit"]), float(new["r"]), forms[measure.scale])
+        form: Form = "log" if of_logs else forms[measure.scale]
+        told = (self.quantity, str(new["unit"]), float(new["r"]), form)
         tried = min(len(sample.e) for sample in pair)
         if moved is None:
             return Found(*told, math.nan, math.nan, 0, tried)
@@ -329,9 +361,92 @@ class ContributionOf(Statistic):
         return line.sd, line.n, line.n_lost
 
 
+@dataclass(frozen=True)
+class WeightedMeanOf(Statistic):
+    """A weighted mean of several rows, as papers combine estimates: weights are inverse squares of stated errors.
+
+    Rows of one cell are of the same catalogue; those of another cell are taken from other realisations, as cells share
+    random numbers and samples of different stars do not.
+
+    Parameters
+    ----------
+    quantity
+        Of all rows.
+    of
+        The rows, at least two: tables with ``estimator``, ``cell`` and ``r``.
+    measure
+        ``bias`` or ``scatter`` of the mean; ``stated``: its stated error, the mean of (sum of weights)^-1/2;
+        ``error_ratio``: the logarithm of the stated error over the scatter.
+    """
+
+    kind: ClassVar[str] = "weighted-mean"
+    of: tuple[Against, ...] = ()
+    measure: str = "error_ratio"
+
+    def __post_init__(self) -> None:
+        if self.measure not in _OF_MEANS:
+            raise unknown("measure", self.measure, _OF_MEANS, "statistic")
+        if self.estimator or self.cell or self.r is not None:
+            raise InputError("statistic: estimator, cell and r belong to each row: of = [{ ... }]")
+        if len(set(self.of)) < max(len(self.of), 2):
+            raise InputError("statistic: a weighted mean needs two different rows: of = [{ ... }]")
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """All rows of the mean."""
+        return tuple(each.beside(self) for each in self.of)
+
+    def number(self, results: ClaimTables) -> Found:
+        """Combine the rows, realisation by realisation."""
+        table, samples = score(results), samples_of(results)
+        found = [row_of(table, results, each) for each in self.rows]
+        if results.quantities[self.quantity].scale not in ("fractional", "absolute"):
+            raise InputError(f"statistic: {self.quantity}: directions have no weighted mean")
+        cells = list(dict.fromkeys(str(row["cell"]) for row in found))
+        parts = [samples[Key._make(row[name] for name in Key._fields)] for row in found]
+        tried = min(len(part.e) for part in parts)
+        shifts = [cells.index(str(row["cell"])) for row in found]
+        e, half = (
+            np.array(
+                [np.roll(getattr(p, name)[:tried], k) for p, k in zip(parts, shifts, strict=True)]
+            )
+            for name in ("e", "half")
+        )
+        known = np.isfinite(e).all(axis=0) & np.all(half > 0.0, axis=0)
+        weight = half[:, known] ** -2.0
+        mean = np.sum(weight * e[:, known], axis=0) / weight.sum(axis=0)
+        stated = weight.sum(axis=0) ** -0.5
+        form: Form = "log" if self.measure == "error_ratio" else "error"
+        told = (self.quantity, str(found[0]["unit"]), float(found[0]["r"]), form)
+        n = int(known.sum())
+        if n < FEWEST:
+            return Found(*told, math.nan, math.nan, 0, tried)
+        value, mcse = _jackknifed(_OF_MEANS[self.measure], mean, stated)
+        return Found(*told, value, mcse, n, tried - n)
+
+
+#: What is read of weighted means (n,) and their stated errors (n,).
+_OF_MEANS: Final[Mapping[str, Callable[[FloatArray, FloatArray], float]]] = {
+    "bias": lambda mean, _: float(mean.mean()),
+    "scatter": lambda mean, _: float(mean.std(ddof=1)),
+    "stated": lambda _, stated: float(stated.mean()),
+    "error_ratio": lambda mean, stated: float(np.log(stated.mean() / mean.std(ddof=1))),
+}
+
+
+def _jackknifed(
+    of: Callable[[FloatArray, FloatArray], float], mean: FloatArray, stated: FloatArray
+) -> tuple[float, float]:
+    """Return a number, and its error from what it is without one realisation after the other."""
+    n = len(mean)
+    without = np.array([of(np.delete(mean, k), np.delete(stated, k)) for k in range(n)])
+    return of(mean, stated), float(np.sqrt((n - 1) / n * np.sum((without - without.mean()) ** 2)))
+
+
 #: All statistics, by their kind.
 STATISTICS: Final[Mapping[str, type[Statistic]]] = {
-    cls.kind: cls for cls in (ScoreOf, PairOf, ComparisonOf, ContributionOf)
+    cls.kind: cls
+    for cls in (ScoreOf, EstimateOf, PairOf, ComparisonOf, ContributionOf, WeightedMeanOf)
 }
 
 

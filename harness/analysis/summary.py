@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
 
 from haloassay.analysis.overlap import DescribedResults, overlaps
 from haloassay.analysis.pairs import paired
@@ -35,6 +37,8 @@ class Summary:
         and ``undetermined``; ``pairs`` is None for a run of one cell.
     calibration, ranks
         Frames of the functions ``calibrate`` and ``rank_counts``.
+    detailed
+        Cells of which ``curve``, ``cloud`` and ``ranks`` speak: all of them where there are not many.
     overlaps
         Frame of the function ``overlaps``.
     base_cell
@@ -58,6 +62,7 @@ class Summary:
     cloud: pd.DataFrame
     calibration: pd.DataFrame
     ranks: pd.DataFrame
+    detailed: frozenset[str]
     overlaps: pd.DataFrame
     pairs: pd.DataFrame | None = None
     base_cell: str = ""
@@ -76,6 +81,18 @@ class RunTables(DescribedResults, FactorTables, Protocol):
     """What a report reads of a run."""
 
 
+#: Score rows whose single estimates, ranks and curves of coverage are read.
+_DETAILED: Final = 1500
+
+
+def _detailed(scores: pd.DataFrame, base: str) -> frozenset[str]:
+    """Cells that are told in detail: the base first, then others in their order, while there is room."""
+    sizes = scores.groupby("cell", sort=False).size()
+    order = sorted(sizes.index, key=lambda cell: cell != base)
+    total = np.cumsum([sizes[cell] for cell in order])
+    return frozenset(cell for k, cell in enumerate(order) if k == 0 or total[k] <= _DETAILED)
+
+
 def summarise(results: RunTables) -> Summary:
     """Gather what a run says; see :class:`Summary`."""
     from haloassay.analysis.budget import every
@@ -84,6 +101,7 @@ def summarise(results: RunTables) -> Summary:
     cells = [str(cell) for cell in results.cells.get("cell", [])]
     base = "base" if "base" in cells else next(iter(cells), "")
     scores = score(results)
+    detailed = _detailed(scores, base)
     yielded = [str(quantity) for quantity in scores["quantity"].unique() if quantity]
     return Summary(
         description=results.description,
@@ -91,10 +109,11 @@ def summarise(results: RunTables) -> Summary:
         scores=scores,
         outcomes=outcomes(results),
         undetermined=undetermined(results),
-        curve=coverage_curve(results),
-        cloud=sample(results),
+        curve=coverage_curve(results, cells=detailed),
+        cloud=sample(results, cells=detailed),
         calibration=calibrate(results),
-        ranks=rank_counts(results),
+        ranks=rank_counts(results, detailed),
+        detailed=detailed,
         overlaps=overlaps(results),
         pairs=paired(results, base) if len(cells) > 1 else None,
         base_cell=base,

@@ -11,7 +11,7 @@ import os
 import re
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +41,9 @@ _OWN: Final = re.compile(r"[0-9a-f]{32}\.npz")
 
 #: Array of a file that is the digest of the others and of the file's name.
 _DIGEST: Final = "digest"
+
+#: Sets in which files that are used are noted.
+_notes: list[set[str]] = []
 
 #: A temporary file this old [s] was left by a process that is no more.
 _ABANDONED: Final = 24 * 3600.0
@@ -74,11 +77,17 @@ def cache_limit() -> float:
     return size
 
 
+#: Metadata of a field that came later, with a default that changes no numbers: keys of before stay good.
+_LATER: Final = "later"
+LATER: Final[Mapping[str, bool]] = {_LATER: True}
+
+
 def plain_content(component: Any) -> Any:
     """Plain values that say everything about a component: kind, version and settings, all the way down.
 
-    Settings that take no part in comparisons are left out. Names of classes and modules are not part of it, see
-    :mod:`haloassay.base.kinds`.
+    Settings that take no part in comparisons are left out, and so are those of a kind's later years
+    (``field(metadata=LATER)``) while they are at their defaults: what was made before is what they make then. Names of
+    classes and modules are not part of it, see :mod:`haloassay.base.kinds`.
 
     Raises
     ------
@@ -86,7 +95,7 @@ def plain_content(component: Any) -> Any:
         If something in it, such as a Python function, has no plain content.
     """
     if dataclasses.is_dataclass(component) and not isinstance(component, type):
-        told = (f for f in dataclasses.fields(component) if f.compare)
+        told = (f for f in dataclasses.fields(component) if f.compare and _tells(component, f))
         settings = {f.name: plain_content(getattr(component, f.name)) for f in told}
         return {**identity(type(component)), **settings}
     if isinstance(component, list | tuple):
@@ -96,6 +105,11 @@ def plain_content(component: Any) -> Any:
     if component is None or isinstance(component, bool | int | float | str):
         return component
     raise TypeError(f"{component!r} has no plain content")
+
+
+def _tells(component: Any, field: dataclasses.Field[Any]) -> bool:
+    """Whether a setting says something that was not so before there was the setting."""
+    return _LATER not in field.metadata or getattr(component, field.name) != field.default
 
 
 def content_key(content: Any) -> str:
@@ -120,6 +134,8 @@ def cached(content: Any, make: Callable[[], Arrays]) -> Arrays:
     """
     limit = cache_limit()
     path = cache_folder() / _ROOM / f"{content_key(content)}.npz"
+    for names in _notes:
+        names.add(path.name)
     stored = _read(path)
     if stored is not None:
         return stored
@@ -137,6 +153,51 @@ def cached(content: Any, make: Callable[[], Arrays]) -> Arrays:
             " made again by every process"
         )
     return arrays
+
+
+@contextlib.contextmanager
+def noting() -> Iterator[set[str]]:
+    """Note inside which files are read or written: what another machine needs to find what this one has found."""
+    names: set[str] = set()
+    _notes.append(names)
+    try:
+        yield names
+    finally:
+        _notes[:] = [each for each in _notes if each is not names]
+
+
+def not_kept(names: Iterable[str]) -> tuple[str, ...]:
+    """Files among some, by name, that this machine's cache does not have."""
+    folder = cache_folder() / _ROOM
+    return tuple(sorted(name for name in names if not (folder / name).is_file()))
+
+
+def kept_bytes(name: str) -> bytes | None:
+    """Content of a file; None where it is gone."""
+    try:
+        return (cache_folder() / _ROOM / name).read_bytes()
+    except OSError:
+        return None
+
+
+def take_over(name: str, content: bytes) -> None:
+    """Keep a file of another machine's cache; whoever reads it compares its digest.
+
+    Raises
+    ------
+    OSError
+        If it cannot be kept.
+    InputError
+        If ``$HALOASSAY_CACHE_SIZE`` is no size.
+    """
+    folder, limit = cache_folder() / _ROOM, cache_limit()
+    if not _OWN.fullmatch(name):
+        raise OSError(errno.EINVAL, f"{name!r} is no name of a file of a cache")
+    if len(content) >= limit:
+        raise OSError(errno.EFBIG, "HALOASSAY_CACHE_SIZE is less than it takes")
+    _claim(folder)
+    write_bytes(folder / name, content)
+    _shrink(folder, limit)
 
 
 def can_keep() -> bool:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.table import Table
 
+    from haloassay.contracts.selection import Selection
+
 #: How errors are carried to spherical velocities: by their first order, or by draws.
 Propagation = Literal["linear", "monte-carlo"]
 
@@ -37,8 +39,11 @@ def _read_only(array: FloatArray) -> FloatArray:
     return view
 
 
+#: What estimators need that is no column: that the catalogue has a :attr:`Catalogue.selection`.
+SELECTION: Final = "selection"
 #: What to call what an estimator needs; other columns go by their names.
 _IN_WORDS: Final = {
+    SELECTION: "the selection function of its survey (measure: --survey)",
     "velocity": "line-of-sight velocities (vlos)",
     "vlos": "line-of-sight velocities (vlos)",
     "feh": "[Fe/H] (feh)",
@@ -76,6 +81,8 @@ class Catalogue:
         :meth:`with_drawn_errors` found; without it that covariance is found to first order.
     sun_from
         From where the Sun is known, in words; empty where nobody asked.
+    selection
+        How stars came into it, where the observer can say so.
     """
 
     columns: Mapping[str, FloatArray]
@@ -84,6 +91,7 @@ class Catalogue:
     dropped: Mapping[str, int] = field(default_factory=dict)
     drawn_covariance: FloatArray | None = field(default=None, repr=False)
     sun_from: str = ""
+    selection: Selection | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.columns, StoredColumns):
@@ -145,7 +153,7 @@ class Catalogue:
         )
 
     def __contains__(self, name: str) -> bool:
-        return name in self.columns
+        return name in self.columns or (name == SELECTION and self.selection is not None)
 
     def lacks(self, needs: Iterable[str]) -> tuple[str, ...]:
         """Columns that are missing of those that an estimator ``needs`` (``velocity`` stands for three).

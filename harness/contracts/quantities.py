@@ -43,6 +43,12 @@ class Place(NamedTuple):
     toward: tuple[float, float] | None = None
 
 
+#: Radius [kpc] to which a break is looked for, in so many steps, and the change of the slope with ln r of one.
+_FARTHEST: Final = 1e3
+_STEPS: Final = 2000
+_A_BREAK: Final = 0.5
+
+
 @dataclass(frozen=True)
 class Stated:
     """The truth that a mock states of a quantity of one's own, by its ``name``.
@@ -77,6 +83,28 @@ class Separation:
 
         true = tuple(truth.value(name, *place) for name in (self.lon, self.lat))
         return float(separation(direction(*(place.toward or true)), direction(*true)))
+
+
+def density_slope(truth: Any, place: Place) -> float:
+    """Slope d ln rho / d ln r of the tracers of the halo, averaged over shells; NaN without a radius."""
+    return float(truth.profile("alpha", place.r)) if place.r > 0.0 else math.nan
+
+
+def break_radius(truth: Any, place: Place) -> float:
+    """Radius [kpc] at which the slope of the tracers' density changes fastest; NaN where that is no one place."""
+    import numpy as np
+
+    lo, hi = truth.r_range
+    lnr = np.linspace(np.log(lo), np.log(min(hi, _FARTHEST)), _STEPS)
+    change = np.abs(np.gradient(truth.profile("alpha", np.exp(lnr)), lnr))
+    inner = change[1:-1]
+    peaks = 1 + np.flatnonzero((inner > change[:-2]) & (inner >= change[2:]))
+    peaks = peaks[change[peaks] > max(_A_BREAK, 0.3 * float(np.nanmax(change)))]
+    if len(peaks) != 1:
+        return math.nan
+    below, top, above = change[peaks[0] - 1 : peaks[0] + 2]
+    shift = 0.5 * (below - above) / (below - 2.0 * top + above)
+    return float(np.exp(lnr[peaks[0]] + shift * (lnr[1] - lnr[0])))
 
 
 #: Error, as a fraction or a probability, below which nothing is said to matter.
@@ -174,6 +202,7 @@ _OWN: Final = (
     Quantity("sigma_r_highest", "km/s", "fractional", r"$\sigma_r$, highest"),
     Quantity("sigma_r_accreted_correlation", "", "absolute", r"$\rho(\sigma_r, f_\mathrm{acc})$"),
     Quantity("beta_accreted_correlation", "", "absolute", r"$\rho(\beta, f_\mathrm{acc})$"),
+    Quantity("axis_offset", "deg", "absolute", r"$\Delta_\mathrm{axis}$"),
     Quantity("mu_compr", "km/s", "absolute", r"$\mu_\mathrm{compr}$", "sky"),
     Quantity("mu_dipole", "km/s", "absolute", r"$\mu_\mathrm{dipole}$", "sky"),
     Quantity("v_travel", "km/s", "absolute", r"$v_\mathrm{travel}$", "sky"),
@@ -203,10 +232,15 @@ _OWN: Final = (
     Quantity("feh_mean", "dex", "absolute", r"$\langle \mathrm{[Fe/H]} \rangle$", "bin"),
     Quantity("feh_sigma", "dex", "fractional", r"$\sigma_\mathrm{[Fe/H]}$", "bin"),
     Quantity("p_mr", "", "absolute", r"$p_\mathrm{MR}$", "bin"),
+    Quantity("p_mi", "", "absolute", r"$p_\mathrm{MI}$", "bin"),
+    Quantity("bic_gain", "", "absolute", r"$\Delta\mathrm{BIC}$"),
+    Quantity("alpha", "", "absolute", r"$\alpha$", density_slope),
+    Quantity("r_break", "kpc", "fractional", r"$r_\mathrm{break}$", break_radius),
+    Quantity("axis_ratio", "", "fractional", r"$q$"),
 )
 
 #: Populations that a quantity can belong to: the end of its name, and what to call it.
-POPULATIONS: Final = {"mr": "metal-rich", "mp": "metal-poor"}
+POPULATIONS: Final = {"mr": "metal-rich", "mp": "metal-poor", "mi": "intermediate"}
 
 #: Quantities that are stated of one population too.
 _OF_POPULATIONS: Final = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from haloassay.contracts.quantities import QUANTITIES, Quantity
 from haloassay.engine.progress import Progress, make_progress
 from haloassay.engine.runner import run
 from haloassay.planning.claim import NamedClaim
+from haloassay.planning.families import families
 from haloassay.planning.plan import make_plan
 from haloassay.planning.scenario import Scenario
 from haloassay.results.results import Results
@@ -39,12 +40,15 @@ class Tested:
         What the results speak of.
     folder
         Where they are; None where there are none.
+    families
+        What the stars of its mocks are drawn from (:func:`haloassay.planning.families.families`).
     """
 
     claim: NamedClaim
     judgement: Judgement
     quantities: Mapping[str, Quantity]
     folder: Path | None
+    families: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class _Run:
     scenario: Scenario
     folder: Path
     claims: tuple[NamedClaim, ...]
+    families: tuple[str, ...]
 
 
 def assess(
@@ -92,6 +97,7 @@ def assess(
     runs = _runs(claims, Path(out) / (QUICK if quick else FULL), quick)
     report = progress or make_progress()
     results: dict[str, Results] = {}
+    drawn_from = {claim.name: each.families for each in runs for claim in each.claims}
     for k, each in enumerate(runs, start=1):
         names = ", ".join(claim.name for claim in each.claims)
         report.say(f"run {k} of {len(runs)}, {each.folder}: {names}")
@@ -100,7 +106,7 @@ def assess(
     told = [_read(claim, results.get(claim.name)) for claim in claims]
     judged = judge(told, [each.claim.limits for each in claims], alpha)
     return [
-        _tested(claim, judgement, results.get(claim.name))
+        _tested(claim, judgement, results.get(claim.name), drawn_from.get(claim.name, ()))
         for claim, judgement in zip(claims, judged, strict=True)
     ]
 
@@ -128,10 +134,10 @@ def _runs(claims: Sequence[NamedClaim], out: Path, quick: bool) -> list[_Run]:
         before = found.get(key)
         if before is None:
             folder = out / f"{scenario.name}-{key[:_LETTERS]}"
-            found[key] = _Run(scenario, folder, (each,))
+            found[key] = _Run(scenario, folder, (each,), families(plan))
         else:
             larger = max(before.scenario, scenario, key=lambda s: s.realizations)
-            found[key] = _Run(larger, before.folder, (*before.claims, each))
+            found[key] = replace(before, scenario=larger, claims=(*before.claims, each))
     return list(found.values())
 
 
@@ -145,7 +151,12 @@ def _read(claim: NamedClaim, results: Results | None) -> Found | str:
         raise InputError(f"{claim.origin}: {error}") from None
 
 
-def _tested(claim: NamedClaim, judgement: Judgement, results: Results | None) -> Tested:
+def _tested(
+    claim: NamedClaim,
+    judgement: Judgement,
+    results: Results | None,
+    drawn_from: tuple[str, ...],
+) -> Tested:
     if results is None:
         return Tested(claim, judgement, QUANTITIES, None)
-    return Tested(claim, judgement, results.quantities, results.out)
+    return Tested(claim, judgement, results.quantities, results.out, drawn_from)

@@ -43,6 +43,15 @@ class Log:
             raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
         return cls(path)
 
+    def append(self, text: str) -> None:
+        """Add what was printed on another machine, as far as there is room."""
+        with contextlib.suppress(OSError):
+            if text and not self.full:
+                handle = _opened(self.path)
+                with os.fdopen(handle, "ab") as file:
+                    file.write(text.encode("utf-8", "replace"))
+        self.trim()
+
     def trim(self) -> None:
         """Cut the file where it is longer than the limit."""
         with contextlib.suppress(OSError):
@@ -122,3 +131,15 @@ def has_printed() -> bool:
     written = _redirection.has_grown()
     _redirection.lead()
     return written
+
+
+def take(path: Path) -> str:
+    """Take what is in a file that prints go to, up to the limit, and leave it empty."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read(LIMIT + 1)
+        if text:
+            os.truncate(path, 0)
+    except OSError:
+        return ""
+    return text.decode("utf-8", "replace")

@@ -88,6 +88,8 @@ def _catalogue(plan: Plan, cell: Cell) -> tuple[Cost, float] | str:
     )
     arrivals, sizes = [time.monotonic()], []
     for result in execute(tasks, 1, plan.scenario.timeout):
+        if result is None:
+            continue
         arrivals.append(time.monotonic())
         rows = sum(len(outcome.rows) for outcome in result.outcomes)
         sizes.append(rows * _BYTES["estimates"] + len(result.outcomes) * _BYTES["runs"])

@@ -14,7 +14,7 @@ from haloassay.base import kinds
 from haloassay.base.cache import can_keep
 from haloassay.base.errors import InputError, blamed_on
 from haloassay.cleaning.steps import make_clean
-from haloassay.contracts.catalogue import in_words
+from haloassay.contracts.catalogue import SELECTION, in_words
 from haloassay.contracts.quantities import QUANTITIES, Quantity
 from haloassay.engine.executors.ahead import make_ahead
 from haloassay.engine.executors.rehearsal import rehearse_mock
@@ -104,6 +104,8 @@ def prepared(
         facts[cell.label], silent[cell.label] = met.facts, met.silent
         handed_over = survey.hands_over(met.abundances)
         _require_cleanable(cell, handed_over, plan.scenario.origin)
+        if make_clean(cell.clean).by_place:
+            handed_over -= {SELECTION}
         lacking[cell.label] = _lacking(cell, handed_over)
     cells = tuple(_without(cell, lacking[cell.label]) for cell in plan.cells)
     left_out = list(_left_out(plan, lacking))

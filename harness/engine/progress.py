@@ -92,11 +92,12 @@ class _Tally:
     def line(self) -> str:
         rate = self.new / max(time.monotonic() - self.start, 1e-9)
         left = (self.total - self.done) / rate if rate else float("inf")
-        parts = [f"{self.done}/{self.total} tasks", f"{rate:.2f} a second", f"{_clock(left)} left"]
+        parts = [f"{self.done}/{self.total} tasks", f"{rate:.2f} a second", f"{clock(left)} left"]
         return ", ".join(parts + ([self.troubles] if self.troubles else []))
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Write a duration as hours, minutes and seconds."""
     if seconds == float("inf"):
         return "?"
     minutes, rest = divmod(round(seconds), 60)

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from haloassay.analysis.rules import Rule, make_rule
-from haloassay.base.errors import InputError
-from haloassay.engine.executors import available_workers, execute
-from haloassay.engine.executors.pool import Crew, crew_ahead
+from haloassay.base.errors import HaloassayError, InputError
+from haloassay.engine.executors import (
+    available_workers,
+    cluster_of,
+    crew_for,
+    execute,
+    kept_open,
+)
 from haloassay.engine.interrupt import deferred_interrupt
 from haloassay.engine.log import LOG, Log
 from haloassay.engine.progress import Progress, make_progress
@@ -20,12 +28,19 @@ from haloassay.planning.cells import SampledCell
 from haloassay.planning.overrides import overridden
 from haloassay.planning.plan import Plan, make_plan
 from haloassay.planning.scenario import Scenario, as_scenario
+from haloassay.planning.shard import Shard, require_alone
 from haloassay.planning.usual import unusual
 from haloassay.results.description import as_held, description_of, read_description
 from haloassay.results.outcome import TaskResult
 from haloassay.results.results import Results
 from haloassay.results.store import Mode, Store, check_folder
 
+if TYPE_CHECKING:
+    from haloassay.engine.executors.cluster import ClusterCrew
+    from haloassay.engine.executors.pool import Crew
+
+#: Seconds between two times that results are written: what a kill at the worst time costs.
+_GATHERED: Final = 0.25
 #: Catalogues beyond which a run must be asked for twice.
 LARGE: Final = 100_000
 
@@ -45,6 +60,10 @@ def run(
     at_most: int = MOST,
     large: bool = False,
     settings: Mapping[str, Any] | None = None,
+    shard: str | None = None,
+    scheduler: str | None = None,
+    client: Any = None,
+    allow_versions: bool = False,
 ) -> Results:
     """Run a scenario into a folder and return the results.
 
@@ -78,6 +97,16 @@ def run(
         Whether more than 100000 catalogues are meant.
     settings
         Values in place of those of the scenario, by path, such as ``{"survey.n_stars": 500}``.
+    shard
+        Part of the tasks, such as ``"3/100"``: the third of each hundred. Its results have a folder of their own in
+        ``out``, so that shards know nothing of each other; :func:`haloassay.merge` joins them.
+    scheduler
+        Dask cluster that runs the tasks: ``"tcp://HOST:PORT"``, ``"local"``, or a queue with a file of settings, such
+        as ``"slurm:jobs.toml"``.
+    client
+        A ``distributed.Client``, in place of ``scheduler``.
+    allow_versions
+        Whether its workers may have other versions than this process.
 
     Raises
     ------
@@ -91,15 +120,23 @@ def run(
         realizations=realizations, seed=seed, timeout=timeout, estimators=estimators
     )
     revised = overridden(revised, settings or {})
-    if until is not None and not dry_run:
-        return _run_until(make_rule(until), at_most, revised, out, workers, mode, progress, large)
-    plan = make_plan(revised)
+    part = None if shard is None else Shard.parse(shard)
+    if part is not None and until is not None:
+        raise InputError("until: is a condition on all realisations, of which a shard has a part")
     n_workers = available_workers() if workers is None else workers
     if n_workers < 0:
         raise InputError(f"workers: must not be negative (got {n_workers})")
+    cluster = cluster_of(scheduler, client, allow_versions, n_workers)
+    if until is not None and not dry_run:
+        rule = make_rule(until)
+        with kept_open(cluster, n_workers) as where:
+            return _run_until(rule, at_most, revised, out, workers, mode, progress, large, where)
+    plan = replace(make_plan(revised), shard=part)
     if mode not in ("resume", "restart", "refuse"):
         raise InputError(f"mode: unknown {mode!r} (allowed: resume, restart, refuse)")
-    folder = Path(out)
+    folder = Path(out) if part is None else part.folder(Path(out))
+    if part is not None:
+        require_alone(Path(out), part)
     check_folder(folder, plan, mode)
     report = progress or make_progress()
     if dry_run:
@@ -109,10 +146,10 @@ def run(
     if len(plan) > LARGE and not large:
         raise InputError(_too_large(plan))
     known = as_held(plan, folder) if mode == "resume" else None
-    if known is not None:
-        _execute(known, None, folder, n_workers, mode, report)
-    else:
-        with crew_ahead(plan, n_workers) as crew:
+    with crew_for(known or plan.dealt, n_workers, cluster, report, ahead=known is None) as crew:
+        if known is not None:
+            _execute(known, None, folder, n_workers, mode, report, crew)
+        else:
             plan, notices = _prepared(plan, report.say, n_workers)
             _execute(plan, notices, folder, n_workers, mode, report, crew)
     return Results(folder)
@@ -121,10 +158,17 @@ def run(
 def _prepared(
     plan: Plan, say: Callable[[str], None] | None, n_workers: int
 ) -> tuple[Plan, Sequence[str]]:
-    """Make the mocks; what that takes is not loaded for a run in which nothing is left to do."""
+    """Make the mocks; what that takes is not loaded for a run in which nothing is left to do.
+
+    A shard makes those of its own tasks, and checks all: what stands in ``run.json`` is the same in each.
+    """
     from haloassay.engine.preparation import prepared
 
-    return prepared(plan, say, n_workers)
+    if plan.shard is None:
+        return prepared(plan, say, n_workers)
+    whole, notices = prepared(plan, None)
+    here, more = prepared(whole.dealt, say, n_workers)
+    return replace(whole, facts=here.facts), [*notices, *more]
 
 
 def _too_large(plan: Plan) -> str:
@@ -155,7 +199,7 @@ def _execute(
     n_workers: int,
     mode: Mode,
     report: Progress,
-    crew: Crew | None = None,
+    crew: Crew | ClusterCrew | None,
 ) -> None:
     """Do what is missing, and keep each result as it comes.
 
@@ -179,13 +223,33 @@ def _execute(
             n_workers = min(n_workers, max(todo, 1))
             results = execute(tasks, n_workers, plan.scenario.timeout, stop, log, crew)
             messages = _Messages(report.warn, log)
-            for result in stack.enter_context(contextlib.closing(results)):
-                store.checkpoint(result)
-                report.advance(result)
-                messages.tell(result)
+            for some in _together(stack.enter_context(contextlib.closing(results))):
+                store.checkpoint_all(some)
+                for result in some:
+                    report.advance(result)
+                    messages.tell(result)
         if stop():
             raise stop.error()
         store.compact()
+
+
+def _together(results: Iterable[TaskResult | None]) -> Iterator[list[TaskResult]]:
+    """Gather results that come within :data:`_GATHERED` of each other: where tasks are short, files would be many."""
+    waiting: list[TaskResult] = []
+    last, failure = -math.inf, None
+    try:
+        for result in results:
+            if result is not None:
+                waiting.append(result)
+            elif waiting and time.monotonic() - last > _GATHERED:
+                yield waiting
+                waiting, last = [], time.monotonic()
+    except HaloassayError as error:  # workers that cannot be had: what is there is kept
+        failure = error
+    if waiting:
+        yield waiting
+    if failure is not None:
+        raise failure
 
 
 def _run_until(
@@ -197,8 +261,9 @@ def _run_until(
     mode: Mode,
     progress: Progress | None,
     large: bool,
+    where: Mapping[str, Any],
 ) -> Results:
-    """Run round by round; what a folder holds already counts."""
+    """Run round by round, ``where`` says on which cluster; what a folder holds already counts."""
     if most < FEWEST:
         raise InputError(f"at_most: {FEWEST} realisations or more (got {most})")
     matrix = scenario.matrix
@@ -210,22 +275,20 @@ def _run_until(
 
     def add(n: int) -> Results:
         following: Mode = next(modes, "resume")
-        return run(scenario, out, n, workers, mode=following, progress=progress, large=large)
+        return run(
+            scenario, out, n, workers, mode=following, progress=progress, large=large, **where
+        )
 
     return run_until(rule, most, first, add, (progress or make_progress()).say)
 
 
 def _tasks(plan: Plan, store: Store) -> Iterator[Task]:
-    """List what is to be done, realisation by realisation: cells stay paired in a run cut short."""
-    sizes = {cell.label: cell.size(plan.scenario.realizations) for cell in plan.cells}
-    for realization in range(max(sizes.values())):
-        for cell in plan.cells:
-            if realization >= sizes[cell.label]:
-                continue
-            if wanted := {method.label for method in store.missing(cell, realization)}:
-                here = cell.at(realization)
-                methods = tuple(method for method in here.methods if method.label in wanted)
-                yield Task(here, realization, plan.scenario.seed, methods, cell.draw(realization))
+    """List what is to be done."""
+    for cell, realization in plan.tasks():
+        if wanted := {method.label for method in store.missing(cell, realization)}:
+            here = cell.at(realization)
+            methods = tuple(method for method in here.methods if method.label in wanted)
+            yield Task(here, realization, plan.scenario.seed, methods, cell.draw(realization))
 
 
 class _Messages:

@@ -150,9 +150,12 @@ def _cleaned(observation: Observation, steps: list[Spec]) -> Observation:
 
     cleaning = make_clean(steps)
     rows = cleaning.rows(observation.catalogue)
+    catalogue = observation.catalogue.select(rows)
+    if cleaning.by_place:  # the survey's selection is no longer all there is
+        catalogue = replace(catalogue, selection=None)
     return replace(
         observation,
-        catalogue=observation.catalogue.select(rows),
+        catalogue=catalogue,
         stars=observation.stars.select(rows),
         blind=observation.blind and cleaning.blind,
     )

@@ -97,6 +97,7 @@ def measure(
     *,
     seed: int = 0,
     propagation: Propagation = "linear",
+    survey: str | Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Estimates:
     """Run one estimator on a catalogue, real or mock.
@@ -115,6 +116,9 @@ def measure(
     propagation
         How the errors of the observables are carried to spherical velocities: ``"linear"``, to first
         order, or ``"monte-carlo"``, by 1000 draws a star.
+    survey
+        Whose selection function the catalogue has, for methods that need one: a preset's name, or a table of settings
+        as in a scenario. Its Sun is that of the catalogue.
     settings
         Settings of the estimator as plain values.
 
@@ -130,7 +134,7 @@ def measure(
     HaloassayWarning
         If the estimator changed something of this process, which is put back.
     """
-    return _measured(catalogue, estimator, settings, seed, propagation, apart=False)
+    return _measured(catalogue, estimator, settings, seed, propagation, survey, apart=False)
 
 
 def measure_safely(
@@ -139,10 +143,11 @@ def measure_safely(
     *,
     seed: int = 0,
     propagation: Propagation = "linear",
+    survey: str | Mapping[str, Any] | None = None,
 ) -> Estimates:
     """Do as :func:`measure`; an estimator that is not of this package runs in a process of its own."""
     spec = {"kind": estimator} if isinstance(estimator, str) else estimator
-    return _measured(catalogue, spec, {}, seed, propagation, apart=is_foreign(spec))
+    return _measured(catalogue, spec, {}, seed, propagation, survey, apart=is_foreign(spec))
 
 
 def _measured(
@@ -151,6 +156,7 @@ def _measured(
     settings: Mapping[str, Any],
     seed: int,
     propagation: Propagation,
+    survey: str | Mapping[str, Any] | None,
     *,
     apart: bool,
 ) -> Estimates:
@@ -176,6 +182,8 @@ def _measured(
         needs, uses = method.required(), method.usable()
     if not isinstance(catalogue, Catalogue):
         catalogue = read_catalogue(catalogue, uses=uses)
+    if survey is not None:
+        catalogue = _selected(catalogue, survey)
     if lacks := catalogue.lacks(needs):
         raise InputError(
             f"{catalogue.origin}: {label}: needs {in_words(lacks)}, which this catalogue does not have (it has"
@@ -192,6 +200,21 @@ def _measured(
     for what in made.touched:
         warnings.warn(f"{label}: {what}", HaloassayWarning, stacklevel=3)
     return made.estimates
+
+
+def _selected(catalogue: Catalogue, survey: str | Mapping[str, Any]) -> Catalogue:
+    """State by which survey a catalogue was selected."""
+    from dataclasses import replace
+
+    from haloassay.mocks.surveys.stated import StatedSelection
+    from haloassay.mocks.surveys.survey import make_survey
+
+    table = {"preset": survey} if isinstance(survey, str) else survey
+    made = make_survey(table, "survey")
+    try:
+        return replace(catalogue, selection=StatedSelection(made, catalogue.sun))
+    except InputError as error:
+        raise InputError(f"survey: {error}") from None
 
 
 def list(what: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import click
 from haloassay.base.errors import InputError
 from haloassay.base.text import printable
 from haloassay.face import completion
-from haloassay.face.options import by_path, named, set_option
+from haloassay.face.options import RESULTS, by_path, named, set_option
 from haloassay.face.outputs import FORMATS, for_readers, require_outside, require_writable, write
 from haloassay.face.plugins import no_plugins
 from haloassay.face.verbosity import verbosity
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=RESULTS)
 @click.option(
     "--quantity",
     required=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -101,9 +102,11 @@ def claims_command(
     A claim is reproduced where the mocks' number is shown to be within its margin, differs where it is shown to be
     outside; else it cannot be told, or not be tested here. Ends with 0 whatever the verdicts.
     """
+    from haloassay.engine.progress import make_progress
     from haloassay.reports import claims as words
 
     require_table(fmt, table)
+    begun = time.monotonic()
     try:
         found = claims(*names, quick=quick, out=out, workers=workers, alpha=alpha)
     except KeyboardInterrupt as stop:
@@ -118,3 +121,14 @@ def claims_command(
         from haloassay.reports.tables import format_table
 
         write(format_table(words.frame(found), fmt), table)
+    make_progress().say(_time_taken(len(found), time.monotonic() - begun, workers))
+
+
+def _time_taken(n: int, seconds: float, workers: int | None) -> str:
+    """Say how long claims took; it is no part of the table, which is the same on every machine."""
+    from haloassay.engine.executors import available_workers
+    from haloassay.engine.progress import clock
+
+    used = max(available_workers() if workers is None else workers, 1)
+    told = f"{n} claim{'' if n == 1 else 's'} in {clock(seconds)}"
+    return f"{told} on {used} process{'' if used == 1 else 'es'}; what was done before was not made again"

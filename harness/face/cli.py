@@ -39,12 +39,13 @@ from haloassay.face.gates import (
 )
 from haloassay.face.matches import match_command
 from haloassay.face.measured import measure
-from haloassay.face.options import by_path, set_option
+from haloassay.face.options import RESULTS, by_path, set_option
 from haloassay.face.outputs import files_of, require_writable, write
 from haloassay.face.pace import told
 from haloassay.face.plugins import no_plugins
 from haloassay.face.predictions import predict
 from haloassay.face.rankings import rank
+from haloassay.face.shards import merge_command, status_command
 from haloassay.face.starting import init_command, resolved_text
 from haloassay.face.tables import print_results, report_command, require_scores, table_command
 from haloassay.face.verbosity import verbosity
@@ -103,7 +104,7 @@ for command in (
     *(baseline_command, budget, check_command, claims_command, compare_command),
     *(describe_command, list_command),
     *(figure_command, match_command, measure, plan, predict, rank, report_command, table_command),
-    *(completion.completion_command, init_command),
+    *(completion.completion_command, init_command, merge_command, status_command),
 ):
     haloassay.add_command(command)
 
@@ -169,6 +170,22 @@ for command in (
 )
 @set_option
 @click.option("--yes", "large", is_flag=True, help="Run more than 100000 catalogues, too.")
+@click.option(
+    "--shard",
+    metavar="NUMBER/OF",
+    help="Do a part of the work only, such as 3/100, in a folder of its own in --out; `merge` joins them.",
+)
+@click.option(
+    "--scheduler",
+    metavar="WHERE",
+    help="Dask cluster that runs them: tcp://HOST:PORT, local (with -j workers), or slurm:FILE.toml (pbs, lsf, sge):"
+    " the settings of dask-jobqueue.",
+)
+@click.option(
+    "--allow-versions",
+    is_flag=True,
+    help="Take workers of a cluster that have other versions, too.",
+)
 def run(
     scenario: str,
     out: Path,
@@ -186,6 +203,9 @@ def run(
     fail_on_verdict: bool,
     settings: tuple[str, ...],
     large: bool,
+    shard: str | None,
+    scheduler: str | None,
+    allow_versions: bool,
 ) -> None:
     """Run SCENARIO (a packaged name or a TOML file) and print what it comes to on one screen."""
     from haloassay.face import api
@@ -198,12 +218,20 @@ def run(
             at_most=at_most,
             large=large,
             settings=by_path(settings),
+            shard=shard,
+            scheduler=scheduler,
+            allow_versions=allow_versions,
         )
     except KeyboardInterrupt as stop:
         ended = EXIT_TERMINATED if stop.args == ("SIGTERM",) else EXIT_INTERRUPTED
         fail("interrupted; finished work is kept, run again to go on", ended)
     if dry_run:
         click.echo(printable(resolved_text(results.scenario), lines=True), nl=False)
+        return
+    if shard is not None:
+        echo(
+            f"shard {shard}: {results.out} (haloassay status {out}; haloassay merge {out} --out {out})"
+        )
         return
     page: Path | None = None
     if no_report:
@@ -220,7 +248,7 @@ def run(
 
 
 @haloassay.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=RESULTS)
 @click.option("--traceback", is_flag=True, help="Show where in the code each was raised.")
 def failures(folder: Path, traceback: bool) -> None:
     """Print which estimator runs in FOLDER failed, why, how often, and how to make their catalogues again."""

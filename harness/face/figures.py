@@ -14,6 +14,7 @@ from haloassay.base.errors import InputError, blamed_on
 from haloassay.base.files import require_no_link, write_bytes
 from haloassay.base.settings import unknown
 from haloassay.face.endings import echo
+from haloassay.face.options import RESULTS
 from haloassay.face.outputs import require_outside, require_writable
 from haloassay.face.wanted import Wanted, listed, warn
 
@@ -23,12 +24,16 @@ if TYPE_CHECKING:
 
     from haloassay.analysis.maps import CellMap
     from haloassay.analysis.summary import Summary
+    from haloassay.contracts.measurements import Measurement
+    from haloassay.reports.figures.frame import Frame, Range, Scale
     from haloassay.reports.figures.look import Look
     from haloassay.reports.figures.panels import Drawing
     from haloassay.results.results import Results
 
 #: What can be drawn.
 Kind = Literal["bias", "coverage", "ranks", "cloud", "budget", "sky", "profile"]
+#: Kinds whose axes are a radius or an estimate, and can have other scales and ranges.
+_FRAMED: Final = ("bias", "cloud", "profile")
 #: Height of a page of text [inch], of A&A and of ApJ.
 _PAGE: Final = 9.5
 
@@ -44,6 +49,11 @@ def figure(
     file: str | Path | None = None,
     width: str | float = "aa",
     style: str | Path | None = None,
+    published: str | Path | Sequence[str | Path] = (),
+    x_scale: Scale | None = None,
+    y_scale: Scale | None = None,
+    x_range: Range | None = None,
+    y_range: Range | None = None,
 ) -> Figure:
     """Draw a figure of the results in folder ``out`` for a paper.
 
@@ -56,8 +66,8 @@ def figure(
         ``"cloud"`` of single estimates; ``"budget"``, a tornado; ``"sky"``, maps of cells or of an apex; ``"profile"``,
         estimates and truth against radius.
     quantity
-        Of which: one or, of bias without a radius, coverage and ranks, several; two of a cloud are drawn one against
-        the other.
+        Of which: one or, of bias without a radius, coverage, ranks and profile, several; two of a cloud are drawn one
+        against the other.
     estimator, cell
         Labels of those that are shown. By default all estimators; of cells those of fixed levels, if they are no more
         than 6 and the kind compares them, else the base.
@@ -69,6 +79,11 @@ def figure(
         Name of a width, ``"aa"``, ``"aa-wide"``, ``"mnras"``, ``"mnras-wide"``, ``"apj"`` or ``"apj-wide"``, or inches.
     style
         File of settings in matplotlib's format, which go over those of this package.
+    published
+        Of a profile: tables of measurements that are drawn beside it, a packaged one by its name
+        (``bird2022-kgiants``) or files, as :func:`haloassay.match` takes them.
+    x_scale, y_scale, x_range, y_range
+        Of bias, cloud and profile: ``"linear"`` or ``"log"``, and ends of the axes in the numbers that stand there.
 
     Returns
     -------
@@ -85,7 +100,12 @@ def figure(
     HaloassayWarning
         If something is left out, or the figure is higher than a page.
     """
-    return _drawn(out, kind, quantity, estimator, cell, r, file, width, style).figure
+    from haloassay.reports.figures.frame import Frame
+
+    tables = [published] if isinstance(published, str | Path) else [*published]
+    frame = Frame(x_scale, y_scale, x_range, y_range)
+    what = kind, quantity, estimator, cell, r
+    return _drawn(out, *what, file, width, style, tables, frame).figure
 
 
 def _drawn(
@@ -98,6 +118,8 @@ def _drawn(
     file: str | Path | None,
     width: str | float,
     style: str | Path | None,
+    published: Sequence[str | Path],
+    frame: Frame,
 ) -> Drawing:
     """Check all that can be checked, draw, and write."""
     from haloassay.contracts import labels
@@ -113,14 +135,24 @@ def _drawn(
         require_writable({"--out": place}, {} if style is None else {"style": style})
         require_outside(place, Path(out))
     look = make_look(width, style)
+    if not frame.is_free and kind not in _FRAMED:
+        raise InputError(
+            f"figure {kind}: has axes of its own: --x-scale, --x-range and so on are for {', '.join(_FRAMED)}"
+        )
+    if published and kind != "profile":
+        raise InputError(f"figure {kind}: --published is for profile")
     results = Results(out)
-    wanted = Wanted(results, kind, listed(quantity), listed(estimator), listed(cell), r)
+    beside = {Path(name).stem: _measurements(name, results) for name in published}
+    wanted = Wanted(results, kind, listed(quantity), listed(estimator), listed(cell), r, beside)
     # what a style asks for may be more than matplotlib can do
     trial = nullcontext() if style is None else blamed_on(f"{style}: cannot be drawn in")
     with labels.vocabulary(results.quantities), trial:
         drawing = results.steadily(lambda: _KINDS[kind](wanted, look))
         if drawing is None:
             raise InputError(f"{wanted.where}: there is nothing to draw")
+        if not frame.is_free:
+            with look.applied():
+                frame.put(drawing.figure)
         if place is not None:
             write(drawing.figure, place, look)
     height = drawing.figure.get_figheight()
@@ -130,6 +162,19 @@ def _drawn(
             " or a wider page (--width)"
         )
     return drawing
+
+
+def _measurements(name: str | Path, results: Results) -> Sequence[Measurement]:
+    """Measurements of a packaged table, or of a file."""
+    from haloassay import scenarios
+    from haloassay.io.measurements import read_measurements
+
+    packaged = scenarios.measured_names()
+    if str(name) in packaged:
+        name = scenarios.measured_path(str(name))
+    elif not Path(name).is_file():
+        raise unknown("table", str(name), packaged, "--published: no such file, and not packaged")
+    return read_measurements(name, results.quantities)
 
 
 def _bias(wanted: Wanted, look: Look) -> Drawing | None:
@@ -142,15 +187,17 @@ def _bias(wanted: Wanted, look: Look) -> Drawing | None:
         rows = wanted.at_radius(rows)
     if wanted.r is not None or not np.isfinite(rows["r"]).any():
         return scalar_bias_figure(rows, wanted.quantities, wanted.names, look, wanted.r)
-    return bias_figure(rows, wanted.quantity, wanted.names, look, _scattered(wanted))
+    return bias_figure(
+        rows, wanted.quantity, wanted.names, look, _scattered(wanted, wanted.quantity)
+    )
 
 
-def _scattered(wanted: Wanted) -> set[str]:
-    """Estimators whose bins of the quantity are cells of a map, which no line joins."""
+def _scattered(wanted: Wanted, quantity: str) -> set[str]:
+    """Estimators whose bins of a quantity are cells of a map, which no line joins."""
     from haloassay.analysis.maps import cell_maps
     from haloassay.reports.figures.names import scattered
 
-    return scattered(cell_maps(wanted.results.description), wanted.quantity)
+    return scattered(cell_maps(wanted.results.description), quantity)
 
 
 def _coverage(wanted: Wanted, look: Look) -> Drawing | None:
@@ -188,7 +235,7 @@ def _cloud(wanted: Wanted, look: Look) -> Drawing | None:
         return pair_figure(rows, wanted.quantities, look)
     if wanted.r is not None or not np.isfinite(rows["r"]).any():
         return strip_figure(rows, wanted.quantity, look, wanted.r)
-    return cloud_figure(rows, wanted.quantity, look, _scattered(wanted))
+    return cloud_figure(rows, wanted.quantity, look, _scattered(wanted, wanted.quantity))
 
 
 def _profile(wanted: Wanted, look: Look) -> Drawing | None:
@@ -200,9 +247,12 @@ def _profile(wanted: Wanted, look: Look) -> Drawing | None:
     if wanted.r is not None:
         raise InputError(f"{wanted.where}: is of all radii: --r is for the other kinds")
     rows = wanted.of(profiles(wanted.results))
-    if not np.isfinite(rows["r"]).any():
-        raise InputError(f"{wanted.where}: {wanted.quantity} has no radius; bias and cloud show it")
-    return profile_figure(rows, wanted.quantity, wanted.names, look, _scattered(wanted))
+    for name in wanted.quantities:
+        if not np.isfinite(rows.loc[rows["quantity"] == name, "r"]).any():
+            raise InputError(f"{wanted.where}: {name} has no radius; bias and cloud show it")
+    apart = {each for name in wanted.quantities for each in _scattered(wanted, name)}
+    beside = wanted.published
+    return profile_figure(rows, wanted.quantities, wanted.names, look, apart, beside)
 
 
 def _sky(wanted: Wanted, look: Look) -> Drawing | None:
@@ -313,13 +363,13 @@ def write_figures(results: Results, data: Summary) -> Path:
 
 
 @click.command(name="figure")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=RESULTS)
 @click.argument("kind", type=click.Choice(get_args(Kind)))
 @click.option(
     "--quantity",
     multiple=True,
-    help="What is drawn: see `haloassay list quantities`. Coverage and ranks show all by default; two of a cloud are"
-    " drawn one against the other.",
+    help="What is drawn: see `haloassay list quantities`. Coverage and ranks show all by default; several of a profile"
+    " have panels of their own, two of a cloud are drawn one against the other.",
 )
 @click.option(
     "--estimator", multiple=True, help="Estimators that are shown, by their labels [all]."
@@ -348,6 +398,20 @@ def write_figures(results: Results, data: Summary) -> Path:
     type=click.Path(path_type=Path),
     help="Settings in matplotlib's format (.mplstyle), which go over those of haloassay.",
 )
+@click.option(
+    "--published",
+    multiple=True,
+    metavar="NAME|FILE",
+    help="Published numbers beside a profile: a CSV table as of `haloassay match`, or a packaged one.",
+)
+@click.option("--x-scale", type=click.Choice(["linear", "log"]), help="Of bias, cloud, profile.")
+@click.option("--y-scale", type=click.Choice(["linear", "log"]), help="Of bias, cloud, profile.")
+@click.option(
+    "--x-range", type=float, nargs=2, metavar="LO HI", help="Ends, in the numbers at the axis."
+)
+@click.option(
+    "--y-range", type=float, nargs=2, metavar="LO HI", help="Ends, in the numbers at the axis."
+)
 def figure_command(
     folder: Path,
     kind: str,
@@ -358,13 +422,22 @@ def figure_command(
     file: Path,
     width: str,
     style: Path | None,
+    published: tuple[str, ...],
+    x_scale: Scale | None,
+    y_scale: Scale | None,
+    x_range: Range | None,
+    y_range: Range | None,
 ) -> None:
     """Draw a figure of the results in FOLDER for a paper, and print what its caption has to say.
 
     KIND is bias (against radius), coverage (of intervals), ranks (of the truth among posterior draws), cloud (single
     estimates), budget (a tornado), sky (maps of cells, or an apex) or profile (estimates and truth against radius).
     """
-    drawing = _drawn(folder, kind, quantity, estimator, cell, r, file, width, style)
+    from haloassay.reports.figures.frame import Frame
+
+    frame = Frame(x_scale, y_scale, x_range, y_range)
+    what = kind, quantity, estimator, cell, r
+    drawing = _drawn(folder, *what, file, width, style, published, frame)
     w, h = drawing.figure.get_size_inches()
     echo(f"{file}: {w:.2f} x {h:.2f} inches")
     echo(drawing.caption)

@@ -9,6 +9,7 @@ import click
 
 from haloassay.base.defaults import ALPHA, MARGIN
 from haloassay.face.endings import EXIT_FAULT, EXIT_NOTHING, End, echo, fail
+from haloassay.face.options import RESULTS
 from haloassay.face.outputs import require_outside, require_writable, write
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def compare_command(
 
 
 @click.command(name="baseline")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=RESULTS)
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="File, JSON.")
 def baseline_command(folder: Path, out: Path) -> None:
     """Keep what the results in FOLDER say in a small file, for a repository and `haloassay compare`."""

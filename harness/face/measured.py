@@ -102,6 +102,11 @@ def estimates_text(estimates: Estimates) -> str:
     show_default=True,
     help="How errors are carried to spherical velocities.",
 )
+@click.option(
+    "--survey",
+    metavar="PRESET",
+    help="Whose selection function the catalogue has: a preset, or '{ magnitude_limits = [11, 19], ... }'.",
+)
 @click.option("--format", "fmt", type=click.Choice(["terminal", "csv", "json"]), default="terminal")
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the estimator.")
@@ -121,6 +126,7 @@ def measure(
     missing: tuple[float, ...],
     steps: tuple[str, ...],
     propagation: Propagation,
+    survey: str | None,
     fmt: str,
     out: Path | None,
     seed: int,
@@ -143,6 +149,11 @@ def measure(
     tables = [parse_value(step) for step in steps]
     tables = [{"kind": table} if isinstance(table, str) else table for table in tables]
     cleaning = make_clean(tables, "--clean")
+    if survey and cleaning.by_place:
+        raise InputError(
+            f"--survey: states how stars were selected, and --clean {cleaning.by_place[0]} selects by place once more:"
+            " state its cut as a setting of the survey"
+        )
     uses = [n for step in cleaning.steps for n in step.required()]
     with blamed_on(f"{estimator}: what it needs"):
         uses += make_estimator(chosen, estimator).usable()
@@ -164,7 +175,13 @@ def measure(
         echo(f"{read.origin}: {count} rows dropped: {reason}", err=True)
     chosen["label"] = label
     with told(f"{catalogue}: {estimator} of {len(read)} stars"):
-        estimates = api.measure_safely(read, chosen, seed=seed, propagation=propagation)
+        estimates = api.measure_safely(
+            read,
+            chosen,
+            seed=seed,
+            propagation=propagation,
+            survey=parse_value(survey) if survey else None,
+        )
     if read.heliocentric and (absent := missing_errors(read)):
         echo(f"{read.origin}: taken as exact, for want of {', '.join(absent)}", err=True)
     echo(f"{read.origin}: the Sun at {in_words(read.sun)} ({read.sun_from})", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -37,6 +38,20 @@ def pairs(options: Iterable[str], flag: str) -> dict[str, Any]:
         place[name] = parse_value(value)
     return found
 
+
+class _Results(click.ParamType):  # type: ignore[type-arg] # of some versions
+    """Folder of results, or an address of some, which are copied."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        from haloassay.results.remote import fetched, is_remote
+
+        return fetched(value) if is_remote(value) else Path(value)
+
+
+#: Results that a command reads.
+RESULTS = _Results()
 
 #: Option of commands that read a scenario.
 set_option = click.option(

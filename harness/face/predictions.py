@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from haloassay.face import completion
-from haloassay.face.options import named
+from haloassay.face.options import RESULTS, named
 from haloassay.face.outputs import FORMATS, for_readers, require_outside, require_table, write
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=RESULTS)
 @click.option(
     "--set",
     "settings",

@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from haloassay.face import completion
+from haloassay.face.options import RESULTS
 from haloassay.face.outputs import FORMATS, for_readers, require_outside, require_table, write
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=RESULTS)
 @click.option(
     "--quantity",
     required=True,

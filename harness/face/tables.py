@@ -10,6 +10,7 @@ import click
 from haloassay.base.errors import InputError
 from haloassay.face import completion
 from haloassay.face.endings import EXIT_NOTHING, echo, fail
+from haloassay.face.options import RESULTS
 from haloassay.face.outputs import FORMATS, require_outside, require_table, write
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def _show(page: Path) -> None:
 
 
 @click.command(name="table")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=RESULTS)
 @click.option("--full", is_flag=True, help="Every bin with all its scores, instead of one screen.")
 @click.option(
     "--quantity",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,7 @@ from haloassay.base.settings import unknown
 if TYPE_CHECKING:
     import pandas as pd
 
+    from haloassay.contracts.measurements import Measurement
     from haloassay.reports.figures.names import CellNames
     from haloassay.results.results import Results
 
@@ -45,6 +46,8 @@ class Wanted:
         Which figure.
     quantities, estimators, cells, r
         As they were asked for; empty, or None, where nothing was said.
+    published
+        Measurements to be drawn beside, by what to call them.
 
     Raises
     ------
@@ -58,6 +61,7 @@ class Wanted:
     estimators: tuple[str, ...] = ()
     cells: tuple[str, ...] = ()
     r: float | None = None
+    published: Mapping[str, Sequence[Measurement]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.kind in _OF_A_QUANTITY and not self.quantities:

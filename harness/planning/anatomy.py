@@ -199,6 +199,8 @@ def _mock(table: Spec) -> Iterator[Part]:
 def _accreted(table: Spec) -> Iterator[Part]:
     yield from _table("mock", "mocks.accreted", table, _class(_ACCRETION))
     yield from _inner("mock", table, ("potential",))
+    if isinstance(table.get("lmc"), dict):
+        yield from _lmc(table["lmc"])
     listed: Any = table.get("satellites")
     for k, each in enumerate(listed if isinstance(listed, list) else ()):
         if isinstance(each, dict):

@@ -13,7 +13,7 @@ from haloassay.analysis.claims import Limits
 from haloassay.analysis.statistics import Row, Statistic, make_statistic
 from haloassay.base.errors import InputError
 from haloassay.base.settings import build, require, unknown
-from haloassay.estimators import estimator_class
+from haloassay.estimators import make_estimator
 from haloassay.planning.overrides import overridden
 from haloassay.planning.plan import Plan
 from haloassay.planning.scenario import (
@@ -200,7 +200,7 @@ class NamedClaim:
             If a cell or an estimator is unknown, or an estimator does not yield the quantity.
         """
         cells = [cell.label for cell in plan.cells]
-        kinds = {entry.label: entry.kind for entry in plan.scenario.estimators}
+        kinds = {entry.label: entry.spec for entry in plan.scenario.estimators}
         for row in self.claim.reading.rows:
             where = f"{self.origin}: statistic"
             if row.cell and row.cell not in cells:
@@ -210,10 +210,10 @@ class NamedClaim:
             _require_yielded(row, kinds, where)
 
 
-def _require_yielded(row: Row, kinds: Mapping[str, str], where: str) -> None:
-    """Refuse a quantity that none of the estimators it may be of yields."""
+def _require_yielded(row: Row, kinds: Mapping[str, Spec], where: str) -> None:
+    """Refuse a quantity that none of the estimators it may be of yields, with their settings."""
     mine = [row.estimator] if row.estimator else [*kinds]
-    yielded = {q for label in mine for q in estimator_class(kinds[label], where).yields}
+    yielded = {q for label in mine for q in make_estimator(kinds[label], where).yields}
     if row.quantity not in yielded:
         raise unknown("quantity", row.quantity, yielded, where)
 

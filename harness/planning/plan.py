@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from haloassay.contracts.quantities import QUANTITIES, Quantity, known_quantitie
 from haloassay.planning.cells import Cell
 from haloassay.planning.expansion import expand
 from haloassay.planning.scenario import Scenario
+from haloassay.planning.shard import Shard
 
 if TYPE_CHECKING:
     from haloassay.contracts.estimate import Estimator
@@ -31,6 +33,8 @@ class Plan:
         Those that its estimators yield and haloassay itself does not know.
     facts
         What is worth knowing of the mocks, by cell.
+    shard
+        Part of the tasks that is to be done; all of them by default.
     """
 
     scenario: Scenario
@@ -38,10 +42,33 @@ class Plan:
     factors: tuple[StatedFactor, ...] = ()
     quantities: tuple[Quantity, ...] = ()
     facts: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    shard: Shard | None = None
 
     def __len__(self) -> int:
         """Count the tasks: one a catalogue."""
-        return sum(cell.size(self.scenario.realizations) for cell in self.cells)
+        n = sum(cell.size(self.scenario.realizations) for cell in self.cells)
+        return n if self.shard is None else len(range(self.shard.number - 1, n, self.shard.of))
+
+    def tasks(self) -> Iterator[tuple[Cell, int]]:
+        """List cells and realisations, realisation by realisation: cells stay paired in a run cut short."""
+        sizes = [cell.size(self.scenario.realizations) for cell in self.cells]
+        every = (
+            (cell, realization)
+            for realization in range(max(sizes))
+            for cell, size in zip(self.cells, sizes, strict=True)
+            if realization < size
+        )
+        if self.shard is None:
+            return every
+        return itertools.islice(every, self.shard.number - 1, None, self.shard.of)
+
+    @property
+    def dealt(self) -> Plan:
+        """Plan of those cells only that have tasks."""
+        if self.shard is None:
+            return self
+        labels = {cell.label for cell, _ in self.tasks()}
+        return dataclasses.replace(self, cells=tuple(c for c in self.cells if c.label in labels))
 
 
 def make_plan(scenario: Scenario) -> Plan:

@@ -33,7 +33,9 @@ def description_of(plan: Plan) -> Spec:
     """Content of ``run.json``: the scenario, its cells and estimators, and what computed them."""
     import platform
 
+    n = plan.scenario.realizations
     return {
+        **({} if plan.shard is None else {"shard": str(plan.shard)}),
         "scenario": plan.scenario.to_dict(),
         "cells": [
             {
@@ -43,6 +45,7 @@ def description_of(plan: Plan) -> Spec:
                 "estimator_keys": {method.label: method.key for method in cell.methods},
                 "mock": dict(plan.facts.get(cell.label, {})),
                 **({} if cell.is_paired else {"unpaired": True}),
+                **({} if cell.is_regular else {"catalogues": cell.size(n)}),
                 **({"sampling": asdict(cell.sampling)} if isinstance(cell, SampledCell) else {}),
                 **({"shared": dict(cell.shared)} if cell.shared else {}),
                 **({"made_of": _made_of(cell)} if number < _EXPLAINED else {}),
@@ -75,8 +78,14 @@ def _made_of(cell: Cell) -> Spec:
 
 
 def encoded(description: Spec) -> bytes:
-    """Bytes of ``run.json``, with a digest of what it says."""
-    return json.dumps({**description, "digest": content_key(description)}, indent=1).encode()
+    """Bytes of ``run.json``, with a digest of what it says; each cell has a line."""
+    told = {**description, "digest": content_key(description)}
+    cells = ",\n  ".join(json.dumps(cell, separators=(",", ":")) for cell in told["cells"])
+    lines = [
+        f"{json.dumps(key)}: " + (f"[\n  {cells}\n ]" if key == "cells" else json.dumps(value))
+        for key, value in told.items()
+    ]
+    return ("{\n " + ",\n ".join(lines) + "\n}\n").encode()
 
 
 def read_description(out: Path) -> Spec | None:

@@ -9,7 +9,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,6 +72,30 @@ def _lock(file: Any, out: Path) -> bool:
     return True
 
 
+def holder_of(out: Path) -> dict[str, Any] | None:
+    """Tell who is writing into a folder: process and host, as far as they are known; None where nobody is."""
+    place = out / HELD
+    if place.is_dir():
+        holder = _holder(_read(place / _HOLDER))
+        return None if _is_dead(place, holder) else holder
+    try:
+        with open(out / LOCK, "rb") as file:
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError as error:
+                return None if error.errno in _NO_LOCKS else _holder(file.read())
+    except (OSError, ImportError):
+        pass
+    return None
+
+
+def named(holder: Mapping[str, Any]) -> str:
+    """Name who writes, in brackets, after a space; nothing where it is not known."""
+    return f" ({', '.join(f'{k} {v}' for k, v in holder.items())})" if holder else ""
+
+
 def _me() -> bytes:
     return json.dumps({"host": socket.gethostname(), "process": os.getpid()}).encode()
 
@@ -84,9 +108,7 @@ def _sign(file: Any) -> None:
 
 
 def _refusal(out: Path, signature: bytes) -> str:
-    holder = _holder(signature)
-    who = f" ({', '.join(f'{k} {v}' for k, v in holder.items())})" if holder else ""
-    return f"{out}: another run{who} is writing into this folder"
+    return f"{out}: another run{named(_holder(signature))} is writing into this folder"
 
 
 def _holder(signature: bytes) -> dict[str, Any]:

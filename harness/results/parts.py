@@ -15,8 +15,10 @@ import functools
 import hashlib
 import io
 import json
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +31,8 @@ from haloassay.base.files import TEMPORARY, write_bytes
 from haloassay.contracts.schema import SCHEMAS, TableName
 
 _META: Final = b"haloassay"
+#: Files that are read at once.
+_READERS: Final = min(8, os.cpu_count() or 1)
 #: What a part is of (a task, or many), and the digest of its runs file.
 _NAME: Final = re.compile(r"(?:[0-9a-f]{8}-\d{7,}|segment)-([0-9a-f]{16})")
 
@@ -134,15 +138,25 @@ def _parse(place: Path, data: Any, read: Callable[[Any], Any]) -> Any:
         raise DamagedError(f"{place}: is damaged: {error}") from error
 
 
-def read_part(out: Path, kind: TableName, name: str) -> pa.Table:
-    """Read one table of a part; raises :class:`DamagedError` unless every page has its checksum."""
+def read_part(
+    out: Path, kind: TableName, name: str, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Read one table of a part, or some of its columns, which every version has.
+
+    Raises
+    ------
+    DamagedError
+        Unless every page has its checksum.
+    """
     path = part_file(out, kind, name)
     with reading(path):
         data = pa.BufferReader(path.read_bytes())
-    table: pa.Table = _parse(
-        path, data, lambda buffer: pq.ParquetFile(buffer, page_checksum_verification=True).read()
-    )
-    return as_schema(kind, table)
+
+    def read(buffer: Any) -> pa.Table:
+        return pq.ParquetFile(buffer, page_checksum_verification=True).read(columns)
+
+    table: pa.Table = _parse(path, data, read)
+    return as_schema(kind, table) if columns is None else table
 
 
 def as_schema(kind: TableName, table: pa.Table) -> pa.Table:
@@ -158,7 +172,7 @@ def _read_whole(out: Path, name: str, stated: str) -> Part:
     path = part_file(out, "runs", name)
 
     def read(file: Any) -> Part:
-        meta = json.loads(pq.read_schema(file).metadata[_META])
+        meta = _meta(file)
         return Part(name, tuple(meta["replaces"]), meta["digest"])
 
     with open(path, "rb") as file:
@@ -177,18 +191,44 @@ def scan(out: Path) -> tuple[dict[str, Part], list[str]]:
     InputError
         If a file cannot be read at all.
     """
-    parts: dict[str, Part] = {}
-    broken = []
-    with reading(out):
-        for path in sorted((out / "runs").glob("*.parquet")):
-            if named := _NAME.fullmatch(path.stem):
-                try:
-                    parts[path.stem] = _read_whole(out, path.stem, named[1])
-                except (DamagedError, FileNotFoundError):
-                    broken.append(path.stem)
+    stated = {
+        path.stem: named[1]
+        for path in sorted((out / "runs").glob("*.parquet"))
+        if (named := _NAME.fullmatch(path.stem))
+    }
+
+    def look(name: str) -> Part | None:
+        try:
+            return _read_whole(out, name, stated[name])
+        except (DamagedError, FileNotFoundError):
+            return None
+
+    # most of it is hashing, which lets other threads run
+    with reading(out), ThreadPoolExecutor(_READERS) as pool:
+        found = dict(zip(stated, pool.map(look, stated), strict=True))
+    parts = {name: part for name, part in found.items() if part is not None}
+    broken = [name for name, part in found.items() if part is None]
     replaced = {name for part in parts.values() for name in part.replaces}
     live = {name: part for name, part in parts.items() if name not in replaced}
     return live, [name for name in broken if name not in replaced]
+
+
+def listed(out: Path) -> list[Path]:
+    """List the runs files of the parts in use; only what they say of themselves is read: they may be damaged."""
+    replaced, found = set(), []
+    with reading(out):
+        for path in sorted((out / "runs").glob("*.parquet")):
+            if _NAME.fullmatch(path.stem):
+                with contextlib.suppress(DamagedError, FileNotFoundError), open(path, "rb") as file:
+                    meta = _parse(path, file, _meta)
+                    replaced.update(meta["replaces"])
+                    found.append(path)
+    return [path for path in found if path.stem not in replaced]
+
+
+def _meta(file: Any) -> Any:
+    """Read what a part says of itself."""
+    return json.loads(pq.read_schema(file).metadata[_META])
 
 
 def set_aside(out: Path, name: str) -> None:

@@ -19,6 +19,7 @@ from haloassay.planning.sampling import Sampling
 from haloassay.planning.scenario import Spec
 from haloassay.results.description import DESCRIPTION, read_description
 from haloassay.results.parts import part_file, scan
+from haloassay.results.remote import fetched, is_remote
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +47,7 @@ class Results:
     Parameters
     ----------
     out
-        Folder of a run, finished or not.
+        Folder of a run, finished or not; or an address that fsspec reads, such as ``s3://bucket/run``.
     description
         Content of its ``run.json``; read from the folder where it is not given.
 
@@ -57,7 +58,7 @@ class Results:
     """
 
     def __init__(self, out: str | Path, description: Spec | None = None) -> None:
-        self.out = Path(out)
+        self.out = fetched(str(out)) if is_remote(out) else Path(out)
         found = description or read_description(self.out)
         if found is None:
             raise InputError(
@@ -116,6 +117,10 @@ class Results:
             f"{self.out}: {files}{more} of the results: damaged and left out; run the scenario into this folder again"
             " to mend them"
         )
+
+    def trust(self, names: Iterable[str]) -> None:
+        """Read these parts as they are, without looking at every byte first."""
+        self._listed = tuple(names)
 
     def _are_there(self, names: Iterable[str]) -> bool:
         return all(part_file(self.out, kind, name).exists() for name in names for kind in SCHEMAS)
@@ -227,10 +232,10 @@ class Results:
 
     def frame(self, kind: TableName) -> pd.DataFrame:
         """All rows of a table, in an order that does not depend on how they were computed."""
-        return self._query(f"SELECT * FROM {kind} ORDER BY {_ORDER[kind]}")
+        return self.query(f"SELECT * FROM {kind} ORDER BY {_ORDER[kind]}")
 
-    def _query(self, query: str) -> pd.DataFrame:
-        """Query the tables ``estimates`` and ``runs``."""
+    def query(self, query: str) -> pd.DataFrame:
+        """Query the tables of :func:`haloassay.analysis.query.open_tables`."""
         from haloassay.analysis.query import as_frame, open_tables
 
         def read() -> pd.DataFrame:
@@ -247,7 +252,7 @@ class Results:
         """
         counts: Counter[str] = Counter()
         for kind, reason, where in _REASONS:
-            rows = self._query(
+            rows = self.query(
                 f"SELECT {reason} AS reason, count(*) AS n FROM {kind} WHERE {where} GROUP BY reason"
                 f" ORDER BY n DESC, reason LIMIT {limit:d}"
             )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Final, Literal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,6 +19,7 @@ from haloassay.contracts.schema import SCHEMAS, TableName
 from haloassay.planning.cells import Cell, Method
 from haloassay.planning.plan import Plan
 from haloassay.planning.scenario import Spec
+from haloassay.planning.shard import SHARDS
 from haloassay.results.description import (
     DESCRIPTION,
     description_of,
@@ -46,15 +46,17 @@ from haloassay.results.parts import (
     write_file,
     write_part,
 )
+from haloassay.results.stock import FINAL, Stock
 
 Mode = Literal["resume", "restart", "refuse"]
 
-#: Statuses that stand; what timed out or was lost is tried again by the next run.
-_FINAL: Final = ("ok", "failed", "no-mock")
 #: Fields of an outcome that are no columns of ``runs``.
 _NOT_KEPT: Final = ("method", "rows", "touched")
-#: Finished parts that are joined into one.
+#: Finished parts that are joined into one, and rows of runs of a part that stays as it is.
 SEGMENT: Final = 500
+_LARGE: Final = 500
+#: Columns of runs that say which results stand.
+_PLACES: Final = ("cell", "estimator", "realization", "status")
 
 
 def _tables(result: TaskResult) -> dict[TableName, pa.Table]:
@@ -88,22 +90,15 @@ class Store:
     def __init__(self, out: Path, plan: Plan, say: Callable[[str], None]) -> None:
         self.out = out
         self._say = say
-        self._realizations = 0  # that the folder has seen
         self._replaced: list[str] = []  # parts left to those who are reading them
-        n = plan.scenario.realizations
-        self._done = {
-            (cell.label, method.label): np.zeros(cell.size(n), dtype=bool)
-            for cell in plan.cells
-            for method in cell.methods
-            if method.label not in cell.shared
-        }
-        self._irregular = pa.array([c.label for c in plan.cells if not c.is_regular], "str")
-        self._loose: list[str] = []  # finished parts of one task each
+        self._stock = Stock(plan)
+        self._loose: list[str] = []  # finished parts of few tasks
+        self._held: dict[str, Mapping[TableName, pa.Table]] = {}  # what this run has put into them
         self._again: dict[tuple[str, int], str] = {}  # parts with something to try again
         self._replaces: dict[str, tuple[str, ...]] = {}
         live, broken = scan(out)
         description = read_description(out)
-        live = self._without_doubles(live)
+        live = without_doubles(out, live, say)
         for part in live.values():
             self._take_stock(part)
         self._describe(plan, description, adopted=bool(live) and description is None)
@@ -152,8 +147,37 @@ class Store:
 
     def missing(self, cell: Cell, realization: int) -> tuple[Method, ...]:
         """Estimators of a cell that have no final result in this realisation, and share none."""
-        own = (method for method in cell.methods if method.label not in cell.shared)
-        return tuple(m for m in own if not self._done[cell.label, m.label][realization])
+        return self._stock.missing(cell, realization)
+
+    def checkpoint_all(self, results: Sequence[TaskResult]) -> None:
+        """Write the results of tasks that ended together: one part of all that need not be tried again."""
+        final = [r for r in results if self._is_final(r)]
+        if len(final) < 2:
+            final = []
+        else:
+            self._sign()
+            tables = [_tables(result) for result in final]
+            joined = {kind: pa.concat_tables([t[kind] for t in tables]) for kind in SCHEMAS}
+            name = self._write("segment", joined, ())
+            self._register(name, joined["runs"], ())
+            self._hold(name, joined)
+        for result in results:
+            if not any(result is each for each in final):
+                self.checkpoint(result)
+
+    def _is_final(self, result: TaskResult) -> bool:
+        """Tell whether nothing of a task is to be tried again, nor was."""
+        place = (result.cell.label, result.realization)
+        return place not in self._again and all(o.status in FINAL for o in result.outcomes)
+
+    def _hold(self, name: str, tables: Mapping[TableName, pa.Table]) -> None:
+        """Keep what a part says until it is joined with others, which are then not read again."""
+        if self._loose and self._loose[-1] == name:
+            self._held[name] = tables
+        if len(self._loose) >= SEGMENT:
+            earlier, self._replaced = self._replaced, []
+            self._join_loose()
+            self._delete(earlier)
 
     def checkpoint(self, result: TaskResult) -> None:
         """Write the results of one task; once this returns they outlast anything but the disk."""
@@ -168,16 +192,13 @@ class Store:
         prefix = digest(repr((result.cell.label, result.cell.key)).encode())[:8]
         name = self._write(f"{prefix}-{result.realization:07d}", tables, replaces)
         self._register(name, tables["runs"], replaces)
-        if len(self._loose) >= SEGMENT:
-            earlier, self._replaced = self._replaced, []
-            self._join_loose()
-            self._delete(earlier)
+        self._hold(name, tables)
 
     def _describe(self, plan: Plan, old: Spec | None, adopted: bool) -> None:
         """Write run.json: what it knew of the folder stays, and the count never falls."""
         self._description = new = description_of(plan)
         self._versions = new["versions"]
-        known = [self._realizations, new["scenario"]["realizations"]]
+        known = [self._stock.realizations, new["scenario"]["realizations"]]
         if adopted:
             new["also_versions"] = [{"haloassay": "unknown"}]
             self._say(
@@ -211,7 +232,7 @@ class Store:
             write_file(path, self._encoded)
 
     def compact(self) -> None:
-        """Join all finished parts of single tasks into one, and delete those that were replaced."""
+        """Join all finished parts of few tasks into one, and delete those that were replaced."""
         self._join_loose()
         replaced, self._replaced = self._replaced, []
         self._delete(replaced)
@@ -221,8 +242,11 @@ class Store:
         if len(names) < 2:
             self._loose = names
             return
+        held, self._held = self._held, {}
         tables = {
-            kind: pa.concat_tables([read_part(self.out, kind, name) for name in names])
+            kind: pa.concat_tables(
+                [held[n][kind] if n in held else read_part(self.out, kind, n) for n in names]
+            )
             for kind in SCHEMAS
         }
         earlier = (name for part in names for name in self._replaces.pop(part))
@@ -245,81 +269,63 @@ class Store:
         """Put new rows and those of an old part that stand together."""
         runs = read_part(self.out, "runs", old).to_pylist()
         again = set(new["runs"].column("estimator").to_pylist())
-        kept = {r["estimator"] for r in runs if r["status"] in _FINAL} - again
+        kept = {r["estimator"] for r in runs if r["status"] in FINAL} - again
         joined = {}
         for kind, table in new.items():
             rows = [r for r in read_part(self.out, kind, old).to_pylist() if r["estimator"] in kept]
             joined[kind] = pa.concat_tables([pa.Table.from_pylist(rows, SCHEMAS[kind]), table])
         return joined
 
-    def _without_doubles(self, live: dict[str, Part]) -> dict[str, Part]:
-        """Join parts that say the same, so that each result stands once; what is not final will run again."""
-        runs = [part_file(self.out, "runs", name) for name in live]
-        count, files = doubles(tuple(runs))
-        if not count:
-            return live
-        self._say(
-            f"{self.out}: {count} results stand twice, because two runs wrote at once: joined"
-        )
-        names = [file.stem for file in files]
-        tables = {
-            kind: as_schema(kind, once(kind, [part_file(self.out, kind, n) for n in names]))
-            for kind in SCHEMAS
-        }
-        final = pc.is_in(tables["runs"]["status"], pa.array(_FINAL))
-        tables["runs"] = tables["runs"].filter(final)
-        replaces = (*names, *(old for name in names for old in live[name].replaces))
-        self._write("segment", tables, replaces)
-        return scan(self.out)[0]
-
     def _take_stock(self, part: Part) -> None:
         """Note what a part found on disk holds."""
-        runs = read_part(self.out, "runs", part.name)
-        if part.name.startswith("segment-"):
-            self._mark(runs)
+        runs = read_part(self.out, "runs", part.name, _PLACES)
+        if len(runs) >= _LARGE:
+            self._stock.mark(runs)
         else:
             self._register(part.name, runs, part.replaces)
 
     def _register(self, name: str, runs: pa.Table, replaces: tuple[str, ...]) -> None:
-        """Note what a part of one task holds, and whether some of it is to be tried again."""
-        self._mark(runs)
+        """Note what a part holds, and whether some of it, which is of one task then, is to be tried again."""
+        self._stock.mark(runs)
         self._replaces[name] = replaces
-        if all(status in _FINAL for status in runs.column("status").to_pylist()):
+        if all(status in FINAL for status in runs.column("status").to_pylist()):
             self._loose.append(name)
         else:
             first = runs.slice(0, 1).to_pylist()[0]
             self._again[first["cell"], first["realization"]] = name
 
-    def _mark(self, runs: pa.Table) -> None:
-        fixed = runs.filter(pc.invert(pc.is_in(runs["cell"], self._irregular)))
-        highest = max(fixed.column("realization").to_pylist(), default=-1)
-        self._realizations = max(self._realizations, highest + 1)
-        columns = (
-            runs.column(c).to_pylist() for c in ("cell", "estimator", "realization", "status")
-        )
-        for cell, estimator, realization, status in zip(*columns, strict=True):
-            done = self._done.get((cell, estimator))
-            if done is not None and realization < len(done) and status in _FINAL:
-                done[realization] = True
+
+def without_doubles(
+    out: Path, live: dict[str, Part], say: Callable[[str], None]
+) -> dict[str, Part]:
+    """Join parts that say the same, so that each result stands once; what is not final will run again."""
+    count, files = doubles(tuple(part_file(out, "runs", name) for name in live))
+    if not count:
+        return live
+    say(f"{out}: {count} results stand twice, because two runs wrote at once: joined")
+    names = [file.stem for file in files]
+    tables = {
+        kind: as_schema(kind, once(kind, [part_file(out, kind, n) for n in names]))
+        for kind in SCHEMAS
+    }
+    final = pc.is_in(tables["runs"]["status"], pa.array(FINAL))
+    tables["runs"] = tables["runs"].filter(final)
+    replaces = (*names, *(old for name in names for old in live[name].replaces))
+    write_part(out, "segment", tables, replaces)
+    return scan(out)[0]
 
 
 def check_folder(out: Path, plan: Plan, mode: Mode) -> None:
     """Raise :class:`InputError` unless the folder can take the results of ``plan``."""
-    with reading(out):
-        if not out.exists():
-            return
-        if not out.is_dir():
-            raise InputError(f"{out}: is a file, expected a folder for the results")
-        for kind in SCHEMAS:
-            require_no_link(out / kind)
-        used = [
-            p.name for p in out.iterdir() if p.name not in (LOCK, HELD) and not p.match(TEMPORARY)
-        ]
-    if not used:
+    if not (used := _used(out)):
         return
     description = read_description(out)
     parts = scan(out)[0] if description is None and is_lost(out) else {}
     if description is None and not parts:
+        if used == [SHARDS]:
+            raise InputError(
+                f"{out}: holds shards of a run: `haloassay merge {out} --out {out}` joins them; nothing was touched"
+            )
         raise InputError(f"{out}: is neither empty nor a results folder; nothing was touched")
     if mode == "refuse":
         raise InputError(f"{out}: holds results already; nothing was touched")
@@ -327,6 +333,31 @@ def check_folder(out: Path, plan: Plan, mode: Mode) -> None:
         require_same(out, description, description_of(plan))
     elif mode == "resume":
         require_own(out, parts, plan)
+
+
+def require_room(out: Path, description: Spec) -> None:
+    """Raise :class:`InputError` unless a folder is new, empty, or of the same scenario; shards in it do not count."""
+    used = [name for name in _used(out) if name != SHARDS]
+    held = read_description(out)
+    if held is not None:
+        require_same(out, held, description)
+        require_same(out, description, held)
+    elif used:
+        raise InputError(f"{out}: is neither empty nor a results folder; nothing was touched")
+
+
+def _used(out: Path) -> list[str]:
+    """Name what a folder holds, of ours or not."""
+    with reading(out):
+        if not out.exists():
+            return []
+        if not out.is_dir():
+            raise InputError(f"{out}: is a file, expected a folder for the results")
+        for kind in SCHEMAS:
+            require_no_link(out / kind)
+        return [
+            p.name for p in out.iterdir() if p.name not in (LOCK, HELD) and not p.match(TEMPORARY)
+        ]
 
 
 def _clear(out: Path) -> None:

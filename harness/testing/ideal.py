@@ -195,6 +195,12 @@ IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
         "survey": _SURVEY,
         "violations": {**_betas(0.5), **_JEANS, **_CURVED, **_FIELDS},
     },
+    "tracer-density": {
+        "settings": {"alpha": _SLOPE, "fit_density": {"axis_ratio": "free"}},
+        "mock": _halo(0.5),
+        "survey": _SURVEY,
+        "violations": {**_DISTANCES, **_STREAM},
+    },
     "gaussian-single": {
         "settings": {"bins": _BINS},
         "mock": _halo(0.5),

@@ -17,12 +17,17 @@ from haloassay.base.errors import InputError
 from haloassay.base.settings import build, require
 from haloassay.contracts.profiles import nfw_shape
 from haloassay.mocks.equilibria.stored_population import StoredMock, StoredPopulation
+from haloassay.mocks.gravity.fields import Field, field_of
+from haloassay.mocks.gravity.integration import TOLERANCE, Orbits, integrate
 from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
 from haloassay.mocks.history.growth import GrowingHost
 from haloassay.mocks.history.infall import MergerHistory, Satellite, Satellites, drawn, given
 from haloassay.mocks.history.sinking import Losses, losses
 from haloassay.mocks.history.tagging import bound_mass, tagged
 from haloassay.mocks.knowledge import Undetermined
+from haloassay.mocks.lmc.dipole_truth import DipoleTruth
+from haloassay.mocks.lmc.kinds import RIGID
+from haloassay.mocks.lmc.trajectory import LMC, rewind
 from haloassay.mocks.mock import Mock
 from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import population_moments
@@ -36,6 +41,8 @@ _NUMBERS: Final = 10_000_000
 _TRIAL: Final = 2000
 _LEAST: Final = 0.02
 _MARGIN: Final = 1.15
+#: Longest time [Gyr] over which the LMC is felt: before, host and LMC were others.
+LONGEST: Final = 6.0
 #: Spread of [Fe/H] within a satellite [dex] (choice, between those of Sculptor and Fornax).
 _FEH_SPREAD: Final = 0.4
 
@@ -81,7 +88,8 @@ class AccretedHalo(Accretion, StoredMock):
 
     The host grows as its history says; each satellite is slowed by dynamical friction and loses stars at its
     pericentres, outside its tidal radius; they are followed from there to now as test particles, without the pull of
-    any satellite. What is still bound to a satellite is not part of the halo. Nor are stars that were born in the host.
+    any satellite but, where it is asked for, the LMC's. What is still bound to a satellite is not part of the halo. Nor
+    are stars that were born in the host.
 
     Parameters
     ----------
@@ -90,6 +98,8 @@ class AccretedHalo(Accretion, StoredMock):
         count by their spherical averages.
     satellites
         The user's in place of drawn ones; each a table.
+    lmc
+        A rigid LMC, which pulls stars and the host over its last ``time``, and no other satellite.
     """
 
     kind: ClassVar[str] = "accreted"
@@ -98,12 +108,18 @@ class AccretedHalo(Accretion, StoredMock):
 
     potential: CompositePotential = field(kw_only=True)
     satellites: tuple[Satellite, ...] = field(default=(), kw_only=True)
+    lmc: LMC | None = field(default=None, kw_only=True)
     #: Whether it is the halo of one realisation, of which there is one each.
     one_of_many: bool = field(default=False, kw_only=True, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _ = self.host
+        if self.lmc is not None:
+            require(
+                self.lmc.time <= LONGEST,
+                f"lmc.time: an accreted halo feels the LMC for at most {LONGEST:g} Gyr (got {self.lmc.time:g})",
+            )
 
     @cached_property
     def host(self) -> GrowingHost:
@@ -216,7 +232,7 @@ class AccretedHalo(Accretion, StoredMock):
         which = np.repeat(np.arange(len(counts)), counts)
         feh = stripping.infall.feh[which] + _FEH_SPREAD * rng.standard_normal(n)
         start, position, velocity = stripping.released(which, rng)
-        now = self.host.sphere.follow(position, velocity, start, 0.0, progress=progress)
+        now = self._to_now(position, velocity, start, progress)
         r = np.linalg.norm(now.position, axis=1)
         inside = (r >= self.r_range[0]) & (r < self.r_range[1]) & ~now.stuck
         first = np.concatenate([[0], np.cumsum(counts)[:-1]])
@@ -226,15 +242,47 @@ class AccretedHalo(Accretion, StoredMock):
         )
 
     @cached_property
+    def perturbed(self) -> Field:
+        """Field of the host that grows and of the LMC, about the host's centre, since the LMC is followed.
+
+        Raises
+        ------
+        InputError
+            If the LMC cannot have come to this host in that time.
+        """
+        assert self.lmc is not None
+        host = self.host.expansion(-self.lmc.time)
+        bodies = rewind(self.lmc, self.potential, field_of([], [host])).bodies
+        return field_of([], [host, *bodies])
+
+    def _to_now(
+        self, position: FloatArray, velocity: FloatArray, start: FloatArray, progress: Watch | None
+    ) -> Orbits:
+        """Follow stars from where they are released, alone with the host and then with the LMC too."""
+        sphere = self.host.sphere
+        if self.lmc is None or not self.lmc.moves:
+            return sphere.follow(position, velocity, start, 0.0, progress=progress)
+        met = -self.lmc.time
+        early = np.flatnonzero(start < met)
+        before = sphere.follow(position[early], velocity[early], start[early], met)
+        position[early], velocity[early] = before.position, before.velocity
+        begin = np.maximum(start, met)
+        now = integrate(self.perturbed, position, velocity, begin, 0.0, TOLERANCE, progress)
+        now.stuck[early] |= before.stuck
+        return now
+
+    @cached_property
     def truth(self) -> Truth:
         """Masses of today's potential; moments measured in the stars, in shells and over the sky."""
         stars = self.population.stars
         tracers = population_moments(stars, self.r_range)
+        moving = self.lmc is not None and self.lmc.moves
         return Truth(
             self.potential,
             tracers,
-            velocity_field=Undetermined(),
+            velocity_field=DipoleTruth.of(stars, tracers.r_range) if moving else Undetermined(),
             local=MomentMap.of_population(stars, tracers.r_range),
+            others=self.lmc.own_mass if self.lmc else {},
         )
 
     @cached_property
@@ -243,8 +291,10 @@ class AccretedHalo(Accretion, StoredMock):
         return Structures(**json.loads(self._stored()["facts"].tobytes()))
 
     def check(self) -> None:
-        """Draw the satellites."""
+        """Draw the satellites, and follow the LMC."""
         _ = self._infall
+        if self.lmc is not None:
+            _ = self.perturbed
 
     def prepare(self, progress: Watch | None = None) -> Mapping[str, Any]:
         """Make the halo now, or find it in the cache; returns what it is made of."""
@@ -362,8 +412,7 @@ def make_accreted(spec: Mapping[str, Any], where: str) -> AccretedHalo:
         If a setting is unknown, missing or out of range, or no halo can grow to this potential.
     """
     rest = {key: value for key, value in spec.items() if key != "kind"}
-    if "lmc" in rest:
-        raise InputError(f"{where}.lmc: an accreted halo has no LMC: leave it out")
+    lmc = _rigid_lmc(rest.pop("lmc", None), f"{where}.lmc")
     if "potential" not in rest:
         raise InputError(f"{where}: key 'potential' is missing")
     potential = make_potential(rest.pop("potential"), f"{where}.potential")
@@ -373,9 +422,23 @@ def make_accreted(spec: Mapping[str, Any], where: str) -> AccretedHalo:
     table = tuple(build(Satellite, s, f"{where}.satellites.{k}") for k, s in enumerate(listed))
     settings = build(Accretion, rest, where)
     try:
-        made = AccretedHalo(**vars(settings), potential=potential, satellites=table)
-        if table:
+        made = AccretedHalo(**vars(settings), potential=potential, satellites=table, lmc=lmc)
+        if table or lmc:
             made.check()
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     return made
+
+
+def _rigid_lmc(table: Any, where: str) -> LMC | None:
+    """LMC of a table; expansions have a host of their own, which does not grow."""
+    if table is None:
+        return None
+    if not isinstance(table, Mapping):
+        raise InputError(f"{where}: expected a table (got {table!r})")
+    kind = table.get("kind", RIGID)
+    if kind != RIGID:
+        raise InputError(
+            f"{where}.kind: the LMC of an accreted halo is {RIGID!r} (got {kind!r}): its host grows as 'history' says"
+        )
+    return build(LMC, {key: value for key, value in table.items() if key != "kind"}, where)

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import GYR_PER_KPC_KMS
 from haloassay.base.settings import require
+from haloassay.mocks.gravity.expansions import Expansion, HarmonicTable, MovingExpansion
 from haloassay.mocks.gravity.growing import GrowingSphere
 from haloassay.mocks.gravity.potentials import NFW, Component, CompositePotential
 
@@ -26,6 +27,8 @@ AT_FORMATION: Final = 4.1
 #: Time [Gyr] before which nothing is followed, and step of the snapshots of the field.
 EARLIEST: Final = -12.5
 _STEP: Final = 0.05
+#: Radii [kpc] of the field as an expansion.
+_RADII: Final[FloatArray] = np.geomspace(0.02, 3000.0, 80)
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,17 @@ class GrowingHost:
         """The field, known from :data:`EARLIEST` to now."""
         scales = np.array([self.halo_at(t).scales for t in self.times])
         return GrowingSphere(self.times, scales[:, 0], scales[:, 1], self.static_mass)
+
+    def expansion(self, start: float) -> MovingExpansion:
+        """Return the field since a time [Gyr] as an expansion of l = 0, beside which other bodies can move."""
+        n = max(4, round(-start / _STEP) + 1)
+        times = np.linspace(start, 0.0, n)
+        made = [HarmonicTable(_RADII, self._potential_at(t)[:, None]) for t in times]
+        rest = np.zeros((n, 3))
+        return MovingExpansion(Expansion.of(times, made), times, rest, rest)
+
+    def _potential_at(self, time: float) -> FloatArray:
+        return np.asarray(self.potential_at(float(time)).potential(_RADII), dtype=float)
 
     def static_mass(self, r: FloatArray) -> FloatArray:
         """Mass [Msun] of what rests within ``r`` [kpc]."""

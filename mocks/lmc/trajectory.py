@@ -26,7 +26,7 @@ from haloassay.base.constants import GYR_PER_KPC_KMS, G
 from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.contracts import profiles
-from haloassay.mocks.gravity.fields import MovingBody, make_field
+from haloassay.mocks.gravity.fields import Field, MovingBody, make_field
 from haloassay.mocks.gravity.history import History
 from haloassay.mocks.gravity.potentials import H0, HEAVIEST, OVERDENSITY, CompositePotential
 
@@ -293,7 +293,7 @@ def point_pull(body: SphericalMass, offset: FloatArray) -> FloatArray:
     return np.asarray(-G * body.enclosed_mass(r) * offset / r**3, dtype=float)
 
 
-def rewind(lmc: LMC, milky_way: CompositePotential) -> Trajectory:
+def rewind(lmc: LMC, milky_way: CompositePotential, changing: Field | None = None) -> Trajectory:
     """Orbit of the LMC over the last ``lmc.time``, integrated backwards from now.
 
     Parameters
@@ -301,7 +301,9 @@ def rewind(lmc: LMC, milky_way: CompositePotential) -> Trajectory:
     lmc
         The LMC now.
     milky_way
-        Its field in three dimensions acts on the LMC; friction takes its spherical average.
+        Now. Its field in three dimensions acts on the LMC; friction takes its spherical average.
+    changing
+        Field that acts on the LMC in place of it, where the Milky Way was another before.
 
     Raises
     ------
@@ -312,13 +314,15 @@ def rewind(lmc: LMC, milky_way: CompositePotential) -> Trajectory:
     """
     from scipy.integrate import solve_ivp
 
-    field = make_field(milky_way)
+    field = changing or make_field(milky_way)
     drag = Friction.of(lmc, milky_way) if lmc.friction and lmc.mass > 0.0 else None
 
-    def slope(_: float, state: FloatArray) -> FloatArray:
+    def slope(t: float, state: FloatArray) -> FloatArray:
         x, v = state[:3], state[3:6]
         frame = -point_pull(lmc.profile, x)
-        acceleration = field.acceleration(x)[0] - frame
+        # the last step of an integrator may end after the start by rounding
+        now = max(t * GYR_PER_KPC_KMS, -lmc.time)
+        acceleration = field.acceleration(x, now)[0] - frame
         if drag is not None:
             acceleration = acceleration + drag(x, v)
         return np.concatenate([v, acceleration, frame])

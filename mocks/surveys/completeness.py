@@ -91,6 +91,11 @@ class Completeness:
 
     def probability(self, direction: FloatArray, magnitude: FloatArray) -> FloatArray:
         """(N,) probabilities at ICRS unit vectors ``direction`` (N, 3) and ``magnitude`` (N,)."""
+        chance = self.of_place(direction)
+        return chance * self.of_magnitude(magnitude) if self.per_magnitude > 0.0 else chance
+
+    def of_place(self, direction: FloatArray) -> FloatArray:
+        """(N,) product of the factors of pixel and latitude at ICRS unit vectors ``direction`` (N, 3)."""
         chance = np.full(len(direction), self.maximum)
         if self.minimum < self.maximum:
             import healpy
@@ -99,7 +104,11 @@ class Completeness:
         if self.b_scale > 0.0:
             sin_b = np.clip(direction @ ICRS_TO_GALACTIC[2], -1.0, 1.0)
             chance = chance * -np.expm1(-np.degrees(np.abs(np.arcsin(sin_b))) / self.b_scale)
-        if self.per_magnitude > 0.0:
-            beyond = np.maximum(magnitude - self.full_to, 0.0)
-            chance = chance * (1.0 - self.per_magnitude) ** beyond
         return chance
+
+    def of_magnitude(self, magnitude: FloatArray) -> FloatArray:
+        """Factor of apparent ``magnitude``, in its shape."""
+        if self.per_magnitude == 0.0:
+            return np.ones(np.shape(magnitude))
+        beyond = np.maximum(magnitude - self.full_to, 0.0)
+        return np.asarray((1.0 - self.per_magnitude) ** beyond)

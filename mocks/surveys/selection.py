@@ -88,16 +88,23 @@ def cuts(survey: Survey, view: View) -> Iterator[tuple[str, BoolArray]]:
         if not survey.completeness.whole:
             chance = survey.completeness.probability(icrs, view.magnitude)
             yield "completeness", view.fibre < chance
-    height = np.abs(survey.sun.z + distance * direction[:, 2])
     if survey.feh_max < np.inf:
+        height = np.abs(survey.sun.z + distance * direction[:, 2])
         yield "feh_max", (view.feh <= survey.feh_max) | (height >= survey.z_any_feh)
+    yield from cuts_of_place(survey, survey.sun, direction, distance)
+
+
+def cuts_of_place(
+    survey: Survey, sun: Sun, direction: FloatArray, distance: FloatArray
+) -> Iterator[tuple[str, BoolArray]]:
+    """Name and (N,) outcome of each cut on where a star is observed: its height, distance and radius."""
     if survey.z_min > 0.0:
-        yield "z_min", height >= survey.z_min
+        yield "z_min", np.abs(sun.z + distance * direction[:, 2]) >= survey.z_min
     if survey.distance_min > 0.0 or survey.distance_max < np.inf:
         inside = (distance >= survey.distance_min) & (distance <= survey.distance_max)
         yield "distance_min/distance_max", inside
     if survey.r_min > 0.0 or survey.r_max < np.inf:
-        to_sun = survey.sun.position
+        to_sun = sun.position
         r_squared = distance**2 + 2.0 * distance * (direction @ to_sun) + to_sun @ to_sun
         yield "r_min/r_max", (r_squared >= survey.r_min**2) & (r_squared <= survey.r_max**2)
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from haloassay.base.errors import InputError, UsedUpError
 from haloassay.base.settings import build, require, unknown
-from haloassay.contracts.catalogue import Catalogue, Propagation
+from haloassay.contracts.catalogue import SELECTION, Catalogue, Propagation
 from haloassay.contracts.frames import Sun
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.surveys.columns import ABUNDANCES, Columns
@@ -33,6 +33,7 @@ from haloassay.mocks.surveys.measurement import (
 from haloassay.mocks.surveys.observing import look, measured, seen_again
 from haloassay.mocks.surveys.presets import resolve
 from haloassay.mocks.surveys.selection import Tally
+from haloassay.mocks.surveys.stated import StatedSelection
 from haloassay.mocks.uniforms import Uniforms
 
 #: Sizes of the batches of true stars: doubling, then constant; the same for all surveys, so that
@@ -90,7 +91,7 @@ class Survey:
         Where the observer is, and moves.
     footprint
         Part of the sky: dec_min, dec_max, b_min [deg], boxes [[ra_min, ra_max, dec_min, dec_max]],
-        discs [[ra, dec, radius]].
+        discs [[ra, dec, radius]], map (a healpix file).
     completeness
         Probability that a star in reach is observed: minimum and maximum over the pixels (nside,
         seed) of the sky, b_scale [deg], per_magnitude beyond full_to.
@@ -305,7 +306,8 @@ class Survey:
             tally.require_hope(columns.n, wanted, drawn)
         if columns.n == 0:
             raise tally.too_few(0, drawn)
-        catalogue = Catalogue(columns.known(), self.sun, "mock catalogue")
+        selection = None if self.limits_errors else StatedSelection(self, self.sun)
+        catalogue = Catalogue(columns.known(), self.sun, "mock catalogue", selection=selection)
         if self.propagation == "monte-carlo":
             catalogue = catalogue.with_drawn_errors(survey_rng.spawn(1)[0])
         observed = Stars(**surveyed.filled())
@@ -349,8 +351,9 @@ class Survey:
         """Tell what an estimator can need of its catalogues, given which abundances the mock has."""
         names = {"distance", "pmra", "pmdec", *(name for name in ABUNDANCES if known[name])}
         names |= {"vlos"} if self.vlos_known else set()
+        stated = set() if self.limits_errors else {SELECTION}
         columns = {"ra", "dec", "pm_corr", *names, *(f"{name}_err" for name in names)}
-        return frozenset(columns | ({"velocity"} if self.vlos_known else set()))
+        return frozenset(columns | stated | ({"velocity"} if self.vlos_known else set()))
 
     def require_stars(self, number: int | None) -> None:
         """Raise :class:`InputError` where a mock's ``number`` of stars is too low, or has no end and all are wanted."""

@@ -260,16 +260,20 @@ def radius_axis(panels: Sequence[Axes], r: pd.Series[float]) -> None:
 
 def log_if_wide(axis: Any, values: np.ndarray[Any, Any], wide: float = 4.0) -> None:
     """Take a logarithmic axis, with plain numbers at its ticks, for values over a wide range."""
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
-
     values = values[np.isfinite(values)]
     if len(values) and values.min() > 0.0 and values.max() > wide * values.min():
         axis.axes.set(**{f"{axis.axis_name}scale": "log"})
-        short = values.max() < 12.0 * values.min()
-        subs = (1.0, 2.0, 3.0, 5.0, 7.0) if short else (1.0, 2.0, 5.0)
-        axis.set_major_locator(LogLocator(subs=subs, numticks=12))
-        axis.set_major_formatter(ScalarFormatter())
-        axis.set_minor_formatter(NullFormatter())
+        log_ticks(axis, values.max() < 12.0 * values.min())
+
+
+def log_ticks(axis: Any, short: bool) -> None:
+    """Set ticks with plain numbers to a logarithmic axis, more of them where it spans a decade only."""
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+    subs = (1.0, 2.0, 3.0, 5.0, 7.0) if short else (1.0, 2.0, 5.0)
+    axis.set_major_locator(LogLocator(subs=subs, numticks=12))
+    axis.set_major_formatter(ScalarFormatter())
+    axis.set_minor_formatter(NullFormatter())
 
 
 def handle(label: str, **style: Any) -> Any:

@@ -1,21 +1,24 @@
-"""Estimates against radius, beside the truth."""
+"""Estimates against radius, beside the truth and published numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from haloassay.contracts import labels
+from haloassay.contracts.measurements import Measurement
 from haloassay.reports.figures.look import COLUMN, Look, colour, lined, marked
 from haloassay.reports.figures.names import CellNames, cell_names
 from haloassay.reports.figures.panels import (
     Drawing,
     columns_of,
+    handle,
     label_rows,
     legend_below,
     log_if_wide,
+    method_title,
     radius_axis,
     scaled,
     series_handles,
@@ -24,21 +27,27 @@ from haloassay.reports.figures.panels import (
     title,
     truth_handle,
     with_unit,
+    wrapped,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+#: Marks of published tables, one after the other.
+_PUBLISHED = ("s", "^", "D", "v")
+_SHOWN = ("value", "value_mcse", "lo", "hi", "truth")
+
 
 def profile_figure(
     profiles: pd.DataFrame,
-    quantity: str,
+    quantity: str | Sequence[str],
     names: CellNames | None = None,
     look: Look = COLUMN,
     scattered: Collection[str] = (),
+    published: Mapping[str, Sequence[Measurement]] | None = None,
 ) -> Drawing | None:
-    """Mean estimates of a quantity against radius with the truth: a panel an estimator, a colour a cell.
+    """Mean estimates of quantities against radius with the truth: a panel each and an estimator, a colour a cell.
 
     Marks and bars are the mean over realisations with two Monte Carlo standard errors; the band holds 68 per cent of
     the single estimates; the line is the mean truth, black where one cell is shown, else dashed in the cell's colour.
@@ -47,46 +56,127 @@ def profile_figure(
     ----------
     profiles
         What :func:`haloassay.analysis.profiles.profiles` returns.
-    quantity, names, look, scattered
+    quantity
+        One, whose panels have one vertical axis, or several.
+    names, look, scattered
         As of :func:`haloassay.reports.figures.bias.bias_figure`.
+    published
+        Measurements by what to call them, in black with their intervals; those of an estimator in its panels only.
     """
-    rows = profiles[(profiles["quantity"] == quantity) & np.isfinite(profiles["r"])]
+    quantities = [quantity] if isinstance(quantity, str) else [*quantity]
+    rows = profiles[profiles["quantity"].isin(quantities) & np.isfinite(profiles["r"])]
     if not len(rows):
         return None
     names = names or cell_names(rows["cell"])
-    estimators = list(dict.fromkeys(rows["estimator"]))
+    pairs = list(dict.fromkeys(zip(rows["quantity"], rows["estimator"], strict=True)))
+    pairs.sort(key=lambda pair: quantities.index(pair[0]))
+    several = len({name for name, _ in pairs}) > 1
+    others = published or {}
     with look.applied():
-        figure, panels = sheet(look, len(estimators), 0.62, sharex=True, sharey=True)
-        factor, unit = scaled(rows["unit"].iloc[0], rows[["hi", "truth"]])
-        shown = ["value", "value_mcse", "lo", "hi", "truth"]
-        rows = rows.assign(**{name: factor * rows[name] for name in shown})
-        for axes, estimator in zip(panels, estimators, strict=True):
-            title(axes, estimator, columns_of(panels))
-            mine = rows[rows["estimator"] == estimator]
-            for cell, group in mine.groupby("cell", sort=False):
-                k = names.cells.index(str(cell))
-                joined = estimator not in scattered
-                _profile(axes, group.sort_values("r"), k, len(names.cells) == 1, joined)
-        radius_axis(panels, rows["r"])
-        log_if_wide(panels[0].yaxis, rows[["value", "lo", "hi", "truth"]].to_numpy(), 8.0)
-        label_rows(panels, with_unit(symbol(quantity), unit))
-        if len(names.cells) > 1:
-            handles = [
-                *series_handles(figure, [*names.labels.values()], with_line=False),
-                truth_handle("truth of each", linestyle="--"),
-            ]
-        else:
-            estimate = {"color": colour(0), "linestyle": "none", "marker": "o"}
-            handles = [
-                truth_handle("mean estimate", **{**marked(0), **estimate}),
-                truth_handle(color="k"),
-            ]
-        legend_below(figure, handles, names.title)
-    return Drawing(
-        figure,
-        f"Estimates of {labels.plain(quantity)} against radius. Marks: mean over realisations, bars: two Monte Carlo"
+        figure, panels = sheet(look, len(pairs), 0.62, sharex=True, sharey=not several)
+        places = rows["r"]
+        for axes, pair in zip(panels, pairs, strict=True):
+            mine = rows[(rows["quantity"] == pair[0]) & (rows["estimator"] == pair[1])]
+            beside = {
+                name: [m for m in every if m.quantity == pair[0] and m.estimator in ("", pair[1])]
+                for name, every in others.items()
+            }
+            same = mine if several else rows
+            factor, unit = scaled(
+                mine["unit"].iloc[0],
+                [*same[["hi", "truth"]].to_numpy().ravel(), *_values(others, pair[0])],
+            )
+            _panel(axes, mine, factor, names, pair[1] not in scattered)
+            _published(axes, beside, factor)
+            label = with_unit(symbol(pair[0]), unit)
+            if several:
+                method_title(axes, pair[1], symbol(pair[0]), columns_of(panels))
+                axes.set_ylabel(label)
+                shown = factor * mine[["value", "lo", "hi", "truth"]].to_numpy()
+                log_if_wide(axes.yaxis, shown, 8.0)
+            else:
+                title(axes, pair[1], columns_of(panels))
+        radius_axis(panels, places)
+        if not several:
+            log_if_wide(
+                panels[0].yaxis, factor * rows[["value", "lo", "hi", "truth"]].to_numpy(), 8.0
+            )
+            label_rows(panels, label)
+        legend_below(figure, [*_handles(figure, names), *_entries(figure, others)], names.title)
+    return Drawing(figure, _caption(quantities, names, others))
+
+
+def _panel(axes: Axes, rows: pd.DataFrame, factor: float, names: CellNames, joined: bool) -> None:
+    """Profiles of all cells of one estimator and quantity."""
+    rows = rows.assign(**{name: factor * rows[name] for name in _SHOWN})
+    for cell, group in rows.groupby("cell", sort=False):
+        k = names.cells.index(str(cell))
+        _profile(axes, group.sort_values("r"), k, len(names.cells) == 1, joined)
+
+
+def _values(others: Mapping[str, Sequence[Measurement]], quantity: str) -> list[float]:
+    """Upper ends of all published numbers of a quantity."""
+    every = (m for each in others.values() for m in each)
+    return [m.interval[1] for m in every if m.quantity == quantity]
+
+
+def _published(axes: Axes, beside: Mapping[str, Sequence[Measurement]], factor: float) -> None:
+    """Draw published numbers with their intervals, and the edges of their bins."""
+    for k, every in enumerate(beside.values()):
+        known = [m for m in every if np.isfinite([m.middle, m.value]).all()]
+        if not known:
+            continue
+        r, value = (np.array([getattr(m, name) for m in known]) for name in ("middle", "value"))
+        ends = np.array([m.interval for m in known]).T
+        errors = factor * np.nan_to_num(np.abs(ends - value))
+        edges = np.array([[m.r_lo, m.r_hi] if m.has_edges else [m.middle] * 2 for m in known]).T
+        axes.errorbar(
+            r, factor * value, errors, np.abs(edges - r), zorder=4, elinewidth=0.6, **_mark(k)
+        )
+
+
+def _mark(k: int) -> dict[str, Any]:
+    return {
+        "color": "k",
+        "linestyle": "none",
+        "marker": _PUBLISHED[k % len(_PUBLISHED)],
+        "markerfacecolor": "white",
+    }
+
+
+def _handles(figure: Any, names: CellNames) -> list[Any]:
+    """Entries of estimates and truth."""
+    if len(names.cells) > 1:
+        return [
+            *series_handles(figure, [*names.labels.values()], with_line=False),
+            truth_handle("truth of each", linestyle="--"),
+        ]
+    estimate = {"color": colour(0), "linestyle": "none", "marker": "o"}
+    return [
+        truth_handle("mean estimate", **{**marked(0), **estimate}),
+        truth_handle(color="k"),
+    ]
+
+
+def _entries(figure: Any, others: Mapping[str, Sequence[Measurement]]) -> list[Any]:
+    """Entries of what was published."""
+    import matplotlib
+
+    room = figure.get_figwidth() - 0.6
+    size = matplotlib.rcParams["legend.fontsize"]
+    return [handle(wrapped(figure, name, room, size), **_mark(k)) for k, name in enumerate(others)]
+
+
+def _caption(
+    quantities: Sequence[str], names: CellNames, others: Mapping[str, Sequence[Measurement]]
+) -> str:
+    what = ", ".join(labels.plain(name) for name in quantities)
+    lines = ", dashed in the colour of its cell" if len(names.cells) > 1 else ""
+    beside = f" Open black marks: {', '.join(others)}." if others else ""
+    return (
+        f"Estimates of {what} against radius. Marks: mean over realisations, bars: two Monte Carlo"
         " standard errors, band: 68 per cent of the single estimates; line: the truth"
-        + (", dashed in the colour of its cell." if len(names.cells) > 1 else "."),
+        f"{lines}.{beside}"
     )
 
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from haloassay.analysis.summary import Summary
     from haloassay.analysis.verdict import Verdict
 
-#: Score rows whose single estimates, ranks and curves of coverage stand on a page.
-_DETAILED: Final = 1500
 #: Single estimates of one row that stand on a page.
 _MARKS: Final = 60
 #: Places of numbers: what a chart can show.
@@ -58,7 +56,7 @@ def payload(data: Summary, judged: Sequence[Verdict]) -> dict[str, Any]:
         are ``curves``, ``ranks`` (with their ``bands``) and ``marks``.
     """
     names = _Names(data)
-    detailed = _detailed(data, names)
+    detailed = data.detailed
     return {
         "cells": [printable(cell) for cell in names.cells],
         "estimators": [printable(name) for name in names.estimators],
@@ -200,14 +198,6 @@ def _sentences(judged: Sequence[Verdict], names: _Names) -> list[list[Any]]:
         ]
         for verdict in judged
     ]
-
-
-def _detailed(data: Summary, names: _Names) -> frozenset[str]:
-    """Cells that are told in detail: the base first, then others in their order, while there is room."""
-    sizes = data.scores.groupby("cell", sort=False).size()
-    order = sorted(sizes.index, key=lambda cell: (cell != data.base_cell, names.cells[cell]))
-    total = np.cumsum([sizes[cell] for cell in order])
-    return frozenset(cell for k, cell in enumerate(order) if k == 0 or total[k] <= _DETAILED)
 
 
 def _told(

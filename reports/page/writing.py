@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: Formats of the files beside the page; ``haloassay table`` writes all others.
 _EXTENSIONS: Final = {"csv": "csv", "latex": "tex", "markdown": "md"}
 
+#: Rows above which a table is for machines only.
+_PRINTED: Final = 5000
+
 
 def write_page(data: Summary, folder: Path) -> Path:
     """Write the report of a run: ``index.html`` and ``tables/``.
@@ -38,6 +41,8 @@ def write_page(data: Summary, folder: Path) -> Path:
     with labels.vocabulary(data.quantities):
         for name, frame in written.items():
             for fmt, extension in _EXTENSIONS.items():
+                if fmt != "csv" and len(frame) > _PRINTED:
+                    continue
                 text = tables.format_table(frame, fmt)
                 write_bytes(folder / "tables" / f"{name}.{extension}", str(text).encode())
         page = folder / "index.html"

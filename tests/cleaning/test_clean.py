@@ -37,6 +37,7 @@ SPECS = {
     "sagittarius-band": {},
     "sagittarius-momentum": {},
     "gaussian-balls": {"balls": [{"centre": [8, 0, 0], "sigma": [2, 2, 2]}]},
+    "cross-match": {"objects": [{"ra": 180.0, "dec": 30.0, "radius": 10.0}]},
     "friends-of-friends": {"unit": "median-separation"},
     "four-distance": {"linking_length": 0.6},
     "select": {"where": "r > 10 and abs(z) > 2"},
@@ -361,6 +362,7 @@ def test_no_star_left_is_one_line(kind):
         "sagittarius-band": {"width": 89.9},
         "sagittarius-momentum": {"offset": 1e9},
         "gaussian-balls": SPECS["gaussian-balls"],
+        "cross-match": {"objects": [{"ra": 266.4, "dec": -28.9, "radius": 90.0}]},
         "friends-of-friends": {"unit": "median-separation"},
         "select": {"r": [1e3, 1e4]},
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 
 import click
@@ -18,7 +19,9 @@ from haloassay.analysis.statistics import Found
 from haloassay.contracts.quantities import QUANTITIES
 from haloassay.engine import claims as engine
 from haloassay.planning.claim import load_claim, make_claim
+from haloassay.planning.families import families
 from haloassay.planning.plan import make_plan
+from haloassay.planning.scenario import load_scenario
 from haloassay.reports import claims as words
 
 SCENARIO = """
@@ -138,8 +141,10 @@ def test_claims_of_a_scenario_share_its_run_and_quick_ones_are_apart(call, write
     answer = call("claims", first, second, "-j", "0", "--format", "json")
     assert answer.code == 0
     assert "run 1 of 1" in answer.err
+    assert re.search(r"2 claims in 0:0\d:\d\d on 1 process;", answer.err.splitlines()[-1])
     mine, other = json.loads(answer.text)["claims"]
     assert (mine["n"], other["n"]) == (14, 14)
+    assert mine["families"] == other["families"] == "local-jeans-gaussian"
     assert mine["folder"] == other["folder"]
     results = haloassay.Results(mine["folder"])
     (row,) = results.pairs().query("bin == 0 and quantity == 'enclosed_mass'").to_dict("records")
@@ -189,6 +194,49 @@ def test_a_narrow_terminal_has_comments_below_and_a_pipe_beside(monkeypatch):
     narrow = words.text(TOLD[:4]).splitlines()
     assert narrow[3] == "    321 realisations would tell"
     assert max(map(len, narrow)) <= 84
+
+
+def test_a_mean_estimate_is_written_in_its_unit():
+    claim = make_claim({**CLAIM, "published": {"value": 70.0}, "margin": 5.0}, "mine.toml")
+    found = Found("sigma_r_lowest", "km/s", 15.0, "value", 88.4, 1.2, 40)
+    row = words.rows([engine.Tested(claim, Judgement("differs", found), QUANTITIES, None)])[1]
+    assert row[1:3] == ["70 ± 5 km/s", "88.4 ± 1.2 km/s"]
+
+
+def test_the_families_of_all_mocks_are_counted_below_the_table():
+    first, second = (
+        engine.Tested(*(each.claim, each.judgement, QUANTITIES, None), families=of)
+        for each, of in zip(
+            TOLD, (("power-law",), ("power-law, with an LMC", "power-law")), strict=False
+        )
+    )
+    said = "that were tried (claims): power-law (2); power-law, with an LMC (1)"
+    for written in (words.text, words.markdown, words.latex):
+        assert said in written([first, second])
+        assert "were tried" not in written(TOLD)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("accreted", ("accreted",)),
+        ("lmc-ignored", ("power-law", "power-law, with an LMC")),
+        ("han2024", ("power-law, mixed out of round",)),
+        ("debris", ("power-law", "power-law, with debris")),
+    ],
+)
+def test_families_are_those_of_all_cells(name, found):
+    assert families(make_plan(load_scenario(name))) == found
+
+
+def test_families_that_a_matrix_sweeps_or_draws_are_all_told():
+    prior = {"kind": "discrete", "weights": [0.5, 0.5], "values": ["power-law", "gaussian"]}
+    swept = {"factors": {"mock.distribution.kind": ["power-law", "gaussian"]}}
+    drawn = {"design": "latin-hypercube"}
+    drawn["factor"] = [{"label": "tails", "paths": ["mock.distribution.kind"], "prior": prior}]
+    for matrix in (swept, drawn):
+        scenario = load_scenario("quickstart").revise(matrix=matrix, realizations=8)
+        assert set(families(make_plan(scenario))) == {"power-law", "gaussian"}
 
 
 def test_what_differs_has_its_remark_in_markdown():

@@ -92,12 +92,14 @@ def test_every_command_is_a_function(call):
         "list",
         "match",
         "measure",
+        "merge",
         "mock",
         "plan",
         "predict",
         "rank",
         "report",
         "run",
+        "status",
         "table",
     ]
     of_shells = {"completion"}

@@ -57,6 +57,7 @@ def test_labels_are_those_of_the_scenario(folder):
         ("cloud", {"quantity": "sigma_r", "r": 10.0}),
         ("cloud", {"quantity": ("sigma_r", "beta"), "r": 10.0}),
         ("profile", {"quantity": "beta"}),
+        ("profile", {"quantity": ("beta", "sigma_r"), "cell": "base"}),
     ],
 )
 def test_every_kind_is_drawn(folder, kind, options):
@@ -221,3 +222,55 @@ def test_matplotlib_is_imported_by_figures_alone(folder, small, environment, tmp
     assert not imports("run", small, "--out", out, "-n", "1", "-j", "0", "--no-report")
     file = tmp_path / "x.png"
     assert imports("figure", folder, "cloud", "--quantity", "beta", "--out", file)
+
+
+def test_axes_can_be_those_of_another_figure(folder):
+    ends = {"x_range": (5.0, 50.0), "y_range": (60.0, 200.0)}
+    scales = {"x_scale": "linear", "y_scale": "log"}
+    for kind in ("profile", "cloud"):
+        for axes in haloassay.figure(folder, kind, "sigma_r", cell="base", **ends, **scales).axes:
+            assert (axes.get_xscale(), axes.get_yscale()) == ("linear", "log")
+            assert (axes.get_xlim(), axes.get_ylim()) == (ends["x_range"], ends["y_range"])
+
+
+def test_published_numbers_stand_beside_a_profile(folder, tmp_path):
+    table = tmp_path / "mine.csv"
+    table.write_text(
+        "quantity,estimator,r,r_lo,r_hi,value,error\nsigma_r,,10,8,14,120,5\n"
+        "sigma_r,other,20,,,130,5\nbeta,,10,,,0.5,0.1\n"
+    )
+    found = haloassay.figure(
+        folder, "profile", ["sigma_r", "beta"], cell="base", published=[table, "bird2022-kgiants"]
+    )
+    marks = [
+        [x.get_xydata().tolist() for x in axes.lines if x.get_marker() == "s"]
+        for axes in found.axes
+    ]
+    assert [*marks[0], *marks[-1]] == [[[10.0, 120.0]], [[10.0, 0.5]]]
+    bars = next(c for c in found.axes[0].containers if c.lines[0].get_marker() == "s")
+    upward = [part.get_segments()[0] for part in bars.lines[2]]
+    np.testing.assert_allclose(
+        sorted(map(tuple, np.concatenate(upward))),
+        sorted([(8.0, 120.0), (14.0, 120.0), (10.0, 115.0), (10.0, 125.0)]),
+    )
+    (legend,) = found.legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["mean estimate", "truth", "mine", "bird2022-kgiants"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["profile", "--published", "nothing"], "unknown table 'nothing'"),
+        (["bias", "--published", "bird2022-bhb"], "--published is for profile"),
+        (["profile", "--x-range", "9", "3"], "--x-range: ends must ascend"),
+        (["profile", "--y-scale", "log", "--y-range", "0", "3"], "a logarithmic axis begins above"),
+        (["coverage", "--x-scale", "log"], "has axes of its own"),
+    ],
+)
+def test_axes_and_tables_that_cannot_be_are_refused(call, folder, tmp_path, options, message):
+    out = tmp_path / "no.pdf"
+    answer = call("figure", folder, *options, "--quantity", "sigma_r", "--out", out)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert message in answer.err
+    assert not out.exists()

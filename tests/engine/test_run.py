@@ -298,6 +298,7 @@ def test_a_full_disk_stops_the_run_and_the_next_one_goes_on(tmp_path, undisturbe
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
+        patch.setattr(runner, "_GATHERED", -1.0)
         with pytest.raises(InputError, match="No space left on device"):
             quietly(SCENARIO, tmp_path / "out", realizations=8, workers=0)
     assert 0 < len(Results(tmp_path / "out").frame("runs")) < 16
@@ -308,10 +309,12 @@ def test_a_full_disk_stops_the_run_and_the_next_one_goes_on(tmp_path, undisturbe
 SCRIPT = """
 import sys
 from haloassay.results import store
+from haloassay.engine import runner
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
 from small_scenario import SCENARIO
 store.SEGMENT = 4
+runner._GATHERED = -1.0  # a part a result
 run(SCENARIO, sys.argv[1], realizations=8, workers=int(sys.argv[2]), progress=Silent())
 """
 

@@ -11,6 +11,7 @@ from made_up_results import N, assert_complete, description, fill, result, tree
 from seeds import seeded
 
 from haloassay.base.errors import InputError
+from haloassay.engine import runner
 from haloassay.mocks.surveys.survey import Survey
 from haloassay.planning.plan import make_plan
 from haloassay.planning.scenario import make_scenario
@@ -301,3 +302,37 @@ def test_values_with_a_remark_are_no_reason(tmp_path, plan):
     with Store.open(tmp_path, plan) as store:
         store.checkpoint(whole)
     assert Results(tmp_path).reasons() == []
+
+
+def test_results_that_come_together_are_one_part_and_go_on_as_any(tmp_path, plan):
+    """Those that are to be tried again have a part of their own; a folder of few results is joined with later ones."""
+    whole = [result(plan, k) for k in range(N - 1)]
+    with Store.open(tmp_path, plan) as store:
+        store.checkpoint_all([*whole, result(plan, N - 1, ("ok", "timeout"))])
+        assert len([*(tmp_path / "runs").glob("*.parquet")]) == 2
+    assert Results(tmp_path).counts() == {"ok": 2 * N - 1, "timeout": 1}
+    with Store.open(tmp_path, plan) as store:
+        assert [m.label for m in store.missing(plan.cells[0], N - 1)] == ["other"]
+        assert not store.missing(plan.cells[0], 0)
+        last = result(plan, N - 1)
+        store.checkpoint_all([TaskResult(last.cell, N - 1, last.outcomes[1:])])
+        store.compact()
+    assert_complete(tmp_path)
+    assert len([*(tmp_path / "runs").glob("*.parquet")]) == 1
+
+
+def test_short_tasks_are_written_together_and_none_waits(tmp_path, values, monkeypatch):
+    """Ten results a part where they come at once; each by itself where they come slowly; the last one, too."""
+    clock = [0.0]
+    monkeypatch.setattr(runner.time, "monotonic", lambda: clock[0])
+
+    def arriving(seconds):
+        for k in range(20):
+            clock[0] += seconds
+            yield k
+            yield None
+
+    quick = [len(part) for part in runner._together(arriving(0.03))]
+    assert sum(quick) == 20
+    assert max(quick[:-1]) == 9
+    assert [len(part) for part in runner._together(arriving(0.3))] == [1] * 20

@@ -16,6 +16,10 @@ LI2026 = np.array(
     ]
 )
 
+#: Three populations: those two, and the stars of a stream between them in [Fe/H], with a fifth of the stars.
+THREE = np.array([LI2026[:8], [-60.0, 70.0, 25.0, -1.35, 40.0, 30.0, 25.0, 0.15], LI2026[8:16]])
+THREE_SHARES = np.array([0.4, 0.2, 0.4])
+
 
 def stars_of(
     point: FloatArray,
@@ -32,6 +36,15 @@ def stars_of(
     sigma = np.where(rich, point[4:8, None], point[12:16, None])
     size = rng.uniform(0.3, 1.7, (2, n))
     error = np.vstack([kms * np.outer(factors, size[0]), 0.004 * kms * size[1]])
+    return Sample(mean + np.hypot(sigma, error) * rng.standard_normal((4, n)), error**2)
+
+
+def stars_of_three(n: int, rng: np.random.Generator, kms: float = 25.0) -> Sample:
+    """Stars of three components, with errors about kms, 0.004 kms dex."""
+    which = rng.choice(3, n, p=THREE_SHARES)
+    size = rng.uniform(0.3, 1.7, (2, n))
+    error = np.vstack([np.outer(np.full(3, kms), size[0]), 0.004 * kms * size[1]])
+    mean, sigma = THREE[which, :4].T, THREE[which, 4:].T
     return Sample(mean + np.hypot(sigma, error) * rng.standard_normal((4, n)), error**2)
 
 

@@ -20,6 +20,7 @@ from haloassay.estimators import make_estimator
 from haloassay.estimators.bins import resampled_catalogues
 from haloassay.estimators.cells import (
     Cells,
+    drawn_dispersions,
     grid_cells,
     log_dispersion,
     scatter_posterior,
@@ -28,7 +29,6 @@ from haloassay.estimators.rows import weighted_mean_row
 from haloassay.estimators.sky_map import (
     ChemicalLine,
     bootstrap_correlation,
-    drawn_dispersions,
 )
 
 NAMES = ("x", "y", "z", "vx", "vy", "vz")
@@ -386,3 +386,55 @@ def test_populations_need_abundances():
         InputError, match="50 of 50 stars have a feh or alpha_fe that is not finite"
     ):
         rows_of(broken)
+
+
+# ------------------------------------------------------------------------------------ the axis
+
+
+def tilted(angle, plane=(0, 2), strength=0.25):
+    """Stretch of sigma_r by exp(strength cos^2) about an axis at an angle [deg] in a plane."""
+    axis = np.zeros(3)
+    axis[list(plane)] = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    return lambda toward: strength * (toward @ axis) ** 2
+
+
+@pytest.mark.parametrize(("map", "plane"), [("xz", (0, 2)), ("xy", (0, 1)), ("healpix", (0, 2))])
+@pytest.mark.parametrize("angle", [25.0, -60.0, 88.0])
+def test_the_axis_of_the_dispersion_is_found_in_its_plane(map, plane, angle):
+    catalogue = sky(8000, seeded(31), stretch=tilted(angle, plane), errors=20.0)
+    row = one(rows_of(catalogue, map=map, step=5.0, n_draws=200), "axis_offset")
+    half = 0.5 * (row.hi68 - row.lo68)
+    assert 1.0 < half < 8.0
+    assert abs((row.value - angle + 90.0) % 180.0 - 90.0) < 4.0 * half
+    beside = {"map": map, "step": 5.0, "n_draws": 200, "density_axis": angle}
+    assert abs(one(rows_of(catalogue, **beside), "axis_offset").value) < 4.0 * half
+
+
+def test_a_footprint_and_a_falling_dispersion_make_no_axis_and_leave_a_true_one():
+    """Half of the sky, whose depth changes with height, of a halo that is hotter inside."""
+    offs, halves = [], []
+    for k in range(40):
+        rng = seeded(100 + k)
+        whole = sky(9000, rng, stretch=tilted(25.0), errors=10.0)
+        x = whole.position
+        seen = (x[:, 2] > -0.3 * x[:, 0] - 5.0) & (np.abs(x[:, 2]) > 5.0)
+        seen &= np.linalg.norm(x, axis=1) < 15.0 + 0.6 * np.abs(x[:, 2])
+        cooler = (np.linalg.norm(x, axis=1) / 15.0) ** -0.4
+        v = whole.velocity * cooler[:, None]
+        columns = dict(zip(NAMES, np.hstack([x, v])[seen].T, strict=True))
+        row = one(rows_of(Catalogue.from_arrays(**columns), n_draws=100), "axis_offset")
+        offs.append(row.value - 25.0)
+        halves.append(0.5 * (row.hi68 - row.lo68))
+    error = np.std(offs, ddof=1) / np.sqrt(len(offs))
+    assert abs(np.mean(offs)) < 4.0 * error
+    assert np.std(offs, ddof=1) < 1.6 * np.mean(halves)  # 4 sigma of 40, and some room for skewness
+    assert np.std(offs, ddof=1) > 0.55 * np.mean(halves)
+
+
+def test_a_round_dispersion_has_no_axis_and_few_stars_say_so():
+    wide = one(rows_of(sky(4000, seeded(5)), n_draws=400), "axis_offset")
+    assert wide.hi95 - wide.lo95 > 90.0
+    few = one(rows_of(sky(79, seeded(5))), "axis_offset")
+    assert few.note == "too few stars: 79, at least 80 are needed"
+    with pytest.raises(InputError, match="density_axis"):
+        make_estimator({"kind": "sky-map", "density_axis": 91.0})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.equilibria.tracers import make_density
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.surveys.luminosity import make_luminosity
+from haloassay.mocks.surveys.stated import StatedSelection
 from haloassay.mocks.surveys.survey import make_survey
 from haloassay.planning.expansion import cells
 from haloassay.planning.scenario import load_scenario
@@ -122,6 +124,21 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "gse": [{"fraction": 0.1, "size": 150}],
         "thick-disc": [{"fraction": 0.1}],
         "monoceros": [{"fraction": 0.1}],
+        "satellites": [
+            {
+                "fraction": 0.1,
+                "objects": [
+                    {
+                        "ra": 190.0,
+                        "dec": 30.0,
+                        "distance": 20.0,
+                        "pmra": 1.0,
+                        "pmdec": -1.0,
+                        "vlos": 50.0,
+                    }
+                ],
+            }
+        ],
         "unbound": [{"fraction": 0.1}],
         "blunders": [{"fraction": 0.1}],
     },
@@ -137,13 +154,22 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "sagittarius-band": [{}],
         "sagittarius-momentum": [{}],
         "gaussian-balls": [{"balls": [{"centre": [8, 0, 0], "sigma": [4, 4, 4]}]}],
+        "cross-match": [
+            {
+                "objects": [{"ra": 190.0, "dec": 30.0, "radius": 20.0, "distance": 20.0}],
+                "distance_limit": 0.5,
+            }
+        ],
         "friends-of-friends": [{"unit": "median-separation"}],
         "four-distance": [{"linking_length": 0.6}],
         "select": [{"feh": [-1.7, -1.3], "where": "r > 10 and apocentre < 80"}],
     },
     "estimators": {
         "velocity-ellipsoid": [{"bins": BINS}],
-        "jeans-3d": [{"bins": BINS, "alpha": {"slopes": [-2.8, -4.6], "breaks": [17.0]}}],
+        "jeans-3d": [
+            {"bins": BINS, "alpha": {"slopes": [-2.8, -4.6], "breaks": [17.0]}},
+            {"bins": BINS, "alpha": -3.0, "nfw": "none", "fit_density": {}, "inner_vc": {}},
+        ],
         "tracer-mass": [{"bins": BINS, "alpha": -3.5, "nfw": {"vc_range": "none"}}],
         "los-jeans": [{"bins": BINS}],
         "los-jeans-derivative": [{"bins": BINS}],
@@ -153,6 +179,7 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "spline-jeans": [{"alpha": "measured"}],
         "power-law-df": [{"alpha": -3.5}],
         "nfw-tracer": [{"alpha": -3.5}],
+        "tracer-density": [{"alpha": -3.0, "fit_density": {"axis_ratio": "free"}}],
         "gaussian-single": [{"bins": BINS}],
         "gaussian-mixture": [{"bins": [5.0, 60.0]}],
     },
@@ -293,7 +320,8 @@ def _of_clean(cleaning: Any) -> list[float]:
 
 
 def _of_estimator(estimator: Any) -> list[float]:
-    rows = estimator.estimate(stars(), np.random.default_rng(5))
+    selection = StatedSelection(make_survey({"r_min": 5.0, "r_max": 60.0}), Sun())
+    rows = estimator.estimate(replace(stars(), selection=selection), np.random.default_rng(5))
     return [x for row in rows if not row.note for x in (row.value, row.hi68 - row.lo68)]
 
 

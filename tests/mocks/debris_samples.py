@@ -25,9 +25,15 @@ HISTORY = AROUND.history
 SATELLITES = ("stream", "shells", "gse")
 
 
+#: A cluster that is none.
+CLUSTER = {"ra": 200.0, "dec": 25.0, "distance": 15.0, "pmra": -3.0, "pmdec": -2.0, "vlos": -80.0}
+
+
 def one(kind: str, fraction: float = 0.1, **spec: Any) -> Any:
     if kind in SATELLITES:
         spec = {"size": resized(1500), **spec}
+    if kind == "satellites":
+        spec = {"objects": [CLUSTER], **spec}
     return make_debris([{"kind": kind, "fraction": fraction, **spec}])[0]
 
 

@@ -19,7 +19,7 @@ from haloassay.mocks.history.growth import GrowingHost
 from haloassay.mocks.history.infall import MergerHistory, at_infall, drawn, merger_rate
 from haloassay.mocks.history.sinking import drag, losses
 from haloassay.mocks.history.tagging import tagged
-from haloassay.mocks.lmc.trajectory import LMC, Friction
+from haloassay.mocks.lmc.trajectory import LMC, Friction, rewind
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.surveys.survey import make_survey
 from haloassay.planning.expansion import cells
@@ -303,6 +303,50 @@ def test_the_effective_number_of_structures_is_that_of_their_weights():
     assert (found.fell_in, found.stellar_mass) == (7, 2e8)
 
 
+def test_with_the_lmc_stars_feel_the_host_as_it_grows_and_the_lmc():
+    mock = accreted(satellites=TABLE, history={"seed": 1}, lmc={"time": 1.8})
+    host, lmc = mock.host, mock.lmc
+    path = rewind(lmc, mock.potential, mock.perturbed)
+    x, _ = some_stars()
+    for t in (-1.8, -0.9, 0.0):
+        r = np.linalg.norm(x, axis=1)
+        where = np.array([np.interp(t, path.time, column) for column in path.position.T])
+        expected = -G * (host.sphere.enclosed_mass(r, t) / r**3)[:, None] * x
+        for offset, sign in ((x - where, 1.0), (-where[None], -1.0)):
+            d = np.linalg.norm(offset, axis=1)
+            pull = -G * (lmc.profile.enclosed_mass(d) / d**3)[:, None] * offset
+            expected = expected + sign * pull
+        found = mock.perturbed.acceleration(x, t)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1.0)
+    # it comes through the lighter host of then, not through that of today
+    today = rewind(lmc, mock.potential)
+    assert np.linalg.norm(path.position[0]) > np.linalg.norm(today.position[0]) + 2.0
+
+
+def test_a_light_lmc_changes_nothing_and_a_heavy_one_is_seen():
+    alone, light, heavy = (
+        accreted(satellites=TABLE, history={"seed": 1}, **settings)
+        for settings in ({}, {"lmc": {"mass": 1e4, "time": 1.8}}, {"lmc": {"time": 1.8}})
+    )
+    stars = alone.population.stars
+    off = np.linalg.norm(light.population.stars.position - stars.position, axis=1)
+    assert np.median(off) < 0.02
+    own = light.population.stars.number
+    np.testing.assert_array_equal(own, stars.number)
+    moved = heavy.population.stars
+    both, k, j = np.intersect1d(moved.number, stars.number, return_indices=True)
+    assert len(both) > 500
+    outer = stars.r[j] > 40.0
+    off = np.linalg.norm(moved.position[k] - stars.position[j], axis=1)[outer]
+    assert np.median(off) > 5.0
+    # the centre has gained some 60 km/s, down to where the LMC was: outer stars seem to rise
+    rises = [s.velocity[s.r > 60.0, 2].mean() for s in (moved, stars)]
+    assert 10.0 < rises[0] - rises[1] < 80.0
+    assert np.isfinite(heavy.truth.value("mu_dipole", 60.0, 40.0, 100.0))
+    assert heavy.truth.others["lmc"](50.0) > 1e10
+    assert not alone.truth.others
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -323,7 +367,11 @@ def test_the_effective_number_of_structures_is_that_of_their_weights():
             "satellites.0: is not bound",
         ),
         ({"satellites": {"time": 9.0}}, "expected a list of tables"),
-        ({"lmc": {}}, "an accreted halo has no LMC"),
+        ({"lmc": 3}, "lmc: expected a table"),
+        ({"lmc": {"kind": "expansions"}}, "lmc.kind: the LMC of an accreted halo is 'rigid'"),
+        ({"lmc": {"mas": 1e11}}, "unknown setting 'mas'"),
+        ({"lmc": {"time": 7.0}}, "at most 6 Gyr"),
+        ({"lmc": {"time": 0.5}}, "never was outside the Milky Way's virial radius"),
         ({"potential": {"kind": "hernquist", "mass": 1e12, "a": 20.0}}, "needs one dark component"),
         ({"r_range": [50.0, 20.0]}, "r_range must rise"),
         ({"history": {"smallest": 1.0}}, "smallest must be"),

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from debris_samples import POTENTIAL, components, drawn, one
+from debris_samples import AROUND, CLUSTER, POTENTIAL, components, drawn, one
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from seeds import seeded
 
 from haloassay.base.constants import G
-from haloassay.contracts.frames import Sun, spherical_velocity
+from haloassay.base.errors import InputError
+from haloassay.contracts.frames import Sun, galactocentric_to_heliocentric, spherical_velocity
+from haloassay.mocks.debris.bound import EDGE
 from haloassay.mocks.debris.surroundings import Surroundings
 
 FloatArray = NDArray[np.float64]
@@ -120,3 +122,41 @@ def test_blunders_are_even_in_velocity() -> None:
     stars = drawn("blunders", 4000, v_max=800.0)
     for component in stars.velocity.T:
         assert kstest(component, "uniform", (-800.0, 1600.0)).pvalue > 1e-4
+
+
+def test_satellites_are_plummer_spheres_where_the_sky_has_them() -> None:
+    near = {**CLUSTER, "r_half": 0.02, "sigma": 5.0, "weight": 3.0}
+    far = {**CLUSTER, "ra": 30.0, "distance": 40.0, "pmra": 0.1, "pmdec": -0.1, "vlos": 60.0}
+    far |= {"r_half": 0.3, "sigma": 9.0}
+    stars = drawn("satellites", 20_000, objects=[near, far])
+    seen = galactocentric_to_heliocentric(stars.position, stars.velocity, Sun())
+    first = np.abs(seen["ra"] - near["ra"]) < 5.0
+    assert first.mean() == pytest.approx(0.75, abs=4.0 * np.sqrt(0.1875 / len(stars)))
+    for each, mine in ((near, first), (far, ~first)):
+        n = int(mine.sum())
+        size = each["r_half"] / each["distance"]
+        for name, scatter in (
+            ("ra", np.degrees(2.0 * size)),
+            ("dec", np.degrees(2.0 * size)),
+            ("distance", 2.0 * each["r_half"]),
+            ("vlos", each["sigma"]),
+            ("pmra", each["sigma"] / (4.74 * each["distance"])),
+        ):
+            assert np.median(seen[name][mine]) == pytest.approx(
+                each[name], abs=4.0 * 1.25 * scatter / np.sqrt(n) + 1e-3 * abs(each[name])
+            )
+        centre = np.mean(stars.position[mine], axis=0)
+        offset = np.linalg.norm(stars.position[mine] - centre, axis=1) / each["r_half"]
+        # a Plummer sphere that ends at five half-mass radii has (1 - share beyond) / 2 within a little less
+        assert offset.max() < 1.02 * EDGE
+        assert np.median(offset) == pytest.approx(0.97, abs=0.03)
+        assert stars.velocity[mine].std(axis=0) == pytest.approx(
+            np.full(3, each["sigma"]), rel=4.0 / np.sqrt(2 * n)
+        )
+
+
+def test_satellites_outside_of_the_mock_are_refused() -> None:
+    with pytest.raises(InputError, match=r"objects\.0 reaches from"):
+        one("satellites", objects=[{**CLUSTER, "distance": 3000.0}]).check(AROUND)
+    with pytest.raises(InputError, match="sigma is positive"):
+        one("satellites", objects=[{**CLUSTER, "sigma": 0.0}])

@@ -282,3 +282,32 @@ def test_abundances_say_what_is_wrong() -> None:
         Abundance((-1.0, -2.0), 0.3, (5.0, 4.0))
     with pytest.raises(InputError, match="sigma"):
         Abundance(-1.0, -0.3)
+
+
+def test_an_intermediate_population_has_its_share_and_moments_in_the_truth() -> None:
+    names = ("mr", "mi", "mp")
+    betas = (0.8, 0.5, 0.1)
+    three = {
+        **TWO,
+        "kind": "local-jeans-gaussian",
+        "populations": [
+            {"name": name, "beta": {"kind": "constant", "beta": beta}, "feh": {"mean": feh, "sigma": 0.2}}
+            | ({} if name == "mp" else {"fraction": share})
+            for name, beta, feh, share in zip(
+                names, betas, (-1.1, -1.4, -1.8), (0.5, 0.2, 0.3), strict=True
+            )
+        ],
+    }  # fmt: skip
+    mock = make_mock(three)
+    stars = mock.sample(20_000, seeded(6))
+    where = {"r_lo": 15.0, "r_hi": 25.0}
+    share = mock.truth.value("p_mi", **where)
+    assert share == pytest.approx(0.2, abs=1e-9)
+    found = np.mean(in_bin(stars).origin == 1)
+    assert found == pytest.approx(share, abs=4 * np.sqrt(0.16 / len(in_bin(stars))))
+    for name, beta in zip(names, betas, strict=True):
+        assert mock.truth.value(f"beta.{name}", **where) == pytest.approx(beta, abs=1e-6)
+    assert mock.truth.value("feh_mean.mi", **where) == pytest.approx(-1.4)
+    assert np.isnan(
+        make_mock({**three, "populations": three["populations"][::2]}).truth.value("p_mi", **where)
+    )

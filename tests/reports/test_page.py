@@ -228,7 +228,7 @@ def test_a_level_names_the_cells_that_have_it(report):
 
 
 def test_of_many_rows_single_estimates_of_the_base_alone_are_told(report, monkeypatch):
-    monkeypatch.setattr("haloassay.reports.page.payload._DETAILED", 1)
+    monkeypatch.setattr("haloassay.analysis.summary._DETAILED", 1)
     data = summarise(report[0])
     told = payload(data, verdicts(data.scores))
     assert told["detailed"] == [told["base"]]

@@ -184,6 +184,55 @@ def test_a_pair_is_that_of_the_table(results, name):
     assert (got.value, got.mcse, got.n) == (row[name], row[f"{name}_mcse"], 60)
 
 
+BOTH = [{"estimator": "first", "cell": "base"}, {"estimator": "second", "cell": "base"}]
+
+
+@pytest.mark.parametrize("measure", ["bias", "scatter", "stated", "error_ratio"])
+def test_a_weighted_mean_has_the_weights_of_stated_errors(results, measure):
+    frame = pd.read_parquet(results.estimates_files[0])
+    frame = frame[(frame["quantity"] == "enclosed_mass") & (frame["bin"] == 1)]
+    other = [BOTH[0], {"estimator": "second", "cell": "far"}]
+    for rows, roll in ((BOTH, 0), (other, 1)):
+        parts = [
+            frame[(frame["estimator"] == row["estimator"]) & (frame["cell"] == row["cell"])]
+            for row in rows
+        ]
+        e = np.array([(x["value"] / x["truth"] - 1.0).to_numpy() for x in parts])
+        half = np.array([(0.5 * (x["hi68"] - x["lo68"]) / x["truth"]).to_numpy() for x in parts])
+        e[1], half[1] = np.roll(e[1], roll), np.roll(half[1], roll)  # of other stars
+        mean = np.average(e, axis=0, weights=half**-2)
+        stated = ((half**-2).sum(axis=0) ** -0.5).mean()
+        wanted = {
+            "bias": mean.mean(),
+            "scatter": mean.std(ddof=1),
+            "stated": stated,
+            "error_ratio": np.log(stated / mean.std(ddof=1)),
+        }
+        of = [{**row, "r": 47.0} for row in rows]
+        got = read(results, kind="weighted-mean", quantity="enclosed_mass", of=of, measure=measure)
+        assert (got.value, got.n) == (pytest.approx(wanted[measure], rel=1e-9), 60)
+        if measure == "bias":
+            assert got.mcse == pytest.approx(mean.std(ddof=1) / math.sqrt(60), rel=1e-9)
+        elif measure == "scatter":  # of Gaussian numbers
+            assert got.mcse == pytest.approx(mean.std(ddof=1) / math.sqrt(118), rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"of": BOTH[:1]}, "needs two different rows"),
+        ({"of": [BOTH[0], BOTH[0]]}, "needs two different rows"),
+        ({"of": BOTH, "measure": "rmse"}, "unknown measure 'rmse'"),
+        ({"of": BOTH, "cell": "far"}, "belong to each row"),
+    ],
+)
+def test_a_weighted_mean_of_nothing_is_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        make_statistic(
+            {"kind": "weighted-mean", "quantity": "enclosed_mass", **settings}, "statistic"
+        )
+
+
 def test_a_comparison_of_estimators_is_by_realisation(results):
     got = read(results, kind="comparison", against={"estimator": "first"}, **ROW)
     e = errors(results, "far", "second") - errors(results, "far", "first")
@@ -206,15 +255,38 @@ def test_cells_with_other_random_numbers_are_not_compared_by_realisation(results
     assert other.mcse > 100.0 * alike.mcse
 
 
-def test_estimates_themselves_are_compared_where_they_are_no_positive_scale(results):
+def test_estimates_themselves_are_compared_positive_scales_in_the_logarithm(results):
     row = {**ROW, "quantity": "mean_v_theta"}
     against = {"estimator": "first", "r": 20.0}
     got = read(results, kind="comparison", measure="estimate", against=against, **row)
     far = errors(results, "far", "second", "mean_v_theta")
     first = errors(results, "far", "first", "mean_v_theta", bin=0)
     assert got.value == pytest.approx((far - first).mean(), rel=1e-9)  # the truths are equal
-    with pytest.raises(InputError, match="a pair's log_change"):
-        read(results, kind="comparison", measure="estimate", against=against, **ROW)
+    got = read(results, kind="comparison", measure="estimate", against=against, **ROW)
+    far, first = errors(results, "far", "second"), errors(results, "far", "first", bin=0)
+    logs = np.log((1.0 + far) / (1.0 + first))
+    assert (got.value, got.form) == (pytest.approx(logs.mean(), rel=1e-9), "log")
+    assert got.mcse == pytest.approx(logs.std(ddof=1) / math.sqrt(60), rel=1e-9)
+
+
+def test_a_mean_estimate_needs_no_truth_and_angles_have_none(results):
+    frame = pd.read_parquet(results.estimates_files[0])
+    values = 2e11 * (1.0 + errors(results, "far", "second"))
+    values[:4] = np.nan
+    mine = (frame["quantity"] == "enclosed_mass") & (frame["bin"] == 1)
+    mine &= (frame["cell"] == "far") & (frame["estimator"] == "second")
+    frame.loc[mine, "truth"], frame.loc[mine, "value"] = np.nan, values
+    frame.to_parquet(results.estimates_files[0], index=False)
+    got = read(results, kind="estimate", **ROW)
+    known = values[4:]
+    assert (got.form, got.unit, got.n, got.n_lost) == ("value", "Msun", 56, 4)
+    assert got.value == pytest.approx(known.mean(), rel=1e-12)
+    assert got.mcse == pytest.approx(known.std(ddof=1) / math.sqrt(56), rel=1e-12)
+    results.quantities["enclosed_mass"] = dataclasses.replace(
+        results.quantities["enclosed_mass"], scale="angle"
+    )
+    with pytest.raises(InputError, match="no mean"):
+        read(results, kind="estimate", **ROW)
 
 
 def test_stars_in_common_are_those_of_the_cells_that_are_read(results, monkeypatch):

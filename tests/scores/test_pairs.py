@@ -6,6 +6,7 @@ import pytest
 import synthetic_results as synthetic
 from seeds import seeded
 
+from haloassay.analysis import groups
 from haloassay.analysis.pairs import COLUMNS, DIFFERENCES, paired
 from haloassay.base.errors import InputError
 
@@ -142,3 +143,24 @@ def test_a_base_that_is_not_there_and_a_run_of_one_cell_are_named(tmp_path, rng)
     one = synthetic.write(tmp_path / "one", frame, synthetic.runs_of(frame))
     with pytest.raises(InputError, match="one cell only"):
         paired(one, "base")
+
+
+def test_a_run_without_any_value_has_no_pairs(tmp_path):
+    runs = pd.concat([synthetic.failed_runs(3, "base"), synthetic.failed_runs(3, "far")])
+    table = paired(synthetic.write(tmp_path, None, runs, CELLS), "base")
+    assert list(table) == ["cell", "survey.distance_scale", *COLUMNS]
+    assert len(table) == 0
+
+
+def test_batches_do_not_change_pairs(tmp_path, rng, monkeypatch):
+    frames = [
+        synthetic.rows(rng, 30, cell, estimator, bin=k)
+        for cell in ("base", "far")
+        for estimator in ("x", "y")
+        for k in (0, 1)
+    ]
+    results = run(tmp_path, *frames)
+    whole = paired(results, "base")
+    monkeypatch.setattr(groups, "_READ", 7)
+    monkeypatch.setattr(groups, "ROWS", 20)
+    pd.testing.assert_frame_equal(paired(results, "base"), whole, check_exact=True)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from seeds import seeded
 
-from haloassay.analysis import query, scores
+from haloassay.analysis import groups, query, scores
 from haloassay.analysis.verdict import verdicts
 from haloassay.contracts.quantities import QUANTITIES, Quantity
 
@@ -370,7 +370,8 @@ def test_batches_do_not_change_the_scores(tmp_path, rng, monkeypatch):
     )
     results = synthetic.write(tmp_path, frame, synthetic.runs_of(frame), parts=2)
     whole = scores.score(results)
-    monkeypatch.setattr(scores, "BATCH_ROWS", 50)
+    monkeypatch.setattr(groups, "_READ", 7)
+    monkeypatch.setattr(groups, "ROWS", 25)
     pd.testing.assert_frame_equal(scores.score(results), whole, rtol=1e-12)
 
 

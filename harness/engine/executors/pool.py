@@ -13,10 +13,9 @@ import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, replace
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from haloassay.base.errors import HaloassayError, HaloassayWarning, warn_in_one_line
 from haloassay.base.handed import packed, unpack
@@ -26,12 +25,14 @@ from haloassay.engine.executors.descendants import (
     mark_of_this_process,
     marked,
 )
+from haloassay.engine.executors.jobs import Job, Jobs
 from haloassay.engine.executors.rehearsal import rehearsals, rehearse
 from haloassay.engine.log import Log, redirect
-from haloassay.engine.task import Task, missing, run_task
-from haloassay.results.outcome import Outcome, TaskResult
+from haloassay.engine.task import Task, run_task
+from haloassay.results.outcome import TaskResult
 
 if TYPE_CHECKING:
+    from haloassay.engine.executors.cluster import ClusterCrew
     from haloassay.planning.plan import Plan
 
 #: Variables that keep each worker to one thread: sums keep their order on any number of workers.
@@ -54,8 +55,8 @@ _BREAKS: Final = 3
 
 
 def run_in_pool(
-    tasks: Iterable[Task], crew: Crew, stop: Callable[[], bool], log: Log | None
-) -> Generator[TaskResult, None, None]:
+    tasks: Iterable[Task], crew: Crew | ClusterCrew, stop: Callable[[], bool], log: Log | None
+) -> Generator[TaskResult | None, None, None]:
     """Run tasks in worker processes; see :func:`haloassay.engine.executors.execute`."""
     with single_threaded():
         try:
@@ -67,7 +68,7 @@ def run_in_pool(
 @contextlib.contextmanager
 def crew_ahead(plan: Plan, workers: int) -> Iterator[Crew | None]:
     """Workers that start, and rehearse, while this process makes the mocks of a plan; None where none are wanted."""
-    if not workers:
+    if not workers or not len(plan):
         yield None
         return
     crew = Crew(min(workers, len(plan)), plan.scenario.timeout)
@@ -95,7 +96,7 @@ def single_threaded() -> Iterator[None]:
                 os.environ[name] = value
 
 
-class _Worker(SpawnProcess):
+class WorkerProcess(SpawnProcess):
     """A process that does not import the main script again and does not hear Ctrl-C.
 
     Tasks are plain data, so a worker needs nothing of the script: ``run`` may be called in a script
@@ -122,17 +123,18 @@ class _Worker(SpawnProcess):
         return alive
 
     def start(self) -> None:
+        """Start it."""
         main = sys.modules["__main__"]
         sys.modules["__main__"] = types.ModuleType("__main__")
         try:
-            with _blocked_interrupt(), marked() as self._mark:
+            with blocked_interrupt(), marked() as self._mark:
                 super().start()
         finally:
             sys.modules["__main__"] = main
 
 
 @contextlib.contextmanager
-def _blocked_interrupt() -> Iterator[None]:
+def blocked_interrupt() -> Iterator[None]:
     """Let children started inside inherit a blocked SIGINT, from their first instruction on."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
@@ -145,7 +147,7 @@ def _blocked_interrupt() -> Iterator[None]:
 
 
 class _Context(SpawnContext):
-    Process = _Worker
+    Process = WorkerProcess
 
 
 def prepare_worker(classes: bytes) -> None:
@@ -176,15 +178,33 @@ def prepare_worker(classes: bytes) -> None:
     threading.Thread(target=follow, daemon=True).start()
 
 
-def worker_pool(workers: int, initializer: Callable[[bytes], None] = prepare_worker) -> Any:
-    """Pool of processes of pebble's; a task that ends its process does so for itself only."""
+def worker_pool(
+    workers: int,
+    initializer: Callable[[bytes], None] = prepare_worker,
+    classes: bytes | None = None,
+    context: SpawnContext | None = None,
+) -> Any:
+    """Pool of processes of pebble's; a task that ends its process does so for itself only.
+
+    Parameters
+    ----------
+    workers
+        Number of processes.
+    initializer
+        Runs in each of them first, and takes ``classes``.
+    classes
+        What :func:`haloassay.base.handed.packed` has made, here by default.
+    context
+        Makes the processes.
+    """
     from pebble import ProcessPool
 
-    given = (packed(),)
-    return ProcessPool(workers, initializer=initializer, initargs=given, context=_Context())
+    given = (packed() if classes is None else classes,)
+    context = context or _Context()
+    return ProcessPool(workers, initializer=initializer, initargs=given, context=context)
 
 
-def _logged(task: Task, log: Path | None) -> TaskResult:
+def logged(task: Task, log: Path | None) -> TaskResult:
     """Run a task; what is printed meanwhile goes to a file."""
     if log is not None:
         redirect(log)
@@ -197,29 +217,15 @@ def worker_end(error: Any) -> str:
     return f"the worker process ended (exit code {code})"
 
 
-@dataclass
-class _Job:
-    """A task in flight; ``whole`` collects the outcomes of a task that was split."""
+def told_by(error: BaseException, timeout: float) -> tuple[Literal["timeout", "lost"], str]:
+    """Status and message of a task that a pool of pebble's has no result of."""
+    from pebble import ProcessExpired
 
-    task: Task
-    whole: _Whole | None = None
-
-
-@dataclass
-class _Whole:
-    """A task that is tried again estimator by estimator, until all outcomes are there."""
-
-    task: Task
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-
-    def add(self, result: TaskResult) -> TaskResult | None:
-        for outcome in result.outcomes:
-            self.outcomes[outcome.method.label] = outcome
-        labels = [method.label for method in self.task.methods]
-        if len(self.outcomes) < len(labels):
-            return None
-        ordered = tuple(self.outcomes[label] for label in labels)
-        return TaskResult(self.task.cell, self.task.realization, ordered)
+    if isinstance(error, TimeoutError):
+        return "timeout", f"took longer than {timeout:g} s"
+    if isinstance(error, ProcessExpired):
+        return "lost", worker_end(error)
+    return "lost", f"{type(error).__name__}: {error}"
 
 
 class Crew:
@@ -237,8 +243,7 @@ class Crew:
         self.workers = workers
         self.timeout = timeout
         self.log: Log | None = None
-        self.waiting: list[_Job] = []
-        self.jobs: dict[Future[TaskResult], _Job] = {}
+        self.jobs: dict[Future[TaskResult], Job] = {}
         self.breaks = 0
         self.busy = False
         self.pool = worker_pool(workers)
@@ -250,77 +255,61 @@ class Crew:
 
     def run(
         self, tasks: Iterator[Task], stop: Callable[[], bool], log: Log | None
-    ) -> Iterator[TaskResult]:
+    ) -> Iterator[TaskResult | None]:
         """Run tasks, and yield their results as they come; what workers print goes to ``log``.
 
         Whoever runs tasks dismisses the workers, too.
         """
         self.log, self.busy = log, True
+        jobs = Jobs(tasks)
         while not stop():
-            self._fill(tasks)
+            self._fill(jobs)
             if not self.jobs:
                 return
             wait(self.jobs, timeout=_LOOK, return_when=FIRST_COMPLETED)
-            yield from self._collect()
+            yield from self._collect(jobs)
+            yield None
             if self.log is not None:
                 self.log.trim()
             if not self.pool.active:
-                self._recover()
-        yield from self._collect()
+                self._recover(jobs)
+        yield from self._collect(jobs)
 
-    def _fill(self, tasks: Iterator[Task]) -> None:
-        """Hand out jobs: those to be tried again first, then new ones."""
+    def _fill(self, jobs: Jobs) -> None:
+        """Hand out jobs."""
         while len(self.jobs) < _IN_FLIGHT * self.workers:
-            if self.waiting:
-                job = self.waiting.pop()
-            else:
-                task = next(tasks, None)
-                if task is None:
-                    return
-                job = _Job(task)
+            job = jobs.next()
+            if job is None:
+                return
             log = None if self.log is None else self.log.path.absolute()
-            future = self.pool.schedule(_logged, args=(job.task, log), timeout=self.timeout)
+            future = self.pool.schedule(logged, args=(job.task, log), timeout=self.timeout)
             self.jobs[future] = job
 
-    def _collect(self) -> Iterator[TaskResult]:
+    def _collect(self, jobs: Jobs) -> Iterator[TaskResult]:
         """Results of the jobs that are done."""
         for future in [future for future in self.jobs if future.done()]:
             job = self.jobs.pop(future)
             error = future.exception()
             if isinstance(error, (BrokenProcessPool, RuntimeError)) and not self.pool.active:
-                self.waiting.append(job)
+                jobs.put_back(job)
                 continue
             self.breaks = 0
-            result = future.result() if error is None else self._give_up(job, error)
-            if result is not None and job.whole is not None:
-                result = job.whole.add(result)
+            if error is None:
+                result = jobs.done(job, future.result())
+            else:
+                result = jobs.give_up(job, *told_by(error, self.timeout))
             if result is not None:
                 yield result
 
-    def _give_up(self, job: _Job, error: BaseException) -> TaskResult | None:
-        """Try a job that did not come back once more, estimator by estimator; else record why."""
-        from pebble import ProcessExpired
-
-        alone = len(job.task.methods) == 1
-        late = isinstance(error, TimeoutError)
-        if job.whole is None and not (alone and late):
-            whole = _Whole(job.task)
-            self.waiting += [_Job(replace(job.task, methods=(m,)), whole) for m in job.task.methods]
-            return None
-        if late:
-            return missing(job.task, "timeout", f"took longer than {self.timeout:g} s")
-        if isinstance(error, ProcessExpired):
-            return missing(job.task, "lost", worker_end(error))
-        return missing(job.task, "lost", f"{type(error).__name__}: {error}")
-
-    def _recover(self) -> None:
+    def _recover(self, jobs: Jobs) -> None:
         """Start new workers for the jobs of a pool that broke, as when an idle worker is killed."""
         self.breaks += 1
         if self.breaks > _BREAKS:
             raise HaloassayError(
                 "worker processes end as soon as they start; their messages are above"
             )
-        self.waiting += self.jobs.values()
+        for job in self.jobs.values():
+            jobs.put_back(job)
         self.jobs.clear()
         self.dismiss()
         self.pool = worker_pool(self.workers)

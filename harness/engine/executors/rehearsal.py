@@ -36,10 +36,10 @@ Part = tuple[bool, Sequence[Mapping[str, Any]]]
 
 def rehearsals(plan: Plan, workers: int) -> tuple[Part, ...]:
     """Say what workers rehearse of a plan: nothing that takes long, and no code of others, for nothing."""
-    specs = (method.spec for method in plan.cells[0].methods)
-    own = tuple(spec for spec in specs if not kinds.is_foreign(spec) and not _has_chain(spec))
     if len(plan) < _FEWEST * workers:
         return ()
+    specs = (method.spec for method in plan.cells[0].methods)
+    own = tuple(spec for spec in specs if not kinds.is_foreign(spec) and not _has_chain(spec))
     return ((True, ()), (False, own)) if workers > _SHARED else ((True, own),)
 
 

@@ -11,7 +11,7 @@ from haloassay.results.outcome import TaskResult
 
 def run_serially(
     tasks: Iterable[Task], stop: Callable[[], bool]
-) -> Generator[TaskResult, None, None]:
+) -> Generator[TaskResult | None, None, None]:
     """Run tasks one after another in this process, in one thread as workers do."""
     from threadpoolctl import ThreadpoolController
 
@@ -24,3 +24,4 @@ def run_serially(
         with libraries.limit(limits=1):
             result = run_task(task)
         yield result
+        yield None

@@ -1,0 +1,97 @@
+"""The selection function of a survey as its observer states it, for methods that measure densities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from haloassay.base.arrays import BoolArray, FloatArray
+from haloassay.base.errors import EstimationError
+from haloassay.base.settings import require
+from haloassay.mocks.surveys.measurement import apparent_magnitude
+from haloassay.mocks.surveys.selection import cuts_of_place
+
+if TYPE_CHECKING:
+    from haloassay.contracts.catalogue import Catalogue
+    from haloassay.contracts.frames import Sun
+    from haloassay.contracts.selection import Luminosities
+    from haloassay.mocks.surveys.survey import Survey
+
+#: Luminosities of which the reach is the mean, and distances [kpc] between which it is interpolated.
+_QUANTILES: Final = 2000
+_DISTANCES: Final = np.geomspace(0.01, 1e4, 1400)
+
+
+@dataclass(frozen=True)
+class StatedSelection:
+    """A :class:`haloassay.contracts.selection.Selection` of footprint, completeness, luminosities, limits and cuts.
+
+    Parameters
+    ----------
+    survey
+        Its settings.
+    sun
+        Where the observer is.
+
+    Raises
+    ------
+    InputError
+        If the survey cuts on the errors of velocities: how many stars that leaves out at a place is not known.
+    """
+
+    survey: Survey
+    sun: Sun
+
+    def __post_init__(self) -> None:
+        require(
+            not self.survey.limits_errors,
+            "error_max: how many stars a cut on velocity errors leaves out at a place is not known",
+        )
+
+    @property
+    def r_range(self) -> tuple[float, float]:
+        """Limits of the observed Galactocentric radius [kpc]."""
+        return self.survey.r_min, self.survey.r_max
+
+    @cached_property
+    def _share(self) -> FloatArray:
+        """Share of the stars of all luminosities that magnitudes let pass, at :data:`_DISTANCES`."""
+        uniform = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+        absolute = self.survey.luminosity.absolute_magnitude(uniform)
+        magnitude = apparent_magnitude(absolute, _DISTANCES[:, None])
+        bright, faint = self.survey.magnitude_limits
+        passing = (magnitude >= bright) & (magnitude <= faint)
+        return np.mean(passing * self.survey.completeness.of_magnitude(magnitude), axis=1)
+
+    def reach(
+        self, direction: FloatArray, distance: FloatArray, luminosities: Luminosities
+    ) -> FloatArray:
+        """(N,) probabilities that stars in ``direction`` (N, 3) at ``distance`` (N,) [kpc] are observed."""
+        icrs = direction @ self.sun.rotation()
+        chance = self.survey.completeness.of_place(icrs) * self.survey.footprint.contains(icrs)
+        scale = self.survey.distance_scale if luminosities == "of-distances" else 1.0
+        return np.asarray(chance * np.interp(distance / scale, _DISTANCES, self._share))
+
+    def inside(self, direction: FloatArray, distance: FloatArray) -> BoolArray:
+        """(N,) whether cuts on observed distance, height and radius keep stars observed there."""
+        kept = np.ones(len(distance), dtype=bool)
+        for _, mask in cuts_of_place(self.survey, self.sun, direction, distance):
+            kept &= mask
+        return kept
+
+    def comparable(self, catalogue: Catalogue) -> BoolArray:
+        """(N,) which stars were selected in the same way at every height: those that pass ``feh_max``.
+
+        Raises
+        ------
+        EstimationError
+            If the survey cuts on [Fe/H], and the catalogue has none.
+        """
+        if np.isposinf(self.survey.feh_max):
+            return np.ones(len(catalogue), dtype=bool)
+        if "feh" not in catalogue:
+            raise EstimationError("the survey cuts on [Fe/H] (feh_max), and the stars have none")
+        return np.asarray(catalogue["feh"] <= self.survey.feh_max)

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import healpy
+import numpy as np
+import pytest
+from seeds import seeded
+
+from haloassay.base.cache import plain_content
+from haloassay.base.errors import InputError
+from haloassay.mocks.surveys.footprints import Footprint
+from haloassay.mocks.surveys.survey import make_survey
+
+NSIDE = 32
+
+
+@pytest.fixture(scope="module")
+def sky():
+    """Isotropic ICRS unit vectors, with Dec and b as astropy sees them."""
+    from astropy.coordinates import SkyCoord
+
+    x = seeded(11).standard_normal((20_000, 3))
+    x /= np.linalg.norm(x, axis=1)[:, None]
+    coord = SkyCoord(*x.T, representation_type="cartesian", frame="icrs")
+    coord.representation_type = "unitspherical"
+    return x, coord.dec.deg, coord.galactic.b.deg
+
+
+def written(path, nest, frame, values=None, partial=False):
+    """File of a map whose values are the sine of the latitude of its axes."""
+    if values is None:
+        values = healpy.pix2vec(NSIDE, np.arange(12 * NSIDE**2), nest=nest)[2]
+    with np.errstate(all="ignore"):
+        healpy.write_map(str(path), values, nest=nest, coord=frame, partial=partial, dtype=float)
+    return str(path)
+
+
+@pytest.mark.parametrize(("frame", "nest"), [("C", False), ("C", True), ("G", True)])
+def test_stars_lie_in_pixels_above_the_least_value(tmp_path, sky, frame, nest):
+    x, dec, b = sky
+    footprint = Footprint(map=written(tmp_path / "m.fits", nest, frame), map_min=0.3)
+    latitude = np.sin(np.radians(dec if frame == "C" else b))
+    inside = footprint.contains(x)
+    width = 2.0 / NSIDE  # a pixel's width in the sine, and some more
+    assert np.all(inside[latitude > 0.3 + width])
+    assert not np.any(inside[latitude < 0.3 - width])
+    assert not footprint.whole_sky
+
+
+def test_pixels_without_a_value_are_not_seen(tmp_path, sky):
+    x, dec, _ = sky
+    values = healpy.pix2vec(NSIDE, np.arange(12 * NSIDE**2))[2]
+    values = np.where(values > 0.0, 1.0, healpy.UNSEEN)
+    for partial in (False, True):
+        name = written(tmp_path / f"m{partial}.fits", False, "C", values, partial)
+        inside = Footprint(map=name, map_min=-1e31, dec_max=60.0).contains(x)
+        assert not np.any(inside[(dec < -4.0) | (dec > 60.0)])
+        assert np.all(inside[(dec > 4.0) & (dec < 60.0)])
+
+
+def test_the_content_of_the_file_is_the_key_and_its_place_is_not(tmp_path):
+    one, same = (written(tmp_path / f"{n}.fits", False, "C") for n in "ab")
+    other = written(tmp_path / "c.fits", False, "C", np.ones(12 * NSIDE**2))
+    (tmp_path / "b.fits").write_bytes((tmp_path / "a.fits").read_bytes())
+    a, b, c = (make_survey({"footprint": {"map": n}}) for n in (one, same, other))
+    assert plain_content(a) == plain_content(b) != plain_content(c)
+    assert "map_digest" not in plain_content(Footprint())
+    with pytest.raises(InputError, match="the file is another one"):
+        Footprint(map=other, map_digest=a.footprint.map_digest)
+
+
+def test_axes_that_are_not_stated_are_asked_for(tmp_path, sky):
+    name = written(tmp_path / "m.fits", False, None)
+    with pytest.raises(InputError, match="say map_frame"):
+        Footprint(map=name)
+    inside = Footprint(map=name, map_frame="galactic").contains(sky[0])
+    assert np.all(inside[sky[2] > 4.0])
+    assert not np.any(inside[sky[2] < -4.0])
+
+
+def test_unusable_maps_are_named_in_one_line(tmp_path):
+    text = tmp_path / "m.fits"
+    text.write_text("no map")
+    empty = written(tmp_path / "e.fits", False, "C", np.full(12 * NSIDE**2, healpy.UNSEEN))
+    for name, message in (
+        (str(text), "not a healpix map"),
+        (str(tmp_path), "is a folder"),
+        ("nowhere.fits", "no such file"),
+        (empty, "no pixel has a value"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            Footprint(map=name)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="there is no map"):
+        Footprint(map_digest="0")
