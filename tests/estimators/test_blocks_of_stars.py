@@ -9,12 +9,11 @@ from seeds import seeded
 from haloassay.base.errors import EstimationError
 from haloassay.contracts.catalogue import Catalogue, spans
 from haloassay.estimators import make_estimator, spline_jeans
-from haloassay.estimators.cells import Cells
+from haloassay.estimators.cells import Cells, _roots, drawn_dispersions
 from haloassay.estimators.fit import ellipsoid, kurtosis, linear_field
 from haloassay.estimators.fit.spline_sums import Nodes
 from haloassay.estimators.fit.splines import NaturalSpline, variance_likelihood
 from haloassay.estimators.gaussian_single import Sample
-from haloassay.estimators.sky_map import _roots, drawn_dispersions
 
 N = 5001
 
