@@ -231,10 +231,14 @@ def test_mocks_are_made_here_and_sent_to_each_cache(tmp_path, values, cluster, m
     values["mock"]["density"] = {"kind": "broken-power-law", "slopes": [-2.8, -4.6], "breaks": [17]}
     with cache.noting() as names:
         expected = run(values, tmp_path / "here", workers=0, progress=Silent())
+    sent = []
+    kept_bytes = cache.kept_bytes
+    monkeypatch.setattr(cache, "kept_bytes", lambda name: sent.append(name) or kept_bytes(name))
     before = time.time()
     results = run(values, tmp_path / "there", scheduler=cluster.address, progress=Silent())
     assert same(results, expected)
     assert names
+    assert sorted(sent) == sorted([*names, *names])  # once to each cache
     for folder in cluster.caches:
         kept = {path.name: path for path in folder.glob("*/*.npz")}
         assert names <= set(kept)
