@@ -88,7 +88,7 @@ def test_describe_prints_a_file_that_is_a_scenario_and_refuses_another(call, sma
     ("name", "said"),
     [
         ("lmc", ("[mock.lmc]", "friction", "mass = 150000000000.0")),
-        ("expansions", ('[mock.lmc] with kind = "expansions"', "host (required)")),
+        ("expansions", ('[mock.lmc] with kind = "expansions"', "acceleration (optional)")),
         ("expansion-index", ("format (required)", "time_unit (required)")),
         ("shape", ("axis_ratios", "tilt = [0.0, 0.0, 0.0]")),
         ("population", ("size = 200000", "time = 5.0", "drift_time")),
