@@ -212,7 +212,7 @@ def _selected(catalogue: Catalogue, survey: str | Mapping[str, Any]) -> Catalogu
     table = {"preset": survey} if isinstance(survey, str) else survey
     made = make_survey(table, "survey")
     try:
-        return replace(catalogue, selection=StatedSelection(made, catalogue.sun))
+        return replace(catalogue, selection=StatedSelection.of(made, catalogue.sun))
     except InputError as error:
         raise InputError(f"survey: {error}") from None
 

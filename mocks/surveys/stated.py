@@ -32,9 +32,12 @@ class StatedSelection:
     Parameters
     ----------
     survey
-        Its settings.
+        Its settings that the observer knows: :attr:`haloassay.mocks.surveys.survey.Survey.stated`.
     sun
         Where the observer is.
+    scale
+        Factor that distances are off by, and luminosities with them where these come from the same distances: what is
+        seen at a distance is then what is there at that distance over the factor, of which the observer need not know.
 
     Raises
     ------
@@ -44,12 +47,18 @@ class StatedSelection:
 
     survey: Survey
     sun: Sun
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
         require(
             not self.survey.limits_errors,
             "error_max: how many stars a cut on velocity errors leaves out at a place is not known",
         )
+
+    @classmethod
+    def of(cls, survey: Survey, sun: Sun | None = None) -> StatedSelection:
+        """Take the selection of a survey, with the observer where the survey says, or elsewhere."""
+        return cls(survey.stated, survey.sun if sun is None else sun, survey.distance_scale)
 
     @property
     def r_range(self) -> tuple[float, float]:
@@ -72,7 +81,7 @@ class StatedSelection:
         """(N,) probabilities that stars in ``direction`` (N, 3) at ``distance`` (N,) [kpc] are observed."""
         icrs = direction @ self.sun.rotation()
         chance = self.survey.completeness.of_place(icrs) * self.survey.footprint.contains(icrs)
-        scale = self.survey.distance_scale if luminosities == "of-distances" else 1.0
+        scale = self.scale if luminosities == "of-distances" else 1.0
         return np.asarray(chance * np.interp(distance / scale, _DISTANCES, self._share))
 
     def inside(self, direction: FloatArray, distance: FloatArray) -> BoolArray:

@@ -257,6 +257,19 @@ class Survey:
         """Whether stars are cut on the errors of their velocities."""
         return min(self.error_max) < np.inf
 
+    @property
+    def stated(self) -> Survey:
+        """Survey as its observer states it: without what is wrong with the measurements and not known."""
+        return replace(
+            self,
+            distance_feh_correlation=0.0,
+            distance_scale=1.0,
+            vlos_offset=0.0,
+            distance_error_scale=1.0,
+            pm_error_scale=1.0,
+            vlos_error_scale=1.0,
+        )
+
     def observe(
         self,
         mock: Population,
@@ -306,7 +319,9 @@ class Survey:
             tally.require_hope(columns.n, wanted, drawn)
         if columns.n == 0:
             raise tally.too_few(0, drawn)
-        selection = None if self.limits_errors else StatedSelection(self, self.sun)
+        selection = None
+        if not self.limits_errors:
+            selection = StatedSelection.of(self)
         catalogue = Catalogue(columns.known(), self.sun, "mock catalogue", selection=selection)
         if self.propagation == "monte-carlo":
             catalogue = catalogue.with_drawn_errors(survey_rng.spawn(1)[0])

@@ -102,7 +102,7 @@ def test_each_part_of_the_selection_is_taken_into_account(left_out):
     else:
         if left_out == "completeness":
             whole["completeness"] = {"per_magnitude": 0.0}
-        stated = StatedSelection(make_survey(whole), catalogue.sun)
+        stated = StatedSelection.of(make_survey(whole), catalogue.sun)
         wrong = replace(catalogue, selection=stated)
     truth = np.array([*SLOPES, BREAK])
     off = {}
@@ -128,8 +128,8 @@ def test_reach_is_the_share_of_stars_that_a_survey_observes():
 
 
 def test_a_wrong_scale_stretches_the_reach_or_does_not():
-    stretched = StatedSelection(make_survey({**SURVEY, "distance_scale": 1.1}), make_survey({}).sun)
-    plain = StatedSelection(make_survey(SURVEY), make_survey({}).sun)
+    stretched = StatedSelection.of(make_survey({**SURVEY, "distance_scale": 1.1}))
+    plain = StatedSelection.of(make_survey(SURVEY))
     direction, distance = np.tile([0.0, 0.6, 0.8], (5, 1)), np.array([5.0, 20.0, 50.0, 90.0, 120.0])
     of_plain = plain.reach(direction, distance, "true")
     assert np.all(of_plain > 0.0)

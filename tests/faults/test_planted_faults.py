@@ -19,6 +19,7 @@ from haloassay.io.tables import read_catalogue
 from haloassay.mocks import make_mock
 from haloassay.mocks.equilibria.equilibrium import OrbitSuperposition
 from haloassay.mocks.surveys import observing
+from haloassay.mocks.surveys.survey import Survey
 
 pytestmark = pytest.mark.long
 
@@ -286,8 +287,8 @@ def test_a_survey_that_leaves_a_true_distance_is_refused(values, assay, monkeypa
 
 
 def test_no_truth_can_be_reached_from_a_catalogue(values, assay):
-    """Walk every object that a catalogue refers to: only the observer's columns and the Sun are there."""
-    values["survey"] = {"preset": "lamost-segue-kgiants", "n_stars": 500}
+    """Walk all that a catalogue refers to: an observer's columns, the Sun, and the survey as its observer states it."""
+    values["survey"] = {"preset": "lamost-segue-kgiants", "n_stars": 500, "vlos_offset": 3.0}
     values["mock"]["feh"] = {"mean": -1.6, "sigma": 0.3}
     values["estimators"] = [{"kind": "faulty:Snoop"}]
     results = assay(values, 1)
@@ -303,8 +304,13 @@ def test_no_truth_can_be_reached_from_a_catalogue(values, assay):
             "float",
             "NoneType",
             "tuple",
+            *("int", "bool", "StatedSelection", "Survey", "Completeness", "Footprint"),
+            "PowerLawLuminosity",
         ),
     }
+    (survey,) = (item for item in SEEN if isinstance(item, Survey))
+    assert survey == survey.stated
+    assert survey.vlos_offset == 0.0
     (catalogue,) = (item for item in SEEN if isinstance(item, Catalogue))
     observed = {"distance", "pmra", "pmdec", "vlos", "feh"}
     errors = {f"{name}_err" for name in observed}

@@ -320,7 +320,7 @@ def _of_clean(cleaning: Any) -> list[float]:
 
 
 def _of_estimator(estimator: Any) -> list[float]:
-    selection = StatedSelection(make_survey({"r_min": 5.0, "r_max": 60.0}), Sun())
+    selection = StatedSelection.of(make_survey({"r_min": 5.0, "r_max": 60.0}), Sun())
     rows = estimator.estimate(replace(stars(), selection=selection), np.random.default_rng(5))
     return [x for row in rows if not row.note for x in (row.value, row.hi68 - row.lo68)]
 
