@@ -58,6 +58,8 @@ from test_dipole import OUTER, painted
 from test_power_law_df import own_model, true_mass
 from test_reflex import halo as moving_halo
 from test_reflex import truth_of as moving_truth
+from test_shape import stretched
+from test_shape import true_value as true_shape
 from test_tracer_density import own_model as selected
 from test_tracer_density import true_value
 
@@ -266,6 +268,7 @@ WHY = {
     "gaussian-mixture": "uniform priors of dispersions and p_mr prefer large ones",
     "spline-jeans": RATIO + "; the ends too narrow with few stars: stiffness taken as known",
     "nfw-tracer": "percentiles of resampled squares; r_s that few stars do not bound",
+    "shape": "distances of eigenvalues that are not above their errors are taken for chance: too round",
 }
 
 
@@ -299,6 +302,7 @@ def make_cases() -> Iterator[Case]:
     nfw = {"alpha": -3.3, "r_range": [5.0, 80.0], "r_out": [10.0, 25.0, 60.0], "n_bootstrap": 100}
     yield Case("nfw-tracer", nfw, RADIAL.draw, RADIAL.truth())
     yield Case("tracer-density", {"fit_density": {"axis_ratio": "free"}}, selected, true_value)
+    yield Case("shape", {}, stretched, true_shape)
 
 
 @functools.cache

@@ -184,6 +184,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "power-law-df": f"{_METHODS}.power_law_df:PowerLawDF",
             "nfw-tracer": f"{_METHODS}.nfw_tracer:NFWTracer",
             "tracer-density": f"{_METHODS}.tracer_density:TracerDensity",
+            "shape": f"{_METHODS}.shape:Shape",
         },
         contract="haloassay.contracts.estimate:Estimator",
     ),

@@ -237,6 +237,9 @@ _OWN: Final = (
     Quantity("alpha", "", "absolute", r"$\alpha$", density_slope),
     Quantity("r_break", "kpc", "fractional", r"$r_\mathrm{break}$", break_radius),
     Quantity("axis_ratio", "", "fractional", r"$q$"),
+    Quantity("b_over_a", "", "fractional", r"$b/a$"),
+    Quantity("c_over_a", "", "fractional", r"$c/a$"),
+    Quantity("tilt", "deg", "absolute", r"$\Delta_\mathrm{tilt}$"),
 )
 
 #: Populations that a quantity can belong to: the end of its name, and what to call it.

@@ -201,6 +201,7 @@ IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
         "survey": _SURVEY,
         "violations": {**_DISTANCES, **_STREAM},
     },
+    "shape": {"settings": {"bins": _BINS}},
     "gaussian-single": {
         "settings": {"bins": _BINS},
         "mock": _halo(0.5),

@@ -27,6 +27,7 @@ SPECS = {
     "spline-jeans": {"alpha": "measured"},
     "power-law-df": {"alpha": -3.5},
     "tracer-density": {},
+    "shape": {"bins": BINS},
     "nfw-tracer": {"alpha": -3.5, "n_shapes": 9, "n_bootstrap": 50},
     "gaussian-single": {"bins": BINS},
     "gaussian-mixture": {"bins": BINS},
@@ -147,6 +148,8 @@ def test_errors_far_larger_than_the_dispersion_leave_no_number_that_looks_fine(k
         columns[f"v{axis}_err"] = np.full(1500, 2000.0)
     spec = {"kind": kind, **SPECS[kind], **HIDDEN.get(kind, {})}
     if kind == "reflex-6d":  # has a test of its own: its errors are heliocentric
+        return
+    if kind == "shape":  # reads no velocities
         return
     rows = make_estimator(spec).estimate(Catalogue(columns), seeded(10))
     for row in rows:

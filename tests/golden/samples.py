@@ -180,6 +180,7 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "power-law-df": [{"alpha": -3.5}],
         "nfw-tracer": [{"alpha": -3.5}],
         "tracer-density": [{"alpha": -3.0, "fit_density": {"axis_ratio": "free"}}],
+        "shape": [{"bins": BINS}],
         "gaussian-single": [{"bins": BINS}],
         "gaussian-mixture": [{"bins": [5.0, 60.0]}],
     },
