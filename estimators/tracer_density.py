@@ -77,6 +77,7 @@ class TracerDensity(Estimator):
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows alpha at each radius, r_break of each break, and axis_ratio where it is free; a note where none is."""
+        catalogue.check_finite()
         form = density_slope(self.alpha)
         places = places_at(self.radii)
         breaks: list[dict[str, Any]] = [{"bin": k} for k in range(len(form.breaks))]

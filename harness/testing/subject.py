@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -184,7 +184,7 @@ def _stars(asked: str, seed: int, n: int, realization: int) -> Mapping[str, Floa
 def catalogue_of(stars: Mapping[str, FloatArray]) -> Catalogue:
     """Catalogue of exact stars."""
     columns: dict[str, Any] = dict(stars)
-    return Catalogue.from_arrays(origin="check", **columns)
+    return _of_all(Catalogue.from_arrays(origin="check", **columns))
 
 
 def seen_from(stars: Mapping[str, FloatArray], sun: Sun | None = None) -> Catalogue:
@@ -195,7 +195,15 @@ def seen_from(stars: Mapping[str, FloatArray], sun: Sun | None = None) -> Catalo
     )
     columns: dict[str, Any] = galactocentric_to_heliocentric(position, velocity, sun)
     columns |= {name: values for name, values in stars.items() if name in CHEMISTRY}
-    return Catalogue.from_arrays(sun, "check", **columns)
+    return _of_all(Catalogue.from_arrays(sun, "check", **columns))
+
+
+def _of_all(catalogue: Catalogue) -> Catalogue:
+    """Say that nothing was left out of a catalogue, for methods that have to know."""
+    from haloassay.mocks.surveys.stated import StatedSelection
+    from haloassay.mocks.surveys.survey import Survey
+
+    return replace(catalogue, selection=StatedSelection.of(Survey(), catalogue.sun))
 
 
 def by_row(estimates: Estimates) -> dict[RowKey, Estimate]:
