@@ -211,6 +211,8 @@ class _Likelihood:
         kept = (catalogue.r >= r_lo) & (catalogue.r <= r_hi) & selection.comparable(catalogue)
         check_number(int(kept.sum()), _FEWEST)
         stars = catalogue.select(kept)
+        if not np.ptp(stars.r) > 0.0:
+            raise EstimationError("all stars are at one radius")
         from_sun = stars.position - stars.sun.position
         distance = np.linalg.norm(from_sun, axis=1)
         error = _log_errors(stars, distance)

@@ -11,6 +11,7 @@ from seeds import seeded
 from haloassay import measure, mock, run
 from haloassay.base.errors import EstimationError, InputError
 from haloassay.contracts.profiles import power_law_log_density
+from haloassay.estimators import make_estimator
 from haloassay.estimators.bins import DensitySlope
 from haloassay.estimators.fit.density import DensityFit, FittedDensity, fit_density
 from haloassay.estimators.halo.inner_slope import InnerVc
@@ -18,6 +19,7 @@ from haloassay.mocks import make_mock
 from haloassay.mocks.stars import Stars
 from haloassay.mocks.surveys.stated import StatedSelection
 from haloassay.mocks.surveys.survey import make_survey
+from haloassay.testing.subject import catalogue_of
 
 SLOPES, BREAK, WIDTH = (-2.6, -4.4), 18.0, 0.1
 FORM = DensitySlope(SLOPES, (BREAK,), WIDTH)
@@ -262,3 +264,11 @@ def test_a_cut_by_place_leaves_no_known_selection_and_one_by_velocity_does(tmp_p
     assert mock({**scenario, "clean": height}).catalogue.selection is None
     with pytest.raises(InputError, match="needs the selection function of its survey"):
         run({**scenario, "clean": height}, tmp_path / "out", workers=0)
+
+
+def test_stars_at_one_radius_have_no_density():
+    star = {"x": 10.0, "y": 5.0, "z": 8.0, "vx": 1.0, "vy": 2.0, "vz": 3.0}
+    rows = make_estimator({"kind": "tracer-density"}).estimate(
+        catalogue_of({name: np.full(100, value) for name, value in star.items()}), seeded(1)
+    )
+    assert {row.note for row in rows} == {"all stars are at one radius"}
