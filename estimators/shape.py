@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -68,6 +69,9 @@ class Shape(Estimator):
     assumes: ClassVar[tuple[str, ...]] = (
         "the same share of the stars is seen in all directions from the Galactic centre",
     )
+    expected: ClassVar[Mapping[str, str | tuple[str, str]]] = {
+        "twice the stars": "a difference of axes that few stars do not show has an interval that ends at none",
+    }
     yields: ClassVar[tuple[str, ...]] = ("b_over_a", "c_over_a", "tilt")
 
     bins: Edges = "none"
