@@ -77,12 +77,13 @@ class MassTable:
         enclosed_mass: Callable[[FloatArray], FloatArray],
         dark: bool = False,
         r_max: float = _R_MAX,
+        centre: float = _CENTRE,
     ) -> Self:
         """Tabulate a function of radius [kpc] at 40 radii a decade from 1e-6 kpc to ``r_max``.
 
         Where the mass is smooth, interpolation is good to 1e-7. The table begins further out where
         a function (an expansion that is cut off) has no positive mass, or one that rises faster
-        than any density makes it, in the innermost 0.1 kpc, and ends where it fails beyond 1000 kpc.
+        than any density makes it, in the innermost ``centre`` kpc, and ends where it fails beyond 1000 kpc.
 
         Raises
         ------
@@ -100,7 +101,7 @@ class MassTable:
         sound = positive & (np.append(power, 0.0) < _STEEPEST)
         first = n - int(np.argmin(sound[::-1])) if not sound.all() else 0
         bad = f"{r[first - 1]:g} kpc"
-        require(r[min(first, n - 1)] <= _CENTRE, f"no sound mass: not positive within {bad}")
+        require(r[min(first, n - 1)] <= centre, f"no sound mass: not positive within {bad}")
         return cls(tuple(r[first:].tolist()), tuple(mass[first:].tolist()), dark)
 
     def enclosed_mass(self, r: ArrayLike) -> FloatArray:

@@ -30,6 +30,8 @@ from haloassay.mocks.gravity.history import History
 from haloassay.mocks.gravity.mass_table import MassTable
 from haloassay.mocks.gravity.potentials import CompositePotential
 
+#: Within so many kpc, where disc and bulge outweigh it, the mass of a halo of particles may be unresolved.
+_RESOLVED: Final = 3.0
 #: Files of a run of our own (``benchmarks/deforming_pair.py``).
 _OWN: Final = Path(__file__).parent / "pair"
 #: Step of the tables of paths and accelerations [Gyr].
@@ -336,7 +338,7 @@ def _interpolated(
 
 def _mass_of(expansion: Expansion, name: str) -> MassTable:
     try:
-        table = MassTable.of(expansion.enclosed_mass, dark=True, r_max=LAST)
+        table = MassTable.of(expansion.enclosed_mass, dark=True, r_max=LAST, centre=_RESOLVED)
     except InputError as error:
         raise InputError(f"{name}: its mass is none of a halo: {error}") from None
     # keys are made of these numbers: their last digits are those of one machine

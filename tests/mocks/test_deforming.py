@@ -272,3 +272,11 @@ def test_without_files_the_pair_is_that_of_our_own_run() -> None:
     gain = np.trapezoid(host.frame_acceleration, host.time, axis=0) / GYR_PER_KPC_KMS
     rigid = rewind(seen, stated).frame_velocity[-1]
     assert np.linalg.norm(gain - rigid) < 0.3 * np.linalg.norm(rigid)
+
+
+def test_the_pair_that_is_shipped_has_a_mass_now(milky_way: CompositePotential) -> None:
+    """Its particles resolve no mass within 1.3 kpc, where disc and bulge hold it anyway."""
+    now = DeformingPair().milky_way_now(milky_way)
+    before, after = (each.enclosed_mass([20.0, 50.0]) for each in (milky_way, now))
+    np.testing.assert_allclose(after, before, rtol=0.15)
+    assert 0.5e12 < now.virial().m200 < 1.1e12
