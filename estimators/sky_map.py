@@ -18,7 +18,6 @@ from haloassay.estimators.bins import (
     Edges,
     check_edges,
     check_least,
-    check_resolved,
     radial_bins,
     resampled_catalogues,
 )
@@ -324,7 +323,6 @@ class SkyMap(Estimator):
         rng: np.random.Generator,
     ) -> Estimate:
         try:
-            check_resolved(v_r[:, None] ** 2, noise[:, None])
             found = dispersion_quadrupole(v_r, noise, position)
         except EstimationError as error:
             return Estimate.undetermined(_AXIS, str(error), **there)

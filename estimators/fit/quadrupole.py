@@ -82,7 +82,7 @@ def dispersion_quadrupole(v: FloatArray, noise: FloatArray, position: FloatArray
     Raises
     ------
     EstimationError
-        If there are too few stars, all at one place, or without scatter beyond the errors.
+        If there are too few stars, all at one place, or with errors larger than their dispersion.
     """
     if len(v) < _STARS_A_TERM * _TERMS:
         raise EstimationError(
@@ -90,9 +90,9 @@ def dispersion_quadrupole(v: FloatArray, noise: FloatArray, position: FloatArray
         )
     X = _features(position)
     start = float(np.var(v) - np.mean(noise))
-    if not start > 0.0 or np.linalg.matrix_rank(X) < _TERMS:
+    if not start > float(np.mean(noise)) or np.linalg.matrix_rank(X) < _TERMS:
         raise EstimationError(
-            "the errors are larger than the scatter, or the stars are at one place"
+            "the errors are larger than the dispersion, or the stars are at one place"
         )
     theta = np.zeros(_TERMS)
     theta[0] = 0.5 * np.log(start)

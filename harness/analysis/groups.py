@@ -7,7 +7,7 @@ sorts out of core, and what comes out is looked at group by group.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -81,15 +81,12 @@ class Groups:
     number: IntArray
     starts: IntArray
     columns: Mapping[str, FloatArray]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_known", {})
+    _known: dict[tuple[str, str], Any] = field(default_factory=dict, repr=False)
 
     def _once(self, what: tuple[str, str], make: Callable[[], Any]) -> Any:
-        known: dict[tuple[str, str], Any] = vars(self)["_known"]
-        if what not in known:
-            known[what] = make()
-        return known[what]
+        if what not in self._known:
+            self._known[what] = make()
+        return self._known[what]
 
     @property
     def sizes(self) -> IntArray:

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from haloassay.analysis.groups import Groups, in_groups, positive
-from haloassay.analysis.query import KEYS, ResultTables, arrange, as_frame, difference, open_tables
+from haloassay.analysis.query import (
+    KEYS,
+    LARGEST,
+    ResultTables,
+    arrange,
+    as_frame,
+    difference,
+    open_tables,
+)
 from haloassay.base.arrays import BoolArray, FloatArray, IntArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
@@ -25,8 +33,6 @@ if TYPE_CHECKING:
 
 #: Share of pairs with one value only from which the others may not speak for all.
 NOTABLE_LOSS: Final = 0.05
-#: Beyond it squares of squares overflow.
-_LARGEST: Final = 1e75
 #: What is compared of pairs.
 _VALUES: Final = ("e", "value", "truth")
 _Row = dict[str, FloatArray]
@@ -304,4 +310,4 @@ def _finished(found: pd.DataFrame) -> pd.DataFrame:
 
 def _sound(x: FloatArray) -> FloatArray:
     """Numbers that can be averaged, NaN in place of others."""
-    return np.where(np.isfinite(x) & (np.abs(x) < _LARGEST), x, np.nan)
+    return np.where(np.isfinite(x) & (np.abs(x) < LARGEST), x, np.nan)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+#: Beyond it fourth powers overflow.
+LARGEST: Final = 1e75
 #: What tells one group of realisations from another.
 KEYS: Final = ("cell", "estimator", "quantity", "bin")
 _COUNTS: Final = (*("n", "n_lost", "n_failed", "n_attempted", "n_draws", "n68", "n95", "bin"),)
@@ -71,7 +73,7 @@ def open_tables(results: ResultTables) -> Iterator[Any]:
         # NaN and whatever would overflow a fourth power are no numbers to average; isfinite stands
         # first, because Parquet statistics leave out NaN and DuckDB drops comparisons by them
         tables.execute(
-            "CREATE MACRO sound(x) AS CASE WHEN isfinite(x) AND abs(x) < 1e75 THEN x END"
+            f"CREATE MACRO sound(x) AS CASE WHEN isfinite(x) AND abs(x) < {LARGEST} THEN x END"
         )
         _scale(tables, results.quantities)
         doubled, _ = doubles(tuple(files["runs"]))

@@ -21,7 +21,7 @@ from haloassay.results.due import estimator_runs
 from haloassay.results.lock import holder_of, locked, named
 from haloassay.results.parts import part_file, scan, write_file
 from haloassay.results.results import Results
-from haloassay.results.stock import FINAL
+from haloassay.results.stock import IS_FINAL
 from haloassay.results.store import require_room, without_doubles
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def merge(
     out
         Folder of all results.
     say
-        Takes lines for the user; printed to nowhere by default.
+        Takes lines for the user; by default nobody is told.
 
     Raises
     ------
@@ -91,15 +91,14 @@ def merge(
     """
     tell = say or (lambda line: None)
     place = Path(out)
-    sources = _sources([Path(folder) for folder in folders], place)
-    told = {source: _told(source) for source in sources}
-    first, *others = told.values()
-    for source, description in zip(sources[1:], others, strict=True):
+    told = _sources([Path(folder) for folder in folders], place)
+    (start, first), *others = told.items()
+    for source, description in others:
         require_same(source, description, first)
-        require_same(sources[0], first, description)
+        require_same(start, first, description)
     require_room(place, first)
     with locked(place, tell):
-        parts = {source: _live(source, tell) for source in sources}
+        parts = {source: _live(source, tell) for source in told}
         n_doubles = _require_agreement(place, parts)
         for source, names in parts.items():
             for name in names:
@@ -109,48 +108,50 @@ def merge(
         write_file(place / DESCRIPTION, encoded(whole))
         without_doubles(place, scan(place)[0], lambda line: None)
     results = Results(place)
-    return Merged(results, len(sources), n_doubles, missing(results))
+    return Merged(results, len(told), n_doubles, missing(results))
 
 
 def missing(results: Results) -> pd.DataFrame:
     """Count runs of estimators that have no final result: columns cell, estimator, missing, one row where some are."""
     due = estimator_runs(results.description)
-    final = ", ".join(f"'{status}'" for status in FINAL)
     done = results.query(
         "SELECT cell, estimator, count(DISTINCT realization) AS done FROM own_runs"
-        f" WHERE status IN ({final}) GROUP BY ALL"
+        f" WHERE {IS_FINAL} GROUP BY ALL"
     )
     both = due.merge(done, on=["cell", "estimator"], how="left")
     lacking = (both["due"] - both["done"].fillna(0)).astype("int64")
     return both.assign(missing=lacking)[lacking > 0][["cell", "estimator", "missing"]]
 
 
-def _sources(folders: Iterable[Path], out: Path) -> list[Path]:
-    """Results folders that are to be joined: those given, and the shards in them."""
-    found = []
+def _sources(folders: Iterable[Path], out: Path) -> dict[Path, Spec]:
+    """Results folders that are to be joined, those given and the shards in them, with what they say of themselves."""
+    found: dict[Path, tuple[Path, Spec]] = {}
     for folder in folders:
-        shards = list(shard_folders(folder).values())
-        if not shards and not folder.is_dir():
+        if not folder.is_dir():
             raise InputError(f"{folder}: there is no such folder")
-        if not shards and read_description(folder) is None:
-            raise InputError(f"{folder}: holds neither results nor shards of a run")
-        own = [folder] if read_description(folder) is not None else []
-        found += [path for path in (*own, *shards) if path.resolve() != out.resolve()]
-    unique = list({path.resolve(): path for path in found}.values())
-    if not unique:
+        shards = [*shard_folders(folder).values()]
+        for path in (folder, *shards):
+            place = path.resolve()
+            if place in (out.resolve(), *found):
+                continue
+            told = read_description(path)
+            if told is not None:
+                _require_idle(path)
+                found[place] = path, told
+            elif path in shards:
+                raise InputError(
+                    f"{path}: its {DESCRIPTION} is gone or damaged: run it again, which mends it"
+                )
+            elif not shards:
+                raise InputError(f"{path}: holds neither results nor shards of a run")
+    if not found:
         raise InputError(f"{out}: there is nothing to join with it")
-    return unique
+    return dict(found.values())
 
 
-def _told(source: Path) -> Spec:
+def _require_idle(source: Path) -> None:
     if (holder := holder_of(source)) is not None:
         raise InputError(f"{source}: is being written{named(holder)}: wait for it, or stop it")
-    told = read_description(source)
-    if told is None:
-        raise InputError(
-            f"{source}: its {DESCRIPTION} is gone or damaged: run it again, which mends it"
-        )
-    return told
 
 
 def _live(source: Path, say: Callable[[str], None]) -> list[str]:
@@ -205,10 +206,16 @@ def _joined(told: Sequence[Spec]) -> Spec:
     first.pop("shard", None)
     first["scenario"]["realizations"] = max(each["scenario"]["realizations"] for each in told)
     facts: dict[str, Spec] = {}
-    for each in told:
-        facts |= {cell["cell"]: cell["mock"] for cell in each["cells"] if cell["mock"]}
+    sizes: dict[str, int] = {}
+    for cell in (cell for each in told for cell in each["cells"]):
+        if cell["mock"]:
+            facts[cell["cell"]] = cell["mock"]
+        if "catalogues" in cell:
+            sizes[cell["cell"]] = max(cell["catalogues"], sizes.get(cell["cell"], 0))
     for cell in first["cells"]:
         cell["mock"] = facts.get(cell["cell"], {})
+        if cell["cell"] in sizes:
+            cell["catalogues"] = sizes[cell["cell"]]
     others = [v for each in told for v in (each["versions"], *each.get("also_versions", ()))]
     apart = [v for k, v in enumerate(others) if v != first["versions"] and v not in others[:k]]
     return {**first, **({"also_versions": apart} if apart else {})}

@@ -17,7 +17,7 @@ from haloassay.results.lock import holder_of, named
 from haloassay.results.outcome import Status
 from haloassay.results.parts import listed
 from haloassay.results.results import Results
-from haloassay.results.stock import FINAL
+from haloassay.results.stock import IS_FINAL
 
 _ALL: Final = get_args(Status)
 #: Shards that are named one by one.
@@ -155,12 +155,11 @@ def _progress(name: str, out: Path, description: Spec, due: int) -> Progress:
     files = listed(out)
     results = Results(out, description)
     results.trust([path.stem for path in files])
-    final = ", ".join(f"'{status}'" for status in FINAL)
     counts = ", ".join(f"count(*) FILTER (status = '{status}') AS \"{status}\"" for status in _ALL)
     sums = ", ".join(f'coalesce(sum("{status}"), 0)::BIGINT AS "{status}"' for status in _ALL)
     (told,) = results.query(
         f"SELECT count(*) FILTER (whole) AS done, {sums} FROM (SELECT cell, realization,"
-        f" bool_and(status IN ({final})) AS whole, {counts} FROM own_runs GROUP BY cell, realization)"
+        f" bool_and({IS_FINAL}) AS whole, {counts} FROM own_runs GROUP BY cell, realization)"
     ).to_dict("records")
     statuses = {status: int(told[status]) for status in _ALL if told[status] > 0}
     last = max((path.stat().st_mtime for path in files), default=None)

@@ -13,6 +13,8 @@ from haloassay.planning.plan import Plan
 
 #: Statuses that stand; what timed out or was lost is tried again by the next run.
 FINAL: Final = ("ok", "failed", "no-mock")
+#: SQL of a status being one of these.
+IS_FINAL: Final = f"status IN {FINAL}"
 
 
 class Stock:

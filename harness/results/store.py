@@ -151,9 +151,10 @@ class Store:
 
     def checkpoint_all(self, results: Sequence[TaskResult]) -> None:
         """Write the results of tasks that ended together: one part of all that need not be tried again."""
-        final = [r for r in results if self._is_final(r)]
+        final = [result for result in results if self._is_final(result)]
+        rest = [result for result in results if not self._is_final(result)]
         if len(final) < 2:
-            final = []
+            rest = [*results]
         else:
             self._sign()
             tables = [_tables(result) for result in final]
@@ -161,9 +162,8 @@ class Store:
             name = self._write("segment", joined, ())
             self._register(name, joined["runs"], ())
             self._hold(name, joined)
-        for result in results:
-            if not any(result is each for each in final):
-                self.checkpoint(result)
+        for result in rest:
+            self.checkpoint(result)
 
     def _is_final(self, result: TaskResult) -> bool:
         """Tell whether nothing of a task is to be tried again, nor was."""

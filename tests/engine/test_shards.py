@@ -29,6 +29,7 @@ from haloassay.results.due import dealt, estimator_runs
 from haloassay.results.lock import HELD, locked
 from haloassay.results.merging import merge, missing
 from haloassay.results.parts import write_part
+from haloassay.results.results import Results
 from haloassay.results.status import status
 
 
@@ -306,3 +307,28 @@ def test_a_catalogue_is_done_when_all_its_estimators_are(tmp_path, plan):
     (part,) = status(tmp_path / "out").parts
     assert (part.done, part.due, part.statuses) == (0, 2 * N, {"ok": N, "timeout": N})
     assert part.state == "stopped"
+
+
+def test_a_folder_that_is_given_twice_counts_once(tmp_path, shared_out):
+    merged = merge(
+        [shared_out, shared_out / ".", shared_out / "shards" / "1-of-5"], tmp_path / "all"
+    )
+    assert (merged.folders, merged.doubles) == (4, 0)
+    (shared_out / "shards" / "1-of-5" / "run.json").unlink()
+    with pytest.raises(InputError, match=r"1-of-5: its run.json is gone or damaged: run it again"):
+        merge([shared_out], tmp_path / "again")
+
+
+def test_shards_of_fewer_and_more_realisations_are_due_as_the_longer_run(tmp_path, values):
+    """Also in a base cell that stands beside a design of points, which has more catalogues than the scenario says."""
+    scale = {"label": "scale", "path": "survey.distance_scale", "levels": [0.9, 1.0]}
+    prior = {"kind": "normal", "mean": 1.0, "sd": 0.05}
+    values["matrix"] = {
+        "design": ["one-at-a-time", "joint"],
+        "factor": [{**scale, "prior": prior}],
+    }
+    few, more = (quietly(values, tmp_path / str(n), realizations=n).out for n in (2, 4))
+    merged = merge([few, more], tmp_path / "all")
+    assert len(merged.missing) == 0
+    due = estimator_runs(merged.results.description)["due"].sum()
+    assert due == len(merged.results.frame("runs")) == len(Results(more).frame("runs"))
