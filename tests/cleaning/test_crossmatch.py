@@ -101,6 +101,16 @@ def test_each_limit_looks_at_its_own(observed, limit, column):
     assert taken(catalogue, {**spec, "objects": unknown})[member].sum() >= before
 
 
+def test_distances_are_compared_in_units_of_the_objects_own(observed):
+    catalogue, _ = observed
+    (far,) = (each for each in LISTED if each["distance"] == 60.0)
+    spec = {"objects": [far], "n_sigma": 0.0}
+    off = np.abs(catalogue["distance"] - 60.0)
+    expected = taken(catalogue, spec) & (off <= 0.3 * 60.0)
+    np.testing.assert_array_equal(taken(catalogue, {**spec, "distance_limit": 0.3}), expected)
+    assert 0 < expected.sum() < taken(catalogue, spec).sum()
+
+
 def test_errors_widen_the_limits(observed):
     catalogue, member = observed
     spec = {"objects": LISTED, "distance_limit": 0.01}

@@ -436,5 +436,7 @@ def test_a_round_dispersion_has_no_axis_and_few_stars_say_so():
     assert wide.hi95 - wide.lo95 > 90.0
     few = one(rows_of(sky(79, seeded(5))), "axis_offset")
     assert few.note == "too few stars: 79, at least 80 are needed"
+    noisy = one(rows_of(sky(4000, seeded(5), errors=200.0)), "axis_offset")
+    assert noisy.note.startswith("the errors are larger than the dispersion")
     with pytest.raises(InputError, match="density_axis"):
         make_estimator({"kind": "sky-map", "density_axis": 91.0})
