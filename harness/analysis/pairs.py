@@ -170,9 +170,12 @@ def _by_row(parts: Iterable[Groups], k: IntArray) -> Iterator[tuple[int, Groups]
 
 @dataclass(frozen=True)
 class _Attempts:
-    """Realisations that an estimator was tried in: ``tried`` (cells, realisations), and ``base`` (realisations,)."""
+    """Realisations that an estimator was tried in: ``tried`` (cells, realisations), and ``base`` (realisations,).
 
-    cells: Sequence[str]
+    ``cells`` has the rows of ``tried``, by name.
+    """
+
+    cells: Mapping[str, int]
     tried: BoolArray
     base: BoolArray
 
@@ -198,7 +201,8 @@ def _attempts(tables: Any, base: str, unpaired: Sequence[str]) -> dict[str, _Att
         cells = [str(cell) for cell in known["cell"].iloc[where]]
         own = tried[where]
         of_base = own[np.array([cell == base for cell in cells])].any(axis=0)
-        found[str(estimator)] = _Attempts(cells, own, of_base)
+        rows_of = {cell: k for k, cell in enumerate(cells)}
+        found[str(estimator)] = _Attempts(rows_of, own, of_base)
     return found
 
 
@@ -251,8 +255,7 @@ def _paired(
 ) -> pd.DataFrame:
     """Differences of groups from the base; ``alone`` counts errors of the base where a cell was tried, too."""
     realization = here.columns["realization"].astype(np.intp)
-    place = {cell: k for k, cell in enumerate(attempts.cells)}
-    cells = here.each(np.array([place.get(cell, -1) for cell in told["cell"]]))
+    cells = here.each(np.array([attempts.cells.get(cell, -1) for cell in told["cell"]]))
     tried = attempts.base[realization] & (cells >= 0) & attempts.tried[cells, realization]
     has_error = np.isfinite(here.columns["e"]) & tried
     both = has_error & base.has_error[realization]
