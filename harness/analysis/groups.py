@@ -6,18 +6,23 @@ sorts out of core, and what comes out is looked at group by group.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from haloassay.analysis.query import batches
 from haloassay.base.arrays import BoolArray, FloatArray, IntArray
 
+S = TypeVar("S")
+T = TypeVar("T")
+
 #: Rows of a query that are read at once.
 _READ: Final = 1_000_000
-#: Rows that are worked on at once: they stay in the cache of a processor.
+#: Rows that are worked on at once, so that they stay in the cache of a processor; below 2 ** 16, for ``_ranked``.
 ROWS: Final = 50_000
 
 
@@ -45,6 +50,22 @@ def in_groups(rows: Any) -> Iterator[Groups]:
         held.append({k: v[last:] for k, v in columns.items()})
     if held:
         yield from _split(_joined(held))
+
+
+def worked(function: Callable[[S], T], parts: Iterable[S]) -> Iterator[T]:
+    """Work on parts while the next are read: what becomes of each, in their order; NaN for what is divided by 0."""
+
+    def quietly(part: S) -> T:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return function(part)
+
+    waiting: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(2) as pool:
+        for part in parts:
+            waiting.append(pool.submit(quietly, part))
+            if len(waiting) > 4:
+                yield waiting.popleft().result()
+        yield from (each.result() for each in waiting)
 
 
 def _joined(parts: list[Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -75,7 +96,7 @@ class Groups:
     starts
         Where each begins (n,).
     columns
-        Values of all rows by name; NaN is none. :meth:`quantile` takes ``e`` to be sorted within a group, NaN last.
+        Values of all rows by name; NaN is none.
     """
 
     number: IntArray
@@ -111,7 +132,10 @@ class Groups:
 
     def sum(self, values: FloatArray) -> FloatArray:
         """Sum of values by row, without NaN."""
-        return np.add.reduceat(np.where(np.isnan(values), 0.0, values), self.starts)
+        total = np.add.reduceat(values, self.starts)
+        if np.isnan(total).any():
+            total = np.add.reduceat(np.where(np.isnan(values), 0.0, values), self.starts)
+        return total
 
     def n(self, name: str) -> FloatArray:
         """Count values."""
@@ -159,15 +183,12 @@ class Groups:
         return np.sqrt((n - 1.0) / positive(n) * self.sum((without - self.each(mean)) ** 2))
 
     def median(self, name: str) -> FloatArray:
-        """Median of finite values; NaN of none."""
-        x = self.columns[name]
-        x = np.where(np.isfinite(x), x, np.nan)
-        order = np.lexsort((x, np.repeat(np.arange(len(self.starts)), self.sizes)))
-        return self._at(x[order], self.sum((~np.isnan(x)).astype(float)), 0.5)
+        """Median of values; NaN of none."""
+        return self._at(name, 0.5)
 
     def quantile(self, p: float | FloatArray) -> FloatArray:
         """Quantile of ``e`` as numpy has it; NaN of none."""
-        return self._at(self.columns["e"], self.n("e"), p)
+        return self._at("e", p)
 
     def quantile_error(self, p: float) -> FloatArray:
         """Half of what lies one binomial sigma to either side of a quantile of ``e``; NaN of fewer than two."""
@@ -176,8 +197,21 @@ class Groups:
         half = 0.5 * (self.quantile(p + step) - self.quantile(p - step))
         return np.where(n > 1.0, half, np.nan)
 
-    def _at(self, ranked: FloatArray, n: FloatArray, p: float | FloatArray) -> FloatArray:
-        """Quantile of values that are sorted within groups, ``n`` of each."""
+    def _ranked(self, name: str) -> FloatArray:
+        """Values in rising order within each group, NaN last."""
+
+        def ranked() -> FloatArray:
+            x = self.columns[name]
+            order = np.argsort(x)
+            # a stable sort of small whole numbers takes the time of a copy
+            group = np.repeat(np.arange(len(self.starts), dtype=np.uint16), self.sizes)
+            return x[order[np.argsort(group[order], kind="stable")]]
+
+        return self._once(("ranked", name), ranked)
+
+    def _at(self, name: str, p: float | FloatArray) -> FloatArray:
+        """Quantile of the values of each group."""
+        ranked, n = self._ranked(name), self.n(name)
         place = np.nan_to_num((n - 1.0) * np.clip(p, 0.0, 1.0)).clip(0.0)
         below = np.floor(place).astype(np.intp)
         lo = ranked[self.starts + below]

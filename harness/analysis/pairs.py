@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from haloassay.analysis.groups import Groups, in_groups, positive
+from haloassay.analysis.groups import Groups, in_groups, positive, worked
 from haloassay.analysis.query import (
     KEYS,
     LARGEST,
@@ -145,7 +145,7 @@ def _found(tables: Any, base: str, unpaired: Sequence[str]) -> pd.DataFrame:
     groups = as_frame(tables.sql("SELECT * FROM groups ORDER BY g"))
     attempts = _attempts(tables, base, unpaired)
     rows = tables.sql(f"""
-        SELECT g, realization, sound({difference("value", "truth")}) AS e, value, truth, r
+        SELECT g, realization, sound({difference("value", "truth")}) AS e, value, truth, sound(r) AS r
         FROM scaled JOIN (SELECT g, {keys} FROM groups) USING ({keys}) ORDER BY g, realization
     """)
     parts = _by_row(in_groups(rows), groups["k"].to_numpy())
@@ -233,11 +233,15 @@ def _beside_base(
     lost = dict(zip(attempts.cells, attempts.tried @ of_base.has_error.astype(float), strict=True))
     lost.pop(base, None)
     told = row.set_index("g")
-    for piece in pieces:
-        if len(piece.starts):
-            these = told.loc[piece.number]
-            alone = np.array([lost.pop(cell, 0.0) for cell in these["cell"]])
-            yield _paired(these, piece, attempts, of_base, alone)
+
+    def beside() -> Iterator[_Beside]:
+        for piece in pieces:
+            if len(piece.starts):
+                these = told.loc[piece.number]
+                alone = np.array([lost.pop(cell, 0.0) for cell in these["cell"]])
+                yield _Beside(these, piece, attempts, of_base, alone)
+
+    yield from worked(_paired, beside())
     yield _without_rows(row, {cell: n for cell, n in lost.items() if n})
 
 
@@ -250,10 +254,20 @@ class _Base:
     has_error: BoolArray
 
 
-def _paired(
-    told: pd.DataFrame, here: Groups, attempts: _Attempts, base: _Base, alone: FloatArray
-) -> pd.DataFrame:
-    """Differences of groups from the base; ``alone`` counts errors of the base where a cell was tried, too."""
+@dataclass(frozen=True)
+class _Beside:
+    """Groups to set beside the base: what each is, their rows, and the errors of the base where a cell has no row."""
+
+    told: pd.DataFrame
+    here: Groups
+    attempts: _Attempts
+    base: _Base
+    alone: FloatArray
+
+
+def _paired(beside: _Beside) -> pd.DataFrame:
+    """Differences of groups from the base."""
+    told, here, attempts, base = beside.told, beside.here, beside.attempts, beside.base
     realization = here.columns["realization"].astype(np.intp)
     cells = here.each(np.array([attempts.cells.get(cell, -1) for cell in told["cell"]]))
     tried = attempts.base[realization] & (cells >= 0) & attempts.tried[cells, realization]
@@ -263,7 +277,7 @@ def _paired(
     found = told[[*KEYS, "unit", "r_lo", "r_hi"]].assign(
         r=here.median("r"),
         n=n_both,
-        n_lost=here.sum(has_error.astype(float)) + alone - 2.0 * n_both,
+        n_lost=here.sum(has_error.astype(float)) + beside.alone - 2.0 * n_both,
     )
     pairs = base.there[realization] & tried
     if pairs.any():
