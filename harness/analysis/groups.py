@@ -17,7 +17,6 @@ import numpy as np
 from haloassay.analysis.query import batches
 from haloassay.base.arrays import BoolArray, FloatArray, IntArray
 
-S = TypeVar("S")
 T = TypeVar("T")
 
 #: Rows of a query that are read at once.
@@ -52,17 +51,17 @@ def in_groups(rows: Any) -> Iterator[Groups]:
         yield from _split(_joined(held))
 
 
-def worked(function: Callable[[S], T], parts: Iterable[S]) -> Iterator[T]:
-    """Work on parts while the next are read: what becomes of each, in their order; NaN for what is divided by 0."""
+def worked(tasks: Iterable[Callable[[], T]]) -> Iterator[T]:
+    """Do tasks while what the next need is read: what each returns, in their order. What is divided by 0 is NaN."""
 
-    def quietly(part: S) -> T:
+    def quietly(task: Callable[[], T]) -> T:
         with np.errstate(invalid="ignore", divide="ignore"):
-            return function(part)
+            return task()
 
     waiting: deque[Future[T]] = deque()
     with ThreadPoolExecutor(2) as pool:
-        for part in parts:
-            waiting.append(pool.submit(quietly, part))
+        for task in tasks:
+            waiting.append(pool.submit(quietly, task))
             if len(waiting) > 4:
                 yield waiting.popleft().result()
         yield from (each.result() for each in waiting)

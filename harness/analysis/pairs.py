@@ -10,6 +10,7 @@ import itertools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -121,7 +122,7 @@ def paired(results: ResultTables, base_cell: str) -> pd.DataFrame:
         raise InputError(
             f"cell {base_cell!r} has random numbers of its own: nothing is paired with it"
         )
-    with open_tables(results) as tables, np.errstate(invalid="ignore", divide="ignore"):
+    with open_tables(results) as tables:
         found = _found(tables, base_cell, results.unpaired)
     return arrange(found, results.cells, COLUMNS)
 
@@ -135,10 +136,13 @@ def _found(tables: Any, base: str, unpaired: Sequence[str]) -> pd.DataFrame:
     tables.execute(
         f"""
         CREATE TABLE groups AS SELECT *, row_number() OVER (ORDER BY k, cell <> $base, cell) - 1 AS g FROM (
-            SELECT dense_rank() OVER (ORDER BY estimator, quantity, bin) - 1 AS k, {keys},
-                min(unit) AS unit, min(scale)::VARCHAR AS scale,
-                min(r_lo) FILTER (isfinite(r_lo)) AS r_lo, max(r_hi) FILTER (isfinite(r_hi)) AS r_hi
-            FROM scaled WHERE NOT list_contains($unpaired, cell) GROUP BY {keys}
+            SELECT dense_rank() OVER (ORDER BY estimator, quantity, bin) - 1 AS k, * EXCLUDE (scale),
+                coalesce(scale, 'absolute')::VARCHAR AS scale
+            FROM (
+                SELECT {keys}, min(unit) AS unit, min(r_lo) FILTER (isfinite(r_lo)) AS r_lo,
+                    max(r_hi) FILTER (isfinite(r_hi)) AS r_hi
+                FROM estimates GROUP BY {keys}
+            ) LEFT JOIN scales USING (quantity) WHERE NOT list_contains($unpaired, cell)
         )""",
         {"base": base, "unpaired": [*unpaired]},
     )
@@ -149,12 +153,14 @@ def _found(tables: Any, base: str, unpaired: Sequence[str]) -> pd.DataFrame:
         FROM scaled JOIN (SELECT g, {keys} FROM groups) USING ({keys}) ORDER BY g, realization
     """)
     parts = _by_row(in_groups(rows), groups["k"].to_numpy())
-    found: list[pd.DataFrame] = []
-    for k, pieces in itertools.groupby(parts, key=operator.itemgetter(0)):
-        row = groups[groups["k"].to_numpy() == k]
-        if (tried := attempts.get(str(row["estimator"].iat[0]))) is None:
-            continue
-        found += _beside_base(row, [piece for _, piece in pieces], tried, base)
+
+    def tasks() -> Iterator[Callable[[], pd.DataFrame]]:
+        for k, pieces in itertools.groupby(parts, key=operator.itemgetter(0)):
+            row = groups[groups["k"].to_numpy() == k]
+            if (tried := attempts.get(str(row["estimator"].iat[0]))) is not None:
+                yield from _beside_base(row, (piece for _, piece in pieces), tried, base)
+
+    found = [*worked(tasks())]
     return (
         pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["cell", *COLUMNS])
     )
@@ -207,9 +213,9 @@ def _attempts(tables: Any, base: str, unpaired: Sequence[str]) -> dict[str, _Att
 
 
 def _beside_base(
-    row: pd.DataFrame, pieces: list[Groups], attempts: _Attempts, base: str
-) -> Iterator[pd.DataFrame]:
-    """Set rows of one quantity and bin beside those of the base.
+    row: pd.DataFrame, pieces: Iterator[Groups], attempts: _Attempts, base: str
+) -> Iterator[Callable[[], pd.DataFrame]]:
+    """Set rows of one quantity and bin beside those of the base, in tasks.
 
     Parameters
     ----------
@@ -223,26 +229,24 @@ def _beside_base(
     values = {name: np.full(len(attempts.base), np.nan) for name in _VALUES}
     there = np.zeros(len(attempts.base), dtype=bool)
     if row["cell"].iat[0] == base:
-        first = pieces[0].some(np.arange(len(pieces[0].starts)) == 0)
+        piece = next(pieces)
+        of_the_base = np.arange(len(piece.starts)) == 0
+        first = piece.some(of_the_base)
         realization = first.columns["realization"].astype(np.intp)
         there[realization] = True
         for name, known in values.items():
             known[realization] = first.columns[name]
-        pieces = [pieces[0].some(np.arange(len(pieces[0].starts)) > 0), *pieces[1:]]
+        pieces = itertools.chain([piece.some(~of_the_base)], pieces)
     of_base = _Base(values, there, np.isfinite(values["e"]) & attempts.base)
     lost = dict(zip(attempts.cells, attempts.tried @ of_base.has_error.astype(float), strict=True))
     lost.pop(base, None)
     told = row.set_index("g")
-
-    def beside() -> Iterator[_Beside]:
-        for piece in pieces:
-            if len(piece.starts):
-                these = told.loc[piece.number]
-                alone = np.array([lost.pop(cell, 0.0) for cell in these["cell"]])
-                yield _Beside(these, piece, attempts, of_base, alone)
-
-    yield from worked(_paired, beside())
-    yield _without_rows(row, {cell: n for cell, n in lost.items() if n})
+    for piece in pieces:
+        if len(piece.starts):
+            these = told.loc[piece.number]
+            alone = np.array([lost.pop(cell, 0.0) for cell in these["cell"]])
+            yield partial(_paired, these, piece, attempts, of_base, alone)
+    yield partial(_without_rows, row, {cell: n for cell, n in lost.items() if n})
 
 
 @dataclass(frozen=True)
@@ -254,20 +258,10 @@ class _Base:
     has_error: BoolArray
 
 
-@dataclass(frozen=True)
-class _Beside:
-    """Groups to set beside the base: what each is, their rows, and the errors of the base where a cell has no row."""
-
-    told: pd.DataFrame
-    here: Groups
-    attempts: _Attempts
-    base: _Base
-    alone: FloatArray
-
-
-def _paired(beside: _Beside) -> pd.DataFrame:
-    """Differences of groups from the base."""
-    told, here, attempts, base = beside.told, beside.here, beside.attempts, beside.base
+def _paired(
+    told: pd.DataFrame, here: Groups, attempts: _Attempts, base: _Base, alone: FloatArray
+) -> pd.DataFrame:
+    """Differences of groups from the base; ``alone`` counts errors of the base where a cell was tried, too."""
     realization = here.columns["realization"].astype(np.intp)
     cells = here.each(np.array([attempts.cells.get(cell, -1) for cell in told["cell"]]))
     tried = attempts.base[realization] & (cells >= 0) & attempts.tried[cells, realization]
@@ -277,7 +271,7 @@ def _paired(beside: _Beside) -> pd.DataFrame:
     found = told[[*KEYS, "unit", "r_lo", "r_hi"]].assign(
         r=here.median("r"),
         n=n_both,
-        n_lost=here.sum(has_error.astype(float)) + beside.alone - 2.0 * n_both,
+        n_lost=here.sum(has_error.astype(float)) + alone - 2.0 * n_both,
     )
     pairs = base.there[realization] & tried
     if pairs.any():

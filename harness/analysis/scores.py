@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -387,7 +388,8 @@ def _scores(tables: Any) -> pd.DataFrame:
         FROM ({errors_of()}) JOIN (SELECT g, {keys} FROM groups) USING ({keys})
         ORDER BY g, realization
     """)
-    parts = [*worked(_scored, in_groups(rows))] or [*worked(_scored, [none((*_ROWS, "r"))])]
+    tasks = (partial(_scored, part) for part in in_groups(rows))
+    parts = [*worked(tasks)] or [*worked([partial(_scored, none((*_ROWS, "r")))])]
     scored = pd.DataFrame(
         {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     )
