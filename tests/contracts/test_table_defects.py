@@ -123,6 +123,37 @@ def test_other_longitudes_are_refused(tmp_path, value):
     assert dict(read_catalogue(path, drop="longitude").dropped) == {"longitude": 1}
 
 
+@pytest.mark.parametrize("galactic", [False, True])
+def test_the_galactocentric_speed_and_radius_of_each_star_decide(galactic):
+    n = 3000
+    rng = seeded(3)
+    distance = rng.uniform(1.0, 100.0, n)
+    columns = {
+        "ra": rng.uniform(0.0, 360.0, n),
+        "dec": rng.uniform(-90.0, 90.0, n),
+        "distance": distance,
+        "pmra": rng.normal(0.0, 700.0, n) / (4.74 * distance),
+        "pmdec": rng.normal(0.0, 700.0, n) / (4.74 * distance),
+        "vlos": rng.normal(0.0, 700.0, n),
+    }
+    if galactic:
+        columns = renamed(columns, {"ra": "l", "dec": "b", "pmra": "pm_l", "pmdec": "pm_b"})
+    whole = from_table(Table(columns), speed_limit=1e9)
+    slow = np.linalg.norm(whole.velocity, axis=1) <= 1500.0
+    assert 0.1 < np.mean(slow) < 0.9
+    found = from_table(Table(columns), drop="unphysical")
+    np.testing.assert_array_equal(found["distance"], distance[slow])
+    # of stars at one distance from the Sun some are within a radius about the centre
+    at_rest = {name: np.zeros(n) for name in columns if name.startswith(("pm", "vlos"))}
+    columns = {**columns, **at_rest, "distance": np.where(np.arange(n) % 3, 10.0, 9998.0)}
+    near = from_table(Table({**columns, "distance": np.ones(n)}))
+    towards = near.position - near.sun.position
+    far = np.linalg.norm(near.sun.position + 9998.0 * towards, axis=1) > 1.0e4
+    gone = int(np.sum(far & (np.arange(n) % 3 == 0)))
+    assert gone > 100
+    assert from_table(Table(columns), drop="unphysical").dropped == {"unphysical": gone}
+
+
 def test_segue_giants_survive_their_unphysical_velocities(shared_data):
     path = shared_data / "segue-kgiants" / "KGiant_edr3_metal_sgr_20.txt"
     columns = f"{SEGUE_COLUMNS},-,-,-,-,-,pm_corr"
