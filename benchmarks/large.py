@@ -2,9 +2,10 @@
 
 Run with ``python benchmarks/large.py [n ...]``; ``--only KIND ...`` chooses rows, ``--files FOLDER`` keeps catalogues
 and takes those that are there, ``--suffix fits`` is another format, ``--before FOLDER`` measures another version of the
-package beside this one, installed there with ``pip install --target``. Each row has a process of its own, one thread,
-whose peak resident memory is that of reading and estimating together; all code is compiled before the clock starts.
-Seconds are of the processor, so that other work on the machine does not count, except that of caches it shares.
+package beside this one at the first of the sizes, installed there with ``pip install --target``. Each row has a
+process of its own, one thread, whose peak resident memory is that of reading and estimating together; all code is
+compiled before the clock starts. Seconds are of the processor, so that other work on the machine does not count,
+except that of caches it shares.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ ESTIMATORS: dict[str, dict[str, Any]] = {
     "sky-map, as published": {"kind": "sky-map"},
     "spline-jeans": {"kind": "spline-jeans", "alpha": "measured"},
 }
+
+#: This version of the package, by name and folder.
+NOW = ("now", None)
 
 SCENARIO = """
 name = "large"
@@ -103,17 +107,17 @@ def main() -> None:
     if given.one:
         one(*given.one)
         return
-    print("<!-- python benchmarks/large.py -->\n")
+    print(f"<!-- python benchmarks/large.py {' '.join(sys.argv[1:])} -->\n")
     print("| stars | step | version | reading [s] | step [s] | peak reading [GB] | peak [GB] |")
     print("|---|---|---|---|---|---|---|")
-    versions = [("before", given.before)] * bool(given.before) + [("now", None)]
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.files or Path(scratch)
         scenario, small = folder / "large.toml", folder / "small.parquet"
         scenario.write_text(SCENARIO)
         mock = [sys.executable, "-m", "haloassay", "mock", str(scenario), "-n"]
         alone([*mock, "3000", "--out", str(small)], None)
-        for n in map(int, given.sizes):
+        for k, n in enumerate(map(int, given.sizes)):
+            versions = [("before", given.before), NOW] if given.before and k == 0 else [NOW]
             path = folder / f"{n}.{given.suffix}"
             for version, packages in [] if path.exists() else versions:
                 _, seconds, most = alone([*mock, str(n), "--out", str(path)], packages)

@@ -8,12 +8,13 @@ import json
 import time
 import traceback
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from haloassay.base.errors import InputError, said_by
 from haloassay.base.seeds import stream
+from haloassay.contracts.catalogue import spans
 from haloassay.contracts.columns import UNITS
 from haloassay.contracts.quantities import Quantity
 from haloassay.engine.acceptance import accepted
@@ -28,7 +29,6 @@ from haloassay.results.outcome import Outcome, Status, TaskResult
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from haloassay.base.arrays import FloatArray
     from haloassay.contracts.catalogue import Catalogue
     from haloassay.contracts.estimate import Estimate
     from haloassay.mocks import Mock
@@ -118,7 +118,7 @@ def _sound(observation: Observation) -> Observation:
         If rows have another defect.
     """
     _require_observable(observation.catalogue)
-    rows, dropped = sound_rows(observation.catalogue, "unphysical")
+    kept, dropped = sound_rows(observation.catalogue, "unphysical")
     if not dropped:
         return observation
     columns = dict(observation.catalogue.columns)
@@ -126,20 +126,29 @@ def _sound(observation: Observation) -> Observation:
     drawn = observation.catalogue.drawn_covariance
     # without stars: of a large catalogue each array is given up before the next one is made
     empty = replace(observation.catalogue, columns={}, drawn_covariance=None, dropped=dropped)
-    none = observation.stars.select(rows[:0])
+    none = observation.stars.select(slice(0))
     observation = replace(observation, catalogue=empty, stars=none)
     for name in columns:
-        columns[name] = _taken(columns[name], rows)
+        columns[name] = _left(columns[name], kept)
     for name in parts:
-        parts[name] = parts[name][rows]
-    drawn = None if drawn is None else drawn[rows]
+        parts[name] = _left(parts[name], kept)
+    drawn = None if drawn is None else drawn[kept]
     catalogue = replace(empty, columns=columns, drawn_covariance=drawn)
     return replace(observation, catalogue=catalogue, stars=replace(none, **parts))
 
 
-def _taken(values: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
-    """Values (N,) of some rows; one that stands for all rows goes on doing so."""
-    return np.broadcast_to(values[0], len(rows)) if values.strides == (0,) else values[rows]
+def _left(values: NDArray[Any], kept: NDArray[np.bool_]) -> NDArray[Any]:
+    """Take some rows of an array (N, ...), in its own memory where nobody else has it: the largest are among these."""
+    if values.strides == (0,):  # one value that stands for all rows goes on doing so
+        return np.broadcast_to(values[0], kept.sum())
+    if not values.flags.writeable:
+        return values[kept]
+    n = 0
+    for here in spans(len(values)):
+        some = values[here][kept[here]]
+        values[n : n + len(some)] = some
+        n += len(some)
+    return values[:n]
 
 
 def _cleaned(observation: Observation, steps: list[Spec]) -> Observation:

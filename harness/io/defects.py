@@ -96,15 +96,15 @@ def checked(
 
 def sound_rows(
     catalogue: Catalogue, drop: str | Iterable[str] = ()
-) -> tuple[NDArray[np.int64], dict[str, int]]:
-    """Row numbers of a catalogue without those that :func:`sift` leaves out, and how many these are, by defect."""
+) -> tuple[NDArray[np.bool_], dict[str, int]]:
+    """Which rows (N,) of a catalogue :func:`sift` keeps, and how many it leaves out, by defect."""
 
     def convert(columns: Columns) -> Catalogue:
         return Catalogue(columns, catalogue.sun, catalogue.origin)
 
     columns = {**catalogue.columns}
-    _, rows, dropped = _sifted(columns, convert, catalogue.origin, drop, SPEED_LIMIT, keep=False)
-    return rows - 1, dropped
+    _, kept, dropped = sound_columns(columns, convert, catalogue.origin, drop)
+    return kept, dropped
 
 
 def sift(
