@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Final, Protocol
 
 import numpy as np
 
-from haloassay.base.arrays import BoolArray, FloatArray
+from haloassay.base.arrays import BoolArray, FloatArray, IntArray
+from haloassay.contracts.catalogue import spans
 from haloassay.mocks.moments import Moments, central_moments, higher_moments
 from haloassay.mocks.stars import Stars
 
@@ -83,6 +84,10 @@ class StarMoments:
     feh: FloatArray
     higher: FloatArray
 
+    def all(self) -> tuple[FloatArray, ...]:
+        """Return all moments, in their order."""
+        return tuple(getattr(self, f.name) for f in fields(self))
+
     @classmethod
     def of(cls, source: Source, stars: Stars) -> StarMoments:
         """Moments of stars that are all of one source."""
@@ -117,14 +122,57 @@ class StarMoments:
             rows = np.flatnonzero(stars.origin == k)
             if source is not None and len(rows):
                 part = cls.of(source, stars.select(rows))
-                for f in fields(cls):
-                    getattr(made, f.name)[rows] = getattr(part, f.name)
+                for whole, some in zip(made.all(), part.all(), strict=True):
+                    whole[rows] = some
         unknown = np.flatnonzero(np.isnan(made.second).any(axis=1))
         if len(unknown):
             part = cls.of(everyone, stars.select(unknown))
-            for f in fields(cls):
-                getattr(made, f.name)[unknown] = getattr(part, f.name)
+            for whole, some in zip(made.all(), part.all(), strict=True):
+                whole[unknown] = some
         return made
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Some stars of a catalogue, all of them members of the halo; their average moments are found once.
+
+    Parameters
+    ----------
+    rows
+        Their numbers in the catalogue.
+    everyone
+        All tracers.
+    sources
+        By origin, where these differ.
+    """
+
+    rows: IntArray
+    everyone: Source
+    sources: Sources | None
+    _averages: list[StarMoments] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def blocks(self, stars: Stars) -> Iterator[tuple[Stars, StarMoments]]:
+        """Take the stars out of those of the catalogue, with their moments; of many not all at once."""
+        for part in spans(len(self.rows)):
+            some = stars.select(self.rows[part])
+            if self.sources is None:
+                yield some, StarMoments.of(self.everyone, some)
+            else:
+                yield some, StarMoments.by_origin(self.sources, some, self.everyone)
+
+    def averages(self, stars: Stars) -> StarMoments:
+        """Average the moments: each is that of one star."""
+        if not self._averages:
+            parts = [
+                (len(some) / len(self), StarMoments(*(np.mean(x, axis=0) for x in at.all())))
+                for some, at in self.blocks(stars)
+            ]
+            every = zip(*(tuple(share * x for x in at.all()) for share, at in parts), strict=True)
+            self._averages.append(StarMoments(*(np.sum(x, axis=0) for x in every)))
+        return self._averages[0]
 
 
 def _higher(source: Source, r: FloatArray, first: FloatArray, variance: FloatArray) -> FloatArray:

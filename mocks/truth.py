@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import InputError
 from haloassay.contracts.cards import Card, carded, number
 from haloassay.contracts.frames import Sun, spherical_basis, spherical_velocity
@@ -20,9 +21,9 @@ from haloassay.mocks.gravity.potentials import Virial
 from haloassay.mocks.knowledge import LocalMoments, Mass, VelocityField
 from haloassay.mocks.moments import Moments, Profile, of_moments, raw_moments
 from haloassay.mocks.selected import (
+    Chosen,
     Source,
     Sources,
-    StarMoments,
     Variation,
     members,
     mixed,
@@ -33,8 +34,6 @@ from haloassay.mocks.stars import Stars
 
 #: Dispersions along the axes that the Sun sees, in the order of :func:`~haloassay.contracts.frames.spherical_basis`.
 _ON_THE_SKY: Final = ("sigma_los", "sigma_b", "sigma_l")
-#: Stars of a catalogue of which moments are not kept: they would fill the memory.
-_MANY: Final = 300_000
 #: Shares of populations, by the names that estimates have.
 _SHARES: Final = {"p_mr": "mr", "p_mi": "mi"}
 #: Averages over a bin that are no function of radius.
@@ -54,36 +53,21 @@ _LOCAL: Final = tuple(n for n in PROFILES if n not in _MASSES)
 FIELD: Final = frozenset(_names("sky")) - {"asymmetry"}
 
 
-@dataclass(frozen=True, eq=False)
-class _Members:
-    """Stars that are members of the halo, and their moments, found once."""
-
-    truth: Truth
-    stars: Stars
-
-    @cached_property
-    def moments(self) -> StarMoments:
-        """Moments at the stars: of their own origins, or of all tracers."""
-        if self.truth._by_origin:
-            return StarMoments.by_origin(self.truth.sources, self.stars, self.truth.everyone)
-        return StarMoments.of(self.truth.everyone, self.stars)
+#: Members in the bins of catalogues, as long as these are there: rows of a bin come again, method by method.
+_bins: Final[WeakKeyDictionary[Stars, dict[tuple[Truth, float, float], Chosen]]] = (
+    WeakKeyDictionary()
+)
 
 
-@lru_cache(maxsize=1)
-def _bins(truth: Truth, stars: Stars) -> dict[tuple[float, float], _Members]:
-    """Members in the bins of one catalogue that were asked for: rows of a bin come again, method by method."""
-    return {}
-
-
-def _within(truth: Truth, stars: Stars, r_lo: float, r_hi: float) -> _Members:
+def _within(truth: Truth, stars: Stars, r_lo: float, r_hi: float) -> Chosen:
     """Members in a bin."""
-    known = _bins(truth, stars) if len(stars) < _MANY else {}
-    if (r_lo, r_hi) not in known:
+    known = _bins.setdefault(stars, {})
+    if (truth, r_lo, r_hi) not in known:
         inside = (stars.r >= r_lo) & (stars.r < r_hi)
         if truth.sources:
             inside &= members(truth.sources, stars)
-        known[r_lo, r_hi] = _Members(truth, stars.select(inside))
-    return known[r_lo, r_hi]
+        known[truth, r_lo, r_hi] = truth._chosen(np.flatnonzero(inside))
+    return known[truth, r_lo, r_hi]
 
 
 @carded
@@ -284,8 +268,7 @@ class Truth:
             return np.nan
         name, way = known.name, known.truth
         if way == "bin" and np.isfinite(r_lo) and np.isfinite(r_hi):
-            chosen = None if stars is None else _within(self, stars, r_lo, r_hi)
-            return self._bin_average(name, r_lo, r_hi, chosen, sun)
+            return self._bin_average(name, r_lo, r_hi, stars, sun)
         if stars is not None and self.sources:
             stars = stars.select(members(self.sources, stars))
         if callable(way):
@@ -316,12 +299,11 @@ class Truth:
         if name.startswith("kurtosis") and varies:  # maps have no fourth moments
             return np.nan
         if self._by_origin or (self.local is None and varies):
-            at = _Members(self, stars).moments
-            parts = (at.mean, at.square, at.feh, at.higher)
-        else:
-            parts = raw_moments(self.tracers, stars.r)
-            if self.local is not None and not name.startswith("feh"):
-                parts = (*self.local.raw(stars.position), *parts[2:])
+            at = self._chosen(np.arange(len(stars))).averages(stars)
+            return float(of_moments(name, at.mean, at.square, at.feh, at.higher))
+        parts = raw_moments(self.tracers, stars.r)
+        if self.local is not None and not name.startswith("feh"):
+            parts = (*self.local.raw(stars.position), *parts[2:])
         return float(of_moments(name, *(np.mean(x, axis=0) for x in parts)))
 
     def to_dict(self, r: ArrayLike) -> dict[str, Any]:
@@ -415,28 +397,31 @@ class Truth:
             radii = np.empty(0) if stars is None else stars.r
         return self.velocity_field.value(quantity, radii) if len(radii) else np.nan
 
+    def _chosen(self, rows: IntArray) -> Chosen:
+        return Chosen(rows, self.everyone, self.sources if self._by_origin else None)
+
     def _bin_average(
-        self, quantity: str, r_lo: float, r_hi: float, chosen: _Members | None, sun: Sun | None
+        self, quantity: str, r_lo: float, r_hi: float, stars: Stars | None, sun: Sun | None
     ) -> float:
-        """Average over a bin, or over the members in it that were ``chosen``."""
+        """Average over a bin, or over those of ``stars`` that are members in it."""
         name, _, population = quantity.partition(".")
+        chosen = None if stars is None else _within(self, stars, r_lo, r_hi)
         if name in _ON_THE_SKY:
-            return _sky_dispersion(_ON_THE_SKY.index(name), chosen, sun)
+            return _sky_dispersion(_ON_THE_SKY.index(name), chosen, stars, sun)
         part = _SHARES.get(name, population)
         if part and part not in self.components:
             return np.nan
-        if name in _SHARES or chosen is None or (part and not self._by_origin):
-            stars = None if chosen is None else chosen.stars
-            return self._average_over_radii(name, population, r_lo, r_hi, stars)
+        if name in _SHARES or stars is None or chosen is None or (part and not self._by_origin):
+            there = None if stars is None or chosen is None else stars.select(chosen.rows)
+            return self._average_over_radii(name, population, r_lo, r_hi, there)
         if population:
-            stars, origin = chosen.stars, list(self.sources).index(population)
-            chosen = _Members(self, stars.select(stars.origin == origin))
-        if not len(chosen.stars):
+            of_part = stars.origin[chosen.rows] == list(self.sources).index(population)
+            chosen = self._chosen(chosen.rows[of_part])
+        if not len(chosen):
             return np.nan
-        at = chosen.moments
+        at = chosen.averages(stars)
         first = at.mean if name.startswith("mean_v") else at.first
-        parts = (first, at.second, at.feh, at.higher)
-        return float(of_moments(name, *(np.mean(x, axis=0) for x in parts)))
+        return float(of_moments(name, first, at.second, at.feh, at.higher))
 
     def _average_over_radii(
         self, name: str, population: str, r_lo: float, r_hi: float, stars: Stars | None
@@ -462,15 +447,21 @@ class Truth:
         )
 
 
-def _sky_dispersion(axis: int, chosen: _Members | None, sun: Sun | None) -> float:
+def _sky_dispersion(
+    axis: int, chosen: Chosen | None, stars: Stars | None, sun: Sun | None
+) -> float:
     """Dispersion along the lines of sight of stars, or across them towards l or b."""
-    if chosen is None or sun is None or not len(chosen.stars):
+    if chosen is None or stars is None or sun is None or not len(chosen):
         return np.nan
-    position, at = chosen.stars.position, chosen.moments
-    # axes as seen from the Sun; the tilt of the Galactic ones against them, 0.1 deg, does not matter here
-    along = spherical_velocity(position, spherical_basis(position - sun.position)[:, axis])
-    mean = np.sum(along * at.first, axis=1)
-    square = np.sum(along**2 * (at.second - at.first**2), axis=1) + mean**2
+    means, squares = [], []
+    for some, at in chosen.blocks(stars):
+        # axes as seen from the Sun; the tilt of the Galactic ones against them, 0.1 deg, does not matter here
+        axes = spherical_basis(some.position - sun.position)
+        along = spherical_velocity(some.position, axes[:, axis])
+        mean = np.sum(along * at.first, axis=1)
+        means.append(mean)
+        squares.append(np.sum(along**2 * (at.second - at.first**2), axis=1) + mean**2)
+    square, mean = np.concatenate(squares), np.concatenate(means)
     return float(np.sqrt(square.mean() - mean.mean() ** 2))
 
 

@@ -68,8 +68,10 @@ def _read_to_the_end() -> Iterator[None]:
     """End well where a reader, such as head, has closed the pipe: what was asked for is done."""
     try:
         yield
-    except OSError as error:
-        if error.errno != errno.EPIPE:
+    except (OSError, SystemExit) as error:
+        # rich takes it for the end of the program
+        cause = error.__context__ if isinstance(error, SystemExit) else error
+        if not (isinstance(cause, OSError) and cause.errno == errno.EPIPE):
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to write
         raise End(0) from None

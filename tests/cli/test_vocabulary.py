@@ -141,10 +141,18 @@ def test_list_imports_no_plugin_and_describe_says_what_is_wrong_with_one(call, m
 
 @pytest.mark.parametrize(
     "words",
-    ["--help", "run --help", "list estimators --settings", "list mocks", "describe quickstart"],
+    [
+        "--help",
+        "run --help",
+        "list estimators --settings",
+        "list mocks",
+        "describe quickstart",
+        "table FOLDER --full",
+    ],
 )
-def test_a_reader_who_closes_the_pipe_has_read_enough(words):
-    command = [sys.executable, "-m", "haloassay", *words.split()]
+def test_a_reader_who_closes_the_pipe_has_read_enough(words, finished):
+    told = [str(finished[0]) if word == "FOLDER" else word for word in words.split()]
+    command = [sys.executable, "-m", "haloassay", *told]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         running.stdout.close()
         assert (running.stderr.read(), running.wait()) == (b"", 0)

@@ -9,10 +9,11 @@ import pytest
 from seeds import seeded
 
 import haloassay
+from haloassay.contracts.catalogue import spans
 from haloassay.contracts.frames import Sun
 from haloassay.contracts.quantities import QUANTITIES
 from haloassay.engine.task import observe
-from haloassay.mocks import make_mock
+from haloassay.mocks import make_mock, selected
 from haloassay.mocks.moment_map import MomentMap
 from haloassay.mocks.moments import anisotropy, at_rest, kurtosis
 from haloassay.mocks.selected import Source, StarMoments
@@ -91,6 +92,17 @@ def test_a_bin_is_of_the_populations_of_its_stars(mixed):
     assert mixed.truth.value("enclosed_mass", 20.0, stars=stars) == mixed.truth.value(
         "enclosed_mass", 20.0
     )
+
+
+@pytest.mark.parametrize("name", ["sigma_r", "beta", "kurtosis_r", "sigma_los", "sigma_r.mr"])
+def test_the_truth_of_many_stars_is_that_of_all_at_once(mixed, monkeypatch, name):
+    stars = mixed.sample(5000, seeded(2))
+    whole = mixed.truth.value(name, 20.0, **BIN, stars=stars, sun=Sun())
+    monkeypatch.setattr(selected, "spans", lambda n: spans(n, 700))
+    again = stars.select(slice(None))
+    blocks = mixed.truth.value(name, 20.0, **BIN, stars=again, sun=Sun())
+    np.testing.assert_allclose(blocks, whole, rtol=1e-12)
+    assert mixed.truth.value(name, 20.0, **BIN, stars=cut(stars), sun=Sun()) != whole
 
 
 def test_moments_of_the_stars_agree_within_their_own_scatter(mixed):
