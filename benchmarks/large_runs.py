@@ -3,12 +3,14 @@
 ``python benchmarks/large_runs.py make DIR [--tasks 1e6] [--cells 1000]`` writes a results folder as a run of so many
 catalogues would leave it, of four estimators with 25 rows each: 1e6 catalogues are 1e8 rows of estimates, about 8 GB.
 Values are drawn; nothing is simulated. ``python benchmarks/large_runs.py time DIR [STEP ...]`` does each step in a
-process of its own, on two threads, and prints its seconds and peak resident memory.
+process of its own, on two threads, and prints its seconds and peak resident memory; ``--before FOLDER`` also those of
+another version of the package, installed there with ``pip install --target``.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
@@ -173,12 +175,23 @@ STEPS: dict[str, Callable[[Path], Any]] = {
 
 
 def one(out: Path, step: str) -> None:
-    """Print a row of the table."""
+    """Print seconds and peak memory."""
     start = time.perf_counter()
     STEPS[step](out)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-    print(f"| {step} | {seconds:.1f} | {peak:.2f} |", flush=True)
+    print(f"{seconds:.1f} | {peak:.2f} |", flush=True)
+
+
+def alone(out: Path, step: str, version: str, packages: Path | None) -> None:
+    """Print a row of the table, of a process of its own."""
+    settings = os.environ | ({"PYTHONPATH": str(packages)} if packages else {})
+    command = [sys.executable, __file__, "one", str(out), step]
+    done = subprocess.run(command, env=settings, capture_output=True, text=True)
+    if done.returncode and "OutOfMemory" not in done.stderr:
+        raise SystemExit(done.stderr)
+    told = "out of memory | |" if done.returncode else done.stdout.strip()
+    print(f"| {step} | {version} | {told}", flush=True)
 
 
 def main() -> None:
@@ -188,15 +201,18 @@ def main() -> None:
     parser.add_argument("steps", nargs="*")
     parser.add_argument("--tasks", type=float, default=1e6)
     parser.add_argument("--cells", type=int, default=1000)
+    parser.add_argument("--before", type=Path)
     given = parser.parse_args()
     if given.what == "make":
         make(given.out, int(given.tasks), given.cells)
     elif given.what == "one":
         one(given.out, given.steps[0])
     else:
-        print("| step | seconds | peak GB |\n| --- | ---: | ---: |", flush=True)
+        print("| step | version | seconds | peak GB |\n| --- | --- | ---: | ---: |", flush=True)
+        versions = [("before", given.before)] if given.before else []
         for step in given.steps or STEPS:
-            subprocess.run([sys.executable, __file__, "one", str(given.out), step], check=True)
+            for version, packages in [*versions, ("now", None)]:
+                alone(given.out, step, version, packages)
 
 
 if __name__ == "__main__":
