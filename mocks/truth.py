@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
@@ -67,6 +67,13 @@ class _Members:
         if self.truth._by_origin:
             return StarMoments.by_origin(self.truth.sources, self.stars, self.truth.everyone)
         return StarMoments.of(self.truth.everyone, self.stars)
+
+    @cached_property
+    def means(self) -> StarMoments:
+        """Means of the moments over the stars: all quantities of a bin are made of them."""
+        return StarMoments(
+            *(np.mean(getattr(self.moments, f.name), axis=0) for f in fields(StarMoments))
+        )
 
 
 @lru_cache(maxsize=1)
@@ -433,10 +440,9 @@ class Truth:
             chosen = _Members(self, stars.select(stars.origin == origin))
         if not len(chosen.stars):
             return np.nan
-        at = chosen.moments
+        at = chosen.means
         first = at.mean if name.startswith("mean_v") else at.first
-        parts = (first, at.second, at.feh, at.higher)
-        return float(of_moments(name, *(np.mean(x, axis=0) for x in parts)))
+        return float(of_moments(name, first, at.second, at.feh, at.higher))
 
     def _average_over_radii(
         self, name: str, population: str, r_lo: float, r_hi: float, stars: Stars | None
