@@ -23,7 +23,7 @@ from haloassay.estimators.bins import (
 )
 from haloassay.estimators.fit.ellipsoid import AXES, anisotropy
 from haloassay.estimators.fit.laplace import UniformPrior, laplace
-from haloassay.estimators.fit.likelihoods import gaussian_derivatives, gaussian_log_likelihood
+from haloassay.estimators.fit.likelihoods import gaussian_derivatives, gaussian_log_likelihoods
 from haloassay.estimators.fit.posterior import EmceeRun, Exploration, explore
 from haloassay.estimators.gathering import error_variances, gathered
 from haloassay.estimators.rows import drawn_row, in_order, undetermined_rows
@@ -205,6 +205,7 @@ class GaussianSingle(GaussianModel):
     """
 
     name: ClassVar[str] = "gaussian-single"
+    version: ClassVar[int] = 2
     needs: ClassVar[tuple[str, ...]] = ("velocity",)
     uses: ClassVar[tuple[str, ...]] = ("feh",)
     assumes: ClassVar[tuple[str, ...]] = ("Gaussian velocities", "known Gaussian errors")
@@ -262,7 +263,7 @@ class _Quantity:
     e2: FloatArray
 
     def __call__(self, points: FloatArray) -> FloatArray:
-        return gaussian_log_likelihood(self.x, self.e2, np.ascontiguousarray(points))
+        return gaussian_log_likelihoods(self.x, self.e2, np.ascontiguousarray(points))
 
     def derivatives(self, point: FloatArray) -> tuple[float, FloatArray, FloatArray]:
         """Value, gradient and Hessian at one point."""

@@ -279,26 +279,25 @@ def _maximise(
     v: FloatArray, S: FloatArray, mean: FloatArray, Sigma: FloatArray
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Mean and Sigma of greatest likelihood from a start, and the Fisher information of both."""
-    here = _log_likelihood(v, S, mean, Sigma)
+    here, *known = _score(v, S, mean, Sigma)
     for _ in range(200):
-        score, F_mean, F_Sigma = _score(v, S, mean, Sigma)
+        score, F_mean, F_Sigma = known
         step_mean = np.linalg.solve(F_mean, score[:3])
         step = np.linalg.solve(F_Sigma, score[3:])
         if score[:3] @ step_mean + score[3:] @ step < 1e-18:
-            return mean, Sigma, F_mean, F_Sigma
+            break
         change = step[_SYMMETRIC]
         for length in (1.0, 0.5, 0.25, 0.125, 0.0625):
             trial = mean + length * step_mean, Sigma + length * change
-            there = _log_likelihood(v, S, *trial)
+            there, *next_known = _score(v, S, *trial)
             if there >= here - 1e-13 * abs(here):
                 break
         else:
             trial = _expect_maximise(v, S, mean, Sigma)
-            there = _log_likelihood(v, S, *trial)
+            there, *next_known = _score(v, S, *trial)
             if not there > here + 1e-4:  # at the edge of the positive matrices
-                return mean, Sigma, F_mean, F_Sigma
-        mean, Sigma = trial
-        here = there
+                break
+        (mean, Sigma), here, known = trial, there, next_known
     return mean, Sigma, F_mean, F_Sigma
 
 
@@ -320,33 +319,12 @@ def _invert(Sigma: FloatArray, S: FloatArray, W: FloatArray) -> float:
 
 
 @numba.njit(cache=True)
-def _log_likelihood(v: FloatArray, S: FloatArray, mean: FloatArray, Sigma: FloatArray) -> float:
-    """Sum of ln N(v_i | mean, Sigma + S_i), no constant; -inf unless positive definite."""
-    W, none = np.empty((3, 3)), np.zeros((3, 3))
-    if _invert(Sigma, none, W) <= 0.0:
-        return -np.inf
-    total = 0.0
-    for i in range(len(v)):
-        det = _invert(Sigma, S[i], W)
-        if det <= 0.0:
-            return -np.inf
-        total -= 0.5 * np.log(det)
-        for j in range(3):
-            for k in range(3):
-                total -= 0.5 * (v[i, j] - mean[j]) * W[j, k] * (v[i, k] - mean[k])
-    return total
-
-
-@numba.njit(cache=True)
-def _star_score(
-    d: FloatArray, S: FloatArray, Sigma: FloatArray, W: FloatArray, g: FloatArray
-) -> None:
-    """Score (9,) of one star, d = v - mean, into ``g``, and its W = (Sigma + S)^-1.
+def _star_score(d: tuple[float, float, float], W: FloatArray, g: FloatArray) -> None:
+    """Score (9,) of one star, d = v - mean and W = (Sigma + S)^-1, into ``g``.
 
     Of the mean, u = W d; of Sigma (rr, rt, rp, tt, tp, pp), (u u^T - W) / 2, doubled off the diagonal.
     """
     row, column = (0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)
-    _invert(Sigma, S, W)
     for j in range(3):
         g[j] = W[j, 0] * d[0] + W[j, 1] * d[1] + W[j, 2] * d[2]
     for a in range(6):
@@ -358,26 +336,44 @@ def _star_score(
 @numba.njit(cache=True)
 def _score(
     v: FloatArray, S: FloatArray, mean: FloatArray, Sigma: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Score (9,), and Fisher information of the mean (3, 3) and of Sigma (6, 6).
+) -> tuple[float, FloatArray, FloatArray, FloatArray]:
+    """Sum of ln N(v_i | mean, Sigma + S_i), its score (9,), and Fisher information of mean (3, 3) and Sigma (6, 6).
 
-    Information W of the mean and tr(W E_a W E_b) / 2 of Sigma, E_a the symmetric unit matrices.
+    The sum is without its constant, and -inf unless all matrices are positive definite. Information W of the mean and
+    tr(W E_a W E_b) / 2 of Sigma, E_a the symmetric unit matrices. One pass over the stars gives all of it: a step is
+    nearly always taken, and the inverses of its likelihood are those of the next score.
     """
     row, column = (0, 0, 0, 1, 1, 2), (0, 1, 2, 1, 2, 2)
     score, F_mean, F_Sigma = np.zeros(9), np.zeros((3, 3)), np.zeros((6, 6))
-    W, g = np.empty((3, 3)), np.empty(9)
+    W, g = np.zeros((3, 3)), np.empty(9)
+    if _invert(Sigma, np.zeros((3, 3)), W) <= 0.0:
+        return -np.inf, score, F_mean, F_Sigma
+    total, possible = 0.0, True
     for i in range(len(v)):
-        _star_score(v[i] - mean, S[i], Sigma, W, g)
-        score += g
-        F_mean += W
+        determinant = _invert(Sigma, S[i], W)
+        d = (v[i, 0] - mean[0], v[i, 1] - mean[1], v[i, 2] - mean[2])
+        _star_score(d, W, g)
+        if determinant > 0.0:
+            total -= 0.5 * np.log(determinant)
+        else:
+            possible = False
+        for j in range(3):
+            for k in range(3):
+                total -= 0.5 * d[j] * W[j, k] * d[k]
+                F_mean[j, k] += W[j, k]
+        for a in range(9):
+            score[a] += g[a]
         for a in range(6):
             j, k = row[a], column[a]
             half = 0.5 if j == k else 1.0
-            for b in range(6):
+            for b in range(a, 6):
                 m, n = row[b], column[b]
                 quarter = 0.5 * half if m == n else half
                 F_Sigma[a, b] += quarter * (W[k, m] * W[n, j] + W[k, n] * W[m, j])
-    return score, F_mean, F_Sigma
+    for a in range(6):
+        for b in range(a):
+            F_Sigma[a, b] = F_Sigma[b, a]
+    return total if possible else -np.inf, score, F_mean, F_Sigma
 
 
 @numba.njit(cache=True)
@@ -386,12 +382,17 @@ def _score_products(
 ) -> FloatArray:
     """Sum (9, 9) of the outer products of the scores of the stars."""
     products = np.zeros((9, 9))
-    W, g = np.empty((3, 3)), np.empty(9)
+    W, g = np.zeros((3, 3)), np.empty(9)
     for i in range(len(v)):
-        _star_score(v[i] - mean, S[i], Sigma, W, g)
+        _invert(Sigma, S[i], W)
+        d = (v[i, 0] - mean[0], v[i, 1] - mean[1], v[i, 2] - mean[2])
+        _star_score(d, W, g)
         for a in range(9):
-            for b in range(9):
+            for b in range(a + 1):
                 products[a, b] += g[a] * g[b]
+    for a in range(9):
+        for b in range(a):
+            products[b, a] = products[a, b]
     return products
 
 

@@ -125,7 +125,8 @@ def importance_sample(
         u *= np.sqrt(FREEDOM / rng.chisquare(FREEDOM, n))[:, None]
         fresh = proposals[-1].mode + u @ proposals[-1].axes.T
         points, values = np.concatenate([points, fresh]), np.append(values, log_density(fresh))
-        log_q = logsumexp([one.log_student(points) for one in proposals], axis=0)
+        parts = [one.log_student(points) for one in proposals]
+        log_q = logsumexp(parts, axis=0) if len(parts) > 1 else parts[0]
         draws = WeightedDraws(points, *smoothed(finite(values) - log_q))
         enough = draws.trusted and draws.effective >= goal
         if enough or len(proposals) == _ROUNDS:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import numba
 import numpy as np
 
 from haloassay.base.arrays import BoolArray, FloatArray, IntArray
@@ -103,21 +104,118 @@ def draw_field(
     sigma = field.draw_sigma(4 * n_draws, rng)
     rows = np.repeat(np.arange(len(sigma)), 2)
     given = field.at(np.log(sigma))
-    mean, covariance = given.mean[rows], given.covariance[rows]
-    d, log_weight = draw_isotropic(mean[:, :3], covariance[:, :3, :3], largest, rng)
+    root, slope, left = (part[rows] for part in _conditioned(given.root))
+    mean = given.mean[rows]
+    d, log_weight = draw_isotropic(mean[:, :3], root, largest, rng)
     # the others given d
-    slope = np.linalg.solve(covariance[:, :3, :3], covariance[:, :3, 3:])
-    rest = mean[:, 3:] + np.einsum("nij,ni->nj", slope, d - mean[:, :3])
-    left = covariance[:, 3:, 3:] - np.swapaxes(slope, 1, 2) @ covariance[:, :3, 3:]
+    rest = mean[:, 3:] + np.einsum("nji,ni->nj", slope, d - mean[:, :3])
     scatter = rng.standard_normal(rest.shape)
-    rest = rest + np.einsum("nij,nj->ni", np.linalg.cholesky(left), scatter)
+    rest = rest + np.einsum("nij,nj->ni", left, scatter)
     weights = np.exp(log_weight - log_weight.max()) * np.all(np.abs(rest) <= others, axis=1)
     kept = resample(weights, n_draws, rng)
     return sigma[rows[kept]], np.concatenate([d, rest], axis=1)[kept]
 
 
+def _conditioned(precision: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Gaussians of d and of the others given d, from lower roots (n, p, p) of the precision of all parameters.
+
+    Returns
+    -------
+    root
+        (n, 3, 3) lower roots of the covariance of d.
+    slope
+        (n, p - 3, 3) by how much the means of the others follow d.
+    left
+        (n, p - 3, p - 3) lower roots of the covariance of the others given d.
+
+    Raises
+    ------
+    EstimationError
+        If rounding leaves no covariance.
+    """
+    n, p, _ = precision.shape
+    root, slope, left = np.zeros((n, 3, 3)), np.empty((n, p - 3, 3)), np.zeros((n, p - 3, p - 3))
+    _condition(precision, root, slope, left)
+    if not (np.all(np.isfinite(root)) and np.all(np.isfinite(left))):
+        raise EstimationError("the stars do not determine the field")
+    return root, slope, left
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _condition(
+    precision: FloatArray, root: FloatArray, slope: FloatArray, left: FloatArray
+) -> None:
+    """Fill what :func:`_conditioned` returns."""
+    n, p, _ = precision.shape
+    inverse, covariance = np.zeros((p, p)), np.empty((p, p))
+    for row in range(n):
+        lower = precision[row]
+        for j in range(p):
+            inverse[j, j] = 1.0 / lower[j, j]
+            for i in range(j + 1, p):
+                total = 0.0
+                for k in range(j, i):
+                    total -= lower[i, k] * inverse[k, j]
+                inverse[i, j] = total / lower[i, i]
+        for i in range(p):
+            for j in range(p):
+                total = 0.0
+                for k in range(max(i, j), p):
+                    total += inverse[k, i] * inverse[k, j]
+                covariance[i, j] = total
+        _root(covariance[:3, :3], root[row])
+        for i in range(p - 3):
+            along = slope[row, i]
+            along[:] = covariance[3 + i, :3]
+            _forward(root[row], along)
+            _backward(root[row], along)
+        for i in range(p - 3):
+            for j in range(p - 3):
+                for k in range(3):
+                    covariance[3 + i, 3 + j] -= slope[row, i, k] * covariance[k, 3 + j]
+        _root(covariance[3:, 3:], left[row])
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _root(matrix: FloatArray, lower: FloatArray) -> None:
+    """Lower root of a matrix (m, m); NaN where there is none."""
+    for i in range(len(matrix)):
+        for j in range(i + 1):
+            rest = matrix[i, j]
+            for k in range(j):
+                rest -= lower[i, k] * lower[j, k]
+            lower[i, j] = np.sqrt(rest) if i == j else rest / lower[j, j]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _forward(lower: FloatArray, x: FloatArray) -> None:
+    """Solve lower y = x in place of x (m,)."""
+    for i in range(len(x)):
+        for k in range(i):
+            x[i] -= lower[i, k] * x[k]
+        x[i] /= lower[i, i]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _backward(lower: FloatArray, x: FloatArray) -> None:
+    """Solve lower^T y = x in place of x (m,)."""
+    for i in range(len(x) - 1, -1, -1):
+        for k in range(i + 1, len(x)):
+            x[i] -= lower[k, i] * x[k]
+        x[i] /= lower[i, i]
+
+
+@numba.njit(cache=True, error_model="numpy")
+def whitened(lower: FloatArray, x: FloatArray) -> FloatArray:
+    """Solutions (n, m) of lower y = x for each of (n, m, m) lower roots and vectors (n, m)."""
+    y = x.copy()
+    for row in range(len(x)):
+        _forward(lower[row], y[row])
+    return y
+
+
 def draw_isotropic(
-    mean: FloatArray, covariance: FloatArray, largest: float, rng: np.random.Generator
+    mean: FloatArray, root: FloatArray, largest: float, rng: np.random.Generator
 ) -> tuple[FloatArray, FloatArray]:
     """Dipoles whose likelihood is Gaussian, under the prior of the papers.
 
@@ -129,8 +227,8 @@ def draw_isotropic(
 
     Parameters
     ----------
-    mean, covariance
-        (n, 3) and (n, 3, 3): likelihood of d, one for each draw [km/s].
+    mean, root
+        (n, 3) mean of the likelihood of d, one for each draw [km/s], and (n, 3, 3) lower root of its covariance.
     largest
         Bound of the prior [km/s].
     rng
@@ -143,43 +241,53 @@ def draw_isotropic(
     log_weight
         (n,) logarithm of their importance, relative to draws of the Gaussian under a flat prior.
     """
-    from scipy.stats import truncnorm
-
     n = len(mean)
-    root = np.linalg.cholesky(covariance)
     direction = rng.standard_normal((n, 3))
     gaussian = np.arange(n) % 4 > 0
     turned = mean + np.einsum("nij,nj->ni", root, direction)
     direction = np.where(gaussian[:, None], turned, direction)
     direction /= np.linalg.norm(direction, axis=1)[:, None]
     # whitened: |L^-1 (mu e - mean)|^2 = (x - t)^2 + ..., with x = mu / spread
-    e = np.linalg.solve(root, direction[:, :, None])[..., 0]
-    m = np.linalg.solve(root, mean[:, :, None])[..., 0]
+    e, m = whitened(root, direction), whitened(root, np.ascontiguousarray(mean))
     spread = 1.0 / np.linalg.norm(e, axis=1)
     t = spread * np.einsum("ni,ni->n", e, m)
     end = largest / spread
+    mass = _log_mass(t, end)
     log_norm = -1.5 * np.log(2.0 * np.pi) - np.log(np.einsum("nii->ni", root)).sum(axis=1)
     log_norm += 0.5 * (t**2 - np.einsum("ni,ni->n", m, m))
-    flat = log_norm + np.log(spread) + _log_moment_0(t, end)
+    flat = log_norm + np.log(spread) + 0.5 * np.log(2.0 * np.pi) + mass
     projected = log_norm + 3.0 * np.log(spread) + _log_moment_2(t)
     sphere = -np.log(4.0 * np.pi)
     proposal = np.logaddexp(np.log(0.75) + projected, np.log(0.25) + sphere)
     log_weight = sphere - np.log(largest) + flat - proposal
-    x = t + truncnorm.ppf(rng.random(n), -t, end - t)
+    x = _truncated(t, end, mass, rng.random(n))
     return direction * np.clip(x * spread, 0.0, largest)[:, None], log_weight
 
 
-def _log_moment_0(t: FloatArray, end: FloatArray) -> FloatArray:
-    """Logarithm of the integral of exp(-(x - t)^2 / 2) over x from 0 to ``end``."""
+def _log_mass(t: FloatArray, end: FloatArray) -> FloatArray:
+    """Logarithm of the share of a Gaussian of mean ``t`` and unit width between 0 and ``end``."""
     from scipy.special import log_ndtr
 
     # from the side on which both tails are small
     flip = t > 0.5 * end
     high = np.where(flip, t, end - t)
     low = np.where(flip, t - end, -t)
+    log_high = log_ndtr(high)
     with np.errstate(divide="ignore"):
-        gap = np.log(-np.expm1(np.minimum(log_ndtr(low) - log_ndtr(high), -1e-300)))
-    return np.asarray(0.5 * np.log(2.0 * np.pi) + log_ndtr(high) + gap)
+        gap = np.log(-np.expm1(np.minimum(log_ndtr(low) - log_high, -1e-300)))
+    return np.asarray(log_high + gap)
+
+
+def _truncated(t: FloatArray, end: FloatArray, mass: FloatArray, u: FloatArray) -> FloatArray:
+    """Quantiles ``u`` of Gaussians of mean ``t`` and unit width between 0 and ``end``, of that :func:`_log_mass`."""
+    from scipy.special import log_ndtr, ndtri_exp
+
+    above = t < 0.0  # there is more below zero than above: from the upper tail
+    with np.errstate(divide="ignore"):
+        tail = log_ndtr(np.where(above, t - end, -t))
+        share = np.where(above, np.log1p(-u), np.log(u)) + mass
+    z = ndtri_exp(np.minimum(np.logaddexp(tail, share), 0.0))
+    return np.asarray(t + np.where(above, -z, z))
 
 
 def _log_moment_2(t: FloatArray) -> FloatArray:

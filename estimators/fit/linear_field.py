@@ -20,10 +20,10 @@ import numba
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.arrays import BoolArray, FloatArray, IntArray
 from haloassay.base.errors import EstimationError
 from haloassay.contracts.catalogue import BLOCK, spans
-from haloassay.estimators.fit.likelihoods import log_gaussian
+from haloassay.estimators.fit.likelihoods import log_gaussian, nodes_across
 from haloassay.estimators.fit.posterior import Exploration, explore
 
 #: Log prior density (n,) of (n, s) logarithms of the dispersions.
@@ -31,9 +31,13 @@ LogPrior = Callable[[FloatArray], FloatArray]
 
 _FREE: Final = "the stars lie such that a combination of the parameters is free"
 
-#: Relative accuracy of the interpolated sums, and the largest number of nodes along one axis.
-_ACCURACY: Final = 1e-11
-_MOST_NODES: Final = 40
+#: Step of ln sigma between the densities of which derivatives are made: their sums have twelve digits there.
+_STEP: Final = 1e-4
+#: Newton's steps towards the most probable dispersions, and the step after which they are found.
+_STEPS: Final = 20
+_FOUND: Final = 1e-8
+#: Loss of a log density that is rounding.
+_SLACK: Final = 1e-6
 
 #: Half width of the tabulated box in standard deviations of ln sigma, and its least half width.
 _REACH: Final = 9.0
@@ -265,8 +269,12 @@ class LinearField:
 
     def exact(self, log_sigma: FloatArray) -> Conditional:
         """Likelihood of q at (n, s) logarithms of the dispersions, from all stars."""
-        parts = zip(self.channels, self._split(np.exp(log_sigma)), strict=True)
-        return conditional(np.sum([sums(channel, part) for channel, part in parts], axis=0), self.p)
+        total: FloatArray | float = 0.0
+        for channel, part in zip(self.channels, self._split(np.exp(log_sigma)), strict=True):
+            # points of a stencil differ in the dispersions of one channel at a time
+            different, which = np.unique(part, axis=0, return_inverse=True)
+            total = total + sums(channel, different)[which.reshape(-1)]
+        return conditional(np.asarray(total), self.p)
 
     def at(self, log_sigma: FloatArray) -> Conditional:
         """:meth:`exact`, interpolated; inside the box ``lo``, ``hi`` only."""
@@ -310,13 +318,17 @@ class LinearField:
 
         That is, whether the density there is above e^-2 of its greatest, inside 95 per cent.
         """
-        sides = []
-        top = self._log_density_exact(self.best)
+        low, high = self._leans[:, which]
+        return bool(low), bool(high)
+
+    @cached_property
+    def _leans(self) -> BoolArray:
+        """(2, s) whether the density at the lower and the upper bound is above e^-2 of its greatest."""
+        points = [self.best]
         for bound in self.bounds:
-            point = self.best.copy()
-            point[which] = bound
-            sides.append(bool(self._log_density_exact(point) > top - 2.0))
-        return sides[0], sides[1]
+            points += list(np.where(np.eye(len(self.best)) > 0.0, bound, self.best))
+        top, *sides = self._log_density_exact(np.array(points))
+        return np.reshape(sides, (2, -1)) > top - 2.0
 
     def note(self, which: int) -> str:
         """Why a dispersion has no value: its posterior leans on a bound of its prior; or nothing."""
@@ -334,41 +346,80 @@ class LinearField:
         ends = np.cumsum(self.sizes)
         return [values[:, end - size : end] for end, size in zip(ends, self.sizes, strict=True)]
 
-    def _log_density_exact(self, log_sigma: FloatArray) -> float:
-        point = log_sigma[None, :]
-        return float(self.exact(point).log_evidence[0] + self.log_prior(point)[0])
+    def _log_density_exact(self, log_sigma: FloatArray) -> FloatArray:
+        """(n,) log posterior density of (n, s) ln sigma, q integrated out, from all stars."""
+        return self.exact(log_sigma).log_evidence + self.log_prior(log_sigma)
 
     def _optimum(self) -> tuple[FloatArray, FloatArray]:
         """Logarithms of the most probable dispersions and their standard deviations."""
-        from scipy.optimize import minimize
-
         lo, hi = self.bounds
         spread = np.concatenate([_spread(channel) for channel in self.channels])
         start = np.clip(np.log(np.maximum(spread, 1e-300)), lo + 0.01, hi - 0.01)
+        best = self._climb(start)
+        if best is None:
+            best = self._search(start)
+        step = np.full(len(best), 0.5 / np.sqrt(2.0 * len(self.channels[0].y)))
+        return best, self._widths(best, np.minimum(step, 0.05))
+
+    def _climb(self, start: FloatArray) -> FloatArray | None:
+        """Place of the greatest density by Newton's method; None where a step goes wrong, as between two maxima."""
+        lo, hi = self.bounds
+        here, before = start, -np.inf
+        for _ in range(_STEPS):
+            value, slope, bend = self._derivatives(here)
+            if value < before - _SLACK:
+                return None
+            free = np.where(slope < 0.0, here > lo, here < hi)
+            curvature = -bend[np.ix_(free, free)]
+            if not (np.isfinite(bend).all() and np.all(np.linalg.eigvalsh(curvature) > 0.0)):
+                return None
+            step = np.zeros(len(here))
+            step[free] = np.linalg.solve(curvature, slope[free])
+            here, before = np.clip(here + step, lo, hi), value
+            if np.all(np.abs(step) < _FOUND):
+                return here
+        return None
+
+    def _derivatives(self, at: FloatArray) -> tuple[float, FloatArray, FloatArray]:
+        """Log density at a point (s,), its gradient (s,) and its Hessian (s, s): differences, made in one go."""
+        s = len(at)
+        row, column = np.triu_indices(s, 1)
+        unit = np.eye(s)
+        pairs = unit[row] + unit[column]
+        stencil = np.concatenate([np.zeros((1, s)), unit, -unit, pairs, -pairs])
+        f = self._log_density_exact(at + _STEP * stencil)
+        plus, minus = f[1 : s + 1], f[s + 1 : 2 * s + 1]
+        both, neither = f[2 * s + 1 :].reshape(2, -1)
+        bend = np.diag(plus + minus - 2.0 * f[0])
+        mixed = both + neither - (plus + minus)[row] - (plus + minus)[column] + 2.0 * f[0]
+        bend[row, column] = bend[column, row] = 0.5 * mixed
+        return float(f[0]), (plus - minus) / (2.0 * _STEP), bend / _STEP**2
+
+    def _search(self, start: FloatArray) -> FloatArray:
+        """Place of the greatest density, wherever the way there leads."""
+        from scipy.optimize import minimize
+
         scale = 1.0 / len(self.channels[0].y)
 
         def objective(log_sigma: FloatArray) -> float:
-            return -scale * self._log_density_exact(log_sigma)
+            return -scale * float(self._log_density_exact(log_sigma[None, :])[0])
 
-        limits = [(float(lo), float(hi))] * len(start)
+        limits = [(float(self.bounds[0]), float(self.bounds[1]))] * len(start)
         options: Any = {"ftol": 1e-13, "gtol": 1e-7}
         found = minimize(objective, start, method="L-BFGS-B", bounds=limits, options=options)
-        best = np.asarray(found.x)
-        step = np.full(len(best), 0.5 / np.sqrt(2.0 * len(self.channels[0].y)))
-        return best, self._widths(best, np.minimum(step, 0.05))
+        return np.asarray(found.x)
 
     def _widths(self, best: FloatArray, step: FloatArray) -> FloatArray:
         """Give the standard deviation of each ln sigma by its curvature; the whole prior without one."""
         lo, hi = self.bounds
         inner = np.clip(best, lo + step, hi - step)
-        here = self._log_density_exact(inner)
+        shifts = np.concatenate([np.zeros((1, len(step))), np.diag(step), -np.diag(step)])
+        here, *sides = self._log_density_exact(inner + shifts)
         widths = []
         for k, h in enumerate(step):
-            shift = np.zeros(len(best))
-            shift[k] = h
-            sides = self._log_density_exact(inner + shift), self._log_density_exact(inner - shift)
-            curvature = (2.0 * here - sides[0] - sides[1]) / h**2
-            slope = abs(sides[0] - sides[1]) / (2.0 * h)
+            above, below = sides[k], sides[len(step) + k]
+            curvature = (2.0 * here - above - below) / h**2
+            slope = abs(above - below) / (2.0 * h)
             sharp = max(curvature, slope**2 if inner[k] != best[k] else 0.0)
             widths.append(1.0 / np.sqrt(sharp) if sharp > (1.0 / (hi - lo)) ** 2 else hi - lo)
         return np.array(widths)
@@ -379,12 +430,7 @@ class LinearField:
         axes = range(before, before + self.sizes[which])
         nodes = []
         for axis in axes:
-            half = 0.5 * (self.hi[axis] - self.lo[axis])
-            # 1 / (sigma^2 + e^2) has its poles at ln sigma = ln e +- i pi / 2
-            ratio = 0.5 * np.pi / half
-            convergence = np.log(ratio + np.hypot(1.0, ratio))
-            n = int(np.clip(np.ceil(-np.log(_ACCURACY) / convergence), 4, _MOST_NODES))
-            nodes.append(chebyshev.chebpts1(n))
+            nodes.append(nodes_across(0.5 * (self.hi[axis] - self.lo[axis])))
         grid = np.stack(np.meshgrid(*nodes, indexing="ij"), axis=-1)
         lo, hi = self.lo[list(axes)], self.hi[list(axes)]
         log_sigma = lo + 0.5 * (grid.reshape(-1, len(nodes)) + 1.0) * (hi - lo)

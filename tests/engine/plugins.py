@@ -40,6 +40,26 @@ class Good(Estimator):
 
 
 @dataclass(frozen=True)
+class Threads(Estimator):
+    """The largest number of threads that a library would take for itself, as a dispersion."""
+
+    name = "threads"
+    reference = ""
+    yields = ("sigma_r",)
+
+    def estimate(self, catalogue, rng):
+        import numba
+        import pyarrow
+        import scipy.linalg
+        from threadpoolctl import threadpool_info
+
+        scipy.linalg.inv(np.eye(64))
+        pools = [each["num_threads"] for each in threadpool_info()]
+        n = max(numba.get_num_threads(), pyarrow.cpu_count(), *pools)
+        return Estimates([Estimate("sigma_r", n, n, n, n, n)])
+
+
+@dataclass(frozen=True)
 class Sky(Estimator):
     """Mean radius: needs no velocities."""
 

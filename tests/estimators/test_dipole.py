@@ -84,9 +84,7 @@ def test_prior_in_polar_coordinates_against_the_prior_drawn(strength):
     z = np.linalg.solve(root, (points - mean).T)
     density = np.exp(-0.5 * np.sum(z**2, axis=0)) / np.prod(np.diag(root)) / (2 * np.pi) ** 1.5
     k = 40_000
-    d, log_weight = draw_isotropic(
-        np.tile(mean, (k, 1)), np.tile(root @ root.T, (k, 1, 1)), largest, rng
-    )
+    d, log_weight = draw_isotropic(np.tile(mean, (k, 1)), np.tile(root, (k, 1, 1)), largest, rng)
     weight = np.exp(log_weight)
     scatter = np.hypot(density.std() / np.sqrt(n), weight.std() / np.sqrt(k))
     if strength == 30.0:  # far outside the prior: nothing there in either

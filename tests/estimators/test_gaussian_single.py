@@ -12,7 +12,11 @@ from haloassay.base.errors import InputError
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.ellipsoid import anisotropy
-from haloassay.estimators.fit.likelihoods import gaussian_derivatives, gaussian_log_likelihood
+from haloassay.estimators.fit.likelihoods import (
+    gaussian_derivatives,
+    gaussian_log_likelihood,
+    gaussian_log_likelihoods,
+)
 from haloassay.estimators.fit.posterior import EmceeRun
 from haloassay.estimators.gaussian_single import GaussianPrior, GaussianSingle, Sample, edge_note
 
@@ -57,6 +61,22 @@ def test_likelihood_is_that_of_scipy(n):
         for s in steps
     ]
     np.testing.assert_allclose(hessian, np.array(bend) / 2e-3, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("error", [0.0, 30.0, 3000.0])
+def test_likelihoods_of_many_points_are_those_of_the_stars(error):
+    rng = seeded(3)
+    e2 = (error * rng.uniform(0.1, 1.0, 1003)) ** 2
+    x = rng.normal(20.0, np.sqrt(100.0**2 + e2))
+    points = np.column_stack(
+        [rng.normal(20.0, 9.0, 900), 100.0 * np.exp(rng.normal(0.0, 0.2, 900))]
+    )
+    points[:4] = [[20.0, 1e-3], [20.0, 1e5], [500.0, 100.0], [20.0, 0.0]]  # far, and no number
+    found, exact = (f(x, e2, points) for f in (gaussian_log_likelihoods, gaussian_log_likelihood))
+    known = np.isfinite(exact)
+    assert known.sum() >= 899
+    np.testing.assert_array_equal(np.isfinite(found), known)
+    np.testing.assert_allclose(found[known], exact[known], rtol=1e-9, atol=1e-6)
 
 
 @pytest.mark.parametrize("sampler", ["auto", "emcee"])

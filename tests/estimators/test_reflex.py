@@ -195,6 +195,19 @@ def test_interpolated_sums_are_those_of_all_stars(n):
     np.testing.assert_allclose(fast.mean, exact.mean, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("n", "bounds"), [(40, (10.0, 1e4)), (1000, (10.0, 1e4)), (1000, (95.0, 1e4))]
+)
+def test_most_probable_dispersions_are_those_that_a_general_search_finds(n, bounds):
+    channels = reflex_channels(halo(n, seeded(5), distance_error=0.16), "observed")
+    field = LinearField(channels, bounds, lambda x: np.zeros(len(x)))
+    climbed = field._climb(np.maximum(field.best + 0.1, np.log(bounds[0])))
+    assert climbed is not None
+    searched = field._search(field.best + 0.1)
+    np.testing.assert_allclose(climbed, searched, atol=1e-3 * field.width.min())
+    assert np.all(climbed >= np.log(bounds[0]))
+
+
 # ---------------------------------------------------------------------------------------------- recovery
 
 
