@@ -1,8 +1,8 @@
 """A run in 100 shards, ten of which are killed, resumed and joined, beside the same run in one.
 
 Run with ``python benchmarks/shards.py [--shards 100] [--killed 10]``. Shards run two at a time, as jobs of an array do;
-killed ones by SIGKILL at a random moment of their work, then all are started again. Printed: what is missing before and
-after, whether all columns but ``seconds`` are those of one run, and the time of status and merge.
+killed ones by SIGKILL at a random moment of their work, then they are started again. Printed: the seconds of each step
+and what is there after it, and whether all columns but ``seconds`` are those of one run.
 """
 
 from __future__ import annotations
@@ -52,23 +52,38 @@ def main() -> None:
     killed = {k: 2.0 * rng.random() for k in rng.sample(range(1, of + 1), given.killed)}
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
         out, whole = Path(folder) / "shared", Path(folder) / "whole"
+        print(
+            "<!-- python benchmarks/shards.py -->\n\n| step | seconds | what is there |\n|---|---:|---|"
+        )
         start = time.perf_counter()
         list(pool.map(lambda k: shard(out, k, of, killed.get(k)), range(1, of + 1)))
-        print(f"{of} shards, {given.killed} killed: {time.perf_counter() - start:.0f} s")
-        print(status(out))
-        first = merge([out], Path(folder) / "first")
-        print(f"missing: {first.missing['missing'].sum()} estimator runs")
-        list(pool.map(lambda k: shard(out, k, of, None), killed))
+        told(f"{of} shards, {given.killed} of them killed", start, catalogues(out))
         start = time.perf_counter()
-        print(status(out))
-        told = time.perf_counter() - start
+        list(pool.map(lambda k: shard(out, k, of, None), killed))
+        told("the killed ones again", start, "")
+        start = time.perf_counter()
+        told("`status`", start, catalogues(out))
+        start = time.perf_counter()
         merged = merge([out], out)
-        print(merged)
-        print(f"status {told:.1f} s, merge {time.perf_counter() - start - told:.1f} s")
+        missing = int(merged.missing["missing"].sum())
+        told("`merge`", start, f"{missing} estimator runs missing")
         command = [sys.executable, "-m", "haloassay", "run", "quickstart", "--out", str(whole)]
         command += ["-n", str(REALIZATIONS), "--no-report"]
+        start = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
-        print("equal to one run:", same(merged.results, Results(whole)))
+        equal = "equal" if same(merged.results, Results(whole)) else "not equal"
+        told("the same in one run", start, f"all columns but `seconds`: {equal}")
+
+
+def catalogues(out: Path) -> str:
+    """Say how many catalogues are done."""
+    parts = status(out).parts
+    return f"{sum(part.done for part in parts)} of {sum(part.due for part in parts)} catalogues"
+
+
+def told(step: str, start: float, there: str) -> None:
+    """Print a row of the table."""
+    print(f"| {step} | {time.perf_counter() - start:.1f} | {there} |", flush=True)
 
 
 if __name__ == "__main__":
