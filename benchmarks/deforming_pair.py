@@ -2,11 +2,11 @@
 
     OMP_NUM_THREADS=1 python benchmarks/deforming_pair.py make run.npz
     python benchmarks/deforming_pair.py write run.npz --to mocks/lmc/pair
-    python benchmarks/deforming_pair.py quality|force|response|stars run.npz
+    python benchmarks/deforming_pair.py quality|force|response run.npz
 
 ``make`` needs pytreegrav; it follows 5e4 particles for 2.2 Gyr, in 3 minutes of a core. The tables: how good the
-run is, the force of the expansions beside that of the particles, the response of the halo, and stars in it beside the
-rigid pair.
+run is, the force of the expansions beside that of the particles, and the response of the halo. What is published of the
+LMC stands beside it in ``pair_published.py``.
 
 Two isotropic equilibria: an NFW halo of m200 = 0.8e12 Msun, c = 15, cut off by exp(-(r / 350 kpc)^2), about the
 baryons of MWPotential2014, one rigid sphere; and the truncated NFW halo of the rigid LMC of 1.5e11 Msun, which starts
@@ -28,8 +28,6 @@ from scipy.integrate import solve_ivp
 from scipy.interpolate import BSpline
 
 from haloassay.base.constants import GYR_PER_KPC_KMS
-from haloassay.contracts import sky
-from haloassay.mocks import make_mock
 from haloassay.mocks.gravity.expansion_files import read_source
 from haloassay.mocks.gravity.expansions import harmonics
 from haloassay.mocks.gravity.field_parts import FieldParts
@@ -416,59 +414,8 @@ def response(run: Run) -> None:
         )
 
 
-#: Li et al. (2026), Table 3.
-PUBLISHED = {
-    (50.0, 60.0): "-17.5 ± 2.4, -18.1 ± 3.5, -49 ± 9",
-    (60.0, 80.0): "-17.5 ± 2.2, -20.0 ± 4.2, -42 ± 9",
-    (80.0, 120.0): "-19.0 ± 2.8, -44.0 ± 5.4, -24 ± 16",
-    (50.0, 120.0): "-17.9 ± 1.9, -24.0 ± 3.8, -38 ± 6",
-}
-
-
-def stars(_: Run) -> None:
-    """Halo stars in the packaged pair and in the rigid one: compression, dipole, latitude of the apex, travel."""
-    tracers = {
-        "kind": "equilibrium",
-        "potential": [NFW, {"kind": "mwpotential2014-baryons"}],
-        "density": {"kind": "power-law", "slope": -4.0},
-        "beta": 0.5,
-        "r_range": [30.0, 150.0],
-        "population": {"size": 12_000, "tolerance": 1e-5},
-    }
-    lmcs = {
-        "deforming": {"kind": "expansions"},
-        "rigid": {"time": SPAN},
-        "none": {"time": SPAN, "mass": 0.0},
-    }
-    heading("mu_compr, mu_dipole [km/s], b of the apex [deg]; v_travel", *lmcs, "Li et al. (2026)")
-    found = {name: make_mock({**tracers, "lmc": lmc}) for name, lmc in lmcs.items()}
-    for (lo, hi), published in PUBLISHED.items():
-        cells = []
-        for mock in found.values():
-            population = mock.population.stars
-            own = population.select((population.r > lo) & (population.r < hi))
-            cells.append(fitted(own.position, own.velocity))
-        row(f"{lo:g} to {hi:g} kpc", *cells, published)
-
-
-def fitted(x: np.ndarray, v: np.ndarray) -> str:
-    """Compression and dipole of v_r by least squares, and the size of a translation of all velocities."""
-    r = np.linalg.norm(x, axis=1)
-    n = x / r[:, None]
-    v_r = np.sum(n * v, axis=1)
-    design = np.hstack([np.ones((len(r), 1)), n])
-    d, *_ = np.linalg.lstsq(design, v_r, rcond=None)
-    speed, _, latitude = (float(each) for each in sky.apex(d[1:]))
-    error = v_r.std() / np.sqrt(len(r))
-    travel = np.linalg.norm(v.mean(axis=0))
-    return (
-        f"{d[0]:+.1f} ± {error:.1f}, {speed:+.1f} ± {1.7 * error:.1f}, {latitude:+.0f};"
-        f" {travel:.0f} ± {v.std() * np.sqrt(3 / len(r)):.0f}"
-    )
-
-
 if __name__ == "__main__":
-    tasks = {"quality": quality, "force": force, "response": response, "stars": stars}
+    tasks = {"quality": quality, "force": force, "response": response}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["make", "write", *tasks])
     parser.add_argument("run", type=Path)

@@ -15,6 +15,7 @@ from haloassay.mocks.equilibria.relaxation import PopulationSettings
 from haloassay.mocks.evolved import WIDEST_KEPT, EvolvedHalo
 from haloassay.mocks.gravity.potentials import make_potential
 from haloassay.mocks.halo import Halo, Sampling
+from haloassay.mocks.history.accreted import make_accreted
 from haloassay.mocks.lmc.deforming import DeformingPair
 from haloassay.mocks.lmc.kinds import LMCS, RIGID
 from haloassay.mocks.lmc.perturber import Perturber
@@ -73,17 +74,31 @@ def make_halo(spec: Mapping[str, Any], where: str) -> Mock:
         mock = EvolvedHalo(halo, shapes, lmc, settings or PopulationSettings())
     if painted:
         mock = PaintedMock(mock, painted)
-    if debris is not None:
-        made = make_debris(debris, f"{where}.debris")
-        own = {origin.name for origin in mock.origins}
-        for each in made:
-            require(
-                each.origin.name not in own,
-                f"{where}.debris: the name {each.origin.name!r} is that of a population (give it another 'name')",
-            )
-        around = Surroundings(halo.potential, halo.sampling.r_range, not evolved, lmc)
-        mock = ContaminatedMock(mock, made, around)
-    return mock
+    around = Surroundings(halo.potential, halo.sampling.r_range, not evolved, lmc)
+    return _with_debris(mock, debris, around, where)
+
+
+def make_built(spec: Mapping[str, Any], where: str) -> Mock:
+    """Mock of a table with the settings of a halo that mergers built, and ``debris``, which is mixed in."""
+    rest = dict(spec)
+    debris = rest.pop("debris", None)
+    mock = make_accreted(rest, where)
+    around = Surroundings(mock.potential, mock.r_range, monopole=True, lmc=mock.lmc)
+    return _with_debris(mock, debris, around, where)
+
+
+def _with_debris(mock: Mock, listed: Any, around: Surroundings, where: str) -> Mock:
+    """Mock with the debris of a list of tables, or as it is where there is none."""
+    if listed is None:
+        return mock
+    made = make_debris(listed, f"{where}.debris")
+    own = {origin.name for origin in mock.origins}
+    for each in made:
+        require(
+            each.origin.name not in own,
+            f"{where}.debris: the name {each.origin.name!r} is that of a population (give it another 'name')",
+        )
+    return ContaminatedMock(mock, made, around)
 
 
 def _table(cls: type[T], rest: dict[str, Any], key: str, where: str) -> T | None:

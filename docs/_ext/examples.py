@@ -34,7 +34,10 @@ KINDS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     },
     "debris": {
         name: {"fraction": 0.1}
-        for name in ("stream", "shells", "gse", "thick-disc", "monoceros", "unbound", "blunders")
+        for name in (
+            *("stream", "shells", "gse", "thick-disc", "monoceros", "in-situ", "unbound"),
+            "blunders",
+        )
     },
     "luminosities": {"gaussian": {"mean": 0.6, "sigma": 0.2}},
     "cleans": {

@@ -59,6 +59,15 @@ class ContaminatedMock(MockOfMock):
         """Share of the mock's own stars."""
         return 1.0 - sum(d.fraction for d in self.debris)
 
+    @property
+    def differs(self) -> bool:
+        """As the mock does."""
+        return self.mock.differs
+
+    def realized(self, seed: int) -> Mock:
+        """Mock of one realisation, with the same debris."""
+        return replace(self, mock=self.mock.realized(seed)) if self.differs else self
+
     @cached_property
     def truth(self) -> Truth:
         """Truth of the mock; that about all tracers is of its own stars and of debris that is ``member``."""

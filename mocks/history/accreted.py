@@ -11,11 +11,12 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from haloassay.base.arrays import FloatArray, IntArray
-from haloassay.base.cache import Arrays, cached, plain_content
+from haloassay.base.cache import LATER, Arrays, cached, plain_content
 from haloassay.base.constants import G
 from haloassay.base.errors import InputError
 from haloassay.base.settings import build, require
 from haloassay.contracts.profiles import nfw_shape
+from haloassay.mocks.chemistry import Abundance
 from haloassay.mocks.equilibria.stored_population import StoredMock, StoredPopulation
 from haloassay.mocks.gravity.fields import Field, field_of
 from haloassay.mocks.gravity.integration import TOLERANCE, Orbits, integrate
@@ -62,12 +63,15 @@ class Accretion:
         out by the satellites' stellar masses.
     r_range
         Radii [kpc] between which there are stars; the truth is stated there.
+    alpha_fe
+        Distribution of [alpha/Fe], of all satellites alike; none leaves it out of the catalogue.
     """
 
     history: MergerHistory = field(default_factory=MergerHistory)
     most_bound: float = 0.01
     size: int = 20_000
     r_range: tuple[float, float] = (5.0, 150.0)
+    alpha_fe: Abundance | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         require(
@@ -133,8 +137,8 @@ class AccretedHalo(Accretion, StoredMock):
 
     @property
     def abundances(self) -> Mapping[str, bool | None]:
-        """Stars have [Fe/H]."""
-        return {"feh": True, "alpha_fe": False}
+        """Stars have [Fe/H], and [alpha/Fe] where its distribution is given."""
+        return {"feh": True, "alpha_fe": self.alpha_fe is not None}
 
     @property
     def number(self) -> int | None:
@@ -237,8 +241,12 @@ class AccretedHalo(Accretion, StoredMock):
         inside = (r >= self.r_range[0]) & (r < self.r_range[1]) & ~now.stuck
         first = np.concatenate([[0], np.cumsum(counts)[:-1]])
         number = which * _NUMBERS + np.arange(n) - first[which]
+        alpha_fe = np.full(n, np.nan)
+        if self.alpha_fe is not None:
+            alpha_fe = self.alpha_fe.of(r, rng.standard_normal(n))
+        chemistry = feh[inside], alpha_fe[inside]
         return Stars.of(
-            now.position[inside], now.velocity[inside], feh[inside], number=number[inside]
+            now.position[inside], now.velocity[inside], *chemistry, number=number[inside]
         )
 
     @cached_property

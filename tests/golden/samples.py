@@ -124,6 +124,7 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "gse": [{"fraction": 0.1, "size": 150}],
         "thick-disc": [{"fraction": 0.1}],
         "monoceros": [{"fraction": 0.1}],
+        "in-situ": [{"fraction": 0.1, "rotation": -0.5}],
         "satellites": [
             {
                 "fraction": 0.1,

@@ -405,3 +405,30 @@ def test_a_sample_larger_than_the_population_is_refused():
 def test_a_growing_sphere_refuses_what_any_field_refuses(start, tolerance, word):
     with pytest.raises(InputError, match=word):
         sphere(lambda _: 1.0).follow(start, np.zeros_like(start), -1.0, 0.0, tolerance)
+
+
+def test_debris_and_abundances_go_with_each_of_the_halos():
+    in_situ = {"kind": "in-situ", "fraction": 0.3, "rotation": -1.0}
+    chemistry = {"mean": 0.2, "sigma": 0.05}
+    both = accreted(alpha_fe=chemistry, debris=[in_situ])
+    assert both.differs
+    assert [origin.name for origin in both.origins] == ["accreted", "in-situ"]
+    halos = [both.realized(seed) for seed in (1, 2)]
+    drawn = [halo.sample(400, np.random.default_rng(3)) for halo in halos]
+    alone = accreted(alpha_fe=chemistry).realized(1).population.stars
+    for stars, same in zip(drawn, (True, False), strict=True):
+        own = stars.origin == 0
+        # 4 sigma of a share of 0.3
+        assert np.mean(~own) == pytest.approx(0.3, abs=4.0 * np.sqrt(0.21 / 400))
+        assert np.isin(stars.position[own, 0], alone.position[:, 0]).all() == same
+        assert stars.alpha_fe[own].mean() == pytest.approx(0.2, abs=4.0 * 0.05 / np.sqrt(own.sum()))
+        assert stars.alpha_fe[~own].mean() == pytest.approx(0.35, abs=4.0 * 0.05 / np.sqrt(90))
+    # the mass of the halo is what it was, and the tracers are of both
+    assert halos[0].truth.potential.enclosed_mass(30.0) == accreted().mass.enclosed_mass(30.0)
+    assert not accreted().abundances["alpha_fe"]
+    assert both.abundances["alpha_fe"]
+
+
+def test_debris_of_a_built_halo_may_not_have_its_name():
+    with pytest.raises(InputError, match="the name 'accreted' is that of a population"):
+        accreted(debris=[{"kind": "gse", "name": "accreted", "fraction": 0.1}])

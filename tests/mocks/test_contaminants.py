@@ -13,6 +13,7 @@ from seeds import seeded
 from haloassay.base.constants import G
 from haloassay.base.errors import InputError
 from haloassay.contracts.frames import Sun, galactocentric_to_heliocentric, spherical_velocity
+from haloassay.mocks import make_mock
 from haloassay.mocks.debris.bound import EDGE
 from haloassay.mocks.debris.surroundings import Surroundings
 
@@ -160,3 +161,37 @@ def test_satellites_outside_of_the_mock_are_refused() -> None:
         one("satellites", objects=[{**CLUSTER, "distance": 3000.0}]).check(AROUND)
     with pytest.raises(InputError, match="sigma is positive"):
         one("satellites", objects=[{**CLUSTER, "sigma": 0.0}])
+
+
+def test_stars_born_in_situ_are_in_the_equilibrium_that_a_mock_of_them_has() -> None:
+    around = Surroundings(POTENTIAL, (5.0, 120.0))
+    debris = one("in-situ", beta=0.3, rotation=-0.5)
+    stars = debris.sampler(around, seeded(5))(40_000)
+    halo = make_mock(
+        {
+            "kind": "equilibrium",
+            "potential": [
+                {"kind": "nfw", "m200": 0.8e12, "c": 15.0},
+                {"kind": "mwpotential2014-baryons"},
+            ],
+            "density": {"kind": "broken-power-law", "slopes": [-3.0, -5.0], "breaks": [20.0]},
+            "beta": 0.3,
+            "r_range": [5.0, 120.0],
+        }
+    )
+    for lo, hi in ((6.0, 7.0), (12.0, 14.0), (25.0, 30.0)):
+        own = (stars.r > lo) & (stars.r < hi)
+        v = components(stars)[own]
+        wanted = halo.truth.tracers.second(stars.r[own]).mean(axis=0)
+        assert np.mean(v**2, axis=0) == pytest.approx(wanted, rel=4.0 * np.sqrt(2.0 / own.sum()))
+    prograde = np.mean(components(stars)[:, 2] < 0.0)
+    assert prograde == pytest.approx(0.75, abs=4.0 * 0.5 / np.sqrt(len(stars)))
+    inside = np.mean(stars.r < 20.0)
+    mass = halo.sample(40_000, seeded(6)).r
+    assert inside == pytest.approx(np.mean(mass < 20.0), abs=4.0 * 0.7 / np.sqrt(len(stars)))
+
+
+@pytest.mark.parametrize("wrong", [{"beta": 1.5}, {"rotation": 2.0}, {"density": {"slopes": [-3]}}])
+def test_stars_born_in_situ_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        one("in-situ", **wrong)

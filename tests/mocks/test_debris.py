@@ -52,7 +52,10 @@ def test_every_kind_gives_as_many_stars_as_asked_where_the_mock_has_them(kind: s
 
 @pytest.mark.parametrize("kind", kinds.names("debris"))
 def test_name_and_membership_are_in_the_origin(kind: str) -> None:
-    assert (one(kind).origin.name, one(kind).origin.member) == (kind, kind in ("shells", "gse"))
+    assert (one(kind).origin.name, one(kind).origin.member) == (
+        kind,
+        kind in ("shells", "gse", "in-situ"),
+    )
     named = one(kind, name="clump", member=True)
     assert (named.origin.name, named.origin.member) == ("clump", True)
 
