@@ -60,6 +60,18 @@ def test_a_catalogue_comes_back_as_it_was(tmp_path, suffix, catalogue):
     assert back.sun_from == "that of the file"
 
 
+@pytest.mark.parametrize("suffix", [".fits", ".parquet"])
+def test_a_long_catalogue_is_written_in_blocks(tmp_path, monkeypatch, suffix):
+    monkeypatch.setattr("haloassay.io.formats.writing._ROW_GROUP", 7)
+    catalogue = Catalogue.from_arrays(**phase_space(100))
+    path = tmp_path / f"stars{suffix}"
+    write_catalogue(catalogue, path)
+    back = Table.read(path)
+    for name, values in catalogue.columns.items():
+        np.testing.assert_array_equal(back[name], values, err_msg=name)
+    assert path.stat().st_size % 2880 == 0 or suffix != ".fits"
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".txt"])
 def test_units_of_a_text_are_those_of_its_head(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"

@@ -25,6 +25,9 @@ Words = Mapping[str, str]
 #: Rows of a table that are written, and read, at once.
 _ROW_GROUP: Final = 2**20
 
+#: Bytes of which a FITS file has a whole number of.
+_FITS_BLOCK: Final = 2880
+
 #: Units that FITS and VOTable do not know.
 _UNKNOWN_UNITS: Final = ("dex",)
 
@@ -107,11 +110,23 @@ def _write_hdf5(file: BinaryIO, columns: Columns, units: Words, meta: Words) -> 
 
 
 def _write_fits(file: BinaryIO, columns: Columns, units: Words, meta: Words) -> None:
+    from astropy.io import fits
     from astropy.table import Table
 
-    content = io.BytesIO()  # astropy does not know the mode of a file that must be new
-    Table(dict(columns), units=_known(units), meta=dict(meta)).write(content, format="fits")
-    file.write(content.getvalue())
+    none = {name: np.asarray(values[:0], dtype=float) for name, values in columns.items()}
+    table = fits.table_to_hdu(Table(none, units=_known(units), meta=dict(meta)))
+    n = len(next(iter(columns.values()), ()))
+    table.header["NAXIS2"] = n
+    for header in (fits.PrimaryHDU().header, table.header):
+        file.write(header.tostring().encode("ascii"))
+    # astropy would make the whole table a second time in memory
+    row = np.dtype([(name, ">f8") for name in columns])
+    for rows in spans(n, _ROW_GROUP):
+        block = np.empty(len(range(n)[rows]), dtype=row)
+        for name, values in columns.items():
+            block[name] = values[rows]
+        file.write(block.tobytes())
+    file.write(bytes(-n * row.itemsize % _FITS_BLOCK))
 
 
 def _write_ecsv(file: BinaryIO, columns: Columns, units: Words, meta: Words) -> None:
