@@ -56,6 +56,9 @@ _EXTREMES: Final = ("sigma_r_lowest", "sigma_r_highest")
 _CORRELATIONS: Final = ("sigma_r_accreted_correlation", "beta_accreted_correlation")
 _AXIS: Final = "axis_offset"
 
+#: Draws (n_draws, 3) of the dispersions of each cell, or why there are none; and of its mean v_r (n_draws,).
+Dispersions = tuple[list[FloatArray | str], dict[int, FloatArray] | None]
+
 
 @dataclass(frozen=True)
 class ChemicalLine:
@@ -236,13 +239,16 @@ class SkyMap(Estimator):
         places = [self._cells(points) for (points,) in gathered(catalogue, rows_of, self._point)]
         known = (place, spherical_velocity, spherical_covariance)
         stars = gathered(catalogue, rows_of, *known)
-        for bin_, chosen, cells, (position, v, S) in zip(bins, rows_of, places, stars, strict=True):
+        for bin_, chosen, cells in zip(bins, rows_of, places, strict=True):
             where = {"r_lo": bin_.r_lo, "r_hi": bin_.r_hi}
             fraction = None
             if accreted is not None and self.population == "all":
                 fraction = fractions(accreted[chosen].astype(float), cells)
-            sample = Sample(position, v, S, chosen, cells)
-            rows += self._map(sample, bin_.index, where, fraction, rng)
+            position, v, S = stars.pop(0)
+            sample = Sample(position, v[:, 0].copy(), S[:, 0, 0].copy(), chosen, cells)
+            found = self._dispersions(v, S, cells, rng)
+            del v, S  # most of the memory that many stars take
+            rows += self._map(sample, found, bin_.index, where, fraction, rng)
         return in_order(rows, self.yields)
 
     def _accreted(self, catalogue: Catalogue) -> BoolArray | None:
@@ -274,26 +280,26 @@ class SkyMap(Estimator):
     def _map(
         self,
         sample: Sample,
+        found: Dispersions,
         index: int,
         where: dict[str, float],
         fraction: FloatArray | None,
         rng: np.random.Generator,
     ) -> list[Estimate]:
         """Rows of one radial bin."""
-        cells = sample.cells
-        v_r, noise = sample.v[:, 0].copy(), sample.S[:, 0, 0].copy()
-        sigma, means = self._dispersions(sample, rng)
+        cells, v_r, noise = sample.cells, sample.v_r, sample.noise
+        sigma, means = found
         r = np.linalg.norm(sample.position, axis=1)
         rows, middle = [], np.full((2, len(cells)), np.nan)
         for k in range(len(cells)):
             members = cells.members(k)
             radius = float(np.median(r[members])) if len(members) else np.nan
             there = {**where, "r": radius, "bin": k + index * len(cells)}
-            found = sigma[k]
-            if isinstance(found, str):
-                rows += undetermined_rows(_CELL, found, [there])
+            draws = sigma[k]
+            if isinstance(draws, str):
+                rows += undetermined_rows(_CELL, draws, [there])
                 continue
-            pair = (found[:, 0], anisotropy(found))
+            pair = (draws[:, 0], anisotropy(draws))
             own = [
                 Estimate.from_draws(name, x, **there)
                 for name, x in zip(_CELL[:2], pair, strict=True)
@@ -332,13 +338,12 @@ class SkyMap(Estimator):
         return Estimate.from_draws(_AXIS, folded(axis - self.density_axis) + about, **there)
 
     def _dispersions(
-        self, sample: Sample, rng: np.random.Generator
-    ) -> tuple[list[FloatArray | str], dict[int, FloatArray] | None]:
-        """Draws (n_draws, 3) of the dispersions of each cell, or why there are none, and of its mean v_r (n_draws,).
+        self, v: FloatArray, S: FloatArray, cells: Cells, rng: np.random.Generator
+    ) -> Dispersions:
+        """Find the dispersions of velocities (n, 3) whose errors have covariances (n, 3, 3).
 
-        As published there are none of the mean, and of the covariances of the sample their roots are left.
+        As published there are no draws of the mean, and of the covariances their roots are left.
         """
-        v, S, cells = sample.v, sample.S, sample.cells
         size = np.diff(cells.first)
         out: list[FloatArray | str] = [
             f"too few stars: {n}, at least {self.min_stars} are needed" for n in size
@@ -421,8 +426,8 @@ class Sample:
     ----------
     position
         (n, 3) Galactocentric [kpc].
-    v, S
-        (n, 3) velocities [km/s] and (n, 3, 3) covariances of their errors [(km/s)^2].
+    v_r, noise
+        (n,) radial velocities [km/s] and variances of their errors [(km/s)^2].
     rows
         (n,) row numbers in the catalogue.
     cells
@@ -430,8 +435,8 @@ class Sample:
     """
 
     position: FloatArray
-    v: FloatArray
-    S: FloatArray
+    v_r: FloatArray
+    noise: FloatArray
     rows: IntArray
     cells: Cells
 

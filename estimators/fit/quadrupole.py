@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import EstimationError
+from haloassay.contracts.catalogue import BLOCK, spans
 
 #: Terms of ln sigma: three of the radius, then five of the direction.
 _RADIAL: Final = 3
@@ -88,47 +91,81 @@ def dispersion_quadrupole(v: FloatArray, noise: FloatArray, position: FloatArray
         raise EstimationError(
             f"too few stars: {len(v)}, at least {_STARS_A_TERM * _TERMS} are needed"
         )
-    X = _features(position)
+    terms = _Features(position)
     start = float(np.var(v) - np.mean(noise))
-    if not start > float(np.mean(noise)) or np.linalg.matrix_rank(X) < _TERMS:
+    if not start > float(np.mean(noise)) or not terms.independent:
         raise EstimationError(
             "the errors are larger than the dispersion, or the stars are at one place"
         )
     theta = np.zeros(_TERMS)
     theta[0] = 0.5 * np.log(start)
     try:
-        return _fit(v, noise, X, theta)
+        return _fit(v, noise, terms, theta)
     except np.linalg.LinAlgError:
         raise EstimationError(_HIDDEN) from None
 
 
-def _fit(v: FloatArray, noise: FloatArray, X: FloatArray, theta: FloatArray) -> Quadrupole:
+def _fit(v: FloatArray, noise: FloatArray, terms: _Features, theta: FloatArray) -> Quadrupole:
     """Fit by scoring, from a start; raises EstimationError where it does not converge."""
     for _ in range(_STEPS):
-        variance = np.exp(2.0 * X @ theta)
+        variance = np.exp(2.0 * terms.times(theta))
         total = variance + noise
         mu = float(np.sum(v / total) / np.sum(1.0 / total))
-        share = variance / total
+        share = np.divide(variance, total, out=variance)
         score = share * ((v - mu) ** 2 / total - 1.0)
-        information = (X.T * (2.0 * share**2)) @ X
-        step = np.linalg.solve(information, X.T @ score)
-        step *= min(1.0, _LARGEST / float(np.max(np.abs(X @ step)) + 1e-300))
+        information = terms.products(2.0 * share**2)
+        step = np.linalg.solve(information, terms.sums(score))
+        step *= min(1.0, _LARGEST / float(np.max(np.abs(terms.times(step))) + 1e-300))
         theta = theta + step
         if float(np.max(np.abs(step))) < _CONVERGED:
             break
     else:
         raise EstimationError(_HIDDEN)
     bread = np.linalg.inv(information)
-    covariance = bread @ ((X.T * score**2) @ X) @ bread
+    covariance = bread @ terms.products(score**2) @ bread
     return Quadrupole(theta[_RADIAL:], covariance[_RADIAL:, _RADIAL:])
 
 
-def _features(position: FloatArray) -> FloatArray:
-    """(N, 8) terms of ln sigma at ``position`` (N, 3)."""
-    r = np.linalg.norm(position, axis=1)
-    x, y, z = position.T / r
-    depth = np.log(r) - np.mean(np.log(r))
-    radial = [np.ones(len(r)), depth, depth**2]
-    return np.stack(
-        [*radial, x**2 - z**2, y**2 - z**2, 2.0 * x * y, 2.0 * x * z, 2.0 * y * z], axis=1
-    )
+class _Features:
+    """Terms X (N, 8) of ln sigma at positions (N, 3), of many stars never all at once."""
+
+    def __init__(self, position: FloatArray) -> None:
+        self.position = position
+        self.middle = float(np.mean(np.log(np.linalg.norm(position, axis=1))))
+        self._kept = self._made(position) if len(position) <= BLOCK else None
+
+    def _blocks(self) -> Iterator[tuple[slice, FloatArray]]:
+        if self._kept is not None:
+            yield slice(None), self._kept
+            return
+        for rows in spans(len(self.position)):
+            yield rows, self._made(self.position[rows])
+
+    def _made(self, position: FloatArray) -> FloatArray:
+        r = np.linalg.norm(position, axis=1)
+        x, y, z = position.T / r
+        depth = np.log(r) - self.middle
+        radial = [np.ones(len(r)), depth, depth**2]
+        return np.stack(
+            [*radial, x**2 - z**2, y**2 - z**2, 2.0 * x * y, 2.0 * x * z, 2.0 * y * z], axis=1
+        )
+
+    @property
+    def independent(self) -> bool:
+        """Whether the stars tell the terms apart."""
+        return any(np.linalg.matrix_rank(X) == _TERMS for _, X in self._blocks())
+
+    def times(self, theta: NDArray[np.floating[Any]]) -> FloatArray:
+        """(N,) X theta."""
+        out = np.empty(len(self.position))
+        for rows, X in self._blocks():
+            out[rows] = X @ theta
+        return out
+
+    def sums(self, weight: FloatArray) -> FloatArray:
+        """(8,) X^T weight."""
+        return np.sum([X.T @ weight[rows] for rows, X in self._blocks()], axis=0)
+
+    def products(self, weight: FloatArray) -> FloatArray:
+        """(8, 8) X^T diag(weight) X."""
+        return np.sum([(X.T * weight[rows]) @ X for rows, X in self._blocks()], axis=0)
