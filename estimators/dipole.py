@@ -99,7 +99,7 @@ class Dipole(Estimator):
     """
 
     name: ClassVar[str] = "dipole"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     reference: ClassVar[str] = "2025MNRAS.542..560B"
     assumes: ClassVar[tuple[str, ...]] = ("known Gaussian errors", "Gaussian velocities")
     yields: ClassVar[tuple[str, ...]] = (*_FIELD, *_MEANS)

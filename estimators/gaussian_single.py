@@ -12,7 +12,7 @@ import numpy as np
 from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
-from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator, percentiles
 from haloassay.estimators.bins import (
     Bin,
     Edges,
@@ -393,7 +393,7 @@ def edge_note(name: str, draws: FloatArray, lo: float, hi: float) -> str:
     It does where the density of the draws beside the edge, over a fifth of the way from the median,
     is more than exp(-2) of that in the middle: a Gaussian's, at 2 sigma.
     """
-    below, median, above = np.percentile(draws, [16.0, 50.0, 84.0])
+    below, median, above = percentiles(draws, [16.0, 50.0, 84.0])
     middle = 0.68 / max(above - below, 1e-300)
     for edge in (lo, hi):
         window = _BESIDE * abs(median - edge)

@@ -117,7 +117,7 @@ class Reflex6D(Estimator):
     """
 
     name: ClassVar[str] = "reflex-6d"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     reference: ClassVar[str] = "2024MNRAS.531.3524Y"
     assumes: ClassVar[tuple[str, ...]] = ("known Gaussian errors", "Gaussian velocities")
     yields: ClassVar[tuple[str, ...]] = (

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
-from haloassay.contracts.estimate import INTERVALS, Estimate, Estimates
+from haloassay.contracts.estimate import INTERVALS, Estimate, Estimates, percentiles
 from haloassay.contracts.sky import apex, around_centre
 
 #: Quantities of a halo as a whole, in the order of their rows.
@@ -42,7 +42,7 @@ def resampled_row(quantity: str, value: float, draws: FloatArray, **where: float
     if not np.isfinite(value) or not np.all(np.isfinite(draws)):
         note = f"the {quantity} of a resampled catalogue is not finite"
         return Estimate.undetermined(quantity, note, **where)
-    lo95, lo68, hi68, hi95 = np.percentile(draws, INTERVALS)
+    lo95, lo68, hi68, hi95 = percentiles(draws, INTERVALS)
     bounds = (min(lo68, value), max(hi68, value), min(lo95, value), max(hi95, value))
     return Estimate(quantity, float(value), *bounds, draws=draws, **where)  # type: ignore[arg-type]
 

@@ -186,6 +186,11 @@ class Halo(Mock):
         """Which of ``feh`` and ``alpha_fe`` the stars have."""
         return shared([population.composition.abundances for population in self.populations])
 
+    @property
+    def by_number(self) -> bool:
+        """All stars are."""
+        return True
+
     def check(self) -> None:
         """Solve now rather than at the first draw; see :attr:`solutions` for what can go wrong."""
         _ = self.solutions

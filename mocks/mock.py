@@ -42,6 +42,11 @@ class Mock(ABC):
         return None
 
     @property
+    def by_number(self) -> bool:
+        """Whether each star is drawn by its number: how many are asked for at once then changes none of them."""
+        return False
+
+    @property
     def takes_long(self) -> bool:
         """Whether its stars are made once, in many seconds, and kept in the cache."""
         return False
@@ -101,6 +106,11 @@ class MockOfMock(Mock):
     def number(self) -> int | None:
         """As many stars as the mock has."""
         return self.mock.number
+
+    @property
+    def by_number(self) -> bool:
+        """As the mock does."""
+        return self.mock.by_number
 
     @property
     def takes_long(self) -> bool:

@@ -22,7 +22,6 @@ from numpy.polynomial import chebyshev
 
 from haloassay.base.arrays import BoolArray, FloatArray, IntArray
 from haloassay.base.errors import EstimationError
-from haloassay.contracts.catalogue import BLOCK, spans
 from haloassay.estimators.fit.likelihoods import log_gaussian, nodes_across
 from haloassay.estimators.fit.posterior import Exploration, explore
 
@@ -30,6 +29,10 @@ from haloassay.estimators.fit.posterior import Exploration, explore
 LogPrior = Callable[[FloatArray], FloatArray]
 
 _FREE: Final = "the stars lie such that a combination of the parameters is free"
+
+#: Stars whose weights at all nodes stay in a cache, and those whose products are kept.
+_AT_ONCE: Final = 512
+_FEW: Final = 2**15
 
 #: Step of ln sigma between the densities of which derivatives are made: their sums have twelve digits there.
 _STEP: Final = 1e-4
@@ -64,16 +67,22 @@ class Channel:
 
     @cached_property
     def _few(self) -> FloatArray | None:
-        """:meth:`augmented` of all stars where they are no more than a block: it is asked for again and again."""
-        return self._augmented(slice(None)) if len(self.y) <= BLOCK else None
+        """:meth:`products` of all stars where they are few: they are asked for again and again."""
+        return self._products(slice(None)) if len(self.y) <= _FEW else None
 
-    def augmented(self, rows: slice) -> FloatArray:
-        """(n, m, p + 1) design of some stars with the data as its last column."""
-        return self._augmented(rows) if self._few is None else self._few[rows]
+    def products(self, rows: slice) -> FloatArray:
+        """(2 m - 1, n, k (k + 1) / 2) products of the elements of Z of some stars, Z = (X, y) with k columns.
 
-    def _augmented(self, rows: slice) -> FloatArray:
-        both = [self.X[rows], self.y[rows][:, :, None]]
-        return np.ascontiguousarray(np.concatenate(both, axis=2))
+        Of the upper triangles of Z_0^T Z_0 and, with two components, Z_1^T Z_1 and Z_0^T Z_1 + Z_1^T Z_0.
+        """
+        return self._products(rows) if self._few is None else self._few[:, rows]
+
+    def _products(self, rows: slice) -> FloatArray:
+        both = np.concatenate([self.X[rows], self.y[rows][:, :, None]], axis=2)
+        k, parts = both.shape[2], 2 * both.shape[1] - 1
+        out = np.empty((parts, len(both), k * (k + 1) // 2))
+        _multiply(np.ascontiguousarray(both), out)
+        return out
 
     def log_likelihood(self, sigma: FloatArray, q: FloatArray) -> FloatArray:
         """Log likelihood (n,) of dispersions (n, m) [km/s] and parameters (n, p), star by star.
@@ -117,48 +126,42 @@ class Conditional:
         return np.swapaxes(inverse, 1, 2) @ inverse
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
-def _add_sums(Z: FloatArray, E: FloatArray, square: FloatArray, out: FloatArray) -> None:
-    """Add the sums of all stars to ``out`` (K, k (k + 1) / 2 + 1), for ``square`` (K, m) sigma^2.
-
-    A row holds the upper triangle of sum_i Z_i^T W_i Z_i, W_i = (diag(sigma^2) + E_i)^-1, and
-    -sum_i ln det W_i.
-    """
-    N, m, k = Z.shape
-    K, n = square.shape[0], k * (k + 1) // 2
-    first, second, cross = np.empty((3, n))
-    for star in range(N):
+@numba.njit(cache=True)
+def _multiply(Z: FloatArray, out: FloatArray) -> None:
+    """Fill what :meth:`Channel.products` returns, of Z (n, m, k)."""
+    n, m, k = Z.shape
+    for star in range(n):
         at = 0
         for i in range(k):
             for j in range(i, k):
-                first[at] = Z[star, 0, i] * Z[star, 0, j]
+                out[0, star, at] = Z[star, 0, i] * Z[star, 0, j]
                 if m == 2:
-                    second[at] = Z[star, 1, i] * Z[star, 1, j]
-                    cross[at] = Z[star, 0, i] * Z[star, 1, j] + Z[star, 1, i] * Z[star, 0, j]
+                    out[1, star, at] = Z[star, 1, i] * Z[star, 1, j]
+                    out[2, star, at] = Z[star, 0, i] * Z[star, 1, j] + Z[star, 1, i] * Z[star, 0, j]
                 at += 1
-        for node in range(K):
-            a = square[node, 0] + E[star, 0, 0]
-            if m == 1:
-                w = 1.0 / a
-                for at in range(n):
-                    out[node, at] += w * first[at]
-                out[node, n] += np.log(a)
-            else:
-                b, c = square[node, 1] + E[star, 1, 1], E[star, 0, 1]
-                determinant = a * b - c * c
-                w1, w2, w12 = b / determinant, a / determinant, -c / determinant
-                for at in range(n):
-                    out[node, at] += w1 * first[at] + w2 * second[at] + w12 * cross[at]
-                out[node, n] += np.log(determinant)
 
 
 def sums(channel: Channel, sigma: FloatArray) -> FloatArray:
-    """(K, q) sums over the stars for ``sigma`` (K, m) [km/s], as :func:`_add_sums` lays them out."""
-    k = channel.X.shape[2] + 1
-    out, square = np.zeros((len(sigma), k * (k + 1) // 2 + 1)), np.ascontiguousarray(sigma**2)
-    for rows in spans(len(channel.y)):
-        E = np.ascontiguousarray(channel.E[rows])
-        _add_sums(channel.augmented(rows), E, square, out)
+    """(K, q) sums over the stars for ``sigma`` (K, m) [km/s].
+
+    A row holds the upper triangle of sum_i Z_i^T W_i Z_i, W_i = (diag(sigma^2) + E_i)^-1, and
+    -sum_i ln det W_i. They are products of matrices, of as many stars at a time as a cache holds.
+    """
+    k, square = channel.X.shape[2] + 1, sigma.T[:, :, None] ** 2
+    out = np.zeros((len(sigma), k * (k + 1) // 2 + 1))
+    for first in range(0, len(channel.y), _AT_ONCE):
+        rows = slice(first, first + _AT_ONCE)
+        products, E = channel.products(rows), channel.E[rows]
+        determinant = a = square[0] + E[:, 0, 0]
+        weights: tuple[FloatArray | float, ...] = (1.0,)
+        if len(square) == 2:
+            b, c = square[1] + E[:, 1, 1], E[:, 0, 1]
+            determinant = a * b - c * c
+            weights = (b, a, -c)
+        inverse = 1.0 / determinant
+        for weight, product in zip(weights, products, strict=True):
+            out[:, :-1] += (weight * inverse) @ product
+        out[:, -1] += np.log(determinant).sum(axis=1)
     return out
 
 

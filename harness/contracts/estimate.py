@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 
 #: Percentiles of a Gaussian at -2, -1, 1 and 2 sigma as the field quotes them: 68 and 95 per cent.
 INTERVALS: Final = (2.5, 16.0, 84.0, 97.5)
+
+
+def percentiles(draws: ArrayLike, percents: Sequence[float]) -> NDArray[np.float64]:
+    """Percentiles of finite draws: the bits of ``np.percentile``, which takes three times as long for a thousand."""
+    ordered = np.sort(np.asarray(draws, dtype=float), axis=None)
+    place = (len(ordered) - 1) * np.true_divide(percents, 100.0)
+    below = np.floor(place).astype(np.intp)
+    lo, hi = ordered[below], ordered[np.minimum(below + 1, len(ordered) - 1)]
+    share, gap = place - below, hi - lo
+    return np.where(share >= 0.5, hi - gap * (1.0 - share), lo + gap * share)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +113,7 @@ class Estimate:
         draws = np.asarray(draws, dtype=float)
         if draws.size == 0 or not np.all(np.isfinite(draws)):
             return cls.undetermined(quantity, "the draws are not all finite", **where)
-        lo95, lo68, value, hi68, hi95 = np.percentile(draws, [*INTERVALS[:2], 50.0, *INTERVALS[2:]])
+        lo95, lo68, value, hi68, hi95 = percentiles(draws, [*INTERVALS[:2], 50.0, *INTERVALS[2:]])
         return cls(quantity, value, lo68, hi68, lo95, hi95, draws=draws, **where)  # type: ignore[arg-type]
 
     @classmethod

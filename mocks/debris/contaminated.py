@@ -120,6 +120,11 @@ class ContaminatedMock(MockOfMock):
         }
         return facts
 
+    @property
+    def by_number(self) -> bool:
+        """Stars of debris come as they are drawn."""
+        return False
+
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:
         """Source of stars of the mock and of the debris."""
         first = len(self.mock.origins)

@@ -37,9 +37,12 @@ from haloassay.mocks.surveys.stated import StatedSelection
 from haloassay.mocks.uniforms import Uniforms
 
 #: Sizes of the batches of true stars: doubling, then constant; the same for all surveys, so that
-#: they share stars.
+#: they share stars, unless stars are drawn by their numbers.
 _FIRST_BATCH: Final = 2**13
 _LARGEST_BATCH: Final = 2**18
+#: Stars of a batch beyond those that are needed by what has passed so far: with too few another batch follows.
+_MORE: Final = 1.1
+_FEW: Final = 256
 
 
 class Population(Protocol):
@@ -299,8 +302,12 @@ class Survey:
         draw = mock.sampler(population_rng)
         uniforms = Uniforms.of(survey_rng)
         drawn = batch = offered = 0
+        # a mock of somebody's own need not know of it
+        by_number = getattr(mock, "by_number", False)
         while columns.n < wanted:
             batch = min(2 * batch or _FIRST_BATCH, _LARGEST_BATCH)
+            if columns.n and by_number:  # no more than are needed at the rate that have passed
+                batch = min(batch, int(_MORE * (wanted - columns.n) * offered / columns.n) + _FEW)
             try:
                 stars = draw(batch).numbered(offered)
             except UsedUpError:

@@ -21,9 +21,9 @@ N = 5001
 @pytest.fixture
 def few_at_a_time(monkeypatch):
     """Blocks of a hundred stars."""
-    for module in (ellipsoid, kurtosis, linear_field):
+    for module in (ellipsoid, kurtosis):
         monkeypatch.setattr(module, "spans", lambda n: spans(n, 100))
-    monkeypatch.setattr(linear_field, "BLOCK", 100)
+    monkeypatch.setattr(linear_field, "_FEW", 100)
 
 
 def velocities(seed=0):
@@ -52,7 +52,7 @@ def test_an_ellipsoid_looked_at_in_blocks_has_the_same_bits(request):
     np.testing.assert_array_equal(found.error_covariance, whole.error_covariance)
 
 
-def test_sums_of_a_linear_field_in_blocks_have_the_same_bits(request):
+def test_sums_of_a_linear_field_whose_products_are_not_kept_have_the_same_bits(request):
     v, S = velocities(2)
     X = seeded(3).normal(size=(N, 2, 4))
     sigma = np.array([[80.0, 90.0], [120.0, 100.0]])

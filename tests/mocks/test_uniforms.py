@@ -207,3 +207,34 @@ def test_lots_are_those_of_the_generator():
     of, number = lots(5, seeded(12))
     again = Uniforms.of(seeded(12))
     np.testing.assert_array_equal(of.uniform("radius", number), again.uniform("radius", number))
+
+
+def test_no_more_stars_are_drawn_than_are_looked_at_and_the_catalogue_is_the_same():
+    """Where stars are drawn by number; those of somebody's own mock come in the batches that all surveys share."""
+
+    class Counted(type(make_mock(BASE))):
+        by_number = True
+
+        def sampler(self, rng):
+            draw = super().sampler(rng)
+
+            def counting(n):
+                batches.append(n)
+                return draw(n)
+
+            return counting
+
+    halo = make_mock(BASE)
+    survey = make_survey({"preset": "lamost-segue-kgiants", "n_stars": 6000})
+    drawn, seen = [], []
+    for by_number in (False, True):
+        batches = []
+        Counted.by_number = by_number
+        mock = Counted(halo.kind, halo.potential, halo.populations, halo.sampling)
+        seen.append(survey.observe(mock, seeded(16), seeded(17)))
+        drawn.append(batches)
+    assert drawn[0] == [2**13 * 2**k for k in range(len(drawn[0]))]
+    assert seen[1].n_drawn <= sum(drawn[1]) < 1.2 * seen[1].n_drawn
+    for name, column in seen[0].catalogue.columns.items():
+        np.testing.assert_array_equal(seen[1].catalogue.columns[name], column)
+    assert seen[0].n_drawn == seen[1].n_drawn
