@@ -34,8 +34,6 @@ CELLS = {
     "li2026-dipole": 2,
     "lmc-tracer-mass": 11,
 }
-_REALIZATIONS = 7
-
 #: Numbers that have been drawn.
 DRAWN = {"uniform": 0, "normal": 0, "orbit": 0}
 
@@ -138,7 +136,7 @@ def scenario_parts(name: str) -> dict[str, float]:
     plan, usual = make_plan(load_scenario(name)), np.random.default_rng
     cell = plan.cells[CELLS[name]]
     task_parts(plan, cell, 0, usual)  # compiles
-    found = [task_parts(plan, cell, k, usual) for k in range(1, 1 + _REALIZATIONS)]
+    found = [task_parts(plan, cell, k, usual) for k in range(1, 8)]
     parts = {part: statistics.median(each[part] for each in found) for part in found[0]}
     count_stars()
     task_parts(plan, cell, 1, lambda seed: Counting(np.random.PCG64(seed)))
@@ -200,7 +198,7 @@ def kernels() -> dict[str, tuple[float, float]]:
 
 def child(name: str, packages: str | None) -> Any:
     """Return :func:`scenario_parts` of a process of its own and of one version of the package."""
-    one = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "NUMBA")}
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
     settings = os.environ | one | ({"PYTHONPATH": packages} if packages else {})
     command = [sys.executable, __file__, "--one", name]
     done = subprocess.run(command, env=settings, stdout=subprocess.PIPE, text=True, check=True)
@@ -209,8 +207,7 @@ def child(name: str, packages: str | None) -> Any:
 
 def print_scenario(name: str, turns: int, before: str | None) -> None:
     """Rows of the table of one scenario."""
-    versions = {"before": before} if before else {}
-    versions |= {"now": None}
+    versions = ({"before": before} if before else {}) | {"now": None}
     found: dict[str, list[dict[str, float]]] = {version: [] for version in versions}
     for _ in range(turns):
         for version, packages in versions.items():
@@ -245,7 +242,7 @@ def main() -> None:
         print_scenario(name, given.turns, given.before)
     print("\n| kernel | ns a star | roofline | times it |\n|---|---|---|---|")
     for name, (spent, roof) in kernels().items():
-        print(f"| {name} | {1e9 * spent:.3g} | {1e9 * roof:.3g} | {spent / roof:.2g} |")
+        print(f"| {name} | {1e9 * spent:.0f} | {1e9 * roof:.0f} | {spent / roof:.2g} |")
 
 
 if __name__ == "__main__":
