@@ -27,6 +27,7 @@ from haloassay.io.submissions import template
 from haloassay.io.tables import write_catalogue
 from haloassay.planning.cells import Cell, SampledCell
 from haloassay.planning.expansion import expand
+from haloassay.planning.matrix import FIXED
 from haloassay.planning.overrides import overridden
 from haloassay.planning.questions import parse_questions, usual_questions
 from haloassay.planning.scenario import Scenario, Spec, as_scenario
@@ -174,12 +175,15 @@ def _designed(scenario: Scenario) -> _Design:
     """List the catalogues, no two of the same random numbers: what they share would tell in what they differ.
 
     Realisations are those of a run of the scenario. Cells that differ in their estimators alone are one; points of a
-    design come first, as whole blocks of them start with the first.
+    design come first, as whole blocks of them start with the first, and alone, if the scenario has no other design: a
+    run has the base beside them for pairs.
     """
     cells, factors = expand(scenario, with_estimators=False)
+    fixed = not set(FIXED).isdisjoint(scenario.matrix.designs)
     apart: dict[str, Cell] = {}
     for cell in cells:
-        apart.setdefault(cell.key, cell)
+        if fixed or isinstance(cell, SampledCell):
+            apart.setdefault(cell.key, cell)
     draws: list[_Draw] = []
     for cell in sorted(apart.values(), key=lambda cell: not isinstance(cell, SampledCell)):
         if not cell.is_paired:

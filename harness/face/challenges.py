@@ -57,9 +57,10 @@ def make_command(
     fmt: Any,
     settings: tuple[str, ...],
 ) -> None:
-    """Make catalogues of SCENARIO, all cells and realisations in any order, and seal the truth.
+    """Make catalogues, and seal their truth.
 
-    OUT/public is for participants; OUT/sealed, the truth and apart from it the salt of its hash, is kept until the end.
+    OUT/public is for participants: catalogues of SCENARIO, all cells and realisations in any order. OUT/sealed, the
+    truth and apart from it the salt of its hash, is kept until the end.
     """
     from haloassay.engine.challenges import challenge
     from haloassay.engine.progress import make_progress
@@ -92,7 +93,11 @@ def make_command(
 def score_command(
     folder: Path, submissions: tuple[Path, ...], out: Path | None, full: bool
 ) -> None:
-    """Score SUBMISSIONs against the sealed truth in FOLDER, each as an estimator of its file's name."""
+    """Score submissions against the truth.
+
+    Each SUBMISSION to the challenge in FOLDER is an estimator of its file's name. Nothing is scored unless the sealed
+    truth is the one that was committed to.
+    """
     from haloassay.face.tables import print_results, require_scores
     from haloassay.results.challenge import Challenge
 
@@ -112,7 +117,10 @@ def score_command(
 @click.argument("folder", type=_FOLDER)
 @click.argument("submissions", nargs=-1, required=True, metavar="SUBMISSION...", type=_FOLDER)
 def check_command(folder: Path, submissions: tuple[Path, ...]) -> None:
-    """Say whether SUBMISSIONs to the challenge in FOLDER are well formed; its public part is enough."""
+    """Say whether submissions are well formed.
+
+    FOLDER is the public part of the challenge, or all of it; the truth is not read.
+    """
     from haloassay.results.challenge import Challenge
 
     challenge = Challenge(folder)
@@ -123,9 +131,10 @@ def check_command(folder: Path, submissions: tuple[Path, ...]) -> None:
 @challenge_command.command(name="verify")
 @click.argument("folder", type=_FOLDER)
 def verify_command(folder: Path) -> None:
-    """Say whether the sealed truth in FOLDER is the one that was committed to, and of these catalogues.
+    """Say whether anything was changed.
 
-    Ends with 1 if it is not.
+    The sealed truth in FOLDER is to be the one that was committed to, and of the catalogues and questions there. Ends
+    with 1 if it is not.
     """
     from haloassay.results.challenge import Challenge
 
@@ -135,7 +144,5 @@ def verify_command(folder: Path) -> None:
         echo(f"{folder}: {line}")
     if objections:
         raise End(EXIT_FAULT)
-    echo(
-        f"{folder}: the sealed truth is the one that was committed to ({challenge.commitment}), and the"
-        f" {len(challenge.catalogues)} catalogues are those that it is of"
-    )
+    echo(f"{folder}: the sealed truth is the one that was committed to, {challenge.commitment}")
+    echo(f"{folder}: the {len(challenge.catalogues)} catalogues are those that it is of")
