@@ -15,6 +15,7 @@ from .contracts.quantities import Place as Place
 from .contracts.quantities import Quantity as Quantity
 from .engine.catalogues import MockCatalogue as MockCatalogue
 from .engine.catalogues import mock as mock
+from .engine.challenges import challenge as challenge
 from .face.answers import attach as attach
 from .face.answers import budget as budget
 from .face.answers import plan as plan
@@ -36,6 +37,7 @@ from .face.matches import match as match
 from .face.starting import init as init
 from .io.tables import read_catalogue as read_catalogue
 from .io.tables import write_catalogue as write_catalogue
+from .results.challenge import Challenge as Challenge
 from .results.merging import Merged as Merged
 from .results.merging import merge as merge
 from .results.results import Results as Results

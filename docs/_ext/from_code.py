@@ -327,13 +327,20 @@ class Commands(FromCode):
     def markdown(self) -> str:
         """Write the help of each."""
         group = cli.haloassay
-        parts = []
-        for name, command in sorted(group.commands.items()):
-            parent = click.Context(group, info_name="haloassay")
-            with click.Context(command, info_name=name, parent=parent) as ctx:
-                ctx.max_content_width = ctx.terminal_width = 88
-                parts.append(f"## {name}\n\n```text\n{command.get_help(ctx)}\n```")
-        return "\n\n".join(parts)
+        parent = click.Context(group, info_name="haloassay")
+        return "\n\n".join(
+            f"## {name}\n\n" + "\n\n".join(self._helps(name, command, parent))
+            for name, command in sorted(group.commands.items())
+        )
+
+    def _helps(self, name: str, command: click.Command, parent: click.Context) -> Iterator[str]:
+        """Write the help of a command, and of those in it."""
+        with click.Context(command, info_name=name, parent=parent) as ctx:
+            ctx.max_content_width = ctx.terminal_width = 88
+            yield f"```text\n{command.get_help(ctx)}\n```"
+            if isinstance(command, click.Group):
+                for inner, each in sorted(command.commands.items()):
+                    yield from self._helps(inner, each, ctx)
 
 
 class PublicNames(FromCode):

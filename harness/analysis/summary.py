@@ -34,7 +34,7 @@ class Summary:
         What the estimates are of, by name.
     scores, pairs, curve, cloud, outcomes, undetermined
         Frames of the functions ``score``, ``paired``, ``coverage_curve``, ``sample``, ``outcomes``
-        and ``undetermined``; ``pairs`` is None for a run of one cell.
+        and ``undetermined``; ``pairs`` is None for a run of one cell, or of a base that nothing is paired with.
     calibration, ranks
         Frames of the functions ``calibrate`` and ``rank_counts``.
     detailed
@@ -115,7 +115,7 @@ def summarise(results: RunTables) -> Summary:
         ranks=rank_counts(results, detailed),
         detailed=detailed,
         overlaps=overlaps(results),
-        pairs=paired(results, base) if len(cells) > 1 else None,
+        pairs=paired(results, base) if len(cells) > 1 and base not in results.unpaired else None,
         base_cell=base,
         factors=results.factors,
         budgets=every(results, yielded),

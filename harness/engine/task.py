@@ -288,15 +288,28 @@ def _plain(text: str) -> str:
     return str.__str__(text)
 
 
+def true_value(
+    truth: Truth,
+    observation: Observation,
+    quantity: Quantity,
+    where: tuple[float, float, float],
+    toward: tuple[float, float] | None = None,
+) -> float:
+    """Truth that an estimate of ``quantity`` is compared with, at ``where`` (r, r_lo, r_hi) [kpc]; NaN of none."""
+    truth = truth.of_blind if observation.blind else truth
+    stars, sun = observation.stars, observation.catalogue.sun
+    return float(truth.value(quantity, *where, stars, sun, toward))
+
+
 def _row(estimate: Estimate, quantity: Quantity, truth_of: Truth, observation: Observation) -> Spec:
     """List the fields of an estimate, the truth there of what was selected, and its rank among the draws."""
-    truth_of = truth_of.of_blind if observation.blind else truth_of
-    stars, sun = observation.stars, observation.catalogue.sun
     if estimate.stars is None:
         where = (estimate.r, estimate.r_lo, estimate.r_hi)
-        truth = float(truth_of.value(quantity, *where, stars, sun, estimate.toward))
+        truth = true_value(truth_of, observation, quantity, where, estimate.toward)
     else:
-        truth = float(truth_of.local_value(estimate.quantity, stars.select(estimate.stars)))
+        truth_of = truth_of.of_blind if observation.blind else truth_of
+        stars = observation.stars.select(estimate.stars)
+        truth = float(truth_of.local_value(estimate.quantity, stars))
     fields: Spec = {
         "quantity": _plain(estimate.quantity),
         "bin": int(estimate.bin),

@@ -17,6 +17,7 @@ from haloassay.base.errors import HaloassayError, warn_in_one_line
 from haloassay.base.text import printable
 from haloassay.face import completion
 from haloassay.face.budgets import budget, plan
+from haloassay.face.challenges import challenge_command
 from haloassay.face.checks import check_command
 from haloassay.face.choices import describe_command, list_command
 from haloassay.face.claims import claims_command
@@ -103,7 +104,7 @@ def haloassay() -> None:
 
 
 for command in (
-    *(baseline_command, budget, check_command, claims_command, compare_command),
+    *(baseline_command, budget, challenge_command, check_command, claims_command, compare_command),
     *(describe_command, list_command),
     *(figure_command, match_command, measure, plan, predict, rank, report_command, table_command),
     *(completion.completion_command, init_command, merge_command, status_command),

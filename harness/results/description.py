@@ -31,8 +31,6 @@ _DIGESTS: Final = {"digest": "file", "fingerprint": "name"}
 
 def description_of(plan: Plan) -> Spec:
     """Content of ``run.json``: the scenario, its cells and estimators, and what computed them."""
-    import platform
-
     n = plan.scenario.realizations
     return {
         **({} if plan.shard is None else {"shard": str(plan.shard)}),
@@ -57,9 +55,15 @@ def description_of(plan: Plan) -> Spec:
             {"estimator": entry.label, "kind": entry.kind} for entry in plan.scenario.estimators
         ],
         "quantities": [{**q.to_dict(), "tolerance": q.tolerance} for q in plan.quantities],
-        "versions": dict(_versions()),
-        "platform": platform.platform(),
+        **computed_by(),
     }
+
+
+def computed_by() -> Spec:
+    """Say what computes here: versions, and the platform."""
+    import platform
+
+    return {"versions": dict(_versions()), "platform": platform.platform()}
 
 
 @functools.cache

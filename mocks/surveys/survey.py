@@ -263,15 +263,7 @@ class Survey:
     @property
     def stated(self) -> Survey:
         """Survey as its observer states it: without what is wrong with the measurements and not known."""
-        return replace(
-            self,
-            distance_feh_correlation=0.0,
-            distance_scale=1.0,
-            vlos_offset=0.0,
-            distance_error_scale=1.0,
-            pm_error_scale=1.0,
-            vlos_error_scale=1.0,
-        )
+        return replace(self, **UNSTATED)
 
     def observe(
         self,
@@ -393,6 +385,15 @@ class Survey:
             )
 
 
+#: What is wrong with the measurements and no observer knows of, and the settings without it.
+UNSTATED: Final[Mapping[str, Any]] = {
+    "distance_feh_correlation": 0.0,
+    "distance_scale": 1.0,
+    "vlos_offset": 0.0,
+    "distance_error_scale": 1.0,
+    "pm_error_scale": 1.0,
+    "vlos_error_scale": 1.0,
+}
 #: Settings that are sizes of errors.
 _NON_NEGATIVE: Final = (
     "distance_error_spread",

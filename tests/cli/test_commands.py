@@ -81,6 +81,7 @@ def test_every_command_is_a_function(call):
     assert sorted(names) == [
         "baseline",
         "budget",
+        "challenge",
         "check",
         "claims",
         "compare",

@@ -1,0 +1,88 @@
+"""What participants of a blind challenge may know of survey and Sun: what is the same for all of its catalogues."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from haloassay.base.cache import plain_content
+from haloassay.contracts.columns import UNITS
+
+if TYPE_CHECKING:
+    from haloassay.mocks.surveys.survey import Observation
+    from haloassay.planning.cells import Cell
+    from haloassay.planning.scenario import Spec
+
+#: Keys of plain content that are no settings, and one that stands beside the name of a file.
+_NO_SETTINGS: Final = ("version", "source")
+_OF_FILE: Final = "digest"
+#: Settings that are told elsewhere: in the list of catalogues, and as the Sun.
+_TOLD_ELSEWHERE: Final = ("n_stars", "sun")
+
+
+class Common:
+    """Gathers, catalogue by catalogue, what all have in common; in what they differ would tell them apart."""
+
+    def __init__(self) -> None:
+        self._known: Spec | None = None
+        #: Whether two catalogues may have stars in common, as stored populations have only so many.
+        self.shared_stars = False
+
+    def add(self, cell: Cell, observation: Observation) -> None:
+        """Take one more catalogue, and the cell that it is of."""
+        catalogue = observation.catalogue
+        self.shared_stars = self.shared_stars or bool(observation.overlap)
+        here: Spec = {
+            "sun": asdict(catalogue.sun),
+            "columns": {name: UNITS[name] for name in catalogue.columns},
+            "survey": _stated(cell),
+            "cleaned": [str(step["kind"]) for step in cell.clean],
+        }
+        self._known = here if self._known is None else _both(self._known, here)
+
+    @property
+    def told(self) -> Spec:
+        """The Sun, columns with their units, the survey as its observer states it, and what was taken out."""
+        found = {"sun": None, "columns": {}, "survey": {}, "cleaned": [], **(self._known or {})}
+        return {**found, "shared_stars": self.shared_stars}
+
+
+def _both(one: Spec, other: Spec) -> Spec:
+    """Keep what is the same in both; of surveys and columns, entry by entry."""
+    found = {}
+    for name, value in one.items():
+        if name in ("survey", "columns"):
+            items = value.items()
+            found[name] = {k: v for k, v in items if k in other[name] and other[name][k] == v}
+        elif name in other and other[name] == value:
+            found[name] = value
+    return found
+
+
+def _stated(cell: Cell) -> Spec:
+    """List the settings of a survey that its observer knows, and that are not those of a perfect one.
+
+    Without those that name a file: where that is on the organiser's disk helps nobody.
+    """
+    from haloassay.mocks.surveys.survey import UNSTATED, Survey, make_survey
+
+    settings, perfect = plain_content(make_survey(cell.survey)), plain_content(Survey())
+    left = {*UNSTATED, *_TOLD_ELSEWHERE, *_NO_SETTINGS}
+    return {
+        name: _plain(value)
+        for name, value in settings.items()
+        if name not in left and value != perfect[name] and not _is_of_file(value)
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items() if k not in _NO_SETTINGS}
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def _is_of_file(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return bool(value.get(_OF_FILE)) or any(map(_is_of_file, value.values()))
+    return isinstance(value, list) and any(map(_is_of_file, value))
