@@ -229,6 +229,7 @@ def _write(place: Path, design: _Design, format: Format, say: Callable[[str], No
     secrets.SystemRandom().shuffle(draws)
     digits = max(3, len(str(len(draws))))
     common = Common()
+    is_virial = any(question.quantity.truth == "scalar" for question in design.asked)
     truths: list[Spec] = []
     for k, draw in enumerate(draws):
         name = f"halo-{k + 1:0{digits}d}"
@@ -237,7 +238,8 @@ def _write(place: Path, design: _Design, format: Format, say: Callable[[str], No
             mock, observation = draw.observed(design.scenario.seed)
             truth = [_truth(mock, observation, question) for question in design.asked]
         write_catalogue(observation.catalogue, file)
-        common.add(draw.cell.at(draw.realization), observation)
+        virial = mock.truth.virial if is_virial else None
+        common.add(draw.cell.at(draw.realization), observation, virial)
         truths.append(
             {
                 **{"catalogue": name, "file": file.name, "n_stars": len(observation.catalogue)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +11,7 @@ from haloassay.base.cache import plain_content
 from haloassay.contracts.columns import UNITS
 
 if TYPE_CHECKING:
+    from haloassay.mocks.gravity.potentials import Virial
     from haloassay.mocks.surveys.survey import Observation
     from haloassay.planning.cells import Cell
     from haloassay.planning.scenario import Spec
@@ -29,8 +31,8 @@ class Common:
         #: Whether two catalogues may have stars in common, as stored populations have only so many.
         self.shared_stars = False
 
-    def add(self, cell: Cell, observation: Observation) -> None:
-        """Take one more catalogue, and the cell that it is of."""
+    def add(self, cell: Cell, observation: Observation, virial: Virial | None) -> None:
+        """Take one more catalogue, the cell that it is of, and where that is asked for what is virial of its halo."""
         catalogue = observation.catalogue
         self.shared_stars = self.shared_stars or bool(observation.overlap)
         here: Spec = {
@@ -38,14 +40,21 @@ class Common:
             "columns": {name: UNITS[name] for name in catalogue.columns},
             "survey": _stated(cell),
             "cleaned": [str(step["kind"]) for step in cell.clean],
+            "virial_density": None if virial is None else _density(virial),
         }
         self._known = here if self._known is None else _both(self._known, here)
 
     @property
     def told(self) -> Spec:
-        """The Sun, columns with their units, the survey as its observer states it, and what was taken out."""
-        found = {"sun": None, "columns": {}, "survey": {}, "cleaned": [], **(self._known or {})}
-        return {**found, "shared_stars": self.shared_stars}
+        """The Sun, columns with their units, the survey as its observer states it, what was taken out, what r200 is."""
+        nothing: Spec = {
+            "sun": None,
+            "columns": {},
+            "survey": {},
+            "cleaned": [],
+            "virial_density": None,
+        }
+        return {**nothing, **(self._known or {}), "shared_stars": self.shared_stars}
 
 
 def _both(one: Spec, other: Spec) -> Spec:
@@ -58,6 +67,11 @@ def _both(one: Spec, other: Spec) -> Spec:
         elif name in other and other[name] == value:
             found[name] = value
     return found
+
+
+def _density(virial: Virial) -> float:
+    """Mean density [Msun/kpc^3] of the dark halo within r200, by which that is defined, in so many digits as say it."""
+    return float(f"{3.0 * virial.m200 / (4.0 * math.pi * virial.r200**3):.5g}")
 
 
 def _stated(cell: Cell) -> Spec:

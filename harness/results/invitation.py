@@ -33,7 +33,7 @@ Of each catalogue:
 {asked}
 
 sigma_r, sigma_theta and sigma_phi are dispersions about the mean, along Galactocentric spherical axes; radii are
-Galactocentric. The same stands in `challenge.json`, for programs.
+Galactocentric. {virial}The same stands in `challenge.json`, for programs.
 
 ## What is known
 
@@ -102,12 +102,19 @@ def invitation(told: Mapping[str, Any]) -> str:
         asked="\n".join(lines),
         columns="\n".join(columns),
         fractional=", ".join(fractional) or "none here",
+        virial=_virial(told["virial_density"]),
         survey=_survey(told["survey"]),
         sun=_sun(told["sun"]),
         cleaned=_cleaned(told["cleaned"]),
         apart=_SHARED if told["shared_stars"] else _APART,
         sha256=told["commitment"]["sha256"],
     )
+
+
+def _virial(density: float | None) -> str:
+    if density is None:
+        return ""
+    return f"Within r200 the dark halo has a mean density of {density:g} Msun/kpc^3.\n"
 
 
 def _survey(settings: Mapping[str, Any]) -> str:

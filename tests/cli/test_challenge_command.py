@@ -259,6 +259,13 @@ def test_the_template_is_a_submission_that_is_not_filled_in(tmp_path):
         read_submission(tmp_path / "blank.csv", NAMES, QUESTIONS)
 
 
+def test_a_field_that_never_ends_is_one_line(tmp_path):
+    names = [f"halo-{k:03d}" for k in range(100)]
+    (tmp_path / "long.csv").write_text(f'{HEAD}\n"{"x" * 140_000}')
+    with pytest.raises(InputError, match="line 2: is no CSV"):
+        read_submission(tmp_path / "long.csv", names, QUESTIONS)
+
+
 @settings(max_examples=150)
 @given(
     st.lists(st.tuples(st.integers(0, 400), st.binary(max_size=4), st.integers(0, 3)), max_size=6)

@@ -209,6 +209,8 @@ def test_the_truth_has_no_bias_and_full_coverage(made, tmp_path):
         assert (scores[name] == expected).all(), name
     levels = results.cells.set_index("cell")["survey.distance_scale"]
     assert sorted(levels) == [1.0, 1.0, 1.1]
+    with pytest.raises(InputError, match="nothing is paired with it"):
+        results.pairs()
     haloassay.report(results.out)  # cells without a pair have a page, too
 
 
@@ -258,8 +260,21 @@ def test_participants_are_told_what_an_observer_knows_and_no_more(made):
     assert told["survey"]["magnitude_limits"] == [11.0, 19.0]
     assert told["survey"]["footprint"]["dec_max"] == 60.0
     assert "n_stars" not in told["survey"]
+    critical = 3.0 * (67.8e-3) ** 2 / (8.0 * np.pi * haloassay.G)  # H0 in km/s/kpc
+    assert told["virial_density"] == pytest.approx(200.0 * critical, rel=1e-4)
     stars = read_catalogue(made.public / "halo-001.parquet")
     haloassay.measure(stars, "tracer-density", survey=told["survey"])
+
+
+def test_what_no_observer_knows_is_not_told(values, tmp_path):
+    del values["matrix"]
+    wrong = {"distance_scale": 1.17, "vlos_offset": 13.7, "pm_error_scale": 1.37}
+    values["survey"] |= wrong
+    made = haloassay.challenge(values, tmp_path / "made", 1, ask=ASK)
+    for path in made.public.glob("*.[jm]*"):
+        for name, value in wrong.items():
+            assert name not in path.read_text()
+            assert str(value) not in path.read_text()
 
 
 def test_what_differs_between_catalogues_is_not_told(values, tmp_path):
