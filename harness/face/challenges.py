@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,6 +97,8 @@ def score_command(
     Each SUBMISSION to the challenge in FOLDER is an estimator of its file's name. Nothing is scored unless the sealed
     truth is the one that was committed to.
     """
+    import tempfile
+
     from haloassay.face.tables import print_results, require_scores
     from haloassay.results.challenge import Challenge
 

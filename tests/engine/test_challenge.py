@@ -105,6 +105,26 @@ def test_catalogues_of_several_cells_are_those_of_a_run_with_the_truth_that_it_h
     assert compared > 30
 
 
+@pytest.mark.parametrize("feh_max", [float("inf"), -1.5])
+def test_the_truth_is_of_the_stars_that_pass(values, tmp_path, feh_max):
+    """Where the survey sees no difference between populations the densities' mixture counts, else that of the stars."""
+    del values["matrix"]
+    shares = {"fraction": 0.5, "feh": {"mean": -1.2, "sigma": 0.2}}
+    rich = {**shares, "name": "mr", "beta": {"kind": "constant", "beta": 0.8}}
+    poor = {
+        **shares,
+        **{"name": "mp", "feh": {"mean": -1.8, "sigma": 0.2}},
+        "beta": {"kind": "constant", "beta": 0.0},
+    }
+    del values["mock"]["beta"]
+    values["mock"]["populations"] = [rich, poor]
+    values["survey"] |= {"feh_max": feh_max, "z_any_feh": float("inf")}
+    told = sealed(haloassay.challenge(values, tmp_path / "made", 3, seed=SEED, ask=["beta@15"]))
+    betas = {each["truth"][0] for each in told["catalogues"]}
+    assert len(betas) == 1 or feh_max < 0.0
+    assert (max(betas) < 0.3) == (feh_max < 0.0)
+
+
 def test_no_two_catalogues_have_random_numbers_in_common(made):
     """Else the same stars, 1.1 times as far, would tell which cell a catalogue is of."""
     told = sealed(made)["catalogues"]
