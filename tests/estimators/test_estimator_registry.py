@@ -26,6 +26,7 @@ SPECS = {
     "reflex-6d": {},
     "spline-jeans": {"alpha": "measured"},
     "power-law-df": {"alpha": -3.5},
+    "orbital-roulette": {},
     "tracer-density": {},
     "shape": {"bins": BINS},
     "nfw-tracer": {"alpha": -3.5, "n_shapes": 9, "n_bootstrap": 50},
