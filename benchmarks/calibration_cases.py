@@ -25,6 +25,7 @@ from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 # the samplers of the tests
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "estimators"))
+from escape_samples import SLOPE, K, escape_speed, tail
 from gaussian_samples import LI2026, catalogue_of, stars_of
 from halo_samples import power_law_radii
 from roulette_samples import C200, M200, R200
@@ -184,6 +185,11 @@ ISOTROPIC = Halo(1.08e12, 18.5, 70.0, "zhai2018", -4.0, 0.0, (5.0, 120.0))
 RADIAL = Halo(1e12, 12.0, 67.8, "none", -3.3, 0.4, (5.0, 80.0))
 
 
+def fastest_truth(row: Estimate) -> float:
+    """Escape speed at the radius of a row."""
+    return float(escape_speed(row.r)) if row.quantity == "v_esc" else np.nan
+
+
 #: Truth of stars at random phases of their orbits.
 RANDOM_PHASES = massive(lambda r: float(roulette_mass(r)), m200=M200, c200=C200, r200=R200)
 
@@ -245,6 +251,8 @@ WHY = {
     "gaussian-mixture": "uniform priors of dispersions and p_mr prefer large ones",
     "spline-jeans": RATIO + "; the ends too narrow with few stars: stiffness taken as known",
     "nfw-tracer": "percentiles of resampled squares; r_s that few stars do not bound",
+    "escape-speed": "prior of k: flat from 1 to 2.5 about a tail of k = 1.8",
+    "escape-speed, k of Piffl": "prior of k: from 2.3 to 3.7, where the tail has k = 1.8",
     "orbital-roulette, likelihood": "numbers expected are of the stars themselves, and scatter with those found",
     "shape": "distances of eigenvalues that are not above their errors are taken for chance: too round",
 }
@@ -279,6 +287,10 @@ def make_cases() -> Iterator[Case]:
     yield Case("power-law-df", power, own_model, massive(true_mass, beta=0.5))
     nfw = {"alpha": -3.3, "r_range": [5.0, 80.0], "r_out": [10.0, 25.0, 60.0], "n_bootstrap": 100}
     yield Case("nfw-tracer", nfw, RADIAL.draw, RADIAL.truth())
+    fastest = {"slope": SLOPE}
+    yield Case("escape-speed", fastest, tail, fastest_truth)
+    yield Case("escape-speed, k known", {**fastest, "k": K}, tail, fastest_truth)
+    yield Case("escape-speed, k of Piffl", {**fastest, "k": "piffl2014"}, tail, fastest_truth)
     phases = {"r_range": list(ROULETTE_EDGES), "r_out": [8.0, 17.0, 40.0]}
     yield Case("orbital-roulette", phases, anywhere, RANDOM_PHASES)
     theirs = {**phases, "errors": "likelihood"}

@@ -179,6 +179,7 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "spline-jeans": [{"alpha": "measured"}],
         "power-law-df": [{"alpha": -3.5}],
         "nfw-tracer": [{"alpha": -3.5}],
+        "escape-speed": [{"v_min": 180.0, "v_esc_range": [200.0, 1500.0], "halo": {}}],
         "orbital-roulette": [
             {},
             {"statistic": "anderson-darling", "c200": 12.0, "baryons": "zhai2018"},
