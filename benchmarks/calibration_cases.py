@@ -25,8 +25,13 @@ from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 # the samplers of the tests
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "estimators"))
+from escape_samples import SLOPE, K, escape_speed, tail
 from gaussian_samples import LI2026, catalogue_of, stars_of
 from halo_samples import power_law_radii
+from roulette_samples import C200, M200, R200
+from roulette_samples import EDGES as ROULETTE_EDGES
+from roulette_samples import mass as roulette_mass
+from roulette_samples import stars as anywhere
 from test_dipole import OUTER, painted
 from test_power_law_df import own_model, true_mass
 from test_reflex import halo as moving_halo
@@ -180,6 +185,15 @@ ISOTROPIC = Halo(1.08e12, 18.5, 70.0, "zhai2018", -4.0, 0.0, (5.0, 120.0))
 RADIAL = Halo(1e12, 12.0, 67.8, "none", -3.3, 0.4, (5.0, 80.0))
 
 
+def fastest_truth(row: Estimate) -> float:
+    """Escape speed at the radius of a row."""
+    return float(escape_speed(row.r)) if row.quantity == "v_esc" else np.nan
+
+
+#: Truth of stars at random phases of their orbits.
+RANDOM_PHASES = massive(lambda r: float(roulette_mass(r)), m200=M200, c200=C200, r200=R200)
+
+
 def gaussians(two: bool) -> tuple[Draw, Truth]:
     """Table 2 of Li et al. (2026), whole sample: the metal-rich component, or both."""
     point = LI2026 if two else LI2026[:8]
@@ -237,6 +251,9 @@ WHY = {
     "gaussian-mixture": "uniform priors of dispersions and p_mr prefer large ones",
     "spline-jeans": RATIO + "; the ends too narrow with few stars: stiffness taken as known",
     "nfw-tracer": "percentiles of resampled squares; r_s that few stars do not bound",
+    "escape-speed": "prior of k: flat from 1 to 2.5 about a tail of k = 1.8",
+    "escape-speed, k of Piffl": "prior of k: from 2.3 to 3.7, where the tail has k = 1.8",
+    "orbital-roulette, likelihood": "numbers expected are of the stars themselves, and scatter with those found",
     "shape": "distances of eigenvalues that are not above their errors are taken for chance: too round",
 }
 
@@ -270,6 +287,17 @@ def make_cases() -> Iterator[Case]:
     yield Case("power-law-df", power, own_model, massive(true_mass, beta=0.5))
     nfw = {"alpha": -3.3, "r_range": [5.0, 80.0], "r_out": [10.0, 25.0, 60.0], "n_bootstrap": 100}
     yield Case("nfw-tracer", nfw, RADIAL.draw, RADIAL.truth())
+    fastest = {"slope": SLOPE}
+    yield Case("escape-speed", fastest, tail, fastest_truth)
+    yield Case("escape-speed, k known", {**fastest, "k": K}, tail, fastest_truth)
+    yield Case("escape-speed, k of Piffl", {**fastest, "k": "piffl2014"}, tail, fastest_truth)
+    phases = {"r_range": list(ROULETTE_EDGES), "r_out": [8.0, 17.0, 40.0]}
+    yield Case("orbital-roulette", phases, anywhere, RANDOM_PHASES)
+    theirs = {**phases, "errors": "likelihood"}
+    yield Case("orbital-roulette, likelihood", theirs, anywhere, RANDOM_PHASES)
+    for statistic in ("mean-phase", "anderson-darling"):
+        held = {**phases, "statistic": statistic, "c200": C200}
+        yield Case(f"orbital-roulette, {statistic}, c200 known", held, anywhere, RANDOM_PHASES)
     yield Case("tracer-density", {"fit_density": {"axis_ratio": "free"}}, selected, true_value)
     yield Case("shape", {}, stretched, true_shape)
 

@@ -7,14 +7,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.constants import G
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
-from haloassay.contracts.profiles import critical_density, nfw_shape
+from haloassay.contracts.profiles import nfw_shape
 from haloassay.estimators.bins import (
     Bin,
     DensitySlope,
@@ -32,6 +31,7 @@ from haloassay.estimators.fit.likelihoods import tabulated_log_likelihood
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.estimators.halo.boundary import edge_share, log_variance
 from haloassay.estimators.halo.jeans import LEAST_FALL, fall, jeans_tables
+from haloassay.estimators.halo.nfw import concentration
 from haloassay.estimators.rows import VIRIAL, resampled_row, undetermined_rows
 
 if TYPE_CHECKING:
@@ -42,9 +42,6 @@ _GRID: Final = 512
 
 #: Fraction of resampled catalogues with r_s at a bound of its range from which it has no value.
 _AT_BOUND: Final = 0.025
-
-#: Concentrations between which virial numbers are looked for.
-_C_RANGE: Final = (1e-2, 1e4)
 
 
 @dataclass(frozen=True)
@@ -230,19 +227,6 @@ class NFWTracer(Estimator):
         virial = norm * nfw_shape(c200), c200 * r_s, c200
         found_rows = zip(VIRIAL, virial, strict=True)
         return rows + [resampled_row(q, each[0], each[1:]) for q, each in found_rows]
-
-
-def concentration(density: ArrayLike, h0: float, overdensity: float = 200.0) -> FloatArray:
-    """Concentration of halos M(<r) = M_s mu(r / r_s) of ``density`` M_s / r_s^3 [Msun/kpc^3].
-
-    Solves M_s mu(c) = (4 pi / 3) overdensity rho_crit (c r_s)^3; NaN where there is no solution.
-    """
-    c = np.geomspace(*_C_RANGE, 4001)
-    log_ratio = np.log(nfw_shape(c)) - 3.0 * np.log(c)  # falls with c
-    wanted = 4.0 * np.pi / 3.0 * overdensity * critical_density(h0)
-    x = np.log(wanted / np.asarray(density, dtype=float))
-    found = np.interp(-x, -log_ratio, np.log(c), left=np.nan, right=np.nan)
-    return np.exp(found)
 
 
 @dataclass(frozen=True, eq=False)

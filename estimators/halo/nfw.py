@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
@@ -13,7 +14,9 @@ from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate
 from haloassay.contracts.profiles import (
+    critical_density,
     nfw_enclosed_mass,
+    nfw_shape,
     virial_mass,
 )
 from haloassay.estimators.fit.laplace import LogDensity
@@ -24,6 +27,9 @@ from haloassay.estimators.rows import VIRIAL, unbounded, undetermined_rows, viri
 #: Bounds of the flat priors; a posterior that gets there is said to be unbounded.
 R200_MAX: Final = 1000.0
 C200_MAX: Final = 200.0
+
+#: Concentrations between which virial numbers are looked for.
+_C_RANGE: Final = (1e-2, 1e4)
 
 #: Run of emcee as published.
 _PUBLISHED: Final = EmceeRun(500, 400, 250)
@@ -165,3 +171,16 @@ def nfw_rows(
     size = unbounded("the masses", "r200", r200, (0.0, R200_MAX))
     shape = unbounded("the masses", "c200", c, (0.0, C200_MAX))
     return virial_rows(virial_mass(r200, settings.h0), r200, c, size, shape)
+
+
+def concentration(density: ArrayLike, h0: float, overdensity: float = 200.0) -> FloatArray:
+    """Concentration of halos M(<r) = M_s mu(r / r_s) of ``density`` M_s / r_s^3 [Msun/kpc^3].
+
+    Solves M_s mu(c) = (4 pi / 3) overdensity rho_crit (c r_s)^3; NaN where there is no solution.
+    """
+    c = np.geomspace(*_C_RANGE, 4001)
+    log_ratio = np.log(nfw_shape(c)) - 3.0 * np.log(c)  # falls with c
+    wanted = 4.0 * np.pi / 3.0 * overdensity * critical_density(h0)
+    x = np.log(wanted / np.asarray(density, dtype=float))
+    found = np.interp(-x, -log_ratio, np.log(c), left=np.nan, right=np.nan)
+    return np.exp(found)

@@ -107,10 +107,26 @@ def break_radius(truth: Any, place: Place) -> float:
     return float(np.exp(lnr[peaks[0]] + shift * (lnr[1] - lnr[0])))
 
 
+#: Radius [kpc] at which stars have escaped, and the share of the depth that v_c^2 has there where none do.
+_FAR: Final = 1e6
+_ENDLESS: Final = 1e-2
+
 #: Error, as a fraction or a probability, below which nothing is said to matter.
 FRACTION: Final = 0.05
 #: The same of errors with a unit; of a unit that is not here whatever is significant matters.
 _BY_UNIT: Final = {"": FRACTION, "km/s": 5.0, "deg": 5.0, "kpc": 1.0, "dex": 0.05}
+
+
+def escape_speed(truth: Any, place: Place) -> float:
+    """Speed [km/s] that takes a star from a radius to infinity; NaN without a radius, or where nothing escapes."""
+    import numpy as np
+
+    potential = getattr(truth.potential, "potential", None)
+    if potential is None or not place.r > 0.0:
+        return math.nan
+    depth = float(-potential(np.array(place.r)))
+    left = float(truth.potential.circular_velocity(np.array(_FAR))) ** 2
+    return math.sqrt(2.0 * depth) if left < _ENDLESS * depth else math.nan
 
 
 @dataclass(frozen=True)
@@ -183,6 +199,7 @@ class Quantity:
 _OWN: Final = (
     Quantity("enclosed_mass", "Msun", "fractional", r"$M(<r)$", "profile"),
     Quantity("v_c", "km/s", "fractional", r"$v_\mathrm{c}$", "profile"),
+    Quantity("v_esc", "km/s", "fractional", r"$v_\mathrm{esc}$", escape_speed),
     Quantity("m200", "Msun", "fractional", r"$M_{200}$", "scalar"),
     Quantity("r200", "kpc", "fractional", r"$r_{200}$", "scalar"),
     Quantity("c200", "", "fractional", r"$c_{200}$", "scalar"),

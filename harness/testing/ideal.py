@@ -195,6 +195,20 @@ IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
         "survey": _SURVEY,
         "violations": {**_betas(0.5), **_JEANS, **_CURVED, **_FIELDS},
     },
+    # no mock has a tail that is a power: bias and coverage are those of stars of its own model
+    "escape-speed": {"settings": {"v_min": 180.0, "v_esc_range": [200.0, 1500.0]}},
+    "orbital-roulette": {
+        "settings": {"r_range": [5.0, 60.0]},
+        "mock": _halo(0.5, kind="equilibrium"),
+        "survey": {**_SURVEY, "n_stars": 3000},
+        "violations": {
+            **_DISTANCES,
+            **_STREAM,
+            **_CURVED,
+            **_FIELDS,
+            "seen out to 40 kpc": {"survey.r_max": 40.0},
+        },
+    },
     "tracer-density": {
         "settings": {"alpha": _SLOPE, "fit_density": {"axis_ratio": "free"}},
         "mock": _halo(0.5),

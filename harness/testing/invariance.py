@@ -22,10 +22,12 @@ Stars = dict[str, FloatArray]
 
 _MASSES: Final = ("enclosed_mass",)
 _SPEEDS: Final = ("v_c", "sigma_r", "sigma_theta", "sigma_phi")
+#: What is found of the stars above a speed that is set, which other speeds leave where it is.
+_OF_TAILS: Final = ("v_esc",)
 _MEANS: Final = ("mean_v_r", "mean_v_theta", "mean_v_phi")
 _NUMBERS: Final = ("beta", "kurtosis_r", "kurtosis_theta", "kurtosis_phi")
 #: What does not know where the poles are.
-_ROUND: Final = (*_MASSES, "v_c", "sigma_r", "beta", "kurtosis_r", "mean_v_r")
+_ROUND: Final = (*_MASSES, *_OF_TAILS, "v_c", "sigma_r", "beta", "kurtosis_r", "mean_v_r")
 #: Settings that are radii [kpc], wherever they stand.
 _RADII: Final = frozenset(
     {"bins", "edges", "breaks", "radii", "radius", "r", "r_lo", "r_hi", "r_min", "r_max", "r_out"}
@@ -77,7 +79,8 @@ def speeds(subject: Subject) -> str:
 )
 def radii(subject: Subject) -> str:
     """Scale all positions, and the settings that are radii."""
-    powers = {**dict.fromkeys(_MASSES, 1), **dict.fromkeys((*_SPEEDS, *_MEANS, *_NUMBERS), 0)}
+    same = (*_SPEEDS, *_OF_TAILS, *_MEANS, *_NUMBERS)
+    powers = {**dict.fromkeys(_MASSES, 1), **dict.fromkeys(same, 0)}
 
     def larger(stars: Stars) -> Stars:
         return {
@@ -96,7 +99,8 @@ def radii(subject: Subject) -> str:
 @check("time", "Velocities turned round: means change their sign, and nothing else does.")
 def time_reversal(subject: Subject) -> str:
     """Let time run backwards."""
-    signs = {**dict.fromkeys((*_MASSES, *_SPEEDS, *_NUMBERS), 1.0), **dict.fromkeys(_MEANS, -1.0)}
+    same = (*_MASSES, *_SPEEDS, *_OF_TAILS, *_NUMBERS)
+    signs = {**dict.fromkeys(same, 1.0), **dict.fromkeys(_MEANS, -1.0)}
 
     def backwards(stars: Stars) -> Stars:
         return {name: -values if name[0] == "v" else values for name, values in stars.items()}
@@ -109,7 +113,8 @@ def time_reversal(subject: Subject) -> str:
 )
 def mirror(subject: Subject) -> str:
     """Reflect at the plane."""
-    signs = {**dict.fromkeys((*_MASSES, *_SPEEDS, *_NUMBERS, *_MEANS), 1.0), "mean_v_theta": -1.0}
+    same = (*_MASSES, *_SPEEDS, *_OF_TAILS, *_NUMBERS, *_MEANS)
+    signs = {**dict.fromkeys(same, 1.0), "mean_v_theta": -1.0}
 
     def mirrored(stars: Stars) -> Stars:
         return {name: -values if name in ("z", "vz") else values for name, values in stars.items()}
@@ -160,7 +165,7 @@ def drift(subject: Subject) -> str:
 @check("rotation about the axis", "Turned about the axis of the Galaxy, nothing changes.")
 def rotation(subject: Subject) -> str:
     """Turn all stars about the z axis."""
-    same = (*_MASSES, *_SPEEDS, *_NUMBERS, *_MEANS)
+    same = (*_MASSES, *_SPEEDS, *_OF_TAILS, *_NUMBERS, *_MEANS)
     return _compared(subject, _turned((0.0, 0.0, 1.0)), lambda q: 1.0 if q in same else None)
 
 

@@ -180,6 +180,12 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "spline-jeans": [{"alpha": "measured"}],
         "power-law-df": [{"alpha": -3.5}],
         "nfw-tracer": [{"alpha": -3.5}],
+        "escape-speed": [{"v_min": 180.0, "v_esc_range": [200.0, 1500.0], "halo": {}}],
+        "orbital-roulette": [
+            {},
+            {"statistic": "anderson-darling", "c200": 12.0, "baryons": "zhai2018"},
+            {"halo": {"r": [1.0, 10.0, 100.0], "mass": [1.0, 20.0, 200.0], "stretch": [0.5, 2.0]}},
+        ],
         "tracer-density": [{"alpha": -3.0, "fit_density": {"axis_ratio": "free"}}],
         "shape": [{"bins": BINS}],
         "gaussian-single": [{"bins": BINS}],

@@ -1,0 +1,287 @@
+"""Escape speed from the power-law tail of speeds (Leonard & Tremaine 1990), and the halo that holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+import numba
+import numpy as np
+
+from haloassay.base.arrays import FloatArray
+from haloassay.base.errors import EstimationError
+from haloassay.base.settings import require
+from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.estimators.bins import Bin, Edges, check_edges, check_least, radial_bins
+from haloassay.estimators.fit.posterior import explore
+from haloassay.estimators.halo.escape_halo import EscapeHalo
+from haloassay.estimators.rows import VIRIAL, drawn_row, unbounded, undetermined_rows
+
+if TYPE_CHECKING:
+    from haloassay.contracts.catalogue import Catalogue
+
+#: Bounds of the prior of k, as two groups have it.
+K_PRIORS: Final = {"deason2019": (1.0, 2.5), "piffl2014": (2.3, 3.7)}
+
+#: Errors from the edge of the tail beyond which a convolved power is its first terms.
+_FAR: Final = 6.0
+
+#: Escape speeds, powers and slopes that are tried for a start.
+_TRIED: Final = (120, 5, 5)
+
+
+@dataclass(frozen=True)
+class EscapeSpeed(Estimator):
+    """Escape speed of the halo, by the speeds of its fastest stars.
+
+    Speeds above v_min end at the escape speed as a power of the distance from it,
+
+        f(v) ~ (v_esc - v)^k,    v_min < v < v_esc,    v_esc(r) = v_esc (r / r_b)^-slope
+
+    with r_b the median radius of a bin's stars (Leonard & Tremaine 1990). The likelihood is that of the speeds given
+    that they are seen above v_min; with errors both are convolved with the Gaussian error of each star's speed. k and
+    v_esc are degenerate, and the prior of k decides: flat between 1 and 2.5 (Deason et al. 2019, of radial
+    orbits) or between 2.3 and 3.7 (Piffl et al. 2014, of simulations), where no other is given.
+
+    With ``halo``, an NFW halo beside known baryons is fitted to the escape speeds, taken for Gaussian in
+    their logarithm, and to the circular velocity at the Sun: a star escapes that reaches a number of
+    virial radii.
+
+    Biased where the tail is no power law up to v_esc: low in halos that lack stars near it, high by
+    stars that are not bound. What is said of Deason et al. and Piffl et al. is from memory, but for
+    the v_min of 300 km/s and the 2 r200 of the former, which their abstract has.
+
+    Parameters
+    ----------
+    v_min
+        Speed from which stars are of the tail [km/s].
+    bins
+        Edges of radial bins [kpc], each with its own escape speed, or ``"none"``.
+    k
+        Power: a number, bounds of a flat prior, or the name of published ones.
+    slope
+        Of v_esc with radius: a number, or bounds of a flat prior.
+    v_esc_range
+        Bounds of the escape speed [km/s]; faster stars than the upper are not the halo's and are left out.
+    prior
+        Of v_esc: ``"log"``, 1 / v_esc, or ``"flat"``.
+    errors
+        Of the speeds: ``"convolved"`` or ``"ignored"``.
+    halo
+        The halo that is fitted; ``"none"`` leaves it.
+    n_draws
+        Draws behind the intervals.
+    min_stars
+        Fewer stars above v_min give no value.
+    """
+
+    name: ClassVar[str] = "escape-speed"
+    reference: ClassVar[str] = "1990ApJ...353..486L"
+    assumes: ClassVar[tuple[str, ...]] = (
+        "equilibrium",
+        "power-law tail of speeds",
+        "all stars bound",
+        "known baryons",
+        "NFW halo",
+    )
+    yields: ClassVar[tuple[str, ...]] = ("v_esc", "m200", "r200", "c200")
+    published: ClassVar[Mapping[str, Any]] = {
+        "v_min": 300.0,
+        "k": "deason2019",
+        "slope": [0.0, 0.5],
+        "halo": {"limit": 2.0},
+    }
+
+    v_min: float = 300.0
+    bins: Edges = "none"
+    k: float | tuple[float, float] | Literal["deason2019", "piffl2014"] = "deason2019"
+    slope: float | tuple[float, float] = 0.0
+    v_esc_range: tuple[float, float] = (350.0, 1200.0)
+    prior: Literal["log", "flat"] = "log"
+    errors: Literal["convolved", "ignored"] = "convolved"
+    halo: EscapeHalo | Literal["none"] = "none"
+    n_draws: int = 1000
+    min_stars: int = 20
+
+    def __post_init__(self) -> None:
+        require(self.v_min >= 0.0, f"v_min: not negative (got {self.v_min:g})")
+        check_edges(self.bins)
+        lo, hi = self._k_bounds
+        require(0.0 <= lo <= hi, f"k: not negative, bounds ascend (got {self.k})")
+        lo, hi = self._slope_bounds
+        require(lo <= hi, f"slope: bounds ascend (got {self.slope})")
+        lo, hi = self.v_esc_range
+        require(self.v_min <= lo < hi, f"v_esc_range: bounds ascend from v_min on (got {[lo, hi]})")
+        check_least("n_draws", self.n_draws, 2)
+        check_least("min_stars", self.min_stars, 5)
+
+    @property
+    def _k_bounds(self) -> tuple[float, float]:
+        if isinstance(self.k, str):
+            return K_PRIORS[self.k]
+        return self.k if isinstance(self.k, tuple) else (self.k, self.k)
+
+    @property
+    def _slope_bounds(self) -> tuple[float, float]:
+        return self.slope if isinstance(self.slope, tuple) else (self.slope, self.slope)
+
+    def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
+        """Rows v_esc of each bin and, of a halo, m200, r200 and c200; a note where no value is.
+
+        Raises
+        ------
+        InputError
+            If a position or velocity of the catalogue is not finite.
+        """
+        catalogue.check_finite()
+        speed = np.linalg.norm(catalogue.spherical_velocity, axis=1)
+        in_tail = (speed > self.v_min) & (speed < self.v_esc_range[1])
+        rows, radii, speeds = [], [], []
+        for bin_ in radial_bins(catalogue.r, self.bins):
+            row = self._row(catalogue, bin_, speed, in_tail, rng)
+            rows.append(row)
+            if row.draws is not None:
+                radii.append(row.r)
+                speeds.append(row.draws)
+        if isinstance(self.halo, EscapeHalo):
+            try:
+                rows += self.halo.rows(np.array(radii), speeds, self.n_draws, rng)
+            except EstimationError as error:
+                rows += undetermined_rows(VIRIAL, str(error))
+        return Estimates(rows)
+
+    def _row(
+        self,
+        catalogue: Catalogue,
+        bin_: Bin,
+        speed: FloatArray,
+        in_tail: FloatArray,
+        rng: np.random.Generator,
+    ) -> Estimate:
+        """Row of a bin, at the median radius of its stars of the tail."""
+        rows = bin_.rows[in_tail[bin_.rows]]
+        if len(rows) < self.min_stars:
+            note = f"too few stars above {self.v_min:g} km/s: {len(rows)}, at least {self.min_stars} are needed"
+            return Estimate.undetermined("v_esc", note, **bin_.where)
+        r = catalogue.r[rows]
+        where = {**bin_.where, "r": float(np.median(r))}
+        error = np.zeros(len(rows))
+        if self.errors == "convolved":
+            along = catalogue.spherical_velocity[rows] / speed[rows, None]
+            covariance = catalogue.spherical_covariance[rows]
+            error = np.sqrt(np.einsum("ni,nij,nj->n", along, covariance, along))
+        tail = Tail(np.log(r / where["r"]), speed[rows], error, self.v_min)
+        try:
+            draws = self._draws(tail, rng)
+        except EstimationError as failure:
+            return Estimate.undetermined("v_esc", str(failure), **where)
+        note = unbounded("the speeds", "v_esc", draws, self.v_esc_range)
+        return drawn_row("v_esc", draws, note, **where)
+
+    def _draws(self, tail: Tail, rng: np.random.Generator) -> FloatArray:
+        """Draws (n_draws,) of the escape speed.
+
+        Raises
+        ------
+        EstimationError
+            If no escape speed within its bounds holds all stars, or the posterior cannot be drawn from.
+        """
+        bounds = np.array([self.v_esc_range, self._k_bounds, self._slope_bounds])
+        free = bounds[:, 1] > bounds[:, 0]
+
+        def full(points: FloatArray) -> FloatArray:
+            out = np.tile(bounds[:, 0], (len(points), 1))
+            out[:, free] = points
+            return out
+
+        def log_density(points: FloatArray) -> FloatArray:
+            at = full(points)
+            values = tail.log_likelihood(at)
+            return values - np.log(at[:, 0]) if self.prior == "log" else values
+
+        sides = [
+            np.linspace(lo, hi, n + 2)[1:-1]
+            for (lo, hi), n, varied in zip(bounds, _TRIED, free, strict=True)
+            if varied
+        ]
+        tried = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, len(sides))
+        values = log_density(tried)
+        best = int(np.argmax(values))
+        if not np.isfinite(values[best]):
+            raise EstimationError("no escape speed within its bounds holds all stars")
+        scale = np.array([5.0, 0.2, 0.05])[free]
+        found = explore(
+            log_density, tried[best], scale, self.n_draws, rng,
+            sampler=("importance", "quadrature"), bounds=(bounds[free, 0], bounds[free, 1]),
+        )  # fmt: skip
+        return found.draws[:, 0]
+
+
+@dataclass(frozen=True, eq=False)
+class Tail:
+    """Stars of the tail.
+
+    Parameters
+    ----------
+    log_r
+        (n,) ln of their radii in units of that of v_esc.
+    speed, error
+        (n,) speeds and their errors [km/s].
+    v_min
+        Where the tail begins [km/s].
+    """
+
+    log_r: FloatArray
+    speed: FloatArray
+    error: FloatArray
+    v_min: float
+
+    def log_likelihood(self, points: FloatArray) -> FloatArray:
+        """Log likelihood (m,) of escape speed, k and slope (m, 3)."""
+        x, w = np.polynomial.legendre.leggauss(24)
+        return _log_likelihood(
+            np.ascontiguousarray(points), self.log_r, self.speed, self.error, self.v_min, x, w
+        )
+
+
+@numba.njit(cache=True)
+def _log_power(a: float, sigma: float, p: float, x: FloatArray, w: FloatArray) -> float:
+    """Ln of the mean of (a + sigma z)^p over normal deviates z, of what is positive."""
+    if a > _FAR * sigma:
+        t = (sigma / a) ** 2
+        first = 0.5 * p * (p - 1.0) * t
+        return float(p * np.log(a) + np.log1p(first + first * (p - 2.0) * (p - 3.0) * t / 4.0))
+    if a <= -_FAR * sigma:
+        return -np.inf
+    lo = max(-a / sigma, -_FAR)
+    half, total = 0.5 * (_FAR - lo), 0.0
+    for k in range(len(x)):
+        z = lo + half * (x[k] + 1.0)
+        total += w[k] * (a + sigma * z) ** p * np.exp(-0.5 * z * z)
+    return float(np.log(half * total / np.sqrt(2.0 * np.pi)))
+
+
+@numba.njit(cache=True)
+def _log_likelihood(
+    points: FloatArray,
+    log_r: FloatArray,
+    speed: FloatArray,
+    error: FloatArray,
+    v_min: float,
+    x: FloatArray,
+    w: FloatArray,
+) -> FloatArray:
+    """Sum of ln of (k + 1) <(v_esc - v + s z)^k> / <(v_esc - v_min + s z)^(k + 1)>, means over normal z."""
+    out = np.zeros(len(points))
+    for m in range(len(points)):
+        v_esc, k, slope = points[m]
+        for i in range(len(speed)):
+            top = v_esc * np.exp(-slope * log_r[i])
+            seen = _log_power(top - v_min, error[i], k + 1.0, x, w)
+            here = _log_power(top - speed[i], error[i], k, x, w)
+            if seen == -np.inf or here == -np.inf:
+                out[m] = -np.inf
+                break
+            out[m] += here - seen + np.log(k + 1.0)
+    return out

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import escape_samples as own
+import numpy as np
+import pytest
+from scipy.integrate import dblquad, quad
+from scipy.stats import norm
+from seeds import seeded
+
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.profiles import nfw_enclosed_mass, virial_radius
+from haloassay.estimators import make_estimator
+from haloassay.estimators.escape_speed import Tail
+from haloassay.estimators.halo.baryons import baryons_mass, baryons_vc2
+from haloassay.estimators.halo.escape_halo import EscapeHalo
+from haloassay.mocks import make_mock
+
+KNOWN = {"k": own.K, "slope": own.SLOPE}
+
+
+def rows_of(catalogue, seed=0, **spec):
+    return make_estimator({"kind": "escape-speed", **spec}).estimate(catalogue, seeded(seed))
+
+
+def one(speed, error, v_min=300.0):
+    return Tail(np.zeros(1), np.array([speed]), np.array([error]), v_min)
+
+
+@pytest.mark.parametrize(("k", "error"), [(1.0, 0.0), (2.3, 25.0), (3.7, 60.0)])
+def test_the_likelihood_is_a_density_of_speeds_above_the_lowest(k, error):
+    """Also where the error is as large as the tail is long."""
+    point = np.array([[480.0, k, 0.0]])
+
+    def density(v):
+        return float(np.exp(one(v, error).log_likelihood(point)[0]))
+
+    assert quad(density, 300.0, 480.0 + 8.0 * error, limit=200)[0] == pytest.approx(1.0, rel=1e-3)
+
+
+def test_a_speed_with_an_error_against_quadrature():
+    k, error, v_min, v_esc = 1.6, 30.0, 300.0, 450.0
+
+    def joint(true, seen):
+        return (v_esc - true) ** k * norm.pdf(seen, true, error)
+
+    whole = dblquad(joint, v_min, v_esc + 8 * error, -200.0, v_esc, epsrel=1e-6)[0]
+    for seen in (310.0, 440.0, 500.0):
+        wanted = quad(joint, -200.0, v_esc, args=(seen,), points=[seen - 60.0, 440.0])[0] / whole
+        found = one(seen, error).log_likelihood(np.array([[v_esc, k, 0.0]]))[0]
+        assert found == pytest.approx(np.log(wanted), abs=3e-3)
+
+
+def test_the_slope_takes_speeds_to_one_radius():
+    far = Tail(np.log([2.0]), np.array([400.0]), np.zeros(1), 300.0)
+    found = far.log_likelihood(np.array([[600.0, 2.0, 0.3]]))
+    wanted = one(400.0, 0.0).log_likelihood(np.array([[600.0 * 2.0**-0.3, 2.0, 0.0]]))
+    np.testing.assert_allclose(found, wanted)
+
+
+@pytest.mark.parametrize("spec", [KNOWN, {"slope": [0.0, 0.5]}])
+def test_the_escape_speed_of_a_tail_is_found(spec):
+    stars = own.tail(3000, seeded(1))
+    (row,) = rows_of(stars, **spec)
+    assert abs(row.value - own.escape_speed(row.r)) < 4.0 * 0.5 * (row.hi68 - row.lo68)
+    assert row.hi68 - row.lo68 < 0.06 * row.value
+
+
+def test_bias_and_coverage_where_the_power_is_known():
+    runs, off, covered = 60, [], []
+    for j in range(runs):
+        (row,) = rows_of(own.tail(300, seeded(2, j)), seed=j, n_draws=500, **KNOWN)
+        off.append(row.value / own.escape_speed(row.r) - 1.0)
+        covered.append(row.lo68 < own.escape_speed(row.r) < row.hi68)
+    scatter = np.std(off, ddof=1)
+    assert abs(np.mean(off)) < 4.0 * scatter / np.sqrt(runs) + scatter**2
+    assert abs(np.mean(covered) - 0.68) < 4.0 * np.sqrt(0.68 * 0.32 / runs)
+
+
+def test_errors_that_are_ignored_make_it_too_high():
+    stars = own.tail(3000, seeded(3), error=30.0)
+    (with_errors,) = rows_of(stars, **KNOWN)
+    (without,) = rows_of(stars, errors="ignored", **KNOWN)
+    error = 0.5 * (with_errors.hi68 - with_errors.lo68)
+    assert abs(with_errors.value - own.escape_speed(with_errors.r)) < 4.0 * error
+    assert without.value - own.escape_speed(without.r) > 4.0 * error
+
+
+def test_the_two_priors_of_k_are_apart_by_what_they_say():
+    """More stars do not tell them apart: a steeper tail ends farther out."""
+    stars = own.tail(300, seeded(4))
+    low, high = (rows_of(stars, slope=own.SLOPE, k=k).rows[0] for k in ("deason2019", "piffl2014"))
+    named = rows_of(stars, slope=own.SLOPE, k=[1.0, 2.5]).rows[0]
+    assert named.value == low.value
+    assert high.lo68 > low.hi68 - 0.3 * (low.hi68 - low.lo68)
+    assert high.value > low.value + 0.5 * (low.hi68 - low.lo68)
+
+
+def test_bins_have_their_own_escape_speed():
+    stars = own.tail(4000, seeded(5), slope=0.6)
+    inner, outer = rows_of(stars, bins=[6.0, 8.0, 11.0], k=own.K, slope=0.6)
+    for row in (inner, outer):
+        wanted = own.V_ESC * (row.r / own.R_0) ** -0.6
+        assert abs(row.value - wanted) < 4.0 * 0.5 * (row.hi68 - row.lo68)
+    assert (inner.r_lo, inner.r_hi, outer.r_hi) == (6.0, 8.0, 11.0)
+    assert inner.lo95 > outer.hi95
+
+
+def test_the_halo_of_an_escape_speed():
+    halo = EscapeHalo()
+    m200, c200 = 0.9e12, 13.0
+    r200 = float(virial_radius(m200, halo.h0))
+
+    def force(r):
+        mass = nfw_enclosed_mass(r, m200, r200, c200) + baryons_mass("mwpotential2014", r)
+        return 4.30091e-6 * mass / r**2
+
+    depth = quad(force, 8.3, 2.0 * r200, limit=300)[0]
+    speed = float(halo.escape_speed(8.3, m200, c200))
+    assert speed == pytest.approx(np.sqrt(2.0 * depth), rel=1e-3)
+    mass = nfw_enclosed_mass(8.3, m200, r200, c200)
+    v_c = float(np.sqrt(baryons_vc2("mwpotential2014", 8.3) + 4.30091e-6 * mass / 8.3))
+    known = EscapeHalo(v_c=(v_c, 1.0))
+    rng = seeded(6)
+    drawn = known.draws(
+        np.array([8.3]), [speed * np.exp(0.002 * rng.standard_normal(500))], 500, rng
+    )
+    np.testing.assert_allclose(np.median(drawn, axis=0), [m200, c200], rtol=0.05)
+
+
+def test_the_halo_is_fitted_where_it_is_asked_for():
+    stars = own.tail(1000, seeded(7))
+    assert [row.quantity for row in rows_of(stars)] == ["v_esc"]
+    rows = rows_of(stars, halo={}, **KNOWN)
+    assert [row.quantity for row in rows] == ["v_esc", "m200", "r200", "c200"]
+    assert all(0.2 * row.value > 0.0 and not row.note for row in rows)
+    # a star that has to reach farther to escape needs less of a halo
+    farther = rows_of(stars, halo={"limit": 6.0}, **KNOWN)
+    assert farther.of("m200")[0].value < rows.of("m200")[0].value
+
+
+def test_the_truth_of_an_escape_speed():
+    base = {
+        "kind": "local-jeans-gaussian",
+        "density": {"kind": "power-law", "slope": -3.5},
+        "beta": 0.3,
+        "r_range": [5.0, 60.0],
+    }
+    nfw = make_mock({**base, "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0}}).truth
+    wanted = float(EscapeHalo(baryons="none", limit=1e5).escape_speed(8.0, 1e12, 12.0))
+    assert nfw.value("v_esc", r=8.0) == pytest.approx(wanted, rel=2e-3)
+    endless = {
+        "kind": "galpy",
+        "name": "LogarithmicHaloPotential",
+        "settings": {"normalize": 1.0},
+    }
+    assert np.isnan(make_mock({**base, "potential": endless}).truth.value("v_esc", r=8.0))
+
+
+def test_what_cannot_be_determined_is_said():
+    stars = own.tail(300, seeded(8), error=0.0)
+    (row,) = rows_of(stars.select(np.arange(10)))
+    assert row.note == "too few stars above 300 km/s: 10, at least 20 are needed"
+    fast = {n: x * (1.9 if n[0] == "v" else 1.0) for n, x in stars.columns.items()}
+    (row,) = rows_of(Catalogue.from_arrays(**fast), v_min=570.0, v_esc_range=[600.0, 1050.0])
+    assert "do not bound v_esc: its posterior reaches 1050" in row.note
+    noisy = {**stars.columns, **{f"v{a}_err": np.full(300, 2000.0) for a in "xyz"}}
+    rows = rows_of(Catalogue.from_arrays(**noisy), halo={})
+    assert "do not bound v_esc" in rows.rows[0].note
+    assert {row.note for row in rows.rows[1:]} == {"no escape speed is determined"}
+    beyond = rows_of(stars, slope=9.0)
+    assert "no escape speed within its bounds holds all stars" in beyond.rows[0].note
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"k": "smith2007"}, "k"),
+        ({"k": [3.0, 2.0]}, "k: not negative, bounds ascend"),
+        ({"slope": [0.5, 0.0]}, "slope: bounds ascend"),
+        ({"v_esc_range": [200.0, 600.0]}, "v_esc_range: bounds ascend from v_min"),
+        ({"bins": [9.0, 7.0]}, "bins: edges ascend"),
+        ({"halo": {"limit": 0.5}}, "halo: limit: at least 1"),
+        ({"halo": {"v_c": [230.0, 0.0]}}, "v_c: speed and error"),
+        ({"min_stars": 1}, "min_stars: at least 5"),
+    ],
+)
+def test_bad_settings(spec, message):
+    with pytest.raises(InputError, match=message):
+        make_estimator({"kind": "escape-speed", **spec})
