@@ -21,6 +21,8 @@ Variation = Callable[[FloatArray], tuple[FloatArray, FloatArray]]
 #: make it surer, nearer ones truer, and this is where the error falls fastest.
 _FEWEST: Final = 50
 _POWER: Final = 0.8
+#: Stars of which moments are kept once they are made: those of more would fill the memory.
+_KEPT: Final = 2**16
 #: Half the step in ln r of a slope of density.
 _STEP: Final = 0.01
 
@@ -150,18 +152,26 @@ class Chosen:
     everyone: Source
     sources: Sources | None
     _averages: list[StarMoments] = field(default_factory=list)
+    _few: list[tuple[Stars, StarMoments]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def blocks(self, stars: Stars) -> Iterator[tuple[Stars, StarMoments]]:
         """Take the stars out of those of the catalogue, with their moments; of many not all at once."""
-        for part in spans(len(self.rows)):
-            some = stars.select(self.rows[part])
-            if self.sources is None:
-                yield some, StarMoments.of(self.everyone, some)
-            else:
-                yield some, StarMoments.by_origin(self.sources, some, self.everyone)
+        if len(self) <= _KEPT:
+            if not self._few:
+                self._few.append(self._block(stars, self.rows))
+            yield from self._few
+            return
+        for part in spans(len(self)):
+            yield self._block(stars, self.rows[part])
+
+    def _block(self, stars: Stars, rows: IntArray) -> tuple[Stars, StarMoments]:
+        some = stars.select(rows)
+        if self.sources is None:
+            return some, StarMoments.of(self.everyone, some)
+        return some, StarMoments.by_origin(self.sources, some, self.everyone)
 
     def averages(self, stars: Stars) -> StarMoments:
         """Average the moments: each is that of one star."""

@@ -99,6 +99,7 @@ def test_the_truth_of_many_stars_is_that_of_all_at_once(mixed, monkeypatch, name
     stars = mixed.sample(5000, seeded(2))
     whole = mixed.truth.value(name, 20.0, **BIN, stars=stars, sun=Sun())
     monkeypatch.setattr(selected, "spans", lambda n: spans(n, 700))
+    monkeypatch.setattr(selected, "_KEPT", 700)
     again = stars.select(slice(None))
     blocks = mixed.truth.value(name, 20.0, **BIN, stars=again, sun=Sun())
     np.testing.assert_allclose(blocks, whole, rtol=1e-12)
