@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
 from haloassay.contracts.measurements import Measurement
 from haloassay.contracts.quantities import Quantity, known_quantities
+from haloassay.io.csv_rows import csv_rows
 
 _MEASURED: Final = ("value", "error", "lo68", "hi68")
 _PLACES: Final = ("r", "r_lo", "r_hi")
@@ -76,26 +76,8 @@ def _rows(path: str | Path) -> Iterator[tuple[int, dict[str, str]]]:
         ) from None
     if len(lines) > _MOST:
         raise InputError(f"{path}: has {len(lines)} lines (a table has at most {_MOST})")
-    reader = csv.reader("" if line.lstrip().startswith("#") else line for line in lines)
-    head: list[str] = []
-    try:
-        for fields in reader:
-            told = [field.strip() for field in fields]
-            if not any(told):
-                continue
-            if not head:
-                head = told
-                _require_columns(head, str(path))
-                continue
-            if len(told) != len(head):
-                raise InputError(
-                    f"{path}: line {reader.line_num}: has {len(told)} fields, the head has {len(head)}"
-                )
-            yield reader.line_num, dict(zip(head, told, strict=True))
-    except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num}: is no CSV: {error}") from None
-    if not head:
-        raise InputError(f"{path}: is no table: it is empty")
+    plain = ["" if line.lstrip().startswith("#") else line for line in lines]
+    return csv_rows(plain, str(path), lambda head: _require_columns(head, str(path)))
 
 
 def _require_columns(head: list[str], where: str) -> None:

@@ -14,6 +14,7 @@ from typing import Final
 from haloassay.base.errors import InputError
 from haloassay.base.settings import guess, unknown
 from haloassay.contracts.questions import Question
+from haloassay.io.csv_rows import csv_rows
 
 #: Columns of a submission, and those that none lacks.
 COLUMNS: Final = (
@@ -243,26 +244,8 @@ def _text(path: Path, data: bytes) -> str:
 
 def _rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows with the numbers of their lines, by the names of the head."""
-    reader = csv.reader(io.StringIO(text, newline=""))
-    head: list[str] = []
-    try:
-        for fields in reader:
-            told = [field.strip() for field in fields]
-            if not any(told):
-                continue
-            if not head:
-                head = told
-                _require_columns(head, path)
-                continue
-            if len(told) != len(head):
-                raise InputError(
-                    f"{path}: line {reader.line_num}: has {len(told)} fields, the head has {len(head)}"
-                )
-            yield reader.line_num, dict(zip(head, told, strict=True))
-    except csv.Error as error:
-        raise InputError(f"{path}: line {reader.line_num}: is no CSV: {error}") from None
-    if not head:
-        raise InputError(f"{path}: is empty")
+    lines = io.StringIO(text, newline="")
+    return csv_rows(lines, str(path), lambda head: _require_columns(head, path))
 
 
 def _require_columns(head: Sequence[str], path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from seeds import seeded
 
 from haloassay.base.errors import InputError
-from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.catalogue import Catalogue, spans
 from haloassay.contracts.frames import (
     Sun,
     galactocentric_to_heliocentric,
@@ -25,6 +25,7 @@ from haloassay.estimators.cells import (
     log_dispersion,
     scatter_posterior,
 )
+from haloassay.estimators.fit import quadrupole
 from haloassay.estimators.rows import weighted_mean_row
 from haloassay.estimators.sky_map import (
     ChemicalLine,
@@ -440,3 +441,17 @@ def test_a_round_dispersion_has_no_axis_and_few_stars_say_so():
     assert noisy.note.startswith("the errors are larger than the dispersion")
     with pytest.raises(InputError, match="density_axis"):
         make_estimator({"kind": "sky-map", "density_axis": 91.0})
+
+
+def test_the_quadrupole_of_many_stars_is_that_of_all_at_once(monkeypatch):
+    rng = seeded(5)
+    position = rng.standard_normal((2000, 3)) * [20.0, 15.0, 10.0]
+    x = position[:, 0] / np.linalg.norm(position, axis=1)
+    v = rng.standard_normal(2000) * 100.0 * np.exp(0.3 * x**2)
+    noise = rng.uniform(50.0, 500.0, 2000)
+    whole = quadrupole.dispersion_quadrupole(v, noise, position)
+    monkeypatch.setattr(quadrupole, "BLOCK", 300)
+    monkeypatch.setattr(quadrupole, "spans", lambda n: spans(n, 300))
+    blocks = quadrupole.dispersion_quadrupole(v, noise, position)
+    np.testing.assert_allclose(blocks.terms, whole.terms, rtol=1e-9)
+    np.testing.assert_allclose(blocks.covariance, whole.covariance, rtol=1e-9)
