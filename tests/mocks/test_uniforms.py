@@ -238,3 +238,14 @@ def test_no_more_stars_are_drawn_than_are_looked_at_and_the_catalogue_is_the_sam
     for name, column in seen[0].catalogue.columns.items():
         np.testing.assert_array_equal(seen[1].catalogue.columns[name], column)
     assert seen[0].n_drawn == seen[1].n_drawn
+
+
+@pytest.mark.parametrize("debris", [[], [{"kind": "thick-disc", "fraction": 0.2}]])
+def test_a_mock_says_whether_the_number_that_is_asked_for_at_once_changes_its_stars(debris):
+    mock = make_mock({**BASE, "debris": debris} if debris else BASE)
+    once = mock.sampler(seeded(20))(1000)
+    draw = mock.sampler(seeded(20))
+    parts = [draw(n) for n in (100, 700, 200)]
+    again = np.concatenate([part.position for part in parts])
+    assert mock.by_number == np.array_equal(once.position, again)
+    assert mock.by_number == (not debris)
