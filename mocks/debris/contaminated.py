@@ -122,7 +122,7 @@ class ContaminatedMock(MockOfMock):
 
     @property
     def by_number(self) -> bool:
-        """Stars of debris come as they are drawn."""
+        """No debris promises it, though some is."""
         return False
 
     def sampler(self, rng: np.random.Generator) -> Callable[[int], Stars]:

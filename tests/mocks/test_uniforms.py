@@ -240,12 +240,13 @@ def test_no_more_stars_are_drawn_than_are_looked_at_and_the_catalogue_is_the_sam
     assert seen[0].n_drawn == seen[1].n_drawn
 
 
-@pytest.mark.parametrize("debris", [[], [{"kind": "thick-disc", "fraction": 0.2}]])
-def test_a_mock_says_whether_the_number_that_is_asked_for_at_once_changes_its_stars(debris):
-    mock = make_mock({**BASE, "debris": debris} if debris else BASE)
+@pytest.mark.parametrize("spec", [BASE, TWO], ids=["one population", "two"])
+def test_how_many_are_asked_for_at_once_changes_no_star_of_a_mock_that_says_so(spec):
+    mock = make_mock(spec)
+    assert mock.by_number
     once = mock.sampler(seeded(20))(1000)
     draw = mock.sampler(seeded(20))
     parts = [draw(n) for n in (100, 700, 200)]
-    again = np.concatenate([part.position for part in parts])
-    assert mock.by_number == np.array_equal(once.position, again)
-    assert mock.by_number == (not debris)
+    for name in ("position", "velocity", "feh", "number"):
+        again = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_array_equal(getattr(once, name), again, err_msg=name)
