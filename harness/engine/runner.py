@@ -25,7 +25,7 @@ from haloassay.engine.progress import Progress, make_progress
 from haloassay.engine.sequential import FEWEST, MOST, run_until
 from haloassay.engine.task import PRINTED, Task
 from haloassay.planning.cells import SampledCell
-from haloassay.planning.overrides import overridden
+from haloassay.planning.overrides import narrowed, overridden
 from haloassay.planning.plan import Plan, make_plan
 from haloassay.planning.scenario import Scenario, as_scenario
 from haloassay.planning.shard import Shard, require_alone
@@ -60,6 +60,7 @@ def run(
     at_most: int = MOST,
     large: bool = False,
     settings: Mapping[str, Any] | None = None,
+    only: Mapping[str, Sequence[Any]] | None = None,
     shard: str | None = None,
     scheduler: str | None = None,
     client: Any = None,
@@ -97,6 +98,9 @@ def run(
         Whether more than 100000 catalogues are meant.
     settings
         Values in place of those of the scenario, by path, such as ``{"survey.n_stars": 500}``.
+    only
+        Levels of factors that are run, by their labels, such as ``{"stars": [300]}``: a part of the cells, which a run
+        of all of them finds done.
     shard
         Part of the tasks, such as ``"3/100"``: the third of each hundred. Its results have a folder of their own in
         ``out``, so that shards know nothing of each other; :func:`haloassay.merge` joins them.
@@ -119,7 +123,7 @@ def run(
     revised = as_scenario(scenario).revise(
         realizations=realizations, seed=seed, timeout=timeout, estimators=estimators
     )
-    revised = overridden(revised, settings or {})
+    revised = overridden(narrowed(revised, only or {}), settings or {})
     part = None if shard is None else Shard.parse(shard)
     if part is not None and until is not None:
         raise InputError("until: is a condition on all realisations, of which a shard has a part")

@@ -40,7 +40,7 @@ from haloassay.face.gates import (
 )
 from haloassay.face.matches import match_command
 from haloassay.face.measured import measure
-from haloassay.face.options import RESULTS, by_path, set_option
+from haloassay.face.options import RESULTS, by_factor, by_path, only_option, set_option
 from haloassay.face.outputs import files_of, require_writable, write
 from haloassay.face.pace import told
 from haloassay.face.plugins import no_plugins
@@ -172,6 +172,7 @@ for command in (
     "--fail-on-verdict", is_flag=True, help="End with 1 if a verdict finds a fault, however small."
 )
 @set_option
+@only_option
 @click.option("--yes", "large", is_flag=True, help="Run more than 100000 catalogues, too.")
 @click.option(
     "--shard",
@@ -205,6 +206,7 @@ def run(
     forbidden: tuple[str, ...],
     fail_on_verdict: bool,
     settings: tuple[str, ...],
+    only: tuple[str, ...],
     large: bool,
     shard: str | None,
     scheduler: str | None,
@@ -221,6 +223,7 @@ def run(
             at_most=at_most,
             large=large,
             settings=by_path(settings),
+            only=by_factor(only),
             shard=shard,
             scheduler=scheduler,
             allow_versions=allow_versions,

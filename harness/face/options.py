@@ -63,6 +63,32 @@ set_option = click.option(
 )
 
 
+#: Option of commands that run a matrix.
+only_option = click.option(
+    "--only",
+    multiple=True,
+    metavar="FACTOR=LEVEL",
+    help="A level of a factor to run, as stars=300, and not its others; repeatable.",
+)
+
+
+def by_factor(options: Iterable[str]) -> dict[str, list[str]]:
+    """Options ``factor=level`` as levels by factor.
+
+    Raises
+    ------
+    InputError
+        If an option has no ``=``.
+    """
+    found: dict[str, list[str]] = {}
+    for option in options:
+        label, equals, level = (part.strip() for part in option.rpartition("="))
+        if not equals or not label:
+            raise InputError(f"--only {option}: expected FACTOR=LEVEL")
+        found.setdefault(label, []).append(level)
+    return found
+
+
 def by_path(options: Iterable[str], flag: str = "--set") -> dict[str, Any]:
     """Options ``path=value`` as values by path.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from haloassay.base.errors import InputError
+from haloassay.base.settings import unknown
 from haloassay.planning.expansion import resolved_tables, tables_of
 from haloassay.planning.matrix import varied_paths
-from haloassay.planning.paths import assign, split_path
+from haloassay.planning.paths import assign, short, split_path
 from haloassay.planning.scenario import Scenario, make_scenario
 
 
@@ -50,3 +51,61 @@ def overridden(
     ]
     changed = {**tables, "estimators": estimators}
     return make_scenario({**scenario.to_dict(), **changed}, scenario.origin)
+
+
+def narrowed(scenario: Scenario, only: Mapping[str, Sequence[Any]]) -> Scenario:
+    """Scenario with some levels of its factors: a part of its cells.
+
+    Parameters
+    ----------
+    scenario
+        Whose matrix lists the levels.
+    only
+        Levels to keep, values or labels, by the labels of their factors. Factors that are not named keep all of
+        theirs. Exclusions of levels that are gone go with them.
+
+    Raises
+    ------
+    InputError
+        If there is no such factor or level, or a prior says how likely each level is.
+    """
+    if not only:
+        return scenario
+    wanted = {label: [short(level) for level in levels] for label, levels in only.items()}
+    matrix = scenario.matrix
+    known = {entry.label: entry for entry in matrix.entries}
+    for label, levels in wanted.items():
+        where = f"{scenario.origin}: only"
+        if label not in known:
+            raise unknown("factor", label, known, where)
+        if known[label].prior is not None:
+            raise InputError(f"{where} {label}: has a prior, which is of all its levels")
+        names = [_name(level) for level in known[label].levels]
+        for level in levels:
+            if level not in names:
+                raise unknown(f"level of {label}", level, names, where)
+    tables = matrix.model_dump()
+    tables["factors"] = {
+        path: _kept(levels, wanted.get(path)) for path, levels in matrix.factors.items()
+    }
+    tables["factor"] = [
+        {**factor.model_dump(), "levels": _kept(factor.levels, wanted.get(factor.label))}
+        for factor in matrix.factor
+    ]
+    tables["exclude"] = [
+        each.model_dump()
+        for each in matrix.exclude
+        if all(
+            short(level) in wanted.get(label, [short(level)]) for label, level in each.where.items()
+        )
+    ]
+    return make_scenario({**scenario.to_dict(), "matrix": tables}, scenario.origin)
+
+
+def _name(level: Any) -> str:
+    """Level of a factor as labels of cells have it."""
+    return str(level["label"]) if isinstance(level, Mapping) and "label" in level else short(level)
+
+
+def _kept(levels: Sequence[Any], wanted: Sequence[str] | None) -> list[Any]:
+    return [level for level in levels if wanted is None or _name(level) in wanted]

@@ -15,17 +15,21 @@ _ABSENT: Final = object()
 
 #: Estimator in a path that stands for all that have the setting.
 EVERY: Final = "*"
+#: Parts of a scenario that a path may name whole: a table for another.
+_WHOLE: Final = ("mock", "survey")
 
 
 def split_path(path: str, where: str, spec: Spec, resolved: Spec) -> list[tuple[str, ...]]:
     """Keys of the settings that a path names: one, or one an estimator where it says ``estimators.*``.
 
-    An estimator's label may itself contain dots.
+    An estimator's label may itself contain dots. ``mock`` and ``survey`` alone are the whole tables.
     """
     head, _, rest = path.partition(".")
+    if path in _WHOLE:
+        return [(path,)]
     if head not in spec or not rest:
         raise InputError(
-            f"{where}: a path starts with mock., survey., clean. or estimators.<label>."
+            f"{where}: a path is mock or survey, or starts with mock., survey., clean. or estimators.<label>."
         )
     if head != "estimators":
         return [(head, *rest.split("."))]

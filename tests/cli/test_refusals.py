@@ -31,6 +31,11 @@ USAGE = {
     "no folder": (["run", "quickstart"], ["--out"]),
     "two scenarios": (["run", "a", "b", "--out", "OUT"], ["extra argument"]),
     "realizations no number": (["run", "quickstart", "--out", "OUT", "-n", "many"], ["many"]),
+    "level without a name": (["run", "zhai2018", "--out", "OUT", "--only", "3"], ["FACTOR=LEVEL"]),
+    "level of no factor": (
+        ["run", "league", "--out", "OUT", "--only", "star=300"],
+        ["unknown factor 'star'", "did you mean 'stars'"],
+    ),
     "table format": (["table", "OUT", "--format", "xls"], ["xls", "ecsv"]),
     "measure format": (["measure", "STARS", *KIND, "--format", "xml"], ["xml", "json"]),
     "list of nothing": (["list"], ["estimators"]),

@@ -140,7 +140,7 @@ class TestFactors:
                 ],
                 ["factor 'x'", 'a level that does not say ({"l":1}) what it sets'],
             ),
-            ([{**BETA, "path": "beta.beta"}], ["a path starts with mock."]),
+            ([{**BETA, "path": "beta.beta"}], ["a path is mock or survey, or starts with mock."]),
             ([{**BETA, "path": "estimators.*.slope"}], ["no estimator has a setting 'slope'"]),
             (
                 [{**BETA, "levels": [{"label": "x", "set": {"survey.n_stars": 5}}]}],

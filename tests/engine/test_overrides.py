@@ -6,8 +6,8 @@ from small_scenario import SCENARIO
 from haloassay.base.errors import InputError
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
-from haloassay.planning.overrides import overridden
-from haloassay.planning.scenario import load_scenario
+from haloassay.planning.overrides import narrowed, overridden
+from haloassay.planning.scenario import as_scenario, load_scenario
 
 
 def test_a_value_goes_where_its_path_says():
@@ -33,7 +33,7 @@ def test_a_value_goes_where_its_path_says():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"n_stars": 5}, "set n_stars: a path starts with mock., survey."),
+        ({"n_stars": 5}, "set n_stars: a path is mock or survey, or starts with mock., survey."),
         ({"mock.potential.7.m200": 1e12}, "the path does not exist"),
         ({"estimators.jeans.bins": [1.0]}, "no estimator of this label"),
     ],
@@ -57,3 +57,66 @@ def test_run_sees_the_setting_and_refuses_a_misspelt_one(tmp_path):
     assert results.frame("runs")["n_stars"].unique() == [33]
     with pytest.raises(InputError, match="unknown setting 'n_star'; did you mean 'n_stars'"):
         run(values, tmp_path / "none", workers=0, progress=Silent(), settings={"survey.n_star": 3})
+
+
+LEVELS = [
+    {"label": "cusp", "set": {"mock.beta": {"kind": "constant", "beta": 0.3}}},
+    {"label": "other", "set": {"mock": {**SCENARIO["mock"], "r_range": [4.0, 90.0]}}},
+]
+FULL = {
+    **SCENARIO,
+    "realizations": 1,
+    "matrix": {
+        "design": "full",
+        "factors": {"survey.n_stars": [30, 40]},
+        "factor": [{"label": "halo", "levels": LEVELS}],
+        "exclude": [{"name": "none", "where": {"halo": "cusp", "survey.n_stars": 40}}],
+    },
+}
+
+
+def test_a_level_may_be_a_whole_mock(tmp_path):
+    results = run(FULL, tmp_path / "whole", workers=0, progress=Silent())
+    assert list(results.cells["cell"]) == [
+        "survey.n_stars=30, halo=cusp",
+        "survey.n_stars=30, halo=other",
+        "survey.n_stars=40, halo=other",
+    ]
+    alone = {**SCENARIO, "realizations": 1, "matrix": {}, "mock": LEVELS[1]["set"]["mock"]}
+    few = {"survey.n_stars": 30}
+    wanted = run(alone, tmp_path / "alone", workers=0, progress=Silent(), settings=few)
+    rows = results.frame("estimates").set_index("cell").loc[["survey.n_stars=30, halo=other"]]
+    columns = ["value", "truth", "lo68"]
+    assert rows[columns].to_numpy() == pytest.approx(wanted.frame("estimates")[columns].to_numpy())
+
+
+def test_a_part_of_the_cells_is_run_and_the_rest_is_added(tmp_path):
+    some = run(FULL, tmp_path, workers=0, progress=Silent(), only={"survey.n_stars": [40]})
+    assert list(some.cells["cell"]) == ["survey.n_stars=40, halo=other"]
+    before = some.frame("estimates")
+    whole = run(FULL, tmp_path, workers=0, progress=Silent())
+    after = whole.frame("estimates")
+    kept = after[after["cell"] == "survey.n_stars=40, halo=other"].reset_index(drop=True)
+    assert before.equals(kept[before.columns])
+    seconds = whole.frame("runs").set_index(["cell", "estimator"])["seconds"]
+    same = some.frame("runs").set_index(["cell", "estimator"])["seconds"]
+    assert seconds.loc[same.index].equals(same)  # not run again
+
+
+@pytest.mark.parametrize(
+    ("only", "said"),
+    [
+        ({"halos": ["cusp"]}, "unknown factor 'halos'; did you mean 'halo'"),
+        ({"halo": ["cups"]}, "unknown level of halo 'cups'; did you mean 'cusp'"),
+    ],
+)
+def test_levels_that_are_none_are_refused(only, said):
+    with pytest.raises(InputError, match=said):
+        narrowed(as_scenario(FULL), only)
+
+
+def test_levels_of_a_prior_belong_together():
+    priors = {"path": "mock.beta.beta", "prior": {"kind": "normal", "mean": 0.2, "sd": 0.1}}
+    values = {**SCENARIO, "matrix": {"factor": [{"label": "beta", **priors}]}}
+    with pytest.raises(InputError, match="only beta: has a prior"):
+        narrowed(as_scenario(values), {"beta": [0.3]})
