@@ -1,7 +1,7 @@
 """haloassay: mocks of known truth, surveys, estimators, and honest error bars on the bias.
 
 Every command is a function of the same name: ``run``, ``plan``, ``report``, ``figure``, ``table``, ``budget``,
-``predict``, ``rank``, ``match``, ``check``, ``claims``, ``challenge``, ``compare``, ``baseline``, ``mock``,
+``predict``, ``rank``, ``league``, ``match``, ``check``, ``claims``, ``challenge``, ``compare``, ``baseline``, ``mock``,
 ``measure``, ``failures``, ``merge``, ``status``, ``init``, ``list``, ``describe``; ``attach`` is ``budget --apply``.
 All that is public is listed in ``__init__.pyi`` and imported when first used, so that ``import haloassay`` costs
 nothing; everything else may move.

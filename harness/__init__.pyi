@@ -18,6 +18,7 @@ from .engine.catalogues import mock as mock
 from .engine.challenges import challenge as challenge
 from .face.answers import attach as attach
 from .face.answers import budget as budget
+from .face.answers import league as league
 from .face.answers import plan as plan
 from .face.answers import predict as predict
 from .face.answers import rank as rank

@@ -8,14 +8,14 @@ counted beside it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import numpy as np
 
 from haloassay.analysis.contributions import Amount
-from haloassay.analysis.realizations import FactorTables, attempts, bin_at, cell_of, read
+from haloassay.analysis.realizations import FactorTables, bin_among, bins_of, cell_of, read
 from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
@@ -116,40 +116,153 @@ def rank(
         raise unknown("score", by, get_args(By), "rank")
     cell = cell_of(results, cell, "rank")
     rows, runs, known = read(results, quantity, "rank")
-    parts, notes = {}, []
-    for name in known:
-        mine = rows[(rows["estimator"] == name) & (rows["cell"] == cell)]
-        tried = attempts(runs, name, cell)["realization"].to_numpy(dtype=np.int64)
-        where = f"rank of {quantity} by {name}"
-        if not len(tried):
-            continue  # not applicable in this cell
-        if not mine["e"].notna().any():
-            notes.append(f"{name}: no value in {len(tried)} realisations")
-            continue
-        try:
-            number = bin_at(mine, r, where)
-        except InputError as error:
-            if r is None:
-                raise
-            notes.append(str(error).removeprefix("rank of "))
-            continue
-        here = mine[mine["bin"] == number].set_index("realization")
-        terms = _terms(here.reindex(tried), by)
-        n = int(np.isfinite(terms[:, 0]).sum())
-        if not n:
-            notes.append(f"{name}: states no intervals")
-        elif n < FEWEST:
-            notes.append(f"{name}: {n} values: a rank needs {FEWEST}")
-        else:
-            parts[name] = (here, tried, terms)
+    parts, notes = parts_of(Answers(rows, runs), known, r, [cell], by)
     if not parts:
         raise InputError(f"rank of {quantity} in {cell!r}: {'; '.join(notes) or 'no estimator'}")
     sampling = results.samplings.get(cell)
     if sampling is None:
-        places = _places(parts, by)
+        places = places_of(parts, by)
     else:  # catalogues of one point, or of points with the same random numbers, are drawn together
-        places = _places(parts, by, lambda i: sampling.draw(i) // sampling.replicates)
+        places = places_of(parts, by, lambda i: sampling.draw(i) // sampling.replicates)
     return Ranking(results.quantities[quantity], cell, by, places, tuple(notes))
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What one estimator has in some cells.
+
+    Parameters
+    ----------
+    r
+        Median radius [kpc] of its bin.
+    realizations
+        (n,) those that were tried anywhere.
+    terms
+        (n, c, k) numbers of each realisation and cell whose means a score is made of; NaN where there is no value.
+    attempted
+        Catalogues that were tried.
+    """
+
+    r: float
+    realizations: IntArray
+    terms: FloatArray
+    attempted: int
+
+    @property
+    def n(self) -> int:
+        """Catalogues with a value that counts."""
+        return int(np.isfinite(self.terms[..., 0]).sum())
+
+
+class Answers:
+    """Errors of one quantity by estimator and cell, and what was tried.
+
+    Parameters
+    ----------
+    rows, runs
+        Of :func:`haloassay.analysis.realizations.read`.
+    """
+
+    def __init__(self, rows: pd.DataFrame, runs: pd.DataFrame) -> None:
+        there = runs[runs["status"] != "no-mock"].sort_values("realization")
+        self._tried = {
+            key: group.to_numpy(dtype=np.int64)
+            for key, group in there.groupby(["estimator", "cell"])["realization"]
+        }
+        self._rows = dict(iter(rows.groupby(["estimator", "cell"])))
+        every = bins_of(rows, ["estimator", "cell", "bin"]).reset_index(["estimator", "cell"])
+        self._bins = dict(iter(every.groupby(["estimator", "cell"])[["r", "lo", "hi"]]))
+        self._found: dict[Any, pd.DataFrame | str] = {}
+
+    def at(self, estimator: str, r: float | None, cell: str) -> pd.DataFrame | str | None:
+        """Rows of an estimator at a radius, one each realisation that was tried; or why there are none.
+
+        None where the estimator was not asked.
+
+        Raises
+        ------
+        InputError
+            If there is no radius, and the estimator has several bins.
+        """
+        tried = self._tried.get((estimator, cell))
+        if tried is None:
+            return None
+        mine = self._rows.get((estimator, cell))
+        if mine is None or not mine["e"].notna().any():
+            return f"no value in {len(tried)} realisations"
+        if (estimator, r, cell) not in self._found:
+            self._found[estimator, r, cell] = self._at(estimator, r, cell)
+        return self._found[estimator, r, cell]
+
+    def _at(self, estimator: str, r: float | None, cell: str) -> pd.DataFrame | str:
+        try:
+            number = bin_among(self._bins[estimator, cell], r, estimator)
+        except InputError as error:
+            if r is None:
+                raise
+            return str(error).removeprefix(f"{estimator}: ")
+        mine = self._rows[estimator, cell]
+        here = mine[mine["bin"] == number].set_index("realization")
+        return here.reindex(self._tried[estimator, cell])
+
+
+def parts_of(
+    answers: Answers, estimators: Sequence[str], r: float | None, cells: Sequence[str], by: By
+) -> tuple[dict[str, Part], list[str]]:
+    """Gather what estimators have at a radius in cells, and say why others have nothing to be ranked by.
+
+    A place needs :data:`FEWEST` values, and in each of several cells those of half of what was tried.
+
+    Raises
+    ------
+    InputError
+        If there is no radius, and an estimator has several bins.
+    """
+    parts: dict[str, Part] = {}
+    notes: list[str] = []
+    for name in estimators:
+        found = [answers.at(name, r, cell) for cell in cells]
+        if all(each is None for each in found):
+            continue  # not applicable in any of them
+        each_terms = [
+            None if each is None else _terms_or_why(each, by, len(cells)) for each in found
+        ]
+        lost = [
+            each or "not applicable" for each in each_terms if each is None or isinstance(each, str)
+        ]
+        if lost:
+            where = "" if len(cells) == 1 else f"in {len(lost)} of {len(cells)} cells: "
+            notes.append(f"{name}: {where}{lost[0]}")
+            continue
+        part = _joined(found, each_terms)
+        if part.n < FEWEST:
+            notes.append(f"{name}: {part.n} values: a rank needs {FEWEST}")
+        else:
+            parts[name] = part
+    return parts, notes
+
+
+def _terms_or_why(rows: pd.DataFrame | str, by: By, n_cells: int) -> FloatArray | str:
+    """Terms (n, k) of one cell, or why these are too few."""
+    if isinstance(rows, str):
+        return rows
+    terms = _terms(rows, by)
+    n = int(np.isfinite(terms[:, 0]).sum())
+    if not n:
+        return "states no intervals"
+    if n_cells > 1 and 2 * n < len(terms):
+        return f"{n} of {len(terms)} values: a place among several cells needs half"
+    return terms
+
+
+def _joined(frames: Sequence[Any], terms: Sequence[Any]) -> Part:
+    """One estimator in several cells, of its rows and terms in each."""
+    every = np.unique(np.concatenate([rows.index.to_numpy() for rows in frames]))
+    all_terms = np.full((len(every), len(frames), terms[0].shape[-1]), np.nan)
+    for c, (rows, mine) in enumerate(zip(frames, terms, strict=True)):
+        all_terms[np.searchsorted(every, rows.index.to_numpy()), c] = mine
+    radius = float(np.median([rows["r"].median() for rows in frames]))
+    return Part(radius, every, all_terms, sum(map(len, frames)))
 
 
 def _terms(rows: pd.DataFrame, by: By) -> FloatArray:
@@ -178,47 +291,45 @@ def interval_score(lo: FloatArray, hi: FloatArray, level: float) -> FloatArray:
 
 
 def _score(means: FloatArray, by: By) -> FloatArray:
-    """Scores of means (..., k): smaller is better."""
+    """Scores of means (..., c, k), over the cells on average: smaller is better."""
     if by == "rmse":
-        return np.sqrt(means[..., 0])
+        return np.asarray(np.sqrt(means[..., 0].mean(axis=-1)))
     if by == "bias":
-        return np.abs(means[..., 0])
+        return np.asarray(np.abs(means[..., 0]).mean(axis=-1))
     if by == "coverage":
-        return np.asarray(np.abs(means - np.array([*_LEVELS.values()])).mean(axis=-1))
-    return np.asarray(means.mean(axis=-1))
+        return np.asarray(np.abs(means - np.array([*_LEVELS.values()])).mean(axis=(-2, -1)))
+    return np.asarray(means.mean(axis=(-2, -1)))
 
 
-def _places(
-    parts: dict[str, tuple[pd.DataFrame, IntArray, FloatArray]],
-    by: By,
-    group: Callable[[int], int] = int,
+def places_of(
+    parts: Mapping[str, Part], by: By, group: Callable[[int], int] = int
 ) -> tuple[Place, ...]:
-    """Find the places of estimators, of their rows, realisations that were tried, and terms."""
+    """Find the places of estimators, the best first; realisations of one ``group`` are drawn together."""
     names = list(parts)
-    scores = np.array([_score(np.nanmean(parts[name][2], axis=0), by) for name in names])
-    drawn = _resampled([(tried, terms) for _, tried, terms in parts.values()], by, group)
+    means = [np.nanmean(part.terms, axis=0) for part in parts.values()]
+    scores = np.array([_score(each, by) for each in means])
+    drawn = _resampled([*parts.values()], by, group)
     order = np.argsort(scores, kind="stable")
     lowest = drawn == drawn.min(axis=1, keepdims=True)
     best = (lowest / lowest.sum(axis=1, keepdims=True)).mean(axis=0)
     ahead = [_better(drawn[:, a], drawn[:, b]) for a, b in itertools.pairwise(order)]
     places: list[Place] = []
     for position, k in enumerate(order):
-        rows, tried, terms = parts[names[k]]
+        part = parts[names[k]]
         follows = position > 0 and ahead[position - 1] < TIED
         leads = position < len(ahead) and ahead[position] < TIED
-        known = terms[np.isfinite(terms[:, 0])]
         places.append(
             Place(
                 names[k],
-                float(rows["r"].median()),
+                part.r,
                 places[-1].rank if follows else position + 1,
                 Amount(float(scores[k]), float(drawn[:, k].std())),
                 float(best[k]),
                 ahead[position] if position < len(ahead) else np.nan,
                 follows or leads,
-                len(known),
-                len(tried),
-                _detail(known.mean(axis=0), by),
+                part.n,
+                part.attempted,
+                _detail(means[k].mean(axis=0), by),
             )
         )
     return tuple(places)
@@ -240,22 +351,20 @@ def _better(one: FloatArray, other: FloatArray) -> float:
     return float(np.mean(one < other) + 0.5 * np.mean(one == other))
 
 
-def _resampled(
-    parts: list[tuple[IntArray, FloatArray]], by: By, group: Callable[[int], int]
-) -> FloatArray:
-    """Scores (resamples, estimators) of realisations drawn again, the same for all estimators."""
+def _resampled(parts: Sequence[Part], by: By, group: Callable[[int], int]) -> FloatArray:
+    """Scores (resamples, estimators) of realisations drawn again, the same for all estimators and cells."""
     rng = np.random.default_rng(0)  # the same whenever the ranking is read
-    numbers = [np.array([group(int(i)) for i in tried]) for tried, _ in parts]
+    numbers = [np.array([group(int(i)) for i in part.realizations]) for part in parts]
     every = np.unique(np.concatenate(numbers))
-    k = parts[0][1].shape[1]
-    sums, known = np.zeros((2, len(every), len(parts), k))
-    for column, (number, (_, terms)) in enumerate(zip(numbers, parts, strict=True)):
+    shape = parts[0].terms.shape[1:]
+    sums, known = np.zeros((2, len(every), len(parts), *shape))
+    for column, (number, part) in enumerate(zip(numbers, parts, strict=True)):
         rows = np.searchsorted(every, number)
-        np.add.at(sums[:, column], rows, np.nan_to_num(terms))
-        np.add.at(known[:, column], rows, np.isfinite(terms).astype(float))
+        np.add.at(sums[:, column], rows, np.nan_to_num(part.terms))
+        np.add.at(known[:, column], rows, np.isfinite(part.terms).astype(float))
     flat, there = sums.reshape(len(every), -1), known.reshape(len(every), -1)
-    drawn = np.empty((_RESAMPLES, len(parts), k))
-    step = max(1, _HELD // len(every))
+    scores = np.empty((_RESAMPLES, len(parts)))
+    step = max(1, _HELD // max(len(every), flat.shape[1]))
     for start in range(0, _RESAMPLES, step):
         size = min(step, _RESAMPLES - start)
         rows = rng.integers(len(every), size=(size, len(every)))
@@ -264,6 +373,6 @@ def _resampled(
         weights = counts.astype(float)
         with np.errstate(invalid="ignore"):
             means = (weights @ flat) / (weights @ there)
-        drawn[start : start + size] = means.reshape(size, len(parts), k)
+        scores[start : start + size] = _score(means.reshape(size, len(parts), *shape), by)
     # a resample without any value of some estimator says nothing
-    return _score(drawn[np.isfinite(drawn).all(axis=(1, 2))], by)
+    return scores[np.isfinite(scores).all(axis=1)]

@@ -139,7 +139,16 @@ def bin_at(rows: pd.DataFrame, r: float | None, where: str) -> int:
     InputError
         If there is no such bin.
     """
-    bins = rows.groupby("bin").agg(r=("r", "median"), lo=("r_lo", "min"), hi=("r_hi", "max"))
+    return bin_among(bins_of(rows, ["bin"]), r, where)
+
+
+def bins_of(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Radii of bins: columns ``r``, ``lo`` and ``hi`` [kpc], indexed ``by`` these columns."""
+    return rows.groupby(by).agg(r=("r", "median"), lo=("r_lo", "min"), hi=("r_hi", "max"))
+
+
+def bin_among(bins: pd.DataFrame, r: float | None, where: str) -> int:
+    """Choose the bin of a radius as :func:`bin_at` does, from the radii of bins by their numbers."""
     if not len(bins):
         raise InputError(f"{where}: has no estimate there")
     if r is None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from haloassay.analysis.attachment import Attached
     from haloassay.analysis.budget import Budget
+    from haloassay.analysis.league import Table
     from haloassay.analysis.prediction import Predicted, Predictor
     from haloassay.analysis.ranking import By, Ranking
     from haloassay.engine.pilot import Forecast
@@ -135,6 +136,21 @@ def rank(
 
     results = Results(out)
     return results.steadily(lambda: ranking.rank(results, quantity, by, r, cell))
+
+
+def league(
+    out: str | Path,
+    each: Sequence[str] = (),
+    quantities: Sequence[str] = (),
+    radii: Sequence[float] = (),
+    by: By = "rmse",
+) -> tuple[Table, ...]:
+    """Rank all estimators of a run over all its cells: see :func:`haloassay.analysis.league.league`."""
+    from haloassay.analysis import league as tables
+    from haloassay.results.results import Results
+
+    results = Results(out)
+    return results.steadily(lambda: tables.league(results, each, quantities, radii, by))
 
 
 def plan(

@@ -45,7 +45,7 @@ from haloassay.face.outputs import files_of, require_writable, write
 from haloassay.face.pace import told
 from haloassay.face.plugins import no_plugins
 from haloassay.face.predictions import predict
-from haloassay.face.rankings import rank
+from haloassay.face.rankings import league, rank
 from haloassay.face.shards import merge_command, status_command
 from haloassay.face.starting import init_command, resolved_text
 from haloassay.face.tables import print_results, report_command, require_scores, table_command
@@ -106,7 +106,17 @@ def haloassay() -> None:
 for command in (
     *(baseline_command, budget, challenge_command, check_command, claims_command, compare_command),
     *(describe_command, list_command),
-    *(figure_command, match_command, measure, plan, predict, rank, report_command, table_command),
+    *(
+        figure_command,
+        league,
+        match_command,
+        measure,
+        plan,
+        predict,
+        rank,
+        report_command,
+        table_command,
+    ),
     *(completion.completion_command, init_command, merge_command, status_command),
 ):
     haloassay.add_command(command)

@@ -11,7 +11,7 @@ from seeds import seeded
 from synthetic_budget import BudgetResults
 
 from haloassay.analysis import ranking
-from haloassay.analysis.ranking import interval_score, rank
+from haloassay.analysis.ranking import Part, interval_score, places_of, rank
 from haloassay.base.errors import InputError
 from haloassay.contracts import labels
 from haloassay.planning.sampling import Sampling
@@ -77,13 +77,15 @@ class TestPairs:
         """Equals in a twentieth of all runs, those that differ by 3.3 standard errors in most."""
         monkeypatch.setattr(ranking, "_RESAMPLES", 1000)
         rng, n, runs = seeded(48, int(sigma)), 60, 100
-        tried, rows = np.arange(n), pd.DataFrame({"r": np.full(n, 20.0)})
+        tried = np.arange(n)
         better = np.array([0.0, sigma * np.sqrt(2.0 / n)])[:, None, None]
         apart = []
         for _ in range(runs):
             pair = 1.0 + better + rng.standard_normal((2, n, 1))
-            parts = {name: (rows, tried, e) for name, e in zip("ab", pair, strict=True)}
-            apart.append(not any(place.tied for place in ranking._places(parts, "bias")))
+            parts = {
+                name: Part(20.0, tried, e[:, None], n) for name, e in zip("ab", pair, strict=True)
+            }
+            apart.append(not any(place.tied for place in places_of(parts, "bias")))
         end = stats.norm.isf(0.025)
         share = stats.norm.sf(end - sigma) + stats.norm.cdf(-end - sigma)
         assert np.mean(apart) == pytest.approx(share, abs=4.0 * np.sqrt(share * (1 - share) / runs))
@@ -226,7 +228,7 @@ class TestWhatHasNoPlace:
         )
         found = rank(run, "enclosed_mass", "rmse", r=21.0)
         assert {place.estimator: place.r for place in found.places} == {"one": 20.0, "two": 22.0}
-        assert found.notes == ("enclosed_mass by far: 21 kpc is outside its radii, 300 to 300 kpc",)
+        assert found.notes == ("far: 21 kpc is outside its radii, 300 to 300 kpc",)
         with pytest.raises(InputError, match="there are several radii"):
             rank(run, "enclosed_mass", "rmse")
         with pytest.raises(InputError, match="rank of enclosed_mass in 'base'"):

@@ -1,0 +1,210 @@
+"""The league table: all scores of all estimators, by quantity and radius, over the cells of a matrix.
+
+Cells are pooled: each counts the same, whatever else differs between them. An estimator has a place among those that
+have values in all of them, so that nobody gains by failing where it is hard.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, get_args
+
+import numpy as np
+
+from haloassay.analysis.contributions import Amount
+from haloassay.analysis.query import as_frame, open_tables
+from haloassay.analysis.ranking import Answers, By, Place, parts_of, places_of
+from haloassay.analysis.realizations import FactorTables, read
+from haloassay.base.errors import InputError
+from haloassay.base.settings import unknown
+from haloassay.contracts.quantities import Quantity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SCORES: Final[tuple[By, ...]] = get_args(By)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An estimator in one table of the league.
+
+    Parameters
+    ----------
+    place
+        By the score that is ranked.
+    scores
+        Root mean square error, mean size of the biases of the cells, mean distance of the coverages from their levels
+        and mean interval score, by the name of :func:`haloassay.analysis.ranking.rank`; a score that it has not is
+        missing.
+    coverage
+        Mean coverage of the intervals of 68 and 95 per cent; empty where it states none.
+    seconds
+        Median of a catalogue over the cells' medians, of one processor.
+    """
+
+    place: Place
+    scores: Mapping[By, Amount]
+    coverage: tuple[float, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """Estimators of one quantity at one radius in some cells, the best first.
+
+    Parameters
+    ----------
+    quantity, r
+        What, and where [kpc]; no radius where it has none.
+    where
+        Levels that these cells have in common, by the labels of the factors they were taken apart by.
+    cells
+        Their labels.
+    by
+        Score that ranks.
+    standings, notes
+        Those that have a place, and why others have none.
+    """
+
+    quantity: Quantity
+    r: float | None
+    where: Mapping[str, str]
+    cells: tuple[str, ...]
+    by: By
+    standings: tuple[Standing, ...]
+    notes: tuple[str, ...]
+
+
+def league(
+    results: FactorTables,
+    each: Sequence[str] = (),
+    quantities: Sequence[str] = (),
+    radii: Sequence[float] = (),
+    by: By = "rmse",
+) -> tuple[Table, ...]:
+    """Rank all estimators of a run, quantity by quantity, over all its cells.
+
+    Parameters
+    ----------
+    results
+        A run.
+    each
+        Factors whose levels have tables of their own; over the levels of the others is pooled.
+    quantities
+        Which; by default all that two estimators or more yield.
+    radii
+        Where [kpc]; by default the radii at which estimators state values whatever the stars are, else the medians of
+        the bins of the estimator that has the most.
+    by
+        Score that ranks, as of :func:`haloassay.analysis.ranking.rank`.
+
+    Raises
+    ------
+    InputError
+        If there is no such factor, quantity or score, if the run has no cell with fixed factors, or if no quantity is
+        yielded by two estimators.
+    """
+    if by not in _SCORES:
+        raise unknown("score", by, _SCORES, "league")
+    frame = results.cells
+    for label in each:
+        if label not in frame.columns[1:]:
+            raise unknown("factor", label, frame.columns[1:], "league")
+    fixed = frame[~frame["cell"].isin([*results.samplings])]
+    if not len(fixed):
+        raise InputError(
+            "league: all cells of the run draw their factors: haloassay rank is of one"
+        )
+    seconds = _seconds(results)
+    found: list[Table] = []
+    for name in quantities or _shared(results):
+        rows, runs, known = read(results, name, "league")
+        answers = Answers(rows, runs)
+        for r in radii or _radii(rows):
+            for where, cells in _groups(fixed, each):
+                table = _table(answers, known, r, cells, by, seconds)
+                if table is not None:
+                    found.append(Table(results.quantities[name], r, where, cells, by, *table))
+    if not found:
+        raise InputError("league: no quantity has a place at any of the radii")
+    return tuple(found)
+
+
+def _shared(results: FactorTables) -> list[str]:
+    """Quantities that two estimators or more yield, in the order of the vocabulary."""
+    with open_tables(results) as tables:
+        many = as_frame(
+            tables.sql(
+                "SELECT quantity FROM scaled GROUP BY quantity HAVING count(DISTINCT estimator) > 1"
+            )
+        )
+    found = [name for name in results.quantities if name in set(many["quantity"])]
+    if not found:
+        raise InputError("league: no quantity is yielded by two estimators")
+    return found
+
+
+def _seconds(results: FactorTables) -> dict[tuple[str, str], float]:
+    """Median seconds of each estimator and cell."""
+    with open_tables(results) as tables:
+        medians = as_frame(
+            tables.sql("SELECT estimator, cell, median(seconds) AS s FROM runs GROUP BY ALL")
+        )
+    keys = zip(medians["estimator"], medians["cell"], strict=True)
+    return dict(zip(keys, map(float, medians["s"]), strict=True))
+
+
+def _radii(rows: pd.DataFrame) -> list[float | None]:
+    """Radii of a quantity: those that are asked for, whatever the stars are; None where it has none."""
+    if not rows["r"].notna().any():
+        return [None]
+    grouped = rows.groupby(["estimator", "bin"], as_index=False)["r"]
+    bins = grouped.agg(["min", "max", "median", "count"])
+    stated = bins[(bins["min"] == bins["max"]) & (bins["count"] > 1)]
+    if len(stated):
+        return [*sorted({float(r) for r in stated["median"]})]
+    most = bins["estimator"].value_counts().idxmax()
+    return [*sorted(map(float, bins.loc[bins["estimator"] == most, "median"]))]
+
+
+def _groups(
+    cells: pd.DataFrame, each: Sequence[str]
+) -> Iterator[tuple[dict[str, str], tuple[str, ...]]]:
+    """Levels of the factors that are taken apart, and the cells that have them."""
+    levels = [list(dict.fromkeys(cells[label])) for label in each]
+    for chosen in itertools.product(*levels):
+        mine = cells
+        for label, level in zip(each, chosen, strict=True):
+            mine = mine[mine[label] == level]
+        if len(mine):
+            where = {label: str(level) for label, level in zip(each, chosen, strict=True)}
+            yield where, tuple(map(str, mine["cell"]))
+
+
+def _table(
+    answers: Answers,
+    known: Sequence[str],
+    r: float | None,
+    cells: tuple[str, ...],
+    by: By,
+    seconds: Mapping[tuple[str, str], float],
+) -> tuple[tuple[Standing, ...], tuple[str, ...]] | None:
+    """Standings and notes of one table; None where nobody has a place."""
+    parts, notes = parts_of(answers, known, r, cells, by)
+    if not parts:
+        return None
+    scored: dict[By, dict[str, Place]] = {}
+    for score in _SCORES:
+        mine = parts if score == by else parts_of(answers, [*parts], r, cells, score)[0]
+        scored[score] = {place.estimator: place for place in places_of(mine, score)} if mine else {}
+    standings = []
+    for name, place in scored[by].items():
+        places = {score: scored[score][name] for score in _SCORES if name in scored[score]}
+        detail = places["coverage"].detail.values() if "coverage" in places else ()
+        medians = [seconds[name, cell] for cell in cells if (name, cell) in seconds]
+        scores = {score: found.score for score, found in places.items()}
+        standings.append(Standing(place, scores, tuple(detail), float(np.median(medians))))
+    return tuple(standings), tuple(notes)

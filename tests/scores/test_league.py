@@ -1,0 +1,192 @@
+"""League tables of estimators whose errors are known."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_results as synthetic
+from seeds import seeded
+from synthetic_budget import BudgetResults
+
+from haloassay.analysis import ranking
+from haloassay.analysis.league import league
+from haloassay.analysis.ranking import interval_score
+from haloassay.base.errors import InputError
+from haloassay.contracts import labels
+from haloassay.reports import league as words
+from haloassay.reports.page.league import render
+
+N = 40
+CELLS = {
+    "halo=round, stars=300": ("round", 300),
+    "halo=flat, stars=300": ("flat", 300),
+    "halo=flat, stars=3000": ("flat", 3000),
+}
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    monkeypatch.setattr(ranking, "_RESAMPLES", 500)
+
+
+def rows(rng, estimator, cell, z, **told):
+    plain = {"quantity": "m200", "r": np.nan, "truth": 1e12, "n_draws": 0}
+    return synthetic.rows(rng, len(z), estimator=estimator, cell=cell, z=z, **{**plain, **told})
+
+
+def run_of(folder, frames, failed=()):
+    frame = pd.concat(frames)
+    made = synthetic.write(folder, frame, pd.concat([synthetic.runs_of(frame), *failed]))
+    own = {k: getattr(made, k) for k in ("out", "estimates_files", "runs_files")}
+    levels = [{"cell": cell, "halo": h, "stars": n} for cell, (h, n) in CELLS.items()]
+    return BudgetResults(**own, cells=pd.DataFrame(levels), factors=())
+
+
+@pytest.fixture
+def shifts():
+    """Errors of two estimators in three cells, in units of a tenth: one is good but in the last."""
+    rng = seeded(61)
+    z = {(name, cell): rng.standard_normal(N) for name in ("one", "two") for cell in CELLS}
+    z["two", "halo=round, stars=300"] += 3.0
+    z["two", "halo=flat, stars=300"] -= 3.0
+    z["one", "halo=flat, stars=3000"] += 1.0
+    return rng, z
+
+
+@pytest.fixture
+def run(shifts, tmp_path):
+    rng, z = shifts
+    return run_of(tmp_path, [rows(rng, *key, values) for key, values in z.items()])
+
+
+class TestPooling:
+    def test_each_cell_counts_the_same(self, run, shifts):
+        _, z = shifts
+        (table,) = league(run)
+        frame = pd.concat(map(pd.read_parquet, run.estimates_files))
+        assert table.cells == tuple(CELLS)
+        assert [each.place.estimator for each in table.standings] == ["one", "two"]
+        for each in table.standings:
+            mine = [0.1 * z[each.place.estimator, cell] for cell in CELLS]
+            rmse = np.sqrt(np.mean([np.mean(e**2) for e in mine]))
+            assert each.scores["rmse"].value == pytest.approx(rmse)
+            # opposite biases of two cells do not cancel
+            assert each.scores["bias"].value == pytest.approx(
+                np.mean([abs(e.mean()) for e in mine])
+            )
+            ends = frame[frame["estimator"] == each.place.estimator].groupby("cell", sort=False)
+            for k, level in enumerate((0.68, 0.95)):
+                lo, hi = (f"{end}{100 * level:.0f}" for end in ("lo", "hi"))
+                inside = [((g[lo] <= 1e12) & (g[hi] >= 1e12)).mean() for _, g in ends]
+                assert each.coverage[k] == pytest.approx(np.mean(inside))
+            scores = [
+                interval_score(g[f"lo{p}"] / 1e12 - 1.0, g[f"hi{p}"] / 1e12 - 1.0, p / 100.0).mean()
+                for p in (68, 95)
+                for _, g in ends
+            ]
+            assert each.scores["interval-score"].value == pytest.approx(np.mean(scores))
+            assert each.place.n == each.place.n_attempted == 3 * N
+
+    def test_errors_are_those_of_repeated_runs(self, tmp_path):
+        """The Monte Carlo error of a pooled score is the scatter of that score from run to run."""
+        found = []
+        for k in range(30):
+            rng = seeded(62, k)
+            frames = [
+                rows(rng, name, cell, 2.0 + rng.standard_normal(N))
+                for name in ("one", "two")
+                for cell in CELLS
+            ]
+            (table,) = league(run_of(tmp_path / str(k), frames))
+            found += [each.scores["rmse"] for each in table.standings]
+        scatter = np.std([each.value for each in found], ddof=1)
+        stated = np.sqrt(np.mean([each.mcse**2 for each in found]))
+        assert stated == pytest.approx(scatter, rel=4.0 / np.sqrt(2.0 * len(found)))
+
+    def test_levels_have_tables_of_their_own(self, run):
+        tables = league(run, each=["stars"])
+        assert [(t.where, len(t.cells)) for t in tables] == [
+            ({"stars": "300"}, 2),
+            ({"stars": "3000"}, 1),
+        ]
+        assert [t.standings[0].place.estimator for t in tables] == ["one", "two"]
+        frame = words.frame(tables)
+        assert list(frame["stars"]) == ["300", "300", "3000", "3000"]
+        assert (frame["seconds"] > 0.0).all()
+
+    def test_who_has_too_few_values_in_one_cell_has_no_place(self, shifts, tmp_path):
+        rng, z = shifts
+        last = ("two", "halo=flat, stars=3000")
+        z[last] = z[last][: N // 2 - 1]
+        lost = synthetic.failed_runs(N // 2 + 1, cell=last[1], estimator="two", first=N // 2 - 1)
+        found = run_of(tmp_path, [rows(rng, *key, values) for key, values in z.items()], [lost])
+        (table,) = league(found)
+        assert [each.place.estimator for each in table.standings] == ["one"]
+        half = f"{N // 2 - 1} of {N} values: a place among several cells needs half"
+        assert table.notes == (f"two: in 1 of 3 cells: {half}",)
+
+    def test_failures_are_counted(self, shifts, tmp_path):
+        rng, z = shifts
+        cell = "halo=flat, stars=3000"
+        z["one", cell] = z["one", cell][:-4]
+        lost = synthetic.failed_runs(4, cell=cell, estimator="one", first=N - 4)
+        found = run_of(tmp_path, [rows(rng, *key, values) for key, values in z.items()], [lost])
+        place = league(found)[0].standings[0].place
+        assert (place.estimator, place.n, place.n_attempted) == ("one", 3 * N - 4, 3 * N)
+
+
+class TestRadii:
+    def test_stated_radii_come_before_those_of_bins(self, shifts, tmp_path):
+        rng, z = shifts
+        frames = []
+        for (name, cell), values in z.items():
+            where = {"quantity": "sigma_r", "truth": 100.0}
+            if name == "one":
+                frames.append(rows(rng, name, cell, values, r=20.0, **where))
+            else:  # a bin whose median star is elsewhere each time
+                r = 21.0 + rng.uniform(-1.0, 1.0, len(values))
+                frames.append(rows(rng, name, cell, values, r=21.0, **where).assign(r=r))
+        (table,) = league(run_of(tmp_path, frames))
+        assert table.r == 20.0
+        assert {each.place.estimator for each in table.standings} == {"one", "two"}
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("asked", "said"),
+        [
+            ({"each": ["star"]}, "unknown factor 'star'; did you mean 'stars'"),
+            ({"quantities": ["m20"]}, "unknown quantity 'm20'"),
+            ({"by": "luck"}, "unknown score 'luck'"),
+        ],
+    )
+    def test_what_is_not_there_is_named(self, run, asked, said):
+        with pytest.raises(InputError, match=said):
+            league(run, **asked)
+
+    def test_a_single_estimator_is_no_league(self, shifts, tmp_path):
+        rng, z = shifts
+        frames = [rows(rng, *key, values) for key, values in z.items() if key[0] == "one"]
+        with pytest.raises(InputError, match="no quantity is yielded by two estimators"):
+            league(run_of(tmp_path, frames))
+
+
+class TestWords:
+    def test_tables_for_readers_have_units_errors_and_ties(self, run):
+        with labels.vocabulary(run.quantities):
+            shown = words.text(league(run))
+            assert "M₂₀₀; 3 cells" in shown
+            assert "RMSE [%]" in shown
+            assert words.markdown(league(run)).count("| one |") == 1
+            assert r"\begin{tabular}" in words.latex(league(run))
+
+    def test_a_page_shows_every_table_and_takes_labels_as_text(self, run):
+        run.cells["halo"] = "<script>alert('x')</script>"
+        with labels.vocabulary(run.quantities):
+            page = render(league(run, each=["halo", "stars"]), "A & B")
+        assert page.count("<section") == 2
+        assert "<script>alert" not in page
+        assert "A &amp; B" in page
+        of = page.split('data-of="')[1].split('"')[0].replace("&#34;", '"').replace("&#39;", "'")
+        assert json.loads(of.replace("&lt;", "<").replace("&gt;", ">"))["stars"] == "300"
