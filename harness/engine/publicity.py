@@ -86,7 +86,7 @@ def _stated(cell: Cell) -> Spec:
     return {
         name: _plain(value)
         for name, value in settings.items()
-        if name not in left and value != perfect[name] and not _is_of_file(value)
+        if name not in left and value != perfect.get(name) and not _is_of_file(value)
     }
 
 

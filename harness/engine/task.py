@@ -101,7 +101,7 @@ def observe(cell: Cell, seed: int, realization: int) -> tuple[Mock, Observation]
     mock = mock_of(spec, history_seed(seed, realization))
     population = stream(seed, "population", realization)
     errors = stream(seed, "survey", realization)
-    survey = _survey(json.dumps(cell.survey))
+    survey = _survey(json.dumps(cell.survey), json.dumps(cell.made.get("survey"), sort_keys=True))
     # has no name here: what is left of it by each step is not kept beside what the next one makes
     sound = _sound(survey.observe(mock, population, errors))
     if _mock(spec).differs:  # other realisations are of other stars
@@ -208,8 +208,11 @@ def _realized(spec: str, seed: int) -> Mock:
 
 
 @functools.lru_cache(maxsize=_MOCKS_KEPT)
-def _survey(spec: str) -> Survey:
+def _survey(spec: str, made: str) -> Survey:
+    """Survey of a table; ``made`` tells what files hold that it names, which may change while a process lives."""
     from haloassay.mocks.surveys.survey import make_survey
+
+    del made
 
     return make_survey(json.loads(spec))
 

@@ -44,6 +44,7 @@ TABLES: Final = {
     "sun": ("survey.sun", "haloassay.contracts.frames:Sun"),
     "footprint": ("survey.footprint", f"{_SURVEYS}.footprints:Footprint"),
     "completeness": ("survey.completeness", f"{_SURVEYS}.completeness:Completeness"),
+    "template": ("survey.template", f"{_SURVEYS}.template:Template"),
     "estimators": ("[[estimators]]", f"{_PLANNING}.scenario:EstimatorEntry"),
     "matrix": ("[matrix]", f"{_PLANNING}.matrix:Matrix"),
     "factor": ("[[matrix.factor]]", f"{_PLANNING}.matrix:FactorEntry"),

@@ -134,6 +134,10 @@ class Scenario(BaseModel):
         return self.model_dump(mode="python")
 
 
+#: Settings of a survey that name files.
+_FILES_OF_SURVEYS: Final = (("template", "file"), ("footprint", "map"), ("completeness", "map"))
+
+
 def load_scenario(name_or_path: str | Path) -> Scenario:
     """Read a scenario: one of the packaged names, else a TOML file.
 
@@ -153,7 +157,30 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
         raise unknown(
             "scenario", str(name_or_path), packaged, "no such file, and not a packaged scenario"
         )
-    return make_scenario(read_toml(path), str(path))
+    return make_scenario(with_files_beside(read_toml(path), path.parent), str(path))
+
+
+def with_files_beside(values: Spec, folder: Path) -> Spec:
+    """Values whose survey names files that stand in the folder of the scenario by where these are.
+
+    Other names are left as they are: relative to the working directory.
+    """
+    survey = values.get("survey")
+    if not isinstance(survey, Mapping):
+        return values
+    survey = dict(survey)
+    if isinstance(survey.get("template"), str):
+        survey["template"] = _beside(survey["template"], folder)
+    for part, key in _FILES_OF_SURVEYS:
+        table = survey.get(part)
+        if isinstance(table, Mapping) and isinstance(table.get(key), str):
+            survey[part] = {**table, key: _beside(table[key], folder)}
+    return {**values, "survey": survey}
+
+
+def _beside(name: str, folder: Path) -> str:
+    there = folder / name
+    return str(there.absolute()) if name and there.is_file() else name
 
 
 def as_scenario(scenario: str | Path | Mapping[str, Any] | Scenario) -> Scenario:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
+from haloassay.base.cache import LATER
 from haloassay.base.settings import require
 from haloassay.contracts.frames import ICRS_TO_GALACTIC
+from haloassay.mocks.surveys.skymaps import MapFrame, pixels, settled_digest, values_at
 
 #: Finest map: pixels of a quarter of a degree, finer than any spectrograph's field.
 _LARGEST_NSIDE: Final = 256
@@ -40,11 +42,19 @@ class Completeness:
         (1 - per_magnitude)^(m - full_to) there, and 1 for brighter stars.
     full_to
         Apparent magnitude, in the band of the survey's limits, down to which none is lost.
+    map
+        Healpix map in a FITS file of the probabilities themselves, from 0 to 1, in place of the first factor; pixels
+        without a value are not observed. Empty: no map.
+    map_frame
+        Axes of the map: ``"icrs"``, ``"galactic"``, or ``"file"``, as its COORDSYS says (C or G).
+    map_digest
+        Hash of the content of the file, which is refused if it is another one; found where it is not given.
 
     Raises
     ------
     InputError
-        If a setting is out of range, or ``per_magnitude`` is given without ``full_to``.
+        If a setting is out of range, ``per_magnitude`` is given without ``full_to``, or a map cannot be read, holds
+        anything but probabilities, or stands beside ``minimum`` or ``maximum``.
     """
 
     minimum: float = 1.0
@@ -54,6 +64,9 @@ class Completeness:
     b_scale: float = 0.0
     per_magnitude: float = 0.0
     full_to: float = np.inf
+    map: str = field(default="", compare=False)
+    map_frame: MapFrame = field(default="file", metadata=LATER)
+    map_digest: str = field(default="", metadata=LATER)
 
     def __post_init__(self) -> None:
         require(
@@ -77,11 +90,27 @@ class Completeness:
             self.per_magnitude == 0.0 or bool(np.isfinite(self.full_to)),
             "per_magnitude needs full_to, the magnitude down to which no star is lost",
         )
+        object.__setattr__(self, "map_digest", settled_digest(self.map, self.map_digest))
+        if self.map:
+            self._check_map()
+
+    def _check_map(self) -> None:
+        require(
+            self.minimum == self.maximum == 1.0,
+            f"map: stands in place of minimum and maximum: leave these at 1 (got {self.minimum}, {self.maximum})",
+        )
+        values, _ = pixels(self.map, self.map_digest, self.map_frame)
+        known = values[np.isfinite(values)]
+        require(
+            known.min() >= 0.0 and 0.0 < known.max() <= 1.0,
+            f"map: {self.map}: holds {known.min():.4g} to {known.max():.4g}, and probabilities are 0 to 1, not all 0",
+        )
 
     @property
     def whole(self) -> bool:
         """Whether every star is observed."""
-        return self.minimum == 1.0 and self.b_scale == 0.0 and self.per_magnitude == 0.0
+        flat = self.minimum == 1.0 and not self.map
+        return flat and self.b_scale == 0.0 and self.per_magnitude == 0.0
 
     @cached_property
     def sky_map(self) -> FloatArray:
@@ -101,6 +130,9 @@ class Completeness:
             import healpy
 
             chance = self.sky_map[healpy.vec2pix(self.nside, *direction.T)]
+        if self.map:
+            values = values_at(self.map, self.map_digest, self.map_frame, direction)
+            chance = np.maximum(values, 0.0)
         if self.b_scale > 0.0:
             sin_b = np.clip(direction @ ICRS_TO_GALACTIC[2], -1.0, 1.0)
             chance = chance * -np.expm1(-np.degrees(np.abs(np.arcsin(sin_b))) / self.b_scale)

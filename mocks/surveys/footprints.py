@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from dataclasses import dataclass, field
 from itertools import starmap
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from haloassay.base.arrays import BoolArray, FloatArray
 from haloassay.base.cache import LATER
-from haloassay.base.errors import InputError
 from haloassay.base.settings import require
 from haloassay.contracts.frames import ICRS_TO_GALACTIC, sky_basis
+from haloassay.mocks.surveys.skymaps import MapFrame, pixels, settled_digest, values_at
 
 Box = tuple[float, float, float, float]
 Disc = tuple[float, float, float]
@@ -60,7 +56,7 @@ class Footprint:
     discs: tuple[Disc, ...] = ()
     map: str = field(default="", compare=False)
     map_min: float = field(default=0.0, metadata=LATER)
-    map_frame: Literal["file", "icrs", "galactic"] = field(default="file", metadata=LATER)
+    map_frame: MapFrame = field(default="file", metadata=LATER)
     map_digest: str = field(default="", metadata=LATER)
 
     def __post_init__(self) -> None:
@@ -85,16 +81,9 @@ class Footprint:
                 "a disc needs 0 <= ra <= 360, -90 <= dec <= 90, 0 < radius <= 180 "
                 f"(got {[ra, dec, radius]})",
             )
+        object.__setattr__(self, "map_digest", settled_digest(self.map, self.map_digest))
         if self.map:
-            digest = _digest(self.map)
-            require(
-                self.map_digest in ("", digest),
-                f"map_digest: {self.map_digest} is not that of {self.map} ({digest}): the file is another one",
-            )
-            object.__setattr__(self, "map_digest", digest)
-            _pixels(self.map, digest, self.map_frame)
-        else:
-            require(self.map_digest == "", "map_digest: there is no map")
+            pixels(self.map, self.map_digest, self.map_frame)
 
     @property
     def whole_sky(self) -> bool:
@@ -119,52 +108,9 @@ class Footprint:
             rows = np.flatnonzero(inside)
             inside[rows] = _in_discs(direction[rows], np.array(self.discs))
         if self.map:
-            import healpy
-
-            pixels, turn = _pixels(self.map, self.map_digest, self.map_frame)
-            nside = healpy.npix2nside(len(pixels))
-            inside &= pixels[healpy.vec2pix(nside, *(direction @ turn.T).T)] > self.map_min
+            values = values_at(self.map, self.map_digest, self.map_frame, direction)
+            inside &= values > self.map_min
         return inside
-
-
-def _digest(name: str) -> str:
-    """Hash of the content of a file.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read.
-    """
-    path = Path(name)
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else f"no such file (relative to {Path.cwd()})"
-        raise InputError(f"map: {path}: {what}")
-    try:
-        return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-    except OSError as error:
-        raise InputError(f"map: {path}: {error.strerror}") from None
-
-
-@functools.lru_cache(maxsize=4)
-def _pixels(name: str, digest: str, frame: str) -> tuple[FloatArray, FloatArray]:
-    """Values of a map in ring order, -inf where it has none, and (3, 3) rotation from ICRS to its axes."""
-    import healpy
-
-    try:
-        values, head = healpy.read_map(name, h=True, dtype=np.float64)
-    except Exception as error:  # whatever astropy and healpy make of a file
-        said = str(error).splitlines() or [type(error).__name__]
-        raise InputError(f"map: {name}: not a healpix map: {said[0]}") from None
-    if frame == "file":
-        stated = str(dict(head).get("COORDSYS", "")).strip().upper()[:1]
-        frame = {"C": "icrs", "G": "galactic"}.get(stated, "")
-        require(
-            bool(frame),
-            f"map: {name}: its COORDSYS says {stated or 'nothing'!r}: say map_frame, icrs or galactic",
-        )
-    known = np.isfinite(values) & (values != healpy.UNSEEN)
-    require(bool(known.any()), f"map: {name}: no pixel has a value")
-    return np.where(known, values, -np.inf), np.eye(3) if frame == "icrs" else ICRS_TO_GALACTIC
 
 
 def _in_discs(direction: FloatArray, discs: FloatArray) -> BoolArray:

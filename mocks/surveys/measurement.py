@@ -67,6 +67,11 @@ class Deviates:
         return self.uniforms.uniform("fibre", self.number)
 
     @cached_property
+    def template(self) -> FloatArray:
+        """(N,) uniform in (0, 1): whose errors a star has, among its neighbours in a catalogue."""
+        return self.uniforms.uniform("template", self.number)
+
+    @cached_property
     def distance(self) -> FloatArray:
         """(N,) standard normal: error of ln(distance)."""
         return self.uniforms.normal("distance", self.number)

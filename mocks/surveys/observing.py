@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """Stars that passed the cuts that need no velocity: which of a batch, and what is known of them, (N,) each."""
+    """Stars that passed the cuts that need no velocity: which of a batch, and what is known of them, (N,) each.
+
+    ``like`` are the rows of a survey's template whose errors they have.
+    """
 
     rows: IntArray
     stars: Stars
@@ -39,7 +42,9 @@ class Seen:
     distance: FloatArray
     log_distance_error: FloatArray
     feh: FloatArray
+    feh_error: float | FloatArray
     magnitude: FloatArray
+    like: IntArray | None
 
 
 def seen_again(survey: Survey, stars: Stars, survey_rng: np.random.Generator) -> float:
@@ -64,19 +69,27 @@ def look(survey: Survey, stars: Stars, deviates: Deviates, most: int, tally: Tal
     from_sun = stars.position - survey.sun.position
     true_distance = np.sqrt(np.einsum("ni,ni->n", from_sun, from_sun))
     absolute = survey.luminosity.absolute_magnitude(deviates.luminosity)
+    direction = from_sun / true_distance[:, None]
+    magnitude = apparent_magnitude(absolute, true_distance)
+    like = _likes(survey, direction, true_distance, magnitude, deviates)
     error = np.full(len(stars), survey.log_distance_error)
-    if survey.distance_error_spread > 0.0:
+    if survey.template is not None and like is not None:
+        error = survey.template.log_distance_error(like)
+    elif survey.distance_error_spread > 0.0:
         error = log_distance_errors(
             deviates.distance_error, survey.log_distance_error, survey.distance_error_spread
         )
     scatter = error * survey.distance_error_scale
     off = distance_deviates(survey, stars, deviates) if scatter.any() else np.zeros(len(stars))
+    feh_error = _error(survey, "feh_err", survey.feh_error, like)
+    noisy = isinstance(feh_error, np.ndarray) or feh_error > 0.0
     view = View(
-        from_sun / true_distance[:, None],
+        direction,
         observed_distance(true_distance, off, scatter, survey.distance_scale),
-        stars.feh + survey.feh_error * deviates.feh if survey.feh_error > 0.0 else stars.feh,
-        apparent_magnitude(absolute, true_distance),
+        stars.feh + feh_error * deviates.feh if noisy else stars.feh,
+        magnitude,
         deviates.fibre,
+        true_distance,
     )
     keep = np.ones(len(stars), dtype=bool)
     for name, mask in cuts(survey, view):
@@ -92,8 +105,33 @@ def look(survey: Survey, stars: Stars, deviates: Deviates, most: int, tally: Tal
         view.distance[rows],
         error[rows],
         view.feh[rows],
+        feh_error[rows] if isinstance(feh_error, np.ndarray) else feh_error,
         view.magnitude[rows],
+        None if like is None else like[rows],
     )
+
+
+def _likes(
+    survey: Survey,
+    direction: FloatArray,
+    distance: FloatArray,
+    magnitude: FloatArray,
+    deviates: Deviates,
+) -> IntArray | None:
+    """(N,) rows of the template whose errors stars have; None without one."""
+    if survey.template is None:
+        return None
+    icrs = direction @ survey.sun.rotation()
+    g = magnitude + survey.g_offset
+    return survey.template.neighbour(icrs, distance, g, deviates.template)
+
+
+def _error(survey: Survey, name: str, plain: float, like: IntArray | None) -> FloatArray | float:
+    """Stated errors of the stars: of the rows ``like`` of the template where it has them, else ``plain``."""
+    if survey.template is None or like is None:
+        return plain
+    found = survey.template.error(name, like)
+    return plain if found is None else found
 
 
 def measured(
@@ -114,9 +152,16 @@ def _columns(survey: Survey, seen: Seen) -> dict[str, FloatArray | float]:
     """Columns of the stars seen, with the errors of the survey; a number where it is that of all."""
     stars, deviates = seen.stars, seen.deviates
     true = galactocentric_to_heliocentric(stars.position, stars.velocity, survey.sun)
-    errors = proper_motion_errors(survey.pm_error, seen.magnitude + survey.g_offset)
     vlos, *motion, related = deviates.motion
     correlation = error_correlation(related, survey.pm_correlation)
+    if survey.template is None or seen.like is None:
+        errors = proper_motion_errors(survey.pm_error, seen.magnitude + survey.g_offset)
+    else:
+        stated_pm = (survey.template.error(name, seen.like) for name in ("pmra_err", "pmdec_err"))
+        errors = np.stack([each for each in stated_pm if each is not None], axis=1)
+        of_template = survey.template.error("pm_corr", seen.like)
+        correlation = correlation if of_template is None else of_template
+    alpha_fe_error = _error(survey, "alpha_fe_err", survey.alpha_fe_error, seen.like)
     noise = correlated_noise(motion, survey.pm_error_scale * errors, correlation)
     columns: dict[str, FloatArray | float] = {
         "ra": true["ra"],
@@ -125,17 +170,21 @@ def _columns(survey: Survey, seen: Seen) -> dict[str, FloatArray | float]:
         "pmra": true["pmra"] + noise[:, 0],
         "pmdec": true["pmdec"] + noise[:, 1],
         "feh": seen.feh,
-        "alpha_fe": stars.alpha_fe + survey.alpha_fe_error * deviates.alpha_fe,
+        "alpha_fe": stars.alpha_fe + alpha_fe_error * deviates.alpha_fe,
         "distance_err": seen.log_distance_error * seen.distance,
         "pmra_err": errors[:, 0],
         "pmdec_err": errors[:, 1],
-        "feh_err": survey.feh_error,
-        "alpha_fe_err": survey.alpha_fe_error,
+        "feh_err": seen.feh_error,
+        "alpha_fe_err": alpha_fe_error,
         "pm_corr": correlation,
     }
     if survey.vlos_known:
         error = survey.vlos_error
-        stated = error.at(seen.magnitude) if isinstance(error, ErrorCurve) else error
+        curve = error.at(seen.magnitude) if isinstance(error, ErrorCurve) else error
+        known = None
+        if survey.template is not None and seen.like is not None:
+            known = survey.template.error("vlos_err", seen.like)
+        stated = curve if known is None else known
         scatter = stated * survey.vlos_error_scale * vlos
         columns["vlos"] = true["vlos"] + survey.vlos_offset + scatter
         columns["vlos_err"] = stated

@@ -31,7 +31,7 @@ _SEGUE_VLOS: Final = {"magnitudes": [18.0, 20.0], "errors": [4.0, 15.0]}
 Settings = Mapping[str, Any]
 
 #: Settings that are tables.
-_TABLES: Final = ("sun", "footprint", "completeness", "luminosity")
+_TABLES: Final = ("sun", "footprint", "completeness", "luminosity", "template")
 
 
 #: Every star, exactly.
@@ -217,6 +217,8 @@ def _with_sun(spec: Mapping[str, Any], where: str) -> dict[str, Any]:
         if name not in SUNS:
             raise unknown("sun", name, SUNS, f"{where}.sun")
         settings["sun"] = asdict(SUNS[name])
+    if isinstance(settings.get("template"), str):
+        settings["template"] = {"file": settings["template"]}
     return settings
 
 

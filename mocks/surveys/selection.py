@@ -37,6 +37,8 @@ class View:
         (N,) apparent magnitude.
     fibre
         (N,) uniform deviates: a star is observed where its completeness is larger.
+    true_distance
+        (N,) [kpc]: what completeness that depends on distance is of.
     """
 
     direction: FloatArray
@@ -44,6 +46,7 @@ class View:
     feh: FloatArray
     magnitude: FloatArray
     fibre: FloatArray
+    true_distance: FloatArray
 
 
 @dataclass(frozen=True)
@@ -81,13 +84,16 @@ def cuts(survey: Survey, view: View) -> Iterator[tuple[str, BoolArray]]:
     bright, faint = survey.magnitude_limits
     if np.isfinite([bright, faint]).any():
         yield "magnitude_limits", (view.magnitude >= bright) & (view.magnitude <= faint)
-    if not (survey.footprint.whole_sky and survey.completeness.whole):
+    template = survey.template if survey.template and survey.template.selects else None
+    if not (survey.footprint.whole_sky and survey.completeness.whole and template is None):
         icrs = direction @ survey.sun.rotation()
         if not survey.footprint.whole_sky:
             yield "footprint", survey.footprint.contains(icrs)
-        if not survey.completeness.whole:
+        if not survey.completeness.whole or template is not None:
             chance = survey.completeness.probability(icrs, view.magnitude)
-            yield "completeness", view.fibre < chance
+            if template is not None:
+                chance = chance * template.chance(icrs, view.true_distance)
+            yield "completeness" if template is None else "template", view.fibre < chance
     if survey.feh_max < np.inf:
         height = np.abs(survey.sun.z + distance * direction[:, 2])
         yield "feh_max", (view.feh <= survey.feh_max) | (height >= survey.z_any_feh)

@@ -81,6 +81,8 @@ class StatedSelection:
         """(N,) probabilities that stars in ``direction`` (N, 3) at ``distance`` (N,) [kpc] are observed."""
         icrs = direction @ self.sun.rotation()
         chance = self.survey.completeness.of_place(icrs) * self.survey.footprint.contains(icrs)
+        if self.survey.template is not None:
+            chance = chance * self.survey.template.chance(icrs, distance)
         scale = self.scale if luminosities == "of-distances" else 1.0
         return np.asarray(chance * np.interp(distance / scale, _DISTANCES, self._share))
 

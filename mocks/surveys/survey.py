@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final, Literal, Protocol
 
 import numpy as np
 
+from haloassay.base.cache import LATER
 from haloassay.base.errors import InputError, UsedUpError
 from haloassay.base.settings import build, require, unknown
 from haloassay.contracts.catalogue import SELECTION, Catalogue, Propagation
@@ -34,6 +35,7 @@ from haloassay.mocks.surveys.observing import look, measured, seen_again
 from haloassay.mocks.surveys.presets import resolve
 from haloassay.mocks.surveys.selection import Tally
 from haloassay.mocks.surveys.stated import StatedSelection
+from haloassay.mocks.surveys.template import Template, make_template
 from haloassay.mocks.uniforms import Uniforms
 
 #: Sizes of the batches of true stars: doubling, then constant; the same for all surveys, so that
@@ -150,6 +152,8 @@ class Survey:
     propagation
         How the observer carries errors to (v_r, v_theta, v_phi): ``"linear"``, to first order as
         ``error_max`` always does, or ``"monte-carlo"``, by 1000 draws a star.
+    template
+        Catalogue of one's own, the name of a file or a table, whose errors the stars have in place of the errors above.
 
     Raises
     ------
@@ -190,6 +194,7 @@ class Survey:
     pm_error_scale: float = 1.0
     vlos_error_scale: float = 1.0
     propagation: Propagation = "linear"
+    template: Template | None = field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         some = self.n_stars == "all" or self.n_stars >= 1
@@ -211,6 +216,8 @@ class Survey:
             f"distance_scale must be 0.01 to 100 (got {self.distance_scale:g})",
         )
         self._check_errors()
+        if self.template is not None and self.vlos_known:
+            self.template.require_vlos()
 
     def _check_errors(self) -> None:
         example = "a fraction, >= 0 and < 1, such as 0.16"
@@ -437,5 +444,11 @@ def make_survey(spec: Any, where: str = "survey") -> Survey:
             parts[name] = build(kind, settings.pop(name), f"{where}.{name}")
     if "luminosity" in settings:
         parts["luminosity"] = make_luminosity(settings.pop("luminosity"), f"{where}.luminosity")
+    template = settings.pop("template", None)
+    if template is not None:
+        parts["template"] = make_template(template, f"{where}.template")
     survey = build(Survey, settings, where)
-    return replace(survey, **parts)
+    try:
+        return replace(survey, **parts)
+    except InputError as error:  # of what its parts make of the rest
+        raise InputError(f"{where}: {error}") from None

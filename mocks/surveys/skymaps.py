@@ -1,0 +1,96 @@
+"""Healpix maps of files: their values, their axes, and the digest of what they hold."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+
+from haloassay.base.arrays import FloatArray
+from haloassay.base.errors import InputError
+from haloassay.base.settings import require
+from haloassay.contracts.frames import ICRS_TO_GALACTIC
+
+#: Axes of a map: as its COORDSYS says (C or G), or as the user does.
+MapFrame = Literal["file", "icrs", "galactic"]
+
+_BLOCK: Final = 2**22
+
+
+def file_digest(name: str, setting: str = "map") -> str:
+    """Hash of the content of a file, which ``setting`` names.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    path = Path(name)
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else f"no such file (relative to {Path.cwd()})"
+        raise InputError(f"{setting}: {path}: {what}")
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    except OSError as error:
+        raise InputError(f"{setting}: {path}: {error.strerror}") from None
+    return digest.hexdigest()
+
+
+def settled_digest(name: str, given: str) -> str:
+    """Digest of a map that may be given; empty without a map.
+
+    Raises
+    ------
+    InputError
+        If the file is another one than the given digest is of, or cannot be read, or there is no map for it.
+    """
+    if not name:
+        require(given == "", "map_digest: there is no map")
+        return ""
+    digest = file_digest(name)
+    require(
+        given in ("", digest),
+        f"map_digest: {given} is not that of {name} ({digest}): the file is another one",
+    )
+    return digest
+
+
+@functools.lru_cache(maxsize=4)
+def pixels(name: str, digest: str, frame: MapFrame) -> tuple[FloatArray, FloatArray]:
+    """Values of a map in ring order, -inf where it has none, and (3, 3) rotation from ICRS to its axes.
+
+    ``digest`` is what the values are kept by.
+    """
+    import healpy
+
+    del digest
+    try:
+        values, head = healpy.read_map(name, h=True, dtype=np.float64)
+    except Exception as error:  # whatever astropy and healpy make of a file
+        said = str(error).splitlines() or [type(error).__name__]
+        raise InputError(f"map: {name}: not a healpix map: {said[0]}") from None
+    if frame == "file":
+        stated = str(dict(head).get("COORDSYS", "")).strip().upper()[:1]
+        require(
+            stated in ("C", "G"),
+            f"map: {name}: its COORDSYS says {stated or 'nothing'!r}: say map_frame, icrs or galactic",
+        )
+        frame = "icrs" if stated == "C" else "galactic"
+    known = np.isfinite(values) & (values != healpy.UNSEEN)
+    require(bool(known.any()), f"map: {name}: no pixel has a value")
+    return np.where(known, values, -np.inf), np.eye(3) if frame == "icrs" else ICRS_TO_GALACTIC
+
+
+def values_at(name: str, digest: str, frame: MapFrame, direction: FloatArray) -> FloatArray:
+    """(N,) values of a map at ICRS unit vectors ``direction`` (N, 3)."""
+    import healpy
+
+    values, turn = pixels(name, digest, frame)
+    nside = healpy.npix2nside(len(values))
+    return np.asarray(values[healpy.vec2pix(nside, *(direction @ turn.T).T)])
