@@ -186,6 +186,7 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
             {"statistic": "anderson-darling", "c200": 12.0, "baryons": "zhai2018"},
             {"halo": {"r": [1.0, 10.0, 100.0], "mass": [1.0, 20.0, 200.0], "stretch": [0.5, 2.0]}},
         ],
+        "npe": [{"r_out": [20.0]}],
         "tracer-density": [{"alpha": -3.0, "fit_density": {"axis_ratio": "free"}}],
         "shape": [{"bins": BINS}],
         "gaussian-single": [{"bins": BINS}],
