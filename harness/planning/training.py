@@ -152,6 +152,9 @@ def _assign(tables: Spec, path: str, value: float) -> None:
             table = table[key]
         else:
             raise InputError(f"prior of {path}: there is no {key!r} in the tables mock and survey")
-    if not isinstance(table, dict) or table is tables:
+    if isinstance(table, list) and last.isdecimal() and int(last) < len(table):
+        table[int(last)] = value
+    elif isinstance(table, dict) and table is not tables:
+        table[last] = value
+    else:
         raise InputError(f"prior of {path}: is no path of a setting, as mock.potential.m200 is")
-    table[last] = value

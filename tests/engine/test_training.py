@@ -90,7 +90,11 @@ def test_no_file(tmp_path):
     [
         ('"mock.potential.1.m200"', '"mock.density.slope"', "prior: gives none of mock.potential.1.m200"),
         ('kind = "mwpotential2014-baryons"', 'kind = "hernquist", mass = 1e11, a = 9.0', "needs one dark component"),
-        ('m200 = 1e12, c = 12.0', 'rho0 = 1e7, r_s = 20.0', "needs one dark component, an nfw halo by"),
+        (
+            'kind = "nfw", m200 = 1e12, c = 12.0',
+            'kind = "triaxial-nfw", m200 = 1e12, c = 12.0, axis_ratios = [1.0, 0.9]',
+            "needs one dark component, an nfw halo by",
+        ),
         ('"mock.potential.1.c" =', '"mock.potential.1.h0" =', "of the potential m200 and c of the halo may vary"),
     ],
 )  # fmt: skip
