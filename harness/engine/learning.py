@@ -139,7 +139,8 @@ def _one(known: Library, targets: Any, data: Any, learning: Learning, seed: int)
         hidden_features=learning.hidden,
         num_components=learning.components,
     )
-    epochs, estimator = 0, None
+    epochs = 0
+    estimator: Any = None
     for rate in (learning.rate, _LAST * learning.rate):
         known.torch.manual_seed(seed)
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
