@@ -21,6 +21,9 @@ from haloassay.contracts.frames import spherical_basis
 from haloassay.contracts.profiles import nfw_enclosed_mass, virial_radius
 from haloassay.estimators.fit.ellipsoid import anisotropy
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
+from haloassay.mocks import make_mock
+from haloassay.mocks.mock import Mock
+from haloassay.mocks.surveys.survey import make_survey
 
 # the samplers of the tests
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -190,6 +193,31 @@ def fastest_truth(row: Estimate) -> float:
     return float(escape_speed(row.r)) if row.quantity == "v_esc" else np.nan
 
 
+@functools.cache
+def equilibrium() -> Mock:
+    """Halo of a distribution function, in the middle of the prior of the packaged network of npe."""
+    return make_mock(
+        {
+            "kind": "equilibrium",
+            "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
+            "density": {"kind": "power-law", "slope": -3.3},
+            "beta": {"kind": "constant", "beta": 0.4},
+            "r_range": [3.0, 200.0],
+        }
+    )
+
+
+def equilibrium_stars(n: int, rng: np.random.Generator) -> Catalogue:
+    """Stars of that halo between 5 and 60 kpc, seen without errors."""
+    survey = make_survey({"n_stars": n, "r_min": 5.0, "r_max": 60.0})
+    return survey.observe(equilibrium(), *rng.spawn(2)).catalogue
+
+
+def equilibrium_truth(row: Estimate) -> float:
+    """Truth of a row there."""
+    return float(equilibrium().truth.value(row.quantity, row.r, row.r_lo, row.r_hi))
+
+
 #: Truth of stars at random phases of their orbits.
 RANDOM_PHASES = massive(lambda r: float(roulette_mass(r)), m200=M200, c200=C200, r200=R200)
 
@@ -298,6 +326,7 @@ def make_cases() -> Iterator[Case]:
     for statistic in ("mean-phase", "anderson-darling"):
         held = {**phases, "statistic": statistic, "c200": C200}
         yield Case(f"orbital-roulette, {statistic}, c200 known", held, anywhere, RANDOM_PHASES)
+    yield Case("npe", {"r_out": [10.0, 25.0, 60.0]}, equilibrium_stars, equilibrium_truth)
     yield Case("tracer-density", {"fit_density": {"axis_ratio": "free"}}, selected, true_value)
     yield Case("shape", {}, stretched, true_shape)
 

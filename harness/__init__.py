@@ -2,7 +2,8 @@
 
 Every command is a function of the same name: ``run``, ``plan``, ``report``, ``figure``, ``table``, ``budget``,
 ``predict``, ``rank``, ``league``, ``match``, ``check``, ``claims``, ``challenge``, ``compare``, ``baseline``, ``mock``,
-``measure``, ``failures``, ``merge``, ``status``, ``init``, ``list``, ``describe``; ``attach`` is ``budget --apply``.
+``measure``, ``failures``, ``merge``, ``status``, ``train``, ``init``, ``list``, ``describe``; ``attach`` is
+``budget --apply``.
 All that is public is listed in ``__init__.pyi`` and imported when first used, so that ``import haloassay`` costs
 nothing; everything else may move.
 """

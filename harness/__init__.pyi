@@ -16,6 +16,7 @@ from .contracts.quantities import Quantity as Quantity
 from .engine.catalogues import MockCatalogue as MockCatalogue
 from .engine.catalogues import mock as mock
 from .engine.challenges import challenge as challenge
+from .engine.training import train as train
 from .face.answers import attach as attach
 from .face.answers import budget as budget
 from .face.answers import league as league

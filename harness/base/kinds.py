@@ -186,6 +186,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "nfw-tracer": f"{_METHODS}.nfw_tracer:NFWTracer",
             "escape-speed": f"{_METHODS}.escape_speed:EscapeSpeed",
             "orbital-roulette": f"{_METHODS}.orbital_roulette:OrbitalRoulette",
+            "npe": f"{_METHODS}.npe:NPE",
             "tracer-density": f"{_METHODS}.tracer_density:TracerDensity",
             "shape": f"{_METHODS}.shape:Shape",
         },

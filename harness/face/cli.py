@@ -49,6 +49,7 @@ from haloassay.face.rankings import league, rank
 from haloassay.face.shards import merge_command, status_command
 from haloassay.face.starting import init_command, resolved_text
 from haloassay.face.tables import print_results, report_command, require_scores, table_command
+from haloassay.face.training import train_command
 from haloassay.face.verbosity import verbosity
 from haloassay.face.versions import version_options
 
@@ -106,18 +107,9 @@ def haloassay() -> None:
 for command in (
     *(baseline_command, budget, challenge_command, check_command, claims_command, compare_command),
     *(describe_command, list_command),
-    *(
-        figure_command,
-        league,
-        match_command,
-        measure,
-        plan,
-        predict,
-        rank,
-        report_command,
-        table_command,
-    ),
-    *(completion.completion_command, init_command, merge_command, status_command),
+    *(figure_command, league, match_command, measure, plan, predict, rank),
+    *(report_command, table_command),
+    *(completion.completion_command, init_command, merge_command, status_command, train_command),
 ):
     haloassay.add_command(command)
 

@@ -106,13 +106,16 @@ _STREAM: Final = {
 _SPIN: Final = {"rotation of 0.3": {"mock.rotation": 0.3}}
 
 
+def _falling(beta: float) -> dict[str, Any]:
+    return {"kind": "table", "r": [5.0, 60.0], "beta": [beta + 0.3, beta - 0.3]}
+
+
 def _betas(beta: float, varying: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Any]:
     """Anisotropies that are not the one of the ideal halo; ``varying`` is what else changes for one that does so."""
-    falling = {"kind": "table", "r": [5.0, 60.0], "beta": [beta + 0.3, beta - 0.3]}
     return {
         "beta higher by 0.3": {"mock.beta.beta": beta + 0.3},
         "beta lower by 0.3": {"mock.beta.beta": beta - 0.3},
-        "beta that falls by 0.6 from 5 to 60 kpc": {"mock.beta": falling, **varying},
+        "beta that falls by 0.6 from 5 to 60 kpc": {"mock.beta": _falling(beta), **varying},
     }
 
 
@@ -207,6 +210,18 @@ IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
             **_CURVED,
             **_FIELDS,
             "seen out to 40 kpc": {"survey.r_max": 40.0},
+        },
+    },
+    "npe": {
+        "settings": {},
+        "mock": _halo(0.5, kind="equilibrium"),
+        "survey": {**_SURVEY, "n_stars": 3000},
+        "violations": {
+            "beta that falls by 0.6 from 5 to 60 kpc": {"mock.beta": _falling(0.5)},
+            **_SPIN,
+            **_STREAM,
+            **_CURVED,
+            **_FIELDS,
         },
     },
     "tracer-density": {

@@ -102,6 +102,7 @@ def test_every_command_is_a_function(call):
         "run",
         "status",
         "table",
+        "train",
     ]
     of_shells = {"completion"}
     assert all(callable(getattr(haloassay, name)) for name in set(names) - of_shells)

@@ -67,8 +67,9 @@ def test_what_is_rehearsed_is_a_catalogue_that_estimators_read(kind, monkeypatch
     spec = {"kind": kind, **IDEAL[kind]["settings"]}
     monkeypatch.setattr("haloassay.estimators.make_estimator", lambda _: Heard())
     rehearsal.rehearse(False, [spec])
-    # the mixture says that a second population is too many once it has fitted both; a fit of densities compiles nothing
-    told = ("a second raises ln L", "no selection function")
+    # the mixture says that a second population is too many once it has fitted both; a fit of densities and a network
+    # compile nothing
+    told = ("a second raises ln L", "no selection function", "outside of what the network")
     assert any(not row.note or any(words in row.note for words in told) for row in rows[0])
 
 

@@ -11,11 +11,13 @@ from haloassay.planning.scenario import load_scenario
 from haloassay.results.baseline import read_side
 
 HERE = Path(__file__).parent
+#: The packaged network refuses proper motions as uncertain as those of the gate; test_npe.py pins its numbers.
+NOT_ASKED = {"npe"}
 
 
 def test_every_estimator_passes_through_the_gate():
     labels = {key.estimator for key in read_side(HERE / "baseline.json").samples}
-    assert labels == set(kinds.names("estimators"))
+    assert labels == set(kinds.names("estimators")) - NOT_ASKED
 
 
 def test_the_baseline_is_of_the_catalogues_that_are_made_now():

@@ -1,0 +1,365 @@
+"""A trained network in its folder: what it infers, what it was trained on, and that it is what it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from haloassay.base.arrays import FloatArray
+from haloassay.base.errors import EstimationError, InputError
+from haloassay.base.files import write_bytes
+from haloassay.contracts.priors import Prior, make_prior
+from haloassay.contracts.profiles import nfw_enclosed_mass, virial_radius
+from haloassay.estimators import networks
+from haloassay.estimators.fit import moment_summary, safe_tensors
+from haloassay.estimators.fit.mixture_network import MixtureNetwork
+from haloassay.estimators.fit.moment_summary import MomentSummary
+
+if TYPE_CHECKING:
+    from haloassay.contracts.catalogue import Catalogue
+
+#: Raised when files of before cannot be read any more.
+FORMAT: Final = 1
+DESCRIPTION: Final = "network.json"
+WEIGHTS: Final = "weights.safetensors"
+#: What a network can infer, in the order in which it does.
+TARGETS: Final = ("m200", "c200", "beta")
+#: Margins of what a network was trained on: shares of radii, of numbers of stars, and of the range of a number.
+_RADII: Final = 0.02
+_NUMBERS: Final = 0.05
+_RANGE: Final = 0.1
+#: Bytes that a description may have.
+_LONGEST: Final = 10_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """What a network has seen of catalogues: whoever is not in there is not judged by it.
+
+    Parameters
+    ----------
+    n_stars, radii
+        Least and most stars; smallest and largest radius [kpc].
+    mean, scale
+        (n,) of the summaries.
+    lo, hi
+        (n,) ends of each.
+    whiten
+        (n, n) matrix that makes standardised summaries uncorrelated and of scatter 1.
+    farthest
+        Largest distance of any from their middle after that.
+    """
+
+    n_stars: tuple[float, float]
+    radii: tuple[float, float]
+    mean: FloatArray
+    scale: FloatArray
+    lo: FloatArray
+    hi: FloatArray
+    whiten: FloatArray
+    farthest: float
+
+    @classmethod
+    def of(cls, summaries: FloatArray, n_stars: FloatArray, radii: FloatArray) -> Cloud:
+        """Cloud of summaries (m, n) of catalogues of ``n_stars`` (m,), radii (m, 2) their ends [kpc]."""
+        mean, scatter = summaries.mean(axis=0), summaries.std(axis=0)
+        scale = np.where(scatter > 1e-6, scatter, 1.0)
+        x = (summaries - mean) / scale
+        values, vectors = np.linalg.eigh(np.cov(x.T) + 1e-3 * np.eye(len(mean)))
+        whiten = (vectors / np.sqrt(values)).T
+        farthest = float(np.linalg.norm(x @ whiten.T, axis=1).max())
+        ends = (float(n_stars.min()), float(n_stars.max()))
+        within = (float(radii[:, 0].min()), float(radii[:, 1].max()))
+        lo, hi = summaries.min(axis=0), summaries.max(axis=0)
+        return cls(ends, within, mean, scale, lo, hi, whiten, farthest)
+
+    def standardised(self, summary: FloatArray) -> FloatArray:
+        """Summaries (..., n) as the network takes them."""
+        return np.asarray((summary - self.mean) / self.scale)
+
+    def require_stars(self, r: FloatArray) -> None:
+        """Raise :class:`EstimationError` unless as many stars were trained on as are at ``r`` [kpc], and there."""
+        n, (few, many) = len(r), self.n_stars
+        if not few * (1.0 - _NUMBERS) <= n <= many * (1.0 + _NUMBERS):
+            raise EstimationError(f"{_OUTSIDE}: {n} stars, there {few:g} to {many:g}")
+        (lo, hi), (near, far) = (float(r.min()), float(r.max())), self.radii
+        if lo < near * (1.0 - _RADII) or hi > far * (1.0 + _RADII):
+            raise EstimationError(
+                f"{_OUTSIDE}: stars from {lo:.3g} to {hi:.3g} kpc, there from {near:.3g} to {far:.3g}"
+            )
+
+    def require_like(self, summary: FloatArray, names: tuple[str, ...]) -> None:
+        """Raise :class:`EstimationError` where a summary (n,) is far from all that were trained on."""
+        room = _RANGE * np.maximum(self.hi - self.lo, 0.1)
+        beyond = np.maximum(self.lo - summary, summary - self.hi) / room
+        worst = int(np.argmax(beyond))
+        if beyond[worst] > 1.0:
+            raise EstimationError(
+                f"{_OUTSIDE}: {names[worst]} is {summary[worst]:.3g}, there"
+                f" {self.lo[worst]:.3g} to {self.hi[worst]:.3g}"
+            )
+        away = float(np.linalg.norm(self.whiten @ self.standardised(summary)))
+        if away > (1.0 + _RANGE) * self.farthest:
+            raise EstimationError(
+                f"{_OUTSIDE}: its moments together are {away:.3g} scatters from their middle, there"
+                f" {self.farthest:.3g} at most"
+            )
+
+
+_OUTSIDE: Final = "outside of what the network was trained on"
+
+
+@dataclass(frozen=True, eq=False)
+class HaloModel:
+    """The halo of the training: an NFW halo with other masses that are known.
+
+    Parameters
+    ----------
+    priors
+        Of what is inferred, among :data:`TARGETS`.
+    known
+        Of these what was held.
+    h0, overdensity
+        Of the virial mass.
+    r, other
+        Radii [kpc] and masses within [Msun] of all other components together.
+    """
+
+    priors: Mapping[str, Prior]
+    known: Mapping[str, float]
+    h0: float
+    overdensity: float
+    r: FloatArray
+    other: FloatArray
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What is inferred or was held."""
+        return tuple(name for name in TARGETS if name in self.priors or name in self.known)
+
+    def deviates(self, values: Mapping[str, FloatArray]) -> FloatArray:
+        """Turn values into normal deviates (m, d), as which the prior is distributed."""
+        shares = [prior.share(values[name]) for name, prior in self.priors.items()]
+        return np.asarray(ndtri(np.clip(np.stack(shares, axis=-1), 1e-9, 1.0 - 1e-9)))
+
+    def values(self, deviates: FloatArray) -> dict[str, FloatArray]:
+        """Values (m,) of each target, of deviates (m, d) or held."""
+        shares = ndtr(deviates)
+        inferred = {
+            name: p.quantile(shares[:, k]) for k, (name, p) in enumerate(self.priors.items())
+        }
+        return {n: np.full(len(deviates), v) for n, v in self.known.items()} | inferred
+
+    def enclosed_mass(self, r: float, values: Mapping[str, FloatArray]) -> FloatArray:
+        """Mass [Msun] within ``r`` [kpc] of all components."""
+        m200 = values["m200"]
+        r200 = virial_radius(m200, self.h0, self.overdensity)
+        dark = nfw_enclosed_mass(r, m200, r200, values["c200"])
+        return np.asarray(dark + np.interp(np.log(r), np.log(self.r), self.other))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "priors": {name: prior.to_dict() for name, prior in self.priors.items()},
+            "known": dict(self.known),
+            "h0": self.h0,
+            "overdensity": self.overdensity,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedHalo:
+    """A network, with all that its use needs.
+
+    Parameters
+    ----------
+    summary, network, cloud, halo
+        What it looks at, what it makes of it, where it may, and of what.
+    digest
+        SHA-256 of all of it.
+    description
+        Plain values of its file.
+    """
+
+    summary: MomentSummary
+    network: MixtureNetwork
+    cloud: Cloud
+    halo: HaloModel
+    digest: str
+    description: Mapping[str, Any]
+
+    def draws(
+        self, catalogue: Catalogue, n: int, rng: np.random.Generator
+    ) -> dict[str, FloatArray]:
+        """Draws (n,) of each target from the posterior.
+
+        Raises
+        ------
+        EstimationError
+            If the catalogue is outside of what the network was trained on.
+        """
+        self.cloud.require_stars(catalogue.r)
+        summary = self.summary.of(catalogue)
+        self.cloud.require_like(summary, self.summary.names)
+        return self.posterior(summary, n, rng)
+
+    def posterior(
+        self, summary: FloatArray, n: int, rng: np.random.Generator
+    ) -> dict[str, FloatArray]:
+        """Draws (n,) of each target of a summary, wherever it is."""
+        mixture = self.network.mixture(self.cloud.standardised(summary))
+        return self.halo.values(mixture.draws(n, rng))
+
+
+def to_files(
+    summary: MomentSummary,
+    network: MixtureNetwork,
+    cloud: Cloud,
+    halo: HaloModel,
+    told: Mapping[str, Any],
+) -> dict[str, bytes]:
+    """Files of a network by their names.
+
+    Parameters
+    ----------
+    summary, network, cloud, halo
+        Its parts.
+    told
+        What else is to be kept: training scenario, versions, calibration.
+    """
+    arrays = {f"cloud.{k}": getattr(cloud, k) for k in ("mean", "scale", "lo", "hi", "whiten")}
+    arrays |= {"halo.r": halo.r, "halo.other": halo.other}
+    for k, member in enumerate(network.members):
+        arrays |= {f"network.{k}.{name}": values for name, values in member.items()}
+    weights = safe_tensors.to_bytes(arrays)
+    description: dict[str, Any] = {
+        **told,
+        "format": FORMAT,
+        "weights": hashlib.sha256(weights).hexdigest(),
+        "summary": {"version": moment_summary.VERSION, "edges": list(summary.edges)},
+        "network": {
+            "members": len(network.members),
+            "n_data": network.n_data,
+            "n_targets": network.n_targets,
+            "epsilon": network.epsilon,
+        },
+        "cloud": {
+            "n_stars": list(cloud.n_stars),
+            "radii": list(cloud.radii),
+            "farthest": cloud.farthest,
+        },
+        "halo": halo.to_dict(),
+    }
+    description["digest"] = _digest(description)
+    text = json.dumps(description, indent=1, allow_nan=False) + "\n"
+    return {WEIGHTS: weights, DESCRIPTION: text.encode()}
+
+
+def save(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files of a network; its description, without which it is none, last.
+
+    Raises
+    ------
+    InputError
+        If they cannot be written.
+    """
+    try:
+        for name in (WEIGHTS, DESCRIPTION):
+            write_bytes(folder / name, files[name])
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def load(name: str) -> TrainedHalo:
+    """Read a packaged network by its name, or the folder of another.
+
+    Raises
+    ------
+    InputError
+        If it is not there, of another version, or not as it was written.
+    """
+    packaged = name in networks.names()
+    folder = networks.path(name) if packaged else Path(name)
+    if not (folder / DESCRIPTION).is_file():
+        known = ", ".join(networks.names())
+        raise InputError(
+            f"network: {name!r} is no folder with a {DESCRIPTION}, as 'haloassay train' makes it, and no"
+            f" packaged network ({known})"
+        )
+    description, weights = _read(folder / DESCRIPTION), _bytes(folder / WEIGHTS)
+    where = f"network: {folder}"
+    return from_files(description, weights, where)
+
+
+def from_files(description: bytes, weights: bytes, where: str) -> TrainedHalo:
+    """Network of the bytes of its files; errors as of :func:`load`."""
+    try:
+        told = json.loads(description)
+        found = {key: told[key] for key in ("format", "digest", "weights", "summary")}
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{where}: {DESCRIPTION} is not that of a network") from None
+    version = found["summary"].get("version") if isinstance(found["summary"], dict) else None
+    if (found["format"], version) != (FORMAT, moment_summary.VERSION):
+        raise InputError(
+            f"{where}: is of format {found['format']} and summaries {version}, this haloassay reads"
+            f" {FORMAT} and {moment_summary.VERSION}: train it anew"
+        )
+    if found["digest"] != _digest(told):
+        raise InputError(f"{where}: {DESCRIPTION} was changed after it was written")
+    if found["weights"] != hashlib.sha256(weights).hexdigest():
+        raise InputError(f"{where}: {WEIGHTS} is not the file that {DESCRIPTION} is of")
+    return _assembled(told, safe_tensors.from_bytes(weights, f"{where}: {WEIGHTS}"))
+
+
+def _assembled(told: Mapping[str, Any], arrays: safe_tensors.Tensors) -> TrainedHalo:
+    sizes, seen, model = told["network"], told["cloud"], told["halo"]
+    summary = MomentSummary(tuple(told["summary"]["edges"]))
+    members = tuple(
+        {
+            name.removeprefix(f"network.{k}."): values
+            for name, values in arrays.items()
+            if name.startswith(f"network.{k}.")
+        }
+        for k in range(sizes["members"])
+    )
+    network = MixtureNetwork(members, sizes["n_data"], sizes["n_targets"], sizes["epsilon"])
+    parts = {k: arrays[f"cloud.{k}"] for k in ("mean", "scale", "lo", "hi", "whiten")}
+    cloud = Cloud(tuple(seen["n_stars"]), tuple(seen["radii"]), **parts, farthest=seen["farthest"])
+    priors = {name: make_prior(spec, f"prior of {name}") for name, spec in model["priors"].items()}
+    halo = HaloModel(
+        priors,
+        model["known"],
+        model["h0"],
+        model["overdensity"],
+        arrays["halo.r"],
+        arrays["halo.other"],
+    )
+    return TrainedHalo(summary, network, cloud, halo, told["digest"], told)
+
+
+def _digest(description: Mapping[str, Any]) -> str:
+    """SHA-256 of a description, which has that of the weights."""
+    told = {key: value for key, value in description.items() if key != "digest"}
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    data = _bytes(path)
+    if len(data) > _LONGEST:
+        raise InputError(f"network: {path}: is too large for a description")
+    return data
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"network: {path}: {error.strerror or error}") from None

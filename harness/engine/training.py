@@ -1,0 +1,311 @@
+"""A network is trained: mocks of a prior, seen by a survey; what sbi learns from them; how well it is calibrated."""
+
+from __future__ import annotations
+
+import functools
+import platform
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from haloassay import __version__
+from haloassay.base.arrays import FloatArray
+from haloassay.base.errors import EquilibriumError, InputError
+from haloassay.base.seeds import stream
+from haloassay.base.settings import require
+from haloassay.engine.learning import learn, library
+from haloassay.estimators.fit.moment_summary import MomentSummary
+from haloassay.estimators.halo import trained_halo
+from haloassay.estimators.halo.trained_halo import Cloud, HaloModel, TrainedHalo
+from haloassay.planning.training import Training, load_training
+
+if TYPE_CHECKING:
+    from haloassay.mocks.gravity.potentials import NFW, CompositePotential
+
+#: Radii [kpc] between which the known masses are tabulated, and how many.
+_TABLE: Final = (0.1, 3000.0, 200)
+#: Share of the prior that may have no mock.
+_MOST_MISSING: Final = 0.1
+#: Seconds between lines about how far it is.
+_INTERVAL: Final = 15.0
+#: Simulations of one piece of work.
+_CHUNK: Final = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Simulations:
+    """What mocks have come to.
+
+    Parameters
+    ----------
+    values
+        (m,) of each setting that varies, by its path.
+    summaries
+        (m, n) of their catalogues.
+    n_stars, radii
+        (m,) stars, (m, 2) smallest and largest radius [kpc].
+    missing
+        Draws of the prior of which there is no mock.
+    """
+
+    values: dict[str, FloatArray]
+    summaries: FloatArray
+    n_stars: FloatArray
+    radii: FloatArray
+    missing: int
+
+
+def train(
+    training: str | Path | Training,
+    out: str | Path,
+    workers: int = 1,
+    say: Callable[[str], None] = lambda _: None,
+) -> TrainedHalo:
+    """Train a network for the estimator ``npe``, and write it into a folder.
+
+    Parameters
+    ----------
+    training
+        A training file, or what is read of one.
+    out
+        Folder of the network, a new or an empty one.
+    workers
+        Processes that simulate; 0 for none beside this one. Results do not depend on it.
+    say
+        Hears how far it is.
+
+    Returns
+    -------
+    TrainedHalo
+        The network, which the setting ``network`` of the estimator names by its folder.
+
+    Raises
+    ------
+    InputError
+        If the training is not usable, sbi cannot be imported, or the folder holds anything.
+    """
+    folder = Path(out)
+    taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    require(not taken, f"{folder}: is not empty; name a new folder")
+    known = library()
+    plan = training if isinstance(training, Training) else load_training(Path(training))
+    paths, halo = halo_of(plan)
+    start = time.monotonic()
+    n = plan.simulations + plan.held_out
+    made = simulate(plan, n, workers, say)
+    simulated = time.monotonic()
+    values = {name: made.values[path] for name, path in paths.items()}
+    deviates = halo.deviates(values)
+    last = len(deviates) - plan.held_out
+    cloud = Cloud.of(made.summaries[:last], made.n_stars[:last], made.radii[:last])
+    data = cloud.standardised(made.summaries)
+    network = learn(known, data[:last], deviates[:last], plan.network, plan.seed, say)
+    learnt = time.monotonic()
+    summary = MomentSummary(plan.network.edges)
+    trained = TrainedHalo(summary, network, cloud, halo, "", {})
+    versions = {"haloassay": __version__, "python": platform.python_version()}
+    told = {
+        "kind": "haloassay network for npe",
+        "training": plan.to_dict(),
+        "versions": {**versions, "numpy": np.__version__, **known.versions},
+        "seconds": {"simulation": round(simulated - start), "learning": round(learnt - simulated)},
+        "missing": made.missing,
+        "held_out": judged(trained, values, made, last, plan.seed),
+    }
+    trained_halo.save(folder, trained_halo.to_files(summary, network, cloud, halo, told))
+    return trained_halo.load(str(folder))
+
+
+def halo_of(plan: Training) -> tuple[dict[str, str], HaloModel]:
+    """Paths of what is inferred, by its name, and the halo that it is of.
+
+    Raises
+    ------
+    InputError
+        If no NFW halo by m200 and c is all that is dark, or its mass is not among what varies.
+    """
+    mock, _ = plan.at({path: float(p.quantile(np.array(0.5))) for path, p in plan.priors.items()})
+    from haloassay.mocks.gravity.potentials import make_potential
+
+    spec = mock.get("potential")
+    potential: CompositePotential = make_potential(spec, "mock.potential")
+    dark = [k for k, part in enumerate(potential.components) if part.dark]
+    at = dark[0] if len(dark) == 1 else -1
+    nfw: NFW | Any = potential.components[at]
+    by_mass = type(nfw).__name__ == "NFW" and getattr(nfw, "m200", None) is not None
+    require(
+        len(dark) == 1 and by_mass,
+        "mock.potential: needs one dark component, an nfw halo by m200 and c",
+    )
+    prefix = f"mock.potential.{at}" if isinstance(spec, list) else "mock.potential"
+    paths = {"m200": f"{prefix}.m200", "c200": f"{prefix}.c"}
+    beta = mock.get("beta")
+    held: dict[str, Any] = {"m200": nfw.m200, "c200": nfw.c}
+    if isinstance(beta, dict) and beta.get("kind") == "constant":
+        paths["beta"] = "mock.beta.beta"
+        held["beta"] = beta.get("beta", 0.0)
+    inferred = {name: path for name, path in paths.items() if path in plan.priors}
+    require("m200" in inferred, f"prior: gives none of {paths['m200']}, which is what is inferred")
+    fixed = {name: float(held[name]) for name in paths if name not in inferred}
+    r = np.geomspace(*_TABLE)
+    others = [part for k, part in enumerate(potential.components) if k != at]
+    other = np.sum([part.enclosed_mass(r) for part in others], axis=0) + np.zeros_like(r)
+    priors = {name: plan.priors[path] for name, path in inferred.items()}
+    _require_rigid(plan, prefix)
+    return inferred, HaloModel(priors, fixed, nfw.h0, nfw.overdensity, r, other)
+
+
+def _require_rigid(plan: Training, prefix: str) -> None:
+    """Raise :class:`InputError` where masses vary that are taken for known."""
+    for path in plan.priors:
+        varied = path.startswith("mock.potential") and path not in (f"{prefix}.m200", f"{prefix}.c")
+        require(not varied, f"prior of {path}: of the potential m200 and c of the halo may vary")
+
+
+def simulate(plan: Training, n: int, workers: int, say: Callable[[str], None]) -> Simulations:
+    """Make ``n`` mocks of the prior, and what a network looks at of each.
+
+    Raises
+    ------
+    InputError
+        If mock or survey is not usable, or a tenth of the prior has no mock.
+    """
+    first = simulation(plan, 0)  # what is wrong is said at once
+    found, begun, told = [], time.monotonic(), time.monotonic()
+    for each in _all(plan, n, workers):
+        found.append(each)
+        if time.monotonic() - told > _INTERVAL:
+            told = time.monotonic()
+            left = (told - begun) / len(found) * (n - len(found))
+            say(f"{len(found)} of {n} mocks, {left:.0f} s left")
+    kept = [each for each in found if not isinstance(each, str)]
+    missing = n - len(kept)
+    if missing > _MOST_MISSING * n:
+        reason = next((each for each in (first, *found) if isinstance(each, str)), "")
+        raise InputError(f"prior: {missing} of {n} draws have no mock, such as: {reason}")
+    say(f"{len(kept)} mocks in {time.monotonic() - begun:.0f} s")
+    if missing:
+        say(f"{missing} draws of the prior have no mock: it ends there")
+    values = {path: np.array([each[0][path] for each in kept]) for path in plan.priors}
+    summaries, n_stars, radii = (np.array([each[k] for each in kept]) for k in (1, 2, 3))
+    return Simulations(values, summaries, n_stars, radii, missing)
+
+
+_Made = tuple[dict[str, float], FloatArray, float, tuple[float, float]]
+
+
+def _all(plan: Training, n: int, workers: int) -> Iterator[_Made | str]:
+    """Make simulations 0 to ``n``, in their order."""
+    if workers == 0:
+        yield from (simulation(plan, k) for k in range(n))
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _settle, (plan,)) as pool:
+        try:
+            yield from pool.map(_simulated, range(n), chunksize=_CHUNK)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+_plans: list[Training] = []
+
+
+def _settle(plan: Training) -> None:
+    """Keep the plan in a worker, which works in one thread."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
+    _plans[:] = [plan]
+
+
+def _simulated(k: int) -> _Made | str:
+    return simulation(_plans[0], k)
+
+
+def simulation(plan: Training, k: int) -> _Made | str:
+    """Values, summary, number of stars and ends of the radii of a mock; or why there is none."""
+    from haloassay.mocks import make_mock
+    from haloassay.mocks.surveys.survey import make_survey
+
+    values = plan.draw(stream(plan.seed, "prior", k))
+    mock, survey = plan.at(values)
+    try:
+        made = make_mock(mock)
+    except EquilibriumError as error:
+        return str(error)
+    rngs = (stream(plan.seed, axis, k) for axis in ("population", "survey"))
+    catalogue = make_survey(survey).observe(made, *rngs).catalogue
+    r = catalogue.r
+    summary = _summary(plan.network.edges).of(catalogue)
+    return values, summary, float(len(r)), (float(r.min()), float(r.max()))
+
+
+@functools.cache
+def _summary(edges: tuple[float, ...]) -> MomentSummary:
+    return MomentSummary(edges)
+
+
+def judged(
+    trained: TrainedHalo, values: dict[str, FloatArray], made: Simulations, last: int, seed: int
+) -> dict[str, Any]:
+    """Bias, coverage and ranks of what a network says of the mocks that it was not taught, as plain values.
+
+    Parameters
+    ----------
+    trained
+        The network.
+    values
+        Truths of its targets.
+    made, last
+        The simulations, and how many of them it was taught.
+    seed
+        Of the draws.
+    """
+    from scipy.stats import kstest
+
+    held = range(last, len(made.n_stars))
+    refused = 0
+    rows: dict[str, list[tuple[float, ...]]] = {}
+    middle = float(np.exp(np.median(made.summaries[:, -5])))
+    for k in held:
+        refused += _is_refused(trained, made.summaries[k])
+        draws = trained.posterior(made.summaries[k], 1000, stream(seed, "judged", k))
+        truth = {name: each[k : k + 1] for name, each in values.items()}
+        known = {n: np.array([v]) for n, v in trained.halo.known.items()}
+        mass = trained.halo.enclosed_mass(middle, draws)
+        pairs = {name: (draws[name], truth[name]) for name in values}
+        pairs["enclosed_mass"] = (mass, trained.halo.enclosed_mass(middle, {**known, **truth}))
+        for name, (posterior, true) in pairs.items():
+            share = float(np.mean(posterior < true))
+            lo, median, hi = np.percentile(posterior, [16.0, 50.0, 84.0])
+            away = (median - true[0]) / (1.0 if name == "beta" else true[0])
+            width = 0.5 * (hi - lo) / (1.0 if name == "beta" else true[0])
+            rows.setdefault(name, []).append((share, float(away), float(width)))
+    table = {}
+    for name, each in rows.items():
+        share, away, width = np.array(each).T
+        table[name] = {
+            "bias": float(np.mean(away)),
+            "bias_error": float(np.std(away) / np.sqrt(len(away))),
+            "half_width": float(np.median(width)),
+            "coverage68": float(np.mean(np.abs(share - 0.5) < 0.34)),
+            "coverage95": float(np.mean(np.abs(share - 0.5) < 0.475)),
+            "p_ranks": float(kstest(share, "uniform").pvalue),
+        }
+    return {"mocks": len(held), "refused": refused, "radius": middle, "table": table}
+
+
+def _is_refused(trained: TrainedHalo, summary: FloatArray) -> bool:
+    from haloassay.base.errors import EstimationError
+
+    try:
+        trained.cloud.require_like(summary, trained.summary.names)
+    except EstimationError:
+        return True
+    return False

@@ -1,0 +1,188 @@
+"""Training of networks: what is refused of its file, and that a small one learns what its mocks tell."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from seeds import seeded
+
+from haloassay.base.errors import HaloassayError, InputError
+from haloassay.engine import learning, training
+from haloassay.estimators import make_estimator
+from haloassay.estimators.fit.mixture_network import MixtureNetwork
+from haloassay.face.cli import haloassay
+from haloassay.mocks import make_mock
+from haloassay.mocks.surveys.survey import make_survey
+from haloassay.planning.training import load_training
+
+TINY = """
+title = "a network that is made in seconds"
+seed = 3
+simulations = 400
+held_out = 100
+
+[mock]
+kind = "local-jeans-gaussian"
+potential = [{ kind = "mwpotential2014-baryons" }, { kind = "nfw", m200 = 1e12, c = 12.0 }]
+density = { kind = "power-law", slope = -3.5 }
+beta = { kind = "constant", beta = 0.5 }
+r_range = [3.0, 200.0]
+
+[survey]
+n_stars = 500
+r_min = 5.0
+r_max = 60.0
+
+[prior]
+"mock.potential.1.m200" = { kind = "loguniform", lo = 3e11, hi = 3e12 }
+"mock.potential.1.c" = { kind = "uniform", lo = 6.0, hi = 18.0 }
+"survey.n_stars" = { kind = "loguniform", lo = 300, hi = 1000 }
+
+[network]
+edges = [5.0, 10.0, 20.0, 60.0]
+hidden = 16
+components = 2
+members = 1
+patience = 5
+epochs = 60
+"""
+
+NEEDS_SBI = "sbi is not installed (extra npe)"
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("simulations = 400", "simulations = 9", "simulations: at least 100 (got 9)"),
+        ("held_out = 100", "held = 100", "unknown setting 'held'"),
+        ("hidden = 16", "hidden = 0", "network: hidden: at least 1 (got 0)"),
+        ('"loguniform", lo = 3e11', '"loguniform", lo = -1', "prior of mock.potential.1.m200: needs 0 < lo < hi"),
+        ('"uniform", lo = 6.0, hi = 18.0', '"discrete", weights = [1.0]', "priors of a training are continuous"),
+        ("potential.1.c", "potential.7.c", "prior of mock.potential.7.c: there is no '7'"),
+        ('"survey.n_stars"', '"estimators.npe"', "prior of estimators.npe: there is no 'estimators'"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_not_usable_is_told(tiny, old, new, told):
+    tiny.write_text(TINY.replace(old, new))
+    with pytest.raises(InputError) as error:
+        load_training(tiny)
+    assert str(error.value).startswith(f"{tiny}")
+    assert told in str(error.value)
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        load_training(tmp_path / "nothing.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('"mock.potential.1.m200"', '"mock.density.slope"', "prior: gives none of mock.potential.1.m200"),
+        ('kind = "mwpotential2014-baryons"', 'kind = "hernquist", mass = 1e11, a = 9.0', "needs one dark component"),
+        (
+            'kind = "nfw", m200 = 1e12, c = 12.0',
+            'kind = "triaxial-nfw", m200 = 1e12, c = 12.0, axis_ratios = [1.0, 0.9]',
+            "needs one dark component, an nfw halo by",
+        ),
+        ('"mock.potential.1.c" =', '"mock.potential.1.h0" =', "of the potential m200 and c of the halo may vary"),
+    ],
+)  # fmt: skip
+def test_a_halo_that_cannot_be_inferred_is_told(tiny, old, new, told):
+    tiny.write_text(TINY.replace(old, new))
+    with pytest.raises(InputError, match=told):
+        training.halo_of(load_training(tiny))
+
+
+def test_the_halo_is_that_of_the_mocks(tiny):
+    paths, halo = training.halo_of(load_training(tiny))
+    assert paths == {"m200": "mock.potential.1.m200", "c200": "mock.potential.1.c"}
+    assert halo.known == {"beta": 0.5}
+    values = {"m200": np.array([1e12]), "c200": np.array([12.0])}
+    true = make_mock(load_training(tiny).mock).truth.potential.enclosed_mass(30.0)
+    np.testing.assert_allclose(halo.enclosed_mass(30.0, values), true, rtol=1e-4)
+
+
+def test_draws_are_of_the_prior_and_the_number_of_stars_is_whole(tiny):
+    plan = load_training(tiny)
+    draws = [plan.draw(seeded(k)) for k in range(400)]
+    c = np.array([each["mock.potential.1.c"] for each in draws])
+    assert abs(c.mean() - 12.0) < 4.0 * 12.0 / np.sqrt(12.0 * 400)
+    mock, survey = plan.at(draws[0])
+    assert survey["n_stars"] == round(draws[0]["survey.n_stars"])
+    assert mock["potential"][1]["m200"] == draws[0]["mock.potential.1.m200"]
+    assert plan.mock["potential"][1]["m200"] == 1e12  # the file's own is left alone
+
+
+def test_a_prior_without_mocks_is_told(tiny, monkeypatch):
+    monkeypatch.setattr(training, "simulation", lambda plan, k: "no equilibrium")
+    with pytest.raises(InputError, match="20 of 20 draws have no mock, such as: no equilibrium"):
+        training.simulate(load_training(tiny), 20, 0, lambda _: None)
+
+
+def test_training_without_sbi_says_how_to_install_it(tiny, tmp_path, monkeypatch):
+    def missing(name):
+        raise ImportError(f"No module named {name!r}")
+
+    monkeypatch.setattr(learning.importlib, "import_module", missing)
+    made = CliRunner().invoke(haloassay, ["train", str(tiny), "--out", str(tmp_path / "net")])
+    assert isinstance(made.exception, InputError)
+    assert "pip install 'haloassay[npe]'" in str(made.exception)
+    assert not (tmp_path / "net").exists()
+
+
+def test_a_folder_that_holds_anything_is_left_alone(tiny):
+    with pytest.raises(InputError, match="is not empty; name a new folder"):
+        training.train(tiny, tiny.parent)
+
+
+def test_a_library_that_makes_other_densities_is_not_believed():
+    arrays = {
+        "hidden.0.weight": np.eye(2), "hidden.0.bias": np.zeros(2), "logits.weight": np.ones((1, 2)),
+        "logits.bias": np.zeros(1), "means.weight": np.ones((1, 2)), "means.bias": np.zeros(1),
+        "diagonal.weight": np.ones((1, 2)), "diagonal.bias": np.zeros(1),
+    }  # fmt: skip
+    network = MixtureNetwork((arrays,), 2, 1, 1e-4)
+    data, targets = np.ones((3, 2)), np.zeros((3, 1))
+    ours = np.full(3, network.mixture(data[0]).log_density(targets[:1])[0])
+    learning._require_equal(network, data, targets, ours)
+    with pytest.raises(HaloassayError, match="densities by numpy and by sbi differ"):
+        learning._require_equal(network, data, targets, ours + 0.1)
+
+
+@pytest.mark.long
+def test_a_small_network_learns_from_its_mocks(tiny, tmp_path):
+    pytest.importorskip("sbi", reason=NEEDS_SBI)
+    out = tmp_path / "net"
+    done = CliRunner().invoke(haloassay, ["train", str(tiny), "--out", str(out), "-j", "0"])
+    assert done.exit_code == 0, done.output
+    assert "100 mocks held out, of which" in done.output
+    assert sorted(file.name for file in out.iterdir()) == ["network.json", "weights.safetensors"]
+    told = json.loads((out / "network.json").read_text())
+    row = told["held_out"]["table"]["enclosed_mass"]
+    assert abs(row["bias"]) < 4.0 * row["bias_error"] + 0.02
+    assert row["coverage68"] > 0.68 - 4.0 * np.sqrt(0.68 * 0.32 / 100)
+    # the prior of the mass within 15 kpc is wide: a network that learns nothing has half widths of about 0.4
+    assert row["half_width"] < 0.2
+    plan = load_training(tiny)
+    seen = make_survey({**plan.survey, "n_stars": 600})
+    catalogue = seen.observe(make_mock(plan.mock), seeded(1), seeded(2)).catalogue
+    method = make_estimator({"kind": "npe", "network": str(out), "r_out": [20.0]})
+    (mass,) = method.estimate(catalogue, seeded(3)).of("enclosed_mass")
+    true = float(make_mock(plan.mock).truth.potential.enclosed_mass(20.0))
+    assert mass.lo95 * 0.8 < true < mass.hi95 * 1.2
+    training.train(plan, tmp_path / "again", workers=2)  # is the same
+    weights = [
+        (folder / "weights.safetensors").read_bytes() for folder in (out, tmp_path / "again")
+    ]
+    assert weights[0] == weights[1]
