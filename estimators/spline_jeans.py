@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from haloassay.base.arrays import FloatArray
+from haloassay.base.cache import LATER
 from haloassay.base.constants import G
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
@@ -26,6 +27,7 @@ from haloassay.estimators.bins import (
     resampled_catalogues,
     rows_within,
 )
+from haloassay.estimators.deconvolution import RadiusDeconvolution
 from haloassay.estimators.fit.laplace import LogDensity
 from haloassay.estimators.fit.likelihoods import variance_terms
 from haloassay.estimators.fit.posterior import EmceeRun, explore
@@ -118,6 +120,9 @@ class SplineJeans(Estimator):
         Draws behind the intervals, or resampled catalogues.
     min_stars
         Fewer stars give no value.
+    distances
+        Free radii and velocities from the errors of distances, by draws of each star's posterior under a density that
+        is given; or ``"as-stated"``.
     """
 
     version: ClassVar[int] = 3
@@ -148,6 +153,9 @@ class SplineJeans(Estimator):
     emcee: EmceeRun = _RUN
     n_draws: int = 1000
     min_stars: int = 50
+    distances: RadiusDeconvolution | Literal["as-stated"] = field(
+        default="as-stated", metadata=LATER
+    )
 
     def __post_init__(self) -> None:
         number = self.knots if isinstance(self.knots, int) else len(self.knots)
@@ -178,6 +186,8 @@ class SplineJeans(Estimator):
         InputError
             If a position or velocity of the catalogue is not finite.
         """
+        if isinstance(self.distances, RadiusDeconvolution):
+            return self.distances.pooled(replace(self, distances="as-stated"), catalogue, rng)
         catalogue.check_finite()
         places = places_at(self.r)
         try:

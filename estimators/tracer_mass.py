@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
+from haloassay.base.cache import LATER
 from haloassay.base.constants import G
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
@@ -31,6 +32,7 @@ from haloassay.estimators.bins import (
     radial_bins,
     resampled_catalogues,
 )
+from haloassay.estimators.deconvolution import RadiusDeconvolution
 from haloassay.estimators.fit.density import DensityFit, FittedDensity, fit_density
 from haloassay.estimators.fit.ellipsoid import fit_ellipsoid, require_resolved
 from haloassay.estimators.fit.posterior import Sampler
@@ -114,6 +116,9 @@ class TracerMass(Estimator):
         Fit of a dark halo to the masses of the bins, as in Bird et al., or ``"none"``.
     sampler
         Of that fit.
+    distances
+        Free radii and velocities from the errors of distances, by draws of each star's posterior under a density that
+        is given; or ``"as-stated"``.
     """
 
     version: ClassVar[int] = 2
@@ -146,6 +151,9 @@ class TracerMass(Estimator):
     n_bootstrap: int = 100
     nfw: NFWFit | Literal["none"] = "none"
     sampler: Sampler = "quadrature"
+    distances: RadiusDeconvolution | Literal["as-stated"] = field(
+        default="as-stated", metadata=LATER
+    )
 
     def __post_init__(self) -> None:
         check_edges(self.bins)
@@ -176,6 +184,8 @@ class TracerMass(Estimator):
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows enclosed_mass of each bin or radius, and of the halo; a note where no value is."""
+        if isinstance(self.distances, RadiusDeconvolution):
+            return self.distances.pooled(replace(self, distances="as-stated"), catalogue, rng)
         catalogue.check_finite()
         rows: list[Estimate] = []
         bins = radial_bins(catalogue.r, self.bins)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.cache import LATER
 from haloassay.base.errors import EstimationError
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
@@ -20,6 +21,7 @@ from haloassay.estimators.bins import (
     check_least,
     check_number,
 )
+from haloassay.estimators.deconvolution import RadiusDeconvolution
 from haloassay.estimators.fit.ellipsoid import (
     AXES,
     Ellipsoid,
@@ -76,6 +78,9 @@ class VelocityEllipsoid(Estimator):
         measurement errors. ``"bootstrap"``: refitted to resampled stars.
     n_draws
         Draws behind the intervals; with ``"bootstrap"``, number of resampled catalogues.
+    distances
+        Free radii and velocities from the errors of distances, by draws of each star's posterior under a density that
+        is given; or ``"as-stated"``.
     """
 
     name: ClassVar[str] = "velocity-ellipsoid"
@@ -98,6 +103,9 @@ class VelocityEllipsoid(Estimator):
     min_stars: int = 10
     errors: Literal["sandwich", "fisher", "poisson", "bootstrap"] = "sandwich"
     n_draws: int = 1000
+    distances: RadiusDeconvolution | Literal["as-stated"] = field(
+        default="as-stated", metadata=LATER
+    )
 
     def __post_init__(self) -> None:
         check_edges(self.bins)
@@ -106,6 +114,8 @@ class VelocityEllipsoid(Estimator):
 
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows of every quantity of every bin; a row says why it has no value."""
+        if isinstance(self.distances, RadiusDeconvolution):
+            return self.distances.pooled(replace(self, distances="as-stated"), catalogue, rng)
         (of_kurtosis,) = rng.spawn(1)
         return by_bins(
             catalogue,

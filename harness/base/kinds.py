@@ -151,6 +151,10 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "desi-kgiants": f"{_SURVEYS}.presets:DESI_KGIANTS",
             "gaia-rrlyrae": f"{_SURVEYS}.presets:GAIA_RRLYRAE",
             "all-sky": f"{_SURVEYS}.presets:ALL_SKY",
+            "4most-halo": f"{_SURVEYS}.presets:FOURMOST_HALO",
+            "weave-halo": f"{_SURVEYS}.presets:WEAVE_HALO",
+            "h3-dr": f"{_SURVEYS}.presets:H3_DR",
+            "gaia-dr4": f"{_SURVEYS}.presets:GAIA_DR4",
         },
     ),
     "cleans": Family(

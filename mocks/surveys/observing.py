@@ -10,6 +10,7 @@ import numpy as np
 from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.contracts.frames import galactocentric_to_heliocentric
 from haloassay.mocks.stars import Stars
+from haloassay.mocks.surveys.distances import posterior_distances, zero_points
 from haloassay.mocks.surveys.measurement import (
     FEH_BINS,
     Deviates,
@@ -81,11 +82,17 @@ def look(survey: Survey, stars: Stars, deviates: Deviates, most: int, tally: Tal
         )
     scatter = error * survey.distance_error_scale
     off = distance_deviates(survey, stars, deviates) if scatter.any() else np.zeros(len(stars))
+    observed = observed_distance(true_distance, off, scatter, survey.distance_scale)
+    if survey.distance_feh_slope != 0.0 or survey.distance_dipole[0] != 0.0:
+        feh_zero = (survey.distance_feh_slope, survey.distance_feh_zero)
+        observed *= np.exp(zero_points(direction, stars.feh, *feh_zero, survey.distance_dipole))
+    if survey.distance_prior > 0.0:
+        observed, error = posterior_distances(observed, error, survey.distance_prior)
     feh_error = _error(survey, "feh_err", survey.feh_error, like)
     noisy = isinstance(feh_error, np.ndarray) or feh_error > 0.0
     view = View(
         direction,
-        observed_distance(true_distance, off, scatter, survey.distance_scale),
+        observed,
         stars.feh + feh_error * deviates.feh if noisy else stars.feh,
         magnitude,
         deviates.fibre,

@@ -182,6 +182,83 @@ ALL_SKY: Final[Settings] = {
     "alpha_fe_error": 0.05,  # choice
 }
 
+#: Giants of the halo as 4MOST will see them with its low resolution (Helmi et al. 2019, Messenger 175, 23): a plan.
+FOURMOST_HALO: Final[Settings] = {
+    "n_stars": 50000,  # choice; M: more than a million are planned
+    # M: 10000 square degrees at high latitude are stated (F, abstract)
+    "footprint": {"dec_min": -80.0, "dec_max": 20.0, "b_min": 20.0},
+    "luminosity": _K_GIANTS,
+    "magnitude_limits": [15.0, 20.0],  # M
+    "g_offset": _GIANT_COLOUR,
+    "z_min": 2.0,  # choice
+    "r_min": 3.0,  # choice
+    "distance_error": 0.2,  # choice: photometric and spectroscopic distances of giants
+    "pm_error": "gaia-dr4",  # choice
+    "pm_correlation": _PM_CORRELATION,
+    "vlos_error": 2.0,  # F, abstract: 1 to 2 km/s
+    "feh_error": 0.2,  # F, abstract
+    "alpha_fe_error": 0.1,  # choice
+}
+
+#: Giants of the halo as WEAVE will see them with its low resolution at high latitudes (Jin et al. 2024,
+#: MNRAS 530, 2688; of that paper only the abstract was read: no number below is stated in it).
+WEAVE_HALO: Final[Settings] = {
+    "n_stars": 50000,  # choice
+    "footprint": {"dec_min": -10.0, "b_min": 20.0},  # M: from La Palma, high latitudes
+    "completeness": {
+        "minimum": 0.0,
+        "maximum": 0.6,
+        "nside": 32,
+    },  # choice: fields of 2 deg, unevenly
+    "luminosity": _K_GIANTS,
+    "magnitude_limits": [15.0, 20.0],  # M: to the limit of Gaia, about
+    "g_offset": _GIANT_COLOUR,
+    "z_min": 2.0,  # choice
+    "r_min": 3.0,  # choice
+    "distance_error": 0.2,  # choice
+    "pm_error": "gaia-dr4",  # choice
+    "pm_correlation": _PM_CORRELATION,
+    "vlos_error": {"magnitudes": [16.0, 20.0], "errors": [1.0, 5.0]},  # M
+    "feh_error": 0.2,  # M
+    "alpha_fe_error": 0.1,  # choice
+}
+
+#: Giants of all of H3 (Conroy et al. 2019, ApJ 883, 107), without the cuts of Han et al. (2024): any height and radius.
+H3_DR: Final[Settings] = {
+    "n_stars": 15000,  # choice; F, abstract: spectra of 200000 stars, of which few are giants of the halo
+    "footprint": {"dec_min": -20.0, "b_min": 20.0},  # M; S of the sample of Han et al.
+    "completeness": {"minimum": 0.0, "maximum": 0.6, "nside": 32},  # M and choice, as h3-giants
+    "luminosity": _K_GIANTS,
+    "magnitude_limits": [
+        15.0,
+        18.0,
+    ],  # M; the selection is by magnitude and parallax only: F, abstract
+    "g_offset": _GIANT_COLOUR,
+    "r_min": 3.0,  # choice
+    "distance_error": 0.1,  # M: about a tenth, from isochrones
+    "pm_error": "gaia-dr3",
+    "pm_correlation": _PM_CORRELATION,
+    "vlos_error": 0.2,  # M
+    "feh_error": 0.05,  # M
+    "alpha_fe_error": 0.05,  # M
+}
+
+#: Bright giants of Gaia DR4 with its own spectra: proper motions as pygaia predicts them for DR4, the rest a guess.
+GAIA_DR4: Final[Settings] = {
+    "n_stars": 50000,  # choice
+    "footprint": {"b_min": 10.0},  # choice: away from crowding and dust
+    "luminosity": {"kind": "power-law", "slope": 0.32, "m_min": -3.0, "m_max": 2.0},  # M, here in G
+    "magnitude_limits": [6.0, 16.0],  # M: about where the spectra of single stars end
+    "z_min": 2.0,  # choice
+    "r_min": 3.0,  # choice
+    "distance_error": 0.15,  # choice: parallaxes say little beyond 5 kpc
+    "pm_error": "gaia-dr4",  # F: pygaia
+    "pm_correlation": _PM_CORRELATION,
+    "vlos_error": {"magnitudes": [12.0, 14.0, 16.0], "errors": [0.5, 2.0, 8.0]},  # M, G band
+    "feh_error": 0.15,  # M
+    "alpha_fe_error": 0.1,  # choice
+}
+
 
 def resolve(
     spec: Mapping[str, Any], known: Collection[str], where: str = "survey"

@@ -154,6 +154,14 @@ class Survey:
         ``error_max`` always does, or ``"monte-carlo"``, by 1000 draws a star.
     template
         Catalogue of one's own, the name of a file or a table, whose errors the stars have in place of the errors above.
+    distance_feh_slope, distance_feh_zero
+        Zero point of distances that depends on true [Fe/H], which the observer does not know of: ln(distance) is off by
+        the slope for each dex above ``distance_feh_zero``.
+    distance_dipole
+        Zero point that depends on the sky: largest offset of ln(distance), and Galactic l and b [deg] where it is.
+    distance_prior
+        Distances are stated as medians of posteriors under a space density exp(-d / L), L [kpc] this number, with half
+        the width of the 68 per cent interval as their error; 0 for the measurements themselves.
 
     Raises
     ------
@@ -195,6 +203,10 @@ class Survey:
     vlos_error_scale: float = 1.0
     propagation: Propagation = "linear"
     template: Template | None = field(default=None, metadata=LATER)
+    distance_feh_slope: float = field(default=0.0, metadata=LATER)
+    distance_feh_zero: float = field(default=-1.5, metadata=LATER)
+    distance_dipole: tuple[float, float, float] = field(default=(0.0, 0.0, 0.0), metadata=LATER)
+    distance_prior: float = field(default=0.0, metadata=LATER)
 
     def __post_init__(self) -> None:
         some = self.n_stars == "all" or self.n_stars >= 1
@@ -230,6 +242,19 @@ class Survey:
         for name in ("pm_correlation", "distance_feh_correlation"):
             value = getattr(self, name)
             require(0.0 <= value < 1.0, f"{name} must be >= 0 and < 1 (got {value})")
+        size, lon, lat = self.distance_dipole
+        require(
+            abs(size) <= 1.0 and 0.0 <= lon <= 360.0 and abs(lat) <= 90.0,
+            "distance_dipole: an offset of ln(distance) within +-1, l 0 to 360, b -90 to 90"
+            f" (got {list(self.distance_dipole)})",
+        )
+        slope, zero = self.distance_feh_slope, self.distance_feh_zero
+        require(abs(slope) <= 1.0, f"distance_feh_slope must be within +-1 a dex (got {slope:g})")
+        require(abs(zero) <= 10.0, f"distance_feh_zero must be within +-10 (got {zero:g})")
+        require(
+            self.distance_prior == 0.0 or 0.01 <= self.distance_prior <= _LARGEST_ERROR,
+            f"distance_prior must be 0, or 0.01 to {_LARGEST_ERROR:g} kpc (got {self.distance_prior:g})",
+        )
         if isinstance(self.pm_error, str) and self.pm_error not in ("none", *GAIA_RELEASES):
             raise unknown(
                 "proper-motion error", self.pm_error, ("none", *GAIA_RELEASES), "pm_error"
@@ -361,7 +386,11 @@ class Survey:
 
     def require_no_feh(self) -> None:
         """Raise :class:`InputError` where a setting needs [Fe/H]: for a mock whose stars have none."""
-        for name, without in (("feh_max", np.inf), ("distance_feh_correlation", 0.0)):
+        for name, without in (
+            ("feh_max", np.inf),
+            ("distance_feh_correlation", 0.0),
+            ("distance_feh_slope", 0.0),
+        ):
             require(
                 getattr(self, name) == without,
                 f"survey: {name} needs [Fe/H], and stars of the mock have none: give them feh, or set {name} ="
@@ -395,6 +424,8 @@ class Survey:
 #: What is wrong with the measurements and no observer knows of, and the settings without it.
 UNSTATED: Final[Mapping[str, Any]] = {
     "distance_feh_correlation": 0.0,
+    "distance_feh_slope": 0.0,
+    "distance_dipole": (0.0, 0.0, 0.0),
     "distance_scale": 1.0,
     "vlos_offset": 0.0,
     "distance_error_scale": 1.0,
