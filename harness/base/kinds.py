@@ -185,6 +185,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "power-law-df": f"{_METHODS}.power_law_df:PowerLawDF",
             "nfw-tracer": f"{_METHODS}.nfw_tracer:NFWTracer",
             "escape-speed": f"{_METHODS}.escape_speed:EscapeSpeed",
+            "jeans-virial": f"{_METHODS}.jeans_virial:JeansVirial",
             "orbital-roulette": f"{_METHODS}.orbital_roulette:OrbitalRoulette",
             "tracer-density": f"{_METHODS}.tracer_density:TracerDensity",
             "shape": f"{_METHODS}.shape:Shape",
