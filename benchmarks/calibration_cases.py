@@ -188,6 +188,15 @@ ISOTROPIC = Halo(1.08e12, 18.5, 70.0, "zhai2018", -4.0, 0.0, (5.0, 120.0))
 RADIAL = Halo(1e12, 12.0, 67.8, "none", -3.3, 0.4, (5.0, 80.0))
 
 
+def virial_cases() -> Iterator[Case]:
+    """Tracers in an NFW halo with six coordinates, and isothermal ones seen from far away."""
+    radii = {"r": [10.0, 25.0, 60.0]}
+    truth = massive(RADIAL.mass, beta=RADIAL.beta)
+    yield Case("jeans-virial", {"alpha": -3.3, **radii}, RADIAL.draw, truth)
+    changing = {"alpha": -3.3, **radii, "anisotropy": "changing"}
+    yield Case("jeans-virial, changing", changing, RADIAL.draw, truth)
+
+
 def fastest_truth(row: Estimate) -> float:
     """Escape speed at the radius of a row."""
     return float(escape_speed(row.r)) if row.quantity == "v_esc" else np.nan
@@ -319,6 +328,7 @@ def make_cases() -> Iterator[Case]:
     yield Case("escape-speed", fastest, tail, fastest_truth)
     yield Case("escape-speed, k known", {**fastest, "k": K}, tail, fastest_truth)
     yield Case("escape-speed, k of Piffl", {**fastest, "k": "piffl2014"}, tail, fastest_truth)
+    yield from virial_cases()
     phases = {"r_range": list(ROULETTE_EDGES), "r_out": [8.0, 17.0, 40.0]}
     yield Case("orbital-roulette", phases, anywhere, RANDOM_PHASES)
     theirs = {**phases, "errors": "likelihood"}

@@ -189,6 +189,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "power-law-df": f"{_METHODS}.power_law_df:PowerLawDF",
             "nfw-tracer": f"{_METHODS}.nfw_tracer:NFWTracer",
             "escape-speed": f"{_METHODS}.escape_speed:EscapeSpeed",
+            "jeans-virial": f"{_METHODS}.jeans_virial:JeansVirial",
             "orbital-roulette": f"{_METHODS}.orbital_roulette:OrbitalRoulette",
             "npe": f"{_METHODS}.npe:NPE",
             "tracer-density": f"{_METHODS}.tracer_density:TracerDensity",

@@ -200,6 +200,16 @@ IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
     },
     # no mock has a tail that is a power: bias and coverage are those of stars of its own model
     "escape-speed": {"settings": {"v_min": 180.0, "v_esc_range": [200.0, 1500.0]}},
+    "jeans-virial": {
+        "settings": {"alpha": _SLOPE},
+        "mock": _halo(0.5),
+        "survey": {**_SURVEY, "n_stars": 3000},
+        "violations": {
+            **{name: of for name, of in _betas(0.5).items() if "falls" in name},
+            **_JEANS,
+            **_FIELDS,
+        },
+    },
     "orbital-roulette": {
         "settings": {"r_range": [5.0, 60.0]},
         "mock": _halo(0.5, kind="equilibrium"),

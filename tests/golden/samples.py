@@ -181,6 +181,15 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "power-law-df": [{"alpha": -3.5}],
         "nfw-tracer": [{"alpha": -3.5}],
         "escape-speed": [{"v_min": 180.0, "v_esc_range": [200.0, 1500.0], "halo": {}}],
+        "jeans-virial": [
+            {"alpha": -3.5},
+            {
+                "alpha": {"slopes": [-1.0, -5.0], "breaks": [20.0], "width": 0.5},
+                "data": "los",
+                "virial_shape": "first",
+                "anisotropy": "changing",
+            },
+        ],
         "orbital-roulette": [
             {},
             {"statistic": "anderson-darling", "c200": 12.0, "baryons": "zhai2018"},
