@@ -184,6 +184,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "spline-jeans": f"{_METHODS}.spline_jeans:SplineJeans",
             "power-law-df": f"{_METHODS}.power_law_df:PowerLawDF",
             "nfw-tracer": f"{_METHODS}.nfw_tracer:NFWTracer",
+            "action-df": f"{_METHODS}.action_df:ActionDF",
             "escape-speed": f"{_METHODS}.escape_speed:EscapeSpeed",
             "orbital-roulette": f"{_METHODS}.orbital_roulette:OrbitalRoulette",
             "tracer-density": f"{_METHODS}.tracer_density:TracerDensity",
