@@ -242,6 +242,11 @@ def of_actions_truth(row: Estimate) -> float:
     return true_beta(row.r) if row.quantity == "beta" else RANDOM_PHASES(row)
 
 
+def along_the_line_of_sight(n: int, rng: np.random.Generator) -> Catalogue:
+    """Stars of hierarchical-df without proper motions."""
+    return without(hierarchical(n, rng), "pmra", "pmdec")
+
+
 def gaussians(two: bool) -> tuple[Draw, Truth]:
     """Table 2 of Li et al. (2026), whole sample: the metal-rich component, or both."""
     point = LI2026 if two else LI2026[:8]
@@ -339,12 +344,7 @@ def make_cases() -> Iterator[Case]:
     yield Case(
         "hierarchical-df, conditional", {**seen, "density": "conditional"}, hierarchical, truth
     )
-    yield Case(
-        "hierarchical-df, no proper motions",
-        seen,
-        lambda n, rng: without(hierarchical(n, rng), "pmra", "pmdec"),
-        truth,
-    )
+    yield Case("hierarchical-df, no proper motions", seen, along_the_line_of_sight, truth)
     nfw = {"alpha": -3.3, "r_range": [5.0, 80.0], "r_out": [10.0, 25.0, 60.0], "n_bootstrap": 100}
     yield Case("nfw-tracer", nfw, RADIAL.draw, RADIAL.truth())
     actions = {"r_range": list(ACTION_EDGES), "r_out": [8.0, 17.0, 40.0]}

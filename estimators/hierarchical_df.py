@@ -43,10 +43,11 @@ class HierarchicalDF(Estimator):
     """Power-law potential by a distribution function, true distances and velocities of all stars unknown.
 
     Tracers rho ~ r^alpha of constant anisotropy in Phi = -Phi0 r^-g have f ~ L^(-2 beta) E^n, the model of
-    ``power-law-df`` (Evans, Hafner & de Zeeuw 1997). Here what was measured scatters about the truth by its Gaussian errors, and the
-    likelihood of a star is the integral of f over all that it can truly be (Eadie, Springford & Harris 2017, who sample
-    the truth of every star). A velocity that was not measured has no error to bind it: the model alone does. Such are
-    columns that a catalogue has not, and entries with an error beyond all velocities (1e5 mas/yr).
+    ``power-law-df`` (Evans, Hafner & de Zeeuw 1997). Here what was measured scatters about the truth by its
+    Gaussian errors, and the likelihood of a star is the integral of f over all that it can truly be (Eadie,
+    Springford & Harris 2017, who sample the truth of every star). A velocity that was not measured has no error
+    to bind it: the model alone does. Such are columns that a catalogue has not, and entries with an error
+    beyond all velocities (1e5 mas/yr).
 
     The integral is a mean over draws of each star's truth at the maximum of the posterior, weighted by the
     ratio of f to f there; draws and maximum are found in turn.
