@@ -88,7 +88,7 @@ class SplineJeans(Estimator):
     Biased where the sample is not complete in radius and ``alpha = "measured"``: surveys have a
     selection, so give ``alpha`` for them. Biased at the ends, where a spline is straight; at a
     sharp break of the density; by rotation and by mean motions, which count as dispersion; by
-    distance errors, which are not deconvolved in radius. Measured (60 mocks of an NFW halo with
+    distance errors, unless ``distances`` deconvolves them. Measured (60 mocks of an NFW halo with
     baryons, density -2.8 to -4.6 about 17 kpc, beta 0.6-0.75-0.5, 3000 and 10000 stars from 5 to 100
     kpc): M(<r) within 4 per cent from 10 to 60 kpc, 5 to 8 per cent high at 7 kpc, 2 to 5 low at 80;
     68 per cent intervals cover 0.69 and 0.66 of the truths over all radii, less at the ends (0.4 to
