@@ -159,9 +159,8 @@ class HierarchicalDF(Estimator):
         InputError
             If a position of the catalogue is not finite.
         """
-        catalogue.check_rows(
-            np.isfinite(catalogue.position).all(axis=1), "a position that is not finite"
-        )
+        finite = np.asarray(np.isfinite(catalogue.position).all(axis=1))
+        catalogue.check_rows(finite, "a position that is not finite")
         places = places_at(self.r_out)
         halo = () if self.h0 == "none" else ("m200", "r200")
         last = ("beta",) if self.beta == "fitted" else ()
