@@ -160,7 +160,7 @@ class HierarchicalDF(Estimator):
             If a position of the catalogue is not finite.
         """
         catalogue.check_rows(
-            np.isfinite(catalogue.position).all(axis=1), "a position that is not finite"
+            np.asarray(np.isfinite(catalogue.position).all(axis=1)), "a position that is not finite"
         )
         places = places_at(self.r_out)
         halo = () if self.h0 == "none" else ("m200", "r200")
