@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -130,6 +130,8 @@ class HaloModel:
         Of the virial mass.
     r, other
         Radii [kpc] and masses within [Msun] of all other components together.
+    turn
+        (d, d) rotation of the deviates that a network learns: to axes of which one is what data tell best.
     """
 
     priors: Mapping[str, Prior]
@@ -138,6 +140,7 @@ class HaloModel:
     overdensity: float
     r: FloatArray
     other: FloatArray
+    turn: FloatArray
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -145,17 +148,29 @@ class HaloModel:
         return tuple(name for name in TARGETS if name in self.priors or name in self.known)
 
     def deviates(self, values: Mapping[str, FloatArray]) -> FloatArray:
-        """Turn values into normal deviates (m, d), as which the prior is distributed."""
+        """Turn values into normal deviates (m, d), as which the prior is distributed, on the turned axes."""
         shares = [prior.share(values[name]) for name, prior in self.priors.items()]
-        return np.asarray(ndtri(np.clip(np.stack(shares, axis=-1), 1e-9, 1.0 - 1e-9)))
+        deviates = ndtri(np.clip(np.stack(shares, axis=-1), 1e-9, 1.0 - 1e-9))
+        return np.asarray(deviates @ self.turn)
 
     def values(self, deviates: FloatArray) -> dict[str, FloatArray]:
         """Values (m,) of each target, of deviates (m, d) or held."""
-        shares = ndtr(deviates)
+        shares = ndtr(deviates @ self.turn.T)
         inferred = {
             name: p.quantile(shares[:, k]) for k, (name, p) in enumerate(self.priors.items())
         }
         return {n: np.full(len(deviates), v) for n, v in self.known.items()} | inferred
+
+    def turned(self, values: Mapping[str, FloatArray], data: FloatArray) -> HaloModel:
+        """Halo with the axes along which standardised data (m, n) tell least, to best: of what a linear fit leaves.
+
+        Mass and concentration are degenerate: what is narrow is neither, but the mass within the stars.
+        """
+        plain = replace(self, turn=np.eye(len(self.priors)))
+        deviates = plain.deviates(values)
+        design = np.column_stack([np.ones(len(data)), data])
+        left = deviates - design @ np.linalg.lstsq(design, deviates, rcond=None)[0]
+        return replace(self, turn=np.linalg.eigh(left.T @ left)[1])
 
     def enclosed_mass(self, r: float, values: Mapping[str, FloatArray]) -> FloatArray:
         """Mass [Msun] within ``r`` [kpc] of all components."""
@@ -235,7 +250,7 @@ def to_files(
         What else is to be kept: training scenario, versions, calibration.
     """
     arrays = {f"cloud.{k}": getattr(cloud, k) for k in ("mean", "scale", "lo", "hi", "whiten")}
-    arrays |= {"halo.r": halo.r, "halo.other": halo.other}
+    arrays |= {"halo.r": halo.r, "halo.other": halo.other, "halo.turn": halo.turn}
     for k, member in enumerate(network.members):
         arrays |= {f"network.{k}.{name}": values for name, values in member.items()}
     weights = safe_tensors.to_bytes(arrays)
@@ -340,6 +355,7 @@ def _assembled(told: Mapping[str, Any], arrays: safe_tensors.Tensors) -> Trained
         model["overdensity"],
         arrays["halo.r"],
         arrays["halo.other"],
+        arrays["halo.turn"],
     )
     return TrainedHalo(summary, network, cloud, halo, told["digest"], told)
 

@@ -101,10 +101,11 @@ def train(
     made = simulate(plan, n, workers, say)
     simulated = time.monotonic()
     values = {name: made.values[path] for name, path in paths.items()}
-    deviates = halo.deviates(values)
-    last = len(deviates) - plan.held_out
+    last = len(made.n_stars) - plan.held_out
     cloud = Cloud.of(made.summaries[:last], made.n_stars[:last], made.radii[:last])
     data = cloud.standardised(made.summaries)
+    halo = halo.turned({name: each[:last] for name, each in values.items()}, data[:last])
+    deviates = halo.deviates(values)
     network = learn(known, data[:last], deviates[:last], plan.network, plan.seed, say)
     learnt = time.monotonic()
     summary = MomentSummary(plan.network.edges)
@@ -158,7 +159,9 @@ def halo_of(plan: Training) -> tuple[dict[str, str], HaloModel]:
     other = np.sum([part.enclosed_mass(r) for part in others], axis=0) + np.zeros_like(r)
     priors = {name: plan.priors[path] for name, path in inferred.items()}
     _require_rigid(plan, prefix)
-    return inferred, HaloModel(priors, fixed, nfw.h0, nfw.overdensity, r, other)
+    return inferred, HaloModel(
+        priors, fixed, nfw.h0, nfw.overdensity, r, other, np.eye(len(priors))
+    )
 
 
 def _require_rigid(plan: Training, prefix: str) -> None:

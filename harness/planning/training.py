@@ -46,7 +46,7 @@ class Learning:
     edges: tuple[float, ...]
     hidden: int = 64
     components: int = 4
-    members: int = 3
+    members: int = 1
     batch: int = 100
     rate: float = 5e-4
     patience: int = 20

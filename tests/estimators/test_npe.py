@@ -25,6 +25,8 @@ from haloassay.estimators.halo.trained_halo import Cloud, HaloModel
 from haloassay.mocks import make_mock
 from haloassay.mocks.surveys.survey import make_survey
 
+#: By 0.4 rad.
+TURN = np.array([[np.cos(0.4), -np.sin(0.4)], [np.sin(0.4), np.cos(0.4)]])
 EDGES = (5.0, 12.0, 25.0, 60.0)
 MOCK = {
     "kind": "equilibrium",
@@ -208,7 +210,9 @@ def test_the_mass_is_that_of_the_mock_with_its_baryons():
     r = np.geomspace(0.1, 3000.0, 200)
     parts = make_mock({**MOCK, "potential": spec[0]})
     priors = {"m200": LogUniform(1e11, 1e13), "c200": Uniform(5.0, 20.0)}
-    halo = HaloModel(priors, {"beta": 0.3}, 67.8, 200.0, r, parts.truth.potential.enclosed_mass(r))
+    halo = HaloModel(
+        priors, {"beta": 0.3}, 67.8, 200.0, r, parts.truth.potential.enclosed_mass(r), np.eye(2)
+    )
     values = halo.values(halo.deviates({"m200": np.array([1e12]), "c200": np.array([10.0])}))
     np.testing.assert_allclose(
         [values["m200"][0], values["c200"][0], values["beta"][0]], [1e12, 10, 0.3]
@@ -219,7 +223,9 @@ def test_the_mass_is_that_of_the_mock_with_its_baryons():
 
 
 def test_targets_never_leave_their_prior():
-    halo = HaloModel({"m200": LogUniform(2e11, 4e12)}, {}, 67.8, 200.0, np.ones(1), np.ones(1))
+    halo = HaloModel(
+        {"m200": LogUniform(2e11, 4e12)}, {}, 67.8, 200.0, np.ones(1), np.ones(1), np.eye(1)
+    )
     found = halo.values(np.linspace(-40.0, 40.0, 9)[:, None])["m200"]
     assert found.min() >= 2e11 * (1 - 1e-12)
     assert found.max() <= 4e12 * (1 + 1e-12)
@@ -328,7 +334,7 @@ def test_a_network_comes_back_as_it_was(tmp_path):
     cloud = Cloud.of(some, np.linspace(100.0, 900.0, 50), np.tile([5.0, 60.0], (50, 1)))
     priors = {"m200": LogUniform(1e11, 1e13), "beta": Uniform(-1.0, 0.9)}
     r = np.geomspace(0.1, 1e3, 20)
-    halo = HaloModel(priors, {"c200": 11.0}, 70.0, 100.0, r, 1e10 * np.ones(20))
+    halo = HaloModel(priors, {"c200": 11.0}, 70.0, 100.0, r, 1e10 * np.ones(20), TURN)
     network = some_network(n, 2)
     files = trained_halo.to_files(summary, network, cloud, halo, {"title": "it"})
     trained_halo.save(tmp_path / "net", files)
