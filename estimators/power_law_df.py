@@ -377,26 +377,16 @@ class Tracers:
     edges: tuple[float, float]
 
     def log_likelihood(
-        self,
-        points: FloatArray,
-        gamma: float | FloatArray,
-        outliers: float = 0.0,
-        v_max: float = np.inf,
-        placed: bool = False,
+        self, points: FloatArray, gamma: float, outliers: float = 0.0, v_max: float = np.inf
     ) -> FloatArray:
-        """Log likelihood (m,) of points (m, 3): ln v_c^2 at the pivot, g, beta; rho ~ r^-gamma, one or (m,).
-
-        That of velocities where stars are; where ``placed``, times rho at the place of each draw.
-        """
-        gamma = np.broadcast_to(np.asarray(gamma, dtype=float), len(points))
+        """Log likelihood (m,) of points (m, 3): ln v_c^2 at the pivot, g, beta; rho ~ r^-gamma."""
         n = exponent(gamma, points[:, 1], points[:, 2])
         possible = (n > -1.0) & (gamma > 2.0 * points[:, 2]) & (points[:, 2] < 1.0)
         values = np.full(len(points), -np.inf)
         if not possible.any():
             return values
         kept = points[possible]
-        density = gamma[possible] if placed else np.zeros(len(kept))
-        table = np.column_stack([kept, n[possible], log_norm(n[possible], kept[:, 2]), density])
+        table = np.column_stack([kept, n[possible], log_norm(n[possible], kept[:, 2])])
         spread = np.log(outliers / (4.0 * np.pi / 3.0 * v_max**3)) if outliers > 0.0 else -np.inf
         values[possible] = _log_likelihood(
             np.ascontiguousarray(table),
@@ -421,12 +411,12 @@ def _log_likelihood(
     log_bound: float,
     log_spread: float,
 ) -> FloatArray:
-    """Sum of ln [sum_k w_k f(v_k | r_k)], each point (ln v_c^2, g, beta, exponent, ln norm, gamma or 0)."""
+    """Sum of ln [sum_k w_k f(v_k | r_k)], each point (ln v_c^2, g, beta, exponent, ln norm)."""
     out = np.zeros(len(points))
     k_draws = log_r.shape[1]
     terms = np.empty(k_draws + 1)
     for m in range(len(points)):
-        log_vc2, g, beta, n, norm, placed = points[m]
+        log_vc2, g, beta, n, norm = points[m]
         depth = log_vc2 - np.log(g)  # ln psi at the pivot
         for i in range(len(log_r)):
             top = log_spread
@@ -437,8 +427,7 @@ def _log_likelihood(
                     terms[k] = -np.inf
                     continue
                 scale = (1.5 - beta) * (np.log(2.0) + log_psi) + norm
-                weight = log_weight[i, k] - placed * log_r[i, k]
-                term = weight - 2.0 * beta * log_across[i, k] + n * np.log(left) - scale
+                term = log_weight[i, k] - 2.0 * beta * log_across[i, k] + n * np.log(left) - scale
                 terms[k] = term + log_bound
                 top = max(top, terms[k])
             if top == -np.inf:

@@ -192,29 +192,12 @@ IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
             **_CURVED,
         },
     },
-    "hierarchical-df": {
-        "settings": {"r_range": [5.0, 60.0]},
-        "mock": _halo(
-            0.5,
-            kind="equilibrium",
-            potential=_SCALE_FREE,
-            distribution={"kind": "cuddeford"},
-        ),
-        "survey": {**_SURVEY, "n_stars": 500},
-        "violations": {
-            **_betas(0.5, {"mock.distribution": {"kind": "power-law"}}),
-            **_SPIN,
-            **_CURVED,
-        },
-    },
     "nfw-tracer": {
         "settings": {"alpha": _SLOPE, "beta": 0.5, "n_shapes": 15, "n_bootstrap": 100},
         "mock": _halo(0.5),
         "survey": _SURVEY,
         "violations": {**_betas(0.5), **_JEANS, **_CURVED, **_FIELDS},
     },
-    # only agama's mocks have such a distribution function: bias and coverage are those of stars of its own model
-    "action-df": {"settings": {"r_range": [5.0, 60.0], "n_draws": 200}},
     # no mock has a tail that is a power: bias and coverage are those of stars of its own model
     "escape-speed": {"settings": {"v_min": 180.0, "v_esc_range": [200.0, 1500.0]}},
     "jeans-virial": {

@@ -90,6 +90,7 @@ def test_every_command_is_a_function(call):
         "failures",
         "figure",
         "init",
+        "league",
         "list",
         "match",
         "measure",

@@ -24,7 +24,7 @@ def completed(call, monkeypatch, *words, shell="bash"):
         (("ru",), ["run"]),
         (("run", "quick"), ["quickstart"]),
         (("mock", "li2026-d"), ["li2026-deforming", "li2026-dipole", "li2026-distance-errors"]),
-        (("check", "jeans"), ["jeans-3d"]),
+        (("check", "jeans"), ["jeans-3d", "jeans-virial"]),
         (("measure", "stars.csv", "--estimator", "tracer-m"), ["tracer-mass"]),
         (("describe", "triaxial"), ["triaxial-nfw"]),
         (("describe", "lm"), ["lmc", "lmc-ignored", "lmc-tracer-mass"]),
