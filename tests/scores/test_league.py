@@ -142,7 +142,7 @@ class TestRadii:
         frames = []
         for (name, cell), values in z.items():
             where = {"quantity": "sigma_r", "truth": 100.0}
-            if name == "one":
+            if name == "two":
                 frames.append(rows(rng, name, cell, values, r=20.0, **where))
             else:  # a bin whose median star is elsewhere each time
                 r = 21.0 + rng.uniform(-1.0, 1.0, len(values))
