@@ -116,7 +116,8 @@ def rank(
         raise unknown("score", by, get_args(By), "rank")
     cell = cell_of(results, cell, "rank")
     rows, runs, known = read(results, quantity, "rank")
-    parts, notes = parts_of(Answers(rows, runs), known, r, [cell], by)
+    here = Answers(rows[rows["cell"] == cell], runs[runs["cell"] == cell])
+    parts, notes = parts_of(here, known, r, [cell], by)
     if not parts:
         raise InputError(f"rank of {quantity} in {cell!r}: {'; '.join(notes) or 'no estimator'}")
     sampling = results.samplings.get(cell)
