@@ -126,9 +126,9 @@ def league(
         for r in radii or _radii(rows):
             for where, cells in _groups(fixed, each):
                 table = _table(answers, known, r, cells, by, seconds)
-                if table is not None:
+                if any(table):
                     found.append(Table(results.quantities[name], r, where, cells, by, *table))
-    if not found:
+    if not any(table.standings for table in found):
         raise InputError("league: no quantity has a place at any of the radii")
     return tuple(found)
 
@@ -191,11 +191,9 @@ def _table(
     cells: tuple[str, ...],
     by: By,
     seconds: Mapping[tuple[str, str], float],
-) -> tuple[tuple[Standing, ...], tuple[str, ...]] | None:
-    """Standings and notes of one table; None where nobody has a place."""
+) -> tuple[tuple[Standing, ...], tuple[str, ...]]:
+    """Standings and notes of one table; notes alone where nobody has a place."""
     parts, notes = parts_of(answers, known, r, cells, by)
-    if not parts:
-        return None
     scored: dict[By, dict[str, Place]] = {}
     for score in _SCORES:
         mine = parts if score == by else parts_of(answers, [*parts], r, cells, score)[0]

@@ -126,6 +126,22 @@ class TestPooling:
         half = f"{N // 2 - 1} of {N} values: a place among several cells needs half"
         assert table.notes == (f"two: in 1 of 3 cells: {half}",)
 
+    def test_a_level_at_which_nobody_has_a_place_says_why(self, shifts, tmp_path):
+        rng, z = shifts
+        cell = "halo=flat, stars=3000"
+        lost = []
+        for name in ("one", "two"):
+            z[name, cell] = z[name, cell][:5]
+            lost.append(synthetic.failed_runs(N - 5, cell=cell, estimator=name, first=5))
+        found = run_of(tmp_path, [rows(rng, *key, values) for key, values in z.items()], lost)
+        first, last = league(found, each=["stars"])
+        assert len(first.standings) == 2
+        assert last.standings == ()
+        assert last.notes == tuple(f"{name}: 5 values: a rank needs 10" for name in ("one", "two"))
+        with labels.vocabulary(found.quantities):
+            assert "one: 5 values" in words.text([first, last])
+            assert render([first, last], "some").count("<section") == 2
+
     def test_failures_are_counted(self, shifts, tmp_path):
         rng, z = shifts
         cell = "halo=flat, stars=3000"
