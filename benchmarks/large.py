@@ -1,7 +1,8 @@
-"""Seconds and peak memory of ``mock``, of reading, and of estimators that are sums over stars, from 1e6 to 1e7 stars.
+"""Seconds and peak memory of ``mock``, ``measure`` and ``run``, with estimators that are sums over stars, to 1e7 stars.
 
 Run with ``python benchmarks/large.py [n ...]``; ``--only KIND ...`` chooses rows, ``--files FOLDER`` keeps catalogues
-and takes those that are there, ``--suffix fits`` is another format, ``--before FOLDER`` measures another version of the
+and takes those that are there, ``--suffix fits`` is another format, ``--run`` makes tasks of a run, which observe
+and compare with the truth too, of the largest size, ``--before FOLDER`` measures another version of the
 package beside this one at the first of the sizes, installed there with ``pip install --target``. Each row has a
 process of its own, one thread, whose peak resident memory is that of reading and estimating together; all code is
 compiled before the clock starts. Seconds are of the processor, so that other work on the machine does not count,
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,20 @@ def one(path: str, small: str, name: str) -> None:
     print(json.dumps([read - start, end - read, of_reading, peak()]))
 
 
+def one_run(n: int, name: str) -> None:
+    """Print seconds of a task of a run, the making of the stars and the truth included, and the peak."""
+    import haloassay
+
+    scenario = tomllib.loads(SCENARIO)
+    scenario["estimators"] = [ESTIMATORS[name]]
+    with tempfile.TemporaryDirectory() as folder:
+        haloassay.run(scenario, Path(folder) / "small", workers=0)
+        scenario["survey"]["n_stars"] = n
+        start = time.process_time()
+        haloassay.run(scenario, Path(folder) / "large", workers=0)
+        print(json.dumps([time.process_time() - start, peak()]))
+
+
 def alone(command: list[str], packages: str | None) -> tuple[str, float, float]:
     """Output, seconds of the processor and peak memory [GB] of a command."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
@@ -102,10 +118,15 @@ def main() -> None:
     parser.add_argument("--files", type=Path)
     parser.add_argument("--suffix", default="parquet")
     parser.add_argument("--before")
+    parser.add_argument("--run", action="store_true")
     parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--one-run", nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         one(*given.one)
+        return
+    if given.one_run:
+        one_run(int(given.one_run[0]), given.one_run[1])
         return
     print(f"<!-- python benchmarks/large.py {' '.join(sys.argv[1:])} -->\n")
     print("| stars | step | version | reading [s] | step [s] | peak reading [GB] | peak [GB] |")
@@ -128,6 +149,10 @@ def main() -> None:
                     read, step, first, last = json.loads(alone(command, packages)[0])
                     times = f"{read:.1f} | {step:.1f} | {first:.2f} | {last:.2f}"
                     print(f"| {n:.0e} | {name} | {version} | {times} |", flush=True)
+        for name in given.only if given.run else []:
+            command = [sys.executable, __file__, "--one-run", str(n), name]
+            step, last = json.loads(alone(command, None)[0].splitlines()[-1])
+            print(f"| {n:.0e} | `run`, {name} | now | | {step:.1f} | | {last:.2f} |", flush=True)
 
 
 if __name__ == "__main__":

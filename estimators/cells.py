@@ -12,6 +12,7 @@ from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.contracts.catalogue import spans
 from haloassay.estimators.fit.likelihoods import variance_log_likelihood
 from haloassay.estimators.fit.posterior import cell_draws
+from haloassay.estimators.gathering import packed, unpacked
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +163,7 @@ def drawn_dispersions(
     v
         (N, 3) velocities [km/s].
     S
-        (N, 3, 3) error covariances [(km/s)^2].
+        (N, 6) error covariances [(km/s)^2], :func:`~haloassay.estimators.gathering.packed`.
     cells
         Stars of each cell, two or more.
     in_place
@@ -172,7 +173,7 @@ def drawn_dispersions(
     if len(cells):
         stars, root = cells.stars.copy(), S if in_place else np.empty_like(S)
         for rows in spans(len(S)):
-            root[rows] = _roots(S[rows])
+            root[rows] = packed(_roots(unpacked(S[rows])))
         # a copy is never read-only: the kernel would be compiled for both
         own = v if v.flags.writeable and v.flags.c_contiguous else np.array(v, order="C")
         _draw_dispersions(own, root, cells.first, stars, drop, rng, out)
@@ -218,9 +219,9 @@ def _draw_dispersions(
     for draw in range(n_draws):
         for i in range(v.shape[0]):
             a, b, d = rng.standard_normal(), rng.standard_normal(), rng.standard_normal()
-            drawn[i, 0] = v[i, 0] + root[i, 0, 0] * a
-            drawn[i, 1] = v[i, 1] + root[i, 1, 0] * a + root[i, 1, 1] * b
-            drawn[i, 2] = v[i, 2] + root[i, 2, 0] * a + root[i, 2, 1] * b + root[i, 2, 2] * d
+            drawn[i, 0] = v[i, 0] + root[i, 0] * a
+            drawn[i, 1] = v[i, 1] + root[i, 1] * a + root[i, 2] * b
+            drawn[i, 2] = v[i, 2] + root[i, 3] * a + root[i, 4] * b + root[i, 5] * d
         for c in range(n_cells):
             n = first[c + 1] - first[c]
             left_out = int(np.floor(drop * n + 0.5))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -11,6 +11,10 @@ from haloassay.base.arrays import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue
+
+#: Rows and columns of the numbers of a packed matrix, and where in it those of a symmetric one are.
+_LOWER: Final = np.tril_indices(3)
+_PLACES: Final = np.array([[0, 1, 3], [1, 2, 4], [3, 4, 5]])
 
 #: Something (n, ...) that is known of each star of a catalogue.
 Known = Callable[["Catalogue"], FloatArray]
@@ -66,6 +70,21 @@ def spherical_velocity(part: Catalogue) -> FloatArray:
 def spherical_covariance(part: Catalogue) -> FloatArray:
     """(n, 3, 3) covariance of their errors [(km/s)^2]."""
     return part.spherical_covariance
+
+
+def packed_covariance(part: Catalogue) -> FloatArray:
+    """(n, 6) :func:`packed` of the same."""
+    return packed(part.spherical_covariance)
+
+
+def packed(S: FloatArray) -> FloatArray:
+    """Lower triangles (n, 6), row after row, of symmetric or lower triangular matrices (n, 3, 3)."""
+    return np.ascontiguousarray(S[:, *_LOWER])
+
+
+def unpacked(triangles: FloatArray) -> FloatArray:
+    """Symmetric matrices (n, 3, 3) of their :func:`packed` triangles."""
+    return triangles[:, _PLACES]
 
 
 def error_variances(part: Catalogue) -> FloatArray:

@@ -38,9 +38,10 @@ from haloassay.estimators.fit.quadrupole import (
 )
 from haloassay.estimators.gathering import (
     gathered,
+    packed_covariance,
     place,
-    spherical_covariance,
     spherical_velocity,
+    unpacked,
 )
 from haloassay.estimators.rows import in_order, undetermined_rows, weighted_mean_row
 
@@ -228,26 +229,31 @@ class SkyMap(Estimator):
         """
         catalogue.check_finite()
         accreted = self._accreted(catalogue)
-        used = np.ones(len(catalogue), dtype=bool)
+        rows: list[Estimate] = []
+        bins = radial_bins(catalogue.r, self.bins)
+        rows_of = [bin_.rows for bin_ in bins]
         if self.population != "all":
             assert accreted is not None
             used = accreted if self.population == "accreted" else ~accreted
-        rows: list[Estimate] = []
-        bins = radial_bins(catalogue.r, self.bins)
-        rows_of = [bin_.rows[used[bin_.rows]] for bin_ in bins]
+            rows_of = [each[used[each]] for each in rows_of]
         # which cell a star is in is known before its velocity is asked for: not all has to be kept at a time
         places = [self._cells(points) for (points,) in gathered(catalogue, rows_of, self._point)]
-        known = (place, spherical_velocity, spherical_covariance)
-        stars = gathered(catalogue, rows_of, *known)
+        stars = gathered(catalogue, rows_of, spherical_velocity, packed_covariance)
         for bin_, chosen, cells in zip(bins, rows_of, places, strict=True):
             where = {"r_lo": bin_.r_lo, "r_hi": bin_.r_hi}
             fraction = None
             if accreted is not None and self.population == "all":
                 fraction = fractions(accreted[chosen].astype(float), cells)
-            position, v, S = stars.pop(0)
-            sample = Sample(position, v[:, 0].copy(), S[:, 0, 0].copy(), chosen, cells)
+            v, S = stars.pop(0)
+            noise = S[:, 0].copy()
             found = self._dispersions(v, S, cells, rng)
-            del v, S  # most of the memory that many stars take
+            v_r = v[:, 0].copy()
+            del (
+                v,
+                S,
+            )  # most of the memory that many stars take, and given up before they have places
+            ((position,),) = gathered(catalogue, [chosen], place)
+            sample = Sample(position, v_r, noise, chosen, cells)
             rows += self._map(sample, found, bin_.index, where, fraction, rng)
         return in_order(rows, self.yields)
 
@@ -340,7 +346,7 @@ class SkyMap(Estimator):
     def _dispersions(
         self, v: FloatArray, S: FloatArray, cells: Cells, rng: np.random.Generator
     ) -> Dispersions:
-        """Find the dispersions of velocities (n, 3) whose errors have covariances (n, 3, 3).
+        """Find the dispersions of velocities (n, 3) whose errors have packed covariances (n, 6).
 
         As published there are no draws of the mean, and of the covariances their roots are left.
         """
@@ -361,7 +367,7 @@ class SkyMap(Estimator):
             k = int(cell)
             members = cells.members(k)
             try:
-                fit = fit_ellipsoid(v[members], S[members])
+                fit = fit_ellipsoid(v[members], unpacked(S[members]))
                 if note := fit.note():
                     out[k] = note
                     continue

@@ -270,7 +270,7 @@ class Truth:
         if way == "bin" and np.isfinite(r_lo) and np.isfinite(r_hi):
             return self._bin_average(name, r_lo, r_hi, stars, sun)
         if stars is not None and self.sources:
-            stars = stars.select(members(self.sources, stars))
+            stars = _members_of(self.sources, stars)
         if callable(way):
             return float(way(self, Place(r, r_lo, r_hi, stars, sun, toward)))
         if way == "scalar":
@@ -292,7 +292,7 @@ class Truth:
     def local_value(self, quantity: str, stars: Stars) -> float:
         """Return the true value of a profile of all of ``stars``, which are a part of the sky."""
         name, _, population = quantity.partition(".")
-        stars = stars.select(members(self.sources, stars))
+        stars = _members_of(self.sources, stars)
         if population or name not in PROFILES or name in _MASSES or not len(stars):
             return np.nan
         varies = self.local is not None or self.sky is not None
@@ -445,6 +445,12 @@ class Truth:
                 name, *(np.average(x, axis=0, weights=weights) for x in raw_moments(moments, r))
             )
         )
+
+
+def _members_of(sources: Sources, stars: Stars) -> Stars:
+    """Stars that are members: the same ones, where all are, as of many a copy would be large."""
+    inside = members(sources, stars)
+    return stars if inside.all() else stars.select(inside)
 
 
 def _sky_dispersion(

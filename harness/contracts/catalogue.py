@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
-from haloassay.contracts import frames
+from haloassay.contracts import frames, stored
 from haloassay.contracts.cards import Card, carded, span
 from haloassay.contracts.columns import GALACTOCENTRIC, HELIOCENTRIC, UNITS, columns_of
 from haloassay.contracts.stored import StoredColumns
@@ -204,11 +204,19 @@ class Catalogue:
         return exchange.to_skycoord(self)
 
     def select(self, which: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Catalogue:
-        """Catalogue of some of the rows."""
-        drawn = self.drawn_covariance
+        """Catalogue of some of the rows; many of a long table stay on disk, if they keep their order."""
+        drawn, columns = self.drawn_covariance, self.columns
+        if isinstance(columns, StoredColumns):
+            rows = np.arange(len(self))[which]
+            if len(rows) > stored.KEPT and np.all(rows[1:] > rows[:-1]):
+                kept = np.zeros(len(self), dtype=bool)
+                kept[rows] = True
+                columns = columns.subset(kept)
+        if columns is self.columns:
+            columns = {name: values[which] for name, values in columns.items()}
         return replace(
             self,
-            columns={k: v[which] for k, v in self.columns.items()},
+            columns=columns,
             drawn_covariance=None if drawn is None else drawn[which],
         )
 

@@ -32,6 +32,7 @@ import numpy as np
 
 from haloassay.base.errors import kept_from_ending
 from haloassay.contracts import catalogue, estimate
+from haloassay.contracts.stored import StoredColumns
 
 if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue
@@ -350,6 +351,8 @@ def is_touched(stars: Catalogue, before: Mapping[str, int]) -> bool:
 
 
 def _arrays(value: Any) -> list[np.ndarray[Any, Any]]:
+    if isinstance(value, StoredColumns):  # of which everybody reads a copy
+        return []
     if isinstance(value, Mapping):
         value = tuple(value.values())
     parts = value if isinstance(value, tuple) else (value,)

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from haloassay.base.disk import let_go
 from haloassay.base.errors import InputError, said_by
 from haloassay.base.seeds import stream
 from haloassay.contracts.catalogue import spans
 from haloassay.contracts.columns import UNITS
 from haloassay.contracts.quantities import Quantity
+from haloassay.contracts.stored import StoredColumns
 from haloassay.engine.acceptance import accepted
 from haloassay.engine.isolation import fingerprint, is_touched, isolated
 from haloassay.engine.log import has_printed
@@ -92,6 +94,7 @@ def run_task(task: Task) -> TaskResult:
             )
             mock, observation = observe(task.cell, task.seed, task.random)
         done.append(outcome)
+        let_go(getattr(observation.stars, each.name) for each in fields(observation.stars))
     return TaskResult(task.cell, task.realization, tuple(done))
 
 
@@ -121,17 +124,22 @@ def _sound(observation: Observation) -> Observation:
     kept, dropped = sound_rows(observation.catalogue, "unphysical")
     if not dropped:
         return observation
-    columns = dict(observation.catalogue.columns)
+    columns = observation.catalogue.columns
     parts = {each.name: getattr(observation.stars, each.name) for each in fields(observation.stars)}
     drawn = observation.catalogue.drawn_covariance
     # without stars: of a large catalogue each array is given up before the next one is made
     empty = replace(observation.catalogue, columns={}, drawn_covariance=None, dropped=dropped)
     none = observation.stars.select(slice(0))
     observation = replace(observation, catalogue=empty, stars=none)
-    for name in columns:
-        columns[name] = _left(columns[name], kept)
+    if isinstance(columns, StoredColumns):
+        columns = columns.subset(kept)
+    else:
+        columns = dict(columns)
+        for name in columns:
+            columns[name] = _left(columns[name], kept)
     for name in parts:
         parts[name] = _left(parts[name], kept)
+    let_go(parts.values())
     drawn = None if drawn is None else drawn[kept]
     catalogue = replace(empty, columns=columns, drawn_covariance=drawn)
     return replace(observation, catalogue=catalogue, stars=replace(none, **parts))

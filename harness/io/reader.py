@@ -13,6 +13,7 @@ from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
 from haloassay.base.text import is_number
+from haloassay.contracts import stored
 from haloassay.contracts.catalogue import BLOCK
 from haloassay.contracts.columns import CHEMISTRY, GALACTIC, GALACTOCENTRIC, HELIOCENTRIC, UNITS
 from haloassay.io import formats
@@ -30,9 +31,6 @@ GROUPS: Final = {"position": GALACTOCENTRIC[:3], "velocity": GALACTOCENTRIC[3:]}
 
 #: More stars than these within the range of radians are no accident of the footprint.
 _RADIANS_MIN_STARS: Final = 20
-
-#: Rows up to which columns of a file that can be read in blocks are kept in memory; more stay in the file.
-KEPT: Final = 2**22
 
 #: Median distance or radius [kpc], beyond all of the Local Group, that asks for its unit.
 _FAR: Final = 1000.0
@@ -152,7 +150,7 @@ class Reader:
         """Whether columns that were read are so long that they stay in the file."""
         places = self._places()
         long = self.is_long(places[name] for name in columns)
-        return long and len(next(iter(columns.values()))) > KEPT
+        return long and len(next(iter(columns.values()))) > stored.KEPT
 
     def _in_blocks(self, names: Sequence[str]) -> dict[str, tuple[FloatArray, str | float | None]]:
         """As :meth:`_column` of each, filled block by block: no more than that is in memory beside them."""

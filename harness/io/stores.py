@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
 from haloassay.contracts.catalogue import Catalogue
-from haloassay.contracts.stored import StoredColumns
+from haloassay.contracts.stored import StoredColumns, steady
 from haloassay.io.defects import sound_columns, wrapped
 from haloassay.io.reader import Reader
 
@@ -64,7 +62,7 @@ def stored(
             yield {name: values for name, values in convert(part).columns.items() if name in wanted}
 
     there = StoredColumns(
-        tuple(sample.columns), int(kept.sum()), lambda wanted: _steady(blocks(wanted))
+        tuple(sample.columns), int(kept.sum()), lambda wanted: steady(blocks(wanted))
     )
     return Catalogue(there, sample.sun, sample.origin, dropped)
 
@@ -75,19 +73,3 @@ def _state(path: Path) -> tuple[int, int]:
     except OSError:
         return -1, -1
     return found.st_size, found.st_mtime_ns
-
-
-def _steady(blocks: Iterator[dict[str, FloatArray]]) -> Iterator[dict[str, FloatArray]]:
-    """Blocks of two rows or more: one that is left alone goes with its neighbour, as rounding would be its own."""
-    held: dict[str, FloatArray] | None = None
-    for block in blocks:
-        n = len(next(iter(block.values())))
-        if held is None:
-            held = block
-        elif n < 2 or len(next(iter(held.values()))) < 2:
-            held = {name: np.concatenate([values, block[name]]) for name, values in held.items()}
-        else:
-            yield held
-            held = block
-    if held is not None:
-        yield held

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.base.arrays import FloatArray
+from haloassay.base.disk import empty_on_disk, let_go
 from haloassay.base.settings import require
+from haloassay.contracts import stored
+from haloassay.contracts.catalogue import spans
+from haloassay.contracts.stored import StoredColumns
 
 #: Columns that only some mocks have values for, and what to call them.
 ABUNDANCES = {"feh": "[Fe/H]", "alpha_fe": "[alpha/Fe]"}
@@ -18,7 +22,7 @@ ABUNDANCES = {"feh": "[Fe/H]", "alpha_fe": "[alpha/Fe]"}
 
 @dataclass(eq=False)
 class Columns:
-    """Columns that grow by rows; one that is the same number for all takes no memory.
+    """Columns that grow by rows; one that is the same number for all takes no memory, and long ones are on disk.
 
     Parameters
     ----------
@@ -41,23 +45,30 @@ class Columns:
                 self.numbers[name] = float(value)
                 continue
             if name not in self.arrays:
-                self.arrays[name] = np.empty((self.capacity, *value.shape[1:]), value.dtype)
+                self.arrays[name] = self._room(self.capacity, value)
             self.arrays[name][rows] = value
         self.n = rows.stop
+        let_go(self.arrays.values())
 
     def _grow(self, capacity: int) -> None:
         for name, values in self.arrays.items():
-            self.arrays[name] = np.empty((capacity, *values.shape[1:]), values.dtype)
+            self.arrays[name] = self._room(capacity, values)
             self.arrays[name][: self.n] = values[: self.n]
         self.capacity = capacity
+
+    def _room(self, capacity: int, like: NDArray[Any]) -> NDArray[Any]:
+        shape = (capacity, *like.shape[1:])
+        if capacity > stored.KEPT:
+            return empty_on_disk(shape, like.dtype)
+        return np.empty(shape, like.dtype)
 
     def filled(self) -> dict[str, NDArray[Any]]:
         """All columns, (n, ...)."""
         same = {name: np.broadcast_to(value, self.n) for name, value in self.numbers.items()}
         return same | {name: values[: self.n] for name, values in self.arrays.items()}
 
-    def known(self) -> dict[str, FloatArray]:
-        """All columns, without the abundances that no star has.
+    def known(self) -> Mapping[str, FloatArray]:
+        """All columns, without the abundances that no star has; those of many stars are read block by block.
 
         Raises
         ------
@@ -74,4 +85,16 @@ class Columns:
             )
             if n_missing:
                 left_out |= {name, f"{name}_err"}
-        return {name: values for name, values in columns.items() if name not in left_out}
+        known = {name: values for name, values in columns.items() if name not in left_out}
+        return known if self.n <= stored.KEPT else _on_disk(known, self.n)
+
+
+def _on_disk(columns: Mapping[str, FloatArray], n: int) -> StoredColumns:
+    """Columns (n,) of which no more than a block is in memory."""
+
+    def blocks(wanted: Sequence[str]) -> Iterator[dict[str, FloatArray]]:
+        for rows in spans(n):
+            yield {name: columns[name][rows].copy() for name in wanted}
+            let_go(columns.values())
+
+    return StoredColumns(tuple(columns), n, blocks)

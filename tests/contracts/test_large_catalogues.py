@@ -9,12 +9,11 @@ import pytest
 from seeds import seeded
 
 from haloassay.base.errors import InputError
-from haloassay.contracts import frames, propagation
+from haloassay.contracts import frames, propagation, stored
 from haloassay.contracts.catalogue import BLOCK, Catalogue, spans
 from haloassay.contracts.stored import StoredColumns
 from haloassay.estimators import make_estimator
 from haloassay.estimators.gathering import gathered, spherical_covariance, spherical_velocity
-from haloassay.io import reader
 from haloassay.io.formats import write_fields
 from haloassay.io.tables import read_catalogue
 
@@ -56,7 +55,7 @@ def paths(columns, tmp_path_factory):
 @pytest.fixture
 def kept_in_files(monkeypatch):
     """As for a file of more stars than are kept in memory."""
-    monkeypatch.setattr(reader, "KEPT", BLOCK)
+    monkeypatch.setattr(stored, "KEPT", BLOCK)
 
 
 def same(a, b):
@@ -100,9 +99,9 @@ def test_blocks_are_all_rows_in_their_order_and_none_is_a_row_alone():
         assert all(each.stop - each.start > 1 for each in rows) or n < 2
 
 
-@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("in_file", [False, True])
 def test_bad_rows_on_both_sides_of_a_block_are_named_and_left_out_as_of_a_whole_table(
-    stored, columns, tmp_path, monkeypatch
+    in_file, columns, tmp_path, monkeypatch
 ):
     bad = {name: values.copy() for name, values in columns.items()}
     bad["pmra"][[4, BLOCK + 2]] = np.nan
@@ -112,8 +111,8 @@ def test_bad_rows_on_both_sides_of_a_block_are_named_and_left_out_as_of_a_whole_
         values[BLOCK + 100] = values[2]
     path = tmp_path / "bad.parquet"
     write_fields(path, bad, {}, {})
-    if stored:
-        monkeypatch.setattr(reader, "KEPT", BLOCK)
+    if in_file:
+        monkeypatch.setattr(stored, "KEPT", BLOCK)
     with pytest.raises(InputError) as told:
         read_catalogue(path)
     assert f"pmra is NaN or infinite in 2 rows (5, {BLOCK + 3})" in str(told.value)
@@ -121,7 +120,7 @@ def test_bad_rows_on_both_sides_of_a_block_are_named_and_left_out_as_of_a_whole_
     assert f"repeats an earlier row in 1 row ({BLOCK + 101})" in str(told.value)
     assert f"exceeds 10000 kpc in 2 rows (8, {BLOCK + 10})" in str(told.value)
     found = read_catalogue(path, drop="all")
-    assert isinstance(found.columns, StoredColumns) == stored
+    assert isinstance(found.columns, StoredColumns) == in_file
     whole = read_catalogue(bad, drop="all")
     assert (
         found.dropped == whole.dropped == {"nan": 2, "error": 1, "duplicates": 1, "unphysical": 2}

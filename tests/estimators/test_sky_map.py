@@ -26,6 +26,7 @@ from haloassay.estimators.cells import (
     scatter_posterior,
 )
 from haloassay.estimators.fit import quadrupole
+from haloassay.estimators.gathering import packed
 from haloassay.estimators.rows import weighted_mean_row
 from haloassay.estimators.sky_map import (
     ChemicalLine,
@@ -113,7 +114,7 @@ def test_draws_are_those_of_the_recipe_written_out():
     root = np.tril(rng.standard_normal((40, 3, 3))) * 20.0
     S = root @ np.swapaxes(root, 1, 2)
     cells = Cells.of_numbers(np.repeat([0, 1], [30, 10]), 2)
-    fast = drawn_dispersions(v, S, cells, 1500, 0.1, seeded(5))
+    fast = drawn_dispersions(v, packed(S), cells, 1500, 0.1, seeded(5))
     slow = np.empty((2, 1500, 3))
     for draw in range(1500):
         drawn = v + np.einsum("nij,nj->ni", root, rng.standard_normal((40, 3)))
