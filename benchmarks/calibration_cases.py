@@ -189,12 +189,40 @@ RADIAL = Halo(1e12, 12.0, 67.8, "none", -3.3, 0.4, (5.0, 80.0))
 
 
 def virial_cases() -> Iterator[Case]:
-    """Tracers in an NFW halo with six coordinates, and isothermal ones seen from far away."""
+    """Tracers in an NFW halo with six coordinates, and all those of a galaxy that is seen from far away."""
     radii = {"r": [10.0, 25.0, 60.0]}
     truth = massive(RADIAL.mass, beta=RADIAL.beta)
     yield Case("jeans-virial", {"alpha": -3.3, **radii}, RADIAL.draw, truth)
     changing = {"alpha": -3.3, **radii, "anisotropy": "changing"}
     yield Case("jeans-virial, changing", changing, RADIAL.draw, truth)
+    far = {"alpha": FAR, "r": [4.0, 8.0, 16.0]}
+    for data, virial in (("los", "first"), ("proper-motions", "none")):
+        settings = {**far, "data": data, "virial_shape": virial}
+        yield Case(f"jeans-virial, {data}", settings, from_afar, massive(RADIAL.mass, beta=0.0))
+
+
+#: Slopes of the stars of a galaxy that is seen from far away: in the cusp of an NFW halo no core has a distribution.
+FAR = {"slopes": [-1.0, -5.0], "breaks": [8.0], "width": 0.5}
+
+
+@functools.cache
+def dwarf() -> Mock:
+    """All stars of an isotropic galaxy in the halo ``RADIAL``."""
+    return make_mock(
+        {
+            "kind": "equilibrium",
+            "potential": {"kind": "nfw", "m200": RADIAL.m200, "c": RADIAL.c200},
+            "density": {"kind": "broken-power-law", **FAR},
+            "beta": {"kind": "constant", "beta": 0.0},
+            "distribution": {"kind": "cuddeford"},
+            "r_range": [0.1, 400.0],
+        }
+    )
+
+
+def from_afar(n: int, rng: np.random.Generator) -> Catalogue:
+    """Stars of that galaxy, which an observer is far away from."""
+    return make_survey({"n_stars": n}).observe(dwarf(), *rng.spawn(2)).catalogue
 
 
 def fastest_truth(row: Estimate) -> float:
