@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import tempfile
@@ -16,6 +17,8 @@ from haloassay.base.errors import HaloassayWarning
 
 #: Zeros that are written at once where the system cannot reserve room.
 _CHUNK: Final = 2**22
+#: What file systems say that cannot.
+_NOT_KNOWN: Final = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class DiskWarning(HaloassayWarning):
@@ -34,8 +37,8 @@ def empty_on_disk(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
             pages = mmap.mmap(file.fileno(), size)  # keeps the file, which nobody else can open
     except (OSError, ValueError) as error:
         warnings.warn(
-            f"{tempfile.gettempdir()}: no room for {size / 1e9:.2g} GB ({error}): kept in memory"
-            " (TMPDIR names another folder)",
+            f"no room for {size / 1e9:.2g} GB among temporary files ({error}): kept in memory"
+            " (TMPDIR names another folder for them)",
             DiskWarning,
             stacklevel=2,
         )
@@ -46,8 +49,12 @@ def empty_on_disk(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
 def _reserve(file: IO[bytes], size: int) -> None:
     """Take the room of a file now: a page without room, once it is touched, would end the process."""
     if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(file.fileno(), 0, size)
-        return
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+            return
+        except OSError as error:
+            if error.errno not in _NOT_KNOWN:
+                raise
     for start in range(0, size, _CHUNK):
         file.write(bytes(min(_CHUNK, size - start)))
     file.flush()

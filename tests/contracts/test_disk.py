@@ -40,15 +40,26 @@ def test_without_room_on_disk_it_is_in_memory_and_says_so(monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
-    with pytest.warns(DiskWarning, match="no room for 8e-06 GB .*kept in memory"):
+    with pytest.warns(
+        DiskWarning, match="no room for 8e-06 GB among temporary files .*kept in memory"
+    ):
         array = empty_on_disk((1000,), float)
+    monkeypatch.setattr("tempfile.tempdir", "/nowhere")
+    with pytest.warns(DiskWarning, match="kept in memory"):
+        assert empty_on_disk((10,), float).size == 10
     array[:] = 2.0
     let_go([array])
     assert array.sum() == 2000.0
 
 
-def test_where_room_cannot_be_reserved_it_is_written(monkeypatch):
+@pytest.mark.parametrize("there", [False, True])
+def test_where_room_cannot_be_reserved_it_is_written(there, monkeypatch):
+    def unknown(*_):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
     monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    if there:
+        monkeypatch.setattr(os, "posix_fallocate", unknown, raising=False)
     array = empty_on_disk((3, 2**19 + 1), float)
     np.testing.assert_array_equal(array, 0.0)
     array[2, -1] = 5.0
