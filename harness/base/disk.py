@@ -51,10 +51,11 @@ def _reserve(file: IO[bytes], size: int) -> None:
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(file.fileno(), 0, size)
-            return
         except OSError as error:
             if error.errno not in _NOT_KNOWN:
                 raise
+        else:
+            return
     for start in range(0, size, _CHUNK):
         file.write(bytes(min(_CHUNK, size - start)))
     file.flush()
