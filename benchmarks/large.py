@@ -1,8 +1,8 @@
 """Seconds and peak memory of ``mock``, ``measure`` and ``run``, with estimators that are sums over stars, to 1e7 stars.
 
 Run with ``python benchmarks/large.py [n ...]``; ``--only KIND ...`` chooses rows, ``--files FOLDER`` keeps catalogues
-and takes those that are there, ``--suffix fits`` is another format, ``--run`` makes tasks of a run, which observe
-and compare with the truth too, of the largest size, ``--before FOLDER`` measures another version of the
+and takes those that are there, ``--suffix fits`` is another format, ``--run`` makes tasks of a run, which
+observe and compare with the truth too, in their place, ``--before FOLDER`` measures another version of the
 package beside this one at the first of the sizes, installed there with ``pip install --target``. Each row has a
 process of its own, one thread, whose peak resident memory is that of reading and estimating together; all code is
 compiled before the clock starts. Seconds are of the processor, so that other work on the machine does not count,
@@ -111,6 +111,17 @@ def alone(command: list[str], packages: str | None) -> tuple[str, float, float]:
     return output, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024**2
 
 
+def print_runs(sizes: list[int], names: list[str]) -> None:
+    """Print the table of tasks of a run."""
+    print("| stars | one task: mock, survey, estimator, truth | seconds | peak [GB] |")
+    print("|---|---|---|---|")
+    for n in sizes:
+        for name in names:
+            command = [sys.executable, __file__, "--one-run", str(n), name]
+            seconds, most = json.loads(alone(command, None)[0].splitlines()[-1])
+            print(f"| {n:.0e} | {name} | {seconds:.0f} | {most:.2f} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sizes", nargs="*", type=float, default=[1e6, 2e6, 1e7])
@@ -129,6 +140,9 @@ def main() -> None:
         one_run(int(given.one_run[0]), given.one_run[1])
         return
     print(f"<!-- python benchmarks/large.py {' '.join(sys.argv[1:])} -->\n")
+    if given.run:
+        print_runs([int(n) for n in given.sizes], given.only)
+        return
     print("| stars | step | version | reading [s] | step [s] | peak reading [GB] | peak [GB] |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:
@@ -149,10 +163,6 @@ def main() -> None:
                     read, step, first, last = json.loads(alone(command, packages)[0])
                     times = f"{read:.1f} | {step:.1f} | {first:.2f} | {last:.2f}"
                     print(f"| {n:.0e} | {name} | {version} | {times} |", flush=True)
-        for name in given.only if given.run else []:
-            command = [sys.executable, __file__, "--one-run", str(n), name]
-            step, last = json.loads(alone(command, None)[0].splitlines()[-1])
-            print(f"| {n:.0e} | `run`, {name} | now | | {step:.1f} | | {last:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
