@@ -55,9 +55,10 @@ _ANGLES: Final = (6, 24)
 _MASS_WIDTH: Final = 4.0
 #: Points of a side of the grid on which a start is looked for: mass, shape, anisotropy, axis ratio.
 _TRIED: Final = (25, 7, 7, 5)
-#: Share of draws at an edge of the prior, within a hundredth of its width, from which that decides.
+#: Share of draws within so much of an edge of the prior, in units of its width, from which that decides: half as many
+#: as there are of a prior that has learnt nothing.
 _AT_EDGE: Final = 0.025
-_EDGE: Final = 0.02
+_EDGE: Final = 0.05
 #: Least power by which the weights of the Jeans integrals fall outwards.
 _LEAST_FALL: Final = 0.3
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -27,12 +28,20 @@ _C_RANGE: Final = (1e-2, 1e4)
 _HALVINGS: Final = 60
 
 
+@functools.cache
 def _log_nodes() -> tuple[FloatArray, FloatArray]:
     """Values t and weights of integrals over ln t."""
     edges = np.linspace(_INNERMOST, 0.0, _PANELS + 1)
     x, w = np.polynomial.legendre.leggauss(_NODES)
     half = 0.5 * np.diff(edges)[:, None]
     return np.exp((0.5 * (edges[1:] + edges[:-1])[:, None] + half * x).ravel()), (half * w).ravel()
+
+
+@functools.cache
+def _sphere_nodes() -> tuple[FloatArray, FloatArray]:
+    """Cosines and weights of a mean over a hemisphere."""
+    x, w = np.polynomial.legendre.leggauss(_SPHERE)
+    return 0.5 * (1.0 + x), 0.5 * w
 
 
 @dataclass(frozen=True)
@@ -68,10 +77,9 @@ class Halo:
         Along a direction in which s = k r the mass within r is that of the round halo within k r, over k^3.
         """
         r, shape, q = (np.asarray(a, dtype=float)[..., None] for a in (r, shape, q))
-        x, w = np.polynomial.legendre.leggauss(_SPHERE)
-        cosine = 0.5 * (1.0 + x)
+        cosine, w = _sphere_nodes()
         k = np.cbrt(q) * np.sqrt(1.0 - cosine**2 + (cosine / q) ** 2)
-        return np.asarray(np.sum(0.5 * w * self.round_mass(k * r, shape) / k**3, axis=-1))
+        return np.asarray(np.sum(w * self.round_mass(k * r, shape) / k**3, axis=-1))
 
     def field(self, R: FloatArray, z: FloatArray, shape: float, q: float) -> FloatArray:
         """Pull over G, dPhi/dR and (dPhi/dz) / z (2, n), of that normalisation.

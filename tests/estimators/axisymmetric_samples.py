@@ -1,4 +1,4 @@
-"""Stars of a flattened density in a flattened halo, Gaussian with the second moments of the axisymmetric Jeans equations."""
+"""Flattened tracers in a flattened halo, Gaussian with the moments of the axisymmetric Jeans equations."""
 
 from __future__ import annotations
 
