@@ -1,7 +1,7 @@
 """What ``axisymmetric-jeans`` finds in halos of orbits that are not its own model, beside two spherical methods.
 
 Run with ``python benchmarks/flattened_halo.py``. Stars of stored populations, which were followed in each potential;
-the density of the tracers, slope and axis ratio, is the likeliest power law of all of them, so that nothing of it is given.
+the density of the tracers, slope and axis ratio, is the likeliest power law of all of them, so nothing is given.
 The truth of the axis ratio is that of the dark density.
 """
 
