@@ -25,13 +25,8 @@ from haloassay.estimators.bins import (
 )
 from haloassay.estimators.fit.binned_moments import part_moments
 from haloassay.estimators.fit.posterior import EmceeRun, explore
-from haloassay.estimators.halo.axisymmetric_moments import (
-    Alignment,
-    JeansSetting,
-    MomentTables,
-    anisotropy,
-    symmetric,
-)
+from haloassay.estimators.halo.axisymmetric_fit import CellModel
+from haloassay.estimators.halo.axisymmetric_moments import Alignment, JeansSetting, symmetric
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.estimators.halo.flattened import Halo, HaloForm
 from haloassay.estimators.halo.jam_moments import jam_tables, require_library
@@ -52,13 +47,15 @@ _CELLS: Final = 60
 _ANGLES: Final = (6, 24)
 #: Half width of the flat prior of ln M of the halo within the middle radius.
 _MASS_WIDTH: Final = 4.0
-#: Points of a side of the grid on which a start is looked for: mass, shape, anisotropy, axis ratio.
-_TRIED: Final = (25, 7, 7, 5)
+#: Points of a side of the grid on which a start is looked for: mass, shape, anisotropy, axis ratio, kappa.
+_TRIED: Final = (25, 7, 7, 5, 1)
 #: The prior decides where this share of draws is within so much of an edge of it, in units of its width, or where they
 #: scatter by so much of it: of a prior that has learnt nothing these are 0.05 and 0.29.
 _AT_EDGE: Final = 0.025
 _EDGE: Final = 0.05
 _SCATTER: Final = 0.2
+#: Bounds of the rise of ln(1 - beta) from the plane to the poles.
+_KAPPA: Final = (-1.5, 1.5)
 #: Least power by which the weights of the Jeans integrals fall outwards.
 _LEAST_FALL: Final = 0.3
 
@@ -71,11 +68,11 @@ class AxisymmetricJeans(Estimator):
     """A halo that is flattened, from all three second moments at every radius and height.
 
     The velocity ellipsoid points along r and theta, or along R and z, and has one anisotropy, beta = 1 - <v_theta^2> /
-    <v_r^2> or beta_z = 1 - <v_z^2> / <v_R^2>. Of a density of tracers that is known and a potential, an axisymmetric
-    halo and known baryons, the two Jeans equations then give all second moments, streaming about the axis included
-    (Cappellari 2008, 2020). They are compared with mean squares of velocities, errors taken out, in cells of radius and
-    abs(cos theta); each is the mean of the model over the places of the cell's own stars, so that where a survey
-    looks does not enter.
+    <v_r^2> or beta_z = 1 - <v_z^2> / <v_R^2>, or the first turns with the polar angle. Of a density of tracers that is
+    known and a potential, an axisymmetric halo and known baryons, the two Jeans equations then give all second moments,
+    streaming about the axis included (Cappellari 2008, 2020). They are compared with mean squares of velocities, errors
+    taken out, in cells of radius and abs(cos theta); each is the mean of the model over the places of the cell's own
+    stars, so that where a survey looks does not enter.
 
     Fitted are the mass of the halo, its shape, the anisotropy and, where it is free, the axis ratio of its density: the
     priors are flat in ln M, in ln r_s or the slope, in beta / (2 - beta) and in ln q. The tables of moments are linear
@@ -92,6 +89,10 @@ class AxisymmetricJeans(Estimator):
         Axis ratio of the tracers' density.
     alignment
         Of the velocity ellipsoid: ``"spherical"`` or ``"cylindrical"``.
+    anisotropy
+        ``"constant"``, as published, or ``"turning"``, of an ellipsoid along r and theta: 1 - beta = (1 - beta_0)
+        exp(kappa cos^2 theta), with a flat prior of kappa. Flattened halos of orbits ask for it: without, ``q_halo`` is
+        too small in them.
     halo
         ``"nfw"``, or ``"power-law"``, which has no virial radius.
     q_halo
@@ -151,6 +152,7 @@ class AxisymmetricJeans(Estimator):
     alpha: float | DensitySlope
     q_stars: float = 1.0
     alignment: Alignment = "spherical"
+    anisotropy: Literal["constant", "turning"] = "constant"
     halo: HaloForm = "nfw"
     q_halo: float | tuple[float, float] = (0.5, 1.5)
     r_s_range: tuple[float, float] = (1.0, 200.0)
@@ -193,6 +195,11 @@ class AxisymmetricJeans(Estimator):
         require(20.0 <= self.h0 <= 200.0, f"h0: 20 to 200 km/s/Mpc (got {self.h0:g})")
         check_least("n_draws", self.n_draws, 2)
         check_least("min_stars", self.min_stars, 100)
+        if self.anisotropy == "turning":
+            require(
+                self.alignment == "spherical" and self.solver == "collocation",
+                'anisotropy: "turning" with alignment "spherical" and solver "collocation"',
+            )
         if self.solver == "jampy":
             require_library()
 
@@ -245,7 +252,7 @@ class AxisymmetricJeans(Estimator):
             raise EstimationError("the velocities have no scatter")
         return _Stars(r, np.clip(cosine, -1.0, 1.0), square, noise)
 
-    def _model(self, stars: _Stars) -> _Model:
+    def _model(self, stars: _Stars) -> CellModel:
         """Moments of cells, and of the model in them."""
         parts = stars.cells()
         kept, log_square, precision = part_moments(
@@ -258,12 +265,13 @@ class AxisymmetricJeans(Estimator):
         setting = JeansSetting(
             density_slope(self.alpha), self.q_stars, self.alignment, self.beta_range, self._q_bounds,
             self.halo, self._shape_bounds, self.baryons, ends,
+            _KAPPA if self.anisotropy == "turning" else (0.0, 0.0),
         )  # fmt: skip
         tables = jam_tables(setting) if self.solver == "jampy" else setting.tables()
-        return _Model.of(tables, stars, kept, log_square, precision)
+        return CellModel.of(tables, stars.r, stars.cosine, kept, log_square, precision)
 
-    def _draws(self, model: _Model, rng: np.random.Generator) -> FloatArray:
-        """Draws (n_draws, 4) of ln M of the halo within the pivot, its shape, symmetrised anisotropy, and ln q."""
+    def _draws(self, model: CellModel, rng: np.random.Generator) -> FloatArray:
+        """Draws (n_draws, 5): ln M of the halo within the pivot, its shape, symmetrised anisotropy, ln q, kappa."""
         setting = model.setting
         middle = model.log_mass
         bounds = np.array(
@@ -272,6 +280,7 @@ class AxisymmetricJeans(Estimator):
                 setting.shape_range,
                 symmetric(self.beta_range),
                 np.log(setting.q_range),
+                setting.kappa_range,
             ]
         )
         free = bounds[:, 1] > bounds[:, 0]
@@ -294,7 +303,7 @@ class AxisymmetricJeans(Estimator):
         best = int(np.argmax(values))
         if not np.isfinite(values[best]):
             raise EstimationError("no halo has positive moments at the places of the stars")
-        scale = np.array([0.1, 0.3, 0.1, 0.1])[free]
+        scale = np.array([0.1, 0.3, 0.1, 0.1, 0.2])[free]
         sampler: Any = ("importance", "emcee") if self.sampler == "auto" else "emcee"
         found = explore(
             log_density, tried[best], scale, self.n_draws, rng, sampler=sampler, emcee=self.emcee,
@@ -303,7 +312,7 @@ class AxisymmetricJeans(Estimator):
         return full(found.draws)
 
     def _rows(
-        self, model: _Model, points: FloatArray, stars: _Stars, places: list[dict[str, float]]
+        self, model: CellModel, points: FloatArray, stars: _Stars, places: list[dict[str, float]]
     ) -> list[Estimate]:
         """Rows of draws."""
         halo, pivot = Halo(self.halo), model.setting.pivot
@@ -326,6 +335,7 @@ class AxisymmetricJeans(Estimator):
         rows.append(drawn_row("beta", beta, note, **ends))
         lo, hi = np.log(self._q_bounds)
         note = "it is held, not fitted" if lo == hi else _decided(points[:, 3], (lo, hi), "q_halo")
+        note = note or model.fault(points)
         return [*rows, drawn_row("q_halo", q, note)]
 
     def _virial(
@@ -401,74 +411,3 @@ class _Stars:
             turned = rows[np.argsort(np.abs(self.cosine[rows]), kind="stable")]
             found += np.array_split(turned, n_angles)
         return found
-
-
-@dataclass(frozen=True, eq=False)
-class _Model:
-    """Moments of the model in cells, and those of the stars.
-
-    Parameters
-    ----------
-    setting
-        What the tables are of.
-    halo, baryons
-        (shape, beta, q, g, 3) mean squares of halos that hold 1 Msun within the pivot, and (beta, g, 3) those of the
-        baryons; the last two of g are of all stars, and of all times cos^2(theta).
-    log_square, precision
-        (cells, 3) and (cells, 3, 3) of the stars.
-    log_mass
-        About ln of the mass [Msun] within the pivot.
-    """
-
-    setting: JeansSetting
-    halo: FloatArray
-    baryons: FloatArray
-    log_square: FloatArray
-    precision: FloatArray
-    log_mass: float
-
-    @classmethod
-    def of(
-        cls,
-        tables: MomentTables,
-        stars: _Stars,
-        cells: list[IntArray],
-        log_square: FloatArray,
-        precision: FloatArray,
-    ) -> _Model:
-        """Model of the stars in cells."""
-        one = np.ones(len(stars.r))
-        at = [tables.places(stars.r[rows], stars.cosine[rows], one[rows]) for rows in cells]
-        at.append(tables.places(stars.r, stars.cosine, one))
-        at.append(tables.places(stars.r, stars.cosine, stars.cosine**2))
-        halo, baryons = tables.means(at)
-        speed = float(np.mean(np.sum(np.exp(log_square), axis=1)))
-        middle = float(np.log(speed * tables.setting.pivot / G))
-        return cls(tables.setting, halo, baryons, log_square, precision, middle)
-
-    def moments(self, points: FloatArray) -> FloatArray:
-        """Mean squares (m, g, 3) [(km/s)^2]."""
-        s = self.setting
-        of_shape = s.nodes_shape.weights(points[:, 1])
-        of_beta = s.beta_weights(anisotropy(points[:, 2]))
-        of_q = s.nodes_q.weights(points[:, 3])
-        all_ = (of_shape[:, :, None, None] * of_beta[:, None, :, None]) * of_q[:, None, None, :]
-        g = self.halo.shape[3]
-        dark = all_.reshape(len(points), -1) @ self.halo.reshape(-1, 3 * g)
-        known = of_beta @ self.baryons.reshape(-1, 3 * g)
-        return np.asarray(np.exp(points[:, :1]) * dark + known).reshape(-1, g, 3)
-
-    def log_likelihood(self, points: FloatArray) -> FloatArray:
-        """Log likelihood (m,); -inf where a moment is not positive."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            away = np.log(self.moments(points)[:, :-2]) - self.log_square
-        value = -0.5 * np.einsum("mbi,bij,mbj->m", away, self.precision, away, optimize=True)
-        return np.where(np.isfinite(value), value, -np.inf)
-
-    def mean_anisotropy(self, points: FloatArray) -> FloatArray:
-        """1 - <v_theta^2 + v_phi^2> / (2 <v_r^2>) of the model over all stars (m,)."""
-        whole, bent = np.moveaxis(self.moments(points)[:, -2:], 1, 0)
-        radial = whole[:, 0]
-        if self.setting.alignment == "cylindrical":
-            radial = whole[:, 0] - bent[:, 0] + bent[:, 1]
-        return np.asarray(1.0 - 0.5 * (whole.sum(axis=1) - radial) / radial)

@@ -5,7 +5,8 @@ Of a velocity ellipsoid along r and theta, with x = cos(theta), S = <v_r^2> and 
     -x dS/dlnr - (1 - beta) (1 - x^2) dS/dx - [(1 - beta) (1 - x^2) dln nu/dx + x (dln nu/dlnr + 2 beta)] S = r dPhi/dz
     <v_phi^2> = S (1 + beta + dln nu/dlnr) + dS/dlnr + dPhi/dlnr
 
-(Cappellari 2020, 2026). Along R and z, S = <v_z^2> solves the first with beta = 0, <v_R^2> = S / (1 - beta), and
+(Cappellari 2020, 2026). Where 1 - beta = (1 - beta_0) exp(kappa x^2), 2 kappa x is added to dln nu/dx in the first.
+Along R and z, S = <v_z^2> solves it with beta = 0, <v_R^2> = S / (1 - beta), and
 
     <v_phi^2> = <v_R^2> (1 + dln nu/dlnR) + d<v_R^2>/dlnR + R dPhi/dR
 
@@ -39,8 +40,10 @@ _NODES_R: Final = 9
 _NODES_X: Final = (10, 16)
 #: Ln r beyond the outermost star, or the last break, at which S is taken for a power of r.
 _BEYOND: Final = 2.0
-#: Nodes in the symmetrised anisotropy, in ln q, and in the shape of the halo for each unit of ln r_s or of gamma.
-_NODES_BETA: Final = 12
+#: Nodes in the symmetrised anisotropy, alone and beside nodes in kappa; in kappa; in ln q; in the shape of the halo, a
+#: few, and more for each unit of ln r_s or of gamma.
+_NODES_BETA: Final = (12, 8)
+_NODES_KAPPA: Final = 5
 _NODES_Q: Final = 5
 _NODES_SHAPE: Final = (4, 1.5)
 
@@ -81,6 +84,8 @@ class JeansSetting:
         What is known beside it.
     r_range
         Radii [kpc] between which stars are.
+    kappa_range
+        Rises of ln(1 - beta) from the plane to the poles between which nodes are; equal ones hold it.
     """
 
     alpha: DensitySlope
@@ -92,19 +97,32 @@ class JeansSetting:
     shape_range: tuple[float, float]
     baryons: Baryons
     r_range: tuple[float, float]
+    kappa_range: tuple[float, float] = (0.0, 0.0)
 
     @cached_property
     def nodes_beta(self) -> Nodes:
         """Nodes in the symmetrised anisotropy, or in 1 / (1 - beta), of which moments along R are linear."""
         lo, hi = self._of_beta(np.array(self.beta_range))
-        return Nodes(float(lo), float(hi), _NODES_BETA if self.alignment == "spherical" else 2)
+        alone, beside = _NODES_BETA
+        many = alone if self.nodes_kappa.n == 1 else beside
+        return Nodes(float(lo), float(hi), many if self.alignment == "spherical" else 2)
+
+    @cached_property
+    def nodes_kappa(self) -> Nodes:
+        """Nodes in the rise of ln(1 - beta)."""
+        lo, hi = self.kappa_range
+        return Nodes(lo, hi, 1 if lo == hi else _NODES_KAPPA)
 
     def _of_beta(self, beta: FloatArray) -> FloatArray:
         return symmetric(beta) if self.alignment == "spherical" else 1.0 / (1.0 - beta)
 
-    def beta_weights(self, beta: FloatArray) -> FloatArray:
-        """Weights (m, b) of the nodes at anisotropies (m,)."""
-        return self.nodes_beta.weights(self._of_beta(beta))
+    def beta_weights(self, beta: FloatArray, kappa: FloatArray | None = None) -> FloatArray:
+        """Weights (m, b) of the nodes, kappa within beta, at anisotropies in the plane (m,) and their rises (m,)."""
+        of_beta = self.nodes_beta.weights(self._of_beta(beta))
+        if kappa is None or self.nodes_kappa.n == 1:
+            return of_beta
+        both = of_beta[:, :, None] * self.nodes_kappa.weights(kappa)[:, None, :]
+        return both.reshape(len(beta), -1)
 
     @property
     def betas(self) -> FloatArray:
@@ -173,7 +191,7 @@ class JeansSetting:
                 each.append(baryons_field(self.baryons, R, z))
             return np.array(each)
 
-        found = solved(self, panels, inside, self.betas, fields)  # (b, panel, 3, r, x, column)
+        found = solved(self, panels, inside, fields)  # (b, panel, 3, r, x, column)
         n = len(shapes) * len(qs)
         of_halo = found[..., :n].reshape(*found.shape[:-1], len(shapes), len(qs))
         baryons = found[..., n] if self.baryons != "none" else np.zeros(found.shape[:-1])
@@ -185,7 +203,7 @@ Fields = Callable[[FloatArray, FloatArray], FloatArray]
 
 
 def solved(
-    setting: JeansSetting, panels: Sequence[Nodes], inside: int, betas: FloatArray, fields: Fields
+    setting: JeansSetting, panels: Sequence[Nodes], inside: int, fields: Fields
 ) -> FloatArray:
     """Moments over G in the ``inside`` innermost panels.
 
@@ -195,19 +213,24 @@ def solved(
         (beta, panel, 3, r, x, column): <v_r^2>, <v_theta^2>, <v_phi^2>, or those along R, z and phi.
     """
     along_r = setting.alignment == "spherical"
-    out: list[list[FloatArray]] = [[] for _ in betas]
+    betas = setting.betas
+    bent = np.exp(np.multiply.outer(setting.nodes_kappa.x, setting.nodes_x.x**2))
+    level = 1.0 - ((1.0 - betas)[:, None, None] * bent).reshape(-1, bent.shape[1])
+    kappas = np.tile(setting.nodes_kappa.x, len(betas))
+    ellipsoids = list(zip(level, kappas, strict=True)) if along_r else [(0.0 * level[0], 0.0)]
+    out: list[list[FloatArray]] = [[] for _ in level]
     edge: list[FloatArray] | None = None
     for k in range(len(panels) - 1, -1, -1):
         panel = _Panel(setting, panels[k], fields)
         edges = []
-        for i, beta in enumerate(betas if along_r else betas[:1] * 0.0):
-            outer = panel.power_law(float(beta)) if edge is None else edge[i]
-            S = panel.solve(float(beta), outer)
+        for i, (beta, kappa) in enumerate(ellipsoids):
+            outer = panel.power_law(beta) if edge is None else edge[i]
+            S = panel.solve(beta, float(kappa), outer)
             edges.append(S[0])
             if k >= inside:
                 continue
             if along_r:
-                out[i].append(panel.along_r(S, float(beta)))
+                out[i].append(panel.along_r(S, beta))
             else:
                 for j, each in enumerate(betas):
                     out[j].append(panel.along_R(S, float(each)))
@@ -266,32 +289,32 @@ class _Panel:
         """Differentiate with cos(theta)."""
         return np.moveaxis(np.tensordot(self.setting.nodes_x.derivative, values, axes=(1, 1)), 0, 1)
 
-    def power_law(self, beta: float) -> FloatArray:
+    def power_law(self, beta: FloatArray) -> FloatArray:
         """S (x, column) at the outer edge where it is a power of r, and all is about round."""
         v2 = self._pulls[0] + self._pulls[1]
         fall = -self._rise(v2)[-1] / v2[-1]
-        return np.asarray(v2[-1] / (fall - self._slopes[0][-1][:, None] - 2.0 * beta))
+        return np.asarray(v2[-1] / (fall - (self._slopes[0][-1] + 2.0 * beta)[:, None]))
 
-    def solve(self, beta: float, outer: FloatArray) -> FloatArray:
-        """S (r, x, column), which is ``outer`` (x, column) at the outer edge."""
+    def solve(self, beta: FloatArray, kappa: float, outer: FloatArray) -> FloatArray:
+        """S (r, x, column), which is ``outer`` (x, column) at the outer edge, of an anisotropy (x,)."""
         _, x = self._grid
         in_r, in_x = self._slopes
         n, m = x.shape
         angular = (1.0 - beta) * (1.0 - x**2)
         L = -x.ravel()[:, None] * np.kron(self.nodes.derivative, np.eye(m))
         L -= angular.ravel()[:, None] * np.kron(np.eye(n), self.setting.nodes_x.derivative)
-        L -= np.diag((angular * in_x + x * (in_r + 2.0 * beta)).ravel())
+        L -= np.diag((angular * (in_x + 2.0 * kappa * x) + x * (in_r + 2.0 * beta)).ravel())
         right = self._pulls[2].reshape(n * m, -1).copy()
         L[-m:] = 0.0
         L[-m:, -m:] = np.eye(m)
         right[-m:] = outer
         return np.asarray(np.linalg.solve(L, right).reshape(n, m, -1))
 
-    def along_r(self, S: FloatArray, beta: float) -> FloatArray:
+    def along_r(self, S: FloatArray, beta: FloatArray) -> FloatArray:
         """<v_r^2>, <v_theta^2>, <v_phi^2> (3, r, x, column)."""
         v2 = self._pulls[0] + self._pulls[1]
-        phi = S * (1.0 + beta + self._slopes[0][..., None]) + self._rise(S) + v2
-        return np.array([S, (1.0 - beta) * S, phi])
+        phi = S * (1.0 + beta + self._slopes[0])[..., None] + self._rise(S) + v2
+        return np.array([S, (1.0 - beta)[:, None] * S, phi])
 
     def along_R(self, S: FloatArray, beta: float) -> FloatArray:  # noqa: N802 # the axis
         """<v_R^2>, <v_z^2>, <v_phi^2> (3, r, x, column)."""

@@ -31,10 +31,12 @@ def mass(r):
 
 
 @functools.cache
-def moments(alignment, q_stars=Q_STARS, baryons="none"):
+def moments(alignment, q_stars=Q_STARS, baryons="none", kappa=0.0):
     """Splines in ln r and abs(cos theta) of the three second moments [(km/s)^2]."""
     one = (BETA, BETA + 1e-6), (Q_HALO, Q_HALO), "nfw", (np.log(R_S), np.log(R_S) + 1e-6)
-    setting = JeansSetting(DensitySlope((ALPHA,)), q_stars, alignment, *one, baryons, EDGES)
+    setting = JeansSetting(
+        DensitySlope((ALPHA,)), q_stars, alignment, *one, baryons, EDGES, (kappa, kappa)
+    )
     tables = setting.tables()
     r, x = np.geomspace(*EDGES, 40), np.linspace(0.0, 1.0, 24)
     places = [
@@ -56,10 +58,10 @@ def places(n, rng, q_stars=Q_STARS):
     return r, cosine * rng.choice([-1.0, 1.0], n)
 
 
-def stars(n, rng, alignment="spherical", error=0.0, baryons="none"):
+def stars(n, rng, alignment="spherical", error=0.0, baryons="none", kappa=0.0):
     """Catalogue of stars, with velocity errors [km/s] where they are asked for."""
     r, cosine = places(n, rng)
-    splines = moments(alignment, baryons=baryons)
+    splines = moments(alignment, baryons=baryons, kappa=kappa)
     square = [spline(np.log(r), np.abs(cosine), grid=False) for spline in splines]
     # in a disc's plane the model has none of v_phi
     v = rng.standard_normal((n, 3)) * np.sqrt(np.maximum(np.stack(square, axis=1), 0.0))

@@ -35,13 +35,13 @@ def rows_of(catalogue, seed=0, **spec):
     return make_estimator(settings).estimate(catalogue, seeded(seed))
 
 
-def setting_of(alpha=None, q_stars=1.0, alignment="spherical", baryons="none", edges=EDGES):
+def setting_of(alpha=None, q_stars=1.0, alignment="spherical", baryons="none", kappas=(0.0, 0.0)):
     alpha = DensitySlope((-3.5,)) if alpha is None else alpha
     ranges = (-1.5, 0.95), (0.5, 1.5), "nfw", SHAPES
-    return JeansSetting(alpha, q_stars, alignment, *ranges, baryons, edges)
+    return JeansSetting(alpha, q_stars, alignment, *ranges, baryons, EDGES, kappas)
 
 
-def moments(setting, r, cosine, beta, q, tables=None):
+def moments(setting, r, cosine, beta, q, tables=None, kappa=0.0):
     """Second moments (n, 3) at places, interpolated in all parameters as in the fit."""
     tables = setting.tables() if tables is None else tables
     at = [
@@ -51,7 +51,7 @@ def moments(setting, r, cosine, beta, q, tables=None):
     halo, known = tables.means(at)
     of = (
         setting.nodes_shape.weights(np.array([R_S]))[0],
-        setting.beta_weights(np.array([beta]))[0],
+        setting.beta_weights(np.array([beta]), np.array([kappa]))[0],
         setting.nodes_q.weights(np.log([q]))[0],
     )
     return MASS * np.einsum("s,b,q,sbqgc->gc", *of, halo) + np.einsum("b,bgc->gc", of[1], known)
@@ -158,10 +158,13 @@ def test_along_z_moments_are_the_integral_of_the_vertical_pull():
         np.testing.assert_allclose(found[k, 0], expected / 0.65, rtol=2e-3)
 
 
-@pytest.mark.parametrize("alignment", ["spherical", "cylindrical"])
-def test_both_jeans_equations_hold(alignment):
+@pytest.mark.parametrize(
+    ("alignment", "kappa"), [("spherical", 0.0), ("spherical", 0.8), ("cylindrical", 0.0)]
+)
+def test_both_jeans_equations_hold(alignment, kappa):
     """By differences of the moments, in a flattened halo with a disc; each term is compared with the pull."""
-    setting = setting_of(q_stars=0.7, alignment=alignment, baryons="mwpotential2014")
+    kappas = (-1.5, 1.5) if kappa else (0.0, 0.0)
+    setting = setting_of(q_stars=0.7, alignment=alignment, baryons="mwpotential2014", kappas=kappas)
     beta, q, h = 0.35, 0.7, 0.02
     r, x = np.array([8.0, 15.0, 40.0]), np.array([0.3, 0.6, 0.85])
     R, z = r * np.sqrt(1.0 - x**2), r * x
@@ -178,7 +181,7 @@ def test_both_jeans_equations_hold(alignment):
 
     def pressure(r, x):
         m = r * np.sqrt(1.0 - x**2 + (x / 0.7) ** 2)
-        return m[:, None] ** -3.5 * moments(setting, r, x, beta, q, tables)
+        return m[:, None] ** -3.5 * moments(setting, r, x, beta, q, tables, kappa)
 
     here = pressure(r, x)
     nu = (r * np.sqrt(1.0 - x**2 + (x / 0.7) ** 2)) ** -3.5
@@ -328,6 +331,14 @@ def isotropic(n, r_hi, sigma, seed):
     )
 
 
+def test_an_anisotropy_that_turns_is_found_and_one_that_does_not_is_refuted():
+    catalogue = stars(15000, seeded(25), kappa=0.8)
+    (constant,) = (row for row in rows_of(catalogue) if row.quantity == "q_halo")
+    assert "not those of the model, chi^2" in constant.note
+    (q,) = (row for row in rows_of(catalogue, anisotropy="turning") if row.quantity == "q_halo")
+    assert abs(q.value - Q_HALO) < q.hi95 - q.lo95 < 0.15
+
+
 def test_a_power_law_halo_has_a_mass_and_no_virial_radius():
     """Of one dispersion at all radii: v_c^2 = 3.5 sigma^2, a halo r^-2."""
     catalogue = isotropic(3000, 60.0, 200.0 / np.sqrt(3.5), 17)
@@ -360,6 +371,8 @@ def test_few_stars_do_not_bound_the_virial_mass_and_say_so():
         ({"min_stars": 10}, "min_stars: at least 100"),
         ({"h0": 0.7}, "h0: 20 to 200"),
         ({"alignment": "radial"}, "alignment"),
+        ({"anisotropy": "turning", "alignment": "cylindrical"}, 'anisotropy: "turning" with'),
+        ({"anisotropy": "turning", "solver": "jampy"}, 'anisotropy: "turning" with'),
     ],
 )
 def test_bad_settings_are_one_line(spec, message):
