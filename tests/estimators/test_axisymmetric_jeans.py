@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from haloassay.base.constants import G
 from haloassay.base.errors import InputError
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.profiles import nfw_shape
+from haloassay.contracts.quantities import Place, halo_axis_ratio
 from haloassay.estimators import make_estimator
 from haloassay.estimators.bins import DensitySlope
 from haloassay.estimators.halo import jam_moments
@@ -22,6 +24,7 @@ from haloassay.estimators.halo.axisymmetric_moments import JeansSetting
 from haloassay.estimators.halo.baryons import baryons_mass
 from haloassay.estimators.halo.flattened import Halo, baryons_field
 from haloassay.mocks.gravity.ellipsoids import SimilarEllipsoids
+from haloassay.mocks.gravity.potentials import make_potential
 
 SHAPES = (np.log(1.0), np.log(200.0))
 R_S = np.log(20.0)
@@ -104,6 +107,20 @@ def test_a_power_law_halo_pulls_as_its_mass_does_where_it_is_round():
         along, across = halo.field(r * 0.6, r * 0.8, gamma, 1.0)
         np.testing.assert_allclose(across, halo.round_mass(r, gamma) / r**3, rtol=1e-6)
         np.testing.assert_allclose(along, across * r * 0.6, rtol=1e-6)
+
+
+def test_the_true_axis_ratio_is_that_of_one_upright_halo():
+    def true(*spec):
+        return halo_axis_ratio(SimpleNamespace(potential=make_potential(list(spec))), Place())
+
+    flat = {"kind": "triaxial-nfw", "m200": 1e12, "c": 12.0, "axis_ratios": [1.0, 0.7]}
+    nfw, disc = {"kind": "nfw", "m200": 1e12, "c": 12.0}, {"kind": "mwpotential2014-baryons"}
+    assert true(flat, disc) == 0.7
+    assert true(nfw, disc) == 1.0
+    for other in ({**flat, "tilt": [0.0, 20.0, 0.0]}, {**flat, "axis_ratios": [0.9, 0.7]}):
+        assert np.isnan(true(other))
+    assert np.isnan(true(nfw, flat))
+    assert np.isnan(true(disc))
 
 
 # ------------------------------------------------------------------------------------ the moments
