@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
@@ -56,6 +56,8 @@ _EDGE: Final = 0.05
 _SCATTER: Final = 0.2
 #: Bounds of the rise of ln(1 - beta) from the plane to the poles.
 _KAPPA: Final = (-1.5, 1.5)
+#: Narrowest break of a density, in ln r, but for sharp ones on spheres.
+_NARROWEST: Final = 0.1
 #: Least power by which the weights of the Jeans integrals fall outwards.
 _LEAST_FALL: Final = 0.3
 
@@ -85,6 +87,7 @@ class AxisymmetricJeans(Estimator):
     ----------
     alpha
         d ln rho / d ln m of the tracers, m^2 = R^2 + z^2 / q_stars^2: one number, or a table of slopes and breaks.
+        Breaks of a flattened density have a width of 0.1 at least.
     q_stars
         Axis ratio of the tracers' density.
     alignment
@@ -208,6 +211,15 @@ class AxisymmetricJeans(Estimator):
         return self.q_halo if isinstance(self.q_halo, tuple) else (self.q_halo, self.q_halo)
 
     @property
+    def _density(self) -> DensitySlope:
+        """Density of the tracers; a break that is sharp on no sphere is given a width that the nodes resolve."""
+        density = density_slope(self.alpha)
+        sharp = density.width == 0.0 and self.q_stars == 1.0
+        if sharp or not density.breaks or self.solver == "jampy":
+            return density
+        return replace(density, width=max(density.width, _NARROWEST))
+
+    @property
     def _shape_bounds(self) -> tuple[float, float]:
         if self.halo == "power-law":
             return self.gamma_range
@@ -263,7 +275,7 @@ class AxisymmetricJeans(Estimator):
             rounded = 2.0 ** np.floor(np.log2(ends[0])), 2.0 ** np.ceil(np.log2(ends[1]))
             ends = (self.r_range[0], self.r_range[1]) if self.r_range else rounded
         setting = JeansSetting(
-            density_slope(self.alpha), self.q_stars, self.alignment, self.beta_range, self._q_bounds,
+            self._density, self.q_stars, self.alignment, self.beta_range, self._q_bounds,
             self.halo, self._shape_bounds, self.baryons, ends,
             _KAPPA if self.anisotropy == "turning" else (0.0, 0.0),
         )  # fmt: skip

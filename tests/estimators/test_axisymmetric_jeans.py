@@ -218,6 +218,20 @@ def test_both_jeans_equations_hold(alignment, kappa):
         np.testing.assert_allclose(-second / (nu * z * up), 1.0, atol=0.01)
 
 
+def test_a_sharp_break_of_a_flattened_density_is_given_a_width():
+    sharp, soft = (
+        make_estimator(
+            {
+                "kind": "axisymmetric-jeans",
+                "alpha": {"slopes": [-2.8, -4.6], "breaks": [17.0], "width": w},
+                "q_stars": q,
+            }
+        )
+        for w, q in ((0.0, 1.0), (0.0, 0.8))
+    )
+    assert (sharp._density.width, soft._density.width) == (0.0, 0.1)
+
+
 def test_isotropic_moments_do_not_know_the_alignment():
     r, x = np.array([6.0, 20.0, 50.0]), np.array([0.1, 0.5, 0.95])
     round_, flat = (
