@@ -28,6 +28,9 @@ from haloassay.mocks.surveys.survey import make_survey
 # the samplers of the tests
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "estimators"))
+from axisymmetric_samples import ALPHA, Q_STARS
+from axisymmetric_samples import stars as flattened
+from axisymmetric_samples import truth as flattened_truth
 from escape_samples import SLOPE, K, escape_speed, tail
 from gaussian_samples import LI2026, catalogue_of, stars_of
 from halo_samples import power_law_radii
@@ -319,6 +322,7 @@ WHY = {
     "escape-speed": "prior of k: flat from 1 to 2.5 about a tail of k = 1.8",
     "escape-speed, k of Piffl": "prior of k: from 2.3 to 3.7, where the tail has k = 1.8",
     "orbital-roulette, likelihood": "numbers expected are of the stars themselves, and scatter with those found",
+    "axisymmetric-jeans, cylindrical": "300 stars hardly know q_halo: it has no value in some mocks",
     "npe": "few mocks of few stars without errors: too sure; a network misses by a share of its error at any one halo",
     "shape": "distances of eigenvalues that are not above their errors are taken for chance: too round",
 }
@@ -365,6 +369,13 @@ def make_cases() -> Iterator[Case]:
     for statistic in ("mean-phase", "anderson-darling"):
         held = {**phases, "statistic": statistic, "c200": C200}
         yield Case(f"orbital-roulette, {statistic}, c200 known", held, anywhere, RANDOM_PHASES)
+    flat = {"alpha": ALPHA, "q_stars": Q_STARS, "r_out": [8.0, 17.0, 40.0]}
+    yield Case("axisymmetric-jeans", flat, flattened, flattened_truth)
+    turning = {**flat, "anisotropy": "turning"}
+    yield Case("axisymmetric-jeans, turning", turning, flattened, flattened_truth)
+    along_z = functools.partial(flattened, alignment="cylindrical")
+    other = {**flat, "alignment": "cylindrical"}
+    yield Case("axisymmetric-jeans, cylindrical", other, along_z, flattened_truth)
     yield Case("npe", {"r_out": [10.0, 25.0, 60.0]}, equilibrium_stars, equilibrium_truth)
     yield Case("tracer-density", {"fit_density": {"axis_ratio": "free"}}, selected, true_value)
     yield Case("shape", {}, stretched, true_shape)

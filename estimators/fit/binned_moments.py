@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import EstimationError
 
 #: Radii a bin that stand for its stars.
@@ -68,7 +68,45 @@ def bin_moments(
     """
     order = np.argsort(r, kind="stable")
     share = (np.arange(_PER_BIN) + 0.5) / _PER_BIN
-    parts = np.array_split(order, n_bins)
+    kept, log_square, precision = part_moments(
+        np.array_split(order, n_bins), square, noise, numbers
+    )
+    radii = np.array([np.quantile(r[p], share) for p in kept])
+    return BinnedMoments(radii, log_square, precision)
+
+
+def part_moments(
+    parts: list[IntArray],
+    square: FloatArray,
+    noise: FloatArray,
+    numbers: FloatArray,
+    gaussian: bool = False,
+) -> tuple[list[IntArray], FloatArray, FloatArray]:
+    """Logarithms of mean squares of parts of the stars, and their precision.
+
+    Parameters
+    ----------
+    parts
+        Row numbers of each.
+    square, noise, numbers
+        As of :func:`bin_moments`.
+    gaussian
+        Whether squares scatter as those of Gaussian velocities, and not as those of the stars do.
+
+    Returns
+    -------
+    kept
+        Parts whose moments errors do not hide.
+    log_square
+        (b, c) ln of the mean square of each component [(km/s)^2], its bias of first order taken off.
+    precision
+        (b, c, c) inverse covariance.
+
+    Raises
+    ------
+    EstimationError
+        If fewer than three parts have dispersions that errors do not hide.
+    """
     mean = np.array([np.mean(square[p] - noise[p], axis=0) for p in parts])
     good = np.all(mean > 0.0, axis=1)
     parts = [p for p, ok in zip(parts, good, strict=True) if ok]
@@ -85,6 +123,8 @@ def bin_moments(
         raise EstimationError("the velocity errors hide the dispersions")
     size, axes = np.linalg.eigh(np.mean(scatter, axis=0))
     usual = (axes * np.maximum(size, _LEAST)) @ axes.T
+    if gaussian:
+        usual = np.diag(2.0 / numbers)
     covariance = np.array([(usual + np.diag(b)) / len(p) for p, b in zip(parts, blur, strict=True)])
     spread = np.einsum("bii->bi", covariance)
     kept = np.all(spread < _VAGUE**2, axis=1)
@@ -92,9 +132,9 @@ def bin_moments(
         raise EstimationError(
             "the stars are too few, or the velocity errors too large, for dispersions of three bins"
         )
-    radii = np.array([np.quantile(r[p], share) for p, ok in zip(parts, kept, strict=True) if ok])
     log_square = np.log(mean[kept]) + 0.5 * spread[kept]
-    return BinnedMoments(radii, log_square, np.linalg.inv(covariance[kept]))
+    chosen = [p for p, ok in zip(parts, kept, strict=True) if ok]
+    return chosen, log_square, np.linalg.inv(covariance[kept])
 
 
 @dataclass(frozen=True, eq=False)

@@ -190,6 +190,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "nfw-tracer": f"{_METHODS}.nfw_tracer:NFWTracer",
             "escape-speed": f"{_METHODS}.escape_speed:EscapeSpeed",
             "jeans-virial": f"{_METHODS}.jeans_virial:JeansVirial",
+            "axisymmetric-jeans": f"{_METHODS}.axisymmetric_jeans:AxisymmetricJeans",
             "orbital-roulette": f"{_METHODS}.orbital_roulette:OrbitalRoulette",
             "npe": f"{_METHODS}.npe:NPE",
             "tracer-density": f"{_METHODS}.tracer_density:TracerDensity",

@@ -129,6 +129,19 @@ def escape_speed(truth: Any, place: Place) -> float:
     return math.sqrt(2.0 * depth) if left < _ENDLESS * depth else math.nan
 
 
+def halo_axis_ratio(truth: Any, place: Place) -> float:
+    """Axis ratio of the dark density along z; NaN where it is not that of one halo with its axis there."""
+    dark = [c for c in getattr(truth.potential, "components", ()) if c.dark]
+    if len(dark) != 1:
+        return math.nan
+    (halo,) = dark
+    ratios = getattr(halo, "axis_ratios", None)
+    if ratios is None:  # what has no field of its own is round
+        return math.nan if hasattr(halo, "field_parts") else 1.0
+    upright = isinstance(ratios, tuple) and ratios[0] == 1.0 and not any(halo.tilt[1:])
+    return float(ratios[1]) if upright else math.nan
+
+
 @dataclass(frozen=True)
 class Quantity:
     """A quantity of the field.
@@ -254,6 +267,7 @@ _OWN: Final = (
     Quantity("alpha", "", "absolute", r"$\alpha$", density_slope),
     Quantity("r_break", "kpc", "fractional", r"$r_\mathrm{break}$", break_radius),
     Quantity("axis_ratio", "", "fractional", r"$q$"),
+    Quantity("q_halo", "", "fractional", r"$q_\mathrm{halo}$", halo_axis_ratio),
     Quantity("b_over_a", "", "fractional", r"$b/a$"),
     Quantity("c_over_a", "", "fractional", r"$c/a$"),
     Quantity("tilt", "deg", "absolute", r"$\Delta_\mathrm{tilt}$"),

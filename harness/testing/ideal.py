@@ -210,6 +210,17 @@ IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
             **_FIELDS,
         },
     },
+    "axisymmetric-jeans": {
+        "settings": {"alpha": _SLOPE},
+        "mock": _halo(0.5),
+        "survey": {**_SURVEY, "n_stars": 3000},
+        "violations": {
+            **{name: of for name, of in _betas(0.5).items() if "falls" in name},
+            **_JEANS,
+            **_CURVED,
+            **_FIELDS,
+        },
+    },
     "orbital-roulette": {
         "settings": {"r_range": [5.0, 60.0]},
         "mock": _halo(0.5, kind="equilibrium"),

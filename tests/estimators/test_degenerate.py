@@ -15,7 +15,7 @@ from haloassay.estimators.fit.ellipsoid import Ellipsoid
 
 _WITH_ALPHA = (
     *("tracer-mass", "los-jeans", "los-jeans-derivative"),
-    *("spline-jeans", "power-law-df", "nfw-tracer"),
+    *("spline-jeans", "power-law-df", "nfw-tracer", "axisymmetric-jeans"),
 )
 SETTINGS = {
     **{kind: {"alpha": -3.5} for kind in _WITH_ALPHA},

@@ -28,6 +28,7 @@ SPECS = {
     "power-law-df": {"alpha": -3.5},
     "escape-speed": {"v_min": 200.0, "v_esc_range": [250.0, 1200.0], "halo": {}},
     "jeans-virial": {"alpha": -3.5},
+    "axisymmetric-jeans": {"alpha": -3.5},
     "orbital-roulette": {},
     "npe": {},
     "tracer-density": {},

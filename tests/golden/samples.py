@@ -190,6 +190,17 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
                 "anisotropy": "changing",
             },
         ],
+        "axisymmetric-jeans": [
+            {"alpha": -3.5},
+            {
+                "alpha": {"slopes": [-2.6, -4.2], "breaks": [20.0]},
+                "alignment": "cylindrical",
+                "halo": "power-law",
+                "q_stars": 0.8,
+                "q_halo": 0.9,
+                "baryons": "mwpotential2014",
+            },
+        ],
         "orbital-roulette": [
             {},
             {"statistic": "anderson-darling", "c200": 12.0, "baryons": "zhai2018"},
