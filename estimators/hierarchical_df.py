@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _LOG_VC2: Final = (2.0 * np.log(5.0), 2.0 * np.log(2000.0))
 #: Of a prior's range, how near a posterior comes to its end; of its width, how wide a posterior is that tells nothing.
 _EDGE: Final = 0.05
-_WIDE: Final = 0.8
+_WIDE: Final = 0.75
 #: Of the halo as a whole.
 _HALO: Final = ("m200", "r200")
 #: Rough widths of ln v_c^2, g, beta, alpha.
