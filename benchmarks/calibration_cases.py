@@ -34,6 +34,9 @@ from axisymmetric_samples import truth as flattened_truth
 from escape_samples import SLOPE, K, escape_speed, tail
 from gaussian_samples import LI2026, catalogue_of, stars_of
 from halo_samples import power_law_radii
+from hierarchical_samples import EDGES as SEEN_EDGES
+from hierarchical_samples import seen as hierarchical
+from hierarchical_samples import without
 from roulette_samples import C200, M200, R200
 from roulette_samples import EDGES as ROULETTE_EDGES
 from roulette_samples import mass as roulette_mass
@@ -262,6 +265,11 @@ def equilibrium_truth(row: Estimate) -> float:
 RANDOM_PHASES = massive(lambda r: float(roulette_mass(r)), m200=M200, c200=C200, r200=R200)
 
 
+def along_the_line_of_sight(n: int, rng: np.random.Generator) -> Catalogue:
+    """Stars of hierarchical-df without proper motions."""
+    return without(hierarchical(n, rng), "pmra", "pmdec")
+
+
 def gaussians(two: bool) -> tuple[Draw, Truth]:
     """Table 2 of Li et al. (2026), whole sample: the metal-rich component, or both."""
     point = LI2026 if two else LI2026[:8]
@@ -355,6 +363,13 @@ def make_cases() -> Iterator[Case]:
     yield Case("spline-jeans", {**spline, "r_range": [5.0, 100.0]}, *scale_free(100.0))
     power = {"alpha": -4.0, "r_out": [15.0, 30.0, 80.0]}
     yield Case("power-law-df", power, own_model, massive(true_mass, beta=0.5))
+    seen = {"r_range": list(SEEN_EDGES), "r_out": [15.0, 30.0, 80.0]}
+    truth = massive(true_mass, beta=0.5)
+    yield Case("hierarchical-df", seen, hierarchical, truth)
+    yield Case(
+        "hierarchical-df, conditional", {**seen, "density": "conditional"}, hierarchical, truth
+    )
+    yield Case("hierarchical-df, no proper motions", seen, along_the_line_of_sight, truth)
     nfw = {"alpha": -3.3, "r_range": [5.0, 80.0], "r_out": [10.0, 25.0, 60.0], "n_bootstrap": 100}
     yield Case("nfw-tracer", nfw, RADIAL.draw, RADIAL.truth())
     fastest = {"slope": SLOPE}

@@ -187,6 +187,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "gaussian-mixture": f"{_METHODS}.gaussian_mixture:GaussianMixture",
             "spline-jeans": f"{_METHODS}.spline_jeans:SplineJeans",
             "power-law-df": f"{_METHODS}.power_law_df:PowerLawDF",
+            "hierarchical-df": f"{_METHODS}.hierarchical_df:HierarchicalDF",
             "nfw-tracer": f"{_METHODS}.nfw_tracer:NFWTracer",
             "escape-speed": f"{_METHODS}.escape_speed:EscapeSpeed",
             "jeans-virial": f"{_METHODS}.jeans_virial:JeansVirial",

@@ -192,6 +192,21 @@ IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
             **_CURVED,
         },
     },
+    "hierarchical-df": {
+        "settings": {"r_range": [5.0, 60.0]},
+        "mock": _halo(
+            0.5,
+            kind="equilibrium",
+            potential=_SCALE_FREE,
+            distribution={"kind": "cuddeford"},
+        ),
+        "survey": {**_SURVEY, "n_stars": 500},
+        "violations": {
+            **_betas(0.5, {"mock.distribution": {"kind": "power-law"}}),
+            **_SPIN,
+            **_CURVED,
+        },
+    },
     "nfw-tracer": {
         "settings": {"alpha": _SLOPE, "beta": 0.5, "n_shapes": 15, "n_bootstrap": 100},
         "mock": _halo(0.5),

@@ -179,6 +179,7 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "reflex-6d": [{}],
         "spline-jeans": [{"alpha": "measured"}],
         "power-law-df": [{"alpha": -3.5}],
+        "hierarchical-df": [{}, {"density": "conditional", "alpha": -3.5, "h0": 67.8}],
         "nfw-tracer": [{"alpha": -3.5}],
         "escape-speed": [{"v_min": 180.0, "v_esc_range": [200.0, 1500.0], "halo": {}}],
         "jeans-virial": [

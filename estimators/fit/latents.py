@@ -1,0 +1,294 @@
+"""True distances and velocities of stars, integrated over given what was observed and a distribution function.
+
+The likelihood of a star at theta is its likelihood at theta0 times the mean of f(true | theta) / f(true | theta0) over
+draws of p(true | observed, theta0). Near theta0 that ratio is nearly one, so that few draws do, however large the
+errors are; its gradient and curvature at theta0 are those of many more points. A component that was not measured is one
+whose error is large beyond all velocities.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Literal
+
+import numpy as np
+
+from haloassay.base.arrays import BoolArray, FloatArray, IntArray
+from haloassay.base.constants import KMS_PER_MASYR_KPC
+from haloassay.base.errors import EstimationError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import sky_basis
+from haloassay.estimators.fit.latent_kernels import expanded, log_means, log_sums
+
+if TYPE_CHECKING:
+    from scipy.interpolate import CubicSpline
+
+#: Errors of what was not measured [km/s, or mas/yr].
+_UNKNOWN: Final = 1e5
+#: Sets of deviates: one a star, the same with other signs beyond.
+_SETS: Final = 1024
+#: Nodes of an integral over observed distances, of one over errors, and slopes between which a spline goes.
+_SEEN: Final = 24
+_ERRORS: Final = 9
+_SLOPES: Final = 49
+#: Errors of the mean square without errors that tell it from nothing.
+_SEEN_AT: Final = 3.0
+#: Anisotropy to whose pole tangential velocities are drawn in at most.
+_STEEPEST: Final = 0.8
+#: Widths of the posterior beyond which what draws leave out is as it is there: an expansion is of one neighbourhood.
+_REACH: Final = 5.0
+
+#: How a distance is measured: Gaussian in its logarithm, or in itself.
+DistanceErrors = Literal["log", "linear"]
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """What was observed: a distance along a known direction, and velocity components with errors.
+
+    Parameters
+    ----------
+    origin
+        (3,) where distances are counted from [kpc]: the Sun, or the Galactic centre.
+    distance, error
+        (n,) observed distance and its error, in ln where ``log``.
+    toward
+        (n, 3) directions of the stars from there.
+    axes
+        (n, 3, 3) rows along which velocities were measured.
+    offset
+        (3,) velocity of the observer [km/s].
+    motion, variance
+        (n, 3) components, and variances of their errors; of proper motions where ``moving``.
+    corr
+        (n,) correlation of the last two.
+    moving
+        Whether the last two are proper motions [mas/yr], which distances make velocities.
+    log
+        Whether the errors of distances are those of their logarithm.
+    """
+
+    origin: FloatArray
+    distance: FloatArray
+    error: FloatArray
+    toward: FloatArray
+    axes: FloatArray
+    offset: FloatArray
+    motion: FloatArray
+    variance: FloatArray
+    corr: FloatArray
+    moving: bool
+    log: bool
+
+    @classmethod
+    def of(cls, stars: Catalogue, errors: DistanceErrors) -> Observed:
+        """Read a catalogue; columns and entries that are missing were not measured."""
+        names = ("vlos", "pmra", "pmdec") if stars.heliocentric else ("vx", "vy", "vz")
+        n = len(stars)
+        motion, sigma = np.zeros((n, 3)), np.full((n, 3), _UNKNOWN)
+        for k, name in enumerate(names):
+            if name in stars.columns:
+                known = np.isfinite(stars[name]) & np.isfinite(stars.error(name))
+                motion[known, k] = stars[name][known]
+                sigma[known, k] = stars.error(name)[known]
+        if stars.heliocentric:
+            axes = sky_basis(stars["ra"], stars["dec"]) @ stars.sun.rotation().T
+            origin, offset = stars.sun.position, stars.sun.velocity
+            distance, error = stars["distance"], stars.error("distance")
+            corr = np.where(np.isfinite(stars.pm_corr), stars.pm_corr, 0.0)
+            toward = axes[:, 0]
+        else:
+            axes, origin, offset = np.tile(np.eye(3), (n, 1, 1)), np.zeros(3), np.zeros(3)
+            distance, corr = stars.r, np.zeros(n)
+            toward = stars.position / distance[:, None]
+            places = np.stack([stars.error(name) for name in "xyz"], axis=1)
+            error = np.sqrt(np.sum((toward * places) ** 2, axis=1))
+        log = errors == "log"
+        error = error / distance if log else error
+        return cls(
+            origin, distance, error, toward, axes, offset, motion, sigma**2, corr,
+            stars.heliocentric, log,
+        )  # fmt: skip
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing has an error."""
+        return not (np.any(self.error > 0.0) or np.any(self.variance > 0.0))
+
+    @property
+    def scale(self) -> FloatArray:
+        """(n, 1) what makes the last two components velocities, at the observed distances."""
+        of = KMS_PER_MASYR_KPC * self.distance if self.moving else np.ones(len(self.distance))
+        return np.asarray(of[:, None])
+
+    @property
+    def known(self) -> BoolArray:
+        """(n, 3) which components were measured, to better than any velocity."""
+        return np.asarray(self.variance < (0.1 * _UNKNOWN) ** 2)
+
+    def mean_square(self) -> float:
+        """Mean square [(km/s)^2] of one component of true velocities, roughly.
+
+        Raises
+        ------
+        EstimationError
+            If no star has a velocity, or it cannot be told from that of the errors.
+        """
+        if not np.any(self.known):
+            raise EstimationError("no star has a velocity")
+        scale = np.hstack([np.ones_like(self.scale), self.scale, self.scale])
+        velocity = self.motion * scale + self.axes @ self.offset
+        noise = self.variance * scale**2
+        weight = self.known / (1e4 + noise) ** 2
+        square = float(np.sum(weight * (velocity**2 - noise)) / np.sum(weight))
+        error = float(np.sqrt(2.0 * np.sum((weight * noise) ** 2)) / np.sum(weight))
+        if not square > _SEEN_AT * error:
+            raise EstimationError(
+                "the velocity errors are so much larger than the dispersion that it cannot be told from zero"
+            )
+        return square
+
+    @property
+    def table(self) -> FloatArray:
+        """(n, 18) rows of stars as the kernels have them."""
+        first = np.stack([self.distance, self.error, self.corr], axis=1)
+        ends = self.axes @ self.offset, self.axes @ self.origin
+        toward = np.einsum("nij,nj->ni", self.axes, self.toward)
+        return np.ascontiguousarray(np.hstack([first, self.motion, self.variance, *ends, toward]))
+
+    def select(self, rows: IntArray) -> Observed:
+        """Take some of the stars."""
+        names = ("distance", "error", "toward", "axes", "motion", "variance", "corr")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+    def log_shares(self, pivot: float, ends: tuple[float, float]) -> CubicSpline:
+        """Sum over stars of ln of the integral of r^alpha over true distances, for alpha between ``ends``."""
+        at = np.log(self.distance)[:, None]
+        return self._log_sums((at - 1.0, at + 1.0), (np.zeros(1), np.ones(1)), pivot, ends)
+
+    def log_counts(
+        self, pivot: float, ends: tuple[float, float], edges: tuple[float, float]
+    ) -> CubicSpline:
+        """Sum the same of all observed distances whose radius is between ``edges`` [kpc]."""
+        rule = np.polynomial.legendre.leggauss(_SEEN)
+        return self._log_sums(self._intervals(edges), rule, pivot, ends)
+
+    def _log_sums(
+        self,
+        parts: tuple[FloatArray, FloatArray],
+        rule: tuple[FloatArray, FloatArray],
+        pivot: float,
+        ends: tuple[float, float],
+    ) -> CubicSpline:
+        from scipy.interpolate import CubicSpline
+
+        z, w = np.polynomial.hermite_e.hermegauss(_ERRORS)
+        slopes = np.linspace(*ends, _SLOPES)
+        found = log_sums(
+            self.toward @ self.origin, self.error, *parts, (*rule, z, w / w.sum()),
+            (self.log, 3.0 if self.log else 2.0), (slopes[0], slopes[1] - slopes[0], _SLOPES),
+            float(self.origin @ self.origin), float(np.log(pivot)),
+        )  # fmt: skip
+        return CubicSpline(slopes, found)
+
+    def _intervals(self, edges: tuple[float, float]) -> tuple[FloatArray, FloatArray]:
+        """Ln of the ends (n, 2) of the distances in front of and behind the inner edge; equal where there are none."""
+        along = self.toward @ self.origin
+        square = float(self.origin @ self.origin)
+        inner, outer = (along**2 - square + edge**2 for edge in edges)
+        last = -along + np.sqrt(np.maximum(outer, 0.0))
+        crossed = inner > 0.0
+        root = np.sqrt(np.maximum(inner, 0.0))
+        # where the line of sight misses the inner sphere all of it is in front
+        first = np.where(crossed, np.clip(-along - root, 0.0, last), last)
+        second = np.where(crossed, np.clip(-along + root, 0.0, last), last)
+        tiny = 1e-3 * last
+        near = np.stack([tiny, np.maximum(second, tiny)], axis=1)
+        far = np.stack([np.maximum(first, tiny), last], axis=1)
+        return np.log(near), np.log(far)
+
+    def expand(
+        self,
+        point: FloatArray,
+        spread: FloatArray,
+        n_points: int,
+        n_draws: int,
+        volume: bool,
+        seed: int,
+    ) -> Expansion | None:
+        """Likelihood of the stars about a point; None where that binds not all of them.
+
+        Parameters
+        ----------
+        point
+            (5,) row of :mod:`haloassay.estimators.fit.latent_kernels`.
+        spread
+            Ln of the pivot, ln of the variance [(km/s)^2] there of the velocities from which candidates are taken, and
+            how it falls with ln r.
+        n_points, n_draws
+            Candidates of each star, a power of two, and draws among them.
+        volume
+            Whether the volume of phase space that distances stand for is counted.
+        seed
+            Of the candidates, which are the same at each call.
+        """
+        rng = np.random.default_rng(seed)
+        n = len(self.distance)
+        draws = np.empty((n, n_draws, 4))
+        power = (1.0 if self.log else 0.0) + (2.0 if volume else 0.0)
+        power += 2.0 if volume and self.moving else 0.0
+        deviates = normal_points(min(n, _SETS), n_points, rng)
+        beta = min(max(float(point[2]), 0.0), _STEEPEST)
+        flags = (self.moving, self.log, power, beta / (1.0 - beta))
+        lost, gradient, hessian, missing, scores = expanded(
+            self.table, deviates, flags, spread, point, rng.random(n), draws
+        )
+        about = scores - scores.mean(axis=0)
+        return None if lost else Expansion(draws, gradient, hessian, missing, about.T @ about)
+
+
+@dataclass(frozen=True, eq=False)
+class Expansion:
+    """Ratio of the likelihood of all stars to that at a point: by draws, with two orders by many more points.
+
+    Parameters
+    ----------
+    draws
+        (n, K, 4) ln(r / pivot), v^2 / 2, ln v_t, and minus ln of the density and of K.
+    gradient, hessian
+        (4,), (4, 4) what the draws leave out.
+    missing, information
+        (4, 4) of all stars: what would be known besides if the truth were, and what is, by the scatter of gradients.
+    """
+
+    draws: FloatArray
+    gradient: FloatArray
+    hessian: FloatArray
+    missing: FloatArray
+    information: FloatArray
+
+    def share(self, free: BoolArray) -> float:
+        """Greatest ratio of what is missing to what is known along any direction of free parameters."""
+        part = np.ix_(free, free)
+        try:
+            root = np.linalg.inv(np.linalg.cholesky(self.information[part]))
+        except np.linalg.LinAlgError:  # too few stars for as many parameters
+            return np.inf
+        return float(np.linalg.eigvalsh(root @ self.missing[part] @ root.T)[-1])
+
+    def log_ratio(self, rows: FloatArray, off: FloatArray) -> FloatArray:
+        """Ln of it (m,), but for what no star enters, at rows (m, 5) that are ``off`` (m, 4) the point."""
+        size = np.sqrt(np.einsum("mi,ij,mj->m", off, self.information, off))
+        off = off * np.minimum(1.0, _REACH / np.maximum(size, _REACH))[:, None]
+        second = 0.5 * np.einsum("mi,ij,mj->m", off, self.hessian, off)
+        return log_means(np.ascontiguousarray(rows), self.draws) + off @ self.gradient + second
+
+
+def normal_points(sets: int, n: int, rng: np.random.Generator) -> FloatArray:
+    """Make (sets, n, 4) normal deviates: Sobol's points, each set shifted anew."""
+    from scipy.special import ndtri
+    from scipy.stats import qmc
+
+    u = qmc.Sobol(4, seed=rng).random(n)
+    shifted = (u + rng.random((sets, 1, 4))) % 1.0
+    return np.asarray(ndtri(np.clip(shifted, 1e-12, 1.0 - 1e-12)))

@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import hierarchical_samples as own
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+from seeds import seeded
+from test_power_law_df import own_model, true_mass
+
+from haloassay.base.errors import InputError
+from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.profiles import virial_mass
+from haloassay.estimators import make_estimator
+from haloassay.estimators.fit.df_priors import log_prior
+from haloassay.estimators.fit.latents import Observed
+from haloassay.estimators.hierarchical_df import Fit, virial_radius_of
+from haloassay.estimators.hierarchical_df import rows_of as kernel_rows
+from haloassay.estimators.power_law_df import Tracers, exponent, log_norm
+
+AT = np.array([2.0 * np.log(190.0), 0.5, 0.4, -4.0])
+
+
+def rows_of(catalogue, seed=0, **spec):
+    spec = {"r_range": list(own.EDGES), "r_out": [30.0], "n_draws": 300, **spec}
+    return make_estimator({"kind": "hierarchical-df", **spec}).estimate(catalogue, seeded(seed))
+
+
+def fit_of(stars, density="conditional"):
+    bounds = np.array([[3.0, 15.0], [0.02, 1.0], [-2.0, 0.99], [-8.0, -2.0]])
+    observed = Observed.of(stars, "log")
+    free = np.ones(4, dtype=bool)
+    return Fit(observed, density, "flat", bounds, free, AT.copy(), 25.0, own.EDGES, 7)
+
+
+def ratio(fit, other, n_samples, n_draws=None):
+    """Ln of the likelihood of all stars at ``other``, over that at AT, as the estimator has it."""
+    expansion, point = fit.about(AT, n_samples, n_draws or n_samples)
+    assert np.array_equal(point, AT)
+    rows, norm, _ = kernel_rows(np.stack([AT, other]))
+    here, there = expansion.log_ratio(rows, np.stack([AT, other]) - AT)
+    return there - here - len(fit.observed.distance) * (norm[1] - norm[0])
+
+
+def log_df(point, log_r, half_square, log_across):
+    """Ln of f, normalised over velocities to r^alpha."""
+    log_vc2, g, beta, alpha = point
+    log_psi = log_vc2 - np.log(g) - g * log_r
+    n = float(exponent(-alpha, g, beta))
+    left = np.maximum(1.0 - half_square * np.exp(-log_psi), 1e-300)
+    values = alpha * log_r - 2.0 * beta * log_across + n * np.log(left)
+    return values - (1.5 - beta) * (np.log(2.0) + log_psi) - log_norm(n, beta)
+
+
+def brute_force(stars, points, n=60_000, seed=3):
+    """The same of one star by integrating over its errors, and over velocities that were not measured, anew."""
+    rng = seeded(seed)
+    c = {name: float(values[0]) for name, values in stars.columns.items()}
+    distance = c["distance"] * np.exp(c["distance_err"] / c["distance"] * rng.standard_normal(n))
+    drawn = {"ra": np.full(n, c["ra"]), "dec": np.full(n, c["dec"]), "distance": distance}
+    power = 3.0
+    for name in ("pmra", "pmdec", "vlos"):
+        if name in c:
+            drawn[name] = c[name] + c[f"{name}_err"] * rng.standard_normal(n)
+            power += name != "vlos"
+        else:  # anything up to 1000 km/s
+            wide = rng.uniform(-1000.0, 1000.0, n)
+            drawn[name] = wide if name == "vlos" else wide / (4.740470463533349 * distance)
+    true = Catalogue.from_arrays(**drawn)
+    half = 0.5 * np.sum(true.velocity**2, axis=1)
+    across = np.log(np.hypot(*true.spherical_velocity[:, 1:].T))
+    values = []
+    for point in points:
+        with np.errstate(under="ignore"):
+            values.append(
+                distance**power * np.exp(log_df(point, np.log(true.r / 25.0), half, across))
+            )
+    a, b = values
+    error = np.std(b / b.mean() - a / a.mean()) / np.sqrt(n)
+    return np.log(b.mean() / a.mean()), error
+
+
+def test_of_exact_stars_the_likelihood_is_that_of_the_method_without_a_hierarchy():
+    stars = own_model(30, seeded(1))
+    other = AT + np.array([0.1, -0.05, 0.1, 0.0])
+    v, across = stars.spherical_velocity, np.hypot(*stars.spherical_velocity[:, 1:].T)
+    columns = np.log(stars.r / 25.0), 0.5 * np.sum(v**2, axis=1), np.log(across)
+    plain = Tracers(*(c[:, None] for c in columns), np.zeros((30, 1)), 25.0, (1.0, 2.0))
+    wanted = np.diff(plain.log_likelihood(np.stack([AT, other])[:, :3], 4.0))[0]
+    # velocities that are exact are known to 1 m/s
+    assert ratio(fit_of(stars), other, 1) == pytest.approx(wanted, rel=1e-3)
+
+
+@pytest.mark.parametrize("missing", [(), ("pmra", "pmdec"), ("vlos",)])
+@pytest.mark.parametrize("errors", [(0.05, 0.02, 5.0), (0.2, 0.3, 60.0)])
+def test_a_star_against_brute_force(missing, errors):
+    """Small and large errors, and what was not measured."""
+    other = AT + np.array([0.1, 0.05, 0.1, -0.2])
+    stars = own.without(own.seen(3, seeded(2), errors), *missing)
+    for k in range(2):
+        star = stars.select(np.array([k]))
+        wanted, error = brute_force(star, (AT, other))
+        found = ratio(fit_of(star), other, 4096)
+        assert abs(found - wanted) < 4.0 * error + 0.005, (k, found, wanted, error)
+
+
+def test_a_few_draws_err_beyond_the_second_order_only():
+    """Four draws of 256 candidates: the error of the ratio falls as the cube of the step, and is small."""
+    fit = fit_of(own.seen(100, seeded(12)))
+    step = np.array([0.1, 0.1, 0.1, 0.2])
+    off = [ratio(fit, AT + x * step, 256, 4) - ratio(fit, AT + x * step, 256) for x in (0.25, 1.0)]
+    assert abs(off[1]) < 0.1
+    assert abs(off[0]) < 0.1 * abs(off[1])
+
+
+@pytest.mark.parametrize(("missing", "beta"), [((), 0.5), (("pmra", "pmdec"), 0.5), ((), -0.5)])
+def test_candidates_know_the_pole_of_zero_angular_momentum(missing, beta):
+    """The gradient by 64 candidates of a star is that by 4096; without the pull it is off by many widths."""
+    stars = own.without(own.seen(100, seeded(13), beta=beta), *missing)
+    fit, point = fit_of(stars), np.array([AT[0], 0.5, beta, -4.0])
+    few, many = (fit.about(point, n, 2)[0] for n in (64, 4096))
+    slopes = []
+    for expansion in (few, many):
+        step = 1e-4 * np.eye(4)[2]
+        pair = np.stack([point - step, point + step])
+        values = expansion.log_ratio(kernel_rows(pair)[0], pair - point)
+        slopes.append((values[1] - values[0]) / 2e-4)
+    width = 1.0 / np.sqrt(many.information[2, 2])
+    missing_share = few.missing[2, 2] * width**2
+    assert abs(slopes[0] - slopes[1]) * width < 4.0 * np.sqrt(missing_share / (0.3 * 64.0))
+
+
+def test_numbers_along_a_line_of_sight_against_quadrature():
+    stars = own.seen(2, seeded(3))
+    seen = Observed.of(stars, "log")
+    alphas = np.array([-3.0, -5.0])
+    wanted = np.zeros(2)
+    for k in range(2):
+        toward, s = seen.toward[k], float(seen.error[k])
+
+        def radius(d, toward=toward):
+            return float(np.linalg.norm(seen.origin + d * toward))
+
+        def share(d, radius=radius, s=s):
+            x = np.linspace(-6, 6, 4001)
+            kept = [own.EDGES[0] < radius(d * np.exp(s * each)) < own.EDGES[1] for each in x[::10]]
+            return float(np.sum(norm.pdf(x[::10]) * kept) * (x[10] - x[0]))
+
+        for j, alpha in enumerate(alphas):
+            grid = np.linspace(np.log(2.0), np.log(160.0), 150)
+            each = [
+                np.exp(3 * g) * (radius(np.exp(g)) / 25.0) ** alpha * share(np.exp(g)) for g in grid
+            ]
+            wanted[j] += np.log(np.sum(each) * (grid[1] - grid[0]))
+    found = seen.log_counts(25.0, (-6.0, -2.0), own.EDGES)(alphas)
+    np.testing.assert_allclose(found[1] - found[0], wanted[1] - wanted[0], atol=0.03)
+
+
+def test_without_errors_it_is_the_method_without_a_hierarchy():
+    clean = own_model(400, seeded(4))
+    plain = {"kind": "power-law-df", "alpha": -4.0, "r_out": [30.0], "sampler": "quadrature"}
+    wanted = make_estimator(plain).estimate(clean, seeded(0)).rows
+    found = rows_of(clean, alpha=-4.0, r_range=[0.0, 1e4], n_draws=1000).rows
+    for one, other in zip(found, wanted, strict=True):
+        width = 0.5 * (other.hi68 - other.lo68)
+        assert abs(one.value - other.value) < 4.0 * 1.25 * width * np.sqrt(2.0 / 1000.0)
+
+
+@pytest.mark.parametrize("missing", [(), ("pmra", "pmdec"), ("vlos",)])
+def test_the_mass_is_found_of_what_was_measured(missing):
+    stars = own.without(own.seen(300, seeded(5)), *missing)
+    (mass, beta) = rows_of(stars, alpha=-4.0, g=0.5)
+    assert abs(mass.value - true_mass(30.0)) < 4.0 * 0.5 * (mass.hi68 - mass.lo68)
+    assert abs(beta.value - 0.5) < 4.0 * 0.5 * (beta.hi68 - beta.lo68)
+    assert mass.hi68 - mass.lo68 < 0.5 * mass.value
+
+
+def test_an_error_beyond_all_velocities_is_no_measurement():
+    stars = own.seen(60, seeded(6))
+    gone = own.without(stars, "pmra", "pmdec")
+    large = {**stars.columns, "pmra_err": np.full(60, 1e5), "pmdec_err": np.full(60, 1e5)}
+    as_nan = {**stars.columns, "pmra": np.full(60, np.nan), "pmdec": np.full(60, np.nan)}
+    spec = {"alpha": -4.0, "g": 0.5}
+    wanted = rows_of(gone, **spec).rows[0]
+    for columns in (large, as_nan):
+        found = rows_of(Catalogue.from_arrays(**columns), **spec).rows[0]
+        assert found.value == pytest.approx(wanted.value, rel=0.02)
+
+
+@pytest.mark.slow
+def test_bias_and_coverage():
+    runs, off, covered = 40, [], []
+    for k in range(runs):
+        row = rows_of(own.seen(300, seeded(7, k)), seed=k).rows[0]
+        off.append(row.value / true_mass(30.0) - 1.0)
+        covered.append(row.lo68 < true_mass(30.0) < row.hi68)
+    assert abs(np.mean(off)) < 4.0 * np.std(off, ddof=1) / np.sqrt(runs)
+    assert abs(np.mean(covered) - 0.68) < 4.0 * np.sqrt(0.68 * 0.32 / runs)
+
+
+def test_priors_are_densities_of_the_parameters_that_are_drawn():
+    """Of ln v_c^2 at fixed g, the published gamma density of Phi0 times Phi0; rows of the integral agree."""
+    pivot, g = 25.0, 0.5
+    points = np.array([[2.0 * np.log(200.0), g, 0.2, -3.5], [2.0 * np.log(230.0), g, 0.2, -3.5]])
+    phi = np.exp(points[:, 0]) / g * pivot**g / 1e4
+
+    def gamma(p):
+        return p**31.4 * np.exp(-0.69 * p)
+
+    wanted = np.log(gamma(phi[1]) * phi[1] / (gamma(phi[0]) * phi[0]))
+    found = log_prior("slizewski2022", points, pivot)
+    assert found[1] - found[0] == pytest.approx(wanted, rel=1e-9)
+    # of Phi0 it has the mean of the paper's code
+    total, first = (quad(lambda p, k=k: gamma(p) / 1e50 * p**k, 0, 200)[0] for k in (0, 1))
+    assert first / total == pytest.approx(32.4 / 0.69, rel=1e-3)
+    outside = np.array([[points[0, 0], g, -0.7, -3.5], [points[0, 0], g, 0.2, -2.9]])
+    assert np.all(log_prior("eadie2019", outside, pivot) == -np.inf)
+    assert np.isfinite(log_prior("shen2022", points, pivot)).all()
+
+
+def test_the_virial_radius_has_the_density_of_the_power_law():
+    r200 = virial_radius_of(np.array([2.0 * np.log(190.0)]), np.array([0.45]), 25.0, 67.8)
+    mass = 190.0**2 * (r200 / 25.0) ** -0.45 * r200 / 4.30091e-6
+    np.testing.assert_allclose(virial_mass(r200, 67.8), mass, rtol=1e-4)
+
+
+def test_the_published_run():
+    stars = own.seen(60, seeded(8))
+    rows = make_estimator(
+        {"kind": "hierarchical-df", "as_published": True, "r_out": [30.0], "h0": 67.8}
+    )
+    found = rows.estimate(stars, seeded(0))
+    assert [row.quantity for row in found] == ["enclosed_mass", "m200", "r200", "beta"]
+    assert all(not row.note for row in found)
+
+
+def test_what_cannot_be_determined_is_said():
+    stars = own.seen(60, seeded(9))
+    assert "too few stars: 19, at least 20" in rows_of(stars.select(np.arange(19))).rows[0].note
+    assert (
+        rows_of(own.without(stars, "pmra", "pmdec", "vlos")).rows[0].note
+        == "no star has a velocity"
+    )
+    fast = replace(stars, columns={**stars.columns, "vlos": np.full(60, 9000.0)})
+    assert "binds every star" in rows_of(fast).rows[0].note
+
+
+def test_a_posterior_that_is_the_prior_is_no_value():
+    stars = own.without(own.seen(40, seeded(15)), "pmra", "pmdec")
+    mass, beta = rows_of(stars)
+    assert beta.note == "the stars do not determine beta: its posterior is as wide as its prior"
+    assert not mass.note
+    hidden = {**stars.columns, "vlos_err": np.full(40, 3000.0)}
+    hidden["vlos"] = hidden["vlos"] + 3000.0 * seeded(15).standard_normal(40)
+    for row in rows_of(Catalogue.from_arrays(**hidden)):
+        assert "the velocity errors are so much larger than the dispersion" in row.note
+
+
+def test_what_is_yielded_is_declared():
+    plain = make_estimator({"kind": "hierarchical-df"})
+    assert plain.yields == ("enclosed_mass", "beta")
+    whole = make_estimator({"kind": "hierarchical-df", "h0": 67.8, "beta": 0.3})
+    assert whole.yields == ("enclosed_mass", "m200", "r200")
+    stars = own.without(own.seen(40, seeded(16)), "pmra", "pmdec")
+    assert [row.quantity for row in whole.estimate(stars, seeded(0))] == list(whole.yields)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"r_range": [5.0]}, "r_range: two radii"),
+        ({"r_range": [50.0, 5.0]}, "r_range: radii ascend"),
+        ({"alpha": 3.0}, "alpha: negative"),
+        ({"beta": 1.0}, "beta: below 1"),
+        ({"g": 1.5}, "g: above 0"),
+        ({"alpha_range": [-2.0, -8.0]}, "alpha_range: bounds ascend"),
+        ({"beta_range": [0.5, 1.0]}, "beta_range: bounds ascend"),
+        ({"g_range": [0.5, 0.1]}, "g_range: bounds ascend"),
+        ({"h0": 0.0}, "h0: positive"),
+        ({"priors": "mine"}, "priors"),
+        ({"n_samples": 2}, "n_samples: at least 32"),
+        ({"n_samples": 100}, "n_samples: a power of two"),
+    ],
+)
+def test_bad_settings(spec, message):
+    with pytest.raises(InputError, match=message):
+        make_estimator({"kind": "hierarchical-df", **spec})
