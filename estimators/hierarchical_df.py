@@ -213,7 +213,7 @@ class HierarchicalDF(Estimator):
             size = "the stars do not bound the mass: its posterior reaches the end of its prior"
         lo, hi = self.beta_range
         if self.beta == "fitted" and np.std(points[:, 2]) > _WIDE * (hi - lo) / np.sqrt(12.0):
-            shape = "the stars do not determine beta: its posterior is as wide as its prior"
+            shape = "the stars do not determine beta: its posterior is nearly as wide as its prior"
         return size, shape
 
     def _fit(self, catalogue: Catalogue, rng: np.random.Generator) -> Fit:

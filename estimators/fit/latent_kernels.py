@@ -81,12 +81,10 @@ def _candidates(
     """
     moving, in_log, power, pull = flags
     middle, log_s2, slope = spread
-    distance, error, corr, m_0, m_1, m_2, var_0, var_1, var_2 = star[:9]
-    rest, origin, toward = star[9:12], star[12:15], star[15:18]
+    distance, error = star[:2]
+    origin, toward = star[12:15], star[15:18]
     along = origin[0] * toward[0] + origin[1] * toward[1] + origin[2] * toward[2]
     square_origin = origin[0] ** 2 + origin[1] ** 2 + origin[2] ** 2
-    line = max(var_0, _LEAST)
-    off = m_0 + rest[0]
     m, turned, cov = np.empty(3), np.empty(3), np.zeros((3, 3))
     basis, root = np.empty((3, 3)), np.zeros((3, 3))
     for j in range(len(z)):
@@ -97,22 +95,7 @@ def _candidates(
         log_s = log_s2 - slope * (log_r - middle)
         s2 = np.exp(log_s)
         scale = KMS_PER_MASYR_KPC * D if moving else 1.0
-        whole = line + s2
-        a, b = max(var_1 * scale * scale, _LEAST), max(var_2 * scale * scale, _LEAST)
-        c = corr * np.sqrt(a * b)
-        d_a, d_b = m_1 * scale + rest[1], m_2 * scale + rest[2]
-        det = (a + s2) * (b + s2) - c * c
-        y_a, y_b = ((b + s2) * d_a - c * d_b) / det, ((a + s2) * d_b - c * d_a) / det
-        weight = -0.5 * (off * off / whole + d_a * y_a + d_b * y_b + np.log(whole * det))
-        # mean, and covariance s2 - s2^2 (C + s2)^-1
-        m[0], m[1], m[2] = s2 / whole * off, s2 * y_a, s2 * y_b
-        left, ratio = a * b - c * c, s2 / det
-        cov[0, 0], cov[1, 1], cov[2, 2] = (
-            s2 * line / whole,
-            ratio * (left + s2 * a),
-            ratio * (left + s2 * b),
-        )
-        cov[1, 2] = cov[2, 1] = ratio * s2 * c
+        weight = _velocities(star, scale, s2, m, cov)
         r = np.sqrt(square)
         for k in range(3):
             basis[2, k] = (origin[k] + D * toward[k]) / r
@@ -137,6 +120,31 @@ def _candidates(
         out[j, 1] = half
         out[j, 2] = 0.5 * np.log(across2)
         out[j, 3] = weight + half / s2 + 1.5 * log_s + power * np.log(D)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _velocities(
+    star: FloatArray, scale: float, s2: float, mean: FloatArray, cov: FloatArray
+) -> float:
+    """Mean (3,) and covariance (3, 3) of velocities of prior variance ``s2``, given those observed; ln of the evidence.
+
+    ``scale`` makes the last two components of the motion velocities.
+    """
+    corr, m_0, m_1, m_2, var_0, var_1, var_2 = star[2:9]
+    line, off = max(var_0, _LEAST), m_0 + star[9]
+    whole = line + s2
+    a, b = max(var_1 * scale * scale, _LEAST), max(var_2 * scale * scale, _LEAST)
+    c = corr * np.sqrt(a * b)
+    d_a, d_b = m_1 * scale + star[10], m_2 * scale + star[11]
+    det = (a + s2) * (b + s2) - c * c
+    y_a, y_b = ((b + s2) * d_a - c * d_b) / det, ((a + s2) * d_b - c * d_a) / det
+    mean[0], mean[1], mean[2] = s2 / whole * off, s2 * y_a, s2 * y_b
+    # s2 - s2^2 (C + s2)^-1
+    left, ratio = a * b - c * c, s2 / det
+    cov[0, 0] = s2 * line / whole
+    cov[1, 1], cov[2, 2] = ratio * (left + s2 * a), ratio * (left + s2 * b)
+    cov[1, 2] = cov[2, 1] = ratio * s2 * c
+    return -0.5 * (off * off / whole + d_a * y_a + d_b * y_b + np.log(whole * det))
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -212,7 +220,7 @@ def expanded(
     n_points, n_draws = deviates.shape[1], draws.shape[1]
     z, found = np.empty((n_points, 4)), np.empty((n_points, 4))
     gradient, hessian, missing = np.zeros(_D), np.zeros((_D, _D)), np.zeros((_D, _D))
-    density, weight = np.empty(n_points), np.empty(n_points)
+    density, weight = np.empty(n_points), np.full(n_draws, 1.0 / n_draws)
     g1, g2 = np.empty((n_points, _D)), np.zeros((_D, _D))
     scores, lost = np.zeros((len(stars), _D)), 0
     for i in range(len(stars)):
@@ -222,32 +230,40 @@ def expanded(
             for j in range(n_points):
                 z[j, k] = sign * deviates[i % len(deviates), j, k]
         _candidates(stars[i], z, flags, spread, found)
-        top = -np.inf
-        for j in range(n_points):
-            density[j] = _log_density(found[j, 0], found[j, 1], found[j, 2], point)
-            top = max(top, density[j] + found[j, 3])
-        if top == -np.inf:
-            lost += 1
-            continue
-        total = 0.0
-        for j in range(n_points):
-            weight[j] = np.exp(found[j, 3] + density[j] - top)
-            total += weight[j]
         if n_draws == n_points:
             draws[i] = found
-            draws[i, :, 3] -= top + np.log(total)
-        for j in range(n_points):
-            found[j, 3] = weight[j] / total
+        total = _weighted(found, point, density)
+        if total == -np.inf:
+            lost += 1
+            continue
+        if n_draws == n_points:
+            draws[i, :, 3] -= total
         scores[i] = _moments(found, found[:, 3], point, g1, g2, gradient, hessian, missing, 1.0)
         if n_draws == n_points:
             continue
         _resampled(found, density, np.argsort(g1[:, 2]), uniforms[i], draws[i])
-        for k in range(n_draws):
-            weight[k] = 1.0 / n_draws
-        _moments(draws[i], weight[:n_draws], point, g1, g2, gradient, hessian, missing, -1.0)
+        _moments(draws[i], weight, point, g1, g2, gradient, hessian, missing, -1.0)
     if n_draws == n_points:
         gradient[:], hessian[:] = 0.0, 0.0
     return lost, gradient, hessian, missing, scores
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _weighted(found: FloatArray, point: FloatArray, density: FloatArray) -> float:
+    """Turn ln of the weights of candidates into weights with the density, of sum one; ln of that sum before."""
+    top = -np.inf
+    for j in range(len(found)):
+        density[j] = _log_density(found[j, 0], found[j, 1], found[j, 2], point)
+        top = max(top, density[j] + found[j, 3])
+    if top == -np.inf:
+        return top
+    total = 0.0
+    for j in range(len(found)):
+        found[j, 3] = np.exp(found[j, 3] + density[j] - top)
+        total += found[j, 3]
+    for j in range(len(found)):
+        found[j, 3] /= total
+    return top + np.log(total)
 
 
 @numba.njit(cache=True, error_model="numpy")
