@@ -188,6 +188,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "spline-jeans": f"{_METHODS}.spline_jeans:SplineJeans",
             "power-law-df": f"{_METHODS}.power_law_df:PowerLawDF",
             "nfw-tracer": f"{_METHODS}.nfw_tracer:NFWTracer",
+            "action-df": f"{_METHODS}.action_df:ActionDF",
             "escape-speed": f"{_METHODS}.escape_speed:EscapeSpeed",
             "jeans-virial": f"{_METHODS}.jeans_virial:JeansVirial",
             "orbital-roulette": f"{_METHODS}.orbital_roulette:OrbitalRoulette",

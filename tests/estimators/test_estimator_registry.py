@@ -26,6 +26,7 @@ SPECS = {
     "reflex-6d": {},
     "spline-jeans": {"alpha": "measured"},
     "power-law-df": {"alpha": -3.5},
+    "action-df": {"n_draws": 100},
     "escape-speed": {"v_min": 200.0, "v_esc_range": [250.0, 1200.0], "halo": {}},
     "jeans-virial": {"alpha": -3.5},
     "orbital-roulette": {},
