@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
-from haloassay.base.constants import G
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
@@ -22,8 +20,7 @@ from haloassay.estimators.bins import (
     places_at,
     rows_within,
 )
-from haloassay.estimators.fit.posterior import EmceeRun, explore
-from haloassay.estimators.halo.actions import PotentialGrid, Table, log_df_of, moments
+from haloassay.estimators.halo.action_model import ActionModel
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.estimators.halo.nfw import concentration
 from haloassay.estimators.power_law_df import MeanField, error_draws
@@ -32,23 +29,9 @@ from haloassay.estimators.rows import VIRIAL, undetermined_rows, virial_rows
 if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue
 
-#: Run of emcee, where importance sampling cannot be trusted.
-_RUN: Final = EmceeRun(40, 1500, 500)
-
-#: Radii at which the density of a trial is computed, and steps of the integral of what is between.
-_RADII: Final = 10
-_STEPS: Final = 400
-
-#: Bounds of ln(v_c^2 / <v^2>) of the halo at the median radius.
-_SPEEDS: Final = (-5.0, 4.0)
-
 #: Share of the range of ln r_s next to a bound, and of the draws in it from which the bound is said to be reached.
 _NEXT_TO: Final = 0.05
 _REACHED: Final = 0.025
-
-#: Starts of the coefficients: about isotropic; and rough widths of all parameters.
-_COEFFICIENTS: Final = (1.4, 1.1)
-_WIDTHS: Final = (0.1, 0.2, 0.2, 0.3, 0.2, 0.1, 0.1)
 
 
 @dataclass(frozen=True)
@@ -107,8 +90,6 @@ class ActionDF(Estimator):
         Draws behind the intervals.
     min_stars
         Fewer stars give no value.
-    emcee
-        Length of the run of emcee where importance sampling cannot be trusted.
     """
 
     name: ClassVar[str] = "action-df"
@@ -139,14 +120,13 @@ class ActionDF(Estimator):
     h0: float = 67.8
     n_draws: int = 1000
     min_stars: int = 50
-    emcee: EmceeRun = _RUN
 
     def __post_init__(self) -> None:
         check_range(self.r_range)
         check_radii("r_out", self.r_out)
         require(0.2 <= self.steepness <= 10.0, f"steepness: 0.2 to 10 (got {self.steepness:g})")
         for name, least, most in (
-            ("slope_in_range", -2.0, 3.0),
+            ("slope_in_range", 0.0, 3.0),
             ("slope_out_range", 3.0, 30.0),
             ("j0_range", 1.0, 1e7),
             ("coef_range", 0.0, 3.0),
@@ -174,7 +154,7 @@ class ActionDF(Estimator):
         places = places_at(self.r_out)
         try:
             model = self._model(catalogue, rng)
-            points = self._draws(model, rng)
+            points = model.draws(self.n_draws, rng)
         except EstimationError as error:
             rows = undetermined_rows(("enclosed_mass", "beta"), str(error), places)
             return Estimates(rows + undetermined_rows(VIRIAL, str(error)))
@@ -231,188 +211,11 @@ class ActionDF(Estimator):
             raise EstimationError("the velocities have no scatter")
         r = np.linalg.norm(x, axis=-1).T
         volume = np.broadcast_to(volume.T, r.shape)
-        return ActionModel(
-            self, np.maximum(r, 1e-2), v.transpose(1, 0, 2), volume, observed, (edges[0], edges[1])
-        )
-
-    def _draws(self, model: ActionModel, rng: np.random.Generator) -> FloatArray:
-        """(n_draws, 7) draws of the parameters of :class:`ActionModel`.
-
-        Raises
-        ------
-        EstimationError
-            If the posterior cannot be drawn from.
-        """
-        lo, hi = model.bounds
-        drawn = explore(
-            model.log_likelihood, model.start(), np.array(_WIDTHS), self.n_draws, rng,
-            sampler=("importance", "emcee"), emcee=self.emcee, bounds=(lo, hi),
+        ranges = (
+            tuple(np.log(self.r_s_range)), self.slope_in_range, self.slope_out_range,
+            tuple(np.log(self.j0_range)), self.coef_range, self.coef_range,
         )  # fmt: skip
-        return drawn.draws
-
-
-@dataclass(frozen=True, eq=False)
-class ActionModel:
-    """Likelihood of stars, by ln M(<pivot) of the halo, ln r_s, slope_in, slope_out, ln j0, c_in and c_out.
-
-    Parameters
-    ----------
-    settings
-        Of the method.
-    r
-        (n, k) radii [kpc] of ``k`` draws from the errors of each star.
-    velocity
-        (n, k, 3) spherical velocities [km/s] of these.
-    log_volume
-        (n, k) ln of the volume of phase space of each draw.
-    observed
-        (n,) observed radii [kpc].
-    edges
-        Of observed radii [kpc].
-    """
-
-    settings: ActionDF
-    r: FloatArray
-    velocity: FloatArray
-    log_volume: FloatArray
-    observed: FloatArray
-    edges: tuple[float, float]
-
-    @cached_property
-    def pivot(self) -> float:
-        """Median radius [kpc]."""
-        return float(np.median(self.observed))
-
-    @cached_property
-    def bounds(self) -> tuple[FloatArray, FloatArray]:
-        """Lower and upper bounds (7,) of the parameters."""
-        s = self.settings
-        unit = np.log(self.pivot * float(np.mean(np.sum(self.velocity**2, axis=-1))) / G)
-        pairs = [
-            (unit + _SPEEDS[0], unit + _SPEEDS[1]),
-            tuple(np.log(s.r_s_range)),
-            s.slope_in_range,
-            s.slope_out_range,
-            tuple(np.log(s.j0_range)),
-            s.coef_range,
-            s.coef_range,
-        ]
-        lo, hi = np.array(pairs, dtype=float).T
-        return lo, hi
-
-    def start(self) -> FloatArray:
-        """Point of finite density: of the order of what stars are like, and every star bound.
-
-        Raises
-        ------
-        EstimationError
-            If no halo within the bounds binds every star.
-        """
-        lo, hi = self.bounds
-        middle = 0.5 * (lo + hi)
-        action = np.log(np.median(self.r * np.linalg.norm(self.velocity, axis=-1)))
-        wanted = np.array(
-            [lo[0] - _SPEEDS[0], np.log(self.pivot), 1.5, 6.0, action, *_COEFFICIENTS]
-        )
-        margin = 0.05 * (hi - lo)
-        point = np.clip(wanted, lo + margin, hi - margin)
-        for share in (0.0, 0.25, 0.5, 0.75):
-            for log_r_s in (point[1], middle[1], hi[1] - margin[1]):
-                trial = point.copy()
-                trial[0] += share * (hi[0] - margin[0] - trial[0])
-                trial[1] = log_r_s
-                if np.isfinite(self.log_likelihood(trial[None])[0]):
-                    return trial
-        raise EstimationError("no halo within the bounds binds every star")
-
-    @cached_property
-    def _grid(self) -> PotentialGrid:
-        return PotentialGrid(self.settings.baryons, float(np.exp(self._ends[0])))
-
-    @cached_property
-    def _ends(self) -> tuple[float, float]:
-        """Ln of the radii between which stars can be."""
-        inner, outer = min(self.edges[0], self.r.min()), max(self.edges[1], self.r.max())
-        return float(np.log(inner)), float(np.log(outer))
-
-    @cached_property
-    def _steps(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Nodes (m,) of ln r, steps (k,) between, and the matrix (k, m) of polynomials from the ones to the others."""
-        a, b = self._ends
-        cheb = np.polynomial.chebyshev
-        t = np.cos(np.pi * (np.arange(_RADII) + 0.5) / _RADII)
-        fine = -1.0 + (2.0 * np.arange(_STEPS) + 1.0) / _STEPS
-        to = cheb.chebvander(fine, _RADII - 1) @ np.linalg.inv(cheb.chebvander(t, _RADII - 1))
-        middle, half = 0.5 * (a + b), 0.5 * (b - a)
-        return middle + half * t, middle + half * fine, to
-
-    @cached_property
-    def _seen(self) -> FloatArray:
-        """Ln of 4 pi r^2 dr (k,) at the steps, times the share of stars there that are observed within the edges."""
-        _, x, _ = self._steps
-        inner, outer = np.log(self.edges)
-        shift = np.sort((np.log(self.observed)[:, None] - np.log(self.r)).ravel())
-        if self.r.shape[1] == 1:
-            shift = np.zeros(1)
-        # a step is a cell, of which an edge may take a part
-        half = 0.5 * (x[1] - x[0])
-        share = np.zeros(len(x))
-        for part in (np.arange(8) - 3.5) / 4.0 * half:
-            inside = [np.searchsorted(shift, end - x - part) for end in (outer, inner)]
-            share += (inside[0] - inside[1]) / len(shift) / 8.0
-        return np.asarray(np.log(np.maximum(share, 1e-300)) + 3.0 * x + np.log(8.0 * np.pi * half))
-
-    @cached_property
-    def _columns(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Ln r, v^2 / 2 and L of all draws, in a row."""
-        half = 0.5 * np.sum(self.velocity**2, axis=-1)
-        momentum = self.r * np.hypot(self.velocity[..., 1], self.velocity[..., 2])
-        return np.log(self.r).ravel(), half.ravel(), momentum.ravel()
-
-    @cached_property
-    def _places(self) -> FloatArray:
-        """Ln of the volume of positions (n, k) that an observed one stands for: half of that of phase space."""
-        return np.asarray(0.5 * self.log_volume)
-
-    def table(self, point: FloatArray) -> tuple[Table, FloatArray]:
-        """Potential and distribution function of a point (7,)."""
-        r_s = float(np.exp(point[1]))
-        total = float(np.exp(point[0])) / float(nfw_shape(self.pivot / r_s))
-        df = np.array([*point[2:4], np.exp(point[4]), *point[5:7], self.settings.steepness])
-        return self._grid.table(total, r_s), df
-
-    def log_likelihood(self, points: FloatArray) -> FloatArray:
-        """Log likelihood (m,) of points (m, 7)."""
-        return np.array([self._one(point) for point in points])
-
-    def _one(self, point: FloatArray) -> float:
-        table, df = self.table(point)
-        log_f = log_df_of(*self._columns, table, df).reshape(self.r.shape)
-        single = self.r.shape[1] == 1
-        if single and not np.isfinite(log_f).all():
-            return -np.inf
-        nodes, x, to = self._steps
-        with np.errstate(divide="ignore"):
-            log_rho = to @ np.log(moments(nodes, table, df)[:, 0])
-        value = log_f[:, 0] if single else _log_mean(log_f + self.log_volume)
-        if self.settings.position == "complete":
-            return float(np.sum(value) - len(value) * np.logaddexp.reduce(log_rho + self._seen))
-        here = np.interp(self._columns[0], x, log_rho).reshape(self.r.shape)
-        norm = here[:, 0] if single else _log_mean(here + self._places)
-        return float(np.sum(value - norm))
-
-    def anisotropy(self, r: FloatArray, points: FloatArray) -> FloatArray:
-        """Beta (m, n) at radii (n,) [kpc] of points (m, 7)."""
-        out = np.empty((len(points), len(r)))
-        for k, point in enumerate(points):
-            _, radial, across = moments(np.log(r), *self.table(point)).T
-            out[k] = 1.0 - 0.5 * across / radial
-        return out
-
-
-def _log_mean(terms: FloatArray) -> FloatArray:
-    """Ln of the mean of exponentials of terms (n, k) over k."""
-    top = np.max(terms, axis=1)
-    safe = np.where(np.isfinite(top), top, 0.0)[:, None]
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(np.mean(np.exp(terms - safe), axis=1)) + safe[:, 0])
+        return ActionModel(
+            self.position, self.baryons, self.steepness, ranges, np.maximum(r, 1e-2),
+            v.transpose(1, 0, 2), volume, observed, (edges[0], edges[1]),
+        )  # fmt: skip

@@ -7,7 +7,6 @@ potential: J_r = (L_c - L) q(r_c, L / L_c), with r_c and L_c those of the circle
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -30,12 +29,42 @@ _FARTHEST: Final = 1e5
 _XI: Final = 0.5 * (1.0 - np.cos(np.pi * np.arange(6) / 5.0))
 _TO_POWERS: Final = np.linalg.inv(np.vander(_XI, increasing=True))
 #: Points of the integral of a radial action.
-_POINTS: Final = 24
+_POINTS: Final = 20
 _ANGLES: Final = (np.arange(_POINTS) + 0.5) * np.pi / _POINTS
 _COS, _SIN = np.cos(_ANGLES), np.sin(_ANGLES)
-#: Points of integrals over speeds, and over directions from the radial one to the tangential plane.
-_SPEEDS: Final = np.polynomial.legendre.leggauss(16)
-_DIRECTIONS: Final = np.polynomial.legendre.leggauss(8)
+#: A turning point is found to this share of its radius: the action is then good to the square of it.
+_CLOSE: Final = 1e-6
+
+
+def _flat_curve() -> tuple[FloatArray, FloatArray]:
+    """Ln(r / r_c) of the peri- and apocentres of :data:`_XI` where v_c is constant: near to those of any halo."""
+    with np.errstate(divide="ignore"):
+        middle = np.maximum(np.log(_XI), -40.0)
+    found = []
+    for beyond in (-50.0, 1.0):
+        inside, outside = middle, np.full(len(_XI), beyond)
+        for _ in range(60):
+            trial = 0.5 * (inside + outside)
+            allowed = 0.5 - trial - 0.5 * (_XI * np.exp(-trial)) ** 2 > 0.0
+            inside, outside = np.where(allowed, trial, inside), np.where(allowed, outside, trial)
+        found.append(0.5 * (inside + outside))
+    return found[0], found[1]
+
+
+_INNER, _OUTER = _flat_curve()
+
+
+def _directions(n: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Cosines and sines of angles from the radial direction to the tangential plane, and weights: 2 in all."""
+    at, weight = np.polynomial.legendre.leggauss(n)
+    angle = 0.25 * np.pi * (at + 1.0)
+    return np.cos(angle), np.sin(angle), 0.5 * np.pi * np.sin(angle) * weight
+
+
+#: Points and weights of integrals over speeds, in units of that of escape, and over directions.
+_AT, _WEIGHT = np.polynomial.legendre.leggauss(16)
+_FAST: Final = 0.5 * (_AT + 1.0), 0.5 * _WEIGHT
+_TOWARD: Final = _directions(8)
 
 
 @dataclass(frozen=True)
@@ -116,22 +145,13 @@ def make_table(phi: FloatArray, vc2: FloatArray, rows: tuple[int, int]) -> Table
     energy = phi + 0.5 * vc2
     log_lc = start + step * np.arange(_NODES) + 0.5 * np.log(vc2)
     first, n = rows
-    q = _shapes(start, step, phi, vc2, rise, first, n, _XI, _COS, _SIN)
+    q = _shapes(start, step, phi, vc2, rise, first, n, _XI, _INNER, _OUTER, _COS, _SIN)
     slope = vc2 + 0.5 * rise
-    return (
-        start,
-        step,
-        phi,
-        vc2,
-        energy,
-        slope,
-        log_lc,
-        first,
-        np.ascontiguousarray(q @ _TO_POWERS.T),
-    )
+    powers = np.ascontiguousarray(q @ _TO_POWERS.T)
+    return start, step, phi, vc2, energy, slope, log_lc, first, powers
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _phi_at(x: float, start: float, step: float, phi: FloatArray, vc2: FloatArray) -> float:
     """Potential at ln r: cubics, whose slopes are v_c^2."""
     place = (x - start) / step
@@ -142,37 +162,37 @@ def _phi_at(x: float, start: float, step: float, phi: FloatArray, vc2: FloatArra
     return float(ends + step * s * t * (vc2[j] * s - vc2[j + 1] * t))
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _turning(
-    inside: float, outside: float, energy: float, half_l2: float,
+    inside: float, outside: float, guess: float, energy: float, half_l2: float,
     start: float, step: float, phi: FloatArray, vc2: FloatArray,
 ) -> float:  # fmt: skip
     """Ln r between two, where E - Phi - L^2 / 2 r^2 changes its sign: positive at ``inside``."""
-    lo, hi = inside, outside
-    f_lo = energy - _phi_at(lo, start, step, phi, vc2) - half_l2 * np.exp(-2.0 * lo)
-    f_hi = energy - _phi_at(hi, start, step, phi, vc2) - half_l2 * np.exp(-2.0 * hi)
-    side = 0
+    x = guess
     for _ in range(60):
-        # false position by the rule of Illinois: the end that stays a second time counts half
-        x = (lo * f_hi - hi * f_lo) / (f_hi - f_lo) if f_hi < 0.0 < f_lo else 0.5 * (lo + hi)
-        f = energy - _phi_at(x, start, step, phi, vc2) - half_l2 * np.exp(-2.0 * x)
-        if abs(f) < 1e-9 * abs(energy):
-            return float(x)
+        barrier = half_l2 * np.exp(-2.0 * x)
+        f = energy - _phi_at(x, start, step, phi, vc2) - barrier
         if f > 0.0:
-            lo, f_lo = x, f
-            f_hi *= 0.5 if side == 1 else 1.0
-            side = 1
+            inside = x
         else:
-            hi, f_hi = x, f
-            f_lo *= 0.5 if side == -1 else 1.0
-            side = -1
-    return float(0.5 * (lo + hi))
+            outside = x
+        # Newton's step, with v_c^2 of the nearest node as slope: halved between both ends where it leaves them
+        j = min(max(int((x - start) / step + 0.5), 0), len(vc2) - 1)
+        slope = 2.0 * barrier - vc2[j]
+        new = x - f / slope if slope != 0.0 else inside
+        if not min(inside, outside) < new < max(inside, outside):
+            new = 0.5 * (inside + outside)
+        if abs(new - x) < _CLOSE:
+            return float(new)
+        x = new
+    return float(x)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _shapes(
     start: float, step: float, phi: FloatArray, vc2: FloatArray, rise: FloatArray,
-    first: int, n: int, xi: FloatArray, cos: FloatArray, sin: FloatArray,
+    first: int, n: int, xi: FloatArray, inner: FloatArray, outer: FloatArray,
+    cos: FloatArray, sin: FloatArray,
 ) -> FloatArray:  # fmt: skip
     """Q = J_r / (L_c - L) (n, 6) of the rows; on circles it is Omega / kappa."""
     q = np.empty((n, len(xi)))
@@ -186,8 +206,8 @@ def _shapes(
             half_l2 = 0.5 * (xi[k] * momentum) ** 2
             r_p = 0.0
             if k > 0:
-                r_p = np.exp(_turning(x, low, energy, half_l2, start, step, phi, vc2))
-            r_a = np.exp(_turning(x, high, energy, half_l2, start, step, phi, vc2))
+                r_p = np.exp(_turning(x, low, x + inner[k], energy, half_l2, start, step, phi, vc2))
+            r_a = np.exp(_turning(x, high, x + outer[k], energy, half_l2, start, step, phi, vc2))
             middle, half = 0.5 * (r_a + r_p), 0.5 * (r_a - r_p)
             whole = 0.0
             for m in range(len(cos)):
@@ -199,9 +219,9 @@ def _shapes(
     return q
 
 
-@numba.njit(cache=True)
-def radial_action(energy: float, momentum: float, table: Table) -> float:
-    """J_r [kpc km/s] of an energy [(km/s)^2] and an angular momentum [kpc km/s]; infinite where not bound."""
+@numba.njit(cache=True, error_model="numpy")
+def _circle(energy: float, table: Table, shape: FloatArray) -> float:
+    """L_c [kpc km/s] of an energy, infinite where not bound; ``shape`` (6,) becomes q in powers of L / L_c."""
     _, step, _, _, energies, slopes, log_lc, first, q = table
     n = len(energies)
     last = first + _STRIDE * (len(q) - 1)
@@ -222,8 +242,6 @@ def radial_action(energy: float, momentum: float, table: Table) -> float:
     before, after = max(lo - 1, 0), min(hi + 1, n - 1)
     u, v = across, 1.0 - across
     bend = 0.25 * u * v * (log_lc[before] + log_lc[after] - log_lc[lo] - log_lc[hi])
-    circle = np.exp(v * log_lc[lo] + u * log_lc[hi] - bend)
-    xi = min(momentum / circle, 1.0)
     place = (lo + across - first) / _STRIDE
     i = min(max(int(place), 1), len(q) - 3)
     f = place - i
@@ -231,114 +249,85 @@ def radial_action(energy: float, momentum: float, table: Table) -> float:
     w1 = (f + 1.0) * (f - 1.0) * (f - 2.0) / 2.0
     w2 = -(f + 1.0) * f * (f - 2.0) / 2.0
     w3 = (f + 1.0) * f * (f - 1.0) / 6.0
-    shape = 0.0
-    for k in range(q.shape[1] - 1, -1, -1):
-        c = w0 * q[i - 1, k] + w1 * q[i, k] + w2 * q[i + 1, k] + w3 * q[i + 2, k]
-        shape = shape * xi + c
-    return float(circle * (1.0 - xi) * shape)
+    for k in range(q.shape[1]):
+        shape[k] = w0 * q[i - 1, k] + w1 * q[i, k] + w2 * q[i + 1, k] + w3 * q[i + 2, k]
+    return float(np.exp(v * log_lc[lo] + u * log_lc[hi] - bend))
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
+def _radial(circle: float, momentum: float, shape: FloatArray) -> float:
+    """J_r of an angular momentum among those of the energy that :func:`_circle` has looked up."""
+    if circle == np.inf:
+        return np.inf
+    xi = min(momentum / circle, 1.0)
+    q = 0.0
+    for k in range(len(shape) - 1, -1, -1):
+        q = q * xi + shape[k]
+    return float(circle * (1.0 - xi) * q)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def radial_action(energy: float, momentum: float, table: Table) -> float:
+    """J_r [kpc km/s] of an energy [(km/s)^2] and an angular momentum [kpc km/s]; infinite where not bound."""
+    shape = np.empty(table[8].shape[1])
+    return _radial(_circle(energy, table, shape), momentum, shape)
+
+
+@numba.njit(cache=True, error_model="numpy")
 def log_df(j_r: float, momentum: float, df: FloatArray) -> float:
     """Ln f of actions; ``df`` is (slope_in, slope_out, j0, coef_in, coef_out, steepness)."""
-    slope_in, slope_out, j0, c_in, c_out, steepness = df
     if j_r == np.inf:
         return -np.inf
+    slope_in, slope_out, j0, c_in, c_out, steepness = df
     h = max(c_in * j_r + 0.5 * (3.0 - c_in) * momentum, 1e-9 * j0) / j0
     g = (c_out * j_r + 0.5 * (3.0 - c_out) * momentum) / j0
     if steepness == 1.0:
-        return float(slope_in * np.log1p(1.0 / h) - slope_out * np.log1p(g))
+        return float(slope_in * np.log(1.0 + 1.0 / h) - slope_out * np.log(1.0 + g))
     inner = np.log1p(h**-steepness) * slope_in / steepness
     return float(inner - np.log1p(g**steepness) * slope_out / steepness)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def log_df_of(
     r: FloatArray, half_square: FloatArray, momentum: FloatArray, table: Table, df: FloatArray
 ) -> FloatArray:
     """Ln f (n,) of stars at ln r, with v^2 / 2 and angular momentum (n,) each."""
     start, step, phi, vc2 = table[0], table[1], table[2], table[3]
+    shape = np.empty(table[8].shape[1])
     out = np.empty(len(r))
     for i in range(len(r)):
         energy = _phi_at(r[i], start, step, phi, vc2) + half_square[i]
-        out[i] = log_df(radial_action(energy, momentum[i], table), momentum[i], df)
+        j_r = _radial(_circle(energy, table, shape), momentum[i], shape)
+        out[i] = log_df(j_r, momentum[i], df)
     return out
 
 
 def moments(r: FloatArray, table: Table, df: FloatArray) -> FloatArray:
     """Density (n, 3) at ln r (n,), and the same times <v_r^2> and <v_t^2>: integrals of f over all bound velocities."""
-    return _moments(r, table, df, *_SPEEDS, *_DIRECTIONS)
+    return _moments(r, table, df, *_FAST, *_TOWARD)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")
 def _moments(
-    r: FloatArray, table: Table, df: FloatArray,
-    u: FloatArray, du: FloatArray, a: FloatArray, da: FloatArray,
+    r: FloatArray, table: Table, df: FloatArray, fast: FloatArray, of_speed: FloatArray,
+    cos: FloatArray, sin: FloatArray, of_direction: FloatArray,
 ) -> FloatArray:  # fmt: skip
     start, step, phi, vc2 = table[0], table[1], table[2], table[3]
+    shape = np.empty(table[8].shape[1])
     out = np.zeros((len(r), 3))
     for i in range(len(r)):
         here = _phi_at(r[i], start, step, phi, vc2)
         escape = np.sqrt(-2.0 * here)
-        for m in range(len(u)):
-            v = 0.5 * (u[m] + 1.0) * escape
-            energy = here + 0.5 * v * v
-            for k in range(len(a)):
-                angle = 0.25 * np.pi * (a[k] + 1.0)
-                across = v * np.sin(angle)
+        for m in range(len(fast)):
+            v = fast[m] * escape
+            circle = _circle(here + 0.5 * v * v, table, shape)
+            volume = 2.0 * np.pi * v * v * escape * of_speed[m]
+            for k in range(len(cos)):
+                across = v * sin[k]
                 momentum = np.exp(r[i]) * across
-                f = np.exp(log_df(radial_action(energy, momentum, table), momentum, df))
-                f *= 4.0 * np.pi * v * across * 0.5 * escape * du[m] * 0.25 * np.pi * da[k]
+                f = np.exp(log_df(_radial(circle, momentum, shape), momentum, df))
+                f *= volume * of_direction[k]
                 out[i, 0] += f
-                out[i, 1] += f * (v * np.cos(angle)) ** 2
+                out[i, 1] += f * (v * cos[k]) ** 2
                 out[i, 2] += f * across * across
     return out
-
-
-def draw_stars(
-    n: int,
-    edges: tuple[float, float],
-    table: Table,
-    df: FloatArray,
-    escape: Callable[[FloatArray], FloatArray],
-    rng: np.random.Generator,
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Stars of a distribution function between two radii, by rejection.
-
-    Parameters
-    ----------
-    n
-        Number of stars.
-    edges
-        Radii [kpc].
-    table, df
-        Potential and distribution function.
-    escape
-        Escape speed [km/s] at radii [kpc].
-    rng
-        Source of randomness.
-
-    Returns
-    -------
-    r, v_r, v_t
-        (n,) radii [kpc], radial and tangential velocities [km/s].
-    """
-
-    def candidates(m: int) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-        r = edges[0] * (edges[1] / edges[0]) ** rng.random(m)
-        top = escape(r)
-        v, angle = top * rng.random(m), 0.5 * np.pi * rng.random(m)
-        across = v * np.sin(angle)
-        log_f = log_df_of(np.log(r), 0.5 * v * v, r * across, table, df)
-        with np.errstate(divide="ignore"):
-            weight = log_f + 3.0 * np.log(r) + np.log(top * v * across)
-        return r, v * np.cos(angle), across, weight
-
-    most = float(np.max(candidates(100_000)[3])) + 0.5
-    found: list[FloatArray] = []
-    while sum(len(each) for each in found) < n:
-        *stars, weight = candidates(20 * n)
-        kept = np.log(rng.random(20 * n)) < weight - most
-        found.append(np.column_stack(stars)[kept])
-    r, v_r, v_t = np.concatenate(found)[:n].T
-    return r, v_r * rng.choice([-1.0, 1.0], n), v_t

@@ -6,7 +6,7 @@ import numpy as np
 import roulette_samples as halo
 
 from haloassay.base.constants import G
-from haloassay.estimators.halo.actions import PotentialGrid, draw_stars, moments
+from haloassay.estimators.halo.actions import PotentialGrid, log_df_of, moments
 
 #: slope_in, slope_out, j0 [kpc km/s], c_in, c_out, steepness.
 DF = np.array([1.5, 5.5, 3000.0, 1.4, 1.0, 1.0])
@@ -28,7 +28,26 @@ def escape(r):
 
 
 def radii_and_speeds(n, rng, edges=EDGES):
-    return draw_stars(n, edges, table(), DF, escape, rng)
+    """Radii, radial and tangential velocities of stars between two radii, by rejection."""
+
+    def candidates(m):
+        r = edges[0] * (edges[1] / edges[0]) ** rng.random(m)
+        top = escape(r)
+        v, angle = top * rng.random(m), 0.5 * np.pi * rng.random(m)
+        across = v * np.sin(angle)
+        log_f = log_df_of(np.log(r), 0.5 * v * v, r * across, table(), DF)
+        with np.errstate(divide="ignore"):
+            weight = log_f + 3.0 * np.log(r) + np.log(top * v * across)
+        return r, v * np.cos(angle), across, weight
+
+    most = float(np.max(candidates(100_000)[3])) + 0.5
+    found = []
+    while sum(len(each) for each in found) < n:
+        *some, weight = candidates(20 * n)
+        kept = np.log(rng.random(20 * n)) < weight - most
+        found.append(np.column_stack(some)[kept])
+    r, v_r, v_t = np.concatenate(found)[:n].T
+    return r, v_r * rng.choice([-1.0, 1.0], n), v_t
 
 
 def stars(n, rng, edges=EDGES):
