@@ -18,6 +18,8 @@ _ENOUGH: Final = 0.05
 
 #: Steps of the fit of a proposal of several parts.
 _STEPS: Final = 20
+#: Its parts are as much wider than those of the draws, which have not been everywhere yet.
+_WIDER: Final = 1.25
 
 
 def effective_number(weights: FloatArray) -> float:
@@ -154,7 +156,9 @@ def fitted(draws: WeightedDraws, parts: int, whole: Laplace, rng: np.random.Gene
             axes = np.linalg.cholesky(scatter / (n * share + few))
             some.append(Laplace(mode, np.asarray(axes, dtype=float)))
         found = Mixture(tuple(shares / shares.sum()), tuple(some))
-    return found
+    return Mixture(
+        found.shares, tuple(Laplace(part.mode, _WIDER * part.axes) for part in found.parts)
+    )
 
 
 def importance_sample(

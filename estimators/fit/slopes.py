@@ -22,9 +22,9 @@ _STEP: Final = 0.2
 #: Parts of a proposal, proposals that are tried, and draws of each as a share of those that are wished for.
 _PARTS: Final = 3
 _ROUNDS: Final = 16
-_SHARE: Final = 0.5
+_SHARE: Final = 0.6
 #: Effective draws that are wished for, as a share of all.
-_GOAL: Final = 0.4
+_GOAL: Final = 0.5
 
 
 @dataclass(frozen=True, eq=False)

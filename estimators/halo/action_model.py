@@ -27,7 +27,10 @@ _SPEEDS: Final = (-5.0, 4.0)
 #: Starts of the coefficients: about isotropic; rough widths of all parameters, and steps of their differences.
 _COEFFICIENTS: Final = (1.4, 1.1)
 _WIDTHS: Final = np.array([0.1, 0.2, 0.2, 0.3, 0.2, 0.1, 0.1])
-_DIFFERENCES: Final = np.array([3e-3, 1e-2, 1e-2, 2e-2, 2e-2, 1e-2, 1e-2])
+_DIFFERENCES: Final = np.array([1e-3, 3e-3, 1e-2, 2e-2, 2e-2, 1e-2, 1e-2])
+
+#: Masses that are tried at first: ln of those in units of the one that the speeds of stars ask for.
+_HEAVIER: Final = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 
 #: Actions at which slopes are coordinates, in units of the median angular momentum of the stars.
 _ACTIONS: Final = (0.5, 4.0)
@@ -115,14 +118,14 @@ class ActionModel:
         )
         margin = 0.05 * (hi - lo)
         point = np.clip(wanted, lo + margin, hi - margin)
-        for share in (0.0, 0.25, 0.5, 0.75):
-            for log_r_s in (point[1], middle[1], hi[1] - margin[1]):
-                trial = point.copy()
-                trial[0] += share * (hi[0] - margin[0] - trial[0])
-                trial[1] = log_r_s
-                if np.isfinite(self.log_likelihood(trial[None])[0]):
-                    return trial
-        raise EstimationError("no halo within the bounds binds every star")
+        # the fastest star may be bound in heavier halos only
+        masses = np.minimum(point[0] + np.array(_HEAVIER), hi[0] - margin[0])
+        radii = (point[1], middle[1], hi[1] - margin[1])
+        trials = np.array([[mass, log_r_s, *point[2:]] for mass in masses for log_r_s in radii])
+        values = self.log_likelihood(trials)
+        if not np.isfinite(values.max()):
+            raise EstimationError("no halo within the bounds binds every star")
+        return np.asarray(trials[np.argmax(values)])
 
     @cached_property
     def _grid(self) -> PotentialGrid:
