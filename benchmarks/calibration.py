@@ -140,7 +140,7 @@ def scored(tables: Tables) -> pd.DataFrame:
     keys = ["cell", "estimator", "quantity", "bin"]
     ranks = calibrate.calibrate(tables)[[*keys, "n_draws", "p_value", "inside", "shape"]]
     rows = scores.score(tables).merge(ranks, on=keys, how="left")
-    rows = rows[rows["n"] >= np.maximum(20, rows["n_attempted"] // 2)].copy()
+    rows = rows[rows["n"] >= np.maximum(10, rows["n_attempted"] // 2)].copy()
     rows["bias_z"] = rows["bias"] / rows["bias_mcse"]
     for level in (68, 95):
         nominal = np.sqrt(level * (100.0 - level) / rows["n"]) / 100.0

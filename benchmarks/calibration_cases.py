@@ -28,6 +28,9 @@ from haloassay.mocks.surveys.survey import make_survey
 # the samplers of the tests
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "estimators"))
+from action_samples import EDGES as ACTION_EDGES
+from action_samples import stars as of_actions
+from action_samples import true_beta
 from axisymmetric_samples import ALPHA, Q_STARS
 from axisymmetric_samples import stars as flattened
 from axisymmetric_samples import truth as flattened_truth
@@ -270,6 +273,11 @@ def along_the_line_of_sight(n: int, rng: np.random.Generator) -> Catalogue:
     return without(hierarchical(n, rng), "pmra", "pmdec")
 
 
+def of_actions_truth(row: Estimate) -> float:
+    """Truth of stars of a distribution function of actions."""
+    return true_beta(row.r) if row.quantity == "beta" else RANDOM_PHASES(row)
+
+
 def gaussians(two: bool) -> tuple[Draw, Truth]:
     """Table 2 of Li et al. (2026), whole sample: the metal-rich component, or both."""
     point = LI2026 if two else LI2026[:8]
@@ -372,6 +380,11 @@ def make_cases() -> Iterator[Case]:
     yield Case("hierarchical-df, no proper motions", seen, along_the_line_of_sight, truth)
     nfw = {"alpha": -3.3, "r_range": [5.0, 80.0], "r_out": [10.0, 25.0, 60.0], "n_bootstrap": 100}
     yield Case("nfw-tracer", nfw, RADIAL.draw, RADIAL.truth())
+    actions = {"r_range": list(ACTION_EDGES), "r_out": [8.0, 17.0, 40.0]}
+    yield Case("action-df", actions, of_actions, of_actions_truth)
+    yield Case(
+        "action-df, position given", {**actions, "position": "given"}, of_actions, of_actions_truth
+    )
     fastest = {"slope": SLOPE}
     yield Case("escape-speed", fastest, tail, fastest_truth)
     yield Case("escape-speed, k known", {**fastest, "k": K}, tail, fastest_truth)

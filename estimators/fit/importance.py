@@ -1,4 +1,4 @@
-"""Importance sampling: draws from a proposal, their Pareto-smoothed weights, and rows by weight."""
+"""Importance sampling: draws from proposals, their Pareto-smoothed weights, and rows by weight."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ K_MAX: Final = 0.7
 #: Share of the draws that must be effective.
 _ENOUGH: Final = 0.05
 
-#: Proposals that are tried.
-_ROUNDS: Final = 8
+#: Steps of the fit of a proposal of several parts.
+_STEPS: Final = 20
+#: Its parts are as much wider than those of the draws, which have not been everywhere yet.
+_WIDER: Final = 1.25
 
 
 def effective_number(weights: FloatArray) -> float:
@@ -87,21 +89,95 @@ class WeightedDraws:
             return last
 
 
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Student t's of 7 degrees of freedom, each with its share.
+
+    Parameters
+    ----------
+    shares
+        They sum to one.
+    parts
+        Place and axes of each.
+    """
+
+    shares: tuple[float, ...]
+    parts: tuple[Laplace, ...]
+
+    def placed(self, u: FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Draws (m, d) from those of the standard Student t."""
+        if len(self.parts) == 1:
+            return np.asarray(self.parts[0].mode + u @ self.parts[0].axes.T)
+        of = rng.choice(len(self.parts), len(u), p=self.shares)
+        modes = np.array([part.mode for part in self.parts])
+        axes = np.array([part.axes for part in self.parts])
+        return np.asarray(modes[of] + np.einsum("mij,mj->mi", axes[of], u))
+
+    def terms(self, points: FloatArray) -> FloatArray:
+        """Log densities (k, m) of the parts, times their shares, but for a constant."""
+        pairs = zip(self.shares, self.parts, strict=True)
+        return np.array([np.log(share) + part.log_student(points) for share, part in pairs])
+
+    def log_density(self, points: FloatArray) -> FloatArray:
+        """Log density (m,) of points (m, d), but for a constant."""
+        from scipy.special import logsumexp
+
+        if len(self.parts) == 1:
+            return self.parts[0].log_student(points)
+        return np.asarray(logsumexp(self.terms(points), axis=0))
+
+
+def fitted(draws: WeightedDraws, parts: int, whole: Laplace, rng: np.random.Generator) -> Mixture:
+    """Mixture of Student t's that is near to weighted draws: expectation and maximisation, some steps.
+
+    Covariances of parts with few draws are drawn to a part of that of all. A mixture that loses a part becomes
+    ``whole``.
+    """
+    points, weights = draws.points, draws.weights
+    n, d = draws.effective, points.shape[1]
+    few = 2.0 * d
+    common = whole.covariance / parts
+    starts = points[resampled_rows(weights, parts, rng)]
+    found = Mixture((1.0 / parts,) * parts, tuple(Laplace(at, whole.axes) for at in starts))
+    for _ in range(_STEPS):
+        terms = found.terms(points)
+        likely = np.exp(terms - terms.max(axis=0))
+        likely *= weights / likely.sum(axis=0)
+        shares, some = likely.sum(axis=1), []
+        if n * shares.min() < 2.0:
+            return Mixture((1.0,), (whole,))
+        for part, weight, share in zip(found.parts, likely, shares, strict=True):
+            u = np.linalg.solve(part.axes, (points - part.mode).T)
+            # a draw far out counts less, as the tails of a Student t are heavy
+            weight = weight * (FREEDOM + d) / (FREEDOM + np.sum(u * u, axis=0))
+            mode = weight @ points / weight.sum()
+            off = points - mode
+            scatter = n * (weight[:, None] * off).T @ off + few * common
+            axes = np.linalg.cholesky(scatter / (n * share + few))
+            some.append(Laplace(mode, np.asarray(axes, dtype=float)))
+        found = Mixture(tuple(shares / shares.sum()), tuple(some))
+    return Mixture(
+        found.shares, tuple(Laplace(part.mode, _WIDER * part.axes) for part in found.parts)
+    )
+
+
 def importance_sample(
     log_density: LogDensity,
     proposal: Laplace,
     n: int,
     rng: np.random.Generator,
     goal: float = 0.0,
+    parts: int = 1,
+    rounds: int = 8,
 ) -> WeightedDraws:
     """Draws from multivariate Student t's of 7 degrees of freedom, weighted by a density.
 
     The weights are smoothed by a generalised Pareto distribution fitted to the largest of them
     (Vehtari et al. 2024; arviz-stats does it). Where its shape k_hat is 0.7 or more, or fewer than
     one in twenty of the draws are effective, they cannot be trusted. Then, or with fewer than
-    ``goal`` effective, a proposal with the weighted mean and covariance joins the others, up to
-    seven times, and all draws are weighted by the density over the mean of all proposals (Cornuet
-    et al. 2012). They are returned trusted or not.
+    ``goal`` effective, a proposal with the weighted mean and covariance (or of several ``parts``) joins
+    the others, up to ``rounds`` in all, and all draws are weighted by the density over the mean of all
+    proposals (Cornuet et al. 2012). They are returned trusted or not.
 
     Parameters
     ----------
@@ -115,23 +191,30 @@ def importance_sample(
         Source of randomness.
     goal
         Number of effective draws that is wished for.
+    parts
+        Student t's of each proposal but the first, fitted to the weighted draws: more than one where the
+        density is bent or cut off by edges.
+    rounds
+        Proposals that are tried.
     """
     from scipy.special import logsumexp
 
-    proposals = [proposal]
+    proposals = [Mixture((1.0,), (proposal,))]
     points, values = np.empty((0, len(proposal.mode))), np.empty(0)
     while True:
         u = rng.standard_normal((n, len(proposal.mode)))
         u *= np.sqrt(FREEDOM / rng.chisquare(FREEDOM, n))[:, None]
-        fresh = proposals[-1].mode + u @ proposals[-1].axes.T
+        fresh = proposals[-1].placed(u, rng)
         points, values = np.concatenate([points, fresh]), np.append(values, log_density(fresh))
-        parts = [one.log_student(points) for one in proposals]
-        log_q = logsumexp(parts, axis=0) if len(parts) > 1 else parts[0]
+        terms = [one.log_density(points) for one in proposals]
+        log_q = logsumexp(terms, axis=0) if len(terms) > 1 else terms[0]
         draws = WeightedDraws(points, *smoothed(finite(values) - log_q))
         enough = draws.trusted and draws.effective >= goal
-        if enough or len(proposals) == _ROUNDS:
+        if enough or len(proposals) == rounds:
             return draws
-        proposals.append(draws.refined(proposals[-1]))
+        last = draws.refined(proposals[-1].parts[0])
+        single = Mixture((1.0,), (last,))
+        proposals.append(single if parts == 1 else fitted(draws, parts, last, rng))
 
 
 def smoothed(log_weights: FloatArray) -> tuple[FloatArray, float]:

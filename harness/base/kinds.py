@@ -189,6 +189,7 @@ FAMILIES: Final[Mapping[str, Family]] = {
             "power-law-df": f"{_METHODS}.power_law_df:PowerLawDF",
             "hierarchical-df": f"{_METHODS}.hierarchical_df:HierarchicalDF",
             "nfw-tracer": f"{_METHODS}.nfw_tracer:NFWTracer",
+            "action-df": f"{_METHODS}.action_df:ActionDF",
             "escape-speed": f"{_METHODS}.escape_speed:EscapeSpeed",
             "jeans-virial": f"{_METHODS}.jeans_virial:JeansVirial",
             "axisymmetric-jeans": f"{_METHODS}.axisymmetric_jeans:AxisymmetricJeans",

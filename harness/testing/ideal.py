@@ -213,6 +213,8 @@ IDEAL: Final[Mapping[str, Mapping[str, Any]]] = {
         "survey": _SURVEY,
         "violations": {**_betas(0.5), **_JEANS, **_CURVED, **_FIELDS},
     },
+    # only agama's mocks have such a distribution function: bias and coverage are those of stars of its own model
+    "action-df": {"settings": {"r_range": [5.0, 60.0], "n_draws": 200}},
     # no mock has a tail that is a power: bias and coverage are those of stars of its own model
     "escape-speed": {"settings": {"v_min": 180.0, "v_esc_range": [200.0, 1500.0]}},
     "jeans-virial": {

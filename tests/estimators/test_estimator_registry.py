@@ -27,6 +27,7 @@ SPECS = {
     "spline-jeans": {"alpha": "measured"},
     "power-law-df": {"alpha": -3.5},
     "hierarchical-df": {},
+    "action-df": {"n_draws": 100},
     "escape-speed": {"v_min": 200.0, "v_esc_range": [250.0, 1200.0], "halo": {}},
     "jeans-virial": {"alpha": -3.5},
     "axisymmetric-jeans": {"alpha": -3.5},
@@ -200,7 +201,7 @@ def test_the_published_run_is_a_named_setting(kind):
     [
         ({"kind": "dipole", "as_published": 1}, "as_published: expected true or false (got 1)"),
         ({"kind": "jeans"}, "unknown estimator 'jeans'; did you mean 'jeans-3d'"),
-        ({}, "key 'kind' is missing (allowed: dipole, "),
+        ({}, "key 'kind' is missing (allowed: action-df, "),
         ("jeans-3d", "expected a table with a key 'kind' (got 'jeans-3d')"),
         ({"kind": "no.such.module:X"}, "cannot be imported"),
         ({"kind": "math:pi"}, "not a subclass"),

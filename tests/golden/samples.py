@@ -181,6 +181,10 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "power-law-df": [{"alpha": -3.5}],
         "hierarchical-df": [{}, {"density": "conditional", "alpha": -3.5, "h0": 67.8}],
         "nfw-tracer": [{"alpha": -3.5}],
+        "action-df": [
+            {"r_range": [5.0, 60.0], "r_out": [8.0, 20.0], "n_draws": 100},
+            {"position": "given", "n_draws": 100, "baryons": "zhai2018"},
+        ],
         "escape-speed": [{"v_min": 180.0, "v_esc_range": [200.0, 1500.0], "halo": {}}],
         "jeans-virial": [
             {"alpha": -3.5},
