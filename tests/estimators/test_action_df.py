@@ -224,6 +224,7 @@ def with_errors(catalogue, error, rng):
     return Catalogue.from_arrays(**columns)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_errors_that_are_ignored_make_the_halo_too_heavy(sample):
     noisy = with_errors(sample, 50.0, seeded(9))

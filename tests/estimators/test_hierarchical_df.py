@@ -189,6 +189,7 @@ def test_an_error_beyond_all_velocities_is_no_measurement():
         assert found.value == pytest.approx(wanted.value, rel=0.02)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_bias_and_coverage():
     runs, off, covered = 40, [], []
