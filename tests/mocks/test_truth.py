@@ -132,7 +132,7 @@ def test_the_vocabulary_has_a_truth_where_a_spherical_halo_at_rest_has_one(truth
     known = {name for name, value in values.items() if np.isfinite(value)}
     unknown = {"feh_mean", "feh_sigma", "kurtosis_r", "kurtosis_theta", "kurtosis_phi"}
     absent = {name for name in FIELD if not name.startswith("apex")} | {"asymmetry"}
-    assert known == {*PROFILES, *Virial._fields, *absent, "alpha", "v_esc"} - unknown
+    assert known == {*PROFILES, *Virial._fields, *absent, "alpha", "v_esc", "q_halo"} - unknown
     assert all(values[name] == 0.0 for name in absent)
 
 
