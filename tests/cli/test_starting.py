@@ -16,7 +16,14 @@ from haloassay.planning.usual import USUAL, unusual
 from haloassay.planning.writing import to_toml
 
 
-@pytest.mark.parametrize("name", scenarios.names())
+#: Names of scenarios; the cells of one take ten seconds to be laid out.
+NAMES = [
+    pytest.param(name, marks=pytest.mark.long if name == "accreted-budget" else ())
+    for name in scenarios.names()
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_scenario_begun_from_another_has_its_cells(name, tmp_path):
     """And so has one in which all settings are written out: presets and defaults are what they were."""
     path = haloassay.init(str(tmp_path / "mine"), name)

@@ -78,6 +78,7 @@ def true_value(row):
     return {"r_break": BREAK, "axis_ratio": 0.7}[row.quantity]
 
 
+@pytest.mark.long
 def test_pulls_of_slopes_break_and_flattening_are_standard():
     pulls, truth = [], np.array([*SLOPES, BREAK, 0.7])
     for k in range(16):

@@ -136,6 +136,7 @@ def test_friction_is_that_of_the_lmc():
         assert ours == pytest.approx(theirs, rel=0.05)
 
 
+@pytest.mark.long
 def test_satellites_lose_stars_at_their_pericentre_and_heavy_ones_sink():
     still, halo = sphere(np.ones_like), make_potential(HALO)
     x, v = np.array([[150.0, 0.0, 0.0]]), np.array([[0.0, 60.0, 0.0]])
@@ -303,6 +304,7 @@ def test_the_effective_number_of_structures_is_that_of_their_weights():
     assert (found.fell_in, found.stellar_mass) == (7, 2e8)
 
 
+@pytest.mark.long
 def test_with_the_lmc_stars_feel_the_host_as_it_grows_and_the_lmc():
     mock = accreted(satellites=TABLE, history={"seed": 1}, lmc={"time": 1.8})
     host, lmc = mock.host, mock.lmc

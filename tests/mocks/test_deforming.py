@@ -81,6 +81,7 @@ def stars(n: int = 300) -> tuple[np.ndarray, np.ndarray]:
     return x, 90.0 * v
 
 
+@pytest.mark.long
 def test_a_rigid_pair_moves_stars_as_the_rigid_mode_does(
     rigid_pair: DeformingPair, milky_way: CompositePotential, trajectory: Trajectory
 ) -> None:

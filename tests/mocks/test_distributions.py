@@ -91,6 +91,7 @@ def within(solution, lo=3.0, hi=100.0):
     return (solution.radius > lo) & (solution.radius < hi)
 
 
+@pytest.mark.long
 def test_osipkov_and_merritts_function_is_as_peaked_across_as_along():
     # f(Q) depends on v_r^2 + (1 + r^2 / r_a^2) v_t^2 alone, so both kurtoses are one
     solution = solved("osipkov-merritt")

@@ -88,6 +88,7 @@ class TestPooling:
             assert each.scores["interval-score"].value == pytest.approx(np.mean(scores))
             assert each.place.n == each.place.n_attempted == 3 * N
 
+    @pytest.mark.long
     def test_errors_are_those_of_repeated_runs(self, tmp_path):
         """The Monte Carlo error of a pooled score is the scatter of that score from run to run."""
         found = []
