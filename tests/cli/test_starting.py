@@ -15,7 +15,6 @@ from haloassay.planning.scenario import load_scenario, make_scenario
 from haloassay.planning.usual import USUAL, unusual
 from haloassay.planning.writing import to_toml
 
-
 #: Names of scenarios; the cells of one take ten seconds to be laid out.
 NAMES = [
     pytest.param(name, marks=pytest.mark.long if name == "accreted-budget" else ())
