@@ -4,9 +4,9 @@ import re
 import tomllib
 
 import pytest
+from packaged import NAMES
 
 import haloassay
-from haloassay import scenarios
 from haloassay.base.errors import InputError
 from haloassay.planning.anatomy import meanings, settings_of, with_defaults
 from haloassay.planning.expansion import cells
@@ -14,12 +14,6 @@ from haloassay.planning.plan import make_plan
 from haloassay.planning.scenario import load_scenario, make_scenario
 from haloassay.planning.usual import USUAL, unusual
 from haloassay.planning.writing import to_toml
-
-#: Names of scenarios; the cells of one take ten seconds to be laid out.
-NAMES = [
-    pytest.param(name, marks=pytest.mark.long if name == "accreted-budget" else ())
-    for name in scenarios.names()
-]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -114,9 +108,9 @@ def test_what_is_possible_and_absurd_is_told(path, value, said):
     assert said in line
 
 
-def test_no_packaged_scenario_has_anything_absurd():
-    for name in scenarios.names():
-        assert unusual(make_plan(load_scenario(name))) == [], name
+@pytest.mark.parametrize("name", NAMES)
+def test_no_packaged_scenario_has_anything_absurd(name):
+    assert unusual(make_plan(load_scenario(name))) == []
 
 
 def test_levels_of_factors_are_looked_at_and_each_line_comes_once():

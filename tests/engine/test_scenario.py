@@ -4,6 +4,7 @@ import tomllib
 from collections import Counter
 
 import pytest
+from packaged import NAMES
 
 from haloassay import scenarios
 from haloassay.base.errors import InputError
@@ -240,7 +241,7 @@ def test_keys_depend_on_content_and_on_nothing_else(values):
     assert keys()[1] != keys(estimators=scaled)[1]
 
 
-@pytest.mark.parametrize("name", scenarios.names())
+@pytest.mark.parametrize("name", NAMES)
 def test_every_packaged_scenario_is_usable(name):
     scenario = load_scenario(name)
     assert scenario.name == name
