@@ -119,6 +119,7 @@ class OrbitalRoulette(Estimator):
     """
 
     name: ClassVar[str] = "orbital-roulette"
+    version: ClassVar[int] = 2
     reference: ClassVar[str] = "2016MNRAS.456.1003H"
     assumes: ClassVar[tuple[str, ...]] = (
         "spherical",
@@ -245,9 +246,10 @@ class OrbitalRoulette(Estimator):
             return stars.grid.potential(lambda r: mass(r) + baryons_mass(self.baryons, r))
 
         centre = np.median(draws, axis=0)
-        return (
-            centre + (draws - centre) @ stars.narrowing(potential, centre, np.std(draws, axis=0)).T
-        )
+        turn = stars.narrowing(potential, centre, np.std(draws, axis=0))
+        bounds = np.array([reach, model.scales]).T
+        # where stars scatter more than the likelihood knows, draws may be led out of the prior
+        return np.clip(centre + (draws - centre) @ turn.T, *bounds)
 
     def _virial(self, model: NFWModel, draws: FloatArray) -> list[Estimate]:
         """Rows m200, r200 and c200, or why there are none."""

@@ -199,6 +199,17 @@ def test_faster_stars_are_in_a_heavier_halo(sample):
         assert getattr(after, name) == pytest.approx(1.7**2 * getattr(before, name), rel=1e-6)
 
 
+def test_no_draw_is_led_out_of_the_prior(sample, monkeypatch):
+    """Where the scatter of the stars is far beyond that of the likelihood, as where they are not complete in radius."""
+    monkeypatch.setattr(Stars, "narrowing", lambda *_: 1000.0 * np.eye(2))
+    spec = {"kind": "orbital-roulette", "r_range": [5.0, 60.0], "r_out": [20.0]}
+    with np.errstate(all="raise"):
+        rows = make_estimator(spec).estimate(sample, seeded(3))
+    mass, *virial = rows
+    assert mass.lo68 < own.mass(20.0) < mass.hi68
+    assert all("the phases do not bound r_s" in row.note for row in virial)
+
+
 def test_what_the_public_code_finds(shared_data):
     """M = 100.44e10 Msun/h, c = 26.63 of the first 1000 stars that it shuffles; truth at a likelihood ratio of 2.79.
 
