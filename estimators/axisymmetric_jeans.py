@@ -24,6 +24,7 @@ from haloassay.estimators.bins import (
     rows_within,
 )
 from haloassay.estimators.fit.binned_moments import part_moments
+from haloassay.estimators.fit.box import Box
 from haloassay.estimators.fit.posterior import EmceeRun, explore
 from haloassay.estimators.halo.axisymmetric_fit import CellModel
 from haloassay.estimators.halo.axisymmetric_moments import Alignment, JeansSetting, symmetric
@@ -295,33 +296,21 @@ class AxisymmetricJeans(Estimator):
                 setting.kappa_range,
             ]
         )
-        free = bounds[:, 1] > bounds[:, 0]
-
-        def full(points: FloatArray) -> FloatArray:
-            out = np.tile(bounds[:, 0], (len(points), 1))
-            out[:, free] = points
-            return out
+        box = Box(bounds)
 
         def log_density(points: FloatArray) -> FloatArray:
-            return model.log_likelihood(full(points))
+            return model.log_likelihood(box.full(points))
 
-        sides = [
-            np.linspace(lo, hi, n + 2)[1:-1]
-            for (lo, hi), n, varied in zip(bounds, _TRIED, free, strict=True)
-            if varied
-        ]
-        tried = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, len(sides))
-        values = log_density(tried)
-        best = int(np.argmax(values))
-        if not np.isfinite(values[best]):
-            raise EstimationError("no halo has positive moments at the places of the stars")
-        scale = np.array([0.1, 0.3, 0.1, 0.1, 0.2])[free]
+        start = box.start(
+            log_density, _TRIED, "no halo has positive moments at the places of the stars"
+        )
+        scale = np.array([0.1, 0.3, 0.1, 0.1, 0.2])[box.free]
         sampler: Any = ("importance", "emcee") if self.sampler == "auto" else "emcee"
         found = explore(
-            log_density, tried[best], scale, self.n_draws, rng, sampler=sampler, emcee=self.emcee,
-            bounds=(bounds[free, 0], bounds[free, 1]),
+            log_density, start, scale, self.n_draws, rng, sampler=sampler, emcee=self.emcee,
+            bounds=box.edges,
         )  # fmt: skip
-        return full(found.draws)
+        return box.full(found.draws)
 
     def _rows(
         self, model: CellModel, points: FloatArray, stars: _Stars, places: list[dict[str, float]]

@@ -14,6 +14,7 @@ from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import Bin, Edges, check_edges, check_least, radial_bins
+from haloassay.estimators.fit.box import Box
 from haloassay.estimators.fit.posterior import explore
 from haloassay.estimators.halo.escape_halo import EscapeHalo
 from haloassay.estimators.rows import VIRIAL, drawn_row, unbounded, undetermined_rows
@@ -187,33 +188,18 @@ class EscapeSpeed(Estimator):
         EstimationError
             If no escape speed within its bounds holds all stars, or the posterior cannot be drawn from.
         """
-        bounds = np.array([self.v_esc_range, self._k_bounds, self._slope_bounds])
-        free = bounds[:, 1] > bounds[:, 0]
-
-        def full(points: FloatArray) -> FloatArray:
-            out = np.tile(bounds[:, 0], (len(points), 1))
-            out[:, free] = points
-            return out
+        box = Box(np.array([self.v_esc_range, self._k_bounds, self._slope_bounds]))
 
         def log_density(points: FloatArray) -> FloatArray:
-            at = full(points)
+            at = box.full(points)
             values = tail.log_likelihood(at)
             return values - np.log(at[:, 0]) if self.prior == "log" else values
 
-        sides = [
-            np.linspace(lo, hi, n + 2)[1:-1]
-            for (lo, hi), n, varied in zip(bounds, _TRIED, free, strict=True)
-            if varied
-        ]
-        tried = np.stack(np.meshgrid(*sides, indexing="ij"), axis=-1).reshape(-1, len(sides))
-        values = log_density(tried)
-        best = int(np.argmax(values))
-        if not np.isfinite(values[best]):
-            raise EstimationError("no escape speed within its bounds holds all stars")
-        scale = np.array([5.0, 0.2, 0.05])[free]
+        start = box.start(log_density, _TRIED, "no escape speed within its bounds holds all stars")
+        scale = np.array([5.0, 0.2, 0.05])[box.free]
         found = explore(
-            log_density, tried[best], scale, self.n_draws, rng,
-            sampler=("importance", "quadrature"), bounds=(bounds[free, 0], bounds[free, 1]),
+            log_density, start, scale, self.n_draws, rng,
+            sampler=("importance", "quadrature"), bounds=box.edges,
         )  # fmt: skip
         return found.draws[:, 0]
 

@@ -1,5 +1,7 @@
 """Runs of more stars than are kept in memory: the same bits as in memory."""
 
+import mmap
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -63,6 +65,10 @@ def test_a_run_of_stars_on_disk_is_that_in_memory(clean, tmp_path, request):
 def test_a_long_mock_catalogue_stays_on_disk_without_its_absurd_rows(few_are_kept):
     made = haloassay.mock(SCENARIO)
     assert isinstance(made.catalogue.columns, StoredColumns)
+    for values in (made.stars.position, made.stars.velocity):
+        while isinstance(values, np.ndarray):
+            values = values.base
+        assert isinstance(getattr(values, "obj", values), mmap.mmap)
     assert 0 < made.catalogue.dropped["unphysical"] < 500
     assert len(made.catalogue) == len(made.stars) == 3000 - made.catalogue.dropped["unphysical"]
     seen = made.catalogue["ra"], made.catalogue["dec"]
