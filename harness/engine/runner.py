@@ -99,8 +99,8 @@ def run(
     settings
         Values in place of those of the scenario, by path, such as ``{"survey.n_stars": 500}``.
     only
-        Levels of factors that are run, by their labels, such as ``{"stars": [300]}``: a part of the cells, which a run
-        of all of them finds done.
+        Levels of factors that are run, by their labels, such as ``{"stars": [300]}``: a part of the cells. Parts may
+        follow each other in one folder, and a run of all cells finds them done.
     shard
         Part of the tasks, such as ``"3/100"``: the third of each hundred. Its results have a folder of their own in
         ``out``, so that shards know nothing of each other; :func:`haloassay.merge` joins them.
@@ -123,7 +123,8 @@ def run(
     revised = as_scenario(scenario).revise(
         realizations=realizations, seed=seed, timeout=timeout, estimators=estimators
     )
-    revised = overridden(narrowed(revised, only or {}), settings or {})
+    revised = overridden(revised, settings or {})
+    asked = narrowed(revised, only or {})
     part = None if shard is None else Shard.parse(shard)
     if part is not None and until is not None:
         raise InputError("until: is a condition on all realisations, of which a shard has a part")
@@ -134,8 +135,9 @@ def run(
     if until is not None and not dry_run:
         rule = make_rule(until)
         with kept_open(cluster, n_workers) as where:
-            return _run_until(rule, at_most, revised, out, workers, mode, progress, large, where)
-    plan = replace(make_plan(revised), shard=part)
+            kept = {"only": only, **where}
+            return _run_until(rule, at_most, revised, out, workers, mode, progress, large, kept)
+    plan = replace(make_plan(asked), shard=part, part_of=revised if only else None)
     if mode not in ("resume", "restart", "refuse"):
         raise InputError(f"mode: unknown {mode!r} (allowed: resume, restart, refuse)")
     folder = Path(out) if part is None else part.folder(Path(out))
@@ -265,9 +267,9 @@ def _run_until(
     mode: Mode,
     progress: Progress | None,
     large: bool,
-    where: Mapping[str, Any],
+    kept: Mapping[str, Any],
 ) -> Results:
-    """Run round by round, ``where`` says on which cluster; what a folder holds already counts."""
+    """Run round by round, ``kept`` says which part, and on which cluster; what a folder holds already counts."""
     if most < FEWEST:
         raise InputError(f"at_most: {FEWEST} realisations or more (got {most})")
     matrix = scenario.matrix
@@ -280,7 +282,7 @@ def _run_until(
     def add(n: int) -> Results:
         following: Mode = next(modes, "resume")
         return run(
-            scenario, out, n, workers, mode=following, progress=progress, large=large, **where
+            scenario, out, n, workers, mode=following, progress=progress, large=large, **kept
         )
 
     return run_until(rule, most, first, add, (progress or make_progress()).say)

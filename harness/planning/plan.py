@@ -35,6 +35,8 @@ class Plan:
         What is worth knowing of the mocks, by cell.
     shard
         Part of the tasks that is to be done; all of them by default.
+    part_of
+        Scenario with all levels of its factors, where this one has a part of them.
     """
 
     scenario: Scenario
@@ -43,6 +45,7 @@ class Plan:
     quantities: tuple[Quantity, ...] = ()
     facts: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     shard: Shard | None = None
+    part_of: Scenario | None = None
 
     def __len__(self) -> int:
         """Count the tasks: one a catalogue."""
@@ -61,6 +64,23 @@ class Plan:
         if self.shard is None:
             return every
         return itertools.islice(every, self.shard.number - 1, None, self.shard.of)
+
+    def beside(self, others: Mapping[str, Mapping[str, Any]]) -> Plan:
+        """Plan with further cells of the scenario that this one is a part of.
+
+        Parameters
+        ----------
+        others
+            What is known of the mocks of cells, by label. Those that the whole scenario does not have are left out.
+        """
+        planned = {cell.label for cell in self.cells}
+        if self.part_of is None or others.keys() <= planned:
+            return self
+        whole = make_plan(self.part_of)
+        cells = tuple(c for c in whole.cells if c.label in planned or c.label in others)
+        return dataclasses.replace(
+            whole, cells=cells, facts={**others, **self.facts}, shard=self.shard
+        )
 
     @property
     def dealt(self) -> Plan:

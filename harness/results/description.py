@@ -29,8 +29,13 @@ _EXPLAINED: Final = 20
 _DIGESTS: Final = {"digest": "file", "fingerprint": "name"}
 
 
-def description_of(plan: Plan) -> Spec:
-    """Content of ``run.json``: the scenario, its cells and estimators, and what computed them."""
+def description_of(plan: Plan, held: Spec | None = None) -> Spec:
+    """Content of ``run.json``: the scenario, its cells and estimators, and what computed them.
+
+    Cells that a folder holds of other parts of the same scenario stay in it.
+    """
+    if held is not None:
+        plan = plan.beside({cell["cell"]: cell["mock"] for cell in held["cells"]})
     n = plan.scenario.realizations
     return {
         **({} if plan.shard is None else {"shard": str(plan.shard)}),

@@ -196,7 +196,7 @@ class Store:
 
     def _describe(self, plan: Plan, old: Spec | None, adopted: bool) -> None:
         """Write run.json: what it knew of the folder stays, and the count never falls."""
-        self._description = new = description_of(plan)
+        self._description = new = description_of(plan, old)
         self._versions = new["versions"]
         known = [self._stock.realizations, new["scenario"]["realizations"]]
         if adopted:
@@ -330,7 +330,7 @@ def check_folder(out: Path, plan: Plan, mode: Mode) -> None:
     if mode == "refuse":
         raise InputError(f"{out}: holds results already; nothing was touched")
     if mode == "resume" and description is not None:
-        require_same(out, description, description_of(plan))
+        require_same(out, description, description_of(plan, description))
     elif mode == "resume":
         require_own(out, parts, plan)
 

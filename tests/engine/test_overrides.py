@@ -103,6 +103,33 @@ def test_a_part_of_the_cells_is_run_and_the_rest_is_added(tmp_path):
     assert seconds.loc[same.index].equals(same)  # not run again
 
 
+def test_parts_follow_each_other_in_one_folder(tmp_path):
+    def part(values=FULL, **only):
+        return run(values, tmp_path, workers=0, progress=Silent(), **only)
+
+    part(only={"survey.n_stars": [40]})
+    both = part(only={"halo": ["cusp"]})
+    assert list(both.cells["cell"]) == [
+        "survey.n_stars=30, halo=cusp",
+        "survey.n_stars=40, halo=other",
+    ]
+    assert both.scenario["matrix"]["factors"] == {"survey.n_stars": [30, 40]}
+    assert set(both.frame("runs")["cell"]) == set(both.cells["cell"])
+    before = both.frame("runs").set_index(["cell", "estimator"])["seconds"]
+    again = part(only={"survey.n_stars": [40]}, realizations=2)
+    assert list(again.cells["cell"]) == list(both.cells["cell"])
+    assert len(again.frame("runs")) == len(before) * 3 // 2
+    whole = part().frame("runs")
+    after = whole[whole["realization"] == 0].set_index(["cell", "estimator"])["seconds"]
+    assert after.loc[before.index].equals(before)  # not run again
+    others = {
+        **FULL,
+        "matrix": {**FULL["matrix"], "factors": {"survey.n_stars": [50]}, "exclude": []},
+    }
+    with pytest.raises(InputError, match="holds results of another scenario"):
+        part(others, only={"halo": ["cusp"]})
+
+
 @pytest.mark.parametrize(
     ("only", "said"),
     [

@@ -246,7 +246,7 @@ def test_all_versions_that_added_results_are_kept(tmp_path, plan, monkeypatch):
     other = {**before["versions"], "numpy": "0.0"}
     original = store_module.description_of
     monkeypatch.setattr(
-        store_module, "description_of", lambda p: {**original(p), "versions": other}
+        store_module, "description_of", lambda p, held: {**original(p, held), "versions": other}
     )
     lines = []
     for _ in range(2):
@@ -265,7 +265,9 @@ def test_versions_that_add_nothing_are_not_noted(tmp_path, plan, monkeypatch):
     before = tree(tmp_path)
     original = store_module.description_of
     monkeypatch.setattr(
-        store_module, "description_of", lambda p: {**original(p), "versions": {}, "platform": "?"}
+        store_module,
+        "description_of",
+        lambda p, held: {**original(p, held), "versions": {}, "platform": "?"},
     )
     lines = []
     fill(tmp_path, plan, lines.append)
