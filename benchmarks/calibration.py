@@ -149,12 +149,15 @@ def scored(tables: Tables) -> pd.DataFrame:
 
 
 def print_summary(rows: pd.DataFrame, seconds: pd.Series) -> None:
-    """Print a line per case and number of stars; of many rows, the worst by its number of errors."""
+    """Print a line per case and number of stars; of many rows, the worst by its number of errors.
+
+    ``seconds`` is the median processor time of an estimate, by case and number of stars.
+    """
     heads = ["method", "stars (n)", "rows", "bias: worst, and beyond 3 errors"]
-    heads += ["68 %: mean, worst", "95 %", "ranks inside"]
+    heads += ["68 %: mean, worst", "95 %", "ranks inside", "seconds"]
     print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
     for name in cases():
-        for (stars, _), group in rows[rows["estimator"] == name].groupby(["stars", "cell"]):
+        for (stars, cell), group in rows[rows["estimator"] == name].groupby(["stars", "cell"]):
             bias = group.loc[group["bias_z"].abs().idxmax()]
             beyond = int((group["bias_z"].abs() > 3.0).sum())
             columns = [
@@ -162,6 +165,7 @@ def print_summary(rows: pd.DataFrame, seconds: pd.Series) -> None:
                 f"{label(bias)} {size(bias)} ({bias['bias_z']:+.1f}); {beyond}",
                 *(coverage(group, level) for level in (68, 95)),
                 f"{int(group['inside'].sum())} of {len(group)}",
+                f"{seconds[name, cell]:.2g}",
             ]
             print("| " + " | ".join(columns) + " |")
     print("\nWhere a method misses:")
