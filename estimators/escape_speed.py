@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
@@ -16,6 +15,7 @@ from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import Bin, Edges, check_edges, check_least, radial_bins
 from haloassay.estimators.fit.box import Box
 from haloassay.estimators.fit.posterior import explore
+from haloassay.estimators.fit.speed_tail import Shapes, Tail
 from haloassay.estimators.halo.escape_halo import EscapeHalo
 from haloassay.estimators.rows import VIRIAL, drawn_row, unbounded, undetermined_rows
 
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 #: Bounds of the prior of k, as two groups have it.
 K_PRIORS: Final = {"deason2019": (1.0, 2.5), "piffl2014": (2.3, 3.7)}
 
-#: Errors from the edge of the tail beyond which a convolved power is its first terms.
-_FAR: Final = 6.0
-
 #: Escape speeds, powers and slopes that are tried for a start.
 _TRIED: Final = (120, 5, 5)
+
+#: Draws at which the likelihood of stars that are summed up is compared with that of all, and what it may be off.
+_PROBES: Final = 32
+_MISFIT: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class EscapeSpeed(Estimator):
     """
 
     name: ClassVar[str] = "escape-speed"
+    version: ClassVar[int] = 2
     reference: ClassVar[str] = "1990ApJ...353..486L"
     assumes: ClassVar[tuple[str, ...]] = (
         "equilibrium",
@@ -172,7 +174,8 @@ class EscapeSpeed(Estimator):
             along = catalogue.spherical_velocity[rows] / speed[rows, None]
             covariance = catalogue.spherical_covariance[rows]
             error = np.sqrt(np.einsum("ni,nij,nj->n", along, covariance, along))
-        tail = Tail(np.log(r / where["r"]), speed[rows], error, self.v_min)
+        log_r = np.log(r / where["r"])
+        tail = Tail(log_r, speed[rows], error, np.ones(len(r)), self.v_min, self._k_bounds)
         try:
             draws = self._draws(tail, rng)
         except EstimationError as failure:
@@ -188,11 +191,22 @@ class EscapeSpeed(Estimator):
         EstimationError
             If no escape speed within its bounds holds all stars, or the posterior cannot be drawn from.
         """
+        short = tail.summed_up(self._slope_bounds)
+        points = self._sample(short, rng)
+        if short is not tail:
+            some = points[:: max(len(points) // _PROBES, 1)]
+            off = tail.log_likelihood(_shapes(some)) - short.log_likelihood(_shapes(some))
+            if not np.ptp(off) < _MISFIT:
+                points = self._sample(tail, rng)
+        return points[:, 0]
+
+    def _sample(self, tail: Tail, rng: np.random.Generator) -> FloatArray:
+        """Draws (n_draws, 3) of escape speed, k and slope, by the likelihood of ``tail``."""
         box = Box(np.array([self.v_esc_range, self._k_bounds, self._slope_bounds]))
 
         def log_density(points: FloatArray) -> FloatArray:
             at = box.full(points)
-            values = tail.log_likelihood(at)
+            values = tail.log_likelihood(_shapes(at))
             return values - np.log(at[:, 0]) if self.prior == "log" else values
 
         start = box.start(log_density, _TRIED, "no escape speed within its bounds holds all stars")
@@ -201,73 +215,11 @@ class EscapeSpeed(Estimator):
             log_density, start, scale, self.n_draws, rng,
             sampler=("importance", "quadrature"), bounds=box.edges,
         )  # fmt: skip
-        return found.draws[:, 0]
+        return box.full(found.draws)
 
 
-@dataclass(frozen=True, eq=False)
-class Tail:
-    """Stars of the tail.
-
-    Parameters
-    ----------
-    log_r
-        (n,) ln of their radii in units of that of v_esc.
-    speed, error
-        (n,) speeds and their errors [km/s].
-    v_min
-        Where the tail begins [km/s].
-    """
-
-    log_r: FloatArray
-    speed: FloatArray
-    error: FloatArray
-    v_min: float
-
-    def log_likelihood(self, points: FloatArray) -> FloatArray:
-        """Log likelihood (m,) of escape speed, k and slope (m, 3)."""
-        x, w = np.polynomial.legendre.leggauss(24)
-        return _log_likelihood(
-            np.ascontiguousarray(points), self.log_r, self.speed, self.error, self.v_min, x, w
-        )
-
-
-@numba.njit(cache=True)
-def _log_power(a: float, sigma: float, p: float, x: FloatArray, w: FloatArray) -> float:
-    """Ln of the mean of (a + sigma z)^p over normal deviates z, of what is positive."""
-    if a > _FAR * sigma:
-        t = (sigma / a) ** 2
-        first = 0.5 * p * (p - 1.0) * t
-        return float(p * np.log(a) + np.log1p(first + first * (p - 2.0) * (p - 3.0) * t / 4.0))
-    if a <= -_FAR * sigma:
-        return -np.inf
-    lo = max(-a / sigma, -_FAR)
-    half, total = 0.5 * (_FAR - lo), 0.0
-    for k in range(len(x)):
-        z = lo + half * (x[k] + 1.0)
-        total += w[k] * (a + sigma * z) ** p * np.exp(-0.5 * z * z)
-    return float(np.log(half * total / np.sqrt(2.0 * np.pi)))
-
-
-@numba.njit(cache=True)
-def _log_likelihood(
-    points: FloatArray,
-    log_r: FloatArray,
-    speed: FloatArray,
-    error: FloatArray,
-    v_min: float,
-    x: FloatArray,
-    w: FloatArray,
-) -> FloatArray:
-    """Sum of ln of (k + 1) <(v_esc - v + s z)^k> / <(v_esc - v_min + s z)^(k + 1)>, means over normal z."""
-    out = np.zeros(len(points))
-    for m in range(len(points)):
-        v_esc, k, slope = points[m]
-        for i in range(len(speed)):
-            top = v_esc * np.exp(-slope * log_r[i])
-            seen = _log_power(top - v_min, error[i], k + 1.0, x, w)
-            here = _log_power(top - speed[i], error[i], k, x, w)
-            if seen == -np.inf or here == -np.inf:
-                out[m] = -np.inf
-                break
-            out[m] += here - seen + np.log(k + 1.0)
-    return out
+def _shapes(points: FloatArray) -> Shapes:
+    """Tails of one component of escape speed, k and slope (m, 3)."""
+    none = np.zeros(len(points))
+    v_esc, k, slope = points.T
+    return Shapes(v_esc, slope, k[:, None], np.ones((len(points), 1)), none, none)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import escape_samples as own
 import numpy as np
 import pytest
@@ -10,8 +12,9 @@ from seeds import seeded
 from haloassay.base.errors import InputError
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.profiles import nfw_enclosed_mass, virial_radius
-from haloassay.estimators import make_estimator
-from haloassay.estimators.escape_speed import Tail
+from haloassay.estimators import escape_speed, make_estimator
+from haloassay.estimators.fit.power_means import at_power, log_power, power_table
+from haloassay.estimators.fit.speed_tail import Shapes, Tail
 from haloassay.estimators.halo.baryons import baryons_mass, baryons_vc2
 from haloassay.estimators.halo.escape_halo import EscapeHalo
 from haloassay.mocks import make_mock
@@ -23,17 +26,25 @@ def rows_of(catalogue, seed=0, **spec):
     return make_estimator({"kind": "escape-speed", **spec}).estimate(catalogue, seeded(seed))
 
 
-def one(speed, error, v_min=300.0):
-    return Tail(np.zeros(1), np.array([speed]), np.array([error]), v_min)
+def one(speed, error, v_min=300.0, log_r=0.0):
+    star = (np.array([x]) for x in (log_r, speed, error))
+    return Tail(*star, np.ones(1), v_min, (0.1, 15.0))
+
+
+def shapes(v_esc, k, slope=0.0, share=(1.0,), outliers=0.0, sigma=1000.0):
+    """Tails of the escape speeds ``v_esc``, all else alike."""
+    m = np.size(v_esc)
+    fixed = (np.full(m, x) for x in (outliers, sigma))
+    parts = (np.tile(np.atleast_1d(x), (m, 1)) for x in (k, share))
+    return Shapes(np.atleast_1d(v_esc), np.full(m, slope), *parts, *fixed)
 
 
 @pytest.mark.parametrize(("k", "error"), [(1.0, 0.0), (2.3, 25.0), (3.7, 60.0)])
 def test_the_likelihood_is_a_density_of_speeds_above_the_lowest(k, error):
     """Also where the error is as large as the tail is long."""
-    point = np.array([[480.0, k, 0.0]])
 
     def density(v):
-        return float(np.exp(one(v, error).log_likelihood(point)[0]))
+        return float(np.exp(one(v, error).log_likelihood(shapes(480.0, k))[0]))
 
     assert quad(density, 300.0, 480.0 + 8.0 * error, limit=200)[0] == pytest.approx(1.0, rel=1e-3)
 
@@ -47,15 +58,78 @@ def test_a_speed_with_an_error_against_quadrature():
     whole = dblquad(joint, v_min, v_esc + 8 * error, -200.0, v_esc, epsrel=1e-6)[0]
     for seen in (310.0, 440.0, 500.0):
         wanted = quad(joint, -200.0, v_esc, args=(seen,), points=[seen - 60.0, 440.0])[0] / whole
-        found = one(seen, error).log_likelihood(np.array([[v_esc, k, 0.0]]))[0]
-        assert found == pytest.approx(np.log(wanted), abs=3e-3)
+        found = one(seen, error).log_likelihood(shapes(v_esc, k))[0]
+        assert found == pytest.approx(np.log(wanted), abs=1e-5)
 
 
 def test_the_slope_takes_speeds_to_one_radius():
-    far = Tail(np.log([2.0]), np.array([400.0]), np.zeros(1), 300.0)
-    found = far.log_likelihood(np.array([[600.0, 2.0, 0.3]]))
-    wanted = one(400.0, 0.0).log_likelihood(np.array([[600.0 * 2.0**-0.3, 2.0, 0.0]]))
+    far = one(400.0, 0.0, log_r=np.log(2.0))
+    found = far.log_likelihood(shapes(600.0, 2.0, slope=0.3))
+    wanted = one(400.0, 0.0).log_likelihood(shapes(600.0 * 2.0**-0.3, 2.0))
     np.testing.assert_allclose(found, wanted)
+
+
+@pytest.mark.parametrize("p", [0.1, 1.8, 7.0, 16.0])
+@pytest.mark.parametrize("u", [-5.5, -1.0, 2.0, 5.999, 6.001, 9.0, 60.0])
+def test_means_of_powers_of_normal_deviates(p, u):
+    sigma, table = 7.0, power_table(0.1, 16.0)
+    found = log_power(u * sigma, sigma, p, at_power(table, 0.1, 16.0, p))
+    top = 0.5 * (
+        u + np.sqrt(u * u + 4.0 * p)
+    )  # of the integrand, which is scaled by what it is there
+
+    def scaled(t):
+        return np.exp(p * np.log(t / top) + 0.5 * ((top - u) ** 2 - (t - u) ** 2))
+
+    mean = quad(scaled, max(top - 12.0, 0.0), top + 12.0, points=[top], epsrel=1e-9)[0]
+    wanted = p * np.log(sigma * top) - 0.5 * (top - u) ** 2 + np.log(mean / np.sqrt(2.0 * np.pi))
+    assert found == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize("slopes", [(0.0, 0.0), (own.SLOPE, own.SLOPE), (0.0, 0.5)])
+def test_stars_that_are_summed_up_have_the_likelihood_of_all(slopes):
+    """To what can be seen in a posterior, with errors of two sizes."""
+    rng = seeded(9)
+    stars = own.tail(20_000, rng)
+    speed = np.linalg.norm(stars.spherical_velocity, axis=1)
+    error = rng.choice([8.0, 22.0], len(speed))
+    log_r = np.log(stars.r / np.median(stars.r))
+    tail = Tail(log_r, speed, error, np.ones(len(speed)), own.V_MIN, (1.0, 2.5))
+    short = tail.summed_up(slopes)
+    assert len(short.speed) < 2200
+    assert short.weight.sum() == pytest.approx(len(speed))
+    off = [
+        tail.log_likelihood(tails) - short.log_likelihood(tails)
+        for k in (1.6, 2.0)
+        for slope in np.clip([0.23, own.SLOPE], *slopes)
+        for tails in [shapes(np.array([515.0, 535.0]), k, slope)]
+    ]
+    assert np.ptp(off) < 0.1
+
+
+def test_few_stars_are_left_as_they_are():
+    tail = Tail(
+        np.zeros(500), np.linspace(301.0, 500.0, 500), *np.ones((2, 500)), 300.0, (1.0, 2.5)
+    )
+    assert tail.summed_up((0.0, 0.0)) is tail
+
+
+def test_stars_that_cannot_be_summed_up_are_not(monkeypatch):
+    """A sum that is off is seen, and all stars are taken."""
+    stars = own.tail(1500, seeded(10))
+    right = rows_of(stars, **KNOWN).rows[0]
+    summed = Tail.summed_up
+
+    def off(self, slopes):
+        short = summed(self, slopes)
+        return replace(short, speed=short.speed - 5.0)
+
+    monkeypatch.setattr(Tail, "summed_up", off)
+    again = rows_of(stars, **KNOWN).rows[0]
+    assert abs(again.value - right.value) < 0.3 * (right.hi68 - right.lo68)
+    monkeypatch.setattr(escape_speed, "_MISFIT", np.inf)
+    wrong = rows_of(stars, **KNOWN).rows[0]
+    assert wrong.value < right.value - 0.5 * (right.hi68 - right.lo68)
 
 
 @pytest.mark.parametrize("spec", [KNOWN, {"slope": [0.0, 0.5]}])
