@@ -93,6 +93,7 @@ class ActionDF(Estimator):
     """
 
     name: ClassVar[str] = "action-df"
+    version: ClassVar[int] = 2
     reference: ClassVar[str] = "2022MNRAS.511.2610C"
     assumes: ClassVar[tuple[str, ...]] = (
         "spherical",

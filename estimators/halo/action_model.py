@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.constants import G
 from haloassay.base.errors import EstimationError
 from haloassay.contracts.profiles import nfw_shape
@@ -172,6 +172,11 @@ class ActionModel:
         return np.log(self.r).ravel(), half.ravel(), momentum.ravel()
 
     @cached_property
+    def _near(self) -> IntArray:
+        """Nodes of the table where the orbits of all draws were found last; where they are sought changes no number."""
+        return np.zeros(self.r.size, dtype=np.int64)
+
+    @cached_property
     def _places(self) -> FloatArray:
         """Ln of the volume of positions (n, k) that an observed one stands for: half of that of phase space."""
         return np.asarray(0.5 * self.log_volume)
@@ -190,7 +195,7 @@ class ActionModel:
     def each(self, point: FloatArray) -> FloatArray:
         """Log likelihood (n,) of each star at a point (7,); -inf of one that is not bound, where it has no errors."""
         table, df = self.table(point)
-        log_f = log_df_of(*self._columns, table, df).reshape(self.r.shape)
+        log_f = log_df_of(*self._columns, table, df, self._near).reshape(self.r.shape)
         nodes, x, to = self._steps
         with np.errstate(divide="ignore"):
             log_rho = to @ np.log(moments(nodes, table, df)[:, 0])

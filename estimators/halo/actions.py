@@ -14,7 +14,7 @@ from typing import Final
 import numba
 import numpy as np
 
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.constants import G
 from haloassay.contracts.profiles import nfw_shape
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
@@ -65,6 +65,8 @@ def _directions(n: int) -> tuple[FloatArray, FloatArray, FloatArray]:
 _AT, _WEIGHT = np.polynomial.legendre.leggauss(16)
 _FAST: Final = 0.5 * (_AT + 1.0), 0.5 * _WEIGHT
 _TOWARD: Final = _directions(8)
+#: Weights of f, f v_r^2 / v^2 and f v_t^2 / v^2 over directions.
+_PARTS: Final = np.stack([_TOWARD[2] * part for part in (1.0, _TOWARD[0] ** 2, _TOWARD[1] ** 2)], 1)
 
 
 @dataclass(frozen=True)
@@ -122,11 +124,12 @@ class PotentialGrid:
         return make_table(phi, vc2, self.rows)
 
 
-#: What kernels read: (ln r of the first node, step of ln r, Phi, v_c^2, E_c, dE_c/dln r, ln L_c, first row, q in
-#: powers of L / L_c).
+#: What kernels read: (ln r of the first node, step of ln r, Phi, v_c^2, E_c, dE_c/dln r, ln L_c, L_c, last node of an
+#: orbit, q in powers of L / L_c). All are of the nodes.
 Table = tuple[
-    float, float, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, int, FloatArray
-]
+    float, float, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray, int,
+    FloatArray,
+]  # fmt: skip
 
 
 def make_table(phi: FloatArray, vc2: FloatArray, rows: tuple[int, int]) -> Table:
@@ -141,14 +144,34 @@ def make_table(phi: FloatArray, vc2: FloatArray, rows: tuple[int, int]) -> Table
     """
     start = float(np.log(_INNERMOST))
     step = float(np.log(_OUTERMOST) - start) / (_NODES - 1)
-    rise = np.gradient(vc2, step)
+    rise = np.empty(_NODES)
+    rise[1:-1] = (vc2[2:] - vc2[:-2]) / (2.0 * step)
+    rise[0], rise[-1] = (vc2[1] - vc2[0]) / step, (vc2[-1] - vc2[-2]) / step
     energy = phi + 0.5 * vc2
     log_lc = start + step * np.arange(_NODES) + 0.5 * np.log(vc2)
     first, n = rows
     q = _shapes(start, step, phi, vc2, rise, first, n, _XI, _INNER, _OUTER, _COS, _SIN)
     slope = vc2 + 0.5 * rise
-    powers = np.ascontiguousarray(q @ _TO_POWERS.T)
-    return start, step, phi, vc2, energy, slope, log_lc, first, powers
+    powers = _at_nodes(q @ _TO_POWERS.T, first)
+    last = first + _STRIDE * (n - 1)
+    return start, step, phi, vc2, energy, slope, log_lc, np.exp(log_lc), last, powers
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _at_nodes(q: FloatArray, first: int) -> FloatArray:
+    """Values (n, 6) at all nodes of those (m, 6) at rows, by cubics; constant beyond the rows."""
+    out = np.empty((_NODES, q.shape[1]))
+    for j in range(_NODES):
+        place = min(max((j - first) / _STRIDE, 0.0), len(q) - 1.0)
+        i = min(max(int(place), 1), len(q) - 3)
+        f = place - i
+        w0 = -f * (f - 1.0) * (f - 2.0) / 6.0
+        w1 = (f + 1.0) * (f - 1.0) * (f - 2.0) / 2.0
+        w2 = -(f + 1.0) * f * (f - 2.0) / 2.0
+        w3 = (f + 1.0) * f * (f - 1.0) / 6.0
+        for k in range(q.shape[1]):
+            out[j, k] = w0 * q[i - 1, k] + w1 * q[i, k] + w2 * q[i + 1, k] + w3 * q[i + 2, k]
+    return out
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -220,114 +243,128 @@ def _shapes(
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _circle(energy: float, table: Table, shape: FloatArray) -> float:
-    """L_c [kpc km/s] of an energy, infinite where not bound; ``shape`` (6,) becomes q in powers of L / L_c."""
-    _, step, _, _, energies, slopes, log_lc, first, q = table
-    n = len(energies)
-    last = first + _STRIDE * (len(q) - 1)
-    if energy >= energies[last]:
-        return np.inf
-    lo, hi = 0, last
-    while hi - lo > 1:
-        middle = (lo + hi) // 2
-        if energies[middle] > energy:
-            hi = middle
-        else:
-            lo = middle
-    width = energies[hi] - energies[lo]
-    t = min(max((energy - energies[lo]) / width, 0.0), 1.0)
-    s = 1.0 - t
-    # ln r_c as a function of E, by cubics whose slopes are known
-    across = t * t * (1.0 + 2.0 * s) + s * t * width / step * (s / slopes[lo] - t / slopes[hi])
-    before, after = max(lo - 1, 0), min(hi + 1, n - 1)
-    u, v = across, 1.0 - across
-    bend = 0.25 * u * v * (log_lc[before] + log_lc[after] - log_lc[lo] - log_lc[hi])
-    place = (lo + across - first) / _STRIDE
-    i = min(max(int(place), 1), len(q) - 3)
-    f = place - i
-    w0 = -f * (f - 1.0) * (f - 2.0) / 6.0
-    w1 = (f + 1.0) * (f - 1.0) * (f - 2.0) / 2.0
-    w2 = -(f + 1.0) * f * (f - 2.0) / 2.0
-    w3 = (f + 1.0) * f * (f - 1.0) / 6.0
-    for k in range(q.shape[1]):
-        shape[k] = w0 * q[i - 1, k] + w1 * q[i, k] + w2 * q[i + 1, k] + w3 * q[i + 2, k]
-    return float(np.exp(v * log_lc[lo] + u * log_lc[hi] - bend))
+def _radial(
+    energy: FloatArray, momentum: FloatArray, near: IntArray, table: Table, j_r: FloatArray
+) -> None:
+    """Put J_r (m, k) of energies (m,) and angular momenta (m, k) into ``j_r``, infinite where not bound.
+
+    ``near`` (m,) are nodes next to which the circles of these energies are sought, and found; where it is empty,
+    each is sought next to the last.
+    """
+    _, step, _, _, energies, slopes, log_lc, lc, last, q = table
+    n, lo = len(energies), 0
+    for i in range(len(energy)):
+        e = energy[i]
+        if not e < energies[last]:
+            j_r[i] = np.inf
+            continue
+        if len(near) > 0:
+            lo = min(near[i], last - 1)
+        while lo > 0 and energies[lo] > e:
+            lo -= 1
+        while energies[lo + 1] <= e:
+            lo += 1
+        hi = lo + 1
+        if len(near) > 0:
+            near[i] = lo
+        width = energies[hi] - energies[lo]
+        t = max((e - energies[lo]) / width, 0.0)
+        s = 1.0 - t
+        # ln r_c as a function of E, by cubics whose slopes are known
+        u = t * t * (1.0 + 2.0 * s) + s * t * width / step * (s / slopes[lo] - t / slopes[hi])
+        v = 1.0 - u
+        before, after = max(lo - 1, 0), min(hi + 1, n - 1)
+        rise = log_lc[hi] - log_lc[lo]
+        bend = log_lc[before] + log_lc[after] - log_lc[lo] - log_lc[hi]
+        rise = u * (rise - 0.25 * v * bend)
+        # the exponential of what is less than a step
+        growth = 1.0 + rise * (1.0 + rise / 2.0 * (1.0 + rise / 3.0 * (1.0 + rise / 4.0)))
+        circle = lc[lo] * growth
+        for m in range(momentum.shape[1]):
+            xi = min(momentum[i, m] / circle, 1.0)
+            below, above = 0.0, 0.0
+            for k in range(q.shape[1] - 1, -1, -1):
+                below = below * xi + q[lo, k]
+                above = above * xi + q[hi, k]
+            j_r[i, m] = circle * (1.0 - xi) * (v * below + u * above)
 
 
-@numba.njit(cache=True, error_model="numpy")
-def _radial(circle: float, momentum: float, shape: FloatArray) -> float:
-    """J_r of an angular momentum among those of the energy that :func:`_circle` has looked up."""
-    if circle == np.inf:
-        return np.inf
-    xi = min(momentum / circle, 1.0)
-    q = 0.0
-    for k in range(len(shape) - 1, -1, -1):
-        q = q * xi + shape[k]
-    return float(circle * (1.0 - xi) * q)
+_NOWHERE: Final = np.empty(0, dtype=np.int64)
 
 
-@numba.njit(cache=True, error_model="numpy")
-def radial_action(energy: float, momentum: float, table: Table) -> float:
-    """J_r [kpc km/s] of an energy [(km/s)^2] and an angular momentum [kpc km/s]; infinite where not bound."""
-    shape = np.empty(table[8].shape[1])
-    return _radial(_circle(energy, table, shape), momentum, shape)
-
-
-@numba.njit(cache=True, error_model="numpy")
-def log_df(j_r: float, momentum: float, df: FloatArray) -> float:
-    """Ln f of actions; ``df`` is (slope_in, slope_out, j0, coef_in, coef_out, steepness)."""
-    if j_r == np.inf:
-        return -np.inf
-    slope_in, slope_out, j0, c_in, c_out, steepness = df
-    h = max(c_in * j_r + 0.5 * (3.0 - c_in) * momentum, 1e-9 * j0) / j0
-    g = (c_out * j_r + 0.5 * (3.0 - c_out) * momentum) / j0
-    if steepness == 1.0:
-        return float(slope_in * np.log(1.0 + 1.0 / h) - slope_out * np.log(1.0 + g))
-    inner = np.log1p(h**-steepness) * slope_in / steepness
-    return float(inner - np.log1p(g**steepness) * slope_out / steepness)
-
-
-@numba.njit(cache=True, error_model="numpy")
-def log_df_of(
-    r: FloatArray, half_square: FloatArray, momentum: FloatArray, table: Table, df: FloatArray
+def radial_actions(
+    energy: FloatArray, momentum: FloatArray, table: Table, near: IntArray | None = None
 ) -> FloatArray:
-    """Ln f (n,) of stars at ln r, with v^2 / 2 and angular momentum (n,) each."""
-    start, step, phi, vc2 = table[0], table[1], table[2], table[3]
-    shape = np.empty(table[8].shape[1])
+    """Radial actions (m, k) [kpc km/s], infinite where not bound.
+
+    Parameters
+    ----------
+    energy, momentum
+        Energies (m,) [(km/s)^2], and angular momenta (m, k) [kpc km/s] of each.
+    table
+        Of a potential.
+    near
+        (m,) nodes of the table, with which the next energies that are like these are found sooner; they change.
+    """
+    j_r = np.empty(momentum.shape)
+    _radial(energy, momentum, _NOWHERE if near is None else near, table, j_r)
+    return j_r
+
+
+def log_df(j_r: FloatArray, momentum: FloatArray, df: FloatArray) -> FloatArray:
+    """Ln f of actions; ``df`` is (slope_in, slope_out, j0, coef_in, coef_out, steepness)."""
+    slope_in, slope_out, j0, c_in, c_out, steepness = df
+    h = (c_in / j0) * j_r
+    h += (0.5 * (3.0 - c_in) / j0) * momentum
+    g = (c_out / j0) * j_r
+    g += (0.5 * (3.0 - c_out) / j0) * momentum
+    np.maximum(h, 1e-9, out=h)
+    if steepness != 1.0:
+        h, g = h**steepness, g**steepness
+    np.log(1.0 + 1.0 / h, out=h)
+    g += 1.0
+    np.log(g, out=g)
+    h *= slope_in / steepness
+    g *= slope_out / steepness
+    h -= g
+    return h
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _energies(
+    r: FloatArray, half_square: FloatArray, start: float, step: float, phi: FloatArray, vc2: FloatArray
+) -> FloatArray:  # fmt: skip
     out = np.empty(len(r))
     for i in range(len(r)):
-        energy = _phi_at(r[i], start, step, phi, vc2) + half_square[i]
-        j_r = _radial(_circle(energy, table, shape), momentum[i], shape)
-        out[i] = log_df(j_r, momentum[i], df)
+        out[i] = _phi_at(r[i], start, step, phi, vc2) + half_square[i]
     return out
+
+
+def log_df_of(
+    r: FloatArray,
+    half_square: FloatArray,
+    momentum: FloatArray,
+    table: Table,
+    df: FloatArray,
+    near: IntArray | None = None,
+) -> FloatArray:
+    """Ln f (n,) of stars at ln r, with v^2 / 2 and L (n,) each; ``near`` as in :func:`radial_actions`."""
+    energy = _energies(r, half_square, *table[:4])
+    return log_df(radial_actions(energy, momentum[:, None], table, near)[:, 0], momentum, df)
 
 
 def moments(r: FloatArray, table: Table, df: FloatArray) -> FloatArray:
     """Density (n, 3) at ln r (n,), and the same times <v_r^2> and <v_t^2>: integrals of f over all bound velocities."""
-    return _moments(r, table, df, *_FAST, *_TOWARD)
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _moments(
-    r: FloatArray, table: Table, df: FloatArray, fast: FloatArray, of_speed: FloatArray,
-    cos: FloatArray, sin: FloatArray, of_direction: FloatArray,
-) -> FloatArray:  # fmt: skip
-    start, step, phi, vc2 = table[0], table[1], table[2], table[3]
-    shape = np.empty(table[8].shape[1])
-    out = np.zeros((len(r), 3))
-    for i in range(len(r)):
-        here = _phi_at(r[i], start, step, phi, vc2)
-        escape = np.sqrt(-2.0 * here)
-        for m in range(len(fast)):
-            v = fast[m] * escape
-            circle = _circle(here + 0.5 * v * v, table, shape)
-            volume = 2.0 * np.pi * v * v * escape * of_speed[m]
-            for k in range(len(cos)):
-                across = v * sin[k]
-                momentum = np.exp(r[i]) * across
-                f = np.exp(log_df(_radial(circle, momentum, shape), momentum, df))
-                f *= volume * of_direction[k]
-                out[i, 0] += f
-                out[i, 1] += f * (v * cos[k]) ** 2
-                out[i, 2] += f * across * across
+    at, weight = _FAST
+    here = _energies(r, np.zeros(len(r)), *table[:4])[:, None]
+    escape = np.sqrt(-2.0 * here)
+    speed = escape * at
+    square = speed * speed
+    momentum = (np.exp(r)[:, None] * speed).reshape(-1, 1) * _TOWARD[1]
+    energy = (here + 0.5 * square).ravel()
+    f = np.exp(log_df(radial_actions(energy, momentum, table), momentum, df))
+    sums = (f @ _PARTS).reshape(*speed.shape, 3)
+    volume = 2.0 * np.pi * square * escape * weight
+    out = np.einsum("im,imk->ik", volume, sums)
+    out[:, 1:] = np.einsum("im,imk->ik", volume * square, sums[..., 1:])
     return out

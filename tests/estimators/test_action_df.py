@@ -17,7 +17,7 @@ from haloassay.estimators.halo.actions import (
     log_df,
     log_df_of,
     moments,
-    radial_action,
+    radial_actions,
 )
 from haloassay.estimators.halo.baryons import baryons_mass
 from haloassay.estimators.power_law_df import MeanField
@@ -45,6 +45,11 @@ def truth_of(row):
 
 def deviation(row, truth):
     return abs(row.value - truth) / (0.5 * (row.hi68 - row.lo68))
+
+
+def radial_action(energy, momentum, table):
+    """Of one orbit."""
+    return radial_actions(np.array([energy]), np.array([[momentum]]), table)[0, 0]
 
 
 def bound_stars(n, rng):
@@ -86,7 +91,19 @@ def test_actions_with_baryons_are_those_of_their_sum():
 
 def test_a_star_that_is_not_bound_has_no_density():
     assert radial_action(10.0, 1000.0, own.table()) == np.inf
-    assert log_df(np.inf, 1000.0, own.DF) == -np.inf
+    assert log_df(np.array([np.inf]), np.array([1000.0]), own.DF)[0] == -np.inf
+
+
+def test_where_an_orbit_is_sought_does_not_change_its_action():
+    """Nodes far off, next to which it was in another potential, and none."""
+    r, v, momentum = bound_stars(50, seeded(10))
+    energy, momentum = halo.potential(r) + 0.5 * v * v, momentum[:, None]
+    wanted = radial_actions(energy, momentum, own.table())
+    for start in (0, 150, 319, 10**6):
+        near = np.full(50, start)
+        for _ in range(2):
+            found = radial_actions(energy, momentum, own.table(), near)
+            np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.parametrize("steepness", [1.0, 2.5])
@@ -96,7 +113,8 @@ def test_the_distribution_function_is_a_double_power_law(steepness):
     h, g = (c * j_r + 0.5 * (3.0 - c) * momentum for c in (1.4, 1.0))
     inner = (1.0 + (3000.0 / h) ** steepness) ** (1.5 / steepness)
     outer = (1.0 + (g / 3000.0) ** steepness) ** (-5.5 / steepness)
-    assert log_df(j_r, momentum, df) == pytest.approx(np.log(inner * outer))
+    found = log_df(np.array([j_r]), np.array([momentum]), df)[0]
+    assert found == pytest.approx(np.log(inner * outer))
 
 
 def test_moments_solve_the_jeans_equation():
