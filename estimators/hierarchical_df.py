@@ -34,22 +34,28 @@ _WIDE: Final = 0.75
 _HALO: Final = ("m200", "r200")
 #: Rough widths of ln v_c^2, g, beta, alpha.
 _SCALES: Final = np.array([0.1, 0.1, 0.1, 0.1])
-#: Times that the likelihood is expanded anew, of a part of the stars and of all, and the shift of the maximum, in
-#: widths of the posterior, that ends it.
+#: Times that the likelihood is expanded anew, of a part of the stars and of all.
 _CLIMBS: Final = 3
 _ROUNDS: Final = 6
-_SETTLED: Final = 0.3
 #: Stars of that part, and candidates of the truth of each.
 _FEW: Final = 500
 _ROUGH: Final = 32
-#: Draws of all stars together, and the fewest of a star; and how much of their error beyond the second order is borne.
-_TERMS: Final = 4096
-_FEWEST: Final = 2
+#: Stars that stand for all beyond the second order, and draws of all together; the fewest of a star: single ones have
+#: heavy tails.
+_PART: Final = 4096
+_FEWEST: Final = 4
+#: In units of (missing / known)^(3/2) / stars^(1/2), by which third orders of the mean of draws are off: draws that are
+#: needed. Of all candidates, how large a part they are at most, instead of all. In units of its square: stars, then.
 _CARE: Final = 10.0
+_MOST: Final = 0.25
+_SPARE: Final = 5.0
+#: Of what is known, what is missing at least: a number that can be divided by.
+_LEAST: Final = 1e-3
+#: Of the way to the maximum, in widths, what third orders may shift it by; and the longest way.
+_BORNE: Final = 0.03
+_FARTHEST: Final = 3.0
 #: Of a chain, where importance sampling cannot be trusted.
 _RUN: Final = EmceeRun(24, 700, 200)
-#: Nodes of the polynomial of alpha that stands for the counts.
-_DEGREE: Final = 16
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,7 @@ class HierarchicalDF(Estimator):
     """
 
     name: ClassVar[str] = "hierarchical-df"
+    version: ClassVar[int] = 2
     reference: ClassVar[str] = "2022ApJ...924..131S"
     needs: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[str, ...]] = ("velocity",)
@@ -280,6 +287,11 @@ class Fit:
     edges: tuple[float, float]
     seed: int
 
+    @property
+    def n(self) -> int:
+        """Number of stars."""
+        return len(self.observed.distance)
+
     def draws(self, n_samples: int, n_draws: int, rng: np.random.Generator) -> FloatArray:
         """Draws (n_draws, 4) from the posterior.
 
@@ -288,22 +300,26 @@ class Fit:
         EstimationError
             If no potential binds the stars, or the posterior cannot be drawn from.
         """
-        n = len(self.observed.distance)
-        some = self.observed.select(rng.permutation(n)[:_FEW])
-        few = replace(self, observed=some)
-        point = few.start()
-        shares = self.log_shares() if n == len(some.distance) else few.log_shares()
-        for _ in range(_CLIMBS):  # the whole begins where a part of it ends, by few candidates
-            about, point = few.about(point, _ROUGH, _ROUGH)
-            point, moved = few.top(few.log_density(about, point, shares), point)
-            if self.observed.exact or moved < 1.0:
-                break
-        log_density, point = self.settled(point, n_samples)
+        mixed = self.observed.select(rng.permutation(len(self.observed.distance)))
+        fit = replace(self, observed=mixed)  # where the first stars stand for all
+        log_density, point = fit.settled(fit.near(), n_samples)
         found = explore(
             log_density, point[self.free], _SCALES[self.free], n_draws, rng,
             sampler=("importance", "emcee"), emcee=_RUN, bounds=self.box,
         )  # fmt: skip
         return self.full(found.draws)
+
+    def near(self) -> FloatArray:
+        """Where (4,) the maximum of the posterior of the first stars is, by few candidates."""
+        few = replace(self, observed=self.observed.select(np.arange(self.n)[:_FEW]))
+        point, shares = few.start(), few.log_shares()
+        number = 1 if self.observed.exact else _ROUGH
+        for _ in range(_CLIMBS):
+            about, point = few.about(point, number, (_FEW, number))
+            point, moved = few.top(few.log_density(about, point, shares), point)
+            if self.observed.exact or moved < 1.0:
+                break
+        return point
 
     def settled(self, point: FloatArray, n_samples: int) -> tuple[LogDensity, FloatArray]:
         """Logarithm of the posterior, expanded near its maximum (4,), and that.
@@ -313,21 +329,36 @@ class Fit:
         EstimationError
             If the maximum goes on moving.
         """
-        shares, n = self.log_shares(), len(self.observed.distance)
-        n_draws = min(max(_TERMS // n, _FEWEST), n_samples)
+        shares, rough = self.log_shares(), self.n > _FEW
         for _ in range(_ROUNDS):
-            about, point = self.about(point, n_samples, n_draws)
-            # third orders of draws err as (missing / n)^(3/2) (n / draws)^(1/2)
-            if n_draws < n_samples and _CARE * n * (about.share(self.free) / n) ** 3 > n_draws:
-                n_draws = n_samples = max(
-                    n_samples // 2, _ROUGH
-                )  # of all candidates nothing is left out
-                about, point = self.about(point, n_samples, n_draws)
+            about, point, reach = self.around(point, _ROUGH if rough else n_samples)
             log_density = self.log_density(about, point, shares)
             point, moved = self.top(log_density, point)
-            if n_draws == n_samples or self.observed.exact or moved < _SETTLED:
+            if not rough and moved < reach:
                 return log_density, point
+            rough = False
         raise EstimationError("the maximum of the posterior was not found: it goes on moving")
+
+    def around(self, point: FloatArray, n_samples: int) -> tuple[Expansion, FloatArray, float]:
+        """Likelihood expanded at a point by enough draws, the point, and how many widths it reaches."""
+        n, part = self.n, min(self.n, _PART)
+        if self.observed.exact:
+            return *self.about(point, 1, (n, 1)), np.inf
+        number = min(max(_PART // n, _FEWEST), n_samples)
+        about, point = self.about(point, n_samples, (part, number))
+        blur = max(about.share(self.free), _LEAST) ** 1.5 / np.sqrt(n)
+        needed = _CARE * blur
+        if number < needed <= _MOST * n_samples:
+            number = int(np.ceil(needed))
+            about, point = self.about(point, n_samples, (part, number))
+        elif needed > number:  # all candidates, of as many stars as have to stand for all
+            n_samples = max(n_samples // 2, _ROUGH)
+            part = int(np.clip(_SPARE * blur**2, part, n))
+            about, point = self.about(point, n_samples, (part, n_samples))
+            if part == n:  # nothing is left out
+                return about, point, np.inf
+            blur, number = blur / np.sqrt(part), 1
+        return about, point, min(float(np.sqrt(_BORNE * number / blur)), _FARTHEST)
 
     def top(self, log_density: LogDensity, point: FloatArray) -> tuple[FloatArray, float]:
         """Maximum (4,) uphill of a point, and the way to there in widths of the posterior."""
@@ -359,8 +390,7 @@ class Fit:
     def log_shares(self) -> Callable[[FloatArray], FloatArray]:
         """Ln of the normalisation by all distances, as a function of alpha (m,)."""
         if self.density == "published":  # r in kpc, not in units of the pivot
-            n = len(self.observed.distance)
-            return lambda alpha: -n * alpha * np.log(self.pivot)
+            return lambda alpha: -self.n * alpha * np.log(self.pivot)
         if not self.free[3]:
             return np.zeros_like
         lo, hi = self.bounds[3]
@@ -369,11 +399,11 @@ class Fit:
         return self.observed.log_shares(self.pivot, (lo, hi))
 
     def about(
-        self, point: FloatArray, n_samples: int, n_draws: int
+        self, point: FloatArray, n_samples: int, drawn: tuple[int, int]
     ) -> tuple[Expansion, FloatArray]:
         """Likelihood of the stars expanded at a point, deeper where that binds them not, and the point."""
         for _ in range(40):
-            found = self.expansion(point, n_samples, n_draws)
+            found = self.expansion(point, n_samples, drawn)
             if found is not None:
                 return found, point
             point = point + np.array([0.3, 0.0, 0.0, 0.0])
@@ -381,20 +411,19 @@ class Fit:
                 break
         raise EstimationError("no potential between 5 and 2000 km/s binds every star")
 
-    def expansion(self, point: FloatArray, n_samples: int, n_draws: int) -> Expansion | None:
+    def expansion(
+        self, point: FloatArray, n_samples: int, drawn: tuple[int, int]
+    ) -> Expansion | None:
         """Likelihood about a point; None where that binds not all stars."""
         log_vc2, g, beta, alpha = point
         spread = [np.log(self.pivot), np.log(2.0 / max(g - alpha - 2.0 * beta, 0.3)) + log_vc2, g]
-        if self.observed.exact:
-            n_samples = n_draws = 1
         row, volume = rows_of(point[None])[0][0], self.density != "published"
-        return self.observed.expand(row, np.array(spread), n_samples, n_draws, volume, self.seed)
+        return self.observed.expand(row, np.array(spread), n_samples, drawn, volume, self.seed)
 
     def log_density(
         self, about: Expansion, point: FloatArray, shares: Callable[[FloatArray], FloatArray]
     ) -> LogDensity:
         """Ln of the posterior of what is free, of a likelihood expanded about a point."""
-        n = len(self.observed.distance)
 
         def of(x: FloatArray) -> FloatArray:
             at = self.full(x)
@@ -402,7 +431,7 @@ class Fit:
             values = np.full(len(at), -np.inf)
             if possible.any():
                 off = at[possible] - point
-                values[possible] = about.log_ratio(rows[possible], off) - n * norm[possible]
+                values[possible] = about.log_ratio(rows[possible], off) - self.n * norm[possible]
                 values[possible] += log_prior(self.priors, at[possible], self.pivot)
                 values[possible] -= shares(at[possible, 3])
             return values

@@ -14,6 +14,8 @@ import numpy as np
 
 from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.constants import KMS_PER_MASYR_KPC
+from haloassay.estimators.fit.likelihoods import FAST
+from haloassay.estimators.fit.vectors import exp_of, log_of
 
 #: Square of the least error that a velocity has, and of the least tangential velocity [(km/s)^2].
 _LEAST: Final = 1e-6
@@ -21,158 +23,125 @@ _LEAST: Final = 1e-6
 _TAU_SQUARE: Final = 4.0
 #: Parameters: ln v_c^2, g, beta, alpha.
 _D: Final = 4
+#: Terms that are worked on at a time.
+_BLOCK: Final = 256
 
-
-@numba.njit(cache=True, error_model="numpy")
-def _log_density(x: float, half: float, across: float, point: FloatArray) -> float:
-    """Ln of f but for what no star enters: ``x`` ln(r / pivot), ``half`` v^2 / 2, ``across`` ln v_t."""
-    depth, g, beta, alpha, n = point
-    log_psi = depth - g * x
-    left = 1.0 - half * np.exp(-log_psi)
-    if left <= 0.0:
-        return -np.inf
-    return alpha * x - 2.0 * beta * across + n * np.log(left) - (1.5 - beta) * log_psi
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _slopes(
-    x: float, half: float, across: float, point: FloatArray, g1: FloatArray, g2: FloatArray
-) -> None:
-    """Gradient (4,) and Hessian (4, 4) of :func:`_log_density` by the parameters, into ``g1`` and zeros ``g2``."""
-    depth, g, beta, alpha, n = point
-    log_psi = depth - g * x
-    t = half * np.exp(-log_psi)
-    left = 1.0 - t
-    q, tau = np.log(left), t / left
-    bend = -tau / left  # derivative of tau by log_psi
-    p = -1.0 / g - x  # and of log_psi by g
-    n_g, n_b, n_a = (2.0 * beta + alpha) / g**2, 1.0 - 2.0 / g, -1.0 / g
-    n_gg, n_gb, n_ga = -2.0 * n_g / g, 2.0 / g**2, 1.0 / g**2
-    down = n * tau - 1.5 + beta
-    g1[0] = down
-    g1[1] = n_g * q + down * p
-    g1[2] = n_b * q - 2.0 * across + log_psi
-    g1[3] = n_a * q + x
-    g2[0, 0] = n * bend
-    g2[0, 1] = n_g * tau + n * bend * p
-    g2[0, 2] = n_b * tau + 1.0
-    g2[0, 3] = n_a * tau
-    g2[1, 1] = n_gg * q + 2.0 * n_g * tau * p + n * bend * p * p + down / g**2
-    g2[1, 2] = n_gb * q + n_b * tau * p + p
-    g2[1, 3] = n_ga * q + n_a * tau * p
-    for k in range(1, _D):
-        for j in range(k):
-            g2[k, j] = g2[j, k]
+Triple = tuple[float, float, float]
+Quadruple = tuple[float, float, float, float]
 
 
 @numba.njit(cache=True, error_model="numpy")
 def _candidates(
     star: FloatArray,
     z: FloatArray,
+    signs: tuple[float, float, float, float],
     flags: tuple[bool, bool, float, float],
     spread: FloatArray,
     out: FloatArray,
 ) -> None:
     """Points where a star can be, into ``out`` (P, 4): x, v^2 / 2, ln v_t, ln of the weight but for the density.
 
-    With Gaussian velocities of one dispersion as prior, those given what was observed are Gaussian, and the
-    weight of a point is the evidence of its distance over that prior. f has a pole at v_t = 0: tangential velocities
-    within y < tau widths of it are drawn in to tau (y / tau)^(1 + pull), or their weights had no variance.
+    ``z`` are normal deviates (P, 4), to be taken with these signs. With Gaussian velocities of one dispersion as prior,
+    those given what was observed are Gaussian, and the weight of a point is the evidence of its distance over that
+    prior. f has a pole at v_t = 0: tangential velocities within y < tau widths of it are drawn in to
+    tau (y / tau)^(1 + pull), or their weights had no variance.
     """
     moving, in_log, power, pull = flags
     middle, log_s2, slope = spread
     distance, error = star[:2]
-    origin, toward = star[12:15], star[15:18]
-    along = origin[0] * toward[0] + origin[1] * toward[1] + origin[2] * toward[2]
-    square_origin = origin[0] ** 2 + origin[1] ** 2 + origin[2] ** 2
-    m, turned, cov = np.empty(3), np.empty(3), np.zeros((3, 3))
-    basis, root = np.empty((3, 3)), np.zeros((3, 3))
+    o_0, o_1, o_2, e_0, e_1, e_2 = star[12:18]
+    along = o_0 * e_0 + o_1 * e_1 + o_2 * e_2
+    square_origin = o_0**2 + o_1**2 + o_2**2
+    log_distance, log_pull = np.log(distance), np.log1p(pull)
     for j in range(len(z)):
-        D = distance * np.exp(error * z[j, 0]) if in_log else distance + error * z[j, 0]
-        D = max(D, 1e-3 * distance)
+        z_1, z_2 = signs[1] * z[j, 1], signs[2] * z[j, 2]
+        off = error * signs[0] * z[j, 0]
+        if in_log:
+            D, log_D = distance * np.exp(off), log_distance + off
+        else:
+            D = max(distance + off, 1e-3 * distance)
+            log_D = np.log(D)
         square = max(D * D + 2.0 * D * along + square_origin, 1e-6)
         log_r = 0.5 * np.log(square)
         log_s = log_s2 - slope * (log_r - middle)
         s2 = np.exp(log_s)
         scale = KMS_PER_MASYR_KPC * D if moving else 1.0
-        weight = _velocities(star, scale, s2, m, cov)
+        weight, mean, cov = _velocities(star, scale, s2)
         r = np.sqrt(square)
-        for k in range(3):
-            basis[2, k] = (origin[k] + D * toward[k]) / r
-        _across(basis)
-        _rotated(basis, cov, m, root, turned)
+        radial = ((o_0 + D * e_0) / r, (o_1 + D * e_1) / r, (o_2 + D * e_2) / r)
+        t_0, t_1, t_2, r_00, r_10, r_11, r_20, r_21, r_22 = _rotated(radial, mean, cov)
         # widths that the tangential velocity is away from zero
-        at_0 = turned[0] / root[0, 0]
-        at_1 = (turned[1] - root[1, 0] * at_0) / root[1, 1]
-        y_0, y_1 = at_0 + z[j, 1], at_1 + z[j, 2]
+        at_0 = t_0 / r_00
+        at_1 = (t_1 - r_10 * at_0) / r_11
+        y_0, y_1 = at_0 + z_1, at_1 + z_2
         length2 = y_0 * y_0 + y_1 * y_1
         if pull > 0.0 and length2 < _TAU_SQUARE:
-            near = np.exp(0.5 * pull * np.log(max(length2, 1e-30) / _TAU_SQUARE))
+            log_near = 0.5 * pull * np.log(max(length2, 1e-30) / _TAU_SQUARE)
+            near = np.exp(log_near)
             y_0, y_1 = near * y_0, near * y_1
-            weight += 2.0 * np.log(near) + np.log1p(pull)
-            weight += 0.5 * (z[j, 1] ** 2 + z[j, 2] ** 2 - (y_0 - at_0) ** 2 - (y_1 - at_1) ** 2)
-        t_0, t_1 = root[0, 0] * y_0, root[1, 0] * y_0 + root[1, 1] * y_1
-        radial = turned[2] + root[2, 0] * (y_0 - at_0) + root[2, 1] * (y_1 - at_1)
-        radial += root[2, 2] * z[j, 3]
-        across2 = max(t_0 * t_0 + t_1 * t_1, _LEAST)
-        half = 0.5 * (across2 + radial * radial)
+            weight += 2.0 * log_near + log_pull
+            weight += 0.5 * (z_1**2 + z_2**2 - (y_0 - at_0) ** 2 - (y_1 - at_1) ** 2)
+        a, b = r_00 * y_0, r_10 * y_0 + r_11 * y_1
+        outward = t_2 + r_20 * (y_0 - at_0) + r_21 * (y_1 - at_1) + r_22 * signs[3] * z[j, 3]
+        across2 = max(a * a + b * b, _LEAST)
+        half = 0.5 * (across2 + outward * outward)
         out[j, 0] = log_r - middle
         out[j, 1] = half
         out[j, 2] = 0.5 * np.log(across2)
-        out[j, 3] = weight + half / s2 + 1.5 * log_s + power * np.log(D)
+        out[j, 3] = weight + half / s2 + 1.5 * log_s + power * log_D
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _velocities(
-    star: FloatArray, scale: float, s2: float, mean: FloatArray, cov: FloatArray
-) -> float:
-    """Mean (3,) and covariance (3, 3) of velocities of prior variance ``s2``, given those observed; ln of the evidence.
+def _velocities(star: FloatArray, scale: float, s2: float) -> tuple[float, Triple, Quadruple]:
+    """Ln of the evidence of what was observed, and mean and covariance of velocities of prior variance ``s2`` given it.
 
-    ``scale`` makes the last two components of the motion velocities.
+    ``scale`` makes the last two components of the motion velocities, with which the first has no covariance.
     """
-    corr, m_0, m_1, m_2, var_0, var_1, var_2 = star[2:9]
-    line, off = max(var_0, _LEAST), m_0 + star[9]
+    corr, m_0, m_1, m_2, var_0, var_1, var_2, v_0, v_1, v_2 = star[2:12]
+    line, off = max(var_0, _LEAST), m_0 + v_0
     whole = line + s2
     a, b = max(var_1 * scale * scale, _LEAST), max(var_2 * scale * scale, _LEAST)
     c = corr * np.sqrt(a * b)
-    d_a, d_b = m_1 * scale + star[10], m_2 * scale + star[11]
+    d_a, d_b = m_1 * scale + v_1, m_2 * scale + v_2
     det = (a + s2) * (b + s2) - c * c
     y_a, y_b = ((b + s2) * d_a - c * d_b) / det, ((a + s2) * d_b - c * d_a) / det
-    mean[0], mean[1], mean[2] = s2 / whole * off, s2 * y_a, s2 * y_b
+    mean = (s2 / whole * off, s2 * y_a, s2 * y_b)
     # s2 - s2^2 (C + s2)^-1
     left, ratio = a * b - c * c, s2 / det
-    cov[0, 0] = s2 * line / whole
-    cov[1, 1], cov[2, 2] = ratio * (left + s2 * a), ratio * (left + s2 * b)
-    cov[1, 2] = cov[2, 1] = ratio * s2 * c
-    return -0.5 * (off * off / whole + d_a * y_a + d_b * y_b + np.log(whole * det))
+    cov = (s2 * line / whole, ratio * (left + s2 * a), ratio * (left + s2 * b), ratio * s2 * c)
+    evidence = -0.5 * (off * off / whole + d_a * y_a + d_b * y_b + np.log(whole * det))
+    return evidence, mean, cov
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _across(basis: FloatArray) -> None:
-    """Fill the first two rows (3, 3) with unit vectors across the third (Duff et al. 2017)."""
-    x, y, z = basis[2]
+def _inner(u: Triple, v: Triple, cov: Quadruple) -> float:
+    """Covariance of velocities along two directions."""
+    crossed = cov[3] * (u[1] * v[2] + u[2] * v[1])
+    return cov[0] * u[0] * v[0] + cov[1] * u[1] * v[1] + cov[2] * u[2] * v[2] + crossed
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _rotated(radial: Triple, mean: Triple, cov: Quadruple) -> tuple[float, ...]:
+    """Mean velocities along two directions across ``radial`` and along it, and the six of their Cholesky root.
+
+    The directions are those of Duff et al. (2017).
+    """
+    x, y, z = radial
     sign = 1.0 if z >= 0.0 else -1.0
     a = -1.0 / (sign + z)
     b = x * y * a
-    basis[0, 0], basis[0, 1], basis[0, 2] = 1.0 + sign * x * x * a, sign * b, -sign * x
-    basis[1, 0], basis[1, 1], basis[1, 2] = b, sign + y * y * a, -y
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _rotated(
-    basis: FloatArray, cov: FloatArray, mean: FloatArray, root: FloatArray, turned: FloatArray
-) -> None:
-    """Cholesky root (3, 3) of a covariance, and a mean (3,), in a basis of rows."""
-    for k in range(3):
-        turned[k] = basis[k, 0] * mean[0] + basis[k, 1] * mean[1] + basis[k, 2] * mean[2]
-        for j in range(k + 1):
-            total = 0.0
-            for a in range(3):
-                for b in range(3):
-                    total += basis[k, a] * cov[a, b] * basis[j, b]
-            for a in range(j):
-                total -= root[k, a] * root[j, a]
-            root[k, j] = np.sqrt(max(total, 1e-3 * _LEAST)) if j == k else total / root[j, j]
+    first, second = (1.0 + sign * x * x * a, sign * b, -sign * x), (b, sign + y * y * a, -y)
+    least = 1e-3 * _LEAST
+    r_00 = np.sqrt(max(_inner(first, first, cov), least))
+    r_10 = _inner(second, first, cov) / r_00
+    r_11 = np.sqrt(max(_inner(second, second, cov) - r_10 * r_10, least))
+    r_20 = _inner(radial, first, cov) / r_00
+    r_21 = (_inner(radial, second, cov) - r_20 * r_10) / r_11
+    r_22 = np.sqrt(max(_inner(radial, radial, cov) - r_20 * r_20 - r_21 * r_21, least))
+    t_0 = first[0] * mean[0] + first[1] * mean[1] + first[2] * mean[2]
+    t_1 = second[0] * mean[0] + second[1] * mean[1] + second[2] * mean[2]
+    t_2 = x * mean[0] + y * mean[1] + z * mean[2]
+    return t_0, t_1, t_2, r_00, r_10, r_11, r_20, r_21, r_22
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -185,7 +154,7 @@ def expanded(
     uniforms: FloatArray,
     draws: FloatArray,
 ) -> tuple[int, FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Draw the truth of each star given a point, and find what the draws leave out.
+    """Draw the truth of stars given a point, and find what the draws leave out.
 
     Parameters
     ----------
@@ -203,57 +172,80 @@ def expanded(
     uniforms
         (n,) starts of the steps by which draws are chosen.
     draws
-        (n, K, 4) to be filled: x, v^2 / 2, ln v_t, minus ln of the density at the point and of K. Where K is P they are
-        all candidates with their weights, and nothing is left out.
+        (4, m, K) to be filled for the first m stars, which stand for all: x, v^2 / 2, ln v_t, minus ln of the density
+        at the point and of K. Where K is P they are all candidates with their weights.
 
     Returns
     -------
     lost
         Number of stars that the point binds not.
     gradient, hessian
-        (4,), (4, 4) of the log likelihood there by all P points, less those by the K draws.
+        (4,), (4, 4) of the log likelihood there by all P points, less those by the draws.
     missing
         (4, 4) information that is missing as the truth is not known: the scatter of gradients given what was observed.
     scores
         (n, 4) gradients of the stars by P points.
     """
-    n_points, n_draws = deviates.shape[1], draws.shape[1]
-    z, found = np.empty((n_points, 4)), np.empty((n_points, 4))
+    n_points, n_drawn, n_draws = deviates.shape[1], draws.shape[1], draws.shape[2]
+    found, shape, slope = np.empty((n_points, 4)), np.empty((n_points, 2)), np.empty(n_points)
     gradient, hessian, missing = np.zeros(_D), np.zeros((_D, _D)), np.zeros((_D, _D))
     density, weight = np.empty(n_points), np.full(n_draws, 1.0 / n_draws)
-    g1, g2 = np.empty((n_points, _D)), np.zeros((_D, _D))
-    scores, lost = np.zeros((len(stars), _D)), 0
+    few, few_shape = np.empty((n_draws, 4)), np.empty((n_draws, 2))
+    scores, lost, whole = np.zeros((len(stars), _D)), 0, n_draws == n_points
+    part, times = np.empty(_D), len(stars) / n_drawn
     for i in range(len(stars)):
         flips = i // len(deviates)
-        for k in range(4):
-            sign = -1.0 if (flips >> k) & 1 else 1.0
-            for j in range(n_points):
-                z[j, k] = sign * deviates[i % len(deviates), j, k]
-        _candidates(stars[i], z, flags, spread, found)
-        if n_draws == n_points:
-            draws[i] = found
-        total = _weighted(found, point, density)
+        signs = (
+            1.0 - 2.0 * (flips & 1), 1.0 - 2.0 * ((flips >> 1) & 1),
+            1.0 - 2.0 * ((flips >> 2) & 1), 1.0 - 2.0 * ((flips >> 3) & 1),
+        )  # fmt: skip
+        _candidates(stars[i], deviates[i % len(deviates)], signs, flags, spread, found)
+        if whole and i < n_drawn:
+            draws[:, i] = found.T
+        total = _weighted(found, point, density, shape)
         if total == -np.inf:
             lost += 1
             continue
-        if n_draws == n_points:
-            draws[i, :, 3] -= total
-        scores[i] = _moments(found, found[:, 3], point, g1, g2, gradient, hessian, missing, 1.0)
-        if n_draws == n_points:
+        add = (1.0, 1.0)
+        _moments(found, shape, found[:, 3], point, slope, scores[i], hessian, missing, add)
+        gradient += scores[i]
+        if i >= n_drawn:
             continue
-        _resampled(found, density, np.argsort(g1[:, 2]), uniforms[i], draws[i])
-        _moments(draws[i], weight, point, g1, g2, gradient, hessian, missing, -1.0)
-    if n_draws == n_points:
-        gradient[:], hessian[:] = 0.0, 0.0
+        if whole:
+            draws[3, i] -= total
+            gradient -= times * scores[i]
+            _moments(found, shape, found[:, 3], point, slope, part, hessian, missing, (-times, 0.0))
+            continue
+        order = np.argsort(slope) if n_draws > 1 else np.arange(n_points)
+        _resampled(found, shape, density, order, uniforms[i], few, few_shape)
+        draws[:, i] = few.T
+        take = (-times, 0.0)
+        _moments(few, few_shape, weight, point, slope, part, hessian, missing, take)
+        gradient -= times * part
     return lost, gradient, hessian, missing, scores
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _weighted(found: FloatArray, point: FloatArray, density: FloatArray) -> float:
-    """Turn ln of the weights of candidates into weights with the density, of sum one; ln of that sum before."""
+def _weighted(
+    found: FloatArray, point: FloatArray, density: FloatArray, shape: FloatArray
+) -> float:
+    """Turn ln of the weights of candidates into weights with the density, of sum one; ln of that sum before.
+
+    ``density`` has ln of f but for what no star enters, ``shape`` (P, 2) ln(1 - t) and t / (1 - t), t = v^2 / 2 psi.
+    """
+    depth, g, beta, alpha, n = point
     top = -np.inf
     for j in range(len(found)):
-        density[j] = _log_density(found[j, 0], found[j, 1], found[j, 2], point)
+        x = found[j, 0]
+        log_psi = depth - g * x
+        t = found[j, 1] * np.exp(-log_psi)
+        if t >= 1.0:
+            density[j] = -np.inf
+            shape[j] = 0.0
+            continue
+        q = np.log1p(-t)
+        shape[j, 0], shape[j, 1] = q, t / (1.0 - t)
+        density[j] = alpha * x - 2.0 * beta * found[j, 2] + n * q - (1.5 - beta) * log_psi
         top = max(top, density[j] + found[j, 3])
     if top == -np.inf:
         return top
@@ -268,7 +260,13 @@ def _weighted(found: FloatArray, point: FloatArray, density: FloatArray) -> floa
 
 @numba.njit(cache=True, error_model="numpy")
 def _resampled(
-    found: FloatArray, density: FloatArray, order: IntArray, uniform: float, draws: FloatArray
+    found: FloatArray,
+    shape: FloatArray,
+    density: FloatArray,
+    order: IntArray,
+    uniform: float,
+    draws: FloatArray,
+    drawn_shape: FloatArray,
 ) -> None:
     """Systematic draws of candidates, in this order, by their weights, with minus ln of their density and number."""
     n_draws, last = len(draws), len(order) - 1
@@ -282,70 +280,130 @@ def _resampled(
             j -= 1
         draws[k, :3] = found[order[j], :3]
         draws[k, 3] = -density[order[j]] - np.log(n_draws)
+        drawn_shape[k] = shape[order[j]]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@numba.njit(cache=True, error_model="numpy", fastmath=FAST)
 def _moments(
     points: FloatArray,
+    shape: FloatArray,
     weight: FloatArray,
     at: FloatArray,
-    g1: FloatArray,
-    g2: FloatArray,
-    gradient: FloatArray,
+    slope: FloatArray,
+    mean: FloatArray,
     hessian: FloatArray,
     missing: FloatArray,
-    sign: float,
-) -> FloatArray:
-    """Add the derivatives of ln of a weighted mean of the density, and what is missing; the gradient.
+    times: tuple[float, float],
+) -> None:
+    """Gradient of ln of a weighted mean of the density, into ``mean``; add the Hessian and what is missing.
 
-    The Hessian is the mean of Hessians and the covariance of gradients (Louis 1982).
+    The Hessian is the mean of Hessians and the covariance of gradients (Louis 1982). ``slope`` has the gradients of
+    points by beta.
     """
-    mean = np.zeros(_D)
+    depth, g, beta, alpha, n = at
+    n_g, n_b, n_a = (2.0 * beta + alpha) / g**2, 1.0 - 2.0 / g, -1.0 / g
+    q_1 = t_1 = p_1 = tp = b_1 = bp = bpp = 0.0
+    m_0 = m_1 = m_2 = m_3 = 0.0
+    c_00 = c_01 = c_02 = c_03 = c_11 = c_12 = c_13 = c_22 = c_23 = c_33 = 0.0
     for j in range(len(points)):
-        if weight[j] == 0.0:
-            g1[j] = 0.0
-            continue
-        _slopes(points[j, 0], points[j, 1], points[j, 2], at, g1[j], g2)
-        for a in range(_D):
-            mean[a] += weight[j] * g1[j, a]
-            for b in range(_D):
-                hessian[a, b] += sign * weight[j] * (g2[a, b] + g1[j, a] * g1[j, b])
+        w, x, q, tau = weight[j], points[j, 0], shape[j, 0], shape[j, 1]
+        p = -1.0 / g - x  # derivative of ln psi by g, and of tau by ln psi
+        bend = -tau * (1.0 + tau)
+        q_1 += w * q
+        t_1 += w * tau
+        p_1 += w * p
+        tp += w * tau * p
+        b_1 += w * bend
+        bp += w * bend * p
+        bpp += w * bend * p * p
+        down = n * tau - 1.5 + beta
+        d_1 = n_g * q + down * p
+        d_2 = n_b * q - 2.0 * points[j, 2] + depth - g * x
+        d_3 = n_a * q + x
+        slope[j] = d_2
+        m_0 += w * down
+        m_1 += w * d_1
+        m_2 += w * d_2
+        m_3 += w * d_3
+        c_00 += w * down * down
+        c_01 += w * down * d_1
+        c_02 += w * down * d_2
+        c_03 += w * down * d_3
+        c_11 += w * d_1 * d_1
+        c_12 += w * d_1 * d_2
+        c_13 += w * d_1 * d_3
+        c_22 += w * d_2 * d_2
+        c_23 += w * d_2 * d_3
+        c_33 += w * d_3 * d_3
+    mean[0], mean[1], mean[2], mean[3] = m_0, m_1, m_2, m_3
+    second = (
+        (n * b_1, n_g * t_1 + n * bp, n_b * t_1 + 1.0, n_a * t_1),
+        (
+            0.0,
+            -2.0 * n_g / g * q_1 + 2.0 * n_g * tp + n * bpp + m_0 / g**2,
+            2.0 / g**2 * q_1 + n_b * tp + p_1,
+            q_1 / g**2 + n_a * tp,
+        ),
+        (0.0, 0.0, 0.0, 0.0),
+        (0.0, 0.0, 0.0, 0.0),
+    )
+    crossed = (
+        (c_00, c_01, c_02, c_03),
+        (0.0, c_11, c_12, c_13),
+        (0.0, 0.0, c_22, c_23),
+        (0.0, 0.0, 0.0, c_33),
+    )
     for a in range(_D):
-        gradient[a] += sign * mean[a]
-        for b in range(_D):
-            hessian[a, b] -= sign * mean[a] * mean[b]
-    if sign < 0.0:
-        return mean
-    for j in range(len(points)):
-        for a in range(_D):
-            for b in range(_D):
-                missing[a, b] += weight[j] * (g1[j, a] - mean[a]) * (g1[j, b] - mean[b])
-    return mean
+        for b in range(a, _D):
+            scatter = crossed[a][b] - mean[a] * mean[b]
+            hessian[a, b] += times[0] * (second[a][b] + scatter)
+            missing[a, b] += times[1] * scatter
+            hessian[b, a], missing[b, a] = hessian[a, b], missing[a, b]
 
 
 @numba.njit(cache=True, error_model="numpy")
 def log_means(points: FloatArray, draws: FloatArray) -> FloatArray:
-    """Sum over stars (m,) of ln of the mean over draws (n, K, 4) of the density at points (m, 5) over the former."""
-    out = np.zeros(len(points))
-    n_draws = draws.shape[1]
-    terms = np.empty(n_draws)
-    for m in range(len(points)):
-        for i in range(len(draws)):
-            top = -np.inf
-            for k in range(n_draws):
-                x, half, across, weight = draws[i, k]
-                terms[k] = weight + _log_density(x, half, across, points[m])
-                top = max(top, terms[k])
-            if n_draws == 1 or top == -np.inf:
-                out[m] += top
-            else:
-                total = 0.0
-                for k in range(n_draws):
-                    total += np.exp(terms[k] - top)
-                out[m] += top + np.log(total)
-            if top == -np.inf:
-                break
+    """Sum over stars (m,) of ln of the sum over draws (4, n, K) of the density at points (m, 5) over the former."""
+    _, n, n_draws = draws.shape
+    block = max(_BLOCK // n_draws, 1)
+    x, half, across, weight = (
+        draws[0].reshape(-1), draws[1].reshape(-1), draws[2].reshape(-1), draws[3].reshape(-1),
+    )  # fmt: skip
+    out, work = np.zeros(len(points)), np.empty((4, block * n_draws))
+    for first in range(0, n, block):
+        number = min(n - first, block)
+        lo, size = first * n_draws, number * n_draws
+        up, terms, left, spare = work[0, :size], work[1, :size], work[2, :size], work[3, :size]
+        for m in range(len(points)):
+            if out[m] == -np.inf:
+                continue
+            depth, g, beta, alpha, power = points[m]
+            for j in range(size):
+                up[j] = g * x[lo + j] - depth
+            exp_of(up, terms, spare)
+            for j in range(size):
+                left[j] = 1.0 - half[lo + j] * terms[j]
+            log_of(left, terms, spare)
+            for j in range(size):
+                of = weight[lo + j] + alpha * x[lo + j] - 2.0 * beta * across[lo + j]
+                up[j] = of + power * terms[j] + (1.5 - beta) * up[j]
+            out[m] += _log_sums_of(up, left, terms, spare, n_draws)
     return out
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _log_sums_of(
+    logs: FloatArray, left: FloatArray, terms: FloatArray, spare: FloatArray, n_draws: int
+) -> float:
+    """Sum over stars of ln of the sum over draws of exponentials, of those that are bound: ``left`` > 0."""
+    exp_of(logs, terms, spare)
+    total = 0.0
+    for first in range(0, len(logs), n_draws):
+        of_star = 0.0
+        for j in range(first, first + n_draws):
+            of_star += terms[j] if left[j] > 0.0 else 0.0
+        total += np.log(of_star)
+    return total
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -385,8 +443,10 @@ def log_sums(
     in_log, power = flags
     first, step, number = alphas
     out, sums = np.zeros(number), np.empty(number)
+    most = near.shape[1] * len(x) * len(z)
+    terms, ratios = np.empty(most), np.empty(most)
     for i in range(len(along)):
-        sums[:] = 0.0
+        nodes = 0
         for part in range(near.shape[1]):
             width = 0.5 * (far[i, part] - near[i, part])
             if not width > 0.0:
@@ -399,10 +459,20 @@ def log_sums(
                     D = max(D, 1e-3 * seen)
                     square = max(D * D + 2.0 * D * along[i] + origin_square, 1e-6)
                     log_x = 0.5 * np.log(square) - middle
-                    term = share * w[k] * D**power * np.exp(first * log_x)
-                    ratio = np.exp(step * log_x)
-                    for a in range(number):
-                        sums[a] += term
-                        term *= ratio
+                    terms[nodes] = share * w[k] * D**power * np.exp(first * log_x)
+                    ratios[nodes] = np.exp(step * log_x)
+                    nodes += 1
+        _power_sums(terms[:nodes], ratios[:nodes], sums)
         out += np.log(sums)
     return out
+
+
+@numba.njit(cache=True, error_model="numpy", fastmath=FAST)
+def _power_sums(terms: FloatArray, ratios: FloatArray, sums: FloatArray) -> None:
+    """Sum terms, terms times ratios, times their squares and so on; ``terms`` are overwritten."""
+    for a in range(len(sums)):
+        total = 0.0
+        for j in range(len(terms)):
+            total += terms[j]
+            terms[j] *= ratios[j]
+        sums[a] = total

@@ -212,7 +212,7 @@ class Observed:
         point: FloatArray,
         spread: FloatArray,
         n_points: int,
-        n_draws: int,
+        drawn: tuple[int, int],
         volume: bool,
         seed: int,
     ) -> Expansion | None:
@@ -225,8 +225,11 @@ class Observed:
         spread
             Ln of the pivot, ln of the variance [(km/s)^2] there of the velocities from which candidates are taken, and
             how it falls with ln r.
-        n_points, n_draws
-            Candidates of each star, a power of two, and draws among them.
+        n_points
+            Candidates of each star, a power of two.
+        drawn
+            Number of the first stars that stand for all beyond the second order, and draws among the candidates of
+            each, or all these.
         volume
             Whether the volume of phase space that distances stand for is counted.
         seed
@@ -234,7 +237,7 @@ class Observed:
         """
         rng = np.random.default_rng(seed)
         n = len(self.distance)
-        draws = np.empty((n, n_draws, 4))
+        draws = np.empty((4, min(n, drawn[0]), drawn[1]))
         power = (1.0 if self.log else 0.0) + (2.0 if volume else 0.0)
         power += 2.0 if volume and self.moving else 0.0
         deviates = normal_points(min(n, _SETS), n_points, rng)
@@ -244,7 +247,10 @@ class Observed:
             self.table, deviates, flags, spread, point, rng.random(n), draws
         )
         about = scores - scores.mean(axis=0)
-        return None if lost else Expansion(draws, gradient, hessian, missing, about.T @ about)
+        times = n / draws.shape[1]
+        return (
+            None if lost else Expansion(draws, times, gradient, hessian, missing, about.T @ about)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -254,7 +260,9 @@ class Expansion:
     Parameters
     ----------
     draws
-        (n, K, 4) ln(r / pivot), v^2 / 2, ln v_t, and minus ln of the density and of K.
+        (4, m, K) ln(r / pivot), v^2 / 2, ln v_t, and minus ln of the density and of K.
+    times
+        How many stars each of those m stands for.
     gradient, hessian
         (4,), (4, 4) what the draws leave out.
     missing, information
@@ -262,6 +270,7 @@ class Expansion:
     """
 
     draws: FloatArray
+    times: float
     gradient: FloatArray
     hessian: FloatArray
     missing: FloatArray
@@ -281,7 +290,8 @@ class Expansion:
         size = np.sqrt(np.einsum("mi,ij,mj->m", off, self.information, off))
         off = off * np.minimum(1.0, _REACH / np.maximum(size, _REACH))[:, None]
         second = 0.5 * np.einsum("mi,ij,mj->m", off, self.hessian, off)
-        return log_means(np.ascontiguousarray(rows), self.draws) + off @ self.gradient + second
+        by_draws = self.times * log_means(np.ascontiguousarray(rows), self.draws)
+        return by_draws + off @ self.gradient + second
 
 
 def normal_points(sets: int, n: int, rng: np.random.Generator) -> FloatArray:

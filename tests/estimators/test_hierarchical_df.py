@@ -37,7 +37,7 @@ def fit_of(stars, density="conditional"):
 
 def ratio(fit, other, n_samples, n_draws=None):
     """Ln of the likelihood of all stars at ``other``, over that at AT, as the estimator has it."""
-    expansion, point = fit.about(AT, n_samples, n_draws or n_samples)
+    expansion, point = fit.about(AT, n_samples, (fit.n, n_draws or n_samples))
     assert np.array_equal(point, AT)
     rows, norm, _ = kernel_rows(np.stack([AT, other]))
     here, there = expansion.log_ratio(rows, np.stack([AT, other]) - AT)
@@ -115,12 +115,27 @@ def test_a_few_draws_err_beyond_the_second_order_only():
     assert abs(off[0]) < 0.1 * abs(off[1])
 
 
+def test_without_proper_motions_a_part_of_the_stars_stands_for_all():
+    """Where much is missing a few draws of each star do not do, though they have both first orders."""
+    fit = fit_of(own.without(own.seen(600, seeded(14)), "pmra", "pmdec"))
+    about, _, reach = fit.around(AT, 128)
+    assert about.draws.shape == (4, 600, 64)
+    assert reach == np.inf
+    step = np.linalg.inv(about.information)
+    other = AT + 2.0 * step[0] / np.sqrt(step[0, 0])
+    wanted, few = (ratio(fit, other, 64, n) for n in (64, 8))
+    rows, norm, _ = kernel_rows(np.stack([AT, other]))
+    here, there = about.log_ratio(rows, np.stack([AT, other]) - AT)
+    assert there - here - 600 * (norm[1] - norm[0]) == pytest.approx(wanted, rel=1e-9)
+    assert abs(few - wanted) > 1.0
+
+
 @pytest.mark.parametrize(("missing", "beta"), [((), 0.5), (("pmra", "pmdec"), 0.5), ((), -0.5)])
 def test_candidates_know_the_pole_of_zero_angular_momentum(missing, beta):
     """The gradient by 64 candidates of a star is that by 4096; without the pull it is off by many widths."""
     stars = own.without(own.seen(100, seeded(13), beta=beta), *missing)
     fit, point = fit_of(stars), np.array([AT[0], 0.5, beta, -4.0])
-    few, many = (fit.about(point, n, 2)[0] for n in (64, 4096))
+    few, many = (fit.about(point, n, (fit.n, 2))[0] for n in (64, 4096))
     slopes = []
     for expansion in (few, many):
         step = 1e-4 * np.eye(4)[2]
