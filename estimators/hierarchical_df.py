@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
@@ -18,6 +19,7 @@ from haloassay.estimators.bins import check_least, check_number, check_radii, pl
 from haloassay.estimators.fit.df_priors import DFPriors, log_prior
 from haloassay.estimators.fit.laplace import LogDensity, UniformPrior, laplace
 from haloassay.estimators.fit.latents import DistanceErrors, Expansion, Observed
+from haloassay.estimators.fit.lines_of_sight import LinesOfSight
 from haloassay.estimators.fit.posterior import EmceeRun, explore
 from haloassay.estimators.power_law_df import exponent, log_norm, power_law_mass
 from haloassay.estimators.rows import drawn_row, undetermined_rows
@@ -71,7 +73,8 @@ class HierarchicalDF(Estimator):
 
     The integral is a weighted mean over candidates of each star's truth, drawn in to the pole that f has at L = 0.
     Gradient and curvature at the maximum of the posterior are those of all candidates, what is beyond is that of a
-    few; of all, where much is missing, as without proper motions.
+    few; of all, where much is missing. Stars with a velocity along the line of sight alone, or proper motions that err
+    by more than 2.5 dispersions, are integrated over by quadrature.
 
     Biased where v_c^2 or the density is not a power law, as ``power-law-df`` is; and, with
     ``density = "counts"``, where stars between the radii were not seen alike at all distances.
@@ -275,6 +278,9 @@ class Fit:
         Of the observed radii [kpc].
     seed
         Of the draws of what is true.
+
+    Stars of which the velocity along the line of sight alone is known are integrated over by quadrature, of the others
+    (``rest``) by draws.
     """
 
     observed: Observed
@@ -291,6 +297,20 @@ class Fit:
     def n(self) -> int:
         """Number of stars."""
         return len(self.observed.distance)
+
+    @functools.cached_property
+    def rest(self) -> Observed:
+        """Stars of which more is known than a velocity along the line of sight."""
+        return self.observed.select(np.flatnonzero(~LinesOfSight.among(self.observed)))
+
+    @functools.cached_property
+    def lines(self) -> LinesOfSight | None:
+        """The others, if there are any."""
+        rows = np.flatnonzero(LinesOfSight.among(self.observed))
+        if not len(rows):
+            return None
+        volume = self.density != "published"
+        return LinesOfSight.of(self.observed.select(rows), self.pivot, volume)
 
     def draws(self, n_samples: int, n_draws: int, rng: np.random.Generator) -> FloatArray:
         """Draws (n_draws, 4) from the posterior.
@@ -313,11 +333,11 @@ class Fit:
         """Where (4,) the maximum of the posterior of the first stars is, by few candidates."""
         few = replace(self, observed=self.observed.select(np.arange(self.n)[:_FEW]))
         point, shares = few.start(), few.log_shares()
-        number = 1 if self.observed.exact else _ROUGH
+        number = 1 if few.rest.exact else _ROUGH
         for _ in range(_CLIMBS):
             about, point = few.about(point, number, (_FEW, number))
             point, moved = few.top(few.log_density(about, point, shares), point)
-            if self.observed.exact or moved < 1.0:
+            if few.rest.exact or moved < 1.0:
                 break
         return point
 
@@ -329,7 +349,7 @@ class Fit:
         EstimationError
             If the maximum goes on moving.
         """
-        shares, rough = self.log_shares(), self.n > _FEW
+        shares, rough = self.log_shares(), len(self.rest.distance) > _FEW
         for _ in range(_ROUNDS):
             about, point, reach = self.around(point, _ROUGH if rough else n_samples)
             log_density = self.log_density(about, point, shares)
@@ -341,8 +361,9 @@ class Fit:
 
     def around(self, point: FloatArray, n_samples: int) -> tuple[Expansion, FloatArray, float]:
         """Likelihood expanded at a point by enough draws, the point, and how many widths it reaches."""
-        n, part = self.n, min(self.n, _PART)
-        if self.observed.exact:
+        n = len(self.rest.distance)
+        part = min(n, _PART)
+        if self.rest.exact:
             return *self.about(point, 1, (n, 1)), np.inf
         number = min(max(_PART // n, _FEWEST), n_samples)
         about, point = self.about(point, n_samples, (part, number))
@@ -404,7 +425,7 @@ class Fit:
         """Likelihood of the stars expanded at a point, deeper where that binds them not, and the point."""
         for _ in range(40):
             found = self.expansion(point, n_samples, drawn)
-            if found is not None:
+            if found is not None and np.isfinite(self.of_lines(rows_of(point[None])[0])[0]):
                 return found, point
             point = point + np.array([0.3, 0.0, 0.0, 0.0])
             if point[0] >= _LOG_VC2[1]:
@@ -418,7 +439,11 @@ class Fit:
         log_vc2, g, beta, alpha = point
         spread = [np.log(self.pivot), np.log(2.0 / max(g - alpha - 2.0 * beta, 0.3)) + log_vc2, g]
         row, volume = rows_of(point[None])[0][0], self.density != "published"
-        return self.observed.expand(row, np.array(spread), n_samples, drawn, volume, self.seed)
+        return self.rest.expand(row, np.array(spread), n_samples, drawn, volume, self.seed)
+
+    def of_lines(self, rows: FloatArray) -> FloatArray:
+        """Ln of the likelihood (m,) of the lines of sight, at rows (m, 5)."""
+        return np.zeros(len(rows)) if self.lines is None else self.lines.log_likelihood(rows)
 
     def log_density(
         self, about: Expansion, point: FloatArray, shares: Callable[[FloatArray], FloatArray]
@@ -432,6 +457,7 @@ class Fit:
             if possible.any():
                 off = at[possible] - point
                 values[possible] = about.log_ratio(rows[possible], off) - self.n * norm[possible]
+                values[possible] += self.of_lines(rows[possible])
                 values[possible] += log_prior(self.priors, at[possible], self.pivot)
                 values[possible] -= shares(at[possible, 3])
             return values

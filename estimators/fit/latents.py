@@ -126,6 +126,18 @@ class Observed:
         """(n, 3) which components were measured, to better than any velocity."""
         return np.asarray(self.variance < (0.1 * _UNKNOWN) ** 2)
 
+    def along(self, z: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """At normal deviates (D,) of distances, each (n, D): ln r, cosine of the first axis with r, ln distance."""
+        off = self.error[:, None] * z
+        if self.log:
+            distance = self.distance[:, None] * np.exp(off)
+        else:
+            distance = np.maximum(self.distance[:, None] + off, 1e-3 * self.distance[:, None])
+        place = self.origin + distance[..., None] * self.toward[:, None, :]
+        r = np.linalg.norm(place, axis=2)
+        cosine = np.abs(np.einsum("ndk,nk->nd", place, self.axes[:, 0])) / r
+        return np.log(r), cosine, np.log(distance)
+
     def mean_square(self) -> float:
         """Mean square [(km/s)^2] of one component of true velocities, roughly.
 
@@ -136,17 +148,23 @@ class Observed:
         """
         if not np.any(self.known):
             raise EstimationError("no star has a velocity")
-        scale = np.hstack([np.ones_like(self.scale), self.scale, self.scale])
-        velocity = self.motion * scale + self.axes @ self.offset
-        noise = self.variance * scale**2
-        weight = self.known / (1e4 + noise) ** 2
-        square = float(np.sum(weight * (velocity**2 - noise)) / np.sum(weight))
-        error = float(np.sqrt(2.0 * np.sum((weight * noise) ** 2)) / np.sum(weight))
+        square, error = self.square
         if not square > _SEEN_AT * error:
             raise EstimationError(
                 "the velocity errors are so much larger than the dispersion that it cannot be told from zero"
             )
         return square
+
+    @property
+    def square(self) -> tuple[float, float]:
+        """Mean square of one component of true velocities [(km/s)^2], by those that are known, and its error."""
+        scale = np.hstack([np.ones_like(self.scale), self.scale, self.scale])
+        velocity = self.motion * scale + self.axes @ self.offset
+        noise = self.variance * scale**2
+        weight = self.known / (1e4 + noise) ** 2
+        total = max(float(np.sum(weight)), 1e-300)
+        error = np.sqrt(2.0 * np.sum((weight * noise) ** 2)) / total
+        return float(np.sum(weight * (velocity**2 - noise)) / total), float(error)
 
     @property
     def table(self) -> FloatArray:
@@ -235,8 +253,10 @@ class Observed:
         seed
             Of the candidates, which are the same at each call.
         """
-        rng = np.random.default_rng(seed)
         n = len(self.distance)
+        if n == 0:
+            return Expansion(np.empty((4, 0, 1)), 1.0, *np.zeros((1, 4)), *np.zeros((3, 4, 4)))
+        rng = np.random.default_rng(seed)
         draws = np.empty((4, min(n, drawn[0]), drawn[1]))
         power = (1.0 if self.log else 0.0) + (2.0 if volume else 0.0)
         power += 2.0 if volume and self.moving else 0.0
