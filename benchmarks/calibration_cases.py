@@ -335,7 +335,7 @@ WHY = {
     "gaussian-mixture": "uniform priors of dispersions and p_mr prefer large ones",
     "spline-jeans": RATIO + "; the ends too narrow with few stars: stiffness taken as known",
     "nfw-tracer": "percentiles of resampled squares; r_s that few stars do not bound",
-    "action-df": "r_s too narrow by 1.2 to 1.4, in few mocks: the cause is not known",
+    "action-df": "chance: 200 maxima of 3000 stars scatter as their errors say",
     "action-df, position given": "velocities alone hardly tell the slopes: their priors do",
     "escape-speed": "prior of k: flat from 1 to 2.5 about a tail of k = 1.8",
     "escape-speed, k of Piffl": "prior of k: from 2.3 to 3.7, where the tail has k = 1.8",

@@ -220,6 +220,18 @@ def test_the_likelihood_is_a_density(sample):
     assert one.log_likelihood(point)[0] == pytest.approx(wanted, abs=1e-4 * len(sample))
 
 
+@pytest.mark.parametrize("position", ["complete", "given"])
+def test_scores_of_stars_of_the_model_have_no_mean(position):
+    """At the truth, in units of the scatter of the scores: chi^2 with seven degrees of freedom of many stars."""
+    stars = own.stars(20_000, seeded(11))
+    one = ActionDF(r_range=own.EDGES, position=position)._model(stars, seeded(0))
+    truth = np.array([np.log(own.mass(one.pivot)), *TRUTH[1:]])
+    steps = np.diag([1e-3, 3e-3, 1e-2, 2e-2, 2e-2, 1e-2, 1e-2])
+    scores = np.array([one.each(truth + step) - one.each(truth - step) for step in steps])
+    total = scores.sum(axis=1)
+    assert total @ np.linalg.solve(scores @ scores.T, total) < 31.0  # 4 sigma
+
+
 @pytest.mark.slow
 def test_places_that_a_survey_leaves_out_do_not_matter_where_they_are_given(sample):
     """Half of the inner stars are not seen: "complete" takes the halo for another, "given" does not."""
