@@ -1,7 +1,7 @@
 """Bias, coverage and calibration of every estimator on stars of its own model, in one table.
 
-Run with ``python benchmarks/calibration.py OUT [--estimators NAME ...] [--stars N ...]
-[--realizations 400] [-j 2]``. Realisations are kept in OUT as result tables and not computed again, so the
+Run with ``python benchmarks/calibration.py OUT [--estimators NAME ... | --cases NAME ...]
+[--stars N ...] [--realizations 400] [-j 2]``. Realisations are kept in OUT as result tables and not computed again, so the
 whole can be run in pieces; the table is that of all that OUT holds. ``--table`` prints it alone, ``--rows``
 every quantity and bin. The stars are what each method takes them for: velocities
 Gaussian with the moments that it assumes, or drawn from its distribution function, so nothing but the
@@ -116,7 +116,7 @@ def run(out: Path, names: Sequence[str], stars: Sequence[int], n: int, workers: 
         for first in range(0, n, CHUNK)
         for size in stars
         for case in cases()
-        if case in names or kind_of(case) in names
+        if case in names
     ]
     pieces = [piece for piece in pieces if not piece.done]
     with multiprocessing.Pool(workers) as pool:
@@ -211,6 +211,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--estimators", nargs="+", default=kinds.names("estimators"))
+    parser.add_argument("--cases", nargs="+", help="in place of all cases of the estimators")
     parser.add_argument("--stars", nargs="+", type=int, default=STARS)
     parser.add_argument("--realizations", type=int, default=400)
     parser.add_argument("-j", type=int, default=2)
@@ -218,7 +219,10 @@ def main() -> None:
     parser.add_argument("--rows", action="store_true")
     options = parser.parse_args()
     if not options.table:
-        run(options.out, options.estimators, options.stars, options.realizations, options.j)
+        names = options.cases or [c for c in cases() if kind_of(c) in options.estimators]
+        if unknown := set(names) - set(cases()):
+            parser.error(f"no case {', '.join(sorted(unknown))}")
+        run(options.out, names, options.stars, options.realizations, options.j)
     tables = tables_of(options.out)
     rows = scored(tables)
     if options.rows:

@@ -113,7 +113,7 @@ class HierarchicalDF(Estimator):
     """
 
     name: ClassVar[str] = "hierarchical-df"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reference: ClassVar[str] = "2022ApJ...924..131S"
     needs: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[str, ...]] = ("velocity",)

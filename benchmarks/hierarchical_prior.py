@@ -1,0 +1,78 @@
+"""Whether posteriors of hierarchical-df cover as they say, over halos that are drawn from its prior.
+
+Run with ``python benchmarks/hierarchical_prior.py [--stars 300] [--realizations 200]``. Slopes and anisotropies are
+drawn from flat priors that the fits have too, stars from the distribution function of each, with errors; some
+velocities are taken away. A posterior that is right holds the truth as often as it says, however little the stars tell,
+which at one halo it need not. ``below`` is how often the truth is below the median: 0.5 where all is right.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from haloassay.contracts import labels
+from haloassay.estimators import make_estimator
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "estimators"))
+from hierarchical_samples import EDGES, ERRORS, seen, without
+from test_power_law_df import true_mass
+
+#: What is missing, and the error of proper motions [mas/yr].
+CASES = {
+    "nothing": ((), ERRORS[1]),
+    "line-of-sight velocities": (("vlos",), ERRORS[1]),
+    "proper motions": (("pmra", "pmdec"), ERRORS[1]),
+    "nothing, proper motions err by 0.4 mas/yr": ((), 0.4),
+}
+BETA, ALPHA, SLOPE = (-1.0, 0.9), (-4.6, -3.4), (0.3, 0.7)
+
+
+def estimates(case: str, n: int, k: int):
+    """Rows of one mock, and the truth of each."""
+    missing, error = CASES[case]
+    rng = np.random.default_rng([7, n, k])
+    beta, alpha, g = (rng.uniform(*bounds) for bounds in (BETA, ALPHA, SLOPE))
+    stars = seen(n, rng, (ERRORS[0], error, ERRORS[2]), gamma=-alpha, g=g, beta=beta)
+    spec = {"r_range": list(EDGES), "r_out": [15.0, 30.0, 80.0]}
+    spec |= {"beta_range": list(BETA), "alpha_range": list(ALPHA), "g_range": list(SLOPE)}
+    method = make_estimator({"kind": "hierarchical-df", **spec})
+    for row in method.estimate(without(stars, *missing), np.random.default_rng([8, k])):
+        yield row, beta if row.quantity == "beta" else float(true_mass(row.r, g))
+
+
+def main() -> None:
+    """Print a row for each case and number."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--stars", type=int, default=300)
+    parser.add_argument("--realizations", type=int, default=200)
+    parser.add_argument("--case", choices=CASES, nargs="+", default=list(CASES))
+    options = parser.parse_args()
+    heads = ("missing", "stars", "", "n", "68 %", "95 %", "below", "no value")
+    print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
+    for case in options.case:
+        found: dict[str, list[tuple[float, ...]]] = {}
+        for k in range(options.realizations):
+            for row, truth in estimates(case, options.stars, k):
+                at = "" if row.quantity == "beta" else f" at {row.r:g} kpc"
+                inside = (row.lo68 <= truth <= row.hi68, row.lo95 <= truth <= row.hi95)
+                told = (np.isfinite(row.value), *inside, truth < row.value)
+                found.setdefault(labels.plain(row.quantity) + at, []).append(told)
+        for name, told in found.items():
+            rows = np.array(told, dtype=float)
+            rows, n = rows[rows[:, 0] > 0.0, 1:], int(rows[:, 0].sum())
+            shares = (
+                f"{x:.2f} ± {np.sqrt(max(x * (1.0 - x), 0.01) / n):.2f}" for x in rows.mean(axis=0)
+            )
+            print(
+                f"| {case} | {options.stars} | {name} | {n} | {' | '.join(shares)} | {len(told) - n} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
