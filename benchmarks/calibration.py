@@ -1,8 +1,8 @@
 """Bias, coverage and calibration of every estimator on stars of its own model, in one table.
 
 Run with ``python benchmarks/calibration.py OUT [--estimators NAME ... | --cases NAME ...]
-[--stars N ...] [--realizations 400] [-j 2]``. Realisations are kept in OUT as result tables and not computed again, so the
-whole can be run in pieces; the table is that of all that OUT holds. ``--table`` prints it alone, ``--rows``
+[--stars N ...] [--realizations 400] [-j 2]``. Realisations are kept in OUT as result tables and not computed again, so
+the whole can be run in pieces; the table is that of all that OUT holds. ``--table`` prints it alone, ``--rows``
 every quantity and bin. The stars are what each method takes them for: velocities
 Gaussian with the moments that it assumes, or drawn from its distribution function, so nothing but the
 method can be off. Some samplers are those of ``tests/estimators``.
