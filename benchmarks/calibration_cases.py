@@ -341,7 +341,7 @@ WHY = {
     "escape-speed, k of Piffl": "prior of k: from 2.3 to 3.7, where the tail has k = 1.8",
     "orbital-roulette, likelihood": "numbers expected are of the stars themselves, and scatter with those found",
     "axisymmetric-jeans, cylindrical": "300 stars hardly know q_halo: it has no value in some mocks",
-    "npe": "few mocks of few stars without errors: too sure; a network misses by a share of its error at any one halo",
+    "npe": "a network misses by a share of its error at any one halo; too wide with many stars: it knows few halos",
     "shape": "distances of eigenvalues that are not above their errors are taken for chance: too round",
 }
 

@@ -17,6 +17,7 @@ import argparse
 import functools
 import multiprocessing
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ ERRORS = ("survey.distance_error", "survey.pm_error", "survey.vlos_error")
 @functools.cache
 def plan_of(network: str) -> Training:
     told = trained_halo.load(network).description
-    return build(Training, told["training"], "training")
+    return replace(build(Training, told["training"], "training"), without_errors=0.0)
 
 
 def realization(job: tuple[str, int, int, bool]) -> dict[str, Any]:

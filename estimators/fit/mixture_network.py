@@ -1,7 +1,7 @@
 """A Gaussian mixture whose weights, means and covariances are functions of data: a trained network's forward pass.
 
-Mixture density networks (Bishop 1994), as sbi trains them: layers with max(0, x) between them, then four linear ones
-for the logarithms of weights, the means, and the diagonal and upper triangle of factors P of the precision
+Mixture density networks (Bishop 1994), as sbi has them: layers with x / (1 + exp(-x)) between them, then four linear
+ones for the logarithms of weights, the means, and the diagonal and upper triangle of factors P of the precision
 P^T P + epsilon. Several networks are averaged.
 """
 
@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp
 
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import InputError
@@ -114,7 +114,8 @@ class MixtureNetwork:
         x = np.asarray(data, dtype=float)
         layer = 0
         while f"hidden.{layer}.weight" in arrays:
-            x = np.maximum(_linear(arrays, f"hidden.{layer}", x), 0.0)
+            x = _linear(arrays, f"hidden.{layer}", x)
+            x = x * expit(x)
             layer += 1
         d = self.n_targets
         logits = _linear(arrays, "logits", x)

@@ -74,8 +74,17 @@ class MomentSummary:
         EstimationError
             If the stars do not move.
         """
-        v, r = catalogue.spherical_velocity, catalogue.r
         noise = np.einsum("njj->nj", catalogue.spherical_covariance)
+        return self.of_stars(catalogue.r, catalogue.spherical_velocity, noise)
+
+    def of_stars(self, r: FloatArray, v: FloatArray, noise: FloatArray) -> FloatArray:
+        """Numbers (n,) of radii (N,) [kpc], spherical velocities (N, 3) and squares of their errors (N, 3).
+
+        Raises
+        ------
+        EstimationError
+            If the stars do not move.
+        """
         bins = np.clip(np.searchsorted(self.edges, r, side="right") - 1, 0, len(self.edges) - 2)
         n = len(self.edges) - 1
         count = np.bincount(bins, minlength=n).astype(float)

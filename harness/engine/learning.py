@@ -1,11 +1,9 @@
-"""Networks are taught by sbi (the extra ``npe``), and written down as plain arrays that numpy alone evaluates."""
+"""Networks of sbi (the extra ``npe``) are taught, and written down as plain arrays that numpy alone evaluates."""
 
 from __future__ import annotations
 
-import contextlib
+import copy
 import importlib
-import io
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,24 +11,28 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import HaloassayError, InputError
+from haloassay.base.seeds import stream
 from haloassay.estimators.fit.mixture_network import MixtureNetwork
 from haloassay.planning.training import Learning
 
 #: How to get what training needs.
 HOW_TO_INSTALL: Final = "pip install 'haloassay[npe]'"
-#: Layers as sbi has them, and as they are stored.
+#: Layers behind the hidden ones as sbi has them, and as they are stored.
 _LAYERS: Final = {
-    "_hidden_net.0": "hidden.0",
-    "_hidden_net.2": "hidden.1",
     "_logits_layer": "logits",
     "_means_layer": "means",
     "_unconstrained_diagonal_layer": "diagonal",
     "_upper_layer": "upper",
 }
-#: Share of the rate at which networks learn in the end.
-_LAST: Final = 0.1
+#: Share of the mocks that a network does not learn from, and after which its best round is known.
+_VALIDATION: Final = 0.1
+#: Share of the steps while the rate of learning rises; of its largest value, what it begins and ends with.
+_RISE: Final = 0.1
+_FIRST, _LAST = 0.1, 1e-3
+#: Largest length of a gradient: a step that a single catalogue would make is no longer than others.
+_LONGEST: Final = 5.0
 #: Difference between log densities of sbi, in single precision, and of numpy that is rounding.
 _ROUNDING: Final = 2e-3
 #: Simulations that both are compared on.
@@ -43,14 +45,13 @@ class Library:
 
     Parameters
     ----------
-    torch, npe, builder
-        The module torch, the class NPE and the function posterior_nn of sbi.
+    torch, builder
+        The module torch, and the function posterior_nn of sbi.
     versions
         Of what takes part, by name.
     """
 
     torch: Any
-    npe: Any
     builder: Any
     versions: dict[str, str]
 
@@ -65,7 +66,6 @@ def library() -> Library:
     """
     try:
         torch, sbi = importlib.import_module("torch"), importlib.import_module("sbi")
-        npe = importlib.import_module("sbi.inference").NPE
         builder = importlib.import_module("sbi.neural_nets").posterior_nn
     except (ImportError, AttributeError) as error:
         reason = " ".join(str(error).split())
@@ -73,13 +73,14 @@ def library() -> Library:
             f"train: needs sbi and torch, which cannot be imported ({reason}); to install them: {HOW_TO_INSTALL}"
         ) from None
     versions = {"sbi": str(sbi.__version__), "torch": str(torch.__version__)}
-    return Library(torch, npe, builder, versions)
+    return Library(torch, builder, versions)
 
 
 def learn(
     known: Library,
     data: FloatArray,
     targets: FloatArray,
+    mocks: IntArray,
     learning: Learning,
     seed: int,
     say: Callable[[str], None],
@@ -90,8 +91,8 @@ def learn(
     ----------
     known
         sbi and torch.
-    data, targets
-        Of the simulations.
+    data, targets, mocks
+        Of the catalogues; (m,) numbers of the mocks that they are of.
     learning
         How.
     seed
@@ -113,7 +114,7 @@ def learn(
     try:
         for k in range(learning.members):
             with torch.random.fork_rng(devices=[]):
-                net, told = _one(known, t, x, learning, seed + k)
+                net, told = _one(known, t, x, mocks, learning, seed + k)
             arrays, epsilon = _arrays(net)
             one = MixtureNetwork((arrays,), data.shape[1], targets.shape[1], epsilon)
             with torch.no_grad():
@@ -126,12 +127,46 @@ def learn(
     return MixtureNetwork(tuple(members), data.shape[1], targets.shape[1], epsilon)
 
 
-def _one(known: Library, targets: Any, data: Any, learning: Learning, seed: int) -> tuple[Any, str]:
-    """Network that sbi has taught, and what is to be said of it.
+def _one(
+    known: Library, targets: Any, data: Any, mocks: IntArray, learning: Learning, seed: int
+) -> tuple[Any, str]:
+    """Network that was taught, as it was after its best round, and what is to be said of it.
 
-    It learns at the full rate, then goes on at a tenth: the last steps at a full rate leave it at random beside where
-    it was going. Both have the same share for validation, which is drawn first of all after the seed.
+    All catalogues of a mock are learnt from, or none: else those for validation would be of halos that are known.
     """
+    torch = known.torch
+    torch.manual_seed(seed)
+    net = _made(known, targets, data, learning)
+    shares = _shares(mocks, stream(seed, "validation", 0))
+    taught, validation = (torch.as_tensor(rows) for rows in shares)
+    steps = learning.epochs * -(-len(taught) // learning.batch)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=learning.rate, weight_decay=learning.decay)
+    rates = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        learning.rate,
+        total_steps=steps + 1,
+        pct_start=_RISE,
+        div_factor=1.0 / _FIRST,
+        final_div_factor=_FIRST / _LAST,
+    )
+    best, kept, at = -np.inf, net.state_dict(), 0
+    for epoch in range(learning.epochs):
+        for rows in taught[torch.randperm(len(taught))].split(learning.batch):
+            optimizer.zero_grad()
+            (-net.log_prob(targets[rows], data[rows]).mean()).backward()
+            torch.nn.utils.clip_grad_norm_(net.parameters(), _LONGEST)
+            optimizer.step()
+            rates.step()
+        with torch.no_grad():
+            found = float(net.log_prob(targets[validation], data[validation]).mean())
+        if found > best:
+            best, kept, at = found, copy.deepcopy(net.state_dict()), epoch + 1
+    net.load_state_dict(kept)
+    return net.eval(), f"validation {best:.3f} after {at} rounds of {learning.epochs}"
+
+
+def _made(known: Library, targets: Any, data: Any, learning: Learning) -> Any:
+    """Network of sbi that knows nothing; smooth between its layers, as posteriors are in what they are of."""
     build = known.builder(
         "mdn",
         z_score_theta="none",
@@ -139,55 +174,20 @@ def _one(known: Library, targets: Any, data: Any, learning: Learning, seed: int)
         hidden_features=learning.hidden,
         num_components=learning.components,
     )
-    epochs = 0
-    estimator: Any = None
-    for rate in (learning.rate, _LAST * learning.rate):
-        known.torch.manual_seed(seed)
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter(
-                "ignore"
-            )  # that it has no prior: targets are normal deviates of one
-            trainer = known.npe(
-                density_estimator=build if estimator is None else _same(estimator),
-                logging_level="ERROR",
-                tracker=_Untold(),
-                show_progress_bars=False,
-            )
-            estimator = trainer.append_simulations(targets, data).train(
-                training_batch_size=learning.batch,
-                learning_rate=rate,
-                stop_after_epochs=learning.patience,
-                max_num_epochs=learning.epochs,
-            )
-        epochs += trainer.summary["epochs_trained"][-1]
-    loss = float(trainer.summary["best_validation_loss"][-1])
-    return estimator.net.eval(), f"{epochs} rounds, validation {-loss:.3f}"
+    net, nn = build(targets, data).net, known.torch.nn
+    hidden, wide = [], data.shape[1]
+    for _ in range(learning.layers):
+        hidden += [nn.Linear(wide, learning.hidden), nn.SiLU()]
+        wide = learning.hidden
+    net._hidden_net = nn.Sequential(*hidden)
+    return net
 
 
-def _same(estimator: Any) -> Callable[[Any, Any], Any]:
-    """Builder of a network that is there."""
-    return lambda targets, data: estimator
-
-
-class _Untold:
-    """Where sbi tells how it gets on, which would be a folder of its own."""
-
-    log_dir = None
-
-    def log_metric(self, name: str, value: float, step: int | None = None) -> None:
-        """Keep nothing."""
-
-    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        """Keep nothing."""
-
-    def log_params(self, params: dict[str, Any]) -> None:
-        """Keep nothing."""
-
-    def add_figure(self, name: str, figure: Any, step: int | None = None) -> None:
-        """Keep nothing."""
-
-    def flush(self) -> None:
-        """Have nothing to write."""
+def _shares(mocks: IntArray, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+    """Numbers of the catalogues that are learnt from, and of those for validation; no mock has some in both."""
+    numbers, of = np.unique(mocks, return_inverse=True)
+    aside = rng.permutation(len(numbers)) < max(1, int(_VALIDATION * len(numbers)))
+    return np.flatnonzero(~aside[of]), np.flatnonzero(aside[of])
 
 
 def _arrays(net: Any) -> tuple[dict[str, NDArray[Any]], float]:
@@ -201,9 +201,11 @@ def _arrays(net: Any) -> tuple[dict[str, NDArray[Any]], float]:
     found = {}
     for name, values in net.state_dict().items():
         layer, _, kind = name.rpartition(".")
-        if layer not in _LAYERS:
+        part, _, number = layer.partition(".")
+        known = f"hidden.{int(number) // 2}" if part == "_hidden_net" else _LAYERS.get(layer)
+        if known is None:
             raise HaloassayError(f"train: this sbi has a layer {layer!r} that is not known here")
-        found[f"{_LAYERS[layer]}.{kind}"] = values.numpy().astype("<f4")
+        found[f"{known}.{kind}"] = values.numpy().astype("<f4")
     return found, float(net._epsilon)
 
 

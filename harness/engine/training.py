@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from haloassay import __version__
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import EquilibriumError, InputError
 from haloassay.base.seeds import stream
 from haloassay.base.settings import require
@@ -23,9 +22,10 @@ from haloassay.engine.learning import learn, library
 from haloassay.estimators.fit.moment_summary import MomentSummary
 from haloassay.estimators.halo import trained_halo
 from haloassay.estimators.halo.trained_halo import Cloud, HaloModel, TrainedHalo
-from haloassay.planning.training import Training, load_training
+from haloassay.planning.training import N_STARS, Training, load_training
 
 if TYPE_CHECKING:
+    from haloassay.contracts.catalogue import Catalogue
     from haloassay.mocks.gravity.potentials import NFW, CompositePotential
 
 #: Radii [kpc] between which the known masses are tabulated, and how many.
@@ -40,16 +40,18 @@ _CHUNK: Final = 10
 
 @dataclass(frozen=True, eq=False)
 class Simulations:
-    """What mocks have come to.
+    """What the catalogues of mocks have come to.
 
     Parameters
     ----------
     values
         (m,) of each setting that varies, by its path.
     summaries
-        (m, n) of their catalogues.
+        (m, n) of the catalogues.
     n_stars, radii
         (m,) stars, (m, 2) smallest and largest radius [kpc].
+    mock
+        (m,) numbers of the mocks that they are of.
     missing
         Draws of the prior of which there is no mock.
     """
@@ -58,6 +60,7 @@ class Simulations:
     summaries: FloatArray
     n_stars: FloatArray
     radii: FloatArray
+    mock: IntArray
     missing: int
 
 
@@ -97,16 +100,17 @@ def train(
     plan = training if isinstance(training, Training) else load_training(Path(training))
     paths, halo = halo_of(plan)
     start = time.monotonic()
-    n = plan.simulations + plan.held_out
-    made = simulate(plan, n, workers, say)
+    made = simulate(plan, workers, say)
     simulated = time.monotonic()
     values = {name: made.values[path] for name, path in paths.items()}
-    last = len(made.n_stars) - plan.held_out
+    last = int(np.searchsorted(made.mock, plan.simulations))
     cloud = Cloud.of(made.summaries[:last], made.n_stars[:last], made.radii[:last])
     data = cloud.standardised(made.summaries)
     halo = halo.turned({name: each[:last] for name, each in values.items()}, data[:last])
     deviates = halo.deviates(values)
-    network = learn(known, data[:last], deviates[:last], plan.network, plan.seed, say)
+    network = learn(
+        known, data[:last], deviates[:last], made.mock[:last], plan.network, plan.seed, say
+    )
     learnt = time.monotonic()
     summary = MomentSummary(plan.network.edges)
     trained = TrainedHalo(summary, network, cloud, halo, "", {})
@@ -171,14 +175,15 @@ def _require_rigid(plan: Training, prefix: str) -> None:
         require(not varied, f"prior of {path}: of the potential m200 and c of the halo may vary")
 
 
-def simulate(plan: Training, n: int, workers: int, say: Callable[[str], None]) -> Simulations:
-    """Make ``n`` mocks of the prior, and what a network looks at of each.
+def simulate(plan: Training, workers: int, say: Callable[[str], None]) -> Simulations:
+    """Make the mocks of the prior, those that are held out last, and what a network looks at of each catalogue.
 
     Raises
     ------
     InputError
         If mock or survey is not usable, or a tenth of the prior has no mock.
     """
+    n = plan.simulations + plan.held_out
     first = simulation(plan, 0)  # what is wrong is said at once
     found, begun, told = [], time.monotonic(), time.monotonic()
     for each in _all(plan, n, workers):
@@ -187,23 +192,32 @@ def simulate(plan: Training, n: int, workers: int, say: Callable[[str], None]) -
             told = time.monotonic()
             left = (told - begun) / len(found) * (n - len(found))
             say(f"{len(found)} of {n} mocks, {left:.0f} s left")
-    kept = [each for each in found if not isinstance(each, str)]
-    missing = n - len(kept)
+    missing = sum(isinstance(each, str) for each in found)
     if missing > _MOST_MISSING * n:
         reason = next((each for each in (first, *found) if isinstance(each, str)), "")
         raise InputError(f"prior: {missing} of {n} draws have no mock, such as: {reason}")
-    say(f"{len(kept)} mocks in {time.monotonic() - begun:.0f} s")
+    kept = [(k, one) for k, each in enumerate(found) if not isinstance(each, str) for one in each]
+    say(f"{n - missing} mocks, {len(kept)} catalogues in {time.monotonic() - begun:.0f} s")
     if missing:
         say(f"{missing} draws of the prior have no mock: it ends there")
-    values = {path: np.array([each[0][path] for each in kept]) for path in plan.priors}
-    summaries, n_stars, radii = (np.array([each[k] for each in kept]) for k in (1, 2, 3))
-    return Simulations(values, summaries, n_stars, radii, missing)
+    values = {path: np.array([one.values[path] for _, one in kept]) for path in plan.priors}
+    summaries, n_stars, radii = (
+        np.array([getattr(one, name) for _, one in kept])
+        for name in ("summary", "n_stars", "radii")
+    )
+    return Simulations(values, summaries, n_stars, radii, np.array([k for k, _ in kept]), missing)
 
 
-_Made = tuple[dict[str, float], FloatArray, float, tuple[float, float]]
+class Simulated(NamedTuple):
+    """A catalogue: values of what varies, its summary, number of stars and ends of the radii [kpc]."""
+
+    values: dict[str, float]
+    summary: FloatArray
+    n_stars: float
+    radii: tuple[float, float]
 
 
-def _all(plan: Training, n: int, workers: int) -> Iterator[_Made | str]:
+def _all(plan: Training, n: int, workers: int) -> Iterator[list[Simulated] | str]:
     """Make simulations 0 to ``n``, in their order."""
     if workers == 0:
         yield from (simulation(plan, k) for k in range(n))
@@ -227,31 +241,54 @@ def _settle(plan: Training) -> None:
     _plans[:] = [plan]
 
 
-def _simulated(k: int) -> _Made | str:
+def _simulated(k: int) -> list[Simulated] | str:
     return simulation(_plans[0], k)
 
 
-def simulation(plan: Training, k: int) -> _Made | str:
-    """Values, summary, number of stars and ends of the radii of a mock; or why there is none."""
+def simulation(plan: Training, k: int) -> list[Simulated] | str:
+    """Catalogues of a mock, one of those that are held out; or why there is no mock."""
     from haloassay.mocks import make_mock
     from haloassay.mocks.surveys.survey import make_survey
 
-    values = plan.draw(stream(plan.seed, "prior", k))
-    mock, survey = plan.at(values)
+    drawn = plan.draw(stream(plan.seed, "prior", k))
     try:
-        made = make_mock(mock)
+        made = make_mock(plan.at(drawn)[0])
     except EquilibriumError as error:
         return str(error)
-    rngs = (stream(plan.seed, axis, k) for axis in ("population", "survey"))
-    catalogue = make_survey(survey).observe(made, *rngs).catalogue
-    r = catalogue.r
-    summary = _summary(plan.network.edges).of(catalogue)
-    return values, summary, float(len(r)), (float(r.min()), float(r.max()))
+    held = k >= plan.simulations
+    found: list[Simulated] = []
+    for j in range(1 if held else plan.catalogues):
+        again = f":{j}" if j else ""
+        if again:
+            anew = plan.draw(stream(plan.seed, f"prior{again}", k))
+            drawn = drawn | {path: anew[path] for path in anew if path.startswith("survey.")}
+        rngs = (stream(plan.seed, f"{axis}{again}", k) for axis in ("population", "survey"))
+        catalogue = make_survey(plan.at(drawn)[1]).observe(made, *rngs).catalogue
+        rng = stream(plan.seed, f"subsets{again}", k)
+        found += _simulated_of(
+            plan, drawn, catalogue, [] if held else plan.below(len(catalogue), rng), rng
+        )
+    return found
 
 
-@functools.cache
-def _summary(edges: tuple[float, ...]) -> MomentSummary:
-    return MomentSummary(edges)
+def _simulated_of(
+    plan: Training,
+    values: dict[str, float],
+    catalogue: Catalogue,
+    subsets: Sequence[int],
+    rng: np.random.Generator,
+) -> Iterator[Simulated]:
+    """Catalogue, and subsets of so many of its stars."""
+    summary = MomentSummary(plan.network.edges)
+    r, v = catalogue.r, catalogue.spherical_velocity
+    noise = np.einsum("njj->nj", catalogue.spherical_covariance)
+    n = len(r)
+    for number in (n, *subsets):
+        rows = slice(None) if number == n else rng.choice(n, number, replace=False)
+        ends = (float(r[rows].min()), float(r[rows].max()))
+        found = summary.of_stars(r[rows], v[rows], noise[rows])
+        own = {N_STARS: float(number)} if N_STARS in values else {}
+        yield Simulated(values | own, found, float(number), ends)
 
 
 def judged(
@@ -266,7 +303,7 @@ def judged(
     values
         Truths of its targets.
     made, last
-        The simulations, and how many of them it was taught.
+        The catalogues, and how many of them it was taught.
     seed
         Of the draws.
     """

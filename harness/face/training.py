@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 def train_command(training: Path, out: Path, workers: int) -> None:
     """Train a network for the estimator npe.
 
-    TRAINING is a file (TOML) with the mock and the survey, the prior of what varies, and how the network learns. Mocks
-    that it has not learnt from tell how well it is calibrated. Needs sbi: pip install 'haloassay[npe]'.
+    TRAINING is a file (TOML) with the mock and the survey, the prior of what varies, how many catalogues and subsets of
+    their stars come of each mock, and how the network learns. Mocks that it has not learnt from tell how well it is
+    calibrated. Needs sbi: pip install 'haloassay[npe]'.
     """
     from haloassay.engine.progress import make_progress
     from haloassay.engine.training import train

@@ -27,35 +27,37 @@ class Learning:
     ----------
     edges
         Of the radial bins of the moments [kpc].
-    hidden
-        Numbers in each of the two hidden layers.
+    hidden, layers
+        Numbers in each hidden layer, and how many there are.
     components
         Gaussians of the mixture.
     members
-        Networks, each with a start and a share of the simulations for validation of its own, that are averaged.
+        Networks, each with a start and a tenth of the mocks for validation of its own, that are averaged.
     batch
-        Simulations of one step.
+        Catalogues of one step.
     rate
-        Of learning.
-    patience
-        Rounds without a better validation after which one ends.
+        Of learning, at its largest: it rises to that and falls to next to none.
+    decay
+        Of weights, beside learning (AdamW).
     epochs
-        Rounds at most.
+        Rounds; what was best at the validation is kept.
     """
 
     edges: tuple[float, ...]
     hidden: int = 64
+    layers: int = 3
     components: int = 4
     members: int = 1
-    batch: int = 100
-    rate: float = 5e-4
-    patience: int = 20
-    epochs: int = 500
+    batch: int = 200
+    rate: float = 0.01
+    decay: float = 0.0
+    epochs: int = 40
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "components", "members", "batch", "patience", "epochs"):
+        for name in ("hidden", "layers", "components", "members", "batch", "epochs"):
             require(getattr(self, name) >= 1, f"{name}: at least 1 (got {getattr(self, name)})")
         require(self.rate > 0.0, f"rate: positive (got {self.rate})")
+        require(self.decay >= 0.0, f"decay: not negative (got {self.decay})")
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,15 @@ class Training:
         Of all random streams.
     simulations
         Mocks that it learns from.
+    catalogues
+        Of each of these, with what varies of the survey drawn anew: a mock costs more than its stars.
+    subsets
+        Of the stars of each catalogue, drawn at random, which are learnt from as further catalogues: their numbers
+        are of the prior of the number of stars, below that of the catalogue.
+    without_errors
+        Share of catalogues for which all settings of the prior that are errors of the survey are 0.
     held_out
-        Further ones that it is judged by.
+        Further mocks that it is judged by, of one catalogue each.
     """
 
     mock: dict[str, Any]
@@ -87,12 +96,25 @@ class Training:
     title: str = ""
     seed: int = 0
     simulations: int = 5000
+    catalogues: int = 1
+    subsets: int = 0
+    without_errors: float = 0.0
     held_out: int = 500
     priors: Mapping[str, Prior] = field(init=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         require(self.seed >= 0, f"seed: not negative (got {self.seed})")
         require(self.simulations >= 100, f"simulations: at least 100 (got {self.simulations})")
+        require(self.catalogues >= 1, f"catalogues: at least 1 (got {self.catalogues})")
+        require(self.subsets >= 0, f"subsets: not negative (got {self.subsets})")
+        require(
+            self.subsets == 0 or N_STARS in self.prior,
+            f"subsets: their numbers of stars are of the prior of {N_STARS}, which gives none",
+        )
+        require(
+            0.0 <= self.without_errors <= 1.0,
+            f"without_errors: a share, 0 to 1 (got {self.without_errors})",
+        )
         require(self.held_out >= 50, f"held_out: at least 50 (got {self.held_out})")
         require(bool(self.prior), "prior: names no setting that varies")
         priors = {}
@@ -107,7 +129,18 @@ class Training:
 
     def draw(self, rng: np.random.Generator) -> dict[str, float]:
         """Draw a value of each setting that varies."""
-        return {path: float(p.quantile(np.array(rng.random()))) for path, p in self.priors.items()}
+        drawn = {path: float(p.quantile(np.array(rng.random()))) for path, p in self.priors.items()}
+        exact = self.without_errors > 0.0 and rng.random() < self.without_errors
+        return drawn | (dict.fromkeys(filter(is_error, drawn), 0.0) if exact else {})
+
+    def below(self, n: int, rng: np.random.Generator) -> list[int]:
+        """Numbers of stars of the subsets of ``n`` stars: of their prior, as far as it goes to ``n``."""
+        if not self.subsets:
+            return []
+        prior = self.priors[N_STARS]
+        most = float(prior.share(np.array(float(n))))
+        few = prior.quantile(most * rng.random(self.subsets))
+        return [min(max(1, round(float(value))), n) for value in few]
 
     def at(self, values: Mapping[str, float]) -> tuple[Spec, Spec]:
         """Tables of mock and survey with these values.
@@ -125,8 +158,14 @@ class Training:
     def to_dict(self) -> Spec:
         """Plain values, as in the file, with defaults filled in."""
         learning = {**vars(self.network), "edges": list(self.network.edges)}
-        names = ("title", "seed", "simulations", "held_out", "mock", "survey", "prior")
+        learned = ("simulations", "catalogues", "subsets", "without_errors", "held_out")
+        names = ("title", "seed", *learned, "mock", "survey", "prior")
         return {**{name: getattr(self, name) for name in names}, "network": learning}
+
+
+def is_error(path: str) -> bool:
+    """Whether a setting is an error of measurements of the survey."""
+    return path.startswith("survey.") and path.endswith("_error")
 
 
 def load_training(path: Path) -> Training:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from haloassay.base.errors import HaloassayError, InputError
 from haloassay.engine import learning, training
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.mixture_network import MixtureNetwork
+from haloassay.estimators.fit.moment_summary import MomentSummary
 from haloassay.face.cli import haloassay
 from haloassay.mocks import make_mock
 from haloassay.mocks.surveys.survey import make_survey
@@ -22,6 +24,7 @@ TINY = """
 title = "a network that is made in seconds"
 seed = 3
 simulations = 400
+subsets = 2
 held_out = 100
 
 [mock]
@@ -46,8 +49,7 @@ edges = [5.0, 10.0, 20.0, 60.0]
 hidden = 16
 components = 2
 members = 1
-patience = 5
-epochs = 60
+epochs = 30
 """
 
 NEEDS_SBI = "sbi is not installed (extra npe)"
@@ -65,11 +67,14 @@ def tiny(tmp_path):
     [
         ("simulations = 400", "simulations = 9", "simulations: at least 100 (got 9)"),
         ("held_out = 100", "held = 100", "unknown setting 'held'"),
+        ("held_out = 100", "catalogues = 0", "catalogues: at least 1 (got 0)"),
+        ("held_out = 100", "without_errors = 1.5", "without_errors: a share, 0 to 1 (got 1.5)"),
+        ('"survey.n_stars" =', '"survey.pm_error" =', "their numbers of stars are of the prior of survey.n_stars"),
         ("hidden = 16", "hidden = 0", "network: hidden: at least 1 (got 0)"),
         ('"loguniform", lo = 3e11', '"loguniform", lo = -1', "prior of mock.potential.1.m200: needs 0 < lo < hi"),
         ('"uniform", lo = 6.0, hi = 18.0', '"discrete", weights = [1.0]', "priors of a training are continuous"),
         ("potential.1.c", "potential.7.c", "prior of mock.potential.7.c: there is no '7'"),
-        ('"survey.n_stars"', '"estimators.npe"', "prior of estimators.npe: there is no 'estimators'"),
+        ('"mock.potential.1.c"', '"estimators.npe"', "prior of estimators.npe: there is no 'estimators'"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_not_usable_is_told(tiny, old, new, told):
@@ -124,10 +129,68 @@ def test_draws_are_of_the_prior_and_the_number_of_stars_is_whole(tiny):
     assert plan.mock["potential"][1]["m200"] == 1e12  # the file's own is left alone
 
 
+def test_a_mock_has_several_catalogues_and_subsets_of_their_stars(tiny):
+    tiny.write_text(TINY.replace("subsets = 2", "catalogues = 3\nsubsets = 2"))
+    plan, alone = load_training(tiny), replace(load_training(tiny), catalogues=1, subsets=0)
+    found = training.simulation(plan, 7)
+    assert len(found) == 9
+    (first,) = training.simulation(alone, 7)
+    np.testing.assert_array_equal(found[0].summary, first.summary)
+    halos = {tuple(v for p, v in each.values.items() if p.startswith("mock.")) for each in found}
+    assert len(halos) == 1
+    assert len({found[k].n_stars for k in (0, 3, 6)}) == 3
+    names = MomentSummary(plan.network.edges).names
+    for k, each in enumerate(found):
+        whole = found[k - k % 3]
+        assert 300 <= each.n_stars == each.values["survey.n_stars"] <= whole.n_stars
+        assert whole.radii[0] <= each.radii[0] < each.radii[1] <= whole.radii[1]
+        told = dict(zip(names, each.summary, strict=True))
+        np.testing.assert_allclose(told["ln of the number of stars"], np.log(each.n_stars))
+    assert len({each.summary.tobytes() for each in found}) == 9
+    (held,) = training.simulation(plan, plan.simulations)  # is judged by one catalogue
+    assert held.n_stars <= 1000
+
+
+def test_numbers_of_subsets_are_of_the_prior_below_that_of_the_catalogue(tiny):
+    plan = replace(load_training(tiny), subsets=4000)
+    few = np.array(plan.below(700, seeded(1)))
+    assert few.max() <= 700
+    # of a log-uniform prior from 300, ln n is uniform from there to ln 700
+    width = np.log(700.0 / 300.0)
+    middle = np.log(few).mean() - np.log(300.0)
+    assert abs(middle - 0.5 * width) < 4.0 * width / np.sqrt(12.0 * 4000) + 1.0 / 300.0
+
+
+def test_a_share_of_catalogues_has_no_errors(tiny):
+    survey = '"survey.n_stars"'
+    errors = """"survey.pm_error" = { kind = "uniform", lo = 0.0, hi = 0.1 }
+"survey.vlos_error" = { kind = "uniform", lo = 1.0, hi = 5.0 }
+"""
+    tiny.write_text(
+        TINY.replace(survey, errors + survey).replace("seed = 3", "without_errors = 0.3")
+    )
+    plan = load_training(tiny)
+    draws = [plan.draw(seeded(k)) for k in range(600)]
+    exact = np.array([each["survey.pm_error"] == 0.0 for each in draws])
+    assert abs(exact.mean() - 0.3) < 4.0 * np.sqrt(0.3 * 0.7 / 600)
+    assert all(
+        (each["survey.vlos_error"] == 0.0) == one for each, one in zip(draws, exact, strict=True)
+    )
+    assert min(each["survey.n_stars"] for each in draws) >= 300
+
+
+def test_no_mock_is_learnt_from_and_validated_by():
+    mocks = np.repeat([3, 4, 8, 9, *range(20, 36)], 5)
+    taught, apart = (mocks[rows] for rows in learning._shares(mocks, seeded(1)))
+    assert not set(taught) & set(apart)
+    assert len(apart) == 10  # catalogues of two of twenty mocks
+    assert len(taught) + len(apart) == len(mocks)
+
+
 def test_a_prior_without_mocks_is_told(tiny, monkeypatch):
     monkeypatch.setattr(training, "simulation", lambda plan, k: "no equilibrium")
-    with pytest.raises(InputError, match="20 of 20 draws have no mock, such as: no equilibrium"):
-        training.simulate(load_training(tiny), 20, 0, lambda _: None)
+    with pytest.raises(InputError, match="500 of 500 draws have no mock, such as: no equilibrium"):
+        training.simulate(load_training(tiny), 0, lambda _: None)
 
 
 def test_training_without_sbi_says_how_to_install_it(tiny, tmp_path, monkeypatch):

@@ -116,7 +116,8 @@ def test_a_network_is_layer_by_layer_what_it_says():
     arrays = network.members[0]
     x = hidden = seeded(4).standard_normal(5)
     for layer in ("hidden.0", "hidden.1"):
-        hidden = np.maximum(arrays[f"{layer}.weight"] @ hidden + arrays[f"{layer}.bias"], 0.0)
+        hidden = arrays[f"{layer}.weight"] @ hidden + arrays[f"{layer}.bias"]
+        hidden = hidden / (1.0 + np.exp(-hidden))
     logits = arrays["logits.weight"] @ hidden + arrays["logits.bias"]
     found = network.mixture(x)
     np.testing.assert_allclose(
@@ -301,7 +302,7 @@ def test_the_content_of_the_network_is_in_the_key_and_its_place_is_not(copied):
         ("description", "network.json was changed after it was written"),
         ("no json", "network.json is not that of a network"),
         ("list", "network.json is not that of a network"),
-        ("version", "is of format 99 and summaries 1, this haloassay reads 1 and 1: train it anew"),
+        ("version", "is of format 99 and summaries 1, this haloassay reads 2 and 1: train it anew"),
     ],
 )
 def test_a_network_that_is_not_what_it_was_is_refused(copied, damage, told):
