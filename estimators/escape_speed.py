@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 #: Bounds of the prior of k, as three groups have it.
 K_PRIORS: Final = {"deason2019": (1.0, 2.5), "piffl2014": (2.3, 3.7), "necib2022": (0.1, 15.0)}
 
-#: Escape speeds, slopes and powers that are tried for a start; and with more parameters.
+#: Escape speeds, slopes and powers that are tried for a start of one component; of two or with outliers, those
+#: and shares of components, the share and the dispersion of outliers, by the number of components.
 _TRIED: Final = (120, 5, 5)
-_TRIED_OF_MANY: Final = (30, 1, 3, 3, 2, 2, 1)
+_TRIED_OF_MANY: Final = {1: (30, 1, 3, 3, 1), 2: (30, 1, 3, 3, 2, 2, 1)}
 
 #: Student t's that an importance sampler draws from where there are many parameters: their posterior is bent.
 _PARTS: Final = 3
@@ -51,7 +52,7 @@ class EscapeSpeed(Estimator):
     v_esc are degenerate, and the prior of k decides: flat between 1 and 2.5 (Deason et al. 2019, of radial
     orbits) or between 2.3 and 3.7 (Piffl et al. 2014, of simulations), where no other is given.
 
-    Necib & Lin (2022) take no narrow prior of k, but several ``components`` of one escape speed, each with its power
+    Necib & Lin (2022) take no narrow prior of k, but two ``components`` of one escape speed, each with its power
     and its share of the tail, and ``outliers`` that a Gaussian of wide dispersion describes. Powers are flat within
     the bounds of k, in their order, and shares flat where they sum to one.
 
@@ -112,7 +113,7 @@ class EscapeSpeed(Estimator):
     v_min: float = 300.0
     bins: Edges = "none"
     k: float | tuple[float, float] | Literal["deason2019", "piffl2014", "necib2022"] = "deason2019"
-    components: Literal[1, 2, 3] = 1
+    components: Literal[1, 2] = 1
     outliers: Outliers | Literal["none"] = "none"
     slope: float | tuple[float, float] = 0.0
     v_esc_range: tuple[float, float] = (350.0, 1200.0)
@@ -251,7 +252,7 @@ class EscapeSpeed(Estimator):
             return tail.log_likelihood(self._shapes(at)) - of_v_esc * np.log(at[:, 0])
 
         plain = self.components == 1 and self.outliers == "none"
-        tried = _TRIED if plain else _TRIED_OF_MANY[: len(box.bounds)]
+        tried = _TRIED if plain else _TRIED_OF_MANY[self.components][: len(box.bounds)]
         start = box.start(log_density, tried, "no escape speed within its bounds holds all stars")
         scale = np.array([5.0, 0.05, *[0.2] * (len(box.bounds) - 2)])[box.free]
         found = explore(

@@ -176,6 +176,14 @@ def test_a_hypervelocity_star_is_an_outlier():
     assert not abs(misled.value - without.value) < 20.0 * error
 
 
+@pytest.mark.parametrize("spec", [{}, {"outliers": "none"}])
+@pytest.mark.parametrize("slope", [own.SLOPE, [0.0, 0.5]])
+def test_two_components_without_outliers_or_with_a_slope(spec, slope):
+    stars = own.mixed(400, seeded(16), outliers=0.0)
+    (row,) = rows_of(stars, **{**WIDE, "components": 2, "n_draws": 200, "slope": slope, **spec})
+    assert row.note or row.lo95 - (row.hi68 - row.lo68) < own.escape_speed(row.r) < row.hi95
+
+
 def test_neither_order_nor_units_matter_to_components():
     stars = own.mixed(400, seeded(15))
     spec = {**WIDE, "components": 2, "n_draws": 300}
@@ -341,7 +349,7 @@ def test_what_cannot_be_determined_is_said():
         ({"halo": {"limit": 0.5}}, "halo: limit: at least 1"),
         ({"halo": {"v_c": [230.0, 0.0]}}, "v_c: speed and error"),
         ({"min_stars": 1}, "min_stars: at least 5"),
-        ({"components": 4}, "components"),
+        ({"components": 3}, "components"),
         ({"components": 2, "k": 1.8}, "k: bounds of a prior, of which components"),
         ({"outliers": {"share": [0.0, 1.0]}}, "outliers: share: bounds ascend, from above 0"),
         ({"outliers": {"sigma": [900.0, 600.0]}}, "outliers: sigma: bounds ascend"),
