@@ -34,7 +34,7 @@ from action_samples import true_beta
 from axisymmetric_samples import ALPHA, Q_STARS
 from axisymmetric_samples import stars as flattened
 from axisymmetric_samples import truth as flattened_truth
-from escape_samples import SLOPE, K, escape_speed, tail
+from escape_samples import SLOPE, K, escape_speed, mixed, tail
 from gaussian_samples import LI2026, catalogue_of, stars_of
 from halo_samples import power_law_radii
 from hierarchical_samples import EDGES as SEEN_EDGES
@@ -339,6 +339,11 @@ WHY = {
     "action-df, position given": "velocities alone hardly tell the slopes: their priors do",
     "escape-speed": "prior of k: flat from 1 to 2.5 about a tail of k = 1.8",
     "escape-speed, k of Piffl": "prior of k: from 2.3 to 3.7, where the tail has k = 1.8",
+    "escape-speed, two components": "few stars do not tell the powers: flat priors prefer steep, long tails",
+    "escape-speed, one component of two": "the tail has two components; one steeper than both ends too far out",
+    "escape-speed, k of Deason of two": "the tail has two components, of k = 4 and 1, and the prior is narrow",
+    "escape-speed, k of Piffl of two": "the tail has two components, of k = 4 and 1, and the prior is narrow",
+    "escape-speed, two components of one": "few stars do not tell the powers: flat priors prefer steep, long tails",
     "orbital-roulette, likelihood": "numbers expected are of the stars themselves, and scatter with those found",
     "axisymmetric-jeans, cylindrical": "300 stars hardly know q_halo: it has no value in some mocks",
     "npe": "a network misses by a share of its error at any one halo; too wide with many stars: it knows few halos",
@@ -391,6 +396,14 @@ def make_cases() -> Iterator[Case]:
     yield Case("escape-speed", fastest, tail, fastest_truth)
     yield Case("escape-speed, k known", {**fastest, "k": K}, tail, fastest_truth)
     yield Case("escape-speed, k of Piffl", {**fastest, "k": "piffl2014"}, tail, fastest_truth)
+    wide = {**fastest, "k": "necib2022", "prior": "inverse", "outliers": {}}
+    two = {**wide, "components": 2}
+    yield Case("escape-speed, two components", two, mixed, fastest_truth)
+    yield Case("escape-speed, one component of two", wide, mixed, fastest_truth)
+    yield Case("escape-speed, two components of one", two, tail, fastest_truth)
+    for prior, name in (("deason2019", "Deason"), ("piffl2014", "Piffl")):
+        narrow = {**fastest, "k": prior, "outliers": {}}
+        yield Case(f"escape-speed, k of {name} of two", narrow, mixed, fastest_truth)
     yield from virial_cases()
     phases = {"r_range": list(ROULETTE_EDGES), "r_out": [8.0, 17.0, 40.0]}
     yield Case("orbital-roulette", phases, anywhere, RANDOM_PHASES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
@@ -15,18 +16,23 @@ from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import Bin, Edges, check_edges, check_least, radial_bins
 from haloassay.estimators.fit.box import Box
 from haloassay.estimators.fit.posterior import explore
-from haloassay.estimators.fit.speed_tail import Shapes, Tail
+from haloassay.estimators.fit.speed_tail import Outliers, Shapes, Tail, falling, shares
 from haloassay.estimators.halo.escape_halo import EscapeHalo
 from haloassay.estimators.rows import VIRIAL, drawn_row, unbounded, undetermined_rows
 
 if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue
 
-#: Bounds of the prior of k, as two groups have it.
-K_PRIORS: Final = {"deason2019": (1.0, 2.5), "piffl2014": (2.3, 3.7)}
+#: Bounds of the prior of k, as three groups have it.
+K_PRIORS: Final = {"deason2019": (1.0, 2.5), "piffl2014": (2.3, 3.7), "necib2022": (0.1, 15.0)}
 
-#: Escape speeds, powers and slopes that are tried for a start.
+#: Escape speeds, slopes and powers that are tried for a start of one component; of two or with outliers, those
+#: and shares of components, the share and the dispersion of outliers, by the number of components.
 _TRIED: Final = (120, 5, 5)
+_TRIED_OF_MANY: Final = {1: (30, 1, 3, 3, 1), 2: (30, 1, 3, 3, 2, 2, 1)}
+
+#: Student t's that an importance sampler draws from where there are many parameters: their posterior is bent.
+_PARTS: Final = 3
 
 #: Draws at which the likelihood of stars that are summed up is compared with that of all, and what it may be off.
 _PROBES: Final = 32
@@ -46,13 +52,16 @@ class EscapeSpeed(Estimator):
     v_esc are degenerate, and the prior of k decides: flat between 1 and 2.5 (Deason et al. 2019, of radial
     orbits) or between 2.3 and 3.7 (Piffl et al. 2014, of simulations), where no other is given.
 
+    Necib & Lin (2022) take no narrow prior of k, but two ``components`` of one escape speed, each with its power
+    and its share of the tail, and ``outliers`` that a Gaussian of wide dispersion describes. Powers are flat within
+    the bounds of k, in their order, and shares flat where they sum to one.
+
     With ``halo``, an NFW halo beside known baryons is fitted to the escape speeds, taken for Gaussian in
     their logarithm, and to the circular velocity at the Sun: a star escapes that reaches a number of
     virial radii.
 
     Biased where the tail is no power law up to v_esc: low in halos that lack stars near it, high by
-    stars that are not bound. What is said of Deason et al. and Piffl et al. is from memory, but for
-    the v_min of 300 km/s and the 2 r200 of the former, which their abstract has.
+    stars that are not bound and, with one component, by a tail of several.
 
     Parameters
     ----------
@@ -61,13 +70,18 @@ class EscapeSpeed(Estimator):
     bins
         Edges of radial bins [kpc], each with its own escape speed, or ``"none"``.
     k
-        Power: a number, bounds of a flat prior, or the name of published ones.
+        Power: a number, bounds of a flat prior, or the name of published ones (``"necib2022"``: from 0.1 to 15).
+    components
+        Powers that the tail is a sum of, with one escape speed.
+    outliers
+        Stars that are not of the tail; ``"none"`` takes all for bound.
     slope
         Of v_esc with radius: a number, or bounds of a flat prior.
     v_esc_range
-        Bounds of the escape speed [km/s]; faster stars than the upper are not the halo's and are left out.
+        Bounds of the escape speed [km/s]; faster stars than the upper are not the halo's and are left out, unless
+        ``outliers`` have their place.
     prior
-        Of v_esc: ``"log"``, 1 / v_esc, or ``"flat"``.
+        Of v_esc: ``"log"``, 1 / v_esc, ``"flat"``, or ``"inverse"``, flat in 1 / v_esc.
     errors
         Of the speeds: ``"convolved"`` or ``"ignored"``.
     halo
@@ -79,7 +93,7 @@ class EscapeSpeed(Estimator):
     """
 
     name: ClassVar[str] = "escape-speed"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reference: ClassVar[str] = "1990ApJ...353..486L"
     assumes: ClassVar[tuple[str, ...]] = (
         "equilibrium",
@@ -98,10 +112,12 @@ class EscapeSpeed(Estimator):
 
     v_min: float = 300.0
     bins: Edges = "none"
-    k: float | tuple[float, float] | Literal["deason2019", "piffl2014"] = "deason2019"
+    k: float | tuple[float, float] | Literal["deason2019", "piffl2014", "necib2022"] = "deason2019"
+    components: Literal[1, 2] = 1
+    outliers: Outliers | Literal["none"] = "none"
     slope: float | tuple[float, float] = 0.0
     v_esc_range: tuple[float, float] = (350.0, 1200.0)
-    prior: Literal["log", "flat"] = "log"
+    prior: Literal["log", "flat", "inverse"] = "log"
     errors: Literal["convolved", "ignored"] = "convolved"
     halo: EscapeHalo | Literal["none"] = "none"
     n_draws: int = 1000
@@ -112,6 +128,8 @@ class EscapeSpeed(Estimator):
         check_edges(self.bins)
         lo, hi = self._k_bounds
         require(0.0 <= lo <= hi, f"k: not negative, bounds ascend (got {self.k})")
+        several = f"k: bounds of a prior, of which components have theirs (got {self.k})"
+        require(self.components == 1 or lo < hi, several)
         lo, hi = self._slope_bounds
         require(lo <= hi, f"slope: bounds ascend (got {self.slope})")
         lo, hi = self.v_esc_range
@@ -139,7 +157,8 @@ class EscapeSpeed(Estimator):
         """
         catalogue.check_finite()
         speed = np.linalg.norm(catalogue.spherical_velocity, axis=1)
-        in_tail = (speed > self.v_min) & (speed < self.v_esc_range[1])
+        fastest = self.v_esc_range[1] if self.outliers == "none" else np.inf
+        in_tail = (speed > self.v_min) & (speed < fastest)
         rows, radii, speeds = [], [], []
         for bin_ in radial_bins(catalogue.r, self.bins):
             row = self._row(catalogue, bin_, speed, in_tail, rng)
@@ -194,32 +213,51 @@ class EscapeSpeed(Estimator):
         short = tail.summed_up(self._slope_bounds)
         points = self._sample(short, rng)
         if short is not tail:
-            some = points[:: max(len(points) // _PROBES, 1)]
-            off = tail.log_likelihood(_shapes(some)) - short.log_likelihood(_shapes(some))
-            if not np.ptp(off) < _MISFIT:
+            some = self._shapes(points[:: max(len(points) // _PROBES, 1)])
+            off = tail.log_likelihood(some) - short.log_likelihood(some)
+            if not np.std(off) < _MISFIT:
                 points = self._sample(tail, rng)
         return points[:, 0]
 
+    @property
+    def _box(self) -> Box:
+        """Escape speed, slope, powers and shares of components, ln of share and dispersion of outliers."""
+        bounds = [self.v_esc_range, self._slope_bounds]
+        bounds += (
+            [self._k_bounds] if self.components == 1 else [(0.0, 1.0)] * (2 * self.components - 1)
+        )
+        if isinstance(self.outliers, Outliers):
+            of_outliers = (self.outliers.share, self.outliers.sigma)
+            bounds += [(math.log(lo), math.log(hi)) for lo, hi in of_outliers]
+        return Box(np.array(bounds))
+
+    def _shapes(self, points: FloatArray) -> Shapes:
+        """Tails of points (m, d) of the box."""
+        n, v_esc, slope = self.components, points[:, 0], points[:, 1]
+        if n == 1:
+            k, share = points[:, 2:3], np.ones((len(points), 1))
+        else:
+            k = falling(points[:, 2 : 2 + n], *self._k_bounds)
+            share = shares(points[:, 2 + n : 1 + 2 * n])
+        if self.outliers == "none":
+            return Shapes(v_esc, slope, k, share, *np.zeros((2, len(points))))
+        return Shapes(v_esc, slope, k, share, *np.exp(points[:, -2:].T))
+
     def _sample(self, tail: Tail, rng: np.random.Generator) -> FloatArray:
-        """Draws (n_draws, 3) of escape speed, k and slope, by the likelihood of ``tail``."""
-        box = Box(np.array([self.v_esc_range, self._k_bounds, self._slope_bounds]))
+        """Draws (n_draws, d) of the parameters of the box, by the likelihood of ``tail``."""
+        box, of_v_esc = self._box, {"flat": 0.0, "log": 1.0, "inverse": 2.0}[self.prior]
 
         def log_density(points: FloatArray) -> FloatArray:
             at = box.full(points)
-            values = tail.log_likelihood(_shapes(at))
-            return values - np.log(at[:, 0]) if self.prior == "log" else values
+            return tail.log_likelihood(self._shapes(at)) - of_v_esc * np.log(at[:, 0])
 
-        start = box.start(log_density, _TRIED, "no escape speed within its bounds holds all stars")
-        scale = np.array([5.0, 0.2, 0.05])[box.free]
+        plain = self.components == 1 and self.outliers == "none"
+        tried = _TRIED if plain else _TRIED_OF_MANY[self.components][: len(box.bounds)]
+        start = box.start(log_density, tried, "no escape speed within its bounds holds all stars")
+        scale = np.array([5.0, 0.05, *[0.2] * (len(box.bounds) - 2)])[box.free]
         found = explore(
             log_density, start, scale, self.n_draws, rng,
-            sampler=("importance", "quadrature"), bounds=box.edges,
+            sampler=("importance", "quadrature" if plain else "emcee"), bounds=box.edges,
+            parts=1 if plain else _PARTS,
         )  # fmt: skip
         return box.full(found.draws)
-
-
-def _shapes(points: FloatArray) -> Shapes:
-    """Tails of one component of escape speed, k and slope (m, 3)."""
-    none = np.zeros(len(points))
-    v_esc, k, slope = points.T
-    return Shapes(v_esc, slope, k[:, None], np.ones((len(points), 1)), none, none)

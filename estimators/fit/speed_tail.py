@@ -18,17 +18,57 @@ import numba
 import numpy as np
 
 from haloassay.base.arrays import BoolArray, FloatArray
+from haloassay.base.settings import require
 from haloassay.estimators.fit.chebyshev import Nodes
 from haloassay.estimators.fit.power_means import at_power, log_power, power_table
 
 #: Fastest stars that stay what they are, and errors below the last of them from which on others may be summed up.
-_FASTEST: Final = 200
+_FASTEST: Final = 100
 _CLEAR: Final = 2.0
 #: Intervals of speed of those that are summed up, nodes in each, in the variance of errors, and in ln r.
 _INTERVALS: Final = 8
-_NODES: Final = 7
+_NODES: Final = 8
 _NODES_ERROR: Final = 3
 _NODES_RADIUS: Final = 5
+
+
+@dataclass(frozen=True)
+class Outliers:
+    """Stars that are not bound, or whose speeds are blunders: a Gaussian about rest, cut off where the tail begins.
+
+    Parameters
+    ----------
+    share
+        Bounds of their share of the stars; the prior is flat in its logarithm.
+    sigma
+        Bounds of the dispersion [km/s]; likewise.
+    """
+
+    share: tuple[float, float] = (1e-6, 1.0)
+    sigma: tuple[float, float] = (600.0, 3000.0)
+
+    def __post_init__(self) -> None:
+        lo, hi = self.share
+        require(0.0 < lo < hi <= 1.0, f"share: bounds ascend, from above 0 to 1 (got {[lo, hi]})")
+        lo, hi = self.sigma
+        require(0.0 < lo < hi, f"sigma: bounds ascend from above 0 (got {[lo, hi]})")
+
+
+def falling(u: FloatArray, lo: float, hi: float) -> FloatArray:
+    """Numbers (m, K) between ``lo`` and ``hi``, each less than that before it, of ``u`` (m, K) in the unit cube.
+
+    Where u is uniform, they are K uniform numbers in their order.
+    """
+    left = np.arange(u.shape[1], 0, -1)
+    return np.asarray(lo + (hi - lo) * np.cumprod(u ** (1.0 / left), axis=1))
+
+
+def shares(u: FloatArray) -> FloatArray:
+    """Shares (m, K) that sum to one, of ``u`` (m, K - 1) in the unit cube; where u is uniform, so are they."""
+    left = np.arange(u.shape[1], 0, -1)
+    rest = np.cumprod((1.0 - u) ** (1.0 / left), axis=1)
+    ends = np.ones((len(u), 1)), np.zeros((len(u), 1))
+    return -np.diff(np.concatenate([ends[0], rest, ends[1]], axis=1), axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,10 +144,12 @@ class Tail:
         scale = np.exp(slope * self.log_r)
         speed = scale * self.speed
         slow = speed + _CLEAR * scale * self.error < np.partition(speed, -_FASTEST)[-_FASTEST]
-        if slow.sum() < len(slow) // 2:
+        if slow.sum() < _FASTEST:
             return self
         nodes_radius = 1 if slopes == (0.0, 0.0) else _NODES_RADIUS
         log_r, v, error, weight = self._nodes(slow, speed, nodes_radius)
+        if 2 * len(weight) > slow.sum():
+            return self
         return replace(
             self,
             log_r=np.concatenate([self.log_r[~slow], log_r]),
@@ -168,7 +210,7 @@ def _log_likelihood(
     n_points, n_parts = k.shape
     shape = (n_parts, table.shape[0], table.shape[1])
     here, above, norm = np.empty(shape), np.empty(shape), np.empty(n_parts)
-    out = np.zeros(n_points)
+    term, out = np.empty(n_parts), np.zeros(n_points)
     for m in range(n_points):
         for j in range(n_parts):
             here[j] = at_power(table, lo, hi, k[m, j])
@@ -184,14 +226,17 @@ def _log_likelihood(
                     wide = sigma[m] ** 2 + error[i] ** 2
                     seen = np.sqrt(0.5 * np.pi * wide) * math.erfc(v_min / np.sqrt(2.0 * wide))
                     log_out = np.log(outliers[m] / seen)
-            value = log_out - 0.5 * speed[i] ** 2 / wide
+            out_term = log_out - 0.5 * speed[i] ** 2 / wide
+            largest = out_term
             for j in range(n_parts):
-                term = log_power(top - speed[i], error[i], k[m, j], here[j]) + norm[j]
-                if np.isnan(term) or term == -np.inf:
-                    continue
-                least, value = min(value, term), max(value, term)
-                if least > -np.inf:
-                    value += np.log1p(np.exp(least - value))
+                term[j] = log_power(top - speed[i], error[i], k[m, j], here[j]) + norm[j]
+                largest = max(largest, term[j])
+            value = largest
+            if largest > -np.inf and (n_parts > 1 or outliers[m] > 0.0):
+                total = np.exp(out_term - largest)
+                for j in range(n_parts):
+                    total += np.exp(term[j] - largest)
+                value += np.log(total)
             if value == -np.inf:  # a weight may be negative
                 out[m] = value
                 break

@@ -24,10 +24,36 @@ def tail(n, rng, error=15.0, slope=SLOPE, k=K) -> Catalogue:
     seen = np.abs(v + error * rng.standard_normal(len(r)))
     rows = np.flatnonzero(seen > V_MIN)[:n]
     assert len(rows) == n
-    toward, way = rng.standard_normal((2, n, 3))
+    return _catalogue(r[rows], seen[rows], error, rng)
+
+
+#: Powers of two components, shares of them among the stars above V_MIN, and outliers.
+POWERS, SHARES = (4.0, 1.0), (0.6, 0.4)
+OUTLIERS, SIGMA_OUT = 0.01, 1000.0
+
+
+def mixed(n, rng, error=15.0, slope=SLOPE, outliers=OUTLIERS) -> Catalogue:
+    """``n`` stars of two components of one escape speed and of outliers, in the same shares at every radius."""
+    r = rng.uniform(*EDGES, n)
+    top = V_ESC * (r / R_0) ** -slope
+    lowest = V_MIN - 6.0 * error
+    k = rng.choice(POWERS, n, p=SHARES)
+    out = rng.random(n) < outliers
+    seen, left = np.zeros(n), np.arange(n)
+    while len(left):
+        v = top[left] - (top[left] - lowest) * rng.random(len(left)) ** (1.0 / (k[left] + 1.0))
+        v = np.where(out[left], np.abs(SIGMA_OUT * rng.standard_normal(len(left))), v)
+        seen[left] = v + error * rng.standard_normal(len(left))
+        left = left[seen[left] <= V_MIN]
+    return _catalogue(r, seen, error, rng)
+
+
+def _catalogue(r, speed, error, rng) -> Catalogue:
+    """Stars at ``r`` in directions of their own, as their velocities are."""
+    toward, way = rng.standard_normal((2, len(r), 3))
     toward /= np.linalg.norm(toward, axis=1)[:, None]
     way /= np.linalg.norm(way, axis=1)[:, None]
-    columns = np.hstack([r[rows, None] * toward, seen[rows, None] * way]).T
-    errors = {f"v{axis}_err": np.full(n, error) for axis in "xyz"} if error else {}
+    columns = np.hstack([r[:, None] * toward, speed[:, None] * way]).T
+    errors = {f"v{axis}_err": np.full(len(r), error) for axis in "xyz"} if error else {}
     names = ("x", "y", "z", "vx", "vy", "vz")
     return Catalogue.from_arrays(**dict(zip(names, columns, strict=True)), **errors)

@@ -14,11 +14,13 @@ from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.profiles import nfw_enclosed_mass, virial_radius
 from haloassay.estimators import escape_speed, make_estimator
 from haloassay.estimators.fit.power_means import at_power, log_power, power_table
-from haloassay.estimators.fit.speed_tail import Shapes, Tail
+from haloassay.estimators.fit.speed_tail import Shapes, Tail, falling, shares
 from haloassay.estimators.halo.baryons import baryons_mass, baryons_vc2
 from haloassay.estimators.halo.escape_halo import EscapeHalo
 from haloassay.mocks import make_mock
 
+#: As Necib & Lin (2022) have it, but for the number of components.
+WIDE = {"k": "necib2022", "outliers": {}, "prior": "inverse", "slope": own.SLOPE}
 KNOWN = {"k": own.K, "slope": own.SLOPE}
 
 
@@ -107,9 +109,99 @@ def test_stars_that_are_summed_up_have_the_likelihood_of_all(slopes):
     assert np.ptp(off) < 0.1
 
 
-def test_few_stars_are_left_as_they_are():
+@pytest.mark.parametrize("error", [0.0, 25.0])
+def test_a_sum_of_components_and_outliers_is_a_density_too(error):
+    tails = shapes(480.0, [9.0, 1.2], share=[0.7, 0.3], outliers=0.1, sigma=700.0)
+
+    def density(v):
+        return float(np.exp(one(v, error).log_likelihood(tails)[0]))
+
+    inside = quad(density, 300.0, 480.0, limit=200)[0] + quad(density, 480.0, 700.0, limit=200)[0]
+    beyond = norm.sf(700.0, scale=np.hypot(700.0, error)) / norm.sf(
+        300.0, scale=np.hypot(700.0, error)
+    )
+    assert inside + 0.1 * beyond == pytest.approx(1.0, rel=1e-4)
+
+
+@pytest.mark.parametrize(("k", "share"), [([2.0, 2.0], [0.3, 0.7]), ([7.0, 2.0], [0.0, 1.0])])
+def test_components_that_are_one_have_its_likelihood(k, share):
+    star = one(410.0, 20.0)
+    (found,) = star.log_likelihood(shapes(480.0, k, share=share))
+    assert found == pytest.approx(star.log_likelihood(shapes(480.0, 2.0))[0], abs=1e-9)
+
+
+def test_components_have_powers_in_order_and_shares_that_are_uniform():
+    """As those of uniform numbers that are sorted, and of gaps between them."""
+    rng = seeded(11)
+    k = falling(rng.random((20_000, 3)), 1.0, 5.0)
+    assert np.all(np.diff(k, axis=1) <= 0.0)
+    share = shares(rng.random((20_000, 2)))
+    np.testing.assert_allclose(share.sum(axis=1), 1.0)
+    gaps = np.diff(np.sort(rng.random((20_000, 2)), axis=1), axis=1, prepend=0.0, append=1.0)
+    uniform = np.sort(1.0 + 4.0 * rng.random((20_000, 3)), axis=1)[:, ::-1]
+    for found, wanted in ((k, uniform), (share, gaps)):
+        error = 4.0 * np.sqrt(2.0 / 20_000)
+        np.testing.assert_allclose(
+            found.mean(axis=0), wanted.mean(axis=0), atol=error * wanted.std()
+        )
+        np.testing.assert_allclose(found.std(axis=0), wanted.std(axis=0), rtol=0.06)
+
+
+def test_two_components_find_what_one_misses():
+    stars = own.mixed(3000, seeded(12))
+    (two,) = rows_of(stars, components=2, n_draws=500, **WIDE)
+    (single,) = rows_of(stars, n_draws=500, **WIDE)
+    truth = own.escape_speed(two.r)
+    assert two.lo95 - 0.5 * (two.hi68 - two.lo68) < truth < two.hi95
+    assert single.lo95 > truth + (single.hi68 - single.lo68)
+
+
+def test_two_components_of_a_tail_of_one():
+    stars = own.tail(600, seeded(13))
+    spec = {"slope": own.SLOPE, "k": [1.0, 2.5], "n_draws": 500}
+    (single,), (two,) = rows_of(stars, **spec), rows_of(stars, components=2, **spec)
+    assert abs(two.value - single.value) < single.hi68 - single.lo68
+
+
+def test_a_hypervelocity_star_is_an_outlier():
+    stars = own.tail(600, seeded(14))
+    (without,) = rows_of(stars, **KNOWN)
+    far = {name: x.copy() for name, x in stars.columns.items()}
+    for axis in "xyz":
+        far[f"v{axis}"][7] *= 1000.0 / np.linalg.norm(stars.spherical_velocity[7])
+    stars = Catalogue.from_arrays(**far)
+    (misled,), (found,) = rows_of(stars, **KNOWN), rows_of(stars, outliers={}, **KNOWN)
+    error = 0.5 * (without.hi68 - without.lo68)
+    assert abs(found.value - without.value) < error
+    assert not abs(misled.value - without.value) < 20.0 * error
+
+
+@pytest.mark.parametrize("spec", [{}, {"outliers": "none"}])
+@pytest.mark.parametrize("slope", [own.SLOPE, [0.0, 0.5]])
+def test_two_components_without_outliers_or_with_a_slope(spec, slope):
+    stars = own.mixed(400, seeded(16), outliers=0.0)
+    (row,) = rows_of(stars, **{**WIDE, "components": 2, "n_draws": 200, "slope": slope, **spec})
+    assert row.note or row.lo95 - (row.hi68 - row.lo68) < own.escape_speed(row.r) < row.hi95
+
+
+def test_neither_order_nor_units_matter_to_components():
+    stars = own.mixed(400, seeded(15))
+    spec = {**WIDE, "components": 2, "n_draws": 300}
+    (row,) = rows_of(stars, **spec)
+    (turned,) = rows_of(stars.select(np.arange(400)[::-1]), **spec)
+    twice = {n: x * (2.0 if n[0] == "v" else 1.0) for n, x in stars.columns.items()}
+    scaled = {"v_min": 600.0, "v_esc_range": [700.0, 2400.0]}
+    spec = {**spec, **scaled, "outliers": {"sigma": [1200.0, 6000.0]}}
+    (double,) = rows_of(Catalogue.from_arrays(**twice), **spec)
+    width = row.hi68 - row.lo68
+    assert turned.value == pytest.approx(row.value, abs=0.2 * width)
+    assert double.value == pytest.approx(2.0 * row.value, abs=0.4 * width)
+
+
+@pytest.mark.parametrize(("n", "error"), [(150, 1.0), (5000, 2000.0)])
+def test_stars_of_which_no_sum_is_shorter_are_left_as_they_are(n, error):
     tail = Tail(
-        np.zeros(500), np.linspace(301.0, 500.0, 500), *np.ones((2, 500)), 300.0, (1.0, 2.5)
+        np.zeros(n), np.linspace(301.0, 500.0, n), np.full(n, error), np.ones(n), 300.0, (1.0, 2.5)
     )
     assert tail.summed_up((0.0, 0.0)) is tail
 
@@ -257,6 +349,10 @@ def test_what_cannot_be_determined_is_said():
         ({"halo": {"limit": 0.5}}, "halo: limit: at least 1"),
         ({"halo": {"v_c": [230.0, 0.0]}}, "v_c: speed and error"),
         ({"min_stars": 1}, "min_stars: at least 5"),
+        ({"components": 3}, "components"),
+        ({"components": 2, "k": 1.8}, "k: bounds of a prior, of which components"),
+        ({"outliers": {"share": [0.0, 1.0]}}, "outliers: share: bounds ascend, from above 0"),
+        ({"outliers": {"sigma": [900.0, 600.0]}}, "outliers: sigma: bounds ascend"),
     ],
 )
 def test_bad_settings(spec, message):
