@@ -193,6 +193,9 @@ class EscapeSpeed(Estimator):
             along = catalogue.spherical_velocity[rows] / speed[rows, None]
             covariance = catalogue.spherical_covariance[rows]
             error = np.sqrt(np.einsum("ni,nij,nj->n", along, covariance, along))
+            if np.mean(np.square(error)) > np.var(speed[rows]):
+                note = "the errors of the speeds are as large as the tail is long"
+                return Estimate.undetermined("v_esc", note, **where)
         log_r = np.log(r / where["r"])
         tail = Tail(log_r, speed[rows], error, np.ones(len(r)), self.v_min, self._k_bounds)
         try:
