@@ -334,6 +334,8 @@ def test_what_cannot_be_determined_is_said():
     rows = rows_of(Catalogue.from_arrays(**noisy), halo={})
     assert rows.rows[0].note == "the errors of the speeds are as large as the tail is long"
     assert {row.note for row in rows.rows[1:]} == {"no escape speed is determined"}
+    two = rows_of(Catalogue.from_arrays(**noisy), components=2, k="necib2022", outliers={})
+    assert two.rows[0].note == rows.rows[0].note
     beyond = rows_of(stars, slope=9.0)
     assert "no escape speed within its bounds holds all stars" in beyond.rows[0].note
 
