@@ -32,7 +32,7 @@ CASES = {
 BETA, ALPHA, SLOPE = (-1.0, 0.9), (-4.6, -3.4), (0.3, 0.7)
 
 
-def estimates(case: str, n: int, k: int):
+def estimates(case: str, n: int, k: int, candidates: int):
     """Rows of one mock, and the truth of each."""
     missing, error = CASES[case]
     rng = np.random.default_rng([7, n, k])
@@ -40,7 +40,7 @@ def estimates(case: str, n: int, k: int):
     stars = seen(n, rng, (ERRORS[0], error, ERRORS[2]), gamma=-alpha, g=g, beta=beta)
     spec = {"r_range": list(EDGES), "r_out": [15.0, 30.0, 80.0]}
     spec |= {"beta_range": list(BETA), "alpha_range": list(ALPHA), "g_range": list(SLOPE)}
-    method = make_estimator({"kind": "hierarchical-df", **spec})
+    method = make_estimator({"kind": "hierarchical-df", "n_samples": candidates, **spec})
     for row in method.estimate(without(stars, *missing), np.random.default_rng([8, k])):
         yield row, beta if row.quantity == "beta" else float(true_mass(row.r, g))
 
@@ -51,13 +51,14 @@ def main() -> None:
     parser.add_argument("--stars", type=int, default=300)
     parser.add_argument("--realizations", type=int, default=200)
     parser.add_argument("--case", choices=CASES, nargs="+", default=list(CASES))
+    parser.add_argument("--candidates", type=int, default=256)
     options = parser.parse_args()
     heads = ("missing", "stars", "", "n", "68 %", "95 %", "below", "no value")
     print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
     for case in options.case:
         found: dict[str, list[tuple[float, ...]]] = {}
         for k in range(options.realizations):
-            for row, truth in estimates(case, options.stars, k):
+            for row, truth in estimates(case, options.stars, k, options.candidates):
                 at = "" if row.quantity == "beta" else f" at {row.r:g} kpc"
                 inside = (row.lo68 <= truth <= row.hi68, row.lo95 <= truth <= row.hi95)
                 told = (np.isfinite(row.value), *inside, truth < row.value)
