@@ -15,7 +15,16 @@ ERRORS = (0.1, 0.05, 10.0)
 
 def seen(n, rng, errors=ERRORS, **model) -> Catalogue:
     """``n`` stars whose observed radii are between EDGES; true ones reach beyond both."""
-    all_of = own_model(3 * n + 100, rng, edges=(6.0, 200.0), **model)
+    for spare in (3, 6):  # shallow densities have fewer within
+        stars = observed(own_model(spare * n + 100, rng, edges=(6.0, 200.0), **model), rng, errors)
+        rows = np.flatnonzero((stars.r > EDGES[0]) & (stars.r < EDGES[1]))[:n]
+        if len(rows) == n:
+            return stars.select(rows)
+    raise ValueError(f"too few stars within {EDGES}: {len(rows)} of {n}")
+
+
+def observed(all_of, rng, errors) -> Catalogue:
+    """Stars as the Sun sees them, with errors."""
     true = galactocentric_to_heliocentric(all_of.position, all_of.velocity, Sun())
     z = rng.standard_normal((4, len(all_of)))
     in_log, moving, along = errors
@@ -31,10 +40,7 @@ def seen(n, rng, errors=ERRORS, **model) -> Catalogue:
         "pmdec_err": np.full(len(distance), moving),
         "vlos_err": np.full(len(distance), along),
     }
-    stars = Catalogue.from_arrays(**columns)
-    rows = np.flatnonzero((stars.r > EDGES[0]) & (stars.r < EDGES[1]))[:n]
-    assert len(rows) == n
-    return stars.select(rows)
+    return Catalogue.from_arrays(**columns)
 
 
 def without(stars, *names) -> Catalogue:
