@@ -138,6 +138,10 @@ class EscapeSpeed(Estimator):
         check_least("min_stars", self.min_stars, 5)
 
     @property
+    def _is_plain(self) -> bool:
+        return self.components == 1 and self.outliers == "none"
+
+    @property
     def _k_bounds(self) -> tuple[float, float]:
         if isinstance(self.k, str):
             return K_PRIORS[self.k]
@@ -193,8 +197,8 @@ class EscapeSpeed(Estimator):
             along = catalogue.spherical_velocity[rows] / speed[rows, None]
             covariance = catalogue.spherical_covariance[rows]
             error = np.sqrt(np.einsum("ni,nij,nj->n", along, covariance, along))
-            if np.mean(np.square(error)) > np.var(speed[rows]):
-                note = "the errors of the speeds are as large as the tail is long"
+            if not self._is_plain and np.mean(np.square(error)) > np.var(speed[rows]):
+                note = "the errors of the speeds are as large as the tail is long: one component can be fitted"
                 return Estimate.undetermined("v_esc", note, **where)
         log_r = np.log(r / where["r"])
         tail = Tail(log_r, speed[rows], error, np.ones(len(r)), self.v_min, self._k_bounds)
@@ -254,7 +258,7 @@ class EscapeSpeed(Estimator):
             at = box.full(points)
             return tail.log_likelihood(self._shapes(at)) - of_v_esc * np.log(at[:, 0])
 
-        plain = self.components == 1 and self.outliers == "none"
+        plain = self._is_plain
         tried = _TRIED if plain else _TRIED_OF_MANY[self.components][: len(box.bounds)]
         start = box.start(log_density, tried, "no escape speed within its bounds holds all stars")
         scale = np.array([5.0, 0.05, *[0.2] * (len(box.bounds) - 2)])[box.free]

@@ -330,12 +330,12 @@ def test_what_cannot_be_determined_is_said():
     fast = {n: x * (1.9 if n[0] == "v" else 1.0) for n, x in stars.columns.items()}
     (row,) = rows_of(Catalogue.from_arrays(**fast), v_min=570.0, v_esc_range=[600.0, 1050.0])
     assert "do not bound v_esc: its posterior reaches 1050" in row.note
-    noisy = {**stars.columns, **{f"v{a}_err": np.full(300, 200.0) for a in "xyz"}}
+    noisy = {**stars.columns, **{f"v{a}_err": np.full(300, 2000.0) for a in "xyz"}}
     rows = rows_of(Catalogue.from_arrays(**noisy), halo={})
-    assert rows.rows[0].note == "the errors of the speeds are as large as the tail is long"
+    assert "do not bound v_esc" in rows.rows[0].note
     assert {row.note for row in rows.rows[1:]} == {"no escape speed is determined"}
     two = rows_of(Catalogue.from_arrays(**noisy), components=2, k="necib2022", outliers={})
-    assert two.rows[0].note == rows.rows[0].note
+    assert "the errors of the speeds are as large as the tail is long" in two.rows[0].note
     beyond = rows_of(stars, slope=9.0)
     assert "no escape speed within its bounds holds all stars" in beyond.rows[0].note
 
