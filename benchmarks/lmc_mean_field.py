@@ -12,6 +12,7 @@ population, the same stars with and without an LMC.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -153,7 +154,7 @@ def main() -> None:
                     speeds.setdefault((lmc, name), []).append(at)
         if k:
             write(found, speeds)
-        print(k, {key: np.round(values[-1][0], 3) for key, values in found.items()}, flush=True)
+        print(f"realisation {k + 1} of {options.realizations}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
