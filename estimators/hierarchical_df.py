@@ -299,14 +299,19 @@ class Fit:
         return len(self.observed.distance)
 
     @functools.cached_property
+    def alone(self) -> BoolArray:
+        """Which stars (n,) have a velocity along the line of sight alone."""
+        return LinesOfSight.among(self.observed)
+
+    @functools.cached_property
     def rest(self) -> Observed:
-        """Stars of which more is known than a velocity along the line of sight."""
-        return self.observed.select(np.flatnonzero(~LinesOfSight.among(self.observed)))
+        """Stars of which more is known."""
+        return self.observed.select(np.flatnonzero(~self.alone))
 
     @functools.cached_property
     def lines(self) -> LinesOfSight | None:
         """The others, if there are any."""
-        rows = np.flatnonzero(LinesOfSight.among(self.observed))
+        rows = np.flatnonzero(self.alone)
         if not len(rows):
             return None
         volume = self.density != "published"

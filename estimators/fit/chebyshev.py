@@ -10,6 +10,11 @@ import numpy as np
 from haloassay.base.arrays import FloatArray
 
 
+def zeros(n: int) -> FloatArray:
+    """Zeros (n,) of a Chebyshev polynomial, falling in (-1, 1): nodes without the ends."""
+    return np.asarray(np.cos(np.pi * (np.arange(n) + 0.5) / n))
+
+
 @dataclass(frozen=True, eq=False)
 class Nodes:
     """Chebyshev-Lobatto nodes, the ends among them.

@@ -22,6 +22,7 @@ import numba
 import numpy as np
 
 from haloassay.base.arrays import BoolArray, FloatArray
+from haloassay.estimators.fit.chebyshev import zeros
 
 if TYPE_CHECKING:
     from haloassay.estimators.fit.latents import Observed
@@ -38,6 +39,8 @@ _DISTANCES: Final = (5, 0.15, 11)
 _VELOCITIES: Final = (3, 25.0, 9)
 #: Least cosine between the line of sight and the direction from the centre: below, the pole is a line.
 _LEAST_COSINE: Final = 0.3
+#: Interval of cosines that a polynomial is of at least: all may be 1.
+_NARROWEST: Final = 1e-3
 #: Errors of velocities in dispersions beyond which they are left out: they tell a tenth of what exact ones would.
 _BLURRED: Final = 2.5
 
@@ -100,7 +103,7 @@ class LinesOfSight:
         rows
             Ln psi at the pivot, g, beta, alpha, and the power of the energy.
         """
-        ends = float(self.mu.min()), 1.0
+        ends = min(float(self.mu.min()), 1.0 - _NARROWEST), 1.0
         table = log_j_table(rows[:, 2], rows[:, 4], ends)
         return np.asarray(
             _sums(rows, table, ends, self.x, self.log_weight, self.mu, self.u, self.share)
@@ -146,9 +149,8 @@ def _error_rule(sizes: tuple[int, float, int], error: float) -> tuple[FloatArray
 
 
 def _nodes(size: int, lo: float, hi: float) -> FloatArray:
-    """Zeros of a Chebyshev polynomial between ``lo`` and ``hi``."""
-    x = np.cos(np.pi * (np.arange(size) + 0.5) / size)
-    return lo + 0.5 * (hi - lo) * (1.0 + x)
+    """Zeros (size,) of a Chebyshev polynomial, moved to between ``lo`` and ``hi``."""
+    return lo + 0.5 * (hi - lo) * (1.0 + zeros(size))
 
 
 def _transform(size: int) -> FloatArray:

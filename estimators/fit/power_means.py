@@ -14,6 +14,7 @@ import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
+from haloassay.estimators.fit.chebyshev import zeros
 
 #: Errors from the edge of the tail beyond which there is nothing, and from which on a power is nearly its own mean.
 FAR: Final = 6.0
@@ -24,11 +25,6 @@ _FAR_PIECES: Final = 2
 #: Degree of a piece's polynomial, and Chebyshev polynomials in ln(p + 1).
 _DEGREE: Final = 7
 _ORDERS: Final = 14
-
-
-def _chebyshev_nodes(n: int) -> FloatArray:
-    """Chebyshev nodes (n,) of the first kind, in (-1, 1)."""
-    return np.asarray(np.cos(np.pi * (np.arange(n) + 0.5) / n))
 
 
 def _log_means(u: FloatArray, p: FloatArray) -> FloatArray:
@@ -48,7 +44,7 @@ def _log_means(u: FloatArray, p: FloatArray) -> FloatArray:
 @functools.lru_cache(maxsize=32)
 def power_table(lo: float, hi: float) -> FloatArray:
     """Table (pieces, degree + 1, orders) of powers p from ``lo`` to ``hi``, which :func:`at_power` takes to one p."""
-    x, q = _chebyshev_nodes(_DEGREE + 1), _chebyshev_nodes(_ORDERS)
+    x, q = zeros(_DEGREE + 1), zeros(_ORDERS)
     a, b = np.log1p(lo), np.log1p(hi)
     p = np.expm1(0.5 * (a + b) + 0.5 * (b - a) * q)[None]
     near = -FAR + 2.0 * FAR / _NEAR_PIECES * (np.arange(_NEAR_PIECES)[:, None] + 0.5 * (x + 1.0))

@@ -150,6 +150,17 @@ def test_radial_orbits_are_not_ruled_out_where_proper_motions_are_unknown():
     assert log_density[0] > log_density[1]
 
 
+def test_lines_of_sight_may_all_point_away_from_the_centre():
+    """Of stars on an axis along which the velocity is known the cosine is 1 for all."""
+    x, vx = np.linspace(15.0, 60.0, 30), np.linspace(-200.0, 200.0, 30)
+    errors = {"vx_err": np.ones(30), "vy_err": np.full(30, 1e5), "vz_err": np.full(30, 1e5)}
+    zero = np.zeros(30)
+    stars = Catalogue.from_arrays(x=x, y=zero, z=zero, vx=vx, vy=zero, vz=zero, **errors)
+    fit = fit_of(stars)
+    assert fit.alone.all()
+    assert np.isfinite(fit.of_lines(kernel_rows(AT[None])[0])).all()
+
+
 def test_a_few_draws_err_beyond_the_second_order_only():
     """Four draws of 256 candidates: the error of the ratio falls as the cube of the step, and is small."""
     fit = fit_of(own.seen(100, seeded(12)))
