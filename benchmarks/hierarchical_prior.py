@@ -9,12 +9,13 @@ which at one halo it need not. ``below`` is how often the truth is below the med
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 
 import numpy as np
+from over_prior import print_coverage, print_heads
 
-from haloassay.contracts import labels
 from haloassay.estimators import make_estimator
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
@@ -53,26 +54,11 @@ def main() -> None:
     parser.add_argument("--case", choices=CASES, nargs="+", default=list(CASES))
     parser.add_argument("--candidates", type=int, default=256)
     options = parser.parse_args()
-    heads = ("missing", "stars", "", "n", "68 %", "95 %", "below", "no value")
-    print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
+    print_heads("missing", "stars")
     for case in options.case:
-        found: dict[str, list[tuple[float, ...]]] = {}
-        for k in range(options.realizations):
-            for row, truth in estimates(case, options.stars, k, options.candidates):
-                at = "" if row.quantity == "beta" else f" at {row.r:g} kpc"
-                inside = (row.lo68 <= truth <= row.hi68, row.lo95 <= truth <= row.hi95)
-                told = (np.isfinite(row.value), *inside, truth < row.value)
-                found.setdefault(labels.plain(row.quantity) + at, []).append(told)
-        for name, told in found.items():
-            rows = np.array(told, dtype=float)
-            rows, n = rows[rows[:, 0] > 0.0, 1:], int(rows[:, 0].sum())
-            shares = (
-                f"{x:.2f} ± {np.sqrt(max(x * (1.0 - x), 0.01) / n):.2f}" for x in rows.mean(axis=0)
-            )
-            print(
-                f"| {case} | {options.stars} | {name} | {n} | {' | '.join(shares)} | {len(told) - n} |",
-                flush=True,
-            )
+        every = range(options.realizations)
+        rows = (estimates(case, options.stars, k, options.candidates) for k in every)
+        print_coverage(itertools.chain.from_iterable(rows), case, options.stars)
 
 
 if __name__ == "__main__":

@@ -32,17 +32,27 @@ POWERS, SHARES = (4.0, 1.0), (0.6, 0.4)
 OUTLIERS, SIGMA_OUT = 0.01, 1000.0
 
 
-def mixed(n, rng, error=15.0, slope=SLOPE, outliers=OUTLIERS) -> Catalogue:
-    """``n`` stars of two components of one escape speed and of outliers, in the same shares at every radius."""
+def mixed(
+    n,
+    rng,
+    error=15.0,
+    v_esc=V_ESC,
+    slope=SLOPE,
+    powers=POWERS,
+    shares=SHARES,
+    outliers=OUTLIERS,
+    sigma=SIGMA_OUT,
+) -> Catalogue:
+    """``n`` stars of components of one escape speed and of outliers, in the same shares at every radius."""
     r = rng.uniform(*EDGES, n)
-    top = V_ESC * (r / R_0) ** -slope
+    top = v_esc * (r / R_0) ** -slope
     lowest = V_MIN - 6.0 * error
-    k = rng.choice(POWERS, n, p=SHARES)
+    k = rng.choice(powers, n, p=shares)
     out = rng.random(n) < outliers
     seen, left = np.zeros(n), np.arange(n)
     while len(left):
         v = top[left] - (top[left] - lowest) * rng.random(len(left)) ** (1.0 / (k[left] + 1.0))
-        v = np.where(out[left], np.abs(SIGMA_OUT * rng.standard_normal(len(left))), v)
+        v = np.where(out[left], np.abs(sigma * rng.standard_normal(len(left))), v)
         seen[left] = v + error * rng.standard_normal(len(left))
         left = left[seen[left] <= V_MIN]
     return _catalogue(r, seen, error, rng)
