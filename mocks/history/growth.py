@@ -8,6 +8,7 @@ is meant all the same. Baryons are there from the beginning.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -137,15 +138,19 @@ class GrowingHost:
 
     def expansion(self, start: float) -> MovingExpansion:
         """Return the field since a time [Gyr] as an expansion of l = 0, beside which other bodies can move."""
-        n = max(4, round(-start / _STEP) + 1)
-        times = np.linspace(start, 0.0, n)
-        made = [HarmonicTable(_RADII, self._potential_at(t)[:, None]) for t in times]
-        rest = np.zeros((n, 3))
-        return MovingExpansion(Expansion.of(times, made), times, rest, rest)
-
-    def _potential_at(self, time: float) -> FloatArray:
-        return np.asarray(self.potential_at(float(time)).potential(_RADII), dtype=float)
+        return _expansion(self, start)
 
     def static_mass(self, r: FloatArray) -> FloatArray:
         """Mass [Msun] of what rests within ``r`` [kpc]."""
         return np.asarray(sum((c.enclosed_mass(r) for c in self.others), np.zeros(np.shape(r))))
+
+
+@functools.lru_cache(maxsize=4)
+def _expansion(host: GrowingHost, start: float) -> MovingExpansion:
+    """See :meth:`GrowingHost.expansion`; halos of many histories, or beside many an LMC, have one host."""
+    n = max(4, round(-start / _STEP) + 1)
+    times = np.linspace(start, 0.0, n)
+    potentials = (host.potential_at(float(t)).potential(_RADII) for t in times)
+    made = [HarmonicTable(_RADII, np.asarray(each, dtype=float)[:, None]) for each in potentials]
+    rest = np.zeros((n, 3))
+    return MovingExpansion(Expansion.of(times, made), times, rest, rest)

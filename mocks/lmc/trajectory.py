@@ -13,6 +13,7 @@ of this kind (Vasiliev, Belokurov & Erkal 2021, 2021MNRAS.501.2279V; Correa Magn
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,9 @@ AGE: Final = 13.8
 
 #: Step of the table of the orbit [Gyr]; the cubic between its points is good to 1e-8 kpc.
 _STEP: Final = 0.002
+
+#: Accelerations that a rewind may ask for; 14 Gyr near the centre of the Milky Way take a few thousand.
+_MOST_CALLS: Final = 50_000
 
 #: Gauss-Legendre nodes between two entries of the table of a profile.
 _NODES: Final = np.polynomial.legendre.leggauss(8)
@@ -309,15 +313,21 @@ def rewind(lmc: LMC, milky_way: CompositePotential, changing: Field | None = Non
     ------
     InputError
         If the LMC does not come from outside the virial radius, so that stars could not have been in
-        equilibrium before it came; or if the rewind takes it to where the Milky Way's potential does
-        not hold matter, which ends at the radius where dark energy outweighs it.
+        equilibrium before it came; if the rewind takes it to where the Milky Way's potential does
+        not hold matter, which ends at the radius where dark energy outweighs it; or if it turns so
+        often that it cannot be followed.
     """
     from scipy.integrate import solve_ivp
 
     field = changing or make_field(milky_way)
     drag = Friction.of(lmc, milky_way) if lmc.friction and lmc.mass > 0.0 else None
+    calls = itertools.count(1)
 
     def slope(t: float, state: FloatArray) -> FloatArray:
+        require(
+            next(calls) < _MOST_CALLS,
+            "the orbit of the LMC cannot be followed back: so deep in the Milky Way's potential it turns too often",
+        )
         x, v = state[:3], state[3:6]
         frame = -point_pull(lmc.profile, x)
         # the last step of an integrator may end after the start by rounding

@@ -18,6 +18,7 @@ from haloassay.estimators import make_estimator
 from haloassay.mocks import make_mock
 from haloassay.mocks.gravity.fields import make_field
 from haloassay.mocks.gravity.potentials import CompositePotential, make_potential
+from haloassay.mocks.lmc import trajectory as trajectories
 from haloassay.mocks.lmc.dipole_truth import DipoleTruth
 from haloassay.mocks.lmc.population import lmc_population
 from haloassay.mocks.lmc.trajectory import LMC, Friction, Trajectory, TruncatedNFW, rewind
@@ -258,6 +259,12 @@ class TestBadInput:
             InputError, match="a rewind of 8 Gyr is longer than the potential allows"
         ):
             rewind(LMC(time=8.0), tiny)
+
+    def test_an_orbit_that_turns_too_often(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(trajectories, "_MOST_CALLS", 2000)
+        cluster = make_potential({"kind": "nfw", "m200": 1e16, "c": 20.0})
+        with pytest.raises(InputError, match="cannot be followed back: so deep in the Milky"):
+            rewind(LMC(time=10.0), cluster)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from haloassay.base.settings import require
 from haloassay.mocks.backends.galpy.expansions import has_disc, is_expansion, pull_at
 from haloassay.mocks.backends.galpy.members import SAME, VERSION, Units, fingerprint
 from haloassay.mocks.gravity.mass_table import MassTable
+from haloassay.mocks.gravity.potentials import HEAVIEST
 from haloassay.mocks.gravity.quadrature import polar_nodes
 
 #: Radii [kpc] and nodes a hemisphere of a first look at the mass.
@@ -51,11 +52,15 @@ def mass_table(members: Sequence[Any], units: Units, dark: bool) -> GalpyMass:
 
 
 def require_mass(members: Sequence[Any]) -> None:
-    """Raise :class:`InputError` where the mean mass of the members is not positive and finite, at a first look."""
+    """Raise :class:`InputError` where the mean mass of the members is not positive and possible, at a first look."""
     mass = monopole_mass(members, _LOOK, _FEW)
     good = np.isfinite(mass) & (mass > 0.0)
     place = f"{_LOOK[good.argmin()]:.4g} kpc"
     require(bool(good.all()), f"no positive, finite mass within {place} (a mean over the sphere)")
+    require(
+        bool(np.max(mass) < HEAVIEST),
+        f"{np.max(mass):.3g} Msun within {_LOOK[-1]:g} kpc; settings are in galpy's internal units",
+    )
 
 
 def monopole_mass(potential: Any, r: FloatArray, n: int = 48) -> FloatArray:

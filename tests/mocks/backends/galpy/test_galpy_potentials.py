@@ -317,6 +317,7 @@ class TestOwnObjects:
         (spec("LogarithmicHaloPotential", q=0.0), "forces that are not finite"),
         (spec("LogarithmicHaloPotential", amp=-1.0), "no positive, finite mass within 0.1 kpc"),
         (spec("PowerSphericalPotential", alpha=3.5), "no positive, finite mass"),
+        (spec("HernquistPotential", amp=1e11), r"e\+21 Msun within 300 kpc; .* internal units"),
         (spec("NFWPotential", normalize=True, a=float("inf")), "settings.a must be finite"),
         (spec("NFWPotential", ro=8.0), "unknown setting of galpy's NFWPotential 'ro'"),
         (spec("KingPotential", W0=[1.0, 2.0]), "galpy cannot make a KingPotential of them"),
