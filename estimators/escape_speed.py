@@ -17,7 +17,7 @@ from haloassay.estimators.bins import Bin, Edges, check_edges, check_least, radi
 from haloassay.estimators.fit.box import Box
 from haloassay.estimators.fit.posterior import explore
 from haloassay.estimators.fit.speed_tail import Outliers, Shapes, Tail, falling, shares
-from haloassay.estimators.halo.escape_halo import EscapeHalo
+from haloassay.estimators.halo.escape_halo import EscapeDraws, EscapeHalo
 from haloassay.estimators.rows import VIRIAL, drawn_row, unbounded, undetermined_rows
 
 if TYPE_CHECKING:
@@ -31,8 +31,11 @@ K_PRIORS: Final = {"deason2019": (1.0, 2.5), "piffl2014": (2.3, 3.7), "necib2022
 _TRIED: Final = (120, 5, 5)
 _TRIED_OF_MANY: Final = {1: (30, 1, 3, 3, 1), 2: (30, 1, 3, 3, 2, 2, 1)}
 
-#: Student t's that an importance sampler draws from where there are many parameters: their posterior is bent.
+#: Student t's that an importance sampler draws from where there are many parameters, and by how much they are wider
+#: than what they are fitted to: the posterior is bent, and has a second peak or a long tail where a component and
+#: outliers stand for the same stars.
 _PARTS: Final = 3
+_WIDER: Final = 2.0
 
 #: Draws at which the likelihood of stars that are summed up is compared with that of all, and what it may be off.
 _PROBES: Final = 32
@@ -56,9 +59,10 @@ class EscapeSpeed(Estimator):
     and its share of the tail, and ``outliers`` that a Gaussian of wide dispersion describes. Powers are flat within
     the bounds of k, in their order, and shares flat where they sum to one.
 
-    With ``halo``, an NFW halo beside known baryons is fitted to the escape speeds, taken for Gaussian in
-    their logarithm, and to the circular velocity at the Sun: a star escapes that reaches a number of
-    virial radii.
+    Errors across the velocity raise a speed by half their variance over it, on average, which is taken off.
+
+    With ``halo``, an NFW halo beside known baryons is fitted to the escape speeds, with one power k for all bins, and
+    to the circular velocity at the Sun: a star escapes that reaches a number of virial radii.
 
     Biased where the tail is no power law up to v_esc: low in halos that lack stars near it, high by
     stars that are not bound and, with one component, by a tail of several.
@@ -83,7 +87,7 @@ class EscapeSpeed(Estimator):
     prior
         Of v_esc: ``"log"``, 1 / v_esc, ``"flat"``, or ``"inverse"``, flat in 1 / v_esc.
     errors
-        Of the speeds: ``"convolved"`` or ``"ignored"``.
+        Of the velocities: ``"convolved"`` or ``"ignored"``.
     halo
         The halo that is fitted; ``"none"`` leaves it.
     n_draws
@@ -93,7 +97,7 @@ class EscapeSpeed(Estimator):
     """
 
     name: ClassVar[str] = "escape-speed"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     reference: ClassVar[str] = "1990ApJ...353..486L"
     assumes: ClassVar[tuple[str, ...]] = (
         "equilibrium",
@@ -132,6 +136,9 @@ class EscapeSpeed(Estimator):
         require(self.components == 1 or lo < hi, several)
         lo, hi = self._slope_bounds
         require(lo <= hi, f"slope: bounds ascend (got {self.slope})")
+        several = "halo: bins share the powers of their tails, which is taken into account of one component only"
+        one = self.components == 1 or self.halo == "none" or len(self.bins) == 2
+        require(one or self.bins == "none", several)
         lo, hi = self.v_esc_range
         require(self.v_min <= lo < hi, f"v_esc_range: bounds ascend from v_min on (got {[lo, hi]})")
         check_least("n_draws", self.n_draws, 2)
@@ -160,57 +167,64 @@ class EscapeSpeed(Estimator):
             If a position or velocity of the catalogue is not finite.
         """
         catalogue.check_finite()
-        speed = np.linalg.norm(catalogue.spherical_velocity, axis=1)
+        speed, error = self._speeds(catalogue)
         fastest = self.v_esc_range[1] if self.outliers == "none" else np.inf
         in_tail = (speed > self.v_min) & (speed < fastest)
-        rows, radii, speeds = [], [], []
+        rows, known = [], []
         for bin_ in radial_bins(catalogue.r, self.bins):
-            row = self._row(catalogue, bin_, speed, in_tail, rng)
+            kept = bin_.rows[in_tail[bin_.rows]]
+            row, k = self._row(bin_, catalogue.r[kept], speed[kept], error[kept], rng)
             rows.append(row)
             if row.draws is not None:
-                radii.append(row.r)
-                speeds.append(row.draws)
+                known.append(EscapeDraws(row.r, row.draws, k))
         if isinstance(self.halo, EscapeHalo):
             try:
-                rows += self.halo.rows(np.array(radii), speeds, self.n_draws, rng)
-            except EstimationError as error:
-                rows += undetermined_rows(VIRIAL, str(error))
+                rows += self.halo.rows(known, self.n_draws, rng)
+            except EstimationError as failure:
+                rows += undetermined_rows(VIRIAL, str(failure))
         return Estimates(rows)
+
+    def _speeds(self, catalogue: Catalogue) -> tuple[FloatArray, FloatArray]:
+        """Speeds (N,) without what errors across the velocity have added, and errors along it [km/s]."""
+        v = catalogue.spherical_velocity
+        speed = np.linalg.norm(v, axis=1)
+        if self.errors == "ignored":
+            return speed, np.zeros(len(speed))
+        safe = np.maximum(speed, self.v_min or 1.0)  # slower stars are not of the tail
+        covariance = catalogue.spherical_covariance
+        along = np.einsum("ni,nij,nj->n", v, covariance, v) / safe**2
+        across = np.einsum("nii->n", covariance) - along
+        return speed - 0.5 * across / safe, np.sqrt(along)
 
     def _row(
         self,
-        catalogue: Catalogue,
         bin_: Bin,
+        r: FloatArray,
         speed: FloatArray,
-        in_tail: FloatArray,
+        error: FloatArray,
         rng: np.random.Generator,
-    ) -> Estimate:
-        """Row of a bin, at the median radius of its stars of the tail."""
-        rows = bin_.rows[in_tail[bin_.rows]]
-        if len(rows) < self.min_stars:
-            note = f"too few stars above {self.v_min:g} km/s: {len(rows)}, at least {self.min_stars} are needed"
-            return Estimate.undetermined("v_esc", note, **bin_.where)
-        r = catalogue.r[rows]
+    ) -> tuple[Estimate, FloatArray | None]:
+        """Row of the stars of a bin's tail, at their median radius, and the power of each draw where it is free."""
+        if len(r) < self.min_stars:
+            note = f"too few stars above {self.v_min:g} km/s: {len(r)}, at least {self.min_stars} are needed"
+            return Estimate.undetermined("v_esc", note, **bin_.where), None
         where = {**bin_.where, "r": float(np.median(r))}
-        error = np.zeros(len(rows))
-        if self.errors == "convolved":
-            along = catalogue.spherical_velocity[rows] / speed[rows, None]
-            covariance = catalogue.spherical_covariance[rows]
-            error = np.sqrt(np.einsum("ni,nij,nj->n", along, covariance, along))
-            if not self._is_plain and np.mean(np.square(error)) > np.var(speed[rows]):
-                note = "the errors of the speeds are as large as the tail is long: one component can be fitted"
-                return Estimate.undetermined("v_esc", note, **where)
+        if not self._is_plain and np.mean(np.square(error)) > np.var(speed):
+            note = "the errors of the speeds are as large as the tail is long: one component can be fitted"
+            return Estimate.undetermined("v_esc", note, **where), None
         log_r = np.log(r / where["r"])
-        tail = Tail(log_r, speed[rows], error, np.ones(len(r)), self.v_min, self._k_bounds)
+        tail = Tail(log_r, speed, error, np.ones(len(r)), self.v_min, self._k_bounds)
         try:
-            draws = self._draws(tail, rng)
+            points = self._draws(tail, rng)
         except EstimationError as failure:
-            return Estimate.undetermined("v_esc", str(failure), **where)
-        note = unbounded("the speeds", "v_esc", draws, self.v_esc_range)
-        return drawn_row("v_esc", draws, note, **where)
+            return Estimate.undetermined("v_esc", str(failure), **where), None
+        note = unbounded("the speeds", "v_esc", points[:, 0], self.v_esc_range)
+        row = drawn_row("v_esc", points[:, 0], note, **where)
+        lo, hi = self._k_bounds
+        return row, points[:, 2] if self.components == 1 and lo < hi else None
 
     def _draws(self, tail: Tail, rng: np.random.Generator) -> FloatArray:
-        """Draws (n_draws,) of the escape speed.
+        """Draws (n_draws, d) of the parameters of the box.
 
         Raises
         ------
@@ -224,7 +238,7 @@ class EscapeSpeed(Estimator):
             off = tail.log_likelihood(some) - short.log_likelihood(some)
             if not np.std(off) < _MISFIT:
                 points = self._sample(tail, rng)
-        return points[:, 0]
+        return points
 
     @property
     def _box(self) -> Box:
@@ -265,6 +279,6 @@ class EscapeSpeed(Estimator):
         found = explore(
             log_density, start, scale, self.n_draws, rng,
             sampler=("importance", "quadrature" if plain else "emcee"), bounds=box.edges,
-            parts=1 if plain else _PARTS,
+            parts=1 if plain else _PARTS, wider=_WIDER,
         )  # fmt: skip
         return box.full(found.draws)

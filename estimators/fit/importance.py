@@ -19,7 +19,7 @@ _ENOUGH: Final = 0.05
 #: Steps of the fit of a proposal of several parts.
 _STEPS: Final = 20
 #: Its parts are as much wider than those of the draws, which have not been everywhere yet.
-_WIDER: Final = 1.25
+WIDER: Final = 1.25
 
 
 def effective_number(weights: FloatArray) -> float:
@@ -127,8 +127,10 @@ class Mixture:
         return np.asarray(logsumexp(self.terms(points), axis=0))
 
 
-def fitted(draws: WeightedDraws, parts: int, whole: Laplace, rng: np.random.Generator) -> Mixture:
-    """Mixture of Student t's that is near to weighted draws: expectation and maximisation, some steps.
+def fitted(
+    draws: WeightedDraws, parts: int, wider: float, whole: Laplace, rng: np.random.Generator
+) -> Mixture:
+    """Mixture of Student t's that is near to weighted draws, and wider: expectation and maximisation, some steps.
 
     Covariances of parts with few draws are drawn to a part of that of all. A mixture that loses a part becomes
     ``whole``.
@@ -157,7 +159,7 @@ def fitted(draws: WeightedDraws, parts: int, whole: Laplace, rng: np.random.Gene
             some.append(Laplace(mode, np.asarray(axes, dtype=float)))
         found = Mixture(tuple(shares / shares.sum()), tuple(some))
     return Mixture(
-        found.shares, tuple(Laplace(part.mode, _WIDER * part.axes) for part in found.parts)
+        found.shares, tuple(Laplace(part.mode, wider * part.axes) for part in found.parts)
     )
 
 
@@ -169,6 +171,7 @@ def importance_sample(
     goal: float = 0.0,
     parts: int = 1,
     rounds: int = 8,
+    wider: float = WIDER,
 ) -> WeightedDraws:
     """Draws from multivariate Student t's of 7 degrees of freedom, weighted by a density.
 
@@ -196,6 +199,8 @@ def importance_sample(
         density is bent or cut off by edges.
     rounds
         Proposals that are tried.
+    wider
+        By how much several parts are wider than the draws that they are fitted to.
     """
     from scipy.special import logsumexp
 
@@ -214,7 +219,7 @@ def importance_sample(
             return draws
         last = draws.refined(proposals[-1].parts[0])
         single = Mixture((1.0,), (last,))
-        proposals.append(single if parts == 1 else fitted(draws, parts, last, rng))
+        proposals.append(single if parts == 1 else fitted(draws, parts, wider, last, rng))
 
 
 def smoothed(log_weights: FloatArray) -> tuple[FloatArray, float]:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
-from haloassay.estimators.fit.importance import importance_sample, resampled_rows
+from haloassay.estimators.fit.importance import WIDER, importance_sample, resampled_rows
 from haloassay.estimators.fit.laplace import Derivatives, LogDensity, UniformPrior, laplace
 
 Sampler = Literal["quadrature", "emcee"]
@@ -283,6 +283,7 @@ def explore(
     bounds: tuple[ArrayLike, ArrayLike] | None = None,
     derivatives: Derivatives | None = None,
     parts: int = 1,
+    wider: float = WIDER,
 ) -> Posterior:
     """Draws from a density of any number of parameters.
 
@@ -314,7 +315,9 @@ def explore(
         Value, gradient and Hessian of ``log_density`` at a point (d,), where they are known.
     parts
         Student t's of a proposal of importance sampling: more than one where the density is bent, where it goes on
-        until twice as many draws are effective.
+        until four times as many draws are effective.
+    wider
+        By how much these are wider than the draws that they are fitted to.
 
     Raises
     ------
@@ -331,7 +334,7 @@ def explore(
     def draw(method: Method, why: str) -> Posterior:
         if method == "importance":
             return _by_importance(
-                log_density, start, scale, n_draws, rng, bounds, derivatives, parts
+                log_density, start, scale, n_draws, rng, bounds, derivatives, (parts, wider)
             )
         if method == "emcee":
             return _by_emcee(inside, start, scale, n_draws, rng, emcee, why)
@@ -371,7 +374,7 @@ def _by_importance(
     rng: np.random.Generator,
     bounds: tuple[ArrayLike, ArrayLike] | None,
     derivatives: Derivatives | None,
-    parts: int,
+    mixture: tuple[int, float],
 ) -> Posterior:
     """Posterior of importance sampling, where it can be trusted."""
     prior = None if bounds is None else UniformPrior.of(bounds)
@@ -379,8 +382,10 @@ def _by_importance(
     if prior is not None:
         target, start, scale, derivatives = prior.target(log_density, start, scale, derivatives)
     proposal = laplace(target, start, scale, derivatives)
-    goal = (0.5 if parts == 1 else 1.0) * n_draws
-    weighted = importance_sample(target, proposal, max(1000, 2 * n_draws), rng, goal, parts)
+    parts, wider = mixture
+    goal = (0.5 if parts == 1 else 2.0) * n_draws
+    n = max(1000, 2 * n_draws)
+    weighted = importance_sample(target, proposal, n, rng, goal, parts, wider=wider)
     if not weighted.trusted:
         raise EstimationError(weighted.verdict)
     draws = weighted.resampled(n_draws, rng)

@@ -21,7 +21,7 @@ def tail(n, rng, error=15.0, slope=SLOPE, k=K) -> Catalogue:
     lowest = V_MIN - 6.0 * error
     v = top - (top - lowest) * rng.random(len(r)) ** (1.0 / (k + 1.0))
     # of equal shares at every radius above the lowest speed: above V_MIN each has its own
-    seen = np.abs(v + error * rng.standard_normal(len(r)))
+    seen = _seen(v, error, rng)
     rows = np.flatnonzero(seen > V_MIN)[:n]
     assert len(rows) == n
     return _catalogue(r[rows], seen[rows], error, rng)
@@ -53,9 +53,15 @@ def mixed(
     while len(left):
         v = top[left] - (top[left] - lowest) * rng.random(len(left)) ** (1.0 / (k[left] + 1.0))
         v = np.where(out[left], np.abs(sigma * rng.standard_normal(len(left))), v)
-        seen[left] = v + error * rng.standard_normal(len(left))
+        seen[left] = _seen(v, error, rng)
         left = left[seen[left] <= V_MIN]
     return _catalogue(r, seen, error, rng)
+
+
+def _seen(v, error, rng):
+    """Speeds of which each component of the velocity has an error."""
+    along, *across = error * rng.standard_normal((3, len(v)))
+    return np.sqrt((v + along) ** 2 + across[0] ** 2 + across[1] ** 2)
 
 
 def _catalogue(r, speed, error, rng) -> Catalogue:

@@ -13,10 +13,11 @@ from haloassay.base.errors import InputError
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.profiles import nfw_enclosed_mass, virial_radius
 from haloassay.estimators import escape_speed, make_estimator
+from haloassay.estimators.fit.posterior import EmceeRun
 from haloassay.estimators.fit.power_means import at_power, log_power, power_table
 from haloassay.estimators.fit.speed_tail import Shapes, Tail, falling, shares
 from haloassay.estimators.halo.baryons import baryons_mass, baryons_vc2
-from haloassay.estimators.halo.escape_halo import EscapeHalo
+from haloassay.estimators.halo.escape_halo import EscapeDraws, EscapeHalo
 from haloassay.mocks import make_mock
 
 #: As Necib & Lin (2022) have it, but for the number of components.
@@ -288,10 +289,77 @@ def test_the_halo_of_an_escape_speed():
     v_c = float(np.sqrt(baryons_vc2("mwpotential2014", 8.3) + 4.30091e-6 * mass / 8.3))
     known = EscapeHalo(v_c=(v_c, 1.0))
     rng = seeded(6)
-    drawn = known.draws(
-        np.array([8.3]), [speed * np.exp(0.002 * rng.standard_normal(500))], 500, rng
-    )
+    draws = EscapeDraws(8.3, speed * np.exp(0.002 * rng.standard_normal(500)))
+    drawn = known.draws([draws], 500, rng)
     np.testing.assert_allclose(np.median(drawn, axis=0), [m200, c200], rtol=0.05)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_what_all_speeds_owe_to_one_power_does_not_average_out(told):
+    """Five speeds that go with a power k: it stays as unknown as it is, unless each bin tells it anew."""
+    halo, rng = EscapeHalo(v_c="none", c200_range=(11.999, 12.001)), seeded(17)
+    rate, scatter, known = 0.05, 0.005, []
+    for r in (7.0, 8.0, 9.0, 10.0, 11.0):
+        k = rng.uniform(1.0, 2.5, 4000)
+        if told:
+            k = 1.75 + 0.1 * rng.standard_normal(4000)
+        at = float(halo.escape_speed(r, 1e12, 12.0))
+        noise = scatter * rng.standard_normal(4000)
+        known.append(EscapeDraws(r, at * np.exp(rate * (k - 1.75) + noise), k))
+    m200, _ = halo.draws(known, 4000, rng).T
+    up, down = (np.log(halo.escape_speed(9.0, 1e12 * x, 12.0)) for x in (1.1, 1.0 / 1.1))
+    of_k = rate * (0.1 / np.sqrt(5.0) if told else 1.5 / np.sqrt(12.0))
+    wanted = np.hypot(of_k, scatter / np.sqrt(5.0)) * 2.0 * np.log(1.1) / (up - down)
+    assert np.std(np.log(m200)) == pytest.approx(wanted, rel=0.08)
+    assert np.mean(np.log(m200)) == pytest.approx(np.log(1e12), abs=0.1 * wanted)
+
+
+def test_errors_across_the_velocity_do_not_raise_the_speed():
+    rng, error = seeded(18), 60.0
+    stars = own.tail(4000, rng, error=0.0)
+    v = np.array([stars.columns[f"v{axis}"] for axis in "xyz"]).T
+    noise = error * rng.standard_normal(v.shape)
+    n = v / np.linalg.norm(v, axis=1)[:, None]
+    noise -= np.sum(noise * n, axis=1)[:, None] * n
+    seen = {**stars.columns, **dict(zip(("vx", "vy", "vz"), (v + noise).T, strict=True))}
+    raised = np.linalg.norm(v + noise, axis=1) / np.linalg.norm(v, axis=1)
+    assert raised.mean() > 1.01
+    with_errors = {f"v{axis}_err": np.full(len(v), error) for axis in "xyz"}
+    speed, _ = make_estimator({"kind": "escape-speed"})._speeds(
+        Catalogue.from_arrays(**seen, **with_errors)
+    )
+    off = speed / np.linalg.norm(v, axis=1) - 1.0
+    assert abs(off.mean()) < 4.0 * off.std() / np.sqrt(len(off))
+
+
+@pytest.mark.long
+def test_tails_of_draws_are_those_of_a_chain(monkeypatch):
+    """Of 300 stars of two components, whose posterior has a second, small peak far out."""
+    rng = seeded(19)
+    tail = {"v_esc": 520.0, "powers": (8.0, 2.0), "shares": (0.6, 0.4), "slope": 0.0}
+    stars = own.mixed(300, rng, outliers=0.1, sigma=800.0, **tail)
+    spec = {**WIDE, "slope": 0.0, "v_esc_range": [400.0, 1000.0], "components": 2}
+    method = make_estimator({"kind": "escape-speed", **spec})
+    seen, draws = [], []
+    explored = escape_speed.explore
+
+    def spy(log_density, start, scale, *args, **kwargs):
+        found = explored(log_density, start, scale, *args, **kwargs)
+        seen.append((log_density, start, scale, kwargs["bounds"]))
+        draws.append(found.draws[:, 0])
+        return found
+
+    monkeypatch.setattr(escape_speed, "explore", spy)
+    for k in range(4):
+        method.estimate(stars, seeded(20, k))
+    log_density, start, scale, bounds = seen[0]
+    run = EmceeRun(96, 6000, 2000)
+    chain = explored(
+        log_density, start, scale, 20000, seeded(21), sampler="emcee", emcee=run, bounds=bounds
+    ).draws[:, 0]
+    for share in (0.025, 0.16, 0.5, 0.84, 0.975):
+        below = np.mean(np.concatenate(draws) < np.quantile(chain, share))
+        assert below == pytest.approx(share, abs=0.01 + 0.1 * min(share, 1.0 - share))
 
 
 def test_the_halo_is_fitted_where_it_is_asked_for():
@@ -332,9 +400,11 @@ def test_what_cannot_be_determined_is_said():
     assert "do not bound v_esc: its posterior reaches 1050" in row.note
     noisy = {**stars.columns, **{f"v{a}_err": np.full(300, 2000.0) for a in "xyz"}}
     rows = rows_of(Catalogue.from_arrays(**noisy), halo={})
-    assert "do not bound v_esc" in rows.rows[0].note
+    # nothing is left of speeds without what such errors add to them
+    assert "too few stars above 300 km/s: 0" in rows.rows[0].note
     assert {row.note for row in rows.rows[1:]} == {"no escape speed is determined"}
-    two = rows_of(Catalogue.from_arrays(**noisy), components=2, k="necib2022", outliers={})
+    along = {**stars.columns, **{f"v{a}_err": np.full(300, 80.0) for a in "xyz"}}
+    two = rows_of(Catalogue.from_arrays(**along), components=2, k="necib2022", outliers={})
     assert "the errors of the speeds are as large as the tail is long" in two.rows[0].note
     beyond = rows_of(stars, slope=9.0)
     assert "no escape speed within its bounds holds all stars" in beyond.rows[0].note
@@ -352,6 +422,10 @@ def test_what_cannot_be_determined_is_said():
         ({"halo": {"v_c": [230.0, 0.0]}}, "v_c: speed and error"),
         ({"min_stars": 1}, "min_stars: at least 5"),
         ({"components": 3}, "components"),
+        (
+            {"components": 2, "k": "necib2022", "halo": {}, "bins": [6.0, 8.0, 11.0]},
+            "halo: bins share the powers",
+        ),
         ({"components": 2, "k": 1.8}, "k: bounds of a prior, of which components"),
         ({"outliers": {"share": [0.0, 1.0]}}, "outliers: share: bounds ascend, from above 0"),
         ({"outliers": {"sigma": [900.0, 600.0]}}, "outliers: sigma: bounds ascend"),
