@@ -32,6 +32,12 @@ _LOG_VC2: Final = (2.0 * np.log(5.0), 2.0 * np.log(2000.0))
 #: Of a prior's range, how near a posterior comes to its end; of its width, how wide a posterior is that tells nothing.
 _EDGE: Final = 0.05
 _WIDE: Final = 0.75
+#: A posterior whose median is fewer of its widths from an end of the prior, and that is narrower than this part of the
+#: range, is pressed against it: what the stars ask for is beyond. One that is cut off where it is widest has 1.1.
+_NEAR: Final = 1.2
+_NARROW: Final = 0.05
+#: What points are made of.
+_NAMES: Final = ("v_c", "g", "beta", "alpha")
 #: Of the halo as a whole.
 _HALO: Final = ("m200", "r200")
 #: Rough widths of ln v_c^2, g, beta, alpha.
@@ -68,8 +74,8 @@ class HierarchicalDF(Estimator):
     ``power-law-df`` (Evans, Hafner & de Zeeuw 1997). Here what was measured scatters about the truth by its
     Gaussian errors, and the likelihood of a star is the integral of f over all that it can truly be (Eadie,
     Springford & Harris 2017, who sample the truth of every star). A velocity that was not measured has no error
-    to bind it: the model alone does. Such are columns that a catalogue has not, and entries with an error
-    beyond all velocities (1e5 mas/yr).
+    to bind it: the model alone does. Such is vlos where a catalogue has none, and every entry, whatever number it
+    holds, whose error is beyond all velocities: 1e5 km/s or mas/yr.
 
     The integral is a weighted mean over candidates of each star's truth, drawn in to the pole that f has at L = 0.
     Gradient and curvature at the maximum of the posterior are those of all candidates, what is beyond is that of a
@@ -113,7 +119,7 @@ class HierarchicalDF(Estimator):
     """
 
     name: ClassVar[str] = "hierarchical-df"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     reference: ClassVar[str] = "2022ApJ...924..131S"
     needs: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[str, ...]] = ("velocity",)
@@ -200,7 +206,7 @@ class HierarchicalDF(Estimator):
         except EstimationError as error:
             rows = undetermined_rows(("enclosed_mass",), str(error), places)
             return Estimates([*rows, *undetermined_rows(self.yields[1:], str(error))])
-        size, shape = self._open(points)
+        size, shape = self._open(fit, points)
         rows = []
         for place in places or places_at((fit.pivot,)):
             mass = power_law_mass(place["r"], points[:, 0], points[:, 1], fit.pivot)
@@ -214,8 +220,16 @@ class HierarchicalDF(Estimator):
             rows.append(drawn_row("beta", points[:, 2], shape, r=fit.pivot, r_lo=lo, r_hi=hi))
         return Estimates(rows)
 
-    def _open(self, points: FloatArray) -> tuple[str, str]:
+    def _open(self, fit: Fit, points: FloatArray) -> tuple[str, str]:
         """Why draws (n, 4) determine no mass, and no anisotropy; nothing where they do."""
+        for k in np.flatnonzero(fit.free):
+            lo, hi = fit.bounds[k]
+            width, middle = float(np.std(points[:, k])), float(np.median(points[:, k]))
+            if min(middle - lo, hi - middle) < _NEAR * width and width < _NARROW * (hi - lo):
+                end = lo if middle - lo < hi - middle else hi
+                end = float(np.exp(0.5 * end)) if k == 0 else end
+                note = f"the model does not fit the stars: {_NAMES[k]} is at the end of its prior, {end:.4g}"
+                return note, note
         size = shape = ""
         low, high = np.percentile(points[:, 0], [2.5, 97.5])
         edge = _EDGE * (_LOG_VC2[1] - _LOG_VC2[0])
@@ -224,7 +238,7 @@ class HierarchicalDF(Estimator):
         lo, hi = self.beta_range
         if self.beta == "fitted" and np.std(points[:, 2]) > _WIDE * (hi - lo) / np.sqrt(12.0):
             shape = "the stars do not determine beta: its posterior is nearly as wide as its prior"
-        return size, shape
+        return size, shape or size
 
     def _fit(self, catalogue: Catalogue, rng: np.random.Generator) -> Fit:
         """Stars within range, and what is free."""

@@ -19,6 +19,9 @@ _SIZES: Final = tuple(
     whole + part for whole in (999.0, 9999.0, 99999.0, 999999.0) for part in (0.0, 0.9, 0.99, 0.999)
 )
 
+#: Whole numbers next to which 32 bits have no such number: who writes one means it, as an error beyond all velocities.
+_ROUND: Final = (1e3, 1e4, 1e5, 1e6)
+
 #: An error larger than this in canonical units is a filler, as 1e20; places and motions have limits of their own.
 _ENORMOUS: Final = 1e10
 
@@ -51,7 +54,8 @@ def stands_for_missing(name: str, values: FloatArray) -> BoolArray:
     found = (size > _ENORMOUS) & name.endswith("_err")
     large = np.flatnonzero(size > 0.99 * _SIZES[0])
     if large.size:  # rarely
-        found[large] |= np.isclose(size[large, None], _SIZES, rtol=1e-7, atol=0.0).any(axis=1)
+        like = np.isclose(size[large, None], _SIZES, rtol=1e-7, atol=0.0).any(axis=1)
+        found[large] |= like & ~np.isin(size[large], _ROUND)
     return np.asarray(found)
 
 

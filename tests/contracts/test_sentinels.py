@@ -30,6 +30,14 @@ SENTINELS = [
 ]
 
 
+@pytest.mark.parametrize("value", [1e3, 1e5, 1e6, np.float32(1e5)])
+def test_a_round_error_beyond_all_velocities_is_meant(value):
+    columns = stars()
+    columns["vlos_err"] = columns["vlos_err"].astype(float)
+    columns["vlos_err"][2] = value
+    assert len(read_catalogue(columns)) == 7
+
+
 @pytest.mark.parametrize(("name", "value", "message"), SENTINELS)
 def test_a_sentinel_is_a_defect_of_its_own(name, value, message):
     columns = {**stars(), "feh_err": np.full(7, 0.1)}

@@ -66,7 +66,11 @@ def brute_force(stars, points, n=60_000, seed=3):
     power = 3.0
     for name in ("pmra", "pmdec", "vlos"):
         if name in c:
-            drawn[name] = c[name] + c[f"{name}_err"] * rng.standard_normal(n)
+            z = rng.standard_normal(n)
+            if name == "pmdec" and "pm_corr" in c:
+                towards = (drawn["pmra"] - c["pmra"]) / c["pmra_err"]
+                z = c["pm_corr"] * towards + np.sqrt(1.0 - c["pm_corr"] ** 2) * z
+            drawn[name] = c[name] + c[f"{name}_err"] * z
             power += name != "vlos"
         else:  # anything up to 1000 km/s
             wide = rng.uniform(-1000.0, 1000.0, n)
@@ -107,6 +111,15 @@ def test_a_star_against_brute_force(missing, errors):
         wanted, error = brute_force(star, (AT, other))
         found = ratio(fit_of(star), other, 4096)
         assert abs(found - wanted) < 4.0 * error + 0.005, (k, found, wanted, error)
+
+
+@pytest.mark.parametrize("corr", [0.9, -0.9])
+def test_errors_of_proper_motions_that_go_together_against_brute_force(corr):
+    other = AT + np.array([0.1, 0.05, 0.3, -0.2])
+    star = own.seen(1, seeded(22), (0.05, 0.6, 10.0))
+    star = Catalogue.from_arrays(**star.columns, pm_corr=np.array([corr]))
+    wanted, error = brute_force(star, (AT, other))
+    assert abs(ratio(fit_of(star), other, 4096) - wanted) < 4.0 * error + 0.005
 
 
 @pytest.mark.parametrize(
@@ -316,6 +329,15 @@ def test_what_cannot_be_determined_is_said():
     )
     fast = replace(stars, columns={**stars.columns, "vlos": np.full(60, 9000.0)})
     assert "binds every star" in rows_of(fast).rows[0].note
+
+
+def test_a_posterior_that_is_pressed_against_an_end_of_its_prior_is_no_value():
+    """Neither the mass nor beta: the model is another than the stars'."""
+    stars = own.seen(200, seeded(23), beta=0.0)
+    for row in rows_of(stars, beta_range=[0.6, 0.9], alpha=-4.0, g=0.5):
+        assert row.note == "the model does not fit the stars: beta is at the end of its prior, 0.6"
+    for row in rows_of(stars, alpha_range=[-2.5, -0.5], beta=0.0, g=0.5):
+        assert row.note == "the model does not fit the stars: alpha is at the end of its prior, -2.5"
 
 
 def test_a_posterior_that_is_the_prior_is_no_value():
