@@ -36,8 +36,9 @@ _WIDE: Final = 0.75
 #: range, is pressed against it: what the stars ask for is beyond. One that is cut off where it is widest has 1.1.
 _NEAR: Final = 1.2
 _NARROW: Final = 0.05
-#: What points are made of.
+#: What points are made of; and slopes of the potential that are the ends of nature: a flat rotation curve, a point mass.
 _NAMES: Final = ("v_c", "g", "beta", "alpha")
+_FLAT_OR_POINT: Final = (0.02, 1.0)
 #: Of the halo as a whole.
 _HALO: Final = ("m200", "r200")
 #: Rough widths of ln v_c^2, g, beta, alpha.
@@ -148,7 +149,7 @@ class HierarchicalDF(Estimator):
     g: float | Literal["fitted"] = "fitted"
     alpha_range: tuple[float, float] = (-8.0, -2.0)
     beta_range: tuple[float, float] = (-2.0, 0.99)
-    g_range: tuple[float, float] = (0.02, 1.0)
+    g_range: tuple[float, float] = _FLAT_OR_POINT
     priors: DFPriors = "flat"
     density: Literal["counts", "conditional", "published"] = "counts"
     distance_errors: DistanceErrors = "log"
@@ -225,8 +226,9 @@ class HierarchicalDF(Estimator):
         for k in np.flatnonzero(fit.free):
             lo, hi = fit.bounds[k]
             width, middle = float(np.std(points[:, k])), float(np.median(points[:, k]))
-            if min(middle - lo, hi - middle) < _NEAR * width and width < _NARROW * (hi - lo):
-                end = lo if middle - lo < hi - middle else hi
+            end = lo if middle - lo < hi - middle else hi
+            pressed = abs(middle - end) < _NEAR * width and width < _NARROW * (hi - lo)
+            if pressed and not (_NAMES[k] == "g" and end in _FLAT_OR_POINT):
                 end = float(np.exp(0.5 * end)) if k == 0 else end
                 note = f"the model does not fit the stars: {_NAMES[k]} is at the end of its prior, {end:.4g}"
                 return note, note
