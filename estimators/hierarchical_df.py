@@ -36,7 +36,7 @@ _WIDE: Final = 0.75
 #: range, is pressed against it: what the stars ask for is beyond. One that is cut off where it is widest has 1.1.
 _NEAR: Final = 1.2
 _NARROW: Final = 0.05
-#: What points are made of; and slopes of the potential that are the ends of nature: a flat rotation curve, a point mass.
+#: What points are made of; slopes of the potential that are ends of nature: a flat rotation curve, a point mass.
 _NAMES: Final = ("v_c", "g", "beta", "alpha")
 _FLAT_OR_POINT: Final = (0.02, 1.0)
 #: Of the halo as a whole.
