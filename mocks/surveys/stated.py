@@ -81,10 +81,10 @@ class StatedSelection:
         """(N,) probabilities that stars in ``direction`` (N, 3) at ``distance`` (N,) [kpc] are observed."""
         icrs = direction @ self.sun.rotation()
         chance = self.survey.completeness.of_place(icrs) * self.survey.footprint.contains(icrs)
+        true = distance / (self.scale if luminosities == "of-distances" else 1.0)
         if self.survey.template is not None:
-            chance = chance * self.survey.template.chance(icrs, distance)
-        scale = self.scale if luminosities == "of-distances" else 1.0
-        return np.asarray(chance * np.interp(distance / scale, _DISTANCES, self._share))
+            chance = chance * self.survey.template.chance(icrs, true)
+        return np.asarray(chance * np.interp(true, _DISTANCES, self._share))
 
     def inside(self, direction: FloatArray, distance: FloatArray) -> BoolArray:
         """(N,) whether cuts on observed distance, height and radius keep stars observed there."""

@@ -337,7 +337,9 @@ def test_a_posterior_that_is_pressed_against_an_end_of_its_prior_is_no_value():
     for row in rows_of(stars, beta_range=[0.6, 0.9], alpha=-4.0, g=0.5):
         assert row.note == "the model does not fit the stars: beta is at the end of its prior, 0.6"
     for row in rows_of(stars, alpha_range=[-2.5, -0.5], beta=0.0, g=0.5):
-        assert row.note == "the model does not fit the stars: alpha is at the end of its prior, -2.5"
+        assert (
+            row.note == "the model does not fit the stars: alpha is at the end of its prior, -2.5"
+        )
 
 
 def test_a_posterior_that_is_the_prior_is_no_value():

@@ -11,6 +11,7 @@ from haloassay.base.errors import InputError
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.frames import SUNS
 from haloassay.io.tables import write_catalogue
+from haloassay.mocks.surveys.stated import StatedSelection
 from haloassay.mocks.surveys.survey import make_survey
 
 N = 20_000
@@ -109,6 +110,21 @@ def test_a_selection_is_found_again_where_the_density_is_right(tmp_path):
         pixels = [healpy.ang2pix(4, c["ra"], c["dec"], lonlat=True) for c in (first, again)]
         there, here = (np.bincount(each, minlength=192) for each in pixels)
         assert not np.any(here[there == 0])
+
+
+def test_a_distance_scale_stretches_the_reach_of_a_template(template):
+    """As seen by an observer whose distances are all too large, and who has nothing else to know luminosities by."""
+    spec = {"file": template, "selection": "density-ratio", "density": {"slopes": [-3.5]}}
+    plain, far = (
+        StatedSelection.of(make_survey({"n_stars": 10, "template": spec, "distance_scale": scale}))
+        for scale in (1.0, 1.2)
+    )
+    toward = seeded(31).standard_normal((400, 3))
+    toward /= np.linalg.norm(toward, axis=1)[:, None]
+    distance = np.geomspace(5.0, 60.0, 400)
+    wanted = plain.reach(toward, distance, "of-distances")
+    assert len(np.unique(wanted)) > 5
+    np.testing.assert_allclose(far.reach(toward, 1.2 * distance, "of-distances"), wanted)
 
 
 def test_the_content_is_the_key_and_a_changed_file_is_another_survey(template, tmp_path):
