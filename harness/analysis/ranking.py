@@ -431,8 +431,8 @@ def _resampled(parts: Sequence[Part], by: By) -> FloatArray:
     rng = np.random.default_rng(0)  # the same whenever the ranking is read
     numbers = [part.groups for part in parts]
     every = np.unique(np.concatenate(numbers))
-    # the mean of a resample is off by chance as the mean is, and by as much again
-    noise = 2.0 * np.array([part.noise for part in parts])
+    # the mean of a resample is off by chance as the mean is, and by nearly as much again
+    noise = np.array([(2.0 - 1.0 / max(part.n_groups, 1)) * part.noise for part in parts])
     shape = parts[0].terms.shape[1:]
     sums, known = np.zeros((2, len(every), len(parts), *shape))
     for column, (number, part) in enumerate(zip(numbers, parts, strict=True)):

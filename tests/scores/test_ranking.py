@@ -122,6 +122,20 @@ class TestPairs:
         assert place.score.value**2 == pytest.approx(bias**2, abs=known)
         assert place.score.mcse < 0.3
 
+    def test_who_scatters_more_has_no_more_bias_in_resamples_either(self):
+        rng, cells = seeded(56), 200
+        signs = np.where(np.arange(cells) % 2, 1.0, -1.0)
+        e = signs + np.array([0.3, 2.0])[:, None, None] * rng.standard_normal((2, 5, cells))
+        parts = {
+            name: Part(20.0, np.arange(5), mine[..., None], 5 * cells)
+            for name, mine in zip("ab", e, strict=True)
+        }
+        drawn = ranking._resampled([*parts.values()], "bias")
+        for place in places_of(parts, "bias"):
+            mine = drawn[:, "ab".index(place.estimator)] ** 2
+            error = 4.0 * mine.std() / np.sqrt(len(mine))
+            assert mine.mean() == pytest.approx(place.score.value**2, abs=error)
+
     @pytest.mark.slow
     def test_the_better_of_two_equals_is_called_better_as_often_as_is_said(self, tmp_path):
         better = []
