@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from haloassay.analysis.league import Standing, Table
-from haloassay.analysis.ranking import TIED
 from haloassay.base.text import printable
 from haloassay.contracts import labels
 from haloassay.reports import escapes, plain
-from haloassay.reports.ranking import is_lossy
+from haloassay.reports.ranking import is_lossy, tied
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +53,7 @@ def _values(each: Standing) -> dict[str, Any]:
         if score in each.scores:
             name = score.replace("-", "_")
             found |= {name: each.scores[score].value, f"{name}_mcse": each.scores[score].mcse}
-    found |= {f"coverage{level}": x for level, x in zip((68, 95), each.coverage, strict=False)}
+    found |= {f"coverage{level}": x for level, x in zip((68, 95), each.coverage, strict=True)}
     failed = place.n_attempted - place.n
     return {**found, "n": place.n, "n_failed": failed, "seconds": each.seconds, "note": ""}
 
@@ -79,30 +78,37 @@ def rows(table: Table) -> list[list[str]]:
         for name in (name for name in _ERRORS if name in each.scores):
             score = each.scores[name]
             told[name] = labels.with_error(score.value, score.mcse, factor)
-        coverage = [f"{x:.2f}" for x in each.coverage] or [labels.DASH, labels.DASH]
+        coverage = [_told(x, ".2f") for x in each.coverage]
         lossy = labels.LOSSY if is_lossy(place) else ""
         found.append(
             [
                 *(place.estimator, f"{place.rank}{'=' if place.tied else ''}"),
                 *(told["rmse"], told["bias"], *coverage, told["interval-score"]),
-                *(str(place.n), f"{place.n_attempted - place.n}{lossy}", f"{each.seconds:.2g}"),
+                *(
+                    str(place.n),
+                    f"{place.n_attempted - place.n}{lossy}",
+                    _told(each.seconds, ".2g"),
+                ),
             ]
         )
     return found
+
+
+def _told(x: float, form: str) -> str:
+    return format(x, form) if math.isfinite(x) else labels.DASH
 
 
 def notes(tables: Sequence[Table]) -> list[str]:
     """List what a reader must know beside all tables."""
     every = [each.place for table in tables for each in table.standings]
     found = [
-        "RMSE: over all catalogues, each cell counting the same; bias: mean size of the cells' biases; seconds: of"
-        " one processor a catalogue",
+        "RMSE: over all catalogues, each cell counting the same; bias: root mean square of the cells' mean errors, the"
+        " variance of these means taken off the squares (of one cell the size of its mean error); seconds: of one"
+        " processor a catalogue",
         "a coverage C of n catalogues is known to sqrt(C (1 - C) / n)",
     ]
     if any(place.tied for place in every):
-        found.append(
-            f"= tied: that the better of two neighbours is better has a probability below {TIED:g}"
-        )
+        found.append(tied(every))
     if any(map(is_lossy, every)):
         found.append(
             f"{labels.LOSSY} scores are of catalogues with a value, which may be the easier ones"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from haloassay.analysis.pairs import NOTABLE_LOSS
-from haloassay.analysis.ranking import TIED, Place, Ranking
+from haloassay.analysis.ranking import Place, Ranking
 from haloassay.base.text import printable
 from haloassay.contracts import labels
 from haloassay.reports import escapes, plain
@@ -90,13 +91,21 @@ def is_lossy(place: Place) -> bool:
     return place.n_attempted - place.n > NOTABLE_LOSS * place.n_attempted
 
 
+def tied(places: Sequence[Place]) -> str:
+    """Say what neighbours are that share a rank."""
+    ends = sorted({f"{place.tied_below:.3f}" for place in places if place.tied_below > 0.0})
+    below = f"{ends[0]} to {ends[-1]}" if len(ends) > 1 else ends[0]
+    more = " (the fewer realisations, the higher)" if len(ends) > 1 else ""
+    return (
+        f"= tied: that the better of two neighbours is better has a probability below {below}{more}"
+    )
+
+
 def notes(ranking: Ranking) -> list[str]:
     """List what a reader must know beside the table."""
     found = []
     if any(place.tied for place in ranking.places):
-        found.append(
-            f"= tied: that the better of two neighbours is better has a probability below {TIED:g}"
-        )
+        found.append(tied(ranking.places))
     lossy = [place.estimator for place in ranking.places if is_lossy(place)]
     if lossy:
         found.append(

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SCORES: Final[tuple[By, ...]] = get_args(By)
+#: Reasons that a refusal names at most.
+_SAID: Final = 6
 
 
 @dataclass(frozen=True)
@@ -36,18 +38,18 @@ class Standing:
     place
         By the score that is ranked.
     scores
-        Root mean square error, mean size of the biases of the cells, mean distance of the coverages from their levels
-        and mean interval score, by the name of :func:`haloassay.analysis.ranking.rank`; a score that it has not is
-        missing.
+        Root mean square error, bias (of several cells the root of the mean square of theirs, less what chance makes
+        of it), mean distance of the coverages from their levels and mean interval score, by the name of
+        :func:`haloassay.analysis.ranking.rank`; a score that it has not is missing.
     coverage
-        Mean coverage of the intervals of 68 and 95 per cent; empty where it states none.
+        Mean coverage of the intervals of 68 and 95 per cent; NaN where it states none.
     seconds
-        Median of a catalogue over the cells' medians, of one processor.
+        Median of a catalogue over the cells' medians, of one processor; NaN where it is not known.
     """
 
     place: Place
     scores: Mapping[By, Amount]
-    coverage: tuple[float, ...]
+    coverage: tuple[float, float]
     seconds: float
 
 
@@ -104,8 +106,8 @@ def league(
     Raises
     ------
     InputError
-        If there is no such factor, quantity or score, if the run has no cell with fixed factors, or if no quantity is
-        yielded by two estimators.
+        If there is no such factor, quantity or score, if the run has no cell with fixed factors, if no quantity is
+        yielded by two estimators, or if nobody has a place at any radius; the message says why.
     """
     if by not in _SCORES:
         raise unknown("score", by, _SCORES, "league")
@@ -129,8 +131,18 @@ def league(
                 if any(table):
                     found.append(Table(results.quantities[name], r, where, cells, by, *table))
     if not any(table.standings for table in found):
-        raise InputError("league: no quantity has a place at any of the radii")
+        raise InputError(f"league: nobody has a place: {_why(found)}")
     return tuple(found)
+
+
+def _why(tables: Sequence[Table]) -> str:
+    """Why nobody has a place in any table: what most of them say, quantity by quantity and radius by radius."""
+    told: dict[str, None] = {}
+    for table in tables:
+        at = "" if table.r is None else f" at {table.r:g} kpc"
+        told |= {f"{table.quantity.name}{at}: {note}": None for note in table.notes}
+    more = f"; and {len(told) - _SAID} more like these" if len(told) > _SAID else ""
+    return "; ".join(list(told)[:_SAID]) + more
 
 
 def _shared(results: FactorTables) -> list[str]:
@@ -201,8 +213,16 @@ def _table(
     standings = []
     for name, place in scored[by].items():
         places = {score: scored[score][name] for score in _SCORES if name in scored[score]}
-        detail = places["coverage"].detail.values() if "coverage" in places else ()
         medians = [seconds[name, cell] for cell in cells if (name, cell) in seconds]
         scores = {score: found.score for score, found in places.items()}
-        standings.append(Standing(place, scores, tuple(detail), float(np.median(medians))))
+        share = (_covered(answers, name, r, cells, 68), _covered(answers, name, r, cells, 95))
+        standings.append(Standing(place, scores, share, float(np.median(medians))))
     return tuple(standings), tuple(notes)
+
+
+def _covered(
+    answers: Answers, name: str, r: float | None, cells: tuple[str, ...], level: int
+) -> float:
+    """Mean coverage of the intervals of one level [per cent], whether others are stated or not."""
+    parts, _ = parts_of(answers, [name], r, cells, "coverage", levels=(level,))
+    return float(np.nanmean(parts[name].terms, axis=0).mean()) if parts else np.nan

@@ -25,15 +25,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 By = Literal["rmse", "bias", "coverage", "interval-score"]
-#: Probability that the better of two neighbours is better below which they are tied. Which is the better one is chosen
-#: by the same data, so two equals are told apart in 5 per cent.
-TIED: Final = 0.975
-#: Realisations below which a bootstrap over them says little.
-FEWEST: Final = 10
+#: Quantile of Student's t beyond which two neighbours are told apart. Which is the better one is chosen by the same
+#: data, so two equals are told apart on both sides of it.
+_APART: Final = 0.975
+#: Realisations below which there is no place. All n say the same of two equals once in 2^(n - 1), and then every
+#: resample of them does, whatever the threshold: with five once in 16, with four once in 8.
+FEWEST: Final = 5
 _RESAMPLES: Final = 4000
 #: Numbers that a resample of all estimators holds at once.
 _HELD: Final = 4_000_000
-#: Levels of the intervals, as shares.
+#: Levels of the intervals, in per cent and as shares.
 _LEVELS: Final = {68: 0.68, 95: 0.95}
 
 
@@ -53,6 +54,8 @@ class Place:
         Probability of being the best.
     next
         Probability of being better than the one that follows; NaN of the last.
+    tied_below
+        The two are tied where that is below this, see :func:`tied_below`; NaN of the last.
     tied
         Whether it is tied with the one before it or after it.
     n, n_attempted
@@ -67,6 +70,7 @@ class Place:
     score: Amount
     best: float
     next: float
+    tied_below: float
     tied: bool
     n: int
     n_attempted: int
@@ -103,7 +107,8 @@ def rank(
         ``rmse``, root of the mean square error; ``bias``, size of the mean error; ``coverage``, distance of the
         coverages of 68 and 95 per cent from these, on average; ``interval-score``, the mean of the interval scores of
         both levels, (u - l) + 2 / alpha (how far the truth is outside), alpha = 0.32 and 0.05 (Gneiting & Raftery
-        2007, Journal of the American Statistical Association 102, 359, equation 43), on the scale of errors.
+        2007, Journal of the American Statistical Association 102, 359, equation 43), on the scale of errors. Where
+        nobody states intervals of one level, both are of the other alone.
     cell
         Which; the base by default.
 
@@ -117,15 +122,25 @@ def rank(
     cell = cell_of(results, cell, "rank")
     rows, runs, known = read(results, quantity, "rank")
     here = Answers(rows[rows["cell"] == cell], runs[runs["cell"] == cell])
-    parts, notes = parts_of(here, known, r, [cell], by)
+    sampling = results.samplings.get(cell)
+    # catalogues of one point, or of points with the same random numbers, are drawn together
+    group = int if sampling is None else lambda i: sampling.draw(i) // sampling.replicates
+    parts, notes = parts_of(here, known, r, [cell], by, group)
     if not parts:
         raise InputError(f"rank of {quantity} in {cell!r}: {'; '.join(notes) or 'no estimator'}")
-    sampling = results.samplings.get(cell)
-    if sampling is None:
-        places = places_of(parts, by)
-    else:  # catalogues of one point, or of points with the same random numbers, are drawn together
-        places = places_of(parts, by, lambda i: sampling.draw(i) // sampling.replicates)
+    places = places_of(parts, by)
     return Ranking(results.quantities[quantity], cell, by, places, tuple(notes))
+
+
+def tied_below(n: int) -> float:
+    """Probability that the better of two is better below which n realisations do not tell them apart.
+
+    A bootstrap over few is narrower than the truth, by sqrt((n - 1) / n), and its spread is itself a guess, as that
+    of Student's t; of many it is 0.975.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    return float(ndtr(stdtrit(n - 1, _APART) * np.sqrt(n / (n - 1))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,23 +151,40 @@ class Part:
     ----------
     r
         Median radius [kpc] of its bin.
-    realizations
-        (n,) those that were tried anywhere.
+    groups
+        (n,) what each realisation that was tried anywhere is drawn together with; its own number where with none.
     terms
         (n, c, k) numbers of each realisation and cell whose means a score is made of; NaN where there is no value.
     attempted
         Catalogues that were tried.
+    levels
+        Levels of the intervals that the terms are of [per cent].
     """
 
     r: float
-    realizations: IntArray
+    groups: IntArray
     terms: FloatArray
     attempted: int
+    levels: tuple[int, ...] = tuple(_LEVELS)
 
     @property
     def n(self) -> int:
         """Catalogues with a value that counts."""
         return int(np.isfinite(self.terms[..., 0]).sum())
+
+    @property
+    def n_groups(self) -> int:
+        """Groups of realisations with a value that counts."""
+        known = np.isfinite(self.terms[..., 0]).any(axis=1)
+        return len(np.unique(self.groups[known]))
+
+    @property
+    def noise(self) -> FloatArray:
+        """(c,) variance of the mean of the first term in each cell; 0 where one value does not tell it."""
+        x = self.terms[..., 0]
+        n = np.isfinite(x).sum(axis=0)
+        square = np.nansum((x - np.nanmean(x, axis=0)) ** 2, axis=0)
+        return np.asarray(square / (np.maximum(n - 1, 1) * n))
 
 
 class Answers:
@@ -208,25 +240,34 @@ class Answers:
 
 
 def parts_of(
-    answers: Answers, estimators: Sequence[str], r: float | None, cells: Sequence[str], by: By
+    answers: Answers,
+    estimators: Sequence[str],
+    r: float | None,
+    cells: Sequence[str],
+    by: By,
+    group: Callable[[int], int] = int,
+    levels: Sequence[int] = (),
 ) -> tuple[dict[str, Part], list[str]]:
     """Gather what estimators have at a radius in cells, and say why others have nothing to be ranked by.
 
-    A place needs :data:`FEWEST` values, and in each of several cells those of half of what was tried.
+    A place needs values in :data:`FEWEST` realisations, and in each of several cells those of half of what was tried.
+    Realisations of one ``group`` are drawn together. Scores of intervals are of ``levels`` [per cent], by default of
+    all that anybody states.
 
     Raises
     ------
     InputError
         If there is no radius, and an estimator has several bins.
     """
+    every = {name: [answers.at(name, r, cell) for cell in cells] for name in estimators}
+    levels = tuple(levels) or _stated([rows for found in every.values() for rows in found])
     parts: dict[str, Part] = {}
     notes: list[str] = []
-    for name in estimators:
-        found = [answers.at(name, r, cell) for cell in cells]
+    for name, found in every.items():
         if all(each is None for each in found):
             continue  # not applicable in any of them
         each_terms = [
-            None if each is None else _terms_or_why(each, by, len(cells)) for each in found
+            None if each is None else _terms_or_why(each, by, levels, len(cells)) for each in found
         ]
         lost = [
             each or "not applicable" for each in each_terms if each is None or isinstance(each, str)
@@ -235,53 +276,70 @@ def parts_of(
             where = "" if len(cells) == 1 else f"in {len(lost)} of {len(cells)} cells: "
             notes.append(f"{name}: {where}{lost[0]}")
             continue
-        part = _joined(found, each_terms)
-        if part.n < FEWEST:
-            notes.append(f"{name}: {part.n} values: a rank needs {FEWEST}")
+        part = _joined(found, each_terms, levels, group)
+        if part.n_groups < FEWEST:
+            what = "realisations" if group is int else "points"
+            notes.append(f"{name}: values in {part.n_groups} {what}: a place needs {FEWEST}")
         else:
             parts[name] = part
     return parts, notes
 
 
-def _terms_or_why(rows: pd.DataFrame | str, by: By, n_cells: int) -> FloatArray | str:
+def _stated(frames: Sequence[pd.DataFrame | str | None]) -> tuple[int, ...]:
+    """Levels of the intervals that anybody states; all where nobody states any."""
+    tables = [rows for rows in frames if rows is not None and not isinstance(rows, str)]
+    found = [level for level in _LEVELS if any(rows[f"in{level}"].notna().any() for rows in tables)]
+    return tuple(found or _LEVELS)
+
+
+def _terms_or_why(
+    rows: pd.DataFrame | str, by: By, levels: Sequence[int], n_cells: int
+) -> FloatArray | str:
     """Terms (n, k) of one cell, or why these are too few."""
     if isinstance(rows, str):
         return rows
-    terms = _terms(rows, by)
+    terms = _terms(rows, by, levels)
     n = int(np.isfinite(terms[:, 0]).sum())
     if not n:
-        return "states no intervals"
+        lacks = [k for k in levels if not rows[f"in{k}"].notna().any()]
+        of = f" of {lacks[0]} per cent" if 0 < len(lacks) < len(levels) else ""
+        return f"states no intervals{of}"
     if n_cells > 1 and 2 * n < len(terms):
         return f"{n} of {len(terms)} values: a place among several cells needs half"
     return terms
 
 
-def _joined(frames: Sequence[Any], terms: Sequence[Any]) -> Part:
+def _joined(
+    frames: Sequence[Any],
+    terms: Sequence[Any],
+    levels: tuple[int, ...],
+    group: Callable[[int], int],
+) -> Part:
     """One estimator in several cells, of its rows and terms in each."""
     every = np.unique(np.concatenate([rows.index.to_numpy() for rows in frames]))
     all_terms = np.full((len(every), len(frames), terms[0].shape[-1]), np.nan)
     for c, (rows, mine) in enumerate(zip(frames, terms, strict=True)):
         all_terms[np.searchsorted(every, rows.index.to_numpy()), c] = mine
     radius = float(np.median([rows["r"].median() for rows in frames]))
-    return Part(radius, every, all_terms, sum(map(len, frames)))
+    groups = np.array([group(int(i)) for i in every])
+    return Part(radius, groups, all_terms, sum(map(len, frames)), levels)
 
 
-def _terms(rows: pd.DataFrame, by: By) -> FloatArray:
+def _terms(rows: pd.DataFrame, by: By, levels: Sequence[int]) -> FloatArray:
     """Numbers (n, k) of each realisation whose means a score is made of; NaN where there is no value."""
     if by == "bias":
         return rows[["e"]].to_numpy(dtype=float)
     if by == "rmse":
         return rows[["e"]].to_numpy(dtype=float) ** 2
     if by == "coverage":
-        inside = rows[["in68", "in95"]].to_numpy(dtype=float)
-        return np.where(np.isfinite(inside).all(axis=1, keepdims=True), inside, np.nan)
-    ends = rows[["lo68", "hi68", "lo95", "hi95"]].to_numpy(dtype=float).T
-    scores = [
-        interval_score(ends[2 * k], ends[2 * k + 1], level)
-        for k, level in enumerate(_LEVELS.values())
-    ]
-    both = np.column_stack(scores)
-    return np.where(np.isfinite(both).all(axis=1, keepdims=True), both, np.nan)
+        found = rows[[f"in{level}" for level in levels]].to_numpy(dtype=float)
+    else:
+        columns = [
+            interval_score(rows[f"lo{k}"].to_numpy(float), rows[f"hi{k}"].to_numpy(float), level)
+            for k, level in ((k, _LEVELS[k]) for k in levels)
+        ]
+        found = np.column_stack(columns)
+    return np.where(np.isfinite(found).all(axis=1, keepdims=True), found, np.nan)
 
 
 def interval_score(lo: FloatArray, hi: FloatArray, level: float) -> FloatArray:
@@ -291,34 +349,49 @@ def interval_score(lo: FloatArray, hi: FloatArray, level: float) -> FloatArray:
     return hi - lo + 2.0 / alpha * outside
 
 
-def _score(means: FloatArray, by: By) -> FloatArray:
-    """Scores of means (..., c, k), over the cells on average: smaller is better."""
+def _score(
+    means: FloatArray, by: By, levels: Sequence[int], noise: FloatArray | float = 0.0
+) -> FloatArray:
+    """Scores of means (..., c, k), over the cells on average: smaller is better.
+
+    Means of a few errors are not 0 where there is no bias: over several cells what they are by chance, the variance
+    ``noise`` (..., c), is taken off their squares.
+    """
     if by == "rmse":
         return np.asarray(np.sqrt(means[..., 0].mean(axis=-1)))
     if by == "bias":
-        return np.asarray(np.abs(means[..., 0]).mean(axis=-1))
+        if means.shape[-2] == 1:
+            return np.asarray(np.abs(means[..., 0, 0]))
+        return np.asarray(np.sqrt(np.maximum((means[..., 0] ** 2 - noise).mean(axis=-1), 0.0)))
     if by == "coverage":
-        return np.asarray(np.abs(means - np.array([*_LEVELS.values()])).mean(axis=(-2, -1)))
+        wanted = np.array([_LEVELS[k] for k in levels])
+        return np.asarray(np.abs(means - wanted).mean(axis=(-2, -1)))
     return np.asarray(means.mean(axis=(-2, -1)))
 
 
-def places_of(
-    parts: Mapping[str, Part], by: By, group: Callable[[int], int] = int
-) -> tuple[Place, ...]:
-    """Find the places of estimators, the best first; realisations of one ``group`` are drawn together."""
+def places_of(parts: Mapping[str, Part], by: By) -> tuple[Place, ...]:
+    """Find the places of estimators, the best first."""
     names = list(parts)
     means = [np.nanmean(part.terms, axis=0) for part in parts.values()]
-    scores = np.array([_score(each, by) for each in means])
-    drawn = _resampled([*parts.values()], by, group)
+    scores = np.array(
+        [
+            _score(each, by, part.levels, part.noise)
+            for each, part in zip(means, parts.values(), strict=True)
+        ]
+    )
+    drawn = _resampled([*parts.values()], by)
     order = np.argsort(scores, kind="stable")
     lowest = drawn == drawn.min(axis=1, keepdims=True)
     best = (lowest / lowest.sum(axis=1, keepdims=True)).mean(axis=0)
     ahead = [_better(drawn[:, a], drawn[:, b]) for a, b in itertools.pairwise(order)]
+    groups = [parts[names[k]].n_groups for k in order]
+    ends = [tied_below(min(pair)) for pair in itertools.pairwise(groups)]
+    ahead, ends = [*ahead, np.nan], [*ends, np.nan]
     places: list[Place] = []
     for position, k in enumerate(order):
         part = parts[names[k]]
-        follows = position > 0 and ahead[position - 1] < TIED
-        leads = position < len(ahead) and ahead[position] < TIED
+        follows = position > 0 and ahead[position - 1] < ends[position - 1]
+        leads = ahead[position] < ends[position]
         places.append(
             Place(
                 names[k],
@@ -326,24 +399,25 @@ def places_of(
                 places[-1].rank if follows else position + 1,
                 Amount(float(scores[k]), float(drawn[:, k].std())),
                 float(best[k]),
-                ahead[position] if position < len(ahead) else np.nan,
+                ahead[position],
+                ends[position],
                 follows or leads,
                 part.n,
                 part.attempted,
-                _detail(means[k].mean(axis=0), by),
+                _detail(means[k].mean(axis=0), by, part.levels),
             )
         )
     return tuple(places)
 
 
-def _detail(means: FloatArray, by: By) -> dict[str, float]:
+def _detail(means: FloatArray, by: By, levels: Sequence[int]) -> dict[str, float]:
     if by == "bias":
         return {"bias": float(means[0])}
     if by == "rmse":
         return {}
     return {
         f"{by.removesuffix('-score')}{level}": float(x)
-        for level, x in zip(_LEVELS, means, strict=True)
+        for level, x in zip(levels, means, strict=True)
     }
 
 
@@ -352,11 +426,13 @@ def _better(one: FloatArray, other: FloatArray) -> float:
     return float(np.mean(one < other) + 0.5 * np.mean(one == other))
 
 
-def _resampled(parts: Sequence[Part], by: By, group: Callable[[int], int]) -> FloatArray:
+def _resampled(parts: Sequence[Part], by: By) -> FloatArray:
     """Scores (resamples, estimators) of realisations drawn again, the same for all estimators and cells."""
     rng = np.random.default_rng(0)  # the same whenever the ranking is read
-    numbers = [np.array([group(int(i)) for i in part.realizations]) for part in parts]
+    numbers = [part.groups for part in parts]
     every = np.unique(np.concatenate(numbers))
+    # the mean of a resample is off by chance as the mean is, and by nearly as much again
+    noise = np.array([(2.0 - 1.0 / max(part.n_groups, 1)) * part.noise for part in parts])
     shape = parts[0].terms.shape[1:]
     sums, known = np.zeros((2, len(every), len(parts), *shape))
     for column, (number, part) in enumerate(zip(numbers, parts, strict=True)):
@@ -374,6 +450,8 @@ def _resampled(parts: Sequence[Part], by: By, group: Callable[[int], int]) -> Fl
         weights = counts.astype(float)
         with np.errstate(invalid="ignore"):
             means = (weights @ flat) / (weights @ there)
-        scores[start : start + size] = _score(means.reshape(size, len(parts), *shape), by)
+        scores[start : start + size] = _score(
+            means.reshape(size, len(parts), *shape), by, parts[0].levels, noise
+        )
     # a resample without any value of some estimator says nothing
     return scores[np.isfinite(scores).all(axis=1)]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from haloassay.planning.cells import Cell
     from haloassay.planning.scenario import Spec
 
-#: Keys of plain content that are no settings, and one that stands beside the name of a file.
+#: Keys of plain content that are no settings, and how one ends that stands beside the name of a file.
 _NO_SETTINGS: Final = ("version", "source")
 _OF_FILE: Final = "digest"
 #: Settings that are told elsewhere: in the list of catalogues, and as the Sun.
@@ -28,6 +28,8 @@ class Common:
 
     def __init__(self) -> None:
         self._known: Spec | None = None
+        #: Settings of the survey that an observer knows and participants are not told, by name.
+        self._untold: set[str] = set()
         #: Whether two catalogues may have stars in common, as stored populations have only so many.
         self.shared_stars = False
 
@@ -35,10 +37,15 @@ class Common:
         """Take one more catalogue, the cell that it is of, and where that is asked for what is virial of its halo."""
         catalogue = observation.catalogue
         self.shared_stars = self.shared_stars or bool(observation.overlap)
+        survey, of_files = _stated(cell)
+        if self._known is not None:
+            before = self._known["survey"]
+            self._untold |= {k for k in {*before, *survey} if before.get(k) != survey.get(k)}
+        self._untold |= of_files
         here: Spec = {
             "sun": asdict(catalogue.sun),
             "columns": {name: UNITS[name] for name in catalogue.columns},
-            "survey": _stated(cell),
+            "survey": survey,
             "cleaned": [str(step["kind"]) for step in cell.clean],
             "virial_density": None if virial is None else _density(virial),
         }
@@ -46,7 +53,10 @@ class Common:
 
     @property
     def told(self) -> Spec:
-        """The Sun, columns with their units, the survey as its observer states it, what was taken out, what r200 is."""
+        """The Sun, columns with their units, the survey as its observer states it, what was taken out, what r200 is.
+
+        Settings of the survey that are left out, in which catalogues differ or which are of files, are named.
+        """
         nothing: Spec = {
             "sun": None,
             "columns": {},
@@ -54,7 +64,16 @@ class Common:
             "cleaned": [],
             "virial_density": None,
         }
-        return {**nothing, **(self._known or {}), "shared_stars": self.shared_stars}
+        known = {**nothing, **(self._known or {})}
+        survey = {
+            name: value for name, value in known["survey"].items() if name not in self._untold
+        }
+        return {
+            **known,
+            "survey": survey,
+            "survey_not_told": sorted(self._untold),
+            "shared_stars": self.shared_stars,
+        }
 
 
 def _both(one: Spec, other: Spec) -> Spec:
@@ -74,20 +93,19 @@ def _density(virial: Virial) -> float:
     return float(f"{3.0 * virial.m200 / (4.0 * math.pi * virial.r200**3):.5g}")
 
 
-def _stated(cell: Cell) -> Spec:
+def _stated(cell: Cell) -> tuple[Spec, set[str]]:
     """List the settings of a survey that its observer knows, and that are not those of a perfect one.
 
-    Without those that name a file: where that is on the organiser's disk helps nobody.
+    Those of a file are apart, by their names alone: where that is on the organiser's disk helps nobody, and the rest of
+    the same table is no setting without it.
     """
     from haloassay.mocks.surveys.survey import UNSTATED, Survey, make_survey
 
     settings, perfect = plain_content(make_survey(cell.survey)), plain_content(Survey())
     left = {*UNSTATED, *_TOLD_ELSEWHERE, *_NO_SETTINGS}
-    return {
-        name: _plain(value)
-        for name, value in settings.items()
-        if name not in left and value != perfect.get(name) and not _is_of_file(value)
-    }
+    own = {k: v for k, v in settings.items() if k not in left and v != perfect.get(k)}
+    of_files = {name for name, value in own.items() if _is_of_file(value)}
+    return {name: _plain(v) for name, v in own.items() if name not in of_files}, of_files
 
 
 def _plain(value: Any) -> Any:
@@ -98,5 +116,6 @@ def _plain(value: Any) -> Any:
 
 def _is_of_file(value: Any) -> bool:
     if isinstance(value, Mapping):
-        return bool(value.get(_OF_FILE)) or any(map(_is_of_file, value.values()))
+        digests = (v for k, v in value.items() if k.endswith(_OF_FILE))
+        return any(digests) or any(map(_is_of_file, value.values()))
     return isinstance(value, list) and any(map(_is_of_file, value))

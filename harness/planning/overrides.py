@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -71,17 +72,18 @@ def narrowed(scenario: Scenario, only: Mapping[str, Sequence[Any]]) -> Scenario:
     """
     if not only:
         return scenario
-    wanted = {label: [short(level) for level in levels] for label, levels in only.items()}
+    wanted: dict[str, list[str]] = {}
     matrix = scenario.matrix
     known = {entry.label: entry for entry in matrix.entries}
-    for label, levels in wanted.items():
+    for label, levels in only.items():
         where = f"{scenario.origin}: only"
         if label not in known:
             raise unknown("factor", label, known, where)
         if known[label].prior is not None:
             raise InputError(f"{where} {label}: has a prior, which is of all its levels")
         names = [_name(level) for level in known[label].levels]
-        for level in levels:
+        wanted[label] = [_among(names, short(level)) for level in levels]
+        for level in wanted[label]:
             if level not in names:
                 raise unknown(f"level of {label}", level, names, where)
     tables = matrix.model_dump()
@@ -96,7 +98,8 @@ def narrowed(scenario: Scenario, only: Mapping[str, Sequence[Any]]) -> Scenario:
         each.model_dump()
         for each in matrix.exclude
         if all(
-            short(level) in wanted.get(label, [short(level)]) for label, level in each.where.items()
+            label not in wanted or _among(wanted[label], short(level)) in wanted[label]
+            for label, level in each.where.items()
         )
     ]
     return make_scenario({**scenario.to_dict(), "matrix": tables}, scenario.origin)
@@ -105,6 +108,20 @@ def narrowed(scenario: Scenario, only: Mapping[str, Sequence[Any]]) -> Scenario:
 def _name(level: Any) -> str:
     """Level of a factor as labels of cells have it."""
     return str(level["label"]) if isinstance(level, Mapping) and "label" in level else short(level)
+
+
+def _among(names: Sequence[str], level: str) -> str:
+    """Name that a level has among those of a factor: numbers are the same however they are written."""
+    if level in names:
+        return level
+    return next((name for name in names if _number(name) == _number(level)), level)
+
+
+def _number(name: str) -> float:
+    try:
+        return float(name)
+    except ValueError:
+        return math.nan
 
 
 def _kept(levels: Sequence[Any], wanted: Sequence[str] | None) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 #: What columns of catalogues are, where the name does not say it.
@@ -103,7 +103,7 @@ def invitation(told: Mapping[str, Any]) -> str:
         columns="\n".join(columns),
         fractional=", ".join(fractional) or "none here",
         virial=_virial(told["virial_density"]),
-        survey=_survey(told["survey"]),
+        survey=_survey(told["survey"], told["survey_not_told"]),
         sun=_sun(told["sun"]),
         cleaned=_cleaned(told["cleaned"]),
         apart=_SHARED if told["shared_stars"] else _APART,
@@ -117,13 +117,20 @@ def _virial(density: float | None) -> str:
     return f"Within r200 the dark halo has a mean density of {density:g} Msun/kpc^3.\n"
 
 
-def _survey(settings: Mapping[str, Any]) -> str:
-    if not settings:
+def _survey(settings: Mapping[str, Any], not_told: Sequence[str]) -> str:
+    if not settings and not not_told:
         return "The survey sees the whole sky."
+    left = (
+        "Of the survey these settings are not told, as catalogues differ in them or they are files of the organiser:\n"
+        f"{', '.join(not_told)}."
+    )
+    if not settings:
+        return left
+    more = f"\n\n{left}" if not_told else ""
     lines = "\n".join(f"    {name} = {json.dumps(value)}" for name, value in settings.items())
     return (
         "The survey, as its observer states it; `haloassay describe survey` explains the settings. What is wrong with\n"
-        f"its measurements, if anything, is not told.\n\n{lines}"
+        f"its measurements, if anything, is not told.\n\n{lines}{more}"
     )
 
 

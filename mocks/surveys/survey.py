@@ -425,6 +425,7 @@ class Survey:
 UNSTATED: Final[Mapping[str, Any]] = {
     "distance_feh_correlation": 0.0,
     "distance_feh_slope": 0.0,
+    "distance_feh_zero": -1.5,
     "distance_dipole": (0.0, 0.0, 0.0),
     "distance_scale": 1.0,
     "vlos_offset": 0.0,

@@ -178,6 +178,20 @@ _BAD = {
     "interval alone": ("halo-002,m200,,,0.9e12,1.1e12,,,why", ["an interval and no value"]),
     "units of 1e12": ("halo-002,m200,,1.2,1,1.4,,,", ["no mass of a galaxy", "other units?"]),
     "fields": ("halo-002,m200,,1e12", ["line 3", "has 4 fields, the head has 9"]),
+    "negative": ("halo-002,m200,,-1.5e11,,,,,", ["line 3", "m200 is a positive scale", "-1.5e+11"]),
+    "open quote": (
+        f'halo-002,m200,,1e12,,,,,"Jeans\n{GOOD}\nhalo-003,m200,,1e12,,,,,so" it is',
+        ["line 3: is no CSV", "quotation mark is left open"],
+    ),
+    "closed later": (
+        'halo-002,m200,,1e12,,,,,"Jeans\nhalo-003,m200,,1e12,,,,,"',
+        ["line 3: is no CSV", "quotation mark is left open"],
+    ),
+    "open to the end": (
+        'halo-002,m200,,1e12,,,,,"Jeans\nhalo-003,m200,,1e12,,,,,',
+        ["line 3: is no CSV", "quotation mark is left open"],
+    ),
+    "open in the last": ('halo-002,m200,,1e12,,,,,"Jeans', ["line 3", "is left open"]),
     "long note": (f"halo-002,m200,,,,,,,{'x' * 501}", ["longer than 500"]),
 }
 

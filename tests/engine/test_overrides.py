@@ -130,6 +130,20 @@ def test_parts_follow_each_other_in_one_folder(tmp_path):
         part(others, only={"halo": ["cusp"]})
 
 
+@pytest.mark.parametrize("level", ["800000000000.0", "8E11", 8e11, 800_000_000_000])
+def test_levels_are_the_same_numbers_however_they_are_written(level):
+    factors = {"mock.potential.m200": [8e11, 1.2e12], "survey.n_stars": [30, 40]}
+    exclude = [{"name": "few", "where": {"mock.potential.m200": 8e11, "survey.n_stars": 40}}]
+    values = {**SCENARIO, "matrix": {"factors": factors, "exclude": exclude, "design": "full"}}
+    kept = narrowed(
+        as_scenario(values), {"mock.potential.m200": [level], "survey.n_stars": ["4e1"]}
+    )
+    assert kept.matrix.factors == {"mock.potential.m200": [8e11], "survey.n_stars": [40]}
+    assert len(kept.matrix.exclude) == 1
+    none = narrowed(as_scenario(values), {"mock.potential.m200": ["1.2e12"]})
+    assert not none.matrix.exclude
+
+
 @pytest.mark.parametrize(
     ("only", "said"),
     [

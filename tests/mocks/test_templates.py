@@ -114,7 +114,7 @@ def test_a_selection_is_found_again_where_the_density_is_right(tmp_path):
 
 def test_a_distance_scale_stretches_the_reach_of_a_template(template):
     """As seen by an observer whose distances are all too large, and who has nothing else to know luminosities by."""
-    spec = {"file": template, "selection": "density-ratio", "density": {"slopes": [-3.5]}}
+    spec = {"file": str(template[0]), "selection": "density-ratio", "density": {"slopes": [-3.5]}}
     plain, far = (
         StatedSelection.of(make_survey({"n_stars": 10, "template": spec, "distance_scale": scale}))
         for scale in (1.0, 1.2)

@@ -72,9 +72,8 @@ class TestPooling:
             rmse = np.sqrt(np.mean([np.mean(e**2) for e in mine]))
             assert each.scores["rmse"].value == pytest.approx(rmse)
             # opposite biases of two cells do not cancel
-            assert each.scores["bias"].value == pytest.approx(
-                np.mean([abs(e.mean()) for e in mine])
-            )
+            square = np.mean([e.mean() ** 2 - e.var(ddof=1) / N for e in mine])
+            assert each.scores["bias"].value == pytest.approx(np.sqrt(square))
             ends = frame[frame["estimator"] == each.place.estimator].groupby("cell", sort=False)
             for k, level in enumerate((0.68, 0.95)):
                 lo, hi = (f"{end}{100 * level:.0f}" for end in ("lo", "hi"))
@@ -132,15 +131,16 @@ class TestPooling:
         cell = "halo=flat, stars=3000"
         lost = []
         for name in ("one", "two"):
-            z[name, cell] = z[name, cell][:5]
-            lost.append(synthetic.failed_runs(N - 5, cell=cell, estimator=name, first=5))
+            z[name, cell] = z[name, cell][:4]
+            lost.append(synthetic.failed_runs(N - 4, cell=cell, estimator=name, first=4))
         found = run_of(tmp_path, [rows(rng, *key, values) for key, values in z.items()], lost)
         first, last = league(found, each=["stars"])
         assert len(first.standings) == 2
         assert last.standings == ()
-        assert last.notes == tuple(f"{name}: 5 values: a rank needs 10" for name in ("one", "two"))
+        few = "values in 4 realisations: a place needs 5"
+        assert last.notes == (f"one: {few}", f"two: {few}")
         with labels.vocabulary(found.quantities):
-            assert "one: 5 values" in words.text([first, last])
+            assert "one: values in 4 realisations" in words.text([first, last])
             assert render([first, last], "some").count("<section") == 2
 
     def test_failures_are_counted(self, shifts, tmp_path):
@@ -151,6 +151,48 @@ class TestPooling:
         found = run_of(tmp_path, [rows(rng, *key, values) for key, values in z.items()], [lost])
         place = league(found)[0].standings[0].place
         assert (place.estimator, place.n, place.n_attempted) == ("one", 3 * N - 4, 3 * N)
+
+    @pytest.mark.parametrize("n", [4, 5])
+    def test_realisations_are_counted_not_catalogues(self, shifts, tmp_path, n):
+        rng, z = shifts
+        found = run_of(tmp_path, [rows(rng, *key, values[:n]) for key, values in z.items()])
+        if n == 5:
+            assert [each.place.n for each in league(found)[0].standings] == [15, 15]
+            return
+        said = (
+            "nobody has a place: m200: one: values in 4 realisations: a place needs 5; m200: two: "
+        )
+        with pytest.raises(InputError, match=said):
+            league(found)
+
+    def test_intervals_of_68_per_cent_alone_have_a_coverage(self, shifts, tmp_path):
+        rng, z = shifts
+        frames = [rows(rng, *key, values) for key, values in z.items()]
+        frames = [
+            frame.assign(lo95=np.nan, hi95=np.nan) if key[0] == "one" else frame
+            for key, frame in zip(z, frames, strict=True)
+        ]
+        runs = synthetic.runs_of(pd.concat(frames)).assign(seconds=np.nan)
+        made = run_of(tmp_path, frames)
+        runs.to_parquet(made.runs_files[0])
+        (table,) = league(made)
+        one, two = table.standings
+        inside = [
+            ((frame["lo68"] <= 1e12) & (frame["hi68"] >= 1e12)).mean()
+            for key, frame in zip(z, frames, strict=True)
+            if key[0] == "one"
+        ]
+        assert one.coverage == (pytest.approx(np.mean(inside)), pytest.approx(np.nan, nan_ok=True))
+        assert "coverage" not in one.scores
+        assert np.isfinite(two.coverage).all()
+        with labels.vocabulary(made.quantities):
+            _, first, last = words.rows(table)
+            assert [first[4], first[5], first[6]] == [f"{np.mean(inside):.2f}", "–", "–"]
+            # who submits says not how long it took
+            assert first[-1] == last[-1] == "–"
+            assert "nan" not in words.text([table]) + render([table], "some")
+        with pytest.raises(InputError, match="no radius"):
+            league(made, radii=[20.0])
 
 
 class TestRadii:
@@ -167,6 +209,16 @@ class TestRadii:
         (table,) = league(run_of(tmp_path, frames))
         assert table.r == 20.0
         assert {each.place.estimator for each in table.standings} == {"one", "two"}
+
+    def test_radii_where_nobody_is_are_refused_with_those_that_there_are(self, shifts, tmp_path):
+        rng, z = shifts
+        where = {"quantity": "sigma_r", "truth": 100.0, "r": 20.0}
+        made = run_of(tmp_path, [rows(rng, *key, values, **where) for key, values in z.items()])
+        said = (
+            "sigma_r at 500 kpc: one: in 3 of 3 cells: 500 kpc is outside its radii, 20 to 20 kpc"
+        )
+        with pytest.raises(InputError, match=said):
+            league(made, radii=[500.0])
 
 
 class TestRefusals:

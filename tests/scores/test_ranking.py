@@ -74,7 +74,7 @@ class TestPairs:
 
     @pytest.mark.parametrize("sigma", [0.0, 3.3])
     def test_two_are_told_apart_as_often_as_their_difference_is_seen(self, monkeypatch, sigma):
-        """Equals in a twentieth of all runs, those that differ by 3.3 standard errors in most."""
+        """Equals in about a twentieth of all runs, those that differ by 3.3 standard errors in most."""
         monkeypatch.setattr(ranking, "_RESAMPLES", 1000)
         rng, n, runs = seeded(48, int(sigma)), 60, 100
         tried = np.arange(n)
@@ -89,6 +89,52 @@ class TestPairs:
         end = stats.norm.isf(0.025)
         share = stats.norm.sf(end - sigma) + stats.norm.cdf(-end - sigma)
         assert np.mean(apart) == pytest.approx(share, abs=4.0 * np.sqrt(share * (1 - share) / runs))
+
+    @pytest.mark.parametrize(("t", "apart"), [(2.4, False), (3.2, True)])
+    def test_few_realisations_have_to_tell_more(self, t, apart):
+        """Of five, Student's t is beyond 2.78 by chance in a twentieth; 2.4 is what many would tell apart."""
+        spread = np.array([-1.4, -0.5, 0.1, 0.6, 1.2])
+        change = spread / (spread.std(ddof=1) / np.sqrt(5)) + t
+        every = np.arange(5)
+        parts = {
+            "one": Part(20.0, every, np.full((5, 1, 1), 100.0), 5),
+            "two": Part(20.0, every, 100.0 + change[:, None, None], 5),
+        }
+        first, last = places_of(parts, "bias")
+        assert (first.estimator, first.tied, last.tied) == ("one", not apart, not apart)
+        assert first.next > 0.99
+        assert first.tied_below == pytest.approx(stats.norm.cdf(2.776445 * np.sqrt(5 / 4)))
+        # one that has five values of many is known no better
+        lone = np.full((100, 1, 1), np.nan)
+        lone[:5] = parts["two"].terms
+        many = Part(20.0, np.arange(100), np.full((100, 1, 1), 100.0), 100)
+        mixed = {"one": many, "two": Part(20.0, np.arange(100), lone, 100)}
+        assert places_of(mixed, "bias")[0].tied_below == first.tied_below
+
+    @pytest.mark.parametrize("bias", [0.0, 1.0])
+    def test_what_chance_makes_of_cells_is_no_bias(self, bias):
+        """Means of five errors have a size of 0.36 of these; known to 1 / sqrt(2 * 200) of their squares, 0.2 / 20."""
+        rng, cells = seeded(53), 200
+        signs = np.where(np.arange(cells) % 2, bias, -bias)
+        e = signs[None, :, None] + rng.standard_normal((5, cells, 1))
+        (place,) = places_of({"one": Part(20.0, np.arange(5), e, 5 * cells)}, "bias")
+        known = 4.0 * np.sqrt((4.0 * bias**2 / 5.0 + 2.0 / 20.0) / cells)
+        assert place.score.value**2 == pytest.approx(bias**2, abs=known)
+        assert place.score.mcse < 0.3
+
+    def test_who_scatters_more_has_no_more_bias_in_resamples_either(self):
+        rng, cells = seeded(56), 200
+        signs = np.where(np.arange(cells) % 2, 1.0, -1.0)
+        e = signs + np.array([0.3, 2.0])[:, None, None] * rng.standard_normal((2, 5, cells))
+        parts = {
+            name: Part(20.0, np.arange(5), mine[..., None], 5 * cells)
+            for name, mine in zip("ab", e, strict=True)
+        }
+        drawn = ranking._resampled([*parts.values()], "bias")
+        for place in places_of(parts, "bias"):
+            mine = drawn[:, "ab".index(place.estimator)] ** 2
+            error = 4.0 * mine.std() / np.sqrt(len(mine))
+            assert mine.mean() == pytest.approx(place.score.value**2, abs=error)
 
     @pytest.mark.slow
     def test_the_better_of_two_equals_is_called_better_as_often_as_is_said(self, tmp_path):
@@ -119,9 +165,9 @@ class TestPairs:
     def test_resamples_in_which_one_has_no_value_say_nothing(self, tmp_path):
         rng, points = seeded(52), 30
         frame = rows(rng, 10 * points, "all", 1.0 + rng.standard_normal(10 * points), cell="joint")
-        # two points of thirty: none of them is in e^-2 of all resamples
-        few = rows(rng, 20, "few", 9.0 + rng.standard_normal(20), cell="joint")
-        failed = [synthetic.failed_runs(10 * points - 20, cell="joint", estimator="few", first=20)]
+        # five points of thirty: none of them is in e^-5 of all resamples
+        few = rows(rng, 50, "few", 9.0 + rng.standard_normal(50), cell="joint")
+        failed = [synthetic.failed_runs(10 * points - 50, cell="joint", estimator="few", first=50)]
         run = run_of(tmp_path, frame, few, failed=failed)
         run = dataclasses.replace(run, samplings={"joint": Sampling("joint", 1, 1, 10, points)})
         _, places = ranked(run, "rmse", cell="joint")
@@ -216,6 +262,37 @@ class TestWhatHasNoPlace:
         assert list(places) == ["full"]
         assert found.notes == ("bare: states no intervals",)
         assert len(ranked(run, "bias")[1]) == 2
+
+    def test_who_states_68_per_cent_alone_is_ranked_by_them_where_nobody_states_more(
+        self, tmp_path
+    ):
+        rng, n = seeded(54), 50
+        frames = [
+            rows(rng, n, name, rng.standard_normal(n)).assign(lo95=np.nan, hi95=np.nan)
+            for name in ("one", "two")
+        ]
+        run = run_of(tmp_path / "a", *frames)
+        for by, detail in (("coverage", "coverage68"), ("interval-score", "interval68")):
+            found, places = ranked(run, by)
+            assert found.notes == ()
+            assert list(places["one"].detail) == [detail]
+            share = places["one"].detail[detail]
+            exact = abs(share - 0.68) if by == "coverage" else share
+            assert places["one"].score.value == pytest.approx(exact)
+            assert "95" not in " ".join(words.rows(found)[0])
+        full = rows(rng, n, "full", rng.standard_normal(n))
+        found, places = ranked(run_of(tmp_path / "b", *frames, full), "coverage")
+        assert list(places) == ["full"]
+        assert found.notes == tuple(
+            f"{k}: states no intervals of 95 per cent" for k in ("one", "two")
+        )
+
+    def test_points_of_a_design_are_counted_not_their_catalogues(self, tmp_path):
+        rng, n = seeded(55), 16
+        run = run_of(tmp_path, rows(rng, n, "one", rng.standard_normal(n), cell="joint"))
+        few = dataclasses.replace(run, samplings={"joint": Sampling("joint", 1, 1, 4, 4)})
+        with pytest.raises(InputError, match="one: values in 4 points: a place needs 5"):
+            rank(few, "m200", "rmse", cell="joint")
 
     def test_radii_are_those_of_each_estimator(self, tmp_path):
         rng, n = seeded(50), 50
