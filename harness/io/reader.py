@@ -249,13 +249,18 @@ class Reader:
             raise unknown("frame", frame, FRAMES, "frame")
         candidates = FRAMES if frame is None else {frame: FRAMES[frame]}
         absent = {kind: [n for n in names if n not in places] for kind, names in candidates.items()}
-        # with nothing complete, the nearest set is what the user most likely meant
-        best = min(absent, key=lambda kind: len(absent[kind]))
+        cased = {there.lower(): there for there in self.fields.names}
+        # with nothing complete, the nearest set is what the user most likely meant, in whatever case
+        best = min(
+            absent, key=lambda kind: (sum(n not in cased for n in absent[kind]), len(absent[kind]))
+        )
         if absent[best] not in ([], ["vlos"]):
+            pairs = [f"{name}={cased[name]}" for name in absent[best] if name in cased]
+            hint = f"; names differ in case: columns {','.join(pairs)}" if pairs else ""
             raise InputError(
                 f"{self.origin}: missing column{'s' if len(absent[best]) > 1 else ''} "
                 f"{', '.join(absent[best])} for {best} {' '.join(FRAMES[best])} "
-                f"(has: {', '.join(self.fields.names)})"
+                f"(has: {', '.join(self.fields.names)}){hint}"
             )
         return best
 
