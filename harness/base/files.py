@@ -120,7 +120,8 @@ def require_folder(folder: Path) -> None:
             with contextlib.suppress(OSError):
                 each.rmdir()
     if taken:
-        raise InputError(f"{folder}: is not empty; name a new folder")
+        what = "is not empty" if folder.is_dir() else "is no folder"
+        raise InputError(f"{folder}: {what}; name a new folder")
 
 
 def _copy_permissions(path: Path, temporary: Path) -> None:
