@@ -14,7 +14,7 @@ from haloassay.contracts.profiles import virial_radius
 from haloassay.estimators.bins import check_least, check_number, check_radii, places_at
 from haloassay.estimators.halo import trained_halo
 from haloassay.estimators.halo.trained_halo import TrainedHalo
-from haloassay.estimators.rows import VIRIAL, undetermined_rows, virial_rows
+from haloassay.estimators.rows import VIRIAL, drawn_row, undetermined_rows, virial_rows
 
 if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue
@@ -74,6 +74,8 @@ class NPE(Estimator):
     def estimate(self, catalogue: Catalogue, rng: np.random.Generator) -> Estimates:
         """Rows enclosed_mass at each radius, m200, r200, c200 and beta; a note where no value is.
 
+        What was held in training, concentration or anisotropy, has none.
+
         Raises
         ------
         InputError
@@ -95,9 +97,10 @@ class NPE(Estimator):
             for place in places
         ]
         r200 = virial_radius(draws["m200"], halo.h0, halo.overdensity)
-        rows += virial_rows(draws["m200"], r200, draws["c200"])
+        held = {name: f"{name} is not fitted" for name in halo.known}
+        rows += virial_rows(draws["m200"], r200, draws["c200"], shape=held.get("c200", ""))
         if "beta" in draws:
             lo, hi = float(catalogue.r.min()), float(np.nextafter(catalogue.r.max(), np.inf))
             where = {"r": float(np.median(catalogue.r)), "r_lo": lo, "r_hi": hi}
-            rows.append(Estimate.from_draws("beta", draws["beta"], **where))
+            rows.append(drawn_row("beta", draws["beta"], held.get("beta", ""), **where))
         return Estimates(rows)

@@ -173,7 +173,7 @@ class Tail:
         found = []
         for i in range(_INTERVALS):
             rows = interval == i
-            speeds = Nodes(edges[i], edges[i + 1], _NODES)
+            speeds = _between(edges[i : i + 2], _NODES)
             weight = np.tensordot(others[rows], speeds.weights(v[rows]), axes=(0, 0))
             # speeds last: the kernel keeps what depends on radius and error alone
             at = np.meshgrid(radius.x, speeds.x, np.sqrt(np.maximum(errors.x, 0.0)), indexing="ij")

@@ -83,7 +83,10 @@ def explore(
     tau = np.inf
     for steps in range(_STEPS, _MOST + 1, _STEPS):
         state = sampler.run_mcmc(state, _STEPS)
-        tau = float(np.max(sampler.get_autocorr_time(tol=0, discard=steps // 4, has_walkers=True)))
+        with np.errstate(divide="ignore", invalid="ignore"):  # a walker that never moves has none
+            tau = float(
+                np.max(sampler.get_autocorr_time(tol=0, discard=steps // 4, has_walkers=True))
+            )
         if np.isfinite(tau) and 0.75 * steps > _TIMES * tau:
             break
     n = sampler.iteration

@@ -42,6 +42,22 @@ class InputError(HaloassayError, ValueError):
     """Unusable input: a scenario, a catalogue, a setting. The message says what, where, and what is allowed."""
 
 
+class RemediedError(InputError):
+    """Unusable input, and an option that mends it, which not everyone who reads the input has.
+
+    Parameters
+    ----------
+    what
+        The message without the remedy.
+    remedy
+        What follows it.
+    """
+
+    def __init__(self, what: object = "", remedy: str = "") -> None:
+        super().__init__(f"{what}{remedy}")
+        self.what = str(what)
+
+
 class EquilibriumError(InputError):
     """No collisionless equilibrium has the wanted density and anisotropy; the message says where it fails."""
 

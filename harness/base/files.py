@@ -102,6 +102,28 @@ def require_no_link(folder: Path) -> None:
         raise InputError(f"{folder}: is a link, which nothing is written through: remove it")
 
 
+def require_folder(folder: Path) -> None:
+    """Raise :class:`InputError` unless ``folder``, new or empty, can be written; it is tried, and left as it was."""
+    made: list[Path] = []
+    try:
+        taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+        if not taken:
+            made = [each for each in (folder, *folder.parents) if not each.exists()]
+            folder.mkdir(parents=True, exist_ok=True)
+            trial = folder / f"{TEMPORARY[:-1]}{os.urandom(8).hex()}"
+            trial.touch(exist_ok=False)
+            trial.unlink()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    finally:
+        for each in made:
+            with contextlib.suppress(OSError):
+                each.rmdir()
+    if taken:
+        what = "is not empty" if folder.is_dir() else "is no folder"
+        raise InputError(f"{folder}: {what}; name a new folder")
+
+
 def _copy_permissions(path: Path, temporary: Path) -> None:
     """Give a new file the permissions of the one that it replaces, where there is one."""
     with contextlib.suppress(OSError):  # none is there, or the system knows none

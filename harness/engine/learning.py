@@ -102,6 +102,8 @@ def learn(
 
     Raises
     ------
+    InputError
+        If learning diverges.
     HaloassayError
         If what numpy makes of a network is not what sbi makes of it.
     """
@@ -153,16 +155,35 @@ def _one(
     for epoch in range(learning.epochs):
         for rows in taught[torch.randperm(len(taught))].split(learning.batch):
             optimizer.zero_grad()
-            (-net.log_prob(targets[rows], data[rows]).mean()).backward()
+            (-_mean(net, targets[rows], data[rows], learning)).backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), _LONGEST)
             optimizer.step()
             rates.step()
         with torch.no_grad():
-            found = float(net.log_prob(targets[validation], data[validation]).mean())
+            found = float(_mean(net, targets[validation], data[validation], learning))
         if found > best:
             best, kept, at = found, copy.deepcopy(net.state_dict()), epoch + 1
     net.load_state_dict(kept)
     return net.eval(), f"validation {best:.3f} after {at} rounds of {learning.epochs}"
+
+
+def _mean(net: Any, targets: Any, data: Any, learning: Learning) -> Any:
+    """Mean log density by a network.
+
+    Raises
+    ------
+    InputError
+        If it is no number: steps of the learning were too long.
+    """
+    try:
+        found = net.log_prob(targets, data).mean()
+    except ValueError:  # of torch, where weights of the mixture are not finite
+        found = None
+    if found is None or not np.isfinite(float(found.detach())):
+        raise InputError(
+            f"learning diverged: take a smaller network.rate (it is {learning.rate:g})"
+        )
+    return found
 
 
 def _made(known: Library, targets: Any, data: Any, learning: Learning) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +17,14 @@ import numpy as np
 from haloassay import __version__
 from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import EquilibriumError, InputError
+from haloassay.base.files import require_folder
 from haloassay.base.seeds import stream
 from haloassay.base.settings import require
 from haloassay.engine.learning import learn, library
 from haloassay.estimators.fit.moment_summary import MomentSummary
 from haloassay.estimators.halo import trained_halo
 from haloassay.estimators.halo.trained_halo import Cloud, HaloModel, TrainedHalo
-from haloassay.planning.training import N_STARS, Training, load_training
+from haloassay.planning.training import N_STARS, Training, load_training, require_possible, stated
 
 if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue
@@ -91,16 +93,20 @@ def train(
     Raises
     ------
     InputError
-        If the training is not usable, sbi cannot be imported, or the folder holds anything.
+        If the training is not usable, a prior reaches what cannot be, sbi cannot be imported, learning diverges, or
+        the folder holds anything or cannot be written.
     """
     folder = Path(out)
-    taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    require(not taken, f"{folder}: is not empty; name a new folder")
+    require_folder(folder)
     known = library()
+    given = isinstance(training, Training)
     plan = training if isinstance(training, Training) else load_training(Path(training))
-    paths, halo = halo_of(plan)
+    origin = "training" if given else str(training)
     start = time.monotonic()
-    made = simulate(plan, workers, say)
+    with _named(origin):
+        require_possible(plan)
+        paths, halo = halo_of(plan)
+        made = simulate(plan, workers, say)
     simulated = time.monotonic()
     values = {name: made.values[path] for name, path in paths.items()}
     last = int(np.searchsorted(made.mock, plan.simulations))
@@ -108,9 +114,10 @@ def train(
     data = cloud.standardised(made.summaries)
     halo = halo.turned({name: each[:last] for name, each in values.items()}, data[:last])
     deviates = halo.deviates(values)
-    network = learn(
-        known, data[:last], deviates[:last], made.mock[:last], plan.network, plan.seed, say
-    )
+    with _named(origin):
+        network = learn(
+            known, data[:last], deviates[:last], made.mock[:last], plan.network, plan.seed, say
+        )
     learnt = time.monotonic()
     summary = MomentSummary(plan.network.edges)
     trained = TrainedHalo(summary, network, cloud, halo, "", {})
@@ -125,6 +132,15 @@ def train(
     }
     trained_halo.save(folder, trained_halo.to_files(summary, network, cloud, halo, told))
     return trained_halo.load(str(folder))
+
+
+@contextlib.contextmanager
+def _named(origin: str) -> Iterator[None]:
+    """Put the file before what is wrong with it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{origin}: {error}") from error
 
 
 def halo_of(plan: Training) -> tuple[dict[str, str], HaloModel]:
@@ -184,7 +200,14 @@ def simulate(plan: Training, workers: int, say: Callable[[str], None]) -> Simula
         If mock or survey is not usable, or a tenth of the prior has no mock.
     """
     n = plan.simulations + plan.held_out
+    MomentSummary(plan.network.edges)
     first = simulation(plan, 0)  # what is wrong is said at once
+    lo, hi = plan.network.edges[0], plan.network.edges[-1]
+    within = (each.radii for each in first if not isinstance(each, str))
+    require(
+        isinstance(first, str) or any(near < hi and far >= lo for near, far in within),
+        f"network.edges: from {lo:g} to {hi:g} kpc, where no star of the first mock is",
+    )
     found, begun, told = [], time.monotonic(), time.monotonic()
     for each in _all(plan, n, workers):
         found.append(each)
@@ -246,22 +269,35 @@ def _simulated(k: int) -> list[Simulated] | str:
 
 
 def simulation(plan: Training, k: int) -> list[Simulated] | str:
-    """Catalogues of a mock, one of those that are held out; or why there is no mock."""
+    """Catalogues of a mock, one of those that are held out; or why there is no mock.
+
+    Raises
+    ------
+    InputError
+        If mock or survey do not accept what is drawn; the message has its values.
+    """
+    drawn = plan.draw(stream(plan.seed, "prior", k))
+    try:
+        return _catalogues(plan, k, drawn)
+    except EquilibriumError as error:
+        return str(error)
+    except InputError as error:
+        raise InputError(f"{error} (with {stated(drawn)})") from error
+
+
+def _catalogues(plan: Training, k: int, drawn: dict[str, float]) -> list[Simulated]:
+    """Catalogues of mock ``k`` with what is drawn; ``drawn`` becomes what was drawn last."""
     from haloassay.mocks import make_mock
     from haloassay.mocks.surveys.survey import make_survey
 
-    drawn = plan.draw(stream(plan.seed, "prior", k))
-    try:
-        made = make_mock(plan.at(drawn)[0])
-    except EquilibriumError as error:
-        return str(error)
+    made = make_mock(plan.at(drawn)[0])
     held = k >= plan.simulations
     found: list[Simulated] = []
     for j in range(1 if held else plan.catalogues):
         again = f":{j}" if j else ""
         if again:
             anew = plan.draw(stream(plan.seed, f"prior{again}", k))
-            drawn = drawn | {path: anew[path] for path in anew if path.startswith("survey.")}
+            drawn.update({p: value for p, value in anew.items() if p.startswith("survey.")})
         rngs = (stream(plan.seed, f"{axis}{again}", k) for axis in ("population", "survey"))
         catalogue = make_survey(plan.at(drawn)[1]).observe(made, *rngs).catalogue
         rng = stream(plan.seed, f"subsets{again}", k)

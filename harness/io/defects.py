@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import KMS_PER_MASYR_KPC
-from haloassay.base.errors import InputError
+from haloassay.base.errors import InputError, RemediedError
 from haloassay.base.settings import require, unknown
 from haloassay.contracts.catalogue import Catalogue, spans
 from haloassay.contracts.columns import CHEMISTRY
@@ -218,8 +218,9 @@ def _sifted(
         hint += f"; --columns {','.join(unread)} does without them"
     if complaints:
         listed, remedy = "; ".join(complaints.values()), ",".join(complaints)
-        raise InputError(
-            f"{origin}: {listed} (drop = {remedy!r} leaves these rows out and counts them){hint}"
+        raise RemediedError(
+            f"{origin}: {listed}",
+            f" (drop = {remedy!r} leaves these rows out and counts them){hint}",
         )
     if rows.size == 0:
         counts = ", ".join(f"{name} {count}" for name, count in dropped.items())
@@ -258,9 +259,10 @@ def _refuse_distance_errors(columns: Columns, origin: str) -> None:
     positive = (distance > 0.0) & np.isfinite(distance) & np.isfinite(error)
     exceeding = int((positive & (error > distance)).sum())
     if 2 * exceeding > positive.sum():
-        raise InputError(
+        raise RemediedError(
             f"{origin}: distance_err exceeds distance in {exceeding} of {positive.sum()} rows: "
-            "are the errors in another unit? --unit distance_err=pc"
+            "are the errors in another unit?",
+            " --unit distance_err=pc",
         )
 
 

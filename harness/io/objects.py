@@ -74,7 +74,7 @@ def _plain(values: Any) -> tuple[Array, str | None]:
 
 
 def _of_pandas(values: Any) -> Array:
-    if values.dtype.kind in "fiub":  # extension types too, whose missing values are no number
+    if values.dtype.kind in "fiu":  # extension types too, whose missing values are no number
         return np.asarray(values.to_numpy(dtype=float, na_value=np.nan))
     return np.asarray(values)
 

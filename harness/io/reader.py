@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
-from haloassay.base.errors import InputError
+from haloassay.base.errors import InputError, RemediedError
 from haloassay.base.settings import unknown
 from haloassay.base.text import is_number
 from haloassay.contracts import stored
@@ -200,9 +200,9 @@ class Reader:
         """Refuse positions without a unit, of columns ``away``, whose median is thousands of kpc, below ``most``."""
         if _FAR < median <= most:
             what = "distance" if len(away) == 1 else "position"
-            raise InputError(
-                f"{self.origin}: half of the {what}s are above {median:.4g} kpc: are {what}s in pc? "
-                f"--unit {what}=pc (if not, --unit {what}=kpc)"
+            raise RemediedError(
+                f"{self.origin}: half of the {what}s are above {median:.4g} kpc: are {what}s in pc?",
+                f" --unit {what}=pc (if not, --unit {what}=kpc)",
             )
 
     def _refuse_radians(self, columns: Mapping[str, FloatArray], lon: str, lat: str) -> None:
@@ -212,9 +212,9 @@ class Reader:
         known = np.isfinite(columns[lon]) & np.isfinite(columns[lat])
         inside = (np.abs(columns[lon]) <= 2.0 * np.pi) & (np.abs(columns[lat]) <= np.pi / 2.0)
         if known.sum() > _RADIANS_MIN_STARS and inside[known].all():
-            raise InputError(
-                f"{self.origin}: all {lon} are within 2 pi and all {lat} within pi/2: are they in "
-                f"radians? --unit {lon}=rad --unit {lat}=rad (if not, --unit {lon}=deg)"
+            raise RemediedError(
+                f"{self.origin}: all {lon} are within 2 pi and all {lat} within pi/2: are they in radians?",
+                f" --unit {lon}=rad --unit {lat}=rad (if not, --unit {lon}=deg)",
             )
 
     def _places(self) -> dict[str, tuple[str, int | None]]:
@@ -249,13 +249,18 @@ class Reader:
             raise unknown("frame", frame, FRAMES, "frame")
         candidates = FRAMES if frame is None else {frame: FRAMES[frame]}
         absent = {kind: [n for n in names if n not in places] for kind, names in candidates.items()}
-        # with nothing complete, the nearest set is what the user most likely meant
-        best = min(absent, key=lambda kind: len(absent[kind]))
+        cased = {there.lower(): there for there in self.fields.names}
+        # with nothing complete, the nearest set is what the user most likely meant, in whatever case
+        best = min(
+            absent, key=lambda kind: (sum(n not in cased for n in absent[kind]), len(absent[kind]))
+        )
         if absent[best] not in ([], ["vlos"]):
+            pairs = [f"{name}={cased[name]}" for name in absent[best] if name in cased]
+            hint = f"; names differ in case: columns {','.join(pairs)}" if pairs else ""
             raise InputError(
                 f"{self.origin}: missing column{'s' if len(absent[best]) > 1 else ''} "
                 f"{', '.join(absent[best])} for {best} {' '.join(FRAMES[best])} "
-                f"(has: {', '.join(self.fields.names)})"
+                f"(has: {', '.join(self.fields.names)}){hint}"
             )
         return best
 

@@ -10,10 +10,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from haloassay.base.errors import InputError
+from haloassay.base.errors import EquilibriumError, InputError
 from haloassay.base.settings import build, require
 from haloassay.contracts.priors import Discrete, Prior, make_prior
 from haloassay.planning.scenario import Spec, read_toml
+
+#: Largest sizes of networks: larger ones have no room, or no end.
+_MOST: Final = {"hidden": 4096, "layers": 32, "components": 256, "members": 256}
+
+#: Equal shares of a prior at whose middles it is tried, where some of it cannot be.
+_TRIED: Final = 100
 
 #: Setting that is a whole number.
 N_STARS: Final = "survey.n_stars"
@@ -56,8 +62,15 @@ class Learning:
     def __post_init__(self) -> None:
         for name in ("hidden", "layers", "components", "members", "batch", "epochs"):
             require(getattr(self, name) >= 1, f"{name}: at least 1 (got {getattr(self, name)})")
-        require(self.rate > 0.0, f"rate: positive (got {self.rate})")
-        require(self.decay >= 0.0, f"decay: not negative (got {self.decay})")
+        for name, most in _MOST.items():
+            require(
+                getattr(self, name) <= most, f"{name}: at most {most} (got {getattr(self, name)})"
+            )
+        require(0.0 < self.rate <= 1.0, f"rate: above 0, at most 1 (got {self.rate:g})")
+        require(
+            0.0 <= self.decay * self.rate < 1.0,
+            f"decay: not negative, below 1 / rate (got {self.decay:g})",
+        )
 
 
 @dataclass(frozen=True)
@@ -161,6 +174,55 @@ class Training:
         learned = ("simulations", "catalogues", "subsets", "without_errors", "held_out")
         names = ("title", "seed", *learned, "mock", "survey", "prior")
         return {**{name: getattr(self, name) for name in names}, "network": learning}
+
+
+def require_possible(plan: Training) -> None:
+    """Refuse a prior that reaches values which mock or survey do not accept; what has no equilibrium may be.
+
+    Each is tried near its ends, as far out as one draw of all goes, with the others in their middles.
+
+    Raises
+    ------
+    InputError
+        If there are such values; the message names the prior and says what share of it they are.
+    """
+    draws = (plan.simulations + plan.held_out) * plan.catalogues
+    middle = {path: float(prior.quantile(np.array(0.5))) for path, prior in plan.priors.items()}
+    if refusal := _refusal(plan, middle):
+        raise InputError(f"{refusal} (with {stated(middle)}, the middle of the prior)")
+    for path, prior in plan.priors.items():
+        ends, all_of_it = np.array([0.5, draws - 0.5]) / draws, (np.arange(_TRIED) + 0.5) / _TRIED
+        reached, values = prior.quantile(ends), prior.quantile(all_of_it)
+        found = [(v, why) for v in reached if (why := _refusal(plan, middle | {path: float(v)}))]
+        if found:
+            ((value, why), *_) = found
+            count = sum(bool(_refusal(plan, middle | {path: float(v)})) for v in values)
+            share = f"{count / _TRIED:.0%}" if count else f"less than {1.0 / _TRIED:.0%}"
+            raise InputError(
+                f"prior of {path}: {share} of {prior} are values that cannot be, such as {value:g}"
+                f" ({why}); give it limits"
+            )
+
+
+def stated(values: Mapping[str, float]) -> str:
+    """Name settings and their values."""
+    return ", ".join(f"{path} = {value:.6g}" for path, value in values.items())
+
+
+def _refusal(plan: Training, values: Mapping[str, float]) -> str:
+    """Why mock or survey do not accept these values; nothing where they do, or the mock has no equilibrium."""
+    from haloassay.mocks import make_mock
+    from haloassay.mocks.surveys.survey import make_survey
+
+    mock, survey = plan.at(values)
+    for make, spec, where in ((make_survey, survey, "survey"), (make_mock, mock, "mock")):
+        try:
+            make(spec, where)
+        except EquilibriumError:
+            pass
+        except InputError as error:
+            return str(error)
+    return ""
 
 
 def is_error(path: str) -> bool:

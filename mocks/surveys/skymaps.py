@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 from pathlib import Path
 from typing import Final, Literal
 
@@ -70,11 +71,21 @@ def pixels(name: str, digest: str, frame: MapFrame) -> tuple[FloatArray, FloatAr
     import healpy
 
     del digest
+    log = logging.getLogger("healpy")
+    loud = log.disabled
+    log.disabled = True  # what is wrong is said in one line
     try:
         values, head = healpy.read_map(name, h=True, dtype=np.float64)
     except Exception as error:  # whatever astropy and healpy make of a file
         said = str(error).splitlines() or [type(error).__name__]
         raise InputError(f"map: {name}: not a healpix map: {said[0]}") from None
+    finally:
+        log.disabled = loud
+    order = str(dict(head).get("ORDERING", "")).strip()  # healpy takes other cases for RING
+    require(
+        order in ("RING", "NESTED"),
+        f"map: {name}: its ORDERING says {order or 'nothing'!r}: write RING or NESTED into its header",
+    )
     if frame == "file":
         stated = str(dict(head).get("COORDSYS", "")).strip().upper()[:1]
         require(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from haloassay.base.arrays import FloatArray, IntArray
-from haloassay.base.errors import InputError
+from haloassay.base.errors import InputError, RemediedError
 from haloassay.base.settings import build, require
 from haloassay.mocks.surveys.skymaps import file_digest
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 #: Errors that a template must state, and those that are taken where it has them.
 _REQUIRED: Final = ("distance_err", "pmra_err", "pmdec_err")
 _OPTIONAL: Final = ("vlos_err", "feh_err", "alpha_fe_err", "pm_corr")
+#: What is read of a template.
+_USED: Final = ("distance", "pmra", "pmdec", *_REQUIRED, *_OPTIONAL)
 
 #: Largest stated error of ln(distance), as of drawn ones: beyond it a distance says nothing.
 _LARGEST_LOG_ERROR: Final = 1.0
@@ -153,6 +155,10 @@ class Template:
             " give density = { slopes = [...], breaks = [...] }, the true one that you assume",
         )
         require(ratio or self.density is None, 'density: only with selection = "density-ratio"')
+        require(
+            self.file not in ("", "none") or Path(self.file).is_file(),
+            f"file: {self.file!r} is no file; a survey without a template has no key template",
+        )
         digest = file_digest(self.file, "file")
         require(
             self.digest in ("", digest),
@@ -174,11 +180,15 @@ class Template:
         return _read(self.file, self.digest, self.columns, self.magnitude)
 
     def require_vlos(self) -> None:
-        """Raise :class:`InputError` where the catalogue states no errors of line-of-sight velocities."""
-        require(
-            "vlos_err" in self._stars.errors,
-            f"template: {self.file}: missing column vlos_err: give it, or set vlos_known = false",
-        )
+        """Raise :class:`InputError` where the catalogue states no errors of line-of-sight velocities, or has none."""
+        if "vlos_err" not in self._stars.errors:
+            try:  # velocities that are unusable took their errors along
+                _catalogue(self.file, self.columns, (*_USED, "vlos"))
+            except InputError as error:
+                raise InputError(f"template: {error}, or set vlos_known = false") from error
+            raise InputError(
+                f"template: {self.file}: missing column vlos_err: give it, or set vlos_known = false"
+            )
 
     def neighbour(
         self,
@@ -255,11 +265,9 @@ def _read(file: str, digest: str, columns: str, magnitude: str) -> _TemplateStar
         If it is unusable, or lacks columns.
     """
     from haloassay.contracts.frames import sky_basis
-    from haloassay.io.tables import read_catalogue
 
     del digest
-    uses = (*("distance", "pmra", "pmdec"), *_REQUIRED, *_OPTIONAL)
-    catalogue = read_catalogue(file, columns or None, uses=uses)
+    catalogue = _catalogue(file, columns, _USED)
     require(
         catalogue.heliocentric,
         f"file: {file}: has Galactocentric columns; errors of a survey are of ra dec distance pmra pmdec vlos",
@@ -275,6 +283,25 @@ def _read(file: str, digest: str, columns: str, magnitude: str) -> _TemplateStar
     depth = _magnitudes(file, magnitude, len(distance)) if magnitude else np.log(distance)
     direction = sky_basis(np.array(catalogue["ra"]), np.array(catalogue["dec"]))[:, 0]
     return _TemplateStars(direction, distance, depth, errors, catalogue)
+
+
+def _catalogue(file: str, columns: str, uses: tuple[str, ...]) -> Catalogue:
+    """Read the catalogue of a template.
+
+    Raises
+    ------
+    InputError
+        If it is unusable; the message recommends nothing that a template does not have.
+    """
+    from haloassay.io.tables import read_catalogue
+
+    try:
+        return read_catalogue(file, columns or None, uses=uses)
+    except RemediedError as error:
+        raise InputError(
+            f"file: {error.what} (a template is read as it is: mend the file, with such rows left out and"
+            " units stated)"
+        ) from error
 
 
 def _magnitudes(file: str, name: str, n: int) -> FloatArray:

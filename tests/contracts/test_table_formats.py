@@ -144,6 +144,12 @@ def test_text_with_a_byte_order_mark(tmp_path):
         ("x,y,z,vx,vy,vz\n", {}, "there are no rows"),
         ("", {}, "not readable as CSV|no rows|have no names"),
         ("x,y,z,vx,vy\n1,2,3,4,5\n", {}, "missing column vz for galactocentric x y z vx vy vz"),
+        (
+            "X,y,Z,VX,VY,VZ\n1,2,3,4,5,6\n",
+            {},
+            r"x, z, vx, vy, vz for .*: columns x=X,z=Z,vx=VX,vy=VY,vz=VZ$",
+        ),
+        ("RA,DEC,D\n1,2,3\n", {}, r"missing columns ra, dec, distance, .*: columns ra=RA,dec=DEC$"),
         ("ra,dec\n1,2\n", {}, "missing columns distance, pmra, pmdec, vlos for heliocentric"),
         ("x,y,z,vx,vy,vz\n1,2,3,4,5,six\n", {}, "column vz is not numeric: 'six' in row 1"),
         ("x,y,z,vx,vy,vz\n1,2,3,4,5\n", {}, r"vz is NaN or infinite in 1 row \(1\)"),
@@ -287,4 +293,23 @@ def test_damaged_texts_of_hdf5_are_not_read_for_ever(tmp_path, pack):
     path = tmp_path / ("damaged.hdf5" if pack is bytes else "damaged.hdf5.gz")
     path.write_bytes(pack(bytes(whole)))
     with pytest.raises(InputError, match="not readable as HDF5: its texts are damaged"):
+        read_catalogue(path)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("suffix", [".fits", ".ecsv", ".votable", ".hdf5", ".parquet"])
+def test_truth_values_are_no_numbers(tmp_path, suffix, masked):
+    names = ("x", "y", "z", "vx", "vy")
+    table = Table({name: np.arange(1.0, 5.0) for name in names}, masked=masked)
+    table["vz"] = np.array([True, False, True, True])
+    if masked:
+        table["vz"].mask[1] = True
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".votable":
+        table.write(path, format="votable")
+    elif suffix == ".hdf5":
+        table.write(path, path="stars", serialize_meta=True)
+    else:
+        table.write(path)
+    with pytest.raises(InputError, match="column vz is not numeric"):
         read_catalogue(path)

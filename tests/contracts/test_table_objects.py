@@ -204,3 +204,23 @@ def test_measure_takes_any_of_them():
     catalogue = _catalogue(**columns)
     for source in (catalogue.to_table(), catalogue.to_pandas()):
         assert measure(source, "velocity-ellipsoid").to_frame().equals(wanted)
+
+
+@pytest.mark.parametrize(
+    ("table", "kind"),
+    [
+        *(
+            (table, kind)
+            for table in (dict, Table, pd.DataFrame)
+            for kind in (bool, complex, object)
+        ),
+        (pd.DataFrame, "boolean"),
+    ],
+)
+def test_columns_of_truth_values_and_complex_numbers_are_refused(table, kind):
+    columns = phase_space()
+    values = columns["vz"] > 0.0
+    columns["vz"] = pd.array(values, "boolean") if kind == "boolean" else values.astype(kind)
+    told = "complex numbers" if kind is complex else "truth values"
+    with pytest.raises(InputError, match=f"column vz is not numeric: it has {told}"):
+        read_catalogue(table(columns))

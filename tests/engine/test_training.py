@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 from seeds import seeded
 
-from haloassay.base.errors import HaloassayError, InputError
+from haloassay.base.errors import EquilibriumError, HaloassayError, InputError
+from haloassay.base.seeds import stream
 from haloassay.engine import learning, training
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.mixture_network import MixtureNetwork
@@ -18,7 +19,7 @@ from haloassay.estimators.fit.moment_summary import MomentSummary
 from haloassay.face.cli import haloassay
 from haloassay.mocks import make_mock
 from haloassay.mocks.surveys.survey import make_survey
-from haloassay.planning.training import load_training
+from haloassay.planning.training import Learning, load_training, require_possible
 
 TINY = """
 title = "a network that is made in seconds"
@@ -71,6 +72,9 @@ def tiny(tmp_path):
         ("held_out = 100", "without_errors = 1.5", "without_errors: a share, 0 to 1 (got 1.5)"),
         ('"survey.n_stars" =', '"survey.pm_error" =', "their numbers of stars are of the prior of survey.n_stars"),
         ("hidden = 16", "hidden = 0", "network: hidden: at least 1 (got 0)"),
+        ("hidden = 16", "hidden = 1_000_000", "network: hidden: at most 4096 (got 1000000)"),
+        ("hidden = 16", "rate = 1e9", "network: rate: above 0, at most 1 (got 1e+09)"),
+        ("hidden = 16", "decay = 200.0", "network: decay: not negative, below 1 / rate (got 200)"),
         ('"loguniform", lo = 3e11', '"loguniform", lo = -1', "prior of mock.potential.1.m200: needs 0 < lo < hi"),
         ('"uniform", lo = 6.0, hi = 18.0', '"discrete", weights = [1.0]', "priors of a training are continuous"),
         ("potential.1.c", "potential.7.c", "prior of mock.potential.7.c: there is no '7'"),
@@ -249,3 +253,120 @@ def test_a_small_network_learns_from_its_mocks(tiny, tmp_path):
         (folder / "weights.safetensors").read_bytes() for folder in (out, tmp_path / "again")
     ]
     assert weights[0] == weights[1]
+
+
+def refused(*arguments):
+    made = CliRunner().invoke(haloassay, ["train", *map(str, arguments)])
+    assert isinstance(made.exception, InputError), made.exception
+    return str(made.exception)
+
+
+@pytest.fixture
+def no_mocks(monkeypatch):
+    """Training without sbi, in which nothing may be simulated."""
+
+    def never(*_):
+        raise AssertionError("simulated")
+
+    monkeypatch.setattr(training, "library", lambda: None)
+    monkeypatch.setattr(training, "simulation", never)
+
+
+@pytest.mark.parametrize("place", ["file/net", "file", "loop/net"])
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_made(tiny, no_mocks, place):
+    (tiny.parent / "file").touch()
+    (tiny.parent / "loop").symlink_to("loop")
+    out = tiny.parent / place
+    assert refused(tiny, "--out", out).startswith(f"{out}: ")
+
+
+def test_a_folder_that_can_be_written_is_not_made_before_its_network(tiny, no_mocks):
+    tiny.write_text(TINY.replace("edges = [5.0, 10.0, 20.0, 60.0]", "edges = [60.0, 5.0]"))
+    assert "edges: two radii" in refused(tiny, "--out", tiny.parent / "new" / "net", "-j", "0")
+    assert sorted(each.name for each in tiny.parent.iterdir()) == ["tiny.toml"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (
+            '{ kind = "loguniform", lo = 300, hi = 1000 }',
+            '{ kind = "normal", mean = 300, sd = 100 }',
+            "prior of survey.n_stars: less than 1% of normal(300, 100) are values that cannot be",
+        ),
+        (
+            '"loguniform", lo = 3e11', '"uniform", lo = -5e11',
+            "prior of mock.potential.1.m200: 14% of uniform(-5e+11, 3e+12) are values that cannot be",
+        ),
+        (
+            '"mock.potential.1.c" = { kind = "uniform", lo = 6.0, hi = 18.0 }',
+            '"mock.beta.beta" = { kind = "uniform", lo = 0.0, hi = 1.5 }',
+            "prior of mock.beta.beta: 33% of uniform(0, 1.5) are values that cannot be",
+        ),
+        ("slope = -3.5", "slop = -3.5", "mock.density: unknown setting 'slop'"),
+    ],
+)  # fmt: skip
+def test_a_prior_that_reaches_what_cannot_be_is_told_before_the_first_mock(
+    tiny, no_mocks, old, new, told
+):
+    tiny.write_text(TINY.replace(old, new))
+    message = refused(tiny, "--out", tiny.parent / "net")
+    assert message.startswith(f"{tiny}: {told}"), message
+
+
+def test_the_packaged_settings_reach_nothing_that_cannot_be(tiny):
+    require_possible(load_training(tiny))
+
+
+def test_an_equilibrium_that_is_missing_is_no_fault_of_a_prior(tiny, monkeypatch):
+    def none(*_):
+        raise EquilibriumError("there is none")
+
+    monkeypatch.setattr("haloassay.mocks.make_mock", none)
+    require_possible(load_training(tiny))
+
+
+def test_a_draw_that_cannot_be_is_told_with_its_values(tiny, monkeypatch):
+    def never(*_):
+        raise InputError("cannot be")
+
+    monkeypatch.setattr("haloassay.mocks.make_mock", never)
+    plan = load_training(tiny)
+    value = plan.draw(stream(plan.seed, "prior", 5))["mock.potential.1.m200"]
+    with pytest.raises(InputError, match=r"^cannot be \(with mock.potential.1.m200 = ") as error:
+        training.simulation(plan, 5)
+    assert f"m200 = {value:.6g}, mock.potential.1.c = " in str(error.value)
+
+
+def test_edges_without_stars_are_told(tiny):
+    tiny.write_text(TINY.replace("edges = [5.0, 10.0, 20.0, 60.0]", "edges = [200.0, 300.0]"))
+    with pytest.raises(InputError, match=r"network.edges: from 200 to 300 kpc, where no star"):
+        training.simulate(load_training(tiny), 0, lambda _: None)
+
+
+@pytest.mark.parametrize("found", ["nothing", "no number"])
+def test_learning_that_diverges_says_what_to_take(found):
+    class Net:
+        def log_prob(self, targets, data):
+            if found == "nothing":
+                raise ValueError("logits contains NaN or Inf values")
+            return self
+
+        def mean(self):
+            return self
+
+        def detach(self):
+            return np.array(np.nan)
+
+    with pytest.raises(InputError, match=r"diverged: take a smaller network.rate \(it is 0.9\)"):
+        learning._mean(Net(), [], [], Learning((5.0, 60.0), rate=0.9))
+
+
+@pytest.mark.long
+def test_a_rate_that_is_too_large_is_told(tmp_path):
+    pytest.importorskip("sbi", reason=NEEDS_SBI)
+    known, rng = learning.library(), seeded(1)
+    data, targets = rng.standard_normal((200, 5)), 1e20 * rng.standard_normal((200, 2))
+    how = Learning((5.0, 60.0), hidden=8, epochs=5, rate=1.0)
+    with pytest.raises(InputError, match="learning diverged: take a smaller"):
+        learning.learn(known, data, targets, np.arange(200), how, 1, lambda _: None)

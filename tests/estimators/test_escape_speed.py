@@ -110,6 +110,17 @@ def test_stars_that_are_summed_up_have_the_likelihood_of_all(slopes):
     assert np.ptp(off) < 0.1
 
 
+@pytest.mark.parametrize("apart", [0.0, 1e-13])
+def test_stars_of_one_speed_are_summed_up_too(apart):
+    speed = np.repeat([400.0, 400.0 + apart, 410.0], 200)
+    n = len(speed)
+    tail = Tail(np.zeros(n), speed, np.zeros(n), np.ones(n), own.V_MIN, (1.0, 2.5))
+    short = tail.summed_up((0.0, 0.0))
+    assert len(short.speed) < 300
+    found, all_of_it = (each.log_likelihood(shapes(450.0, 2.0)) for each in (short, tail))
+    assert found == pytest.approx(all_of_it, rel=1e-9)
+
+
 @pytest.mark.parametrize("error", [0.0, 25.0])
 def test_a_sum_of_components_and_outliers_is_a_density_too(error):
     tails = shapes(480.0, [9.0, 1.2], share=[0.7, 0.3], outliers=0.1, sigma=700.0)

@@ -234,13 +234,41 @@ def test_targets_never_leave_their_prior():
 
 def test_the_packaged_network_finds_halos():
     """The z-scores of independent mocks are those of a posterior, within what 24 of them show."""
-    scores = []
+    mass = float(make_mock(MOCK).truth.potential.enclosed_mass(20.0))
+    truths = {"enclosed_mass": mass, "m200": 1e12, "c200": 12.0, "beta": 0.3}
+    scores = {name: [] for name in truths}
     for k in range(24):
-        row = rows_of(observed(1500, 10 + 2 * k), r_out=[20.0]).of("enclosed_mass")[0]
-        true = float(make_mock(MOCK).truth.potential.enclosed_mass(20.0))
-        scores.append((row.value - true) / (0.5 * (row.hi68 - row.lo68)))
-    assert abs(np.mean(scores)) < 4.0 / np.sqrt(24.0)
-    assert 0.4 < np.std(scores) < 1.6
+        rows = rows_of(observed(1500, 10 + 2 * k), r_out=[20.0])
+        for name, true in truths.items():
+            (row,) = rows.of(name)
+            scores[name].append((row.value - true) / (0.5 * (row.hi68 - row.lo68)))
+    for name, each in scores.items():
+        assert abs(np.mean(each)) < 4.0 / np.sqrt(24.0), name
+        assert 0.4 < np.std(each) < 1.6, name
+
+
+@pytest.mark.parametrize("held", [{"c200": 12.0}, {"beta": 0.3}, {"c200": 12.0, "beta": 0.3}])
+def test_what_was_held_in_training_is_not_fitted(tmp_path, held):
+    summary, stars = MomentSummary(EDGES), gaussian(300, 6)
+    seen = summary.of(stars) + 0.1 * seeded(7).standard_normal((50, len(summary.names)))
+    cloud = Cloud.of(seen, np.linspace(100.0, 900.0, 50), np.tile([5.0, 60.0], (50, 1)))
+    all_of_it = {
+        "m200": LogUniform(1e11, 1e13),
+        "c200": Uniform(5.0, 20.0),
+        "beta": Uniform(-1.0, 0.9),
+    }
+    priors = {name: prior for name, prior in all_of_it.items() if name not in held}
+    r, d = np.geomspace(0.1, 1e3, 20), len(priors)
+    halo = HaloModel(priors, held, 70.0, 200.0, r, 1e10 * np.ones(20), np.eye(d))
+    network = some_network(len(summary.names), d)
+    trained_halo.save(
+        tmp_path / "net", trained_halo.to_files(summary, network, cloud, halo, {"title": "it"})
+    )
+    rows = rows_of(stars, network=str(tmp_path / "net"))
+    assert [row.quantity for row in rows] == ["enclosed_mass", "m200", "r200", "c200", "beta"]
+    for row in rows:
+        assert row.note == (f"{row.quantity} is not fitted" if row.quantity in held else "")
+        assert np.isnan(row.value) == (row.quantity in held)
 
 
 def test_more_stars_make_narrower_intervals():

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.stats import kstest, norm
 from seeds import seeded
 
 from haloassay.base.errors import EstimationError
-from haloassay.estimators.fit.posterior import EmceeRun, emcee_chain, quadrature
+from haloassay.estimators.fit.posterior import (
+    EmceeRun,
+    autocorrelation_time,
+    emcee_chain,
+    quadrature,
+)
 
 RUN = EmceeRun(100, 2000, 500)
 
@@ -97,3 +104,12 @@ def test_density_that_does_not_fall_off_is_refused():
         quadrature(lambda p: np.zeros(len(p)), [0.0, 0.0], [1.0, 1.0], 10, seeded(8))
     with pytest.raises(EstimationError, match="no point of finite density"):
         quadrature(lambda p: np.full(len(p), -np.inf), [0.0], [1.0], 10, seeded(8))
+
+
+def test_a_walker_that_never_moves_has_no_autocorrelation_time():
+    chain = seeded(9).standard_normal((600, 6, 2))
+    assert 0.5 < autocorrelation_time(chain) < 2.0
+    chain[:, 3] = 1.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert autocorrelation_time(chain) == np.inf

@@ -92,3 +92,26 @@ def test_unusable_maps_are_named_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="there is no map"):
         Footprint(map_digest="0")
+
+
+@pytest.mark.parametrize(
+    ("card", "value", "told"),
+    [
+        ("ORDERING", None, "its ORDERING says 'nothing': write RING or NESTED into its header"),
+        ("ORDERING", "nested", "its ORDERING says 'nested'"),
+        ("NSIDE", 16, "not a healpix map: Wrong nside"),
+    ],
+)
+def test_a_header_that_does_not_say_which_pixel_is_which_is_refused(
+    tmp_path, caplog, card, value, told
+):
+    from astropy.io import fits
+
+    name = written(tmp_path / "m.fits", nest=True, frame="G")
+    with fits.open(name, mode="update") as file:
+        del file[1].header[card]
+        if value is not None:
+            file[1].header[card] = value
+    with pytest.raises(InputError, match=told):
+        Footprint(map=name)
+    assert not caplog.records  # which would be printed beside the error

@@ -166,6 +166,45 @@ def test_what_cannot_be_is_said_in_one_line(template, tmp_path, changed, setting
     assert "survey" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("vlos", np.nan, r"vlos is NaN or infinite in 3 rows .*, or set vlos_known = false"),
+        ("vlos", 9999.0, r"vlos is 9999 in 3 rows .*, or set vlos_known = false"),
+        ("distance", np.nan, r"distance is NaN or infinite in 3 rows"),
+        ("distance", 1.23e5, r"radius .* exceeds 10000 kpc in 3 rows"),
+    ],
+)
+def test_rows_that_are_unusable_are_told_without_what_a_template_does_not_have(
+    template, tmp_path, name, value, message
+):
+    values = template[1][name].copy()
+    values[:3] = value
+    path = written(tmp_path / "t.fits", template[1], **{name: values})
+    with pytest.raises(InputError, match=message) as caught:
+        make_survey({"template": path})
+    assert "mend the file" in str(caught.value)
+    assert not {"drop", "--unit", "--missing"} & set(str(caught.value).replace("(", " ").split())
+    if name == "vlos":  # of a survey without them nothing is wrong
+        make_survey({"template": path, "vlos_known": False})
+
+
+def test_all_distances_in_pc_are_told_without_the_option_of_a_command(template, tmp_path):
+    names = ("ra", "dec", "distance", "pmra", "pmdec", *ERRORS[:3])
+    table = np.column_stack([template[1][name][:100] for name in names])
+    table[:, [2, 5]] *= 1e3
+    np.savetxt(tmp_path / "t.csv", table, delimiter=",", header=",".join(names), comments="")
+    with pytest.raises(InputError, match=r"file: .*units stated\)$") as caught:
+        make_survey({"template": str(tmp_path / "t.csv"), "vlos_known": False})
+    assert "--" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "none"])
+def test_a_template_that_is_none_is_told_how_to_be_left_out(name):
+    with pytest.raises(InputError, match=f"template: file: '{name}' is no file; a survey without"):
+        make_survey({"template": name})
+
+
 def test_no_such_file_and_no_table():
     with pytest.raises(InputError, match="no such file"):
         make_survey({"template": "nowhere.fits"})

@@ -122,10 +122,10 @@ def readable(path: Path, kind: str) -> Iterator[None]:
 
 
 def missing_as_nan(values: Array, missing: NDArray[np.bool_]) -> Array:
-    """Values as numbers (or objects, of text) that are NaN where they are ``missing``, an array of their shape."""
+    """Values as numbers (else objects) that are NaN where they are ``missing``, an array of their shape."""
     if not np.any(missing):
         return values
-    filled = values.astype(float if values.dtype.kind in "biuf" else object)
+    filled = values.astype(float if values.dtype.kind in "iuf" else object)
     filled[missing] = np.nan
     return filled
 
@@ -136,8 +136,14 @@ def as_numbers(values: Array, what: str) -> NDArray[np.float64]:
     Raises
     ------
     InputError
-        If an entry is no number; ``what`` names the column.
+        If an entry is no number, but a truth value or a complex one; ``what`` names the column.
     """
+    kinds = {"b": "truth values", "c": "complex numbers"}
+    kind = values.dtype.kind
+    if kind == "O" and any(isinstance(v, bool | np.bool_) for v in values.flat):
+        kind = "b"
+    if kind in kinds:
+        raise InputError(f"{what} is not numeric: it has {kinds[kind]}")
     if values.dtype.kind in "SUO":
         blank = [isinstance(v, str | bytes) and not v.strip() for v in values.flat]
         values = missing_as_nan(values, np.array(blank, dtype=bool).reshape(values.shape))
