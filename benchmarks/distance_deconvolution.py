@@ -3,7 +3,8 @@
 python benchmarks/distance_deconvolution.py OUT [--realizations N]
 
 Runs ``distance-deconvolution.toml``, and what no deconvolution can know: a wrong scale, distances that are posteriors,
-a wrong density. Writes ``docs/measured/distance-deconvolution.md`` and ``distance-deconvolution-limits.md``.
+a wrong density; and stars of the same density whose velocities are Gaussian at each radius. Writes
+``docs/measured/distance-deconvolution.md``, and beside it ``-limits.md`` and ``-gaussian.md``.
 """
 
 from __future__ import annotations
@@ -116,6 +117,28 @@ def limits_table(out, n):
     return lines
 
 
+def gaussian_table(out, n):
+    """Markdown: beta of stars of radial orbits, and of Gaussian velocities, at errors of 30 per cent."""
+    frames = []
+    for kind in ("equilibrium", "local-jeans-gaussian"):
+        scenario = tomllib.loads(SCENARIO.read_text())
+        scenario["estimators"] = [
+            e for e in scenario["estimators"] if e["kind"] == "velocity-ellipsoid"
+        ]
+        del scenario["matrix"]
+        scenario["mock"]["kind"] = kind
+        scenario["survey"]["distance_error"] = 0.3
+        frame = frame_of(haloassay.run(scenario, out=out / kind, realizations=n))
+        frames.append(frame[frame["quantity"] == "beta"].assign(mock=kind))
+    import pandas as pd
+
+    frame = pd.concat(frames, ignore_index=True)
+    conditions = {
+        f"`{kind}`": (lambda f, kind=kind: f["mock"] == kind) for kind in frame["mock"].unique()
+    }
+    return table(frame, "mock", "beta, velocity-ellipsoid, 30 % errors", conditions)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
@@ -123,7 +146,11 @@ def main() -> None:
     options = parser.parse_args()
     n = options.realizations
     head = f"<!-- python benchmarks/distance_deconvolution.py OUT --realizations {n} -->"
-    for name, made in (("", main_table), ("-limits", limits_table)):
+    for name, made in (
+        ("", main_table),
+        ("-limits", limits_table),
+        ("-gaussian", gaussian_table),
+    ):
         text = "\n".join([head, "", *made(options.out, n)])
         MEASURED.joinpath(f"distance-deconvolution{name}.md").write_text(text)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -24,14 +24,16 @@ from haloassay.estimators.halo.action_model import ActionModel
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.estimators.halo.nfw import concentration
 from haloassay.estimators.power_law_df import MeanField, error_draws
-from haloassay.estimators.rows import VIRIAL, undetermined_rows, virial_rows
+from haloassay.estimators.rows import (
+    NO_VIRIAL,
+    VIRIAL,
+    unbounded_scale,
+    undetermined_rows,
+    virial_rows,
+)
 
 if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue
-
-#: Share of the range of ln r_s next to a bound, and of the draws in it from which the bound is said to be reached.
-_NEXT_TO: Final = 0.05
-_REACHED: Final = 0.025
 
 
 @dataclass(frozen=True)
@@ -175,15 +177,12 @@ class ActionDF(Estimator):
 
     def _virial(self, points: FloatArray, total: FloatArray, r_s: FloatArray) -> list[Estimate]:
         """Rows m200, r200 and c200, or why there are none."""
-        lo, hi = np.log(self.r_s_range)
-        along = (points[:, 1] - lo) / (hi - lo)
-        if max(np.mean(along < _NEXT_TO), np.mean(along > 1.0 - _NEXT_TO)) > _REACHED:
-            note = f"the stars do not bound r_s between {np.exp(lo):g} and {np.exp(hi):g} kpc"
+        note = unbounded_scale("the stars", points[:, 1], self.r_s_range)
+        if note:
             return undetermined_rows(VIRIAL, note)
         c200 = concentration(total / r_s**3, self.h0)
         if not np.all(np.isfinite(c200)):
-            note = "no virial radius: the halo is not as dense as 200 times the critical density"
-            return undetermined_rows(VIRIAL, note)
+            return undetermined_rows(VIRIAL, NO_VIRIAL)
         return virial_rows(total * nfw_shape(c200), c200 * r_s, c200)
 
     def _model(self, catalogue: Catalogue, rng: np.random.Generator) -> ActionModel:

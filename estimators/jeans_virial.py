@@ -43,7 +43,12 @@ from haloassay.estimators.halo.jeans_moments import (
     Moments,
     Tracers,
 )
-from haloassay.estimators.rows import drawn_row, undetermined_rows, velocity_row
+from haloassay.estimators.rows import (
+    drawn_row,
+    share_at_end,
+    undetermined_rows,
+    velocity_row,
+)
 
 if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue
@@ -60,6 +65,9 @@ _KNOTS_BETWEEN: Final = (0.02, 0.98)
 _RESULTS_BETWEEN: Final = (0.05, 0.95)
 #: Half the width of the prior of ln M at the pivot, about the mass of the mean square of speeds there.
 _MASS_WIDTH: Final = 4.0
+#: The prior decides where this share of draws is within so much of an end of it, in units of its width.
+_AT_END: Final = 0.5
+_END: Final = 0.02
 #: Bounds of the standard normal deviates of a density that is fitted.
 _DEVIATES: Final = 6.0
 #: Run of emcee by default.
@@ -98,7 +106,7 @@ class JeansVirial(Estimator):
         three. Radii are then those in the plane of x and y.
     virial_shape
         Whether the fourth moment is compared too: ``"none"`` or ``"first"``; not with ``"proper-motions"`` or
-        ``"projected"``.
+        ``"projected"``. ``alpha`` is then above -3 inside and below -3 outside, as the moment is one of all stars.
     fit_density
         Fit of the density under the selection function of the survey, which starts at ``alpha`` and whose uncertainty
         is that of the fit; or ``"none"``.
@@ -129,6 +137,7 @@ class JeansVirial(Estimator):
     """
 
     name: ClassVar[str] = "jeans-virial"
+    version: ClassVar[int] = 2
     reference: ClassVar[str] = "2017MNRAS.471.4541R"
     assumes: ClassVar[tuple[str, ...]] = (
         "spherical",
@@ -168,20 +177,37 @@ class JeansVirial(Estimator):
         require(20.0 <= self.h0 <= 200.0, f"h0: 20 to 200 km/s/Mpc (got {self.h0:g})")
         check_least("n_draws", self.n_draws, 2)
         check_least("min_stars", self.min_stars, 100)
+        walkers, fewest = self.emcee.walkers, 2 * self._parameters
+        require(
+            walkers >= fewest,
+            f"emcee: walkers: at least {fewest}, twice the parameters (got {walkers})",
+        )
         if self.virial_shape != "none":
+            slopes = density_slope(self.alpha).slopes
             require(
                 self.data in ("6d", "los") and not self.r_range,
                 'virial_shape: with data "6d" or "los", and no r_range, as it needs all stars',
             )
             require(
-                density_slope(self.alpha).slopes[-1] < -3.0,
+                slopes[-1] < -3.0,
                 "virial_shape: alpha below -3 outside, or the moment has no end",
+            )
+            require(
+                slopes[0] > -3.0,
+                "virial_shape: alpha above -3 inside, or the moment is that of the centre alone",
             )
         if self.fit_density != "none":
             require(
                 self.data == "6d" and self.fit_density.axis_ratio == 1.0,
                 'fit_density: with data "6d" and axis_ratio 1',
             )
+
+    @property
+    def _parameters(self) -> int:
+        """Parameters of the posterior, with those of a density that is fitted."""
+        breaks = len(density_slope(self.alpha).breaks)
+        density = 0 if self.fit_density == "none" else 2 * breaks + 1
+        return 1 + self.knots + (1 if self.anisotropy == "constant" else 3) + density
 
     def required(self) -> tuple[str, ...]:
         """Velocities, and the selection function of the survey where the density is fitted under it."""
@@ -252,6 +278,11 @@ class JeansVirial(Estimator):
         data = bin_moments(stars.r, *stars.squares(self.data), n_bins)
         ratio = None
         if self.virial_shape != "none":
+            inside, outside = tracers.mean[0], tracers.mean[len(tracers.mean) // 2]
+            if not outside < -3.0 < inside:
+                raise EstimationError(
+                    f"a density of slopes {inside:.3g} inside and {outside:.3g} outside has no virial moment"
+                )
             ratio = virial_ratio(stars.r, *stars.powers(self.data), n_bins)
             if len(ratio.shares) != len(data.radii):
                 raise EstimationError(
@@ -283,7 +314,6 @@ class JeansVirial(Estimator):
         scale = np.full(width, 0.2)
         scale[width - far :] = 1.0
         sampler: Any = ("importance", "emcee") if self.sampler == "auto" else "emcee"
-        run = None if self.sampler == "auto" else self.emcee
         found = explore(
             log_density,
             start,
@@ -291,9 +321,13 @@ class JeansVirial(Estimator):
             self.n_draws,
             rng,
             sampler=sampler,
-            emcee=run,
+            emcee=self.emcee,
             bounds=(lo, hi),
         )
+        if share_at_end(found.draws[:, 0], (lo[0], hi[0]), _END) > _AT_END:
+            raise EstimationError(
+                "the stars do not bound the mass: its posterior reaches the end of its prior"
+            )
         return model, found.draws
 
     def _bounds(self, model: Moments, centre: float) -> tuple[FloatArray, FloatArray]:
@@ -330,7 +364,10 @@ class JeansVirial(Estimator):
         x = np.log([place["r"] for place in places])
         mass, beta = np.exp(model.log_mass(points, x)), model.beta(points, x)
         inside = (x >= np.log(stars.r.min())) & (x <= np.log(stars.r.max()))
-        notes = ["" if ok else "outside the radii of the stars" for ok in inside]
+        notes = [
+            note if ok else "outside the radii of the stars"
+            for ok, note in zip(inside, _unbounded(beta), strict=True)
+        ]
         each = list(zip(mass.T, beta.T, notes, places, strict=True))
         rows = [drawn_row("enclosed_mass", m, note, **place) for m, _, note, place in each]
         for m, _, note, place in each:
@@ -357,9 +394,10 @@ class JeansVirial(Estimator):
         gap = np.log(np.maximum(dark, 1e-300) / virial_mass(r, self.h0))
         share = gap[m, k] / (gap[m, k] - gap[m, k + 1])
         r200 = np.exp(x[k] + share * (x[1] - x[0]))
+        (note,) = _unbounded(model.beta(points, np.log([np.median(r200)])))
         return [
-            drawn_row("m200", virial_mass(r200, self.h0)),
-            drawn_row("r200", r200),
+            drawn_row("m200", virial_mass(r200, self.h0), note),
+            drawn_row("r200", r200, note),
         ]
 
 
@@ -394,6 +432,17 @@ class _Stars:
         twice = np.einsum("nij,nij->n", error, error)
         fourth = square**2 - 2.0 * square * trace - 4.0 * along + trace**2 + 2.0 * twice
         return square - trace, fourth
+
+
+def _unbounded(beta: FloatArray) -> list[str]:
+    """Why there is no value at each radius: most draws (m, n) of beta are at an end of its prior, or nothing."""
+    notes = []
+    for draws in (beta / (2.0 - beta)).T:
+        end = SYMMETRIC[1] if np.median(draws) > 0.0 else SYMMETRIC[0]
+        reached = share_at_end(draws, SYMMETRIC, _END) > _AT_END
+        note = f"the stars do not bound beta: its posterior reaches {2.0 * end / (1.0 + end):.4g}"
+        notes.append(note if reached else "")
+    return notes
 
 
 def _across(catalogue: Catalogue) -> tuple[FloatArray, FloatArray]:

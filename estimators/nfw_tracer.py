@@ -32,7 +32,13 @@ from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.estimators.halo.boundary import edge_share, log_variance
 from haloassay.estimators.halo.jeans import LEAST_FALL, fall, jeans_tables
 from haloassay.estimators.halo.nfw import concentration
-from haloassay.estimators.rows import VIRIAL, resampled_row, undetermined_rows
+from haloassay.estimators.rows import (
+    NO_VIRIAL,
+    VIRIAL,
+    no_scale,
+    resampled_row,
+    undetermined_rows,
+)
 
 if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue
@@ -217,13 +223,10 @@ class NFWTracer(Estimator):
         tried = np.log(self.r_s_range)
         reached = (found[1:, :1] <= tried[0] + 1e-9) | (found[1:, :1] >= tried[1] - 1e-9)
         if reached.mean() > _AT_BOUND or found[0, 0] in tried:
-            lo, hi = self.r_s_range
-            note = f"the velocities do not bound r_s between {lo:g} and {hi:g} kpc"
-            return rows + undetermined_rows(VIRIAL, note)
+            return rows + undetermined_rows(VIRIAL, no_scale("the velocities", self.r_s_range))
         c200 = concentration(norm / r_s**3, self.h0)
         if not np.all(np.isfinite(c200)):
-            note = "no virial radius: the halo is not as dense as 200 times the critical density"
-            return rows + undetermined_rows(VIRIAL, note)
+            return rows + undetermined_rows(VIRIAL, NO_VIRIAL)
         virial = norm * nfw_shape(c200), c200 * r_s, c200
         found_rows = zip(VIRIAL, virial, strict=True)
         return rows + [resampled_row(q, each[0], each[1:]) for q, each in found_rows]

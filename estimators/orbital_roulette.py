@@ -34,7 +34,13 @@ from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.estimators.halo.mass_template import MassTemplate
 from haloassay.estimators.halo.nfw import concentration
 from haloassay.estimators.halo.radial_orbits import Mass, Orbits, Potential, RadialGrid
-from haloassay.estimators.rows import VIRIAL, undetermined_rows, virial_rows
+from haloassay.estimators.rows import (
+    NO_VIRIAL,
+    VIRIAL,
+    unbounded_scale,
+    undetermined_rows,
+    virial_rows,
+)
 
 if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue
@@ -44,10 +50,6 @@ Statistic = Literal["likelihood", "mean-phase", "anderson-darling"]
 
 #: Stars of the sketch of a posterior.
 _FEW: Final = 1000
-
-#: Share of the range of ln r_s next to a bound, and of the draws in it from which the bound is said to be reached.
-_NEXT_TO: Final = 0.05
-_REACHED: Final = 0.025
 
 #: Expected stars of a bin of which there is no logarithm.
 _NONE: Final = 1e-300
@@ -253,17 +255,13 @@ class OrbitalRoulette(Estimator):
 
     def _virial(self, model: NFWModel, draws: FloatArray) -> list[Estimate]:
         """Rows m200, r200 and c200, or why there are none."""
-        lo, hi = np.log(self.r_s_range)
-        along = (draws[:, 1] - lo) / (hi - lo)
-        reached = max(np.mean(along < _NEXT_TO), np.mean(along > 1.0 - _NEXT_TO))
-        if not model.c200 and reached > _REACHED:
-            note = f"the phases do not bound r_s between {np.exp(lo):g} and {np.exp(hi):g} kpc"
+        note = unbounded_scale("the phases", draws[:, 1], self.r_s_range)
+        if note and not model.c200:
             return undetermined_rows(VIRIAL, note)
         r_s, total = model.scaled(draws[:, 0], draws[:, 1])
         c200 = concentration(total / r_s**3, self.h0)
         if not np.all(np.isfinite(c200)):
-            note = "no virial radius: the halo is not as dense as 200 times the critical density"
-            return undetermined_rows(VIRIAL, note)
+            return undetermined_rows(VIRIAL, NO_VIRIAL)
         known = "c200 is not fitted" if model.c200 else ""
         return virial_rows(total * nfw_shape(c200), c200 * r_s, c200, shape=known)
 

@@ -14,6 +14,13 @@ from haloassay.contracts.sky import apex, around_centre
 #: Quantities of a halo as a whole, in the order of their rows.
 VIRIAL: Final = ("m200", "r200", "c200")
 
+#: Why there is none of them.
+NO_VIRIAL: Final = "no virial radius: the halo is not as dense as 200 times the critical density"
+
+#: Share of the range of ln r_s next to a bound, and of the draws in it from which the bound is said to be reached.
+_NEXT_TO: Final = 0.05
+_REACHED: Final = 0.025
+
 #: Length of the mean of the unit vectors of longitude below which the circle is covered evenly.
 _EVEN: Final = 0.1
 
@@ -82,6 +89,27 @@ def unbounded(what: str, quantity: str, draws: FloatArray, bounds: tuple[float, 
         if there:
             return f"{what} do not bound {quantity}: its posterior reaches {bound:g}"
     return ""
+
+
+def share_at_end(
+    draws: FloatArray, bounds: tuple[float, float] | FloatArray, width: float
+) -> float:
+    """Share of draws next to one bound of their prior, the more crowded, within ``width`` of its range."""
+    along = (draws - bounds[0]) / (bounds[1] - bounds[0])
+    return float(max(np.mean(along < width), np.mean(along > 1.0 - width)))
+
+
+def unbounded_scale(what: str, log_r_s: FloatArray, r_s_range: tuple[float, float]) -> str:
+    """Why draws of ln r_s tell of no halo beyond the stars: they reach a bound of their prior; or nothing."""
+    lo, hi = np.log(r_s_range)
+    if share_at_end(log_r_s, (lo, hi), _NEXT_TO) > _REACHED:
+        return no_scale(what, r_s_range)
+    return ""
+
+
+def no_scale(what: str, r_s_range: tuple[float, float]) -> str:
+    """Note where ``what`` leaves the scale radius [kpc] to its prior."""
+    return f"{what} do not bound r_s between {r_s_range[0]:g} and {r_s_range[1]:g} kpc"
 
 
 def apex_rows(vector: FloatArray, speed: str, **where: float) -> list[Estimate]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
-from haloassay.estimators.bins import DensitySlope
+from haloassay.estimators.bins import DensitySlope, log_power
 
 #: Step of the grid in ln r.
 _STEP: Final = 0.06
@@ -57,12 +57,8 @@ class Tracers:
 def log_broken(x: FloatArray, points: FloatArray, width: float) -> FloatArray:
     """Ln density (m, n) at ln r ``x`` (n,) of broken power laws: slopes and ln breaks (m, 2 k + 1)."""
     k = points.shape[1] // 2
-    total = points[:, :1] * x
-    for j in range(k):
-        away = x - points[:, k + 1 + j, None]
-        ramp = width * np.logaddexp(0.0, away / width) if width > 0.0 else np.maximum(away, 0.0)
-        total = total + (points[:, j + 1] - points[:, j])[:, None] * ramp
-    return np.asarray(total)
+    columns = points.T[:, :, None]
+    return log_power(x, columns[: k + 1], columns[k + 1 :], width)
 
 
 def projection(x: FloatArray, radii: FloatArray) -> FloatArray:

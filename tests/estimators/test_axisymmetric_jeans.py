@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from axisymmetric_samples import EDGES, Q_HALO, mass, stars, true_beta, truth
-from halo_samples import power_law_radii
+from halo_samples import power_law_radii, scaled_velocities
 from scipy.integrate import quad
 from seeds import seeded
 
@@ -385,12 +385,29 @@ def test_few_stars_do_not_bound_the_virial_mass_and_say_so():
     assert rows["enclosed_mass"].value > 0.0
 
 
+def test_a_fit_at_the_edge_of_what_it_may_be_has_no_mass(scale_free):
+    """Tangential motions alone, and a star in the centre where no mass has its speed."""
+    stars = scale_free(200, seeded(1))
+    inward = np.ones(len(stars))
+    inward[0] = 1e-9 / stars.r[0]
+    places = {name: stars[name] * inward for name in "xyz"}
+    for name, sample in {
+        "beta": scaled_velocities(stars, (0.01, 1.0, 1.0)),
+        "the mass": Catalogue({**stars.columns, **places}),
+    }.items():
+        rows = rows_of(sample, q_stars=1.0, r_out=[13.0])
+        note = f"the velocities do not bound {name}: its posterior reaches the end of its prior"
+        for quantity in ("enclosed_mass", "v_c", "m200", "r200", "c200"):
+            assert {row.note for row in rows.of(quantity)} == {note}
+
+
 # ------------------------------------------------------------------------------------- what is refused
 
 
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
+        ({"emcee": {"walkers": 8, "steps": 60, "burn": 5}, "anisotropy": "turning"}, "at least 10"),
         ({"q_stars": 0.1}, "q_stars: 0.2 to 5 (got 0.1)"),
         ({"q_halo": [0.9, 0.5]}, "q_halo: 0.2 to 5, bounds ascend"),
         ({"q_halo": 7.0}, "q_halo: 0.2 to 5"),

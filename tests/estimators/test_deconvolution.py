@@ -12,7 +12,10 @@ from seeds import seeded
 from haloassay.base.cache import plain_content
 from haloassay.base.errors import EstimationError, InputError
 from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.estimate import Estimate, Estimates
 from haloassay.estimators import deconvolution, make_estimator
+from haloassay.estimators.bins import DensitySlope
+from haloassay.estimators.deconvolution import RadiusDeconvolution
 from haloassay.mocks import make_mock
 from haloassay.mocks.surveys.survey import make_survey
 
@@ -58,6 +61,44 @@ def test_what_errors_of_30_per_cent_move_comes_back():
     freed = values({**SPLINES, **FREED}, observed(0.3), "enclosed_mass")[0]
     assert plain < 0.8 * exact
     assert abs(freed - exact) < 0.5 * abs(plain - exact)
+
+
+def test_intervals_are_those_of_all_catalogues():
+    """Catalogues of drawn distances differ, and the width of their pool is more than that of one."""
+
+    class Told:
+        def estimate(self, catalogue, rng):
+            middle = np.mean(catalogue["distance"])
+            return Estimates([Estimate.from_draws("r_break", middle + np.array([-1e-3, 1e-3]))])
+
+    freed = RadiusDeconvolution(SLOPE, 8)
+    (row,) = freed.pooled(Told(), observed(0.3), seeded(1))
+    assert len(row.draws) == 16
+    assert np.ptp(row.draws) > 0.1
+
+
+def test_drawn_distances_are_the_true_ones_on_average():
+    """Of stars whose density and velocities are as assumed: a Plummer sphere, so that nothing is cut off."""
+    mock = {
+        "kind": "local-jeans-gaussian",
+        "potential": MOCK["potential"],
+        "density": {"kind": "plummer", "a": 15.0},
+        "beta": {"kind": "constant", "beta": 0.0},
+    }
+    survey = make_survey({"n_stars": 1500, "vlos_error": 2.0, "pm_error": 0.01})
+    exact = replace(survey.observe(make_mock(mock), seeded(1), seeded(2)).catalogue, selection=None)
+    stated = exact["distance"] * np.exp(0.3 * seeded(3).standard_normal(len(exact)))
+    columns = {**exact.columns, "distance": stated, "distance_err": 0.3 * stated}
+    off = []
+
+    class Told:
+        def estimate(self, catalogue, rng):
+            off.append(np.mean(np.log(catalogue["distance"] / exact["distance"])))
+            return Estimates([])
+
+    form = DensitySlope((-1e-3, -5.0), (15.0,), 0.5)
+    RadiusDeconvolution(form, 10).pooled(Told(), replace(exact, columns=columns), seeded(4))
+    assert abs(np.mean(off)) < 0.03
 
 
 def test_defaults_and_keys_are_as_they_were():

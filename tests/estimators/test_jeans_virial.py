@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from halo_samples import scaled_velocities
 from scipy.integrate import quad
 from seeds import seeded
 
 from haloassay.base.constants import G
-from haloassay.base.errors import InputError
+from haloassay.base.errors import EstimationError, InputError
 from haloassay.contracts.catalogue import Catalogue
-from haloassay.estimators import make_estimator
+from haloassay.estimators import jeans_virial, make_estimator
 from haloassay.estimators.bins import DensitySlope
+from haloassay.estimators.fit.density import DensityFit, fit_density
+from haloassay.estimators.fit.posterior import EmceeRun
 from haloassay.estimators.halo.jeans_moments import Moments, Tracers
+from haloassay.mocks.surveys.stated import StatedSelection
+from haloassay.mocks.surveys.survey import make_survey
 
 RADII = (8.0, 15.0, 30.0)
 PLUMMER = {"slopes": [-0.001, -5.0], "breaks": [0.1], "width": 0.5}
@@ -149,10 +156,106 @@ def test_no_virial_mass_where_the_stars_do_not_reach(scale_free):
         ({"min_stars": 20}, "min_stars: at least 100"),
         ({"data": "projected", "virial_shape": "first"}, "virial_shape: with data"),
         ({"virial_shape": "first", "alpha": -2.5}, "virial_shape: alpha below -3"),
+        ({"virial_shape": "first"}, "virial_shape: alpha above -3 inside"),
+        ({"virial_shape": "first", "alpha": -3.0}, "virial_shape: alpha below -3"),
+        (
+            {"virial_shape": "first", "alpha": {"slopes": [-3.0, -5.0], "breaks": [20.0]}},
+            "virial_shape: alpha above -3 inside",
+        ),
         ({"fit_density": {}, "data": "los"}, "fit_density: with data"),
+        ({"emcee": {"walkers": 11, "steps": 60, "burn": 5}}, "emcee: walkers: at least 12"),
         ({"h0": 0.7}, "h0: 20 to 200"),
     ],
 )
 def test_settings_are_named(spec, message):
     with pytest.raises(InputError, match=message):
         make_estimator({"kind": "jeans-virial", "alpha": -3.5, **spec})
+
+
+@pytest.mark.parametrize("anisotropy", ["constant", "changing"])
+@pytest.mark.parametrize(
+    ("factors", "note"),
+    [
+        ((1.0, 0.03, 0.03), "the stars do not bound beta: its posterior reaches 0.9995"),
+        ((0.03, 1.0, 1.0), "the stars do not bound beta: its posterior reaches -38"),
+    ],
+)
+def test_an_anisotropy_at_the_end_of_its_prior_leaves_no_mass(
+    scale_free, factors, note, anisotropy
+):
+    stars = scaled_velocities(scale_free(300, seeded(1), v0=40.0), factors)
+    rows = rows_of(stars, anisotropy=anisotropy)
+    assert {row.note for row in rows if row.quantity in ("enclosed_mass", "v_c", "beta")} == {note}
+    assert not any(np.isfinite(row.value) for row in rows)
+
+
+def test_no_virial_mass_of_an_anisotropy_at_the_end_of_its_prior(scale_free):
+    stars = scaled_velocities(scale_free(300, seeded(1), v0=40.0), (1.0, 0.07, 0.07))
+    for quantity in ("m200", "r200"):
+        (row,) = rows_of(stars).of(quantity)
+        assert row.note == "the stars do not bound beta: its posterior reaches 0.9995"
+
+
+def test_one_star_that_hides_the_speeds_of_all_leaves_no_mass(scale_free):
+    stars = scale_free(300, seeded(1))
+    factor = np.ones((300, 1))
+    factor[7] = 1e4
+    notes = {row.note for row in rows_of(scaled_velocities(stars, factor))}
+    assert notes == {"the stars do not bound the mass: its posterior reaches the end of its prior"}
+
+
+def test_virial_mass_within_the_stars(scale_free):
+    """v_c^2 = v0^2 (r / 10)^-0.5 is 100 H^2 r^2 at r200."""
+    stars = scale_free(3000, seeded(2), v0=40.0)
+    square = 1e4 * (67.8e-3) ** 2 / 1e2
+    r200 = (40.0**2 * np.sqrt(10.0) / square) ** 0.4
+    mass = 40.0**2 * np.sqrt(10.0 * r200) / G
+    for quantity, truth in (("m200", mass), ("r200", r200)):
+        (row,) = rows_of(stars).of(quantity)
+        assert abs(row.value - truth) < 4.0 * 0.5 * (row.hi68 - row.lo68), (quantity, truth)
+        assert row.hi68 - row.lo68 < 0.2 * truth
+
+
+def test_baryons_are_taken_off_the_virial_mass(scale_free):
+    stars = scale_free(300, seeded(2), edges=(5.0, 400.0))
+    (whole,), (dark,) = (rows_of(stars, baryons=b).of("m200") for b in ("none", "zhai2018"))
+    assert dark.value < 0.9 * whole.value
+
+
+def surveyed(scale_free, n):
+    """Sample with the selection function of a survey that sees all between 5 and 100 kpc."""
+    stars = scale_free(n, seeded(4), beta=0.3)
+    survey = make_survey({"n_stars": n, "r_min": 5.0, "r_max": 100.0})
+    return replace(stars, selection=StatedSelection.of(survey, stars.sun))
+
+
+def test_a_fitted_density_is_used_with_its_error(scale_free):
+    """A narrow shell knows the slope to 0.6 only: that is most of the error of the mass."""
+    stars = surveyed(scale_free, 400)
+    shell = DensityFit(r_range=(8.0, 14.0))
+    drawn = fit_density(stars, DensitySlope((-2.0,)), shell, 4000, seeded(1)).draws[:, 0]
+    fitted = rows_of(stars, alpha=-2.0, fit_density={"r_range": [8.0, 14.0]})
+    held = rows_of(stars, alpha=float(np.median(drawn)))
+    for one, same in zip(fitted.of("enclosed_mass"), held.of("enclosed_mass"), strict=True):
+        assert one.value == pytest.approx(same.value, rel=0.2)
+        assert np.std(np.log(one.draws)) > 2.0 * np.std(np.log(same.draws))
+
+
+def test_a_fitted_density_without_a_virial_moment_is_told(scale_free):
+    shape = {"slopes": [-2.0, -4.0], "breaks": [20.0], "width": 0.1}
+    stars = surveyed(scale_free, 400)
+    rows = rows_of(stars, alpha=shape, fit_density={}, virial_shape="first")
+    assert all("has no virial moment" in row.note for row in rows)
+
+
+def test_the_length_of_the_fallbacks_chain_is_the_users(scale_free, monkeypatch):
+    asked = []
+
+    def told(*args, emcee, **named):
+        asked.append(emcee)
+        raise EstimationError("enough")
+
+    monkeypatch.setattr(jeans_virial, "explore", told)
+    run = {"walkers": 12, "steps": 70, "burn": 10}
+    rows_of(scale_free(300, seeded(1)), emcee=run)
+    assert asked == [EmceeRun(**run)]

@@ -142,6 +142,25 @@ def test_a_wrong_scale_stretches_the_reach_or_does_not():
     np.testing.assert_array_equal(stretched.reach(direction, distance, "true"), of_plain)
 
 
+def test_rows_are_those_of_the_density():
+    rows = measure(seen(3), "tracer-density", fit_density={"r_range": [5.0, 80.0]}, n_draws=50)
+    inner, outer, turn, ratio = rows
+    assert ratio.note == "it is assumed, not fitted"
+    for row, truth in ((inner, FORM.slope(10.0)), (outer, SLOPES[1]), (turn, BREAK)):
+        assert abs(row.value - truth) < 4.0 * np.std(row.draws) < 0.6 * abs(truth), row.quantity
+
+
+def test_the_radii_of_the_fit_are_those_that_are_asked_for():
+    """Within the break of 18 kpc there is the inner slope alone."""
+    stars, form = seen(3), DensitySlope((-3.5,))
+    inner, outer = (
+        fit_density(stars, form, DensityFit(r_range=r), 200, seeded(1)).draws[:, 0]
+        for r in ((5.0, 16.0), (20.0, 80.0))
+    )
+    for found, truth in ((inner, SLOPES[0]), (outer, SLOPES[1])):
+        assert abs(np.mean(found) - truth) < 4.0 * np.std(found) < 1.5
+
+
 def test_shells_of_a_flattened_density_are_averages():
     density = FittedDensity(FORM, 0.6, np.zeros((1, 4)))
     r = np.array([5.0, 17.0, 18.0, 40.0])
