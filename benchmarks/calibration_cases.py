@@ -208,6 +208,9 @@ def virial_cases() -> Iterator[Case]:
     for data, virial in (("los", "first"), ("proper-motions", "none")):
         settings = {**far, "data": data, "virial_shape": virial}
         yield Case(f"jeans-virial, {data}", settings, from_afar, massive(RADIAL.mass, beta=0.0))
+    many = {**far, "data": "proper-motions", "knots": 7}
+    name = "jeans-virial, proper-motions, seven slopes"
+    yield Case(name, many, from_afar, massive(RADIAL.mass, beta=0.0))
 
 
 #: Slopes of the stars of a galaxy that is seen from far away: in the cusp of an NFW halo no core has a distribution.
@@ -344,6 +347,8 @@ WHY = {
     "escape-speed, k of Deason of two": "the tail has two components, of k = 4 and 1, and the prior is narrow",
     "escape-speed, k of Piffl of two": "the tail has two components, of k = 4 and 1, and the prior is narrow",
     "escape-speed, two components of one": "few stars do not tell the powers: flat priors prefer steep, long tails",
+    "jeans-virial, los": "few stars hardly know beta; the broken line of four slopes of the mass with many",
+    "jeans-virial, proper-motions": "the broken line of four slopes of the mass; seven follow the halo",
     "orbital-roulette, likelihood": "numbers expected are of the stars themselves, and scatter with those found",
     "axisymmetric-jeans, cylindrical": "300 stars hardly know q_halo: it has no value in some mocks",
     "npe": "a network misses by a share of its error at any one halo; too wide with many stars: it knows few halos",
