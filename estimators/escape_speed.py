@@ -136,9 +136,11 @@ class EscapeSpeed(Estimator):
         require(self.components == 1 or lo < hi, several)
         lo, hi = self._slope_bounds
         require(lo <= hi, f"slope: bounds ascend (got {self.slope})")
-        several = "halo: bins share the powers of their tails, which is taken into account of one component only"
-        one = self.components == 1 or self.halo == "none" or len(self.bins) == 2
-        require(one or self.bins == "none", several)
+        one_bin = self.bins == "none" or len(self.bins) == 2
+        require(
+            self.components == 1 or self.halo == "none" or one_bin,
+            "halo: bins share the powers of their tails, which is taken into account of one component only",
+        )
         lo, hi = self.v_esc_range
         require(self.v_min <= lo < hi, f"v_esc_range: bounds ascend from v_min on (got {[lo, hi]})")
         check_least("n_draws", self.n_draws, 2)

@@ -431,9 +431,8 @@ def autocorrelation_time(chain: FloatArray) -> float:
     spread = chain.std(axis=(0, 1))
     if not np.all(spread > 0.0):
         return np.inf
-    with np.errstate(
-        divide="ignore", invalid="ignore"
-    ):  # of a walker that never moves it is no number
+    # of a walker that never moves it is no number
+    with np.errstate(divide="ignore", invalid="ignore"):
         within = np.max(emcee.autocorr.integrated_time(chain, tol=0, quiet=True))
     between = len(chain) * np.max((chain.mean(axis=0).std(axis=0) / spread) ** 2)
     return float(max(within, between)) if np.isfinite(within) else np.inf
