@@ -1,6 +1,6 @@
 """Whether posteriors of hierarchical-df cover as they say, over halos that are drawn from its prior.
 
-Run with ``python benchmarks/hierarchical_prior.py [--stars 300] [--realizations 200]``. Slopes and anisotropies are
+Run with ``python benchmarks/hierarchical_prior.py [--stars 300] [--realizations 200] [--density counts]``. Slopes and anisotropies are
 drawn from flat priors that the fits have too, stars from the distribution function of each, with errors; some
 velocities are taken away. A posterior that is right holds the truth as often as it says, however little the stars tell,
 which at one halo it need not. ``below`` is how often the truth is below the median: 0.5 where all is right.
@@ -33,13 +33,13 @@ CASES = {
 BETA, ALPHA, SLOPE = (-1.0, 0.9), (-4.6, -3.4), (0.3, 0.7)
 
 
-def estimates(case: str, n: int, k: int, candidates: int):
+def estimates(case: str, n: int, k: int, candidates: int, density: str):
     """Rows of one mock, and the truth of each."""
     missing, error = CASES[case]
     rng = np.random.default_rng([7, n, k])
     beta, alpha, g = (rng.uniform(*bounds) for bounds in (BETA, ALPHA, SLOPE))
     stars = seen(n, rng, (ERRORS[0], error, ERRORS[2]), gamma=-alpha, g=g, beta=beta)
-    spec = {"r_range": list(EDGES), "r_out": [15.0, 30.0, 80.0]}
+    spec = {"r_range": list(EDGES), "r_out": [15.0, 30.0, 80.0], "density": density}
     spec |= {"beta_range": list(BETA), "alpha_range": list(ALPHA), "g_range": list(SLOPE)}
     method = make_estimator({"kind": "hierarchical-df", "n_samples": candidates, **spec})
     for row in method.estimate(without(stars, *missing), np.random.default_rng([8, k])):
@@ -53,11 +53,13 @@ def main() -> None:
     parser.add_argument("--realizations", type=int, default=200)
     parser.add_argument("--case", choices=CASES, nargs="+", default=list(CASES))
     parser.add_argument("--candidates", type=int, default=256)
+    parser.add_argument("--density", choices=("counts", "conditional"), default="counts")
     options = parser.parse_args()
     print_heads("missing", "stars")
     for case in options.case:
         every = range(options.realizations)
-        rows = (estimates(case, options.stars, k, options.candidates) for k in every)
+        how = options.candidates, options.density
+        rows = (estimates(case, options.stars, k, *how) for k in every)
         print_coverage(itertools.chain.from_iterable(rows), case, options.stars)
 
 

@@ -120,7 +120,7 @@ class HierarchicalDF(Estimator):
     """
 
     name: ClassVar[str] = "hierarchical-df"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     reference: ClassVar[str] = "2022ApJ...924..131S"
     needs: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[str, ...]] = ("velocity",)
@@ -460,7 +460,9 @@ class Fit:
         log_vc2, g, beta, alpha = point
         spread = [np.log(self.pivot), np.log(2.0 / max(g - alpha - 2.0 * beta, 0.3)) + log_vc2, g]
         row, volume = rows_of(point[None])[0][0], self.density != "published"
-        return self.rest.expand(row, np.array(spread), n_samples, drawn, volume, self.seed)
+        given = self.density == "conditional"
+        alone = self.rest.mean_log_r(self.pivot, alpha) if given else 0.0
+        return self.rest.expand(row, np.array(spread), n_samples, drawn, volume, self.seed, alone)
 
     def of_lines(self, rows: FloatArray) -> FloatArray:
         """Ln of the likelihood (m,) of the lines of sight, at rows (m, 5)."""

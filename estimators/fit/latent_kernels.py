@@ -17,8 +17,11 @@ from haloassay.base.constants import KMS_PER_MASYR_KPC
 from haloassay.estimators.fit.likelihoods import FAST
 from haloassay.estimators.fit.vectors import exp_of, log_of
 
-#: Square of the least error that a velocity has, and of the least tangential velocity [(km/s)^2].
+#: Square of the least error that a velocity has [(km/s)^2].
 _LEAST: Final = 1e-6
+#: Square of the least tangential velocity: a number that has a logarithm. f diverges below any other, a tenth of it
+#: below 1e-3 km/s where beta is 0.9.
+_TINY: Final = 1e-280
 #: Square of the widths within which tangential velocities are drawn in.
 _TAU_SQUARE: Final = 4.0
 #: Parameters: ln v_c^2, g, beta, alpha.
@@ -83,7 +86,7 @@ def _candidates(
             weight += 0.5 * (z_1**2 + z_2**2 - (y_0 - at_0) ** 2 - (y_1 - at_1) ** 2)
         a, b = r_00 * y_0, r_10 * y_0 + r_11 * y_1
         outward = t_2 + r_20 * (y_0 - at_0) + r_21 * (y_1 - at_1) + r_22 * signs[3] * z[j, 3]
-        across2 = max(a * a + b * b, _LEAST)
+        across2 = max(a * a + b * b, _TINY)
         half = 0.5 * (across2 + outward * outward)
         out[j, 0] = log_r - middle
         out[j, 1] = half

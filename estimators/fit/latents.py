@@ -34,9 +34,11 @@ _SLOPES: Final = 49
 #: Errors of the mean square without errors that tell it from nothing.
 _SEEN_AT: Final = 3.0
 #: Anisotropy to whose pole tangential velocities are drawn in at most.
-_STEEPEST: Final = 0.8
+_STEEPEST: Final = 0.95
 #: Widths of the posterior beyond which what draws leave out is as it is there: an expansion is of one neighbourhood.
 _REACH: Final = 5.0
+#: Power by which the change to that is sharp.
+_SHARP: Final = 8.0
 
 #: How a distance is measured: Gaussian in its logarithm, or in itself.
 DistanceErrors = Literal["log", "linear"]
@@ -184,6 +186,15 @@ class Observed:
         at = np.log(self.distance)[:, None]
         return self._log_sums((at - 1.0, at + 1.0), (np.zeros(1), np.ones(1)), pivot, ends)
 
+    def mean_log_r(self, pivot: float, alpha: float) -> FloatArray:
+        """Mean of ln(r / pivot) (n,) over true distances, of a density r^alpha: what distances alone tell of alpha."""
+        z, w = np.polynomial.hermite_e.hermegauss(_ERRORS)
+        log_r, _, log_distance = self.along(z)
+        x = log_r - np.log(pivot)
+        logs = alpha * x + (3.0 if self.log else 2.0) * log_distance
+        weight = w * np.exp(logs - logs.max(axis=1, keepdims=True))
+        return np.asarray(np.sum(weight * x, axis=1) / np.sum(weight, axis=1))
+
     def log_counts(
         self, pivot: float, ends: tuple[float, float], edges: tuple[float, float]
     ) -> CubicSpline:
@@ -233,6 +244,7 @@ class Observed:
         drawn: tuple[int, int],
         volume: bool,
         seed: int,
+        alone: FloatArray | float = 0.0,
     ) -> Expansion | None:
         """Likelihood of the stars about a point; None where that binds not all of them.
 
@@ -252,6 +264,8 @@ class Observed:
             Whether the volume of phase space that distances stand for is counted.
         seed
             Of the candidates, which are the same at each call.
+        alone
+            (n,) of the gradient by alpha what distances alone tell, which is no information where they are given.
         """
         n = len(self.distance)
         if n == 0:
@@ -266,6 +280,7 @@ class Observed:
         lost, gradient, hessian, missing, scores = expanded(
             self.table, deviates, flags, spread, point, rng.random(n), draws
         )
+        scores[:, 3] -= alone
         about = scores - scores.mean(axis=0)
         times = n / draws.shape[1]
         return (
@@ -308,7 +323,8 @@ class Expansion:
     def log_ratio(self, rows: FloatArray, off: FloatArray) -> FloatArray:
         """Ln of it (m,), but for what no star enters, at rows (m, 5) that are ``off`` (m, 4) the point."""
         size = np.sqrt(np.einsum("mi,ij,mj->m", off, self.information, off))
-        off = off * np.minimum(1.0, _REACH / np.maximum(size, _REACH))[:, None]
+        # without a kink, at which no maximum is found
+        off = off * (1.0 + (size / _REACH) ** _SHARP)[:, None] ** (-1.0 / _SHARP)
         second = 0.5 * np.einsum("mi,ij,mj->m", off, self.hessian, off)
         by_draws = self.times * log_means(np.ascontiguousarray(rows), self.draws)
         return by_draws + off @ self.gradient + second

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import hierarchical_samples as own
@@ -8,14 +9,14 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 from seeds import seeded
-from test_power_law_df import own_model, true_mass
+from test_power_law_df import R0, V0, own_model, true_mass
 
 from haloassay.base.errors import InputError
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.profiles import virial_mass
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.df_priors import log_prior
-from haloassay.estimators.fit.latents import Observed
+from haloassay.estimators.fit.latents import Expansion, Observed
 from haloassay.estimators.fit.lines_of_sight import log_j_table
 from haloassay.estimators.hierarchical_df import Fit, virial_radius_of
 from haloassay.estimators.hierarchical_df import rows_of as kernel_rows
@@ -198,6 +199,25 @@ def test_of_no_radial_velocities_a_part_of_the_stars_stands_for_all():
     assert abs(few - wanted) > 1.0
 
 
+@pytest.mark.parametrize("density", ["counts", "conditional"])
+def test_what_is_known_is_the_curvature_of_the_likelihood(density):
+    """Fisher's identity at the truth. Where distances are given they tell nothing of alpha."""
+    n = 3000
+    fit = fit_of(own.seen(n, seeded(16)), density)
+    true = np.array([2.0 * np.log(V0) - 0.5 * np.log(fit.pivot / R0), 0.5, 0.5, -4.0])
+    about, point = fit.about(true, 256, (n, 4))
+    assert np.array_equal(point, true)
+    log_density, step = fit.log_density(about, true, fit.log_shares()), 0.02
+    curved = np.empty((4, 4))
+    for i, j in itertools.product(range(4), repeat=2):
+        a, b = step * np.eye(4)[[i, j]]
+        values = log_density(true + np.array([a + b, a - b, b - a, -a - b]))
+        curved[i, j] = -(values[0] - values[1] - values[2] + values[3]) / (4.0 * step**2)
+    # the ratio along any direction: 1 but for Monte Carlo errors of 0.15, by other seeds
+    root = np.linalg.inv(np.linalg.cholesky(curved))
+    assert np.linalg.eigvalsh(root @ about.information @ root.T) == pytest.approx(1.0, abs=0.6)
+
+
 @pytest.mark.parametrize(("errors", "beta"), [(own.ERRORS, 0.5), (POOR, 0.5), (own.ERRORS, -0.5)])
 def test_candidates_know_the_pole_of_zero_angular_momentum(errors, beta):
     """The gradient by 64 candidates of a star is that by 4096; without the pull it is off by many widths."""
@@ -213,6 +233,31 @@ def test_candidates_know_the_pole_of_zero_angular_momentum(errors, beta):
     width = 1.0 / np.sqrt(many.information[2, 2])
     missing_share = few.missing[2, 2] * width**2
     assert abs(slopes[0] - slopes[1]) * width < 4.0 * np.sqrt(missing_share / (0.3 * 64.0))
+
+
+@pytest.mark.parametrize("beta", [-0.5, 0.5, 0.9])
+def test_the_gradient_of_the_likelihood_is_zero_at_the_truth(beta):
+    """Of nearly radial orbits too, of which many are slower across the radius than any error can show."""
+    n = 3000
+    fit = fit_of(own.seen(n, seeded(17), beta=beta), "counts")
+    true = np.array([2.0 * np.log(V0) - 0.5 * np.log(fit.pivot / R0), 0.5, beta, -4.0])
+    about, point = fit.about(true, 256, (n, 4))
+    assert np.array_equal(point, true)
+    log_density, steps = fit.log_density(about, true, fit.log_shares()), 1e-3 * np.eye(4)
+    gradient = (log_density(true + steps) - log_density(true - steps)) / 2e-3
+    assert np.abs(gradient / np.sqrt(np.diag(about.information))) == pytest.approx(0.0, abs=4.0)
+
+
+def test_what_draws_leave_out_ends_at_five_widths_without_a_kink():
+    """A kink is where no maximum is found: 20 of 400 samples of 30000 stars had none."""
+    none = np.empty((4, 0, 1))
+    expansion = Expansion(none, 1.0, np.eye(4)[0], *np.zeros((2, 4, 4)), np.eye(4))
+    size = np.linspace(0.0, 12.0, 121)
+    values = expansion.log_ratio(np.zeros((121, 5)), size[:, None] * np.eye(4)[0])
+    near = size <= 2.0
+    assert values[near] == pytest.approx(size[near], rel=1e-4)
+    assert values[-1] == pytest.approx(5.0, rel=1e-3)
+    assert np.abs(np.diff(values, 2)).max() < 0.02  # of the slope, 0.1 at the kink
 
 
 def test_numbers_along_a_line_of_sight_against_quadrature():
