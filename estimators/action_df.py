@@ -20,10 +20,11 @@ from haloassay.estimators.bins import (
     places_at,
     rows_within,
 )
+from haloassay.estimators.fit.error_draws import error_draws
 from haloassay.estimators.halo.action_model import ActionModel
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.estimators.halo.nfw import concentration
-from haloassay.estimators.power_law_df import MeanField, error_draws
+from haloassay.estimators.power_law_df import MeanField
 from haloassay.estimators.rows import (
     NO_VIRIAL,
     VIRIAL,

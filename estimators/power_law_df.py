@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
@@ -15,11 +15,7 @@ from haloassay.base.constants import G
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
-from haloassay.contracts.frames import (
-    heliocentric_to_galactocentric,
-    spherical_basis,
-    spherical_velocity,
-)
+from haloassay.contracts.frames import spherical_basis
 from haloassay.estimators.bins import (
     check_least,
     check_number,
@@ -27,6 +23,7 @@ from haloassay.estimators.bins import (
     check_resolved,
     places_at,
 )
+from haloassay.estimators.fit.latents import Observed
 from haloassay.estimators.fit.posterior import EmceeRun, Exploration, explore
 from haloassay.estimators.rows import undetermined_rows
 
@@ -38,6 +35,10 @@ _RUN: Final = EmceeRun(50, 1000, 300)
 
 #: Limits of the prior of ln v_c^2 at the pivot: 5 to 2000 km/s.
 _LOG_VC2: Final = (2.0 * np.log(5.0), 2.0 * np.log(2000.0))
+
+#: Least tangential velocity of a star without an error [km/s], above the rounding of velocities. f diverges below any:
+#: it has a tenth below 1e-3 km/s where beta is 0.9.
+_LEAST_ACROSS: Final = 1e-9
 
 
 @dataclass(frozen=True)
@@ -121,13 +122,13 @@ class PowerLawDF(Estimator):
     r_out
         Radii of the masses [kpc]; the pivot where empty.
     errors
-        ``"ignored"``, or ``"convolved"``: the likelihood of a star is its mean over ``n_samples``
-        draws of its distance, proper motion and line-of-sight velocity (or Cartesian columns) from
-        their errors, each weighted with the density and the volume of phase space there.
+        ``"ignored"``, or ``"convolved"``: the likelihood of a star is a weighted mean over ``n_samples``
+        candidates of its true distance and velocity, drawn in to the pole that f has at L = 0, each with the density
+        and the volume of phase space there, as in ``hierarchical-df``.
     n_samples
-        Draws a star, the same for all parameters.
+        Candidates a star, the same for all parameters.
     mean_field
-        Mean velocity that is taken off first, or ``"none"``.
+        Mean velocity at the observed place that is taken off first, or ``"none"``.
     v_max
         Stars faster than this [km/s] are left out; the outliers' velocities end there.
     outlier_fraction
@@ -144,6 +145,7 @@ class PowerLawDF(Estimator):
     """
 
     name: ClassVar[str] = "power-law-df"
+    version: ClassVar[int] = 2
     reference: ClassVar[str] = "2021MNRAS.501.5964D"
     assumes: ClassVar[tuple[str, ...]] = (
         "spherical",
@@ -238,21 +240,42 @@ class PowerLawDF(Estimator):
         kept &= (speed > 0.0) & (speed < self.v_max)
         check_number(int(kept.sum()), self.min_stars)
         stars = catalogue.select(kept)
-        if self.errors == "ignored":
-            noise = np.einsum("njj->nj", stars.spherical_covariance)
-            check_resolved(stars.spherical_velocity**2, noise)
-            x, v, weight = stars.position[None], stars.spherical_velocity[None], np.zeros((1, 1))
-        else:
-            x, v, weight = error_draws(stars, self.n_samples, rng)
-        v = self._residual(x, v)
-        log_r = np.log(np.linalg.norm(x, axis=-1)).T
-        across = np.maximum(np.hypot(v[..., 1], v[..., 2]), 1e-3)  # km/s: no orbit is quite radial
-        half = 0.5 * (v[..., 0] ** 2 + across**2)
-        weight = weight.T + (self.alpha * log_r if self.errors == "convolved" else 0.0)
-        weight = weight - np.logaddexp.reduce(weight, axis=1, keepdims=True)
-        middle = float(np.mean(np.log(stars.r)))
-        edges = (float(stars.r.min()), float(stars.r.max()))
-        return Tracers(log_r - middle, half.T, np.log(across).T, weight, np.exp(middle), edges)
+        if self.errors == "convolved":
+            return self._with_errors(stars, rng)
+        noise = np.einsum("njj->nj", stars.spherical_covariance)
+        check_resolved(stars.spherical_velocity**2, noise)
+        v = self._residual(stars.position, stars.spherical_velocity)
+        across = np.maximum(np.hypot(v[:, 1], v[:, 2]), _LEAST_ACROSS)
+        half = 0.5 * (v[:, 0] ** 2 + across**2)
+        middle, edges = _middle(stars)
+        log_r = (np.log(stars.r) - middle)[:, None]
+        zero = np.zeros_like(log_r)
+        return Tracers(
+            log_r, half[:, None], np.log(across)[:, None], zero, float(np.exp(middle)), edges
+        )
+
+    def _with_errors(self, stars: Catalogue, rng: np.random.Generator) -> Tracers:
+        """Place the stars where they can be, given what was observed."""
+        v = self._residual(stars.position, stars.spherical_velocity)
+        noise = np.einsum("njj->nj", stars.spherical_covariance)
+        square = np.maximum(np.mean(v**2 - noise, axis=0), 1e-2 * np.mean(v**2))
+        beta = (
+            1.0 - 0.5 * (square[1] + square[2]) / square[0] if self.beta == "fitted" else self.beta
+        )
+        middle, edges = _middle(stars)
+        seen = Observed.of(stars, "linear")
+        if self.mean_field != "none":
+            mean = self.mean_field.at(stars.position)
+            flat = np.einsum("nk,nki->ni", mean, spherical_basis(stars.position))
+            seen = replace(seen, offset=seen.offset - flat)
+        # wider than f, errors and all, so that its weights have no tail
+        spread = np.array([middle, np.log(2.0 * np.mean(v**2, axis=0).max()), 0.5])
+        found = seen.candidates(spread, self.n_samples, float(beta), rng)
+        weight = found[..., 3] + self.alpha * found[..., 0]
+        weight -= seen.log_share(np.exp(middle), self.alpha)[:, None] + np.log(self.n_samples)
+        return Tracers(
+            found[..., 0], found[..., 1], found[..., 2], weight, float(np.exp(middle)), edges
+        )
 
     def _residual(self, position: FloatArray, velocity: FloatArray) -> FloatArray:
         """Spherical velocities without their mean field."""
@@ -320,6 +343,11 @@ class PowerLawDF(Estimator):
         return np.asarray(start[free])
 
 
+def _middle(stars: Catalogue) -> tuple[float, tuple[float, float]]:
+    """Mean ln of the radii [kpc], and the least and largest."""
+    return float(np.mean(np.log(stars.r))), (float(stars.r.min()), float(stars.r.max()))
+
+
 def power_law_mass(r: ArrayLike, log_vc2: ArrayLike, g: ArrayLike, pivot: float) -> FloatArray:
     """Mass [Msun] within ``r`` [kpc]: r v_c^2 / G, v_c^2 = exp(log_vc2) (r / pivot)^-g."""
     r = np.asarray(r, dtype=float)
@@ -351,7 +379,7 @@ def log_norm(n: ArrayLike, beta: ArrayLike) -> FloatArray:
 
 @dataclass(frozen=True, eq=False)
 class Tracers:
-    """Stars as the distribution function sees them, with ``k`` draws from the errors of each.
+    """Stars as the distribution function sees them, with ``k`` candidates of the truth of each.
 
     Parameters
     ----------
@@ -362,7 +390,7 @@ class Tracers:
     log_across
         (n, k) ln of the tangential velocity [km/s].
     log_weight
-        (n, k) ln of the weights of the draws, which sum to one for each star.
+        (n, k) ln of the weights of the candidates: those of all velocities at a star's place sum to one.
     pivot
         Radius [kpc] at which v_c is a parameter.
     edges
@@ -442,46 +470,3 @@ def _log_likelihood(
                 total += np.exp(terms[k] - top)
             out[m] += top + np.log(total)
     return out
-
-
-def error_draws(
-    catalogue: Catalogue, n: int, rng: np.random.Generator
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Draws of the true position and velocity of each star, given what was observed.
-
-    Returns
-    -------
-    position, velocity, log_weight
-        (n, N, 3) Cartesian [kpc] and spherical [km/s], and (n, N) ln of the volume of phase space
-        that an observed volume stands for: distance^4 in heliocentric columns, as d^3x ~ D^2 dD and
-        d^3v ~ D^2 d^2(pm) dv_los; constant in Cartesian ones.
-    """
-    unit = rng.standard_normal((n, 6, len(catalogue)))
-    if not catalogue.heliocentric:
-        names = ("x", "y", "z", "vx", "vy", "vz")
-        drawn = np.stack(
-            [catalogue[c] + catalogue.error(c) * unit[:, k] for k, c in enumerate(names)]
-        )
-        x, v = np.moveaxis(drawn[:3], 0, -1), np.moveaxis(drawn[3:], 0, -1)
-        return x, _in_spherical(x, v), np.zeros((n, len(catalogue)))
-    D = catalogue["distance"] + catalogue.error("distance") * unit[:, 0]
-    positive = D > 0.0
-    D = np.where(positive, D, catalogue["distance"])
-    corr = catalogue.pm_corr
-    second = corr * unit[:, 1] + np.sqrt(1.0 - corr**2) * unit[:, 2]
-    pmra = catalogue["pmra"] + catalogue.error("pmra") * unit[:, 1]
-    pmdec = catalogue["pmdec"] + catalogue.error("pmdec") * second
-    vlos = catalogue["vlos"] + catalogue.error("vlos") * unit[:, 3]
-    both = [
-        heliocentric_to_galactocentric(
-            catalogue["ra"], catalogue["dec"], D[k], pmra[k], pmdec[k], vlos[k], sun=catalogue.sun
-        )
-        for k in range(n)
-    ]
-    x, v = (np.stack(part) for part in zip(*both, strict=True))
-    return x, _in_spherical(x, v), np.where(positive, 4.0 * np.log(D), -np.inf)
-
-
-def _in_spherical(x: FloatArray, v: FloatArray) -> FloatArray:
-    flat = spherical_velocity(x.reshape(-1, 3), v.reshape(-1, 3))
-    return np.asarray(flat.reshape(x.shape))

@@ -148,6 +148,30 @@ def _rotated(radial: Triple, mean: Triple, cov: Quadruple) -> tuple[float, ...]:
 
 
 @numba.njit(cache=True, error_model="numpy")
+def _signs(flips: int) -> Quadruple:
+    """Signs with which deviates are taken, others each time that all sets are used."""
+    return (
+        1.0 - 2.0 * (flips & 1), 1.0 - 2.0 * ((flips >> 1) & 1),
+        1.0 - 2.0 * ((flips >> 2) & 1), 1.0 - 2.0 * ((flips >> 3) & 1),
+    )  # fmt: skip
+
+
+@numba.njit(cache=True, error_model="numpy")
+def candidates(
+    stars: FloatArray,
+    deviates: FloatArray,
+    flags: tuple[bool, bool, float, float],
+    spread: FloatArray,
+) -> FloatArray:
+    """Points (n, P, 4) where stars (n, 18) can be; the rest as of :func:`expanded`."""
+    out = np.empty((len(stars), deviates.shape[1], 4))
+    for i in range(len(stars)):
+        z = deviates[i % len(deviates)]
+        _candidates(stars[i], z, _signs(i // len(deviates)), flags, spread, out[i])
+    return out
+
+
+@numba.njit(cache=True, error_model="numpy")
 def expanded(
     stars: FloatArray,
     deviates: FloatArray,
@@ -197,12 +221,8 @@ def expanded(
     scores, lost, whole = np.zeros((len(stars), _D)), 0, n_draws == n_points
     part, times = np.empty(_D), len(stars) / n_drawn
     for i in range(len(stars)):
-        flips = i // len(deviates)
-        signs = (
-            1.0 - 2.0 * (flips & 1), 1.0 - 2.0 * ((flips >> 1) & 1),
-            1.0 - 2.0 * ((flips >> 2) & 1), 1.0 - 2.0 * ((flips >> 3) & 1),
-        )  # fmt: skip
-        _candidates(stars[i], deviates[i % len(deviates)], signs, flags, spread, found)
+        z = deviates[i % len(deviates)]
+        _candidates(stars[i], z, _signs(i // len(deviates)), flags, spread, found)
         if whole and i < n_drawn:
             draws[:, i] = found.T
         total = _weighted(found, point, density, shape)

@@ -18,7 +18,7 @@ from haloassay.base.constants import KMS_PER_MASYR_KPC
 from haloassay.base.errors import EstimationError
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.frames import sky_basis
-from haloassay.estimators.fit.latent_kernels import expanded, log_means, log_sums
+from haloassay.estimators.fit.latent_kernels import candidates, expanded, log_means, log_sums
 
 if TYPE_CHECKING:
     from scipy.interpolate import CubicSpline
@@ -59,7 +59,7 @@ class Observed:
     axes
         (n, 3, 3) rows along which velocities were measured.
     offset
-        (3,) velocity of the observer [km/s].
+        (n, 3) velocities of the frame in which motions were measured [km/s]: the observer's.
     motion, variance
         (n, 3) components, and variances of their errors; of proper motions where ``moving``.
     corr
@@ -95,12 +95,12 @@ class Observed:
                 sigma[known, k] = stars.error(name)[known]
         if stars.heliocentric:
             axes = sky_basis(stars["ra"], stars["dec"]) @ stars.sun.rotation().T
-            origin, offset = stars.sun.position, stars.sun.velocity
+            origin, offset = stars.sun.position, np.tile(stars.sun.velocity, (n, 1))
             distance, error = stars["distance"], stars.error("distance")
             corr = np.where(np.isfinite(stars.pm_corr), stars.pm_corr, 0.0)
             toward = axes[:, 0]
         else:
-            axes, origin, offset = np.tile(np.eye(3), (n, 1, 1)), np.zeros(3), np.zeros(3)
+            axes, origin, offset = np.tile(np.eye(3), (n, 1, 1)), np.zeros(3), np.zeros((n, 3))
             distance, corr = stars.r, np.zeros(n)
             toward = stars.position / distance[:, None]
             places = np.stack([stars.error(name) for name in "xyz"], axis=1)
@@ -161,7 +161,7 @@ class Observed:
     def square(self) -> tuple[float, float]:
         """Mean square of one component of true velocities [(km/s)^2], by those that are known, and its error."""
         scale = np.hstack([np.ones_like(self.scale), self.scale, self.scale])
-        velocity = self.motion * scale + self.axes @ self.offset
+        velocity = self.motion * scale + self._along_axes(self.offset)
         noise = self.variance * scale**2
         weight = self.known / (1e4 + noise) ** 2
         total = max(float(np.sum(weight)), 1e-300)
@@ -172,13 +172,30 @@ class Observed:
     def table(self) -> FloatArray:
         """(n, 18) rows of stars as the kernels have them."""
         first = np.stack([self.distance, self.error, self.corr], axis=1)
-        ends = self.axes @ self.offset, self.axes @ self.origin
-        toward = np.einsum("nij,nj->ni", self.axes, self.toward)
+        ends = self._along_axes(self.offset), self.axes @ self.origin
+        toward = self._along_axes(self.toward)
         return np.ascontiguousarray(np.hstack([first, self.motion, self.variance, *ends, toward]))
+
+    def _along_axes(self, vectors: FloatArray) -> FloatArray:
+        """Components (n, 3) of a vector of each star."""
+        return np.asarray(np.einsum("nij,nj->ni", self.axes, vectors))
+
+    def power(self, volume: bool, motions: bool = True) -> float:
+        """Power of the distance in the volume of what is true, over that of what is observed.
+
+        Parameters
+        ----------
+        volume
+            Whether the volume of phase space that distances stand for is counted.
+        motions
+            Whether that of velocities, by proper motions, is as well.
+        """
+        of_velocities = 2.0 if volume and motions and self.moving else 0.0
+        return (1.0 if self.log else 0.0) + (2.0 if volume else 0.0) + of_velocities
 
     def select(self, rows: IntArray) -> Observed:
         """Take some of the stars."""
-        names = ("distance", "error", "toward", "axes", "motion", "variance", "corr")
+        names = ("distance", "error", "toward", "axes", "offset", "motion", "variance", "corr")
         return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     def log_shares(self, pivot: float, ends: tuple[float, float]) -> CubicSpline:
@@ -188,12 +205,22 @@ class Observed:
 
     def mean_log_r(self, pivot: float, alpha: float) -> FloatArray:
         """Mean of ln(r / pivot) (n,) over true distances, of a density r^alpha: what distances alone tell of alpha."""
+        x, logs = self._distances(pivot, alpha, self.power(True, motions=False))
+        weight = np.exp(logs - logs.max(axis=1, keepdims=True))
+        return np.asarray(np.sum(weight * x, axis=1) / np.sum(weight, axis=1))
+
+    def log_share(self, pivot: float, alpha: float) -> FloatArray:
+        """Ln of the integral (n,) of r^alpha and the volume of :meth:`candidates` over true distances."""
+        return np.asarray(
+            np.logaddexp.reduce(self._distances(pivot, alpha, self.power(True))[1], axis=1)
+        )
+
+    def _distances(self, pivot: float, alpha: float, power: float) -> tuple[FloatArray, FloatArray]:
+        """Ln(r / pivot) and ln of the weight (n, K) of true distances at nodes."""
         z, w = np.polynomial.hermite_e.hermegauss(_ERRORS)
         log_r, _, log_distance = self.along(z)
         x = log_r - np.log(pivot)
-        logs = alpha * x + (3.0 if self.log else 2.0) * log_distance
-        weight = w * np.exp(logs - logs.max(axis=1, keepdims=True))
-        return np.asarray(np.sum(weight * x, axis=1) / np.sum(weight, axis=1))
+        return x, alpha * x + power * log_distance + np.log(w / w.sum())
 
     def log_counts(
         self, pivot: float, ends: tuple[float, float], edges: tuple[float, float]
@@ -215,7 +242,7 @@ class Observed:
         slopes = np.linspace(*ends, _SLOPES)
         found = log_sums(
             self.toward @ self.origin, self.error, *parts, (*rule, z, w / w.sum()),
-            (self.log, 3.0 if self.log else 2.0), (slopes[0], slopes[1] - slopes[0], _SLOPES),
+            (self.log, self.power(True, motions=False)), (slopes[0], slopes[1] - slopes[0], _SLOPES),
             float(self.origin @ self.origin), float(np.log(pivot)),
         )  # fmt: skip
         return CubicSpline(slopes, found)
@@ -235,6 +262,32 @@ class Observed:
         near = np.stack([tiny, np.maximum(second, tiny)], axis=1)
         far = np.stack([np.maximum(first, tiny), last], axis=1)
         return np.log(near), np.log(far)
+
+    def candidates(
+        self, spread: FloatArray, n_points: int, beta: float, rng: np.random.Generator
+    ) -> FloatArray:
+        """Points where stars can be, (n, P, 4): ln(r / pivot), v^2 / 2, ln v_t, ln of the weight but for f.
+
+        A mean of f with these weights is its integral over all that a star can truly be.
+
+        Parameters
+        ----------
+        spread
+            As of :meth:`expand`.
+        n_points
+            P, of each star.
+        beta
+            Anisotropy to whose pole tangential velocities are drawn in.
+        rng
+            Source of randomness.
+        """
+        deviates = normal_points(min(len(self.distance), _SETS), n_points, rng)
+        return candidates(self.table, deviates, self._flags(beta, True), spread)
+
+    def _flags(self, beta: float, volume: bool) -> tuple[bool, bool, float, float]:
+        """How the kernels take candidates."""
+        beta = min(max(beta, 0.0), _STEEPEST)
+        return self.moving, self.log, self.power(volume), beta / (1.0 - beta)
 
     def expand(
         self,
@@ -272,11 +325,8 @@ class Observed:
             return Expansion(np.empty((4, 0, 1)), 1.0, *np.zeros((1, 4)), *np.zeros((3, 4, 4)))
         rng = np.random.default_rng(seed)
         draws = np.empty((4, min(n, drawn[0]), drawn[1]))
-        power = (1.0 if self.log else 0.0) + (2.0 if volume else 0.0)
-        power += 2.0 if volume and self.moving else 0.0
         deviates = normal_points(min(n, _SETS), n_points, rng)
-        beta = min(max(float(point[2]), 0.0), _STEEPEST)
-        flags = (self.moving, self.log, power, beta / (1.0 - beta))
+        flags = self._flags(float(point[2]), volume)
         lost, gradient, hessian, missing, scores = expanded(
             self.table, deviates, flags, spread, point, rng.random(n), draws
         )
@@ -335,6 +385,6 @@ def normal_points(sets: int, n: int, rng: np.random.Generator) -> FloatArray:
     from scipy.special import ndtri
     from scipy.stats import qmc
 
-    u = qmc.Sobol(4, seed=rng).random(n)
+    u = qmc.Sobol(4, seed=rng).random_base2(int(np.ceil(np.log2(n))))[:n]
     shifted = (u + rng.random((sets, 1, 4))) % 1.0
     return np.asarray(ndtri(np.clip(shifted, 1e-12, 1.0 - 1e-12)))

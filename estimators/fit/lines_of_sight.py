@@ -91,7 +91,7 @@ class LinesOfSight:
             power -= 2.0
         log_weight = np.log(weight) + power * log_distance
         z, share = _error_rule(_VELOCITIES, float(np.sqrt(stars.variance[:, 0].max())))
-        u = stars.motion[:, :1] + stars.axes[:, 0, :] @ stars.offset[:, None]
+        u = stars.motion[:, :1] + np.einsum("nj,nj->n", stars.axes[:, 0, :], stars.offset)[:, None]
         u = u + np.sqrt(stars.variance[:, :1]) * z
         return cls(x - np.log(pivot), log_weight, mu, u, share)
 

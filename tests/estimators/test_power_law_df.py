@@ -12,7 +12,8 @@ from haloassay.base.errors import InputError
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.frames import spherical_basis
 from haloassay.estimators import make_estimator
-from haloassay.estimators.power_law_df import Tracers, error_draws, exponent
+from haloassay.estimators.fit.error_draws import error_draws
+from haloassay.estimators.power_law_df import Tracers, exponent
 
 R0, V0 = 20.0, 200.0  # v_c = V0 at R0 [kpc]
 
@@ -158,6 +159,62 @@ def test_measurement_errors_are_convolved():
     limit = student.isf(3.2e-5, runs - 1) * mcse
     assert abs(np.mean(off["convolved"])) < limit
     assert np.mean(off["ignored"]) > limit
+
+
+@pytest.mark.parametrize("errors", [0.0, 30.0])
+def test_nearly_radial_orbits(errors):
+    """f diverges at L = 0: neither errors nor the least tangential velocity may take stars from there."""
+    rng = seeded(8)
+    clean = own_model(3000, rng, beta=0.9)
+    v = clean.velocity + errors * rng.standard_normal((3000, 3))
+    columns = {f"v{axis}_err": np.full(3000, errors) for axis in "xyz"} if errors else {}
+    stars = catalogue_of(clean.position, v, **columns)
+    mass, beta = rows_of(stars, r_out=[30.0], errors="convolved" if errors else "ignored").rows
+    assert abs(beta.value - 0.9) < 4.0 * 0.5 * (beta.hi68 - beta.lo68)
+    assert abs(mass.value - true_mass(30.0)) < 4.0 * 0.5 * (mass.hi68 - mass.lo68)
+
+
+def test_stars_with_errors_against_brute_force():
+    """Beside outliers the likelihood has to be that of a velocity, and not a number times it."""
+    n, batches, point = 4000, 50, np.array([[2.0 * np.log(200.0), 0.5, 0.3]])
+    stars = own_model(6, seeded(9), edges=(20.0, 40.0))
+    errors = {f"v{axis}_err": np.full(6, 40.0) for axis in "xyz"}
+    stars = catalogue_of(stars.position, stars.velocity, **errors)
+    spec = {"kind": "power-law-df", "alpha": -4.0, "errors": "convolved", "n_samples": 4096}
+    seen = [make_estimator(spec)._with_errors(stars, seeded(10, k)) for k in range(10)]
+    pivot, edges = seen[0].pivot, seen[0].edges
+    of_batches = []
+    for k in range(batches):
+        x, v, _ = error_draws(stars, n, seeded(11, k))
+        log_r = np.log(np.linalg.norm(x, axis=2).T / pivot)
+        half, across = 0.5 * np.sum(v**2, axis=2).T, np.log(np.hypot(v[..., 1], v[..., 2])).T
+        weight = np.full(log_r.shape, -np.log(n))
+        drawn = Tracers(log_r, half, across, weight, pivot, edges)
+        of_batches.append(one_by_one(drawn, point))
+    (wanted, error), (found, noise) = (
+        mean_and_error(each) for each in (of_batches, [one_by_one(one, point) for one in seen])
+    )
+    assert np.all(np.hypot(error, noise) < 0.01)
+    assert np.all(np.abs(found - wanted) < 5.0 * np.hypot(error, noise))  # Student's t of 9
+
+
+def mean_and_error(values):
+    """Mean over rows and its standard error."""
+    return np.mean(values, axis=0), np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
+
+
+def one_by_one(tracers, point):
+    """Log likelihood of each star."""
+    columns = (tracers.log_r, tracers.half_square, tracers.log_across, tracers.log_weight)
+    rows = zip(*columns, strict=True)
+    return np.array(
+        [
+            Tracers(*(c[None] for c in row), tracers.pivot, tracers.edges).log_likelihood(
+                point, 4.0
+            )[0]
+            for row in rows
+        ]
+    )
 
 
 def test_draws_from_the_errors_of_heliocentric_stars():
