@@ -1,7 +1,7 @@
 """Whether posteriors of hierarchical-df cover as they say, over halos that are drawn from its prior.
 
-Run with ``python benchmarks/hierarchical_prior.py [--stars 300] [--realizations 200] [--density counts]``. Slopes and anisotropies are
-drawn from flat priors that the fits have too, stars from the distribution function of each, with errors; some
+Run with ``python benchmarks/hierarchical_prior.py [--stars 300] [--realizations 200]
+[--density counts]``. Slopes and anisotropies are drawn from flat priors that the fits have too, stars from the distribution function of each, with errors; some
 velocities are taken away. A posterior that is right holds the truth as often as it says, however little the stars tell,
 which at one halo it need not. ``below`` is how often the truth is below the median: 0.5 where all is right.
 """
@@ -55,12 +55,13 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=256)
     parser.add_argument("--density", choices=("counts", "conditional"), default="counts")
     options = parser.parse_args()
-    print_heads("missing", "stars")
+    how = options.candidates, options.density
+    print_heads("missing", "stars", "density")
     for case in options.case:
         every = range(options.realizations)
-        how = options.candidates, options.density
         rows = (estimates(case, options.stars, k, *how) for k in every)
-        print_coverage(itertools.chain.from_iterable(rows), case, options.stars)
+        named = case, options.stars, options.density
+        print_coverage(itertools.chain.from_iterable(rows), *named)
 
 
 if __name__ == "__main__":
