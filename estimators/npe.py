@@ -44,7 +44,7 @@ class NPE(Estimator):
     """
 
     name: ClassVar[str] = "npe"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reference: ClassVar[str] = "2020PNAS..11730055C"
     assumes: ClassVar[tuple[str, ...]] = (
         "equilibrium",

@@ -13,12 +13,13 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from haloassay.base.arrays import FloatArray
-from haloassay.base.errors import EstimationError, InputError
+from haloassay.base.errors import InputError
 from haloassay.base.files import write_bytes
 from haloassay.contracts.priors import Prior, make_prior
 from haloassay.contracts.profiles import nfw_enclosed_mass, virial_radius
 from haloassay.estimators import networks
 from haloassay.estimators.fit import moment_summary, safe_tensors
+from haloassay.estimators.fit.cloud import Cloud
 from haloassay.estimators.fit.mixture_network import MixtureNetwork
 from haloassay.estimators.fit.moment_summary import MomentSummary
 
@@ -26,94 +27,15 @@ if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue
 
 #: Raised when files of before cannot be read any more.
-FORMAT: Final = 2
+FORMAT: Final = 3
 DESCRIPTION: Final = "network.json"
 WEIGHTS: Final = "weights.safetensors"
 #: What a network can infer, in the order in which it does.
 TARGETS: Final = ("m200", "c200", "beta")
-#: Margins of what a network was trained on: shares of radii, of numbers of stars, and of the range of a number.
-_RADII: Final = 0.02
-_NUMBERS: Final = 0.05
-_RANGE: Final = 0.1
+#: Arrays of the cloud of its training.
+_CLOUD: Final = ("mean", "scale", "edges", "lo", "hi", "middle", "whiten", "farthest")
 #: Bytes that a description may have.
 _LONGEST: Final = 10_000_000
-
-
-@dataclass(frozen=True, eq=False)
-class Cloud:
-    """What a network has seen of catalogues: whoever is not in there is not judged by it.
-
-    Parameters
-    ----------
-    n_stars, radii
-        Least and most stars; smallest and largest radius [kpc].
-    mean, scale
-        (n,) of the summaries.
-    lo, hi
-        (n,) ends of each.
-    whiten
-        (n, n) matrix that makes standardised summaries uncorrelated and of scatter 1.
-    farthest
-        Largest distance of any from their middle after that.
-    """
-
-    n_stars: tuple[float, float]
-    radii: tuple[float, float]
-    mean: FloatArray
-    scale: FloatArray
-    lo: FloatArray
-    hi: FloatArray
-    whiten: FloatArray
-    farthest: float
-
-    @classmethod
-    def of(cls, summaries: FloatArray, n_stars: FloatArray, radii: FloatArray) -> Cloud:
-        """Cloud of summaries (m, n) of catalogues of ``n_stars`` (m,), radii (m, 2) their ends [kpc]."""
-        mean, scatter = summaries.mean(axis=0), summaries.std(axis=0)
-        scale = np.where(scatter > 1e-6, scatter, 1.0)
-        x = (summaries - mean) / scale
-        values, vectors = np.linalg.eigh(np.cov(x.T) + 1e-3 * np.eye(len(mean)))
-        whiten = (vectors / np.sqrt(values)).T
-        farthest = float(np.linalg.norm(x @ whiten.T, axis=1).max())
-        ends = (float(n_stars.min()), float(n_stars.max()))
-        within = (float(radii[:, 0].min()), float(radii[:, 1].max()))
-        lo, hi = summaries.min(axis=0), summaries.max(axis=0)
-        return cls(ends, within, mean, scale, lo, hi, whiten, farthest)
-
-    def standardised(self, summary: FloatArray) -> FloatArray:
-        """Summaries (..., n) as the network takes them."""
-        return np.asarray((summary - self.mean) / self.scale)
-
-    def require_stars(self, r: FloatArray) -> None:
-        """Raise :class:`EstimationError` unless as many stars were trained on as are at ``r`` [kpc], and there."""
-        n, (few, many) = len(r), self.n_stars
-        if not few * (1.0 - _NUMBERS) <= n <= many * (1.0 + _NUMBERS):
-            raise EstimationError(f"{_OUTSIDE}: {n} stars, there {few:g} to {many:g}")
-        (lo, hi), (near, far) = (float(r.min()), float(r.max())), self.radii
-        if lo < near * (1.0 - _RADII) or hi > far * (1.0 + _RADII):
-            raise EstimationError(
-                f"{_OUTSIDE}: stars from {lo:.3g} to {hi:.3g} kpc, there from {near:.3g} to {far:.3g}"
-            )
-
-    def require_like(self, summary: FloatArray, names: tuple[str, ...]) -> None:
-        """Raise :class:`EstimationError` where a summary (n,) is far from all that were trained on."""
-        room = _RANGE * np.maximum(self.hi - self.lo, 0.1)
-        beyond = np.maximum(self.lo - summary, summary - self.hi) / room
-        worst = int(np.argmax(beyond))
-        if beyond[worst] > 1.0:
-            raise EstimationError(
-                f"{_OUTSIDE}: {names[worst]} is {summary[worst]:.3g}, there"
-                f" {self.lo[worst]:.3g} to {self.hi[worst]:.3g}"
-            )
-        away = float(np.linalg.norm(self.whiten @ self.standardised(summary)))
-        if away > (1.0 + _RANGE) * self.farthest:
-            raise EstimationError(
-                f"{_OUTSIDE}: its moments together are {away:.3g} scatters from their middle, there"
-                f" {self.farthest:.3g} at most"
-            )
-
-
-_OUTSIDE: Final = "outside of what the network was trained on"
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,7 +147,7 @@ class TrainedHalo:
         """
         self.cloud.require_stars(catalogue.r)
         summary = self.summary.of(catalogue)
-        self.cloud.require_like(summary, self.summary.names)
+        self.cloud.require_like(summary, len(catalogue), self.summary.names)
         return self.posterior(summary, n, rng)
 
     def posterior(
@@ -252,7 +174,7 @@ def to_files(
     told
         What else is to be kept: training scenario, versions, calibration.
     """
-    arrays = {f"cloud.{k}": getattr(cloud, k) for k in ("mean", "scale", "lo", "hi", "whiten")}
+    arrays = {f"cloud.{name}": getattr(cloud, name) for name in _CLOUD}
     arrays |= {"halo.r": halo.r, "halo.other": halo.other, "halo.turn": halo.turn}
     for k, member in enumerate(network.members):
         arrays |= {f"network.{k}.{name}": values for name, values in member.items()}
@@ -268,11 +190,7 @@ def to_files(
             "n_targets": network.n_targets,
             "epsilon": network.epsilon,
         },
-        "cloud": {
-            "n_stars": list(cloud.n_stars),
-            "radii": list(cloud.radii),
-            "farthest": cloud.farthest,
-        },
+        "cloud": {"n_stars": list(cloud.n_stars), "radii": list(cloud.radii)},
         "halo": halo.to_dict(),
     }
     description["digest"] = _digest(description)
@@ -348,8 +266,8 @@ def _assembled(told: Mapping[str, Any], arrays: safe_tensors.Tensors) -> Trained
         for k in range(sizes["members"])
     )
     network = MixtureNetwork(members, sizes["n_data"], sizes["n_targets"], sizes["epsilon"])
-    parts = {k: arrays[f"cloud.{k}"] for k in ("mean", "scale", "lo", "hi", "whiten")}
-    cloud = Cloud(tuple(seen["n_stars"]), tuple(seen["radii"]), **parts, farthest=seen["farthest"])
+    parts = {name: arrays[f"cloud.{name}"] for name in _CLOUD}
+    cloud = Cloud(tuple(seen["n_stars"]), tuple(seen["radii"]), **parts)
     priors = {name: make_prior(spec, f"prior of {name}") for name, spec in model["priors"].items()}
     halo = HaloModel(
         priors,

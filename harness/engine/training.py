@@ -21,9 +21,10 @@ from haloassay.base.files import require_folder
 from haloassay.base.seeds import stream
 from haloassay.base.settings import require
 from haloassay.engine.learning import learn, library
+from haloassay.estimators.fit.cloud import Cloud
 from haloassay.estimators.fit.moment_summary import MomentSummary
 from haloassay.estimators.halo import trained_halo
-from haloassay.estimators.halo.trained_halo import Cloud, HaloModel, TrainedHalo
+from haloassay.estimators.halo.trained_halo import HaloModel, TrainedHalo
 from haloassay.planning.training import N_STARS, Training, load_training, require_possible, stated
 
 if TYPE_CHECKING:
@@ -350,7 +351,7 @@ def judged(
     rows: dict[str, list[tuple[float, ...]]] = {}
     middle = float(np.exp(np.median(made.summaries[:, -5])))
     for k in held:
-        refused += _is_refused(trained, made.summaries[k])
+        refused += _is_refused(trained, made.summaries[k], made.n_stars[k])
         draws = trained.posterior(made.summaries[k], 1000, stream(seed, "judged", k))
         truth = {name: each[k : k + 1] for name, each in values.items()}
         known = {n: np.array([v]) for n, v in trained.halo.known.items()}
@@ -377,11 +378,11 @@ def judged(
     return {"mocks": len(held), "refused": refused, "radius": middle, "table": table}
 
 
-def _is_refused(trained: TrainedHalo, summary: FloatArray) -> bool:
+def _is_refused(trained: TrainedHalo, summary: FloatArray, n_stars: float) -> bool:
     from haloassay.base.errors import EstimationError
 
     try:
-        trained.cloud.require_like(summary, trained.summary.names)
+        trained.cloud.require_like(summary, n_stars, trained.summary.names)
     except EstimationError:
         return True
     return False

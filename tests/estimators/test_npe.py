@@ -18,10 +18,11 @@ from haloassay.contracts.frames import spherical_basis
 from haloassay.contracts.priors import LogUniform, Uniform
 from haloassay.estimators import make_estimator, networks
 from haloassay.estimators.fit import safe_tensors
+from haloassay.estimators.fit.cloud import Cloud
 from haloassay.estimators.fit.mixture_network import Mixture, MixtureNetwork
 from haloassay.estimators.fit.moment_summary import MomentSummary
 from haloassay.estimators.halo import trained_halo
-from haloassay.estimators.halo.trained_halo import Cloud, HaloModel
+from haloassay.estimators.halo.trained_halo import HaloModel
 from haloassay.mocks import make_mock
 from haloassay.mocks.surveys.survey import make_survey
 
@@ -303,9 +304,24 @@ def test_moments_that_are_each_usual_are_refused_together():
     base = rng.standard_normal((400, 1))
     summaries = np.hstack([base, base + 0.01 * rng.standard_normal((400, 1))])
     cloud = Cloud.of(summaries, np.full(400, 1e3), np.tile([5.0, 60.0], (400, 1)))
-    cloud.require_like(np.array([1.0, 1.0]), ("a", "b"))
+    cloud.require_like(np.array([1.0, 1.0]), 1e3, ("a", "b"))
     with pytest.raises(EstimationError, match="its moments together are"):
-        cloud.require_like(np.array([1.5, -1.5]), ("a", "b"))
+        cloud.require_like(np.array([1.5, -1.5]), 1e3, ("a", "b"))
+
+
+def test_what_is_usual_depends_on_the_number_of_stars():
+    """Catalogues of few stars scatter, and would hide those of many that are like none."""
+    rng = seeded(17)
+    n_stars = np.geomspace(100.0, 1e5, 5000)
+    summaries = 10.0 * rng.standard_normal((5000, 2)) / np.sqrt(n_stars)[:, None]
+    cloud = Cloud.of(summaries, n_stars, np.tile([5.0, 60.0], (5000, 1)))
+    assert len(cloud.edges) == 5
+    cloud.require_like(np.array([1.0, -1.0]), 100.0, ("a", "b"))
+    with pytest.raises(EstimationError, match="a is 1, there -0"):
+        cloud.require_like(np.array([1.0, -1.0]), 5e4, ("a", "b"))
+    one = Cloud.of(summaries, np.full(5000, 300.0), np.tile([5.0, 60.0], (5000, 1)))
+    assert len(one.edges) == 0
+    one.require_like(np.array([1.0, -1.0]), 300.0, ("a", "b"))
 
 
 def key_of(**spec):
@@ -330,7 +346,7 @@ def test_the_content_of_the_network_is_in_the_key_and_its_place_is_not(copied):
         ("description", "network.json was changed after it was written"),
         ("no json", "network.json is not that of a network"),
         ("list", "network.json is not that of a network"),
-        ("version", "is of format 99 and summaries 1, this haloassay reads 2 and 1: train it anew"),
+        ("version", "is of format 99 and summaries 1, this haloassay reads 3 and 1: train it anew"),
     ],
 )
 def test_a_network_that_is_not_what_it_was_is_refused(copied, damage, told):
@@ -376,7 +392,8 @@ def test_a_network_comes_back_as_it_was(tmp_path):
     np.testing.assert_array_equal(
         back.halo.enclosed_mass(20.0, ours), halo.enclosed_mass(20.0, ours)
     )
-    assert back.cloud.farthest == cloud.farthest
+    np.testing.assert_array_equal(back.cloud.farthest, cloud.farthest)
+    np.testing.assert_array_equal(back.cloud.whiten, cloud.whiten)
 
 
 def test_its_use_imports_no_library_of_networks():
