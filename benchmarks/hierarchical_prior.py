@@ -1,9 +1,10 @@
 """Whether posteriors of hierarchical-df cover as they say, over halos that are drawn from its prior.
 
-Run with ``python benchmarks/hierarchical_prior.py [--stars 300] [--realizations 200]
-[--density counts]``. Slopes and anisotropies are drawn from flat priors that the fits have too, stars from the distribution function of each, with errors; some
-velocities are taken away. A posterior that is right holds the truth as often as it says, however little the stars tell,
-which at one halo it need not. ``below`` is how often the truth is below the median: 0.5 where all is right.
+Run with ``python benchmarks/hierarchical_prior.py [--stars 300] [--realizations 200] [--case NAME ...]
+[--density counts]``. Slopes and anisotropies are drawn from flat priors that the fits have too, stars from the
+distribution function of each, with errors; some velocities are taken away. A posterior that is right holds the truth
+as often as it says, however little the stars tell, which at one halo it need not. ``below`` is how often the truth is
+below the median: 0.5 where all is right.
 """
 
 from __future__ import annotations
