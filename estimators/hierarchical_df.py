@@ -45,7 +45,7 @@ _HALO: Final = ("m200", "r200")
 _SCALES: Final = np.array([0.1, 0.1, 0.1, 0.1])
 #: Times that the likelihood is expanded anew, of a part of the stars and of all.
 _CLIMBS: Final = 3
-_ROUNDS: Final = 6
+_ROUNDS: Final = 12
 #: Stars of that part, and candidates of the truth of each.
 _FEW: Final = 500
 _ROUGH: Final = 32
@@ -63,6 +63,10 @@ _LEAST: Final = 1e-3
 #: Of the way to the maximum, in widths, what third orders may shift it by; and the longest way.
 _BORNE: Final = 0.03
 _FARTHEST: Final = 3.0
+#: Widths beyond which a maximum is gone to by half of the way.
+_FAR: Final = 10.0
+#: Widths from where the likelihood is expanded beyond which no draw is taken: few draws of each star make other maxima.
+_DRAWN: Final = 5.0
 #: Of a chain, where importance sampling cannot be trusted.
 _RUN: Final = EmceeRun(24, 700, 200)
 
@@ -120,7 +124,7 @@ class HierarchicalDF(Estimator):
     """
 
     name: ClassVar[str] = "hierarchical-df"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     reference: ClassVar[str] = "2022ApJ...924..131S"
     needs: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[str, ...]] = ("velocity",)
@@ -373,10 +377,12 @@ class Fit:
         shares, rough = self.log_shares(), len(self.rest.distance) > _FEW
         for _ in range(_ROUNDS):
             about, point, reach = self.around(point, _ROUGH if rough else n_samples)
-            log_density = self.log_density(about, point, shares)
-            point, moved = self.top(log_density, point)
+            here = point
+            point, moved = self.top(self.log_density(about, here, shares), here)
             if not rough and moved < reach:
-                return log_density, point
+                return self.log_density(about, here, shares, _DRAWN), point
+            if moved > _FAR:  # too far for what it was expanded of, there and back again
+                point = 0.5 * (here + point)
             rough = False
         raise EstimationError("the maximum of the posterior was not found: it goes on moving")
 
@@ -469,13 +475,18 @@ class Fit:
         return np.zeros(len(rows)) if self.lines is None else self.lines.log_likelihood(rows)
 
     def log_density(
-        self, about: Expansion, point: FloatArray, shares: Callable[[FloatArray], FloatArray]
+        self,
+        about: Expansion,
+        point: FloatArray,
+        shares: Callable[[FloatArray], FloatArray],
+        within: float = np.inf,
     ) -> LogDensity:
-        """Ln of the posterior of what is free, of a likelihood expanded about a point."""
+        """Ln of the posterior of what is free, of a likelihood expanded about a point, so many widths around it."""
 
         def of(x: FloatArray) -> FloatArray:
             at = self.full(x)
             rows, norm, possible = rows_of(at)
+            possible &= about.widths(at - point) < within
             values = np.full(len(at), -np.inf)
             if possible.any():
                 off = at[possible] - point

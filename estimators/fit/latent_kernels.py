@@ -24,6 +24,8 @@ _LEAST: Final = 1e-6
 _TINY: Final = 1e-280
 #: Square of the widths within which tangential velocities are drawn in.
 _TAU_SQUARE: Final = 4.0
+#: Sets by which each dimension is ahead of the first, each time that all are used.
+_STEPS: Final = (0, 1, 3, 7)
 #: Parameters: ln v_c^2, g, beta, alpha.
 _D: Final = 4
 #: Terms that are worked on at a time.
@@ -37,14 +39,13 @@ Quadruple = tuple[float, float, float, float]
 def _candidates(
     star: FloatArray,
     z: FloatArray,
-    signs: tuple[float, float, float, float],
     flags: tuple[bool, bool, float, float],
     spread: FloatArray,
     out: FloatArray,
 ) -> None:
     """Points where a star can be, into ``out`` (P, 4): x, v^2 / 2, ln v_t, ln of the weight but for the density.
 
-    ``z`` are normal deviates (P, 4), to be taken with these signs. With Gaussian velocities of one dispersion as prior,
+    ``z`` are normal deviates (P, 4). With Gaussian velocities of one dispersion as prior,
     those given what was observed are Gaussian, and the weight of a point is the evidence of its distance over that
     prior. f has a pole at v_t = 0: tangential velocities within y < tau widths of it are drawn in to
     tau (y / tau)^(1 + pull), or their weights had no variance.
@@ -57,8 +58,8 @@ def _candidates(
     square_origin = o_0**2 + o_1**2 + o_2**2
     log_distance, log_pull = np.log(distance), np.log1p(pull)
     for j in range(len(z)):
-        z_1, z_2 = signs[1] * z[j, 1], signs[2] * z[j, 2]
-        off = error * signs[0] * z[j, 0]
+        z_1, z_2 = z[j, 1], z[j, 2]
+        off = error * z[j, 0]
         if in_log:
             D, log_D = distance * np.exp(off), log_distance + off
         else:
@@ -85,7 +86,7 @@ def _candidates(
             weight += 2.0 * log_near + log_pull
             weight += 0.5 * (z_1**2 + z_2**2 - (y_0 - at_0) ** 2 - (y_1 - at_1) ** 2)
         a, b = r_00 * y_0, r_10 * y_0 + r_11 * y_1
-        outward = t_2 + r_20 * (y_0 - at_0) + r_21 * (y_1 - at_1) + r_22 * signs[3] * z[j, 3]
+        outward = t_2 + r_20 * (y_0 - at_0) + r_21 * (y_1 - at_1) + r_22 * z[j, 3]
         across2 = max(a * a + b * b, _TINY)
         half = 0.5 * (across2 + outward * outward)
         out[j, 0] = log_r - middle
@@ -148,12 +149,17 @@ def _rotated(radial: Triple, mean: Triple, cov: Quadruple) -> tuple[float, ...]:
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _signs(flips: int) -> Quadruple:
-    """Signs with which deviates are taken, others each time that all sets are used."""
-    return (
-        1.0 - 2.0 * (flips & 1), 1.0 - 2.0 * ((flips >> 1) & 1),
-        1.0 - 2.0 * ((flips >> 2) & 1), 1.0 - 2.0 * ((flips >> 3) & 1),
-    )  # fmt: skip
+def _take(deviates: FloatArray, star: int, out: FloatArray) -> None:
+    """Deviates of a star, into ``out`` (P, 4): of its set; when all are used, of another set in each dimension.
+
+    Sets differ by shifts of each dimension, so that any of them go together. Were whole sets taken again, the errors
+    of stars that share one would add up, and hide behind no number of stars.
+    """
+    sets = len(deviates)
+    for d in range(4):
+        of = (star + _STEPS[d] * (star // sets)) % sets
+        for j in range(len(out)):
+            out[j, d] = deviates[of, j, d]
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -164,10 +170,10 @@ def candidates(
     spread: FloatArray,
 ) -> FloatArray:
     """Points (n, P, 4) where stars (n, 18) can be; the rest as of :func:`expanded`."""
-    out = np.empty((len(stars), deviates.shape[1], 4))
+    out, z = np.empty((len(stars), deviates.shape[1], 4)), np.empty(deviates.shape[1:])
     for i in range(len(stars)):
-        z = deviates[i % len(deviates)]
-        _candidates(stars[i], z, _signs(i // len(deviates)), flags, spread, out[i])
+        _take(deviates, i, z)
+        _candidates(stars[i], z, flags, spread, out[i])
     return out
 
 
@@ -188,7 +194,7 @@ def expanded(
     stars
         (n, 18) table of stars.
     deviates
-        (sets, P, 4) normal deviates; stars of one set have other signs.
+        (sets, P, 4) normal deviates, of sets that differ by shifts of each dimension.
     flags
         Whether proper motions were measured, whether distances err in their logarithm, the power of the
         distance in the volume, and the pull to the pole of f at v_t = 0.
@@ -219,10 +225,10 @@ def expanded(
     density, weight = np.empty(n_points), np.full(n_draws, 1.0 / n_draws)
     few, few_shape = np.empty((n_draws, 4)), np.empty((n_draws, 2))
     scores, lost, whole = np.zeros((len(stars), _D)), 0, n_draws == n_points
-    part, times = np.empty(_D), len(stars) / n_drawn
+    part, times, z = np.empty(_D), len(stars) / n_drawn, np.empty(deviates.shape[1:])
     for i in range(len(stars)):
-        z = deviates[i % len(deviates)]
-        _candidates(stars[i], z, _signs(i // len(deviates)), flags, spread, found)
+        _take(deviates, i, z)
+        _candidates(stars[i], z, flags, spread, found)
         if whole and i < n_drawn:
             draws[:, i] = found.T
         total = _weighted(found, point, density, shape)

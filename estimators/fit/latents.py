@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: Errors of what was not measured [km/s, or mas/yr].
 _UNKNOWN: Final = 1e5
-#: Sets of deviates: one a star, the same with other signs beyond.
+#: Sets of deviates: one a star, dimensions of several beyond.
 _SETS: Final = 1024
 #: Nodes of an integral over observed distances, of one over errors, and slopes between which a spline goes.
 _SEEN: Final = 24
@@ -333,8 +333,13 @@ class Observed:
         scores[:, 3] -= alone
         about = scores - scores.mean(axis=0)
         times = n / draws.shape[1]
+        given = times * float(np.sum(np.broadcast_to(alone, n)[: draws.shape[1]]))
+        gradient[3] += given
+        information = about.T @ about
         return (
-            None if lost else Expansion(draws, times, gradient, hessian, missing, about.T @ about)
+            None
+            if lost
+            else Expansion(draws, times, gradient, hessian, missing, information, given)
         )
 
 
@@ -352,6 +357,8 @@ class Expansion:
         (4,), (4, 4) what the draws leave out.
     missing, information
         (4, 4) of all stars: what would be known besides if the truth were, and what is, by the scatter of gradients.
+    given
+        Of the gradient by alpha, what distances alone tell of the stars that stand for all.
     """
 
     draws: FloatArray
@@ -360,6 +367,7 @@ class Expansion:
     hessian: FloatArray
     missing: FloatArray
     information: FloatArray
+    given: float = 0.0
 
     def share(self, free: BoolArray) -> float:
         """Greatest ratio of what is missing to what is known along any direction of free parameters."""
@@ -370,13 +378,19 @@ class Expansion:
             return np.inf
         return float(np.linalg.eigvalsh(root @ self.missing[part] @ root.T)[-1])
 
+    def widths(self, off: FloatArray) -> FloatArray:
+        """Count the widths (m,) of the likelihood that (m, 4) is off the point."""
+        return np.asarray(np.sqrt(np.einsum("mi,ij,mj->m", off, self.information, off)))
+
     def log_ratio(self, rows: FloatArray, off: FloatArray) -> FloatArray:
         """Ln of it (m,), but for what no star enters, at rows (m, 5) that are ``off`` (m, 4) the point."""
-        size = np.sqrt(np.einsum("mi,ij,mj->m", off, self.information, off))
+        size, along = self.widths(off), off[:, 3]
         # without a kink, at which no maximum is found
         off = off * (1.0 + (size / _REACH) ** _SHARP)[:, None] ** (-1.0 / _SHARP)
         second = 0.5 * np.einsum("mi,ij,mj->m", off, self.hessian, off)
-        by_draws = self.times * log_means(np.ascontiguousarray(rows), self.draws)
+        by_draws = (
+            self.times * log_means(np.ascontiguousarray(rows), self.draws) - self.given * along
+        )
         return by_draws + off @ self.gradient + second
 
 
