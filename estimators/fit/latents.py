@@ -333,7 +333,8 @@ class Observed:
         scores[:, 3] -= alone
         about = scores - scores.mean(axis=0)
         times = n / draws.shape[1]
-        given = times * float(np.sum(np.broadcast_to(alone, n)[: draws.shape[1]]))
+        alone = np.broadcast_to(alone, n)
+        given = float(times * np.sum(alone[: draws.shape[1]]) - np.sum(alone))
         gradient[3] += given
         information = about.T @ about
         return (
@@ -358,7 +359,7 @@ class Expansion:
     missing, information
         (4, 4) of all stars: what would be known besides if the truth were, and what is, by the scatter of gradients.
     given
-        Of the gradient by alpha, what distances alone tell of the stars that stand for all.
+        Of the gradient by alpha, what distances alone tell of stars that stand for all, beyond those of all.
     """
 
     draws: FloatArray

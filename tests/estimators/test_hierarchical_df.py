@@ -248,6 +248,22 @@ def test_the_gradient_of_the_likelihood_is_zero_at_the_truth(beta):
     assert np.abs(gradient / np.sqrt(np.diag(about.information))) == pytest.approx(0.0, abs=4.0)
 
 
+@pytest.mark.parametrize("density", ["counts", "conditional"])
+def test_a_part_of_the_stars_makes_no_maximum_far_away(density):
+    """Given distances, a false one ten widths away: what distances tell of the part was that of all."""
+    fit = fit_of(own.seen(8000, seeded(18)), density)
+    true = np.array([2.0 * np.log(V0) - 0.5 * np.log(fit.pivot / R0), 0.5, 0.5, -4.0])
+    about, _ = fit.about(true, 64, (1000, 4))
+    log_density = fit.log_density(about, true, fit.log_shares())
+    values, vectors = np.linalg.eigh(about.information)
+    weakest = vectors[:, 0] / np.sqrt(values[0])
+    for widths in (-10.0, -7.0, 7.0, 10.0):
+        lower = log_density(np.array([true, true + widths * weakest]))
+        # -widths^2 / 2, but for a maximum that is up to four widths from the truth
+        assert lower[0] - lower[1] > 0.5 * widths**2 - 4.0 * abs(widths) - 10.0
+        assert lower[0] - lower[1] > 0.0
+
+
 def test_what_draws_leave_out_ends_at_five_widths_without_a_kink():
     """A kink is where no maximum is found: 20 of 400 samples of 30000 stars had none."""
     none = np.empty((4, 0, 1))
