@@ -251,7 +251,7 @@ def test_the_gradient_of_the_likelihood_is_zero_at_the_truth(beta):
 @pytest.mark.parametrize("density", ["counts", "conditional"])
 def test_a_part_of_the_stars_makes_no_maximum_far_away(density):
     """Given distances, a false one ten widths away: what distances tell of the part was that of all."""
-    fit = fit_of(own.seen(8000, seeded(18)), density)
+    fit = fit_of(own.seen(8000, seeded(22)), density)  # of which the first are far from the others
     true = np.array([2.0 * np.log(V0) - 0.5 * np.log(fit.pivot / R0), 0.5, 0.5, -4.0])
     about, _ = fit.about(true, 64, (1000, 4))
     log_density = fit.log_density(about, true, fit.log_shares())
