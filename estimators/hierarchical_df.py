@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 
-from haloassay.base.arrays import BoolArray, FloatArray
+from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimates, Estimator
 from haloassay.contracts.profiles import critical_density, virial_mass
 from haloassay.estimators.bins import check_least, check_number, check_radii, places_at
-from haloassay.estimators.fit.df_priors import DFPriors, log_prior
-from haloassay.estimators.fit.laplace import LogDensity, UniformPrior, laplace
-from haloassay.estimators.fit.latents import DistanceErrors, Expansion, Observed
-from haloassay.estimators.fit.lines_of_sight import LinesOfSight
-from haloassay.estimators.fit.posterior import EmceeRun, explore
-from haloassay.estimators.power_law_df import exponent, log_norm, power_law_mass
+from haloassay.estimators.fit.df_priors import DFPriors
+from haloassay.estimators.fit.latent_posterior import ROUGH, LatentPosterior
+from haloassay.estimators.fit.latents import DistanceErrors, Observed
+from haloassay.estimators.fit.power_law import power_law_mass
 from haloassay.estimators.rows import drawn_row, undetermined_rows
 
 if TYPE_CHECKING:
@@ -36,39 +33,13 @@ _WIDE: Final = 0.75
 #: range, is pressed against it: what the stars ask for is beyond. One that is cut off where it is widest has 1.1.
 _NEAR: Final = 1.2
 _NARROW: Final = 0.05
+#: Widths by which a posterior may be off as candidates are few.
+_BLURRED: Final = 1.0
 #: What points are made of; slopes of the potential that are ends of nature: a flat rotation curve, a point mass.
 _NAMES: Final = ("v_c", "g", "beta", "alpha")
 _FLAT_OR_POINT: Final = (0.02, 1.0)
 #: Of the halo as a whole.
 _HALO: Final = ("m200", "r200")
-#: Rough widths of ln v_c^2, g, beta, alpha.
-_SCALES: Final = np.array([0.1, 0.1, 0.1, 0.1])
-#: Times that the likelihood is expanded anew, of a part of the stars and of all.
-_CLIMBS: Final = 3
-_ROUNDS: Final = 12
-#: Stars of that part, and candidates of the truth of each.
-_FEW: Final = 500
-_ROUGH: Final = 32
-#: Stars that stand for all beyond the second order, and draws of all together; the fewest of a star: single ones have
-#: heavy tails.
-_PART: Final = 4096
-_FEWEST: Final = 4
-#: In units of (missing / known)^(3/2) / stars^(1/2), by which third orders of the mean of draws are off: draws that are
-#: needed. Of all candidates, how large a part they are at most, instead of all. In units of its square: stars, then.
-_CARE: Final = 10.0
-_MOST: Final = 0.25
-_SPARE: Final = 5.0
-#: Of what is known, what is missing at least: a number that can be divided by.
-_LEAST: Final = 1e-3
-#: Of the way to the maximum, in widths, what third orders may shift it by; and the longest way.
-_BORNE: Final = 0.03
-_FARTHEST: Final = 3.0
-#: Widths beyond which a maximum is gone to by half of the way.
-_FAR: Final = 10.0
-#: Widths from where the likelihood is expanded beyond which no draw is taken: few draws of each star make other maxima.
-_DRAWN: Final = 5.0
-#: Of a chain, where importance sampling cannot be trusted.
-_RUN: Final = EmceeRun(24, 700, 200)
 
 
 @dataclass(frozen=True)
@@ -124,7 +95,7 @@ class HierarchicalDF(Estimator):
     """
 
     name: ClassVar[str] = "hierarchical-df"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     reference: ClassVar[str] = "2022ApJ...924..131S"
     needs: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[str, ...]] = ("velocity",)
@@ -183,7 +154,7 @@ class HierarchicalDF(Estimator):
         check_radii("r_out", self.r_out)
         if self.h0 != "none":
             require(self.h0 > 0.0, f"h0: positive (got {self.h0:g})")
-        check_least("n_samples", self.n_samples, _ROUGH)
+        check_least("n_samples", self.n_samples, ROUGH)
         require(
             self.n_samples & (self.n_samples - 1) == 0,
             f"n_samples: a power of two (got {self.n_samples})",
@@ -207,11 +178,11 @@ class HierarchicalDF(Estimator):
         places = places_at(self.r_out)
         try:
             fit = self._fit(catalogue, rng)
-            points = fit.draws(self.n_samples, self.n_draws, rng)
+            points, blur = fit.draws(self.n_samples, self.n_draws, rng)
         except EstimationError as error:
             rows = undetermined_rows(("enclosed_mass",), str(error), places)
             return Estimates([*rows, *undetermined_rows(self.yields[1:], str(error))])
-        size, shape = self._open(fit, points)
+        size, shape = self._open(fit, points, blur)
         rows = []
         for place in places or places_at((fit.pivot,)):
             mass = power_law_mass(place["r"], points[:, 0], points[:, 1], fit.pivot)
@@ -225,7 +196,7 @@ class HierarchicalDF(Estimator):
             rows.append(drawn_row("beta", points[:, 2], shape, r=fit.pivot, r_lo=lo, r_hi=hi))
         return Estimates(rows)
 
-    def _open(self, fit: Fit, points: FloatArray) -> tuple[str, str]:
+    def _open(self, fit: LatentPosterior, points: FloatArray, blur: float) -> tuple[str, str]:
         """Why draws (n, 4) determine no mass, and no anisotropy; nothing where they do."""
         for k in np.flatnonzero(fit.free):
             lo, hi = fit.bounds[k]
@@ -236,6 +207,12 @@ class HierarchicalDF(Estimator):
                 end = float(np.exp(0.5 * end)) if k == 0 else end
                 note = f"the model does not fit the stars: {_NAMES[k]} is at the end of its prior, {end:.4g}"
                 return note, note
+        if blur > _BLURRED:
+            note = (
+                f"with {self.n_samples} candidates of what each star truly is the maximum of the posterior may be "
+                f"off by {blur:.1f} of its errors: give more (n_samples)"
+            )
+            return note, note
         size = shape = ""
         low, high = np.percentile(points[:, 0], [2.5, 97.5])
         edge = _EDGE * (_LOG_VC2[1] - _LOG_VC2[0])
@@ -246,7 +223,7 @@ class HierarchicalDF(Estimator):
             shape = "the stars do not determine beta: its posterior is nearly as wide as its prior"
         return size, shape or size
 
-    def _fit(self, catalogue: Catalogue, rng: np.random.Generator) -> Fit:
+    def _fit(self, catalogue: Catalogue, rng: np.random.Generator) -> LatentPosterior:
         """Stars within range, and what is free."""
         r = catalogue.r
         lo, hi = self.r_range or (0.0, np.inf)
@@ -265,245 +242,12 @@ class HierarchicalDF(Estimator):
             whole[k] = np.clip(whole[k], *bounds[k]) if value == "fitted" else value
         pivot = float(np.exp(np.mean(np.log(stars.r))))
         seed = int(rng.integers(2**32))
-        return Fit(observed, self.density, self.priors, bounds, free, whole, pivot, edges, seed)
+        return LatentPosterior(
+            observed, self.density, self.priors, bounds, free, whole, pivot, edges, seed
+        )
 
 
 def virial_radius_of(log_vc2: FloatArray, g: FloatArray, pivot: float, h0: float) -> FloatArray:
     """Radius [kpc] within which a power law has 200 times the critical density: v_c^2 = 4 pi / 3 200 rho_c G r^2."""
     dense = 4.0 * np.pi / 3.0 * 200.0 * critical_density(h0) * G
     return np.asarray(np.exp((log_vc2 + g * np.log(pivot) - np.log(dense)) / (2.0 + g)))
-
-
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """The posterior of ln v_c^2 at the pivot, g, beta and alpha.
-
-    Parameters
-    ----------
-    observed
-        The stars.
-    density
-        What distances tell.
-    priors
-        Published or flat.
-    bounds
-        (4, 2) edges of the priors.
-    free
-        (4,) which parameters are fitted.
-    whole
-        (4,) where the others are, and a start.
-    pivot
-        Radius of v_c [kpc].
-    edges
-        Of the observed radii [kpc].
-    seed
-        Of the draws of what is true.
-
-    Stars of which the velocity along the line of sight alone is known are integrated over by quadrature, of the others
-    (``rest``) by draws.
-    """
-
-    observed: Observed
-    density: str
-    priors: DFPriors
-    bounds: FloatArray
-    free: BoolArray
-    whole: FloatArray
-    pivot: float
-    edges: tuple[float, float]
-    seed: int
-
-    @property
-    def n(self) -> int:
-        """Number of stars."""
-        return len(self.observed.distance)
-
-    @functools.cached_property
-    def alone(self) -> BoolArray:
-        """Which stars (n,) have a velocity along the line of sight alone."""
-        return LinesOfSight.among(self.observed)
-
-    @functools.cached_property
-    def rest(self) -> Observed:
-        """Stars of which more is known."""
-        return self.observed.select(np.flatnonzero(~self.alone))
-
-    @functools.cached_property
-    def lines(self) -> LinesOfSight | None:
-        """The others, if there are any."""
-        rows = np.flatnonzero(self.alone)
-        if not len(rows):
-            return None
-        volume = self.density != "published"
-        return LinesOfSight.of(self.observed.select(rows), self.pivot, volume)
-
-    def draws(self, n_samples: int, n_draws: int, rng: np.random.Generator) -> FloatArray:
-        """Draws (n_draws, 4) from the posterior.
-
-        Raises
-        ------
-        EstimationError
-            If no potential binds the stars, or the posterior cannot be drawn from.
-        """
-        mixed = self.observed.select(rng.permutation(len(self.observed.distance)))
-        fit = replace(self, observed=mixed)  # where the first stars stand for all
-        log_density, point = fit.settled(fit.near(), n_samples)
-        found = explore(
-            log_density, point[self.free], _SCALES[self.free], n_draws, rng,
-            sampler=("importance", "emcee"), emcee=_RUN, bounds=self.box,
-        )  # fmt: skip
-        return self.full(found.draws)
-
-    def near(self) -> FloatArray:
-        """Where (4,) the maximum of the posterior of the first stars is, by few candidates."""
-        few = replace(self, observed=self.observed.select(np.arange(self.n)[:_FEW]))
-        point, shares = few.start(), few.log_shares()
-        number = 1 if few.rest.exact else _ROUGH
-        for _ in range(_CLIMBS):
-            about, point = few.about(point, number, (_FEW, number))
-            point, moved = few.top(few.log_density(about, point, shares), point)
-            if few.rest.exact or moved < 1.0:
-                break
-        return point
-
-    def settled(self, point: FloatArray, n_samples: int) -> tuple[LogDensity, FloatArray]:
-        """Logarithm of the posterior, expanded near its maximum (4,), and that.
-
-        Raises
-        ------
-        EstimationError
-            If the maximum goes on moving.
-        """
-        shares, rough = self.log_shares(), len(self.rest.distance) > _FEW
-        for _ in range(_ROUNDS):
-            about, point, reach = self.around(point, _ROUGH if rough else n_samples)
-            here = point
-            point, moved = self.top(self.log_density(about, here, shares), here)
-            if not rough and moved < reach:
-                return self.log_density(about, here, shares, _DRAWN), point
-            if moved > _FAR:  # too far for what it was expanded of, there and back again
-                point = 0.5 * (here + point)
-            rough = False
-        raise EstimationError("the maximum of the posterior was not found: it goes on moving")
-
-    def around(self, point: FloatArray, n_samples: int) -> tuple[Expansion, FloatArray, float]:
-        """Likelihood expanded at a point by enough draws, the point, and how many widths it reaches."""
-        n = len(self.rest.distance)
-        part = min(n, _PART)
-        if self.rest.exact:
-            return *self.about(point, 1, (n, 1)), np.inf
-        number = min(max(_PART // n, _FEWEST), n_samples)
-        about, point = self.about(point, n_samples, (part, number))
-        blur = max(about.share(self.free), _LEAST) ** 1.5 / np.sqrt(n)
-        needed = _CARE * blur
-        if number < needed <= _MOST * n_samples:
-            number = int(np.ceil(needed))
-            about, point = self.about(point, n_samples, (part, number))
-        elif needed > number:  # all candidates, of as many stars as have to stand for all
-            n_samples = max(n_samples // 2, _ROUGH)
-            part = int(np.clip(_SPARE * blur**2, part, n))
-            about, point = self.about(point, n_samples, (part, n_samples))
-            if part == n:  # nothing is left out
-                return about, point, np.inf
-            blur, number = blur / np.sqrt(part), 1
-        return about, point, min(float(np.sqrt(_BORNE * number / blur)), _FARTHEST)
-
-    def top(self, log_density: LogDensity, point: FloatArray) -> tuple[FloatArray, float]:
-        """Maximum (4,) uphill of a point, and the way to there in widths of the posterior."""
-        prior = UniformPrior.of(self.box)
-        target, start, scale, _d = prior.target(log_density, point[self.free], _SCALES[self.free])
-        top = laplace(target, start, scale)
-        moved = np.linalg.norm(np.linalg.solve(top.axes, top.mode - start))
-        return self.full(prior.bound(top.mode)[None])[0], float(moved)
-
-    @property
-    def box(self) -> tuple[FloatArray, FloatArray]:
-        """Bounds of what is free."""
-        return self.bounds[self.free, 0], self.bounds[self.free, 1]
-
-    def full(self, points: FloatArray) -> FloatArray:
-        """All parameters (m, 4) of those that are free."""
-        out = np.tile(self.whole, (len(points), 1))
-        out[:, self.free] = points
-        return out
-
-    def start(self) -> FloatArray:
-        """Parameters (4,) from mean squares of what was measured well."""
-        square = self.observed.mean_square()
-        _, g, beta, alpha = self.whole
-        log_vc2 = np.log(max(g - alpha - 2.0 * beta, 0.5) * max(square, 1.0))
-        lo, hi = _LOG_VC2
-        return np.array([np.clip(log_vc2, lo + 0.1, hi - 0.1), g, beta, alpha])
-
-    def log_shares(self) -> Callable[[FloatArray], FloatArray]:
-        """Ln of the normalisation by all distances, as a function of alpha (m,)."""
-        if self.density == "published":  # r in kpc, not in units of the pivot
-            return lambda alpha: -self.n * alpha * np.log(self.pivot)
-        if not self.free[3]:
-            return np.zeros_like
-        lo, hi = self.bounds[3]
-        if self.density == "counts":
-            return self.observed.log_counts(self.pivot, (lo, hi), self.edges)
-        return self.observed.log_shares(self.pivot, (lo, hi))
-
-    def about(
-        self, point: FloatArray, n_samples: int, drawn: tuple[int, int]
-    ) -> tuple[Expansion, FloatArray]:
-        """Likelihood of the stars expanded at a point, deeper where that binds them not, and the point."""
-        for _ in range(40):
-            found = self.expansion(point, n_samples, drawn)
-            if found is not None and np.isfinite(self.of_lines(rows_of(point[None])[0])[0]):
-                return found, point
-            point = point + np.array([0.3, 0.0, 0.0, 0.0])
-            if point[0] >= _LOG_VC2[1]:
-                break
-        raise EstimationError("no potential between 5 and 2000 km/s binds every star")
-
-    def expansion(
-        self, point: FloatArray, n_samples: int, drawn: tuple[int, int]
-    ) -> Expansion | None:
-        """Likelihood about a point; None where that binds not all stars."""
-        log_vc2, g, beta, alpha = point
-        spread = [np.log(self.pivot), np.log(2.0 / max(g - alpha - 2.0 * beta, 0.3)) + log_vc2, g]
-        row, volume = rows_of(point[None])[0][0], self.density != "published"
-        given = self.density == "conditional"
-        alone = self.rest.mean_log_r(self.pivot, alpha) if given else 0.0
-        return self.rest.expand(row, np.array(spread), n_samples, drawn, volume, self.seed, alone)
-
-    def of_lines(self, rows: FloatArray) -> FloatArray:
-        """Ln of the likelihood (m,) of the lines of sight, at rows (m, 5)."""
-        return np.zeros(len(rows)) if self.lines is None else self.lines.log_likelihood(rows)
-
-    def log_density(
-        self,
-        about: Expansion,
-        point: FloatArray,
-        shares: Callable[[FloatArray], FloatArray],
-        within: float = np.inf,
-    ) -> LogDensity:
-        """Ln of the posterior of what is free, of a likelihood expanded about a point, so many widths around it."""
-
-        def of(x: FloatArray) -> FloatArray:
-            at = self.full(x)
-            rows, norm, possible = rows_of(at)
-            possible &= about.widths(at - point) < within
-            values = np.full(len(at), -np.inf)
-            if possible.any():
-                off = at[possible] - point
-                values[possible] = about.log_ratio(rows[possible], off) - self.n * norm[possible]
-                values[possible] += self.of_lines(rows[possible])
-                values[possible] += log_prior(self.priors, at[possible], self.pivot)
-                values[possible] -= shares(at[possible, 3])
-            return values
-
-        return of
-
-
-def rows_of(points: FloatArray) -> tuple[FloatArray, FloatArray, BoolArray]:
-    """Rows (m, 5) of the kernels, ln of the integral of f over velocities at psi = 1 / 2, and where there is one."""
-    log_vc2, g, beta, alpha = points.T
-    n = np.asarray(exponent(-alpha, g, beta))
-    possible = (n > -1.0) & (-alpha > 2.0 * beta) & (beta < 1.0)
-    norm = np.full(len(points), np.inf)
-    norm[possible] = log_norm(n[possible], beta[possible]) + (1.5 - beta[possible]) * np.log(2.0)
-    return np.column_stack([log_vc2 - np.log(g), g, beta, alpha, n]), norm, possible

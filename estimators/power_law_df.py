@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import numba
 import numpy as np
-from numpy.typing import ArrayLike
 
 from haloassay.base.arrays import FloatArray
-from haloassay.base.constants import G
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
@@ -25,6 +23,7 @@ from haloassay.estimators.bins import (
 )
 from haloassay.estimators.fit.latents import Observed
 from haloassay.estimators.fit.posterior import EmceeRun, Exploration, explore
+from haloassay.estimators.fit.power_law import exponent, log_norm, power_law_mass
 from haloassay.estimators.rows import undetermined_rows
 
 if TYPE_CHECKING:
@@ -92,9 +91,10 @@ class PowerLawDF(Estimator):
 
     (Evans, Hesketh & Williams 1997; Deason et al. 2011, 2021; the papers' alpha is minus this one).
     The likelihood of a star is f over the integral of f over all bound velocities at its place,
-    which is known in closed form (:func:`log_norm`), so neither selection in position nor the
-    density's normalisation enter. Parameters are M, here as v_c^2 = g Phi0 (r / r0)^-g at a pivot,
-    the geometric mean of the radii, then g, and beta unless it is given: M(<r) = r v_c^2(r) / G.
+    which is known in closed form (:func:`~haloassay.estimators.fit.power_law.log_norm`), so neither
+    selection in position nor the density's normalisation enter. Parameters are M, here as v_c^2 =
+    g Phi0 (r / r0)^-g at a pivot, the geometric mean of the radii, then g, and beta unless it is
+    given: M(<r) = r v_c^2(r) / G.
 
     Biased where v_c^2 or the density is not a power law, and not over the radii used alone: the
     energies know how the tracers go on beyond. On the oPDF mock, whose density steepens from -2.4 to
@@ -145,7 +145,7 @@ class PowerLawDF(Estimator):
     """
 
     name: ClassVar[str] = "power-law-df"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reference: ClassVar[str] = "2021MNRAS.501.5964D"
     assumes: ClassVar[tuple[str, ...]] = (
         "spherical",
@@ -269,7 +269,8 @@ class PowerLawDF(Estimator):
             flat = np.einsum("nk,nki->ni", mean, spherical_basis(stars.position))
             seen = replace(seen, offset=seen.offset - flat)
         # wider than f, errors and all, so that its weights have no tail
-        spread = np.array([middle, np.log(2.0 * np.mean(v**2, axis=0).max()), 0.5])
+        log_s2 = float(np.log(2.0 * np.mean(v**2, axis=0).max()))
+        spread = np.array([middle, log_s2, 0.5, self.alpha, log_s2, 0.0])
         found = seen.candidates(spread, self.n_samples, float(beta), rng)
         weight = found[..., 3] + self.alpha * found[..., 0]
         weight -= seen.log_share(np.exp(middle), self.alpha)[:, None] + np.log(self.n_samples)
@@ -346,35 +347,6 @@ class PowerLawDF(Estimator):
 def _middle(stars: Catalogue) -> tuple[float, tuple[float, float]]:
     """Mean ln of the radii [kpc], and the least and largest."""
     return float(np.mean(np.log(stars.r))), (float(stars.r.min()), float(stars.r.max()))
-
-
-def power_law_mass(r: ArrayLike, log_vc2: ArrayLike, g: ArrayLike, pivot: float) -> FloatArray:
-    """Mass [Msun] within ``r`` [kpc]: r v_c^2 / G, v_c^2 = exp(log_vc2) (r / pivot)^-g."""
-    r = np.asarray(r, dtype=float)
-    x = np.log(r / pivot)
-    return np.asarray(r * np.exp(np.asarray(log_vc2) - np.asarray(g) * x) / G)
-
-
-def exponent(gamma: ArrayLike, g: ArrayLike, beta: ArrayLike) -> FloatArray:
-    """Power of the energy for rho ~ r^-gamma: beta (g - 2) / g + gamma / g - 3/2.
-
-    From rho ~ r^(-2 beta) psi^p with psi ~ r^-g, p = (gamma - 2 beta) / g, and f ~ L^(-2 beta)
-    E^(p - 3/2 + beta).
-    """
-    gamma, g, beta = (np.asarray(a, dtype=float) for a in (gamma, g, beta))
-    return np.asarray(beta * (g - 2.0) / g + gamma / g - 1.5)
-
-
-def log_norm(n: ArrayLike, beta: ArrayLike) -> FloatArray:
-    """Ln of the integral of v_t^(-2 beta) (1 - v^2 / 2 psi)^n over bound velocities, / (2 psi)^(3/2 - beta).
-
-    With v^2 = 2 psi u and v_t = v sin(eta) it is pi B(1/2, 1 - beta) B(3/2 - beta, n + 1): the
-    integrals over eta and u are Beta functions, which is also how such velocities can be drawn.
-    """
-    from scipy.special import betaln
-
-    n, beta = np.asarray(n, dtype=float), np.asarray(beta, dtype=float)
-    return np.asarray(np.log(np.pi) + betaln(0.5, 1.0 - beta) + betaln(1.5 - beta, n + 1.0))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,7 @@
 """Compiled loops over stars whose true distances and velocities are integrated over.
 
-A star is a row of a table: distance, its error, the correlation of the last two components of its motion, the three
-components, their variances, and in the frame of the axes of these the velocity and the place of the observer and the
-direction of the star. A point is a row too: ln psi at the pivot, g, beta, alpha, and the power of the energy.
+Stars are those of :mod:`haloassay.estimators.fit.latent_candidates`. A point is a row: ln psi at the pivot, g, beta,
+alpha, and the power of the energy.
 """
 
 from __future__ import annotations
@@ -13,168 +12,14 @@ import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray, IntArray
-from haloassay.base.constants import KMS_PER_MASYR_KPC
+from haloassay.estimators.fit.latent_candidates import candidates_of, deviates_of
 from haloassay.estimators.fit.likelihoods import FAST
 from haloassay.estimators.fit.vectors import exp_of, log_of
 
-#: Square of the least error that a velocity has [(km/s)^2].
-_LEAST: Final = 1e-6
-#: Square of the least tangential velocity: a number that has a logarithm. f diverges below any other, a tenth of it
-#: below 1e-3 km/s where beta is 0.9.
-_TINY: Final = 1e-280
-#: Square of the widths within which tangential velocities are drawn in.
-_TAU_SQUARE: Final = 4.0
-#: Sets by which each dimension is ahead of the first, each time that all are used.
-_STEPS: Final = (0, 1, 3, 7)
 #: Parameters: ln v_c^2, g, beta, alpha.
 _D: Final = 4
 #: Terms that are worked on at a time.
 _BLOCK: Final = 256
-
-Triple = tuple[float, float, float]
-Quadruple = tuple[float, float, float, float]
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _candidates(
-    star: FloatArray,
-    z: FloatArray,
-    flags: tuple[bool, bool, float, float],
-    spread: FloatArray,
-    out: FloatArray,
-) -> None:
-    """Points where a star can be, into ``out`` (P, 4): x, v^2 / 2, ln v_t, ln of the weight but for the density.
-
-    ``z`` are normal deviates (P, 4). With Gaussian velocities of one dispersion as prior,
-    those given what was observed are Gaussian, and the weight of a point is the evidence of its distance over that
-    prior. f has a pole at v_t = 0: tangential velocities within y < tau widths of it are drawn in to
-    tau (y / tau)^(1 + pull), or their weights had no variance.
-    """
-    moving, in_log, power, pull = flags
-    middle, log_s2, slope = spread
-    distance, error = star[:2]
-    o_0, o_1, o_2, e_0, e_1, e_2 = star[12:18]
-    along = o_0 * e_0 + o_1 * e_1 + o_2 * e_2
-    square_origin = o_0**2 + o_1**2 + o_2**2
-    log_distance, log_pull = np.log(distance), np.log1p(pull)
-    for j in range(len(z)):
-        z_1, z_2 = z[j, 1], z[j, 2]
-        off = error * z[j, 0]
-        if in_log:
-            D, log_D = distance * np.exp(off), log_distance + off
-        else:
-            D = max(distance + off, 1e-3 * distance)
-            log_D = np.log(D)
-        square = max(D * D + 2.0 * D * along + square_origin, 1e-6)
-        log_r = 0.5 * np.log(square)
-        log_s = log_s2 - slope * (log_r - middle)
-        s2 = np.exp(log_s)
-        scale = KMS_PER_MASYR_KPC * D if moving else 1.0
-        weight, mean, cov = _velocities(star, scale, s2)
-        r = np.sqrt(square)
-        radial = ((o_0 + D * e_0) / r, (o_1 + D * e_1) / r, (o_2 + D * e_2) / r)
-        t_0, t_1, t_2, r_00, r_10, r_11, r_20, r_21, r_22 = _rotated(radial, mean, cov)
-        # widths that the tangential velocity is away from zero
-        at_0 = t_0 / r_00
-        at_1 = (t_1 - r_10 * at_0) / r_11
-        y_0, y_1 = at_0 + z_1, at_1 + z_2
-        length2 = y_0 * y_0 + y_1 * y_1
-        if pull > 0.0 and length2 < _TAU_SQUARE:
-            log_near = 0.5 * pull * np.log(max(length2, 1e-30) / _TAU_SQUARE)
-            near = np.exp(log_near)
-            y_0, y_1 = near * y_0, near * y_1
-            weight += 2.0 * log_near + log_pull
-            weight += 0.5 * (z_1**2 + z_2**2 - (y_0 - at_0) ** 2 - (y_1 - at_1) ** 2)
-        a, b = r_00 * y_0, r_10 * y_0 + r_11 * y_1
-        outward = t_2 + r_20 * (y_0 - at_0) + r_21 * (y_1 - at_1) + r_22 * z[j, 3]
-        across2 = max(a * a + b * b, _TINY)
-        half = 0.5 * (across2 + outward * outward)
-        out[j, 0] = log_r - middle
-        out[j, 1] = half
-        out[j, 2] = 0.5 * np.log(across2)
-        out[j, 3] = weight + half / s2 + 1.5 * log_s + power * log_D
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _velocities(star: FloatArray, scale: float, s2: float) -> tuple[float, Triple, Quadruple]:
-    """Ln of the evidence of what was observed, and mean and covariance of velocities of prior variance ``s2`` given it.
-
-    ``scale`` makes the last two components of the motion velocities, with which the first has no covariance.
-    """
-    corr, m_0, m_1, m_2, var_0, var_1, var_2, v_0, v_1, v_2 = star[2:12]
-    line, off = max(var_0, _LEAST), m_0 + v_0
-    whole = line + s2
-    a, b = max(var_1 * scale * scale, _LEAST), max(var_2 * scale * scale, _LEAST)
-    c = corr * np.sqrt(a * b)
-    d_a, d_b = m_1 * scale + v_1, m_2 * scale + v_2
-    det = (a + s2) * (b + s2) - c * c
-    y_a, y_b = ((b + s2) * d_a - c * d_b) / det, ((a + s2) * d_b - c * d_a) / det
-    mean = (s2 / whole * off, s2 * y_a, s2 * y_b)
-    # s2 - s2^2 (C + s2)^-1
-    left, ratio = a * b - c * c, s2 / det
-    cov = (s2 * line / whole, ratio * (left + s2 * a), ratio * (left + s2 * b), ratio * s2 * c)
-    evidence = -0.5 * (off * off / whole + d_a * y_a + d_b * y_b + np.log(whole * det))
-    return evidence, mean, cov
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _inner(u: Triple, v: Triple, cov: Quadruple) -> float:
-    """Covariance of velocities along two directions."""
-    crossed = cov[3] * (u[1] * v[2] + u[2] * v[1])
-    return cov[0] * u[0] * v[0] + cov[1] * u[1] * v[1] + cov[2] * u[2] * v[2] + crossed
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _rotated(radial: Triple, mean: Triple, cov: Quadruple) -> tuple[float, ...]:
-    """Mean velocities along two directions across ``radial`` and along it, and the six of their Cholesky root.
-
-    The directions are those of Duff et al. (2017).
-    """
-    x, y, z = radial
-    sign = 1.0 if z >= 0.0 else -1.0
-    a = -1.0 / (sign + z)
-    b = x * y * a
-    first, second = (1.0 + sign * x * x * a, sign * b, -sign * x), (b, sign + y * y * a, -y)
-    least = 1e-3 * _LEAST
-    r_00 = np.sqrt(max(_inner(first, first, cov), least))
-    r_10 = _inner(second, first, cov) / r_00
-    r_11 = np.sqrt(max(_inner(second, second, cov) - r_10 * r_10, least))
-    r_20 = _inner(radial, first, cov) / r_00
-    r_21 = (_inner(radial, second, cov) - r_20 * r_10) / r_11
-    r_22 = np.sqrt(max(_inner(radial, radial, cov) - r_20 * r_20 - r_21 * r_21, least))
-    t_0 = first[0] * mean[0] + first[1] * mean[1] + first[2] * mean[2]
-    t_1 = second[0] * mean[0] + second[1] * mean[1] + second[2] * mean[2]
-    t_2 = x * mean[0] + y * mean[1] + z * mean[2]
-    return t_0, t_1, t_2, r_00, r_10, r_11, r_20, r_21, r_22
-
-
-@numba.njit(cache=True, error_model="numpy")
-def _take(deviates: FloatArray, star: int, out: FloatArray) -> None:
-    """Deviates of a star, into ``out`` (P, 4): of its set; when all are used, of another set in each dimension.
-
-    Sets differ by shifts of each dimension, so that any of them go together. Were whole sets taken again, the errors
-    of stars that share one would add up, and hide behind no number of stars.
-    """
-    sets = len(deviates)
-    for d in range(4):
-        of = (star + _STEPS[d] * (star // sets)) % sets
-        for j in range(len(out)):
-            out[j, d] = deviates[of, j, d]
-
-
-@numba.njit(cache=True, error_model="numpy")
-def candidates(
-    stars: FloatArray,
-    deviates: FloatArray,
-    flags: tuple[bool, bool, float, float],
-    spread: FloatArray,
-) -> FloatArray:
-    """Points (n, P, 4) where stars (n, 18) can be; the rest as of :func:`expanded`."""
-    out, z = np.empty((len(stars), deviates.shape[1], 4)), np.empty(deviates.shape[1:])
-    for i in range(len(stars)):
-        _take(deviates, i, z)
-        _candidates(stars[i], z, flags, spread, out[i])
-    return out
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -186,7 +31,7 @@ def expanded(
     point: FloatArray,
     uniforms: FloatArray,
     draws: FloatArray,
-) -> tuple[int, FloatArray, FloatArray, FloatArray, FloatArray]:
+) -> tuple[int, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
     """Draw the truth of stars given a point, and find what the draws leave out.
 
     Parameters
@@ -199,7 +44,7 @@ def expanded(
         Whether proper motions were measured, whether distances err in their logarithm, the power of the
         distance in the volume, and the pull to the pole of f at v_t = 0.
     spread
-        Ln of the pivot, ln of the variance of velocities of candidates there, its slope.
+        (6,) as of :func:`haloassay.estimators.fit.latent_candidates.candidates`.
     point
         (5,) where.
     uniforms
@@ -216,42 +61,48 @@ def expanded(
         (4,), (4, 4) of the log likelihood there by all P points, less those by the draws.
     missing
         (4, 4) information that is missing as the truth is not known: the scatter of gradients given what was observed.
+    noise
+        (4, 4) variance that the gradient has as P points are few, were these independent.
     scores
         (n, 4) gradients of the stars by P points.
     """
     n_points, n_drawn, n_draws = deviates.shape[1], draws.shape[1], draws.shape[2]
     found, shape, slope = np.empty((n_points, 4)), np.empty((n_points, 2)), np.empty(n_points)
-    gradient, hessian, missing = np.zeros(_D), np.zeros((_D, _D)), np.zeros((_D, _D))
+    gradient, hessian = np.zeros(_D), np.zeros((_D, _D))
+    missing, noise = np.zeros((_D, _D)), np.zeros((_D, _D))
     density, weight = np.empty(n_points), np.full(n_draws, 1.0 / n_draws)
     few, few_shape = np.empty((n_draws, 4)), np.empty((n_draws, 2))
     scores, lost, whole = np.zeros((len(stars), _D)), 0, n_draws == n_points
-    part, times, z = np.empty(_D), len(stars) / n_drawn, np.empty(deviates.shape[1:])
+    part, own, times = np.empty(_D), np.empty((_D, _D)), len(stars) / n_drawn
+    z = np.empty(deviates.shape[1:])
     for i in range(len(stars)):
-        _take(deviates, i, z)
-        _candidates(stars[i], z, flags, spread, found)
+        deviates_of(deviates, i, z)
+        candidates_of(stars[i], z, flags, spread, found)
         if whole and i < n_drawn:
             draws[:, i] = found.T
         total = _weighted(found, point, density, shape)
         if total == -np.inf:
             lost += 1
             continue
-        add = (1.0, 1.0)
-        _moments(found, shape, found[:, 3], point, slope, scores[i], hessian, missing, add)
+        own[:] = 0.0
+        _moments(found, shape, found[:, 3], point, slope, scores[i], hessian, own, (1.0, 1.0))
+        missing += own
+        noise += np.sum(found[:, 3] ** 2) * own
         gradient += scores[i]
         if i >= n_drawn:
             continue
         if whole:
             draws[3, i] -= total
             gradient -= times * scores[i]
-            _moments(found, shape, found[:, 3], point, slope, part, hessian, missing, (-times, 0.0))
+            _moments(found, shape, found[:, 3], point, slope, part, hessian, own, (-times, 0.0))
             continue
         order = np.argsort(slope) if n_draws > 1 else np.arange(n_points)
         _resampled(found, shape, density, order, uniforms[i], few, few_shape)
         draws[:, i] = few.T
         take = (-times, 0.0)
-        _moments(few, few_shape, weight, point, slope, part, hessian, missing, take)
+        _moments(few, few_shape, weight, point, slope, part, hessian, own, take)
         gradient -= times * part
-    return lost, gradient, hessian, missing, scores
+    return lost, gradient, hessian, missing, noise, scores
 
 
 @numba.njit(cache=True, error_model="numpy")

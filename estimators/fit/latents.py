@@ -18,7 +18,8 @@ from haloassay.base.constants import KMS_PER_MASYR_KPC
 from haloassay.base.errors import EstimationError
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.frames import sky_basis
-from haloassay.estimators.fit.latent_kernels import candidates, expanded, log_means, log_sums
+from haloassay.estimators.fit.latent_candidates import candidates
+from haloassay.estimators.fit.latent_kernels import expanded, log_means, log_sums
 
 if TYPE_CHECKING:
     from scipy.interpolate import CubicSpline
@@ -306,8 +307,9 @@ class Observed:
         point
             (5,) row of :mod:`haloassay.estimators.fit.latent_kernels`.
         spread
-            Ln of the pivot, ln of the variance [(km/s)^2] there of the velocities from which candidates are taken, and
-            how it falls with ln r.
+            Ln of the pivot, ln of the variance [(km/s)^2] there of the velocities from which candidates are taken,
+            how it falls with ln r, d ln rho / d ln r; of the distribution function to which distances are to be likely,
+            ln of the potential there, which falls as that does, and the power of the energy.
         n_points
             Candidates of each star, a power of two.
         drawn
@@ -322,12 +324,12 @@ class Observed:
         """
         n = len(self.distance)
         if n == 0:
-            return Expansion(np.empty((4, 0, 1)), 1.0, *np.zeros((1, 4)), *np.zeros((3, 4, 4)))
+            return Expansion(np.empty((4, 0, 1)), 1.0, *np.zeros((1, 4)), *np.zeros((4, 4, 4)))
         rng = np.random.default_rng(seed)
         draws = np.empty((4, min(n, drawn[0]), drawn[1]))
         deviates = normal_points(min(n, _SETS), n_points, rng)
         flags = self._flags(float(point[2]), volume)
-        lost, gradient, hessian, missing, scores = expanded(
+        lost, gradient, hessian, missing, noise, scores = expanded(
             self.table, deviates, flags, spread, point, rng.random(n), draws
         )
         scores[:, 3] -= alone
@@ -340,7 +342,7 @@ class Observed:
         return (
             None
             if lost
-            else Expansion(draws, times, gradient, hessian, missing, information, given)
+            else Expansion(draws, times, gradient, hessian, missing, noise, information, given)
         )
 
 
@@ -358,6 +360,8 @@ class Expansion:
         (4,), (4, 4) what the draws leave out.
     missing, information
         (4, 4) of all stars: what would be known besides if the truth were, and what is, by the scatter of gradients.
+    noise
+        (4, 4) variance of the gradient as candidates are few, were they independent.
     given
         Of the gradient by alpha, what distances alone tell of stars that stand for all, beyond those of all.
     """
@@ -367,6 +371,7 @@ class Expansion:
     gradient: FloatArray
     hessian: FloatArray
     missing: FloatArray
+    noise: FloatArray
     information: FloatArray
     given: float = 0.0
 
@@ -378,6 +383,12 @@ class Expansion:
         except np.linalg.LinAlgError:  # too few stars for as many parameters
             return np.inf
         return float(np.linalg.eigvalsh(root @ self.missing[part] @ root.T)[-1])
+
+    def blur(self, free: BoolArray) -> float:
+        """Widths of the posterior that the maximum is off along free parameters, as candidates are few."""
+        part = np.ix_(free, free)
+        square = np.trace(np.linalg.pinv(self.information[part]) @ self.noise[part])
+        return float(np.sqrt(max(square, 0.0)))  # rounding, where nothing has an error
 
     def widths(self, off: FloatArray) -> FloatArray:
         """Count the widths (m,) of the likelihood that (m, 4) is off the point."""

@@ -16,11 +16,13 @@ from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.profiles import virial_mass
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.df_priors import log_prior
+from haloassay.estimators.fit.latent_posterior import LatentPosterior
+from haloassay.estimators.fit.latent_posterior import rows_of as kernel_rows
 from haloassay.estimators.fit.latents import Expansion, Observed
 from haloassay.estimators.fit.lines_of_sight import log_j_table
-from haloassay.estimators.hierarchical_df import Fit, virial_radius_of
-from haloassay.estimators.hierarchical_df import rows_of as kernel_rows
-from haloassay.estimators.power_law_df import Tracers, exponent, log_norm
+from haloassay.estimators.fit.power_law import exponent, log_norm
+from haloassay.estimators.hierarchical_df import virial_radius_of
+from haloassay.estimators.power_law_df import Tracers
 
 AT = np.array([2.0 * np.log(190.0), 0.5, 0.4, -4.0])
 #: Proper motions that hardly tell anything.
@@ -36,7 +38,7 @@ def fit_of(stars, density="conditional"):
     bounds = np.array([[3.0, 15.0], [0.02, 1.0], [-2.0, 0.99], [-8.0, -2.0]])
     observed = Observed.of(stars, "log")
     free = np.ones(4, dtype=bool)
-    return Fit(observed, density, "flat", bounds, free, AT.copy(), 25.0, own.EDGES, 7)
+    return LatentPosterior(observed, density, "flat", bounds, free, AT.copy(), 25.0, own.EDGES, 7)
 
 
 def ratio(fit, other, n_samples, n_draws=None):
@@ -90,6 +92,17 @@ def brute_force(stars, points, n=60_000, seed=3):
     return np.log(b.mean() / a.mean()), error
 
 
+def made_fast(errors, number, off):
+    """300 stars, of which distances of the fastest are too large by so many errors."""
+    stars = own.seen(300, seeded(23), errors)
+    columns = dict(stars.columns)
+    fastest = np.argsort(np.linalg.norm(stars.velocity, axis=1))[-number:]
+    columns["distance"] = stars["distance"].copy()
+    columns["distance"][fastest] *= np.exp(off * errors[0])
+    columns["distance_err"] = errors[0] * columns["distance"]
+    return Catalogue.from_arrays(**columns)
+
+
 def test_of_exact_stars_the_likelihood_is_that_of_the_method_without_a_hierarchy():
     stars = own_model(30, seeded(1))
     other = AT + np.array([0.1, -0.05, 0.1, 0.0])
@@ -112,6 +125,15 @@ def test_a_star_against_brute_force(missing, errors):
         wanted, error = brute_force(star, (AT, other))
         found = ratio(fit_of(star), other, 4096)
         assert abs(found - wanted) < 4.0 * error + 0.005, (k, found, wanted, error)
+
+
+def test_a_star_that_an_error_of_distance_made_fast_against_brute_force():
+    """Its distances are not those that the error alone makes likely."""
+    other = AT + np.array([0.1, 0.05, 0.1, -0.2])
+    stars = made_fast(own.ERRORS, 1, 3.0)
+    star = stars.select(np.argsort(np.linalg.norm(stars.velocity, axis=1))[-1:])
+    wanted, error = brute_force(star, (AT, other), 400_000)
+    assert abs(ratio(fit_of(star), other, 4096) - wanted) < 4.0 * error + 0.005
 
 
 @pytest.mark.parametrize("corr", [0.9, -0.9])
@@ -267,13 +289,40 @@ def test_a_part_of_the_stars_makes_no_maximum_far_away(density):
 def test_what_draws_leave_out_ends_at_five_widths_without_a_kink():
     """A kink is where no maximum is found: 20 of 400 samples of 30000 stars had none."""
     none = np.empty((4, 0, 1))
-    expansion = Expansion(none, 1.0, np.eye(4)[0], *np.zeros((2, 4, 4)), np.eye(4))
+    expansion = Expansion(none, 1.0, np.eye(4)[0], *np.zeros((3, 4, 4)), np.eye(4))
     size = np.linspace(0.0, 12.0, 121)
     values = expansion.log_ratio(np.zeros((121, 5)), size[:, None] * np.eye(4)[0])
     near = size <= 2.0
     assert values[near] == pytest.approx(size[near], rel=1e-4)
     assert values[-1] == pytest.approx(5.0, rel=1e-3)
     assert np.abs(np.diff(values, 2)).max() < 0.02  # of the slope, 0.1 at the kink
+
+
+@pytest.mark.parametrize("off", [4.0, 7.0])
+def test_stars_that_an_error_of_distance_made_fast_have_candidates_that_are_bound(off):
+    """One of 30000 made masses wrong by 16 of their errors: few of its candidates were bound, if any."""
+    fit = fit_of(made_fast(own.ERRORS, 10, off))
+    few, many = (fit.about(AT, n, (fit.n, n)) for n in (256, 8192))
+    assert np.array_equal(few[1], AT)
+    steps = 1e-4 * np.eye(4)
+    up, down = (kernel_rows(AT + sign * steps)[0] for sign in (1.0, -1.0))
+    slopes = [
+        about.log_ratio(up, steps) - about.log_ratio(down, -steps) for about, _ in (few, many)
+    ]
+    width = np.sqrt(np.diag(np.linalg.inv(many[0].information)))
+    assert (slopes[0] - slopes[1]) / 2e-4 * width == pytest.approx(
+        0.0, abs=4.0 * few[0].blur(fit.free)
+    )
+    assert few[0].blur(fit.free) < 0.5
+
+
+def test_too_few_candidates_are_said():
+    spec = {"r_range": list(own.EDGES), "n_samples": 32}
+    mass, beta = rows_of(own.seen(100, seeded(23), (0.5, 0.5, 100.0)), **spec)
+    assert np.isnan([mass.value, beta.value]).all()
+    assert "with 32 candidates" in mass.note
+    mass, _ = rows_of(own.seen(100, seeded(23), (0.5, 0.5, 100.0)), **{**spec, "n_samples": 256})
+    assert mass.value > 0.0
 
 
 def test_numbers_along_a_line_of_sight_against_quadrature():
@@ -315,7 +364,7 @@ def test_without_errors_it_is_the_method_without_a_hierarchy():
 @pytest.mark.parametrize("missing", [(), ("pmra", "pmdec"), ("vlos",)])
 def test_the_mass_is_found_of_what_was_measured(missing):
     stars = own.without(own.seen(1000 if "pmra" in missing else 300, seeded(5)), *missing)
-    (mass, beta) = rows_of(stars, alpha=-4.0, g=0.5)
+    mass, beta = rows_of(stars, alpha=-4.0, g=0.5)
     assert abs(mass.value - true_mass(30.0)) < 4.0 * 0.5 * (mass.hi68 - mass.lo68)
     assert abs(beta.value - 0.5) < 4.0 * 0.5 * (beta.hi68 - beta.lo68)
     assert mass.hi68 - mass.lo68 < 0.5 * mass.value

@@ -13,7 +13,8 @@ from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.frames import spherical_basis
 from haloassay.estimators import make_estimator
 from haloassay.estimators.fit.error_draws import error_draws
-from haloassay.estimators.power_law_df import Tracers, exponent
+from haloassay.estimators.fit.power_law import exponent
+from haloassay.estimators.power_law_df import Tracers
 
 R0, V0 = 20.0, 200.0  # v_c = V0 at R0 [kpc]
 

@@ -35,7 +35,7 @@ def outside_of_a_session(monkeypatch):
 
 def run(out, *methods, **changes):
     survey = {"preset": "perfect", "n_stars": 300}
-    listed = [{"kind": f"spread:{name}", "label": name} for name in methods]
+    listed = [{"kind": f"faults:{name}", "label": name} for name in methods]
     scenario = {
         "name": "asserted",
         "title": "of assertions",

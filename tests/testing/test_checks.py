@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from xml.etree import ElementTree
 
+import faults
 import numpy as np
 import pytest
 import spread
@@ -84,13 +85,13 @@ def test_a_sound_estimator_passes_every_check(sound):
 
 
 def test_what_is_right_about_v_phi_passes():
-    report = check_estimator(spread.OfPhi, level="quick", workers=0)
+    report = check_estimator(faults.OfPhi, level="quick", workers=0)
     assert report.passed, words.text(report)
 
 
 @pytest.mark.parametrize(("fault", "name"), FOUND.items())
 def test_a_fault_is_found_by_the_check_that_is_for_it(fault, name):
-    report = check_estimator(getattr(spread, fault), level="quick", only=[name], workers=0)
+    report = check_estimator(getattr(faults, fault), level="quick", only=[name], workers=0)
     (finding,) = report.findings
     assert finding.status == "failed", finding
     assert not report.passed
@@ -99,17 +100,17 @@ def test_a_fault_is_found_by_the_check_that_is_for_it(fault, name):
 
 def test_errors_are_judged_whatever_the_bias_and_the_bias_as_it_grows():
     chosen = {"level": "quick", "workers": 0}
-    (ratio,) = check_estimator(spread.LowByThree, only=["error ratio"], **chosen).findings
+    (ratio,) = check_estimator(faults.LowByThree, only=["error ratio"], **chosen).findings
     assert ratio.status == "passed", ratio
-    (growing,) = check_estimator(spread.Small, only=["growing n"], **chosen).findings
+    (growing,) = check_estimator(faults.Small, only=["growing n"], **chosen).findings
     assert growing.status == "passed", growing
-    (bias,) = check_estimator(spread.Small, only=["bias"], **chosen).findings
+    (bias,) = check_estimator(faults.Small, only=["bias"], **chosen).findings
     assert bias.status == "failed", bias
 
 
 def test_what_breaks_an_assumption_is_measured_and_not_judged():
     (found,) = check_estimator(
-        spread.Broken, level="quick", only=["violations"], workers=0
+        faults.Broken, level="quick", only=["violations"], workers=0
     ).findings
     assert found.status == "measured"
     assert found.repeat.startswith("check_estimator(Broken")
@@ -126,7 +127,7 @@ def test_what_breaks_an_assumption_is_measured_and_not_judged():
 
 
 def test_what_is_measured_is_told_to_programs_too():
-    report = check_estimator(spread.Broken, level="quick", only=["violations"], workers=0)
+    report = check_estimator(faults.Broken, level="quick", only=["violations"], workers=0)
     assert report.passed
     assert words.text(report).startswith("measured violations: distances too large")
     assert json.loads(words.json_text(report))["counts"] == {"measured": 1}
@@ -139,7 +140,7 @@ def test_time_and_memory_are_those_of_large_samples(monkeypatch):
     monkeypatch.setattr(robustness, "_SIZES", (1000, 10000))
     chosen = {"only": ["many stars", "cost"], "workers": 0}
     few = {"n_bootstrap": 20}
-    many, cost = check_estimator(spread.Quadratic, few, **chosen).findings
+    many, cost = check_estimator(faults.Quadratic, few, **chosen).findings
     assert (many.status, cost.status) == ("failed", "measured")
     assert "time grows as n^" in many.figure
     told = r": \S+ s and \S+ MB of 1e\+03 stars, as n\^"
@@ -148,31 +149,31 @@ def test_time_and_memory_are_those_of_large_samples(monkeypatch):
 
 
 def test_the_smallest_catalogue_that_shows_it_is_sought():
-    report = check_estimator(spread.Floor, only=["speeds"], workers=0)
+    report = check_estimator(faults.Floor, only=["speeds"], workers=0)
     assert "(so with 12 stars)" in report.findings[0].figure
 
 
 def test_what_ends_its_process_or_never_ends_costs_its_own_check_only():
-    report = check_estimator(spread.Leaves, only=["rows", "declarations"])
+    report = check_estimator(faults.Leaves, only=["rows", "declarations"])
     assert [finding.status for finding in report.findings] == ["failed", "passed"]
     assert "the worker process ended" in report.findings[0].figure
-    report = check_estimator(spread.Sleeps, only=["rows", "declarations"], timeout=3.0)
+    report = check_estimator(faults.Sleeps, only=["rows", "declarations"], timeout=3.0)
     assert [finding.status for finding in report.findings] == ["skipped", "passed"]
     assert report.passed
 
 
 def test_failures_may_be_expected_and_must_then_come():
-    report = check_estimator(spread.Candid, level="quick", only=["coverage", "bias"], workers=0)
+    report = check_estimator(faults.Candid, level="quick", only=["coverage", "bias"], workers=0)
     assert [finding.status for finding in report.findings] == ["expected", "passed"]
     assert report.passed
-    report = check_estimator(spread.Modest, only=["rows"], workers=0)
+    report = check_estimator(faults.Modest, only=["rows"], workers=0)
     assert report.findings[0].figure.startswith("was expected to fail (has no rows), and passes")
     assert not report.passed
 
 
 def test_what_only_a_higher_level_shows_may_pass_below_it():
     for level, status in (("quick", "passed"), ("standard", "passed"), ("thorough", "failed")):
-        report = check_estimator(spread.Patient, level=level, only=["rows"], workers=0)
+        report = check_estimator(faults.Patient, level=level, only=["rows"], workers=0)
         assert [finding.status for finding in report.findings] == [status]
 
 
@@ -185,13 +186,13 @@ def test_what_is_declared_is_sought_at_a_larger_rate(monkeypatch):
         return np.zeros(len(p), dtype=bool)
 
     monkeypatch.setattr(statistics.significance, "holm", heard)
-    for estimator in (spread.Candid, spread.Narrow):
+    for estimator in (faults.Candid, faults.Narrow):
         check_estimator(estimator, level="quick", only=["coverage"], workers=0)
     assert asked == [0.01, ALPHA / statistics.JUDGED]
 
 
 def test_below_the_level_that_shows_it_a_failure_is_none_that_is_known():
-    class Early(spread.Narrow):
+    class Early(faults.Narrow):
         expected: ClassVar[dict] = {"coverage": ("its errors are known to be small", "thorough")}
 
     report = check_estimator(Early, level="quick", only=["coverage"], workers=0)
@@ -199,7 +200,7 @@ def test_below_the_level_that_shows_it_a_failure_is_none_that_is_known():
 
 
 @pytest.mark.parametrize(
-    ("estimator", "word"), [(spread.Misspelt, "coverage"), (spread.NoLevel, "thorough")]
+    ("estimator", "word"), [(faults.Misspelt, "coverage"), (faults.NoLevel, "thorough")]
 )
 def test_what_is_expected_is_a_check_at_a_level(estimator, word):
     report = check_estimator(estimator, only=["declarations"], workers=0)
@@ -208,10 +209,10 @@ def test_what_is_expected_is_a_check_at_a_level(estimator, word):
 
 
 def test_radii_that_are_defaults_are_scaled_with_the_stars():
-    report = check_estimator(spread.InAShell, only=["radii"], workers=0)
+    report = check_estimator(faults.InAShell, only=["radii"], workers=0)
     assert report.passed, report.findings[0].figure
     settings = {"r_range": [12.0, 30.0]}
-    report = check_estimator(spread.InAShell, settings, only=["radii"], workers=0)
+    report = check_estimator(faults.InAShell, settings, only=["radii"], workers=0)
     assert report.passed, report.findings[0].figure
 
 
@@ -268,7 +269,7 @@ def test_reports_for_programs_say_the_same(sound):
     suite = ElementTree.fromstring(words.junit(sound))
     assert int(suite.get("tests")) == len(suite) == len(sound.findings)
     assert (suite.get("failures"), suite.get("skipped")) == ("0", "2")
-    bad = check_estimator(spread.Loud, only=["surroundings"], workers=0)
+    bad = check_estimator(faults.Loud, only=["surroundings"], workers=0)
     assert ElementTree.fromstring(words.junit(bad)).find("testcase/failure") is not None
     assert "again: check_estimator(Loud" in words.text(bad)
 

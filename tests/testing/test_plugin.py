@@ -88,6 +88,7 @@ CHECKS = """
 from dataclasses import dataclass
 from typing import ClassVar
 
+import faults
 import spread
 from haloassay.testing import parametrize_with_checks
 
@@ -103,7 +104,7 @@ class Homeless(spread.Spread):
     ideal: ClassVar[dict] = {}
 
 @parametrize_with_checks(
-    [spread.Spread, (spread.Spread, {"n_bootstrap": 100}), Modest, Homeless, spread.Global],
+    [spread.Spread, (spread.Spread, {"n_bootstrap": 100}), Modest, Homeless, faults.Global],
     level="quick", only=["order of stars", "success", "global generators"],
 )
 def test_estimators(check):
