@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import numpy as np
 
@@ -20,11 +20,11 @@ from haloassay.estimators.bins import (
     places_at,
     rows_within,
 )
-from haloassay.estimators.fit.error_draws import error_draws
+from haloassay.estimators.fit.latents import Observed
+from haloassay.estimators.fit.mean_field import MeanField
 from haloassay.estimators.halo.action_model import ActionModel
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.estimators.halo.nfw import concentration
-from haloassay.estimators.power_law_df import MeanField
 from haloassay.estimators.rows import (
     NO_VIRIAL,
     VIRIAL,
@@ -35,6 +35,11 @@ from haloassay.estimators.rows import (
 
 if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue
+
+#: d ln rho / d ln r by which candidates of distances are drawn, nearly.
+_SLOPE: Final = -3.5
+#: Draws of the place of a star from the error of its distance.
+_PLACES: Final = 32
 
 
 @dataclass(frozen=True)
@@ -80,10 +85,10 @@ class ActionDF(Estimator):
         Bounds of the scale radius of the halo [kpc], flat in its logarithm, as in that of M(<r) at the
         median radius.
     errors
-        ``"ignored"``, or ``"convolved"``: f is averaged over ``n_samples`` draws of each star from its errors, the
-        same for all parameters, and edges of the sample are smeared by what the radii of all stars are.
+        ``"ignored"``, or ``"convolved"``: f is integrated over ``n_samples`` candidates of what each star truly is,
+        the same for all parameters, and edges of the sample are smeared by what the distances of all stars are.
     n_samples
-        Draws a star. The logarithm of a mean of few draws is too low where f changes much within the
+        Candidates of a star. The logarithm of a mean of few is too low where f changes much within the
         errors of a star: errors near to the dispersion want more.
     mean_field
         Mean velocity that is taken off first, as that of a reflex motion, or ``"none"``.
@@ -96,7 +101,7 @@ class ActionDF(Estimator):
     """
 
     name: ClassVar[str] = "action-df"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reference: ClassVar[str] = "2022MNRAS.511.2610C"
     assumes: ClassVar[tuple[str, ...]] = (
         "spherical",
@@ -119,7 +124,7 @@ class ActionDF(Estimator):
     coef_range: tuple[float, float] = (0.05, 2.95)
     r_s_range: tuple[float, float] = (1.0, 200.0)
     errors: Literal["ignored", "convolved"] = "ignored"
-    n_samples: int = 50
+    n_samples: int = 64
     mean_field: MeanField | Literal["none"] = "none"
     h0: float = 67.8
     n_draws: int = 1000
@@ -200,23 +205,47 @@ class ActionDF(Estimator):
         if not observed.max() > 1.01 * observed.min():
             raise EstimationError("the stars are all at one radius")
         edges = self.r_range or (float(observed.min()), float(np.nextafter(observed.max(), np.inf)))
+        v = stars.spherical_velocity
+        noise = np.einsum("njj->nj", stars.spherical_covariance)
         if self.errors == "ignored":
-            noise = np.einsum("njj->nj", stars.spherical_covariance)
-            check_resolved(stars.spherical_velocity**2, noise)
-            x, v, volume = stars.position[None], stars.spherical_velocity[None], np.zeros((1, 1))
-        else:
-            x, v, volume = error_draws(stars, self.n_samples, rng)
+            check_resolved(v**2, noise)
         if self.mean_field != "none":
-            v = v - self.mean_field.at(x)
+            v = v - self.mean_field.at(stars.position)
         if not np.mean(v**2) > 0.0:
             raise EstimationError("the velocities have no scatter")
-        r = np.linalg.norm(x, axis=-1).T
-        volume = np.broadcast_to(volume.T, r.shape)
+        if self.errors == "ignored":
+            log_r, across = np.log(np.maximum(observed, 1e-2)), np.hypot(v[:, 1], v[:, 2])
+            truth = np.stack([log_r, 0.5 * np.sum(v**2, axis=1), across, np.zeros(len(v))], axis=-1)
+            places = np.stack([log_r, np.zeros(len(v))], axis=-1)
+            truth, places = truth[:, None], places[:, None]
+        else:
+            truth, places = self._with_errors(stars, v, noise, rng)
         ranges = (
             tuple(np.log(self.r_s_range)), self.slope_in_range, self.slope_out_range,
             tuple(np.log(self.j0_range)), self.coef_range, self.coef_range,
         )  # fmt: skip
+        square = float(np.mean(np.sum(v**2, axis=1)))
         return ActionModel(
-            self.position, self.baryons, self.steepness, ranges, np.maximum(r, 1e-2),
-            v.transpose(1, 0, 2), volume, observed, (edges[0], edges[1]),
+            self.position, self.baryons, self.steepness, ranges, truth, places, square, observed,
+            (edges[0], edges[1]),
         )  # fmt: skip
+
+    def _with_errors(
+        self, stars: Catalogue, v: FloatArray, noise: FloatArray, rng: np.random.Generator
+    ) -> tuple[FloatArray, FloatArray]:
+        """Place stars where they can be: candidates of the truth, and of places alone, as the model has them."""
+        from scipy.special import ndtri
+
+        seen = Observed.of(stars, "linear")
+        if self.mean_field != "none":
+            seen = seen.less(self.mean_field.cartesian_at(stars.position))
+        middle = float(np.mean(np.log(stars.r)))
+        whole = np.mean(v**2, axis=0)
+        true = np.maximum(whole - np.mean(noise, axis=0), 1e-2 * whole)
+        scatter = float(whole.max()), float(true.max())
+        truth = seen.scattered(middle, scatter, _SLOPE, self.n_samples, 0.0, rng)
+        truth[..., 0] += middle
+        truth[..., 2] = np.exp(truth[..., 2])
+        log_r, _, log_distance = seen.along(ndtri((np.arange(_PLACES) + 0.5) / _PLACES))
+        places = np.stack([log_r, seen.power(True, motions=False) * log_distance], axis=-1)
+        return truth, places

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import numba
@@ -13,7 +12,6 @@ from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
-from haloassay.contracts.frames import spherical_basis
 from haloassay.estimators.bins import (
     check_least,
     check_number,
@@ -22,6 +20,7 @@ from haloassay.estimators.bins import (
     places_at,
 )
 from haloassay.estimators.fit.latents import Observed
+from haloassay.estimators.fit.mean_field import MeanField
 from haloassay.estimators.fit.posterior import EmceeRun, Exploration, explore
 from haloassay.estimators.fit.power_law import exponent, log_norm, power_law_mass
 from haloassay.estimators.rows import undetermined_rows
@@ -38,47 +37,6 @@ _LOG_VC2: Final = (2.0 * np.log(5.0), 2.0 * np.log(2000.0))
 #: Least tangential velocity of a star without an error [km/s], above the rounding of velocities. f diverges below any:
 #: it has a tenth below 1e-3 km/s where beta is 0.9.
 _LEAST_ACROSS: Final = 1e-9
-
-
-@dataclass(frozen=True)
-class MeanField:
-    """Mean velocity of the tracers as a function of radius, to be taken off before the fit.
-
-    What the LMC does to the halo's stars, seen from the Galactic centre, is in the first place a
-    mean velocity that grows outwards (Deason et al. 2021, section 3.3; Erkal et al. 2020).
-
-    Parameters
-    ----------
-    r
-        Radii [kpc], ascending; straight lines between them, constant beyond.
-    velocity
-        Mean velocity [km/s] at each: (v_x, v_y, v_z), or (v_r, v_theta, v_phi).
-    frame
-        Which of the two.
-    """
-
-    r: tuple[float, ...]
-    velocity: tuple[tuple[float, float, float], ...]
-    frame: Literal["cartesian", "spherical"] = "cartesian"
-
-    def __post_init__(self) -> None:
-        require(len(self.r) >= 1, "r: give at least one radius")
-        require(
-            len(self.r) == len(self.velocity),
-            f"one velocity a radius (got {len(self.velocity)} for {len(self.r)})",
-        )
-        rising = all(a < b for a, b in pairwise((0.0, *self.r)))
-        require(rising, f"r: radii ascend from above 0 kpc (got {list(self.r)})")
-
-    def at(self, position: FloatArray) -> FloatArray:
-        """Spherical components (..., 3) [km/s] of the mean at Cartesian positions (..., 3) [kpc]."""
-        r = np.linalg.norm(position, axis=-1)
-        table = np.array(self.velocity, dtype=float)
-        mean = np.stack([np.interp(r, self.r, column) for column in table.T], axis=-1)
-        if self.frame == "spherical":
-            return mean
-        flat = spherical_basis(position.reshape(-1, 3)).reshape(*position.shape, 3)
-        return np.asarray(np.einsum("...ki,...i->...k", flat, mean))
 
 
 @dataclass(frozen=True)
@@ -265,13 +223,9 @@ class PowerLawDF(Estimator):
         middle, edges = _middle(stars)
         seen = Observed.of(stars, "linear")
         if self.mean_field != "none":
-            mean = self.mean_field.at(stars.position)
-            flat = np.einsum("nk,nki->ni", mean, spherical_basis(stars.position))
-            seen = replace(seen, offset=seen.offset - flat)
-        # wider than f, errors and all, so that its weights have no tail
-        log_s2 = float(np.log(2.0 * np.mean(v**2, axis=0).max()))
-        spread = np.array([middle, log_s2, 0.5, self.alpha, log_s2, 0.0])
-        found = seen.candidates(spread, self.n_samples, float(beta), rng)
+            seen = seen.less(self.mean_field.cartesian_at(stars.position))
+        scatter = float(np.mean(v**2, axis=0).max()), float(square.max())
+        found = seen.scattered(middle, scatter, self.alpha, self.n_samples, float(beta), rng)
         weight = found[..., 3] + self.alpha * found[..., 0]
         weight -= seen.log_share(np.exp(middle), self.alpha)[:, None] + np.log(self.n_samples)
         return Tracers(

@@ -34,6 +34,8 @@ _ERRORS: Final = 9
 _SLOPES: Final = 49
 #: Errors of the mean square without errors that tell it from nothing.
 _SEEN_AT: Final = 3.0
+#: Potential at the escape speed in mean squares of a component, which is the power of the energy too.
+_ESCAPE: Final = 9.0
 #: Anisotropy to whose pole tangential velocities are drawn in at most.
 _STEEPEST: Final = 0.95
 #: Widths of the posterior beyond which what draws leave out is as it is there: an expansion is of one neighbourhood.
@@ -284,6 +286,38 @@ class Observed:
         """
         deviates = normal_points(min(len(self.distance), _SETS), n_points, rng)
         return candidates(self.table, deviates, self._flags(beta, True), spread)
+
+    def scattered(
+        self,
+        middle: float,
+        scatter: tuple[float, float],
+        alpha: float,
+        n_points: int,
+        beta: float,
+        rng: np.random.Generator,
+    ) -> FloatArray:
+        """Candidates (n, P, 4) as of :meth:`candidates` where the potential is to be found yet.
+
+        Parameters
+        ----------
+        middle
+            Ln of the pivot.
+        scatter
+            Mean square [(km/s)^2] of the component that has the largest: with errors, and without.
+        alpha
+            d ln rho / d ln r, roughly.
+        n_points, beta, rng
+            As of :meth:`candidates`.
+        """
+        wide, true = scatter
+        # wider than f, errors and all, so that weights have no tail; escape at four dispersions
+        depth = np.log(_ESCAPE * true)
+        spread = np.array([middle, np.log(2.0 * wide), 0.5, alpha, depth, _ESCAPE])
+        return self.candidates(spread, n_points, beta, rng)
+
+    def less(self, mean: FloatArray) -> Observed:
+        """Take a mean velocity (n, 3) [km/s] off."""
+        return replace(self, offset=self.offset - mean)
 
     def _flags(self, beta: float, volume: bool) -> tuple[bool, bool, float, float]:
         """How the kernels take candidates."""

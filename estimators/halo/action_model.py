@@ -50,12 +50,12 @@ class ActionModel:
         How sharply the slopes pass into each other.
     ranges
         Bounds of ln r_s, slope_in, slope_out, ln j0, c_in and c_out.
-    r
-        (n, k) radii [kpc] of ``k`` draws from the errors of each star.
-    velocity
-        (n, k, 3) spherical velocities [km/s] of these.
-    log_volume
-        (n, k) ln of the volume of phase space of each draw.
+    truth
+        (n, k, 4) ln r, v^2 / 2, v_t, and ln of the weight of ``k`` candidates of what each star truly is.
+    places
+        (n, m, 2) ln r, and ln of the weight of ``m`` draws of its place given the observed distance.
+    square
+        Mean square velocity [(km/s)^2].
     observed
         (n,) observed radii [kpc].
     edges
@@ -66,9 +66,9 @@ class ActionModel:
     baryons: Baryons
     steepness: float
     ranges: tuple[tuple[float, float], ...]
-    r: FloatArray
-    velocity: FloatArray
-    log_volume: FloatArray
+    truth: FloatArray
+    places: FloatArray
+    square: float
     observed: FloatArray
     edges: tuple[float, float]
 
@@ -80,7 +80,7 @@ class ActionModel:
     @cached_property
     def prior(self) -> UniformPrior:
         """Bounds of the parameters."""
-        unit = np.log(self.pivot * float(np.mean(np.sum(self.velocity**2, axis=-1))) / G)
+        unit = np.log(self.pivot * self.square / G)
         masses = (unit + _SPEEDS[0], unit + _SPEEDS[1])
         lo, hi = np.array([masses, *self.ranges], dtype=float).T
         return UniformPrior(lo, hi)
@@ -134,8 +134,9 @@ class ActionModel:
     @cached_property
     def _ends(self) -> tuple[float, float]:
         """Ln of the radii between which stars can be."""
-        inner, outer = min(self.edges[0], self.r.min()), max(self.edges[1], self.r.max())
-        return float(np.log(inner)), float(np.log(outer))
+        log_r = np.concatenate([self.truth[..., 0].ravel(), self.places[..., 0].ravel()])
+        inner, outer = np.log(self.edges)
+        return min(float(inner), float(log_r.min())), max(float(outer), float(log_r.max()))
 
     @cached_property
     def _steps(self) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -153,8 +154,8 @@ class ActionModel:
         """Ln of 4 pi r^2 dr (k,) at the steps, times the share of stars there that are observed within the edges."""
         _, x, _ = self._steps
         inner, outer = np.log(self.edges)
-        shift = np.sort((np.log(self.observed)[:, None] - np.log(self.r)).ravel())
-        if self.r.shape[1] == 1:
+        shift = np.sort((np.log(self.observed)[:, None] - self.places[..., 0]).ravel())
+        if self.places.shape[1] == 1:
             shift = np.zeros(1)
         # a step is a cell, of which an edge may take a part
         half = 0.5 * (x[1] - x[0])
@@ -166,20 +167,14 @@ class ActionModel:
 
     @cached_property
     def _columns(self) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Ln r, v^2 / 2 and L of all draws, in a row."""
-        half = 0.5 * np.sum(self.velocity**2, axis=-1)
-        momentum = self.r * np.hypot(self.velocity[..., 1], self.velocity[..., 2])
-        return np.log(self.r).ravel(), half.ravel(), momentum.ravel()
+        """Ln r, v^2 / 2 and L of all candidates, in a row."""
+        log_r, half, across = np.moveaxis(self.truth[..., :3], -1, 0).reshape(3, -1)
+        return np.ascontiguousarray(log_r), half, np.exp(log_r) * across
 
     @cached_property
     def _near(self) -> IntArray:
-        """Nodes of the table where the orbits of all draws were found last; where they are sought changes no number."""
-        return np.zeros(self.r.size, dtype=np.int64)
-
-    @cached_property
-    def _places(self) -> FloatArray:
-        """Ln of the volume of positions (n, k) that an observed one stands for: half of that of phase space."""
-        return np.asarray(0.5 * self.log_volume)
+        """Nodes of the table where orbits of candidates were found last; where they are sought changes no number."""
+        return np.zeros(self.truth[..., 0].size, dtype=np.int64)
 
     def table(self, point: FloatArray) -> tuple[Table, FloatArray]:
         """Potential and distribution function of a point (7,)."""
@@ -195,18 +190,17 @@ class ActionModel:
     def each(self, point: FloatArray) -> FloatArray:
         """Log likelihood (n,) of each star at a point (7,); -inf of one that is not bound, where it has no errors."""
         table, df = self.table(point)
-        log_f = log_df_of(*self._columns, table, df, self._near).reshape(self.r.shape)
+        log_f = log_df_of(*self._columns, table, df, self._near).reshape(self.truth.shape[:2])
         nodes, x, to = self._steps
         with np.errstate(divide="ignore"):
             log_rho = to @ np.log(moments(nodes, table, df)[:, 0])
-        single = self.r.shape[1] == 1
-        value = log_f[:, 0] if single else _log_mean(log_f + self.log_volume)
+        value = _log_mean(log_f + self.truth[..., 3])
         if self.position == "complete":
             terms = log_rho + self._seen
             top = terms.max()
             return value - (top + np.log(np.sum(np.exp(terms - top))))
-        here = np.interp(self._columns[0], x, log_rho).reshape(self.r.shape)
-        return np.asarray(value - (here[:, 0] if single else _log_mean(here + self._places)))
+        here = np.interp(self.places[..., 0], x, log_rho)
+        return np.asarray(value - _log_mean(here + self.places[..., 1]))
 
     def anisotropy(self, r: FloatArray, points: FloatArray) -> FloatArray:
         """Beta (m, n) at radii (n,) [kpc] of points (m, 7)."""

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import action_samples as own
 import numpy as np
 import pytest
 import roulette_samples as halo
+from error_draws import error_draws
+from hierarchical_samples import observed
 from scipy.integrate import quad
 from seeds import seeded
 
@@ -12,6 +16,7 @@ from haloassay.base.errors import InputError
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.estimators import make_estimator
 from haloassay.estimators.action_df import ActionDF
+from haloassay.estimators.fit.mean_field import MeanField
 from haloassay.estimators.halo.actions import (
     PotentialGrid,
     log_df,
@@ -20,7 +25,6 @@ from haloassay.estimators.halo.actions import (
     radial_actions,
 )
 from haloassay.estimators.halo.baryons import baryons_mass
-from haloassay.estimators.power_law_df import MeanField
 
 RADII = (8.0, 17.0, 40.0)
 TRUTH = [np.log(own.mass(17.0)), np.log(halo.R_S), 1.5, 5.5, np.log(3000.0), 1.4, 1.0]
@@ -264,6 +268,49 @@ def test_errors_that_are_ignored_make_the_halo_too_heavy(sample):
     assert deviation(good, own.mass(17.0)) < 4.0
     assert bad.value > own.mass(17.0)
     assert deviation(bad, own.mass(17.0)) > 4.0
+
+
+def seen_too_far(sample, off):
+    """300 stars with errors; the fastest twelve are so many errors too far away besides."""
+    stars = observed(sample.select(np.arange(300)), seeded(31), (0.1, 0.05, 10.0))
+    fastest = np.argsort(np.linalg.norm(stars.velocity, axis=1))[-12:]
+    columns = dict(stars.columns)
+    columns["distance"] = stars["distance"].copy()
+    columns["distance"][fastest] *= 1.0 + 0.1 * off
+    columns["distance_err"] = 0.1 * columns["distance"]
+    return Catalogue.from_arrays(**columns), fastest
+
+
+def with_candidates(stars, n, k):
+    return ActionDF(errors="convolved", n_samples=n, min_stars=20)._model(stars, seeded(k))
+
+
+@pytest.mark.parametrize("off", [0.0, 2.0])
+def test_stars_with_errors_against_draws_of_these(sample, off):
+    stars, fastest = seen_too_far(sample, off)
+    one = with_candidates(stars, 64, 0)
+    few = [difference(with_candidates(stars, 256, k))[fastest] for k in range(10)]
+    many = []
+    for k in range(10):
+        x, v, volume = error_draws(stars.select(fastest), 5000, seeded(32, k))
+        rows = [np.log(np.linalg.norm(x, axis=-1)), 0.5 * np.sum(v**2, axis=-1)]
+        drawn = np.stack([*rows, np.hypot(v[..., 1], v[..., 2]), volume], axis=-1)
+        many.append(difference(replace(one, truth=drawn.swapaxes(0, 1))))
+    off_by = np.mean(few, axis=0) - np.mean(many, axis=0)
+    error = np.hypot(np.std(few, axis=0, ddof=1), np.std(many, axis=0, ddof=1)) / np.sqrt(10.0)
+    assert np.all(np.abs(off_by) < 5.0 * error)  # Student's t of 9
+
+
+def test_stars_that_an_error_of_distance_made_fast_have_candidates_that_are_bound(sample):
+    """Few of a star's would be, were distances drawn from their errors alone."""
+    stars, _ = seen_too_far(sample, 4.0)
+    of_seeds = [difference(with_candidates(stars, 64, k)) for k in range(8)]
+    assert np.std(of_seeds, axis=0).max() < 0.05
+
+
+def difference(model):
+    """Of the log likelihood of each star between a heavier halo and the true one."""
+    return model.each(np.array([TRUTH[0] + 0.1, *TRUTH[1:]])) - model.each(np.array(TRUTH))
 
 
 def test_a_mean_field_is_taken_off(sample):

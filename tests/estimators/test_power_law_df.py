@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from error_draws import error_draws
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t as student
@@ -12,7 +13,6 @@ from haloassay.base.errors import InputError
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.frames import spherical_basis
 from haloassay.estimators import make_estimator
-from haloassay.estimators.fit.error_draws import error_draws
 from haloassay.estimators.fit.power_law import exponent
 from haloassay.estimators.power_law_df import Tracers
 

@@ -1,4 +1,4 @@
-"""Draws of true positions and velocities from the errors of what was observed."""
+"""Draws of true positions and velocities from the errors of what was observed: what candidates are compared with."""
 
 from __future__ import annotations
 
