@@ -40,12 +40,31 @@ _LEAST: Final = 1e-3
 #: Of the way to the maximum, in widths, what third orders may shift it by; and the longest way.
 _BORNE: Final = 0.03
 _FARTHEST: Final = 3.0
-#: Widths beyond which a maximum is gone to by half of the way.
+#: Widths beyond which a maximum is gone to by half of the way; which all candidates of all stars reach.
 _FAR: Final = 10.0
 #: Widths from where the likelihood is expanded beyond which no draw is taken: few draws of each star make other maxima.
 _DRAWN: Final = 5.0
 #: Of a chain, where importance sampling cannot be trusted.
 _RUN: Final = EmceeRun(24, 700, 200)
+
+
+@dataclass(frozen=True, eq=False)
+class Peak:
+    """The posterior about its maximum.
+
+    Parameters
+    ----------
+    log_density
+        Its logarithm, of what is free.
+    point
+        (4,) the maximum.
+    blur
+        How many widths of the posterior that may be off as candidates are few.
+    """
+
+    log_density: LogDensity
+    point: FloatArray
+    blur: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,24 +130,31 @@ class LatentPosterior:
         volume = self.density != "published"
         return LinesOfSight.of(self.observed.select(rows), self.pivot, volume)
 
-    def draws(
-        self, n_samples: int, n_draws: int, rng: np.random.Generator
-    ) -> tuple[FloatArray, float]:
-        """Draws (n_draws, 4) from the posterior, and how many of its widths it may be off as candidates are few.
+    def peak(self, n_samples: int, rng: np.random.Generator) -> Peak:
+        """Where the posterior is highest.
 
         Raises
         ------
         EstimationError
-            If no potential binds the stars, or the posterior cannot be drawn from.
+            If no potential binds the stars, or the maximum is not found.
         """
         mixed = self.observed.select(rng.permutation(len(self.observed.distance)))
         fit = replace(self, observed=mixed)  # where the first stars stand for all
-        log_density, point, blur = fit.settled(fit.near(), n_samples)
+        return fit.settled(fit.near(), n_samples)
+
+    def draws(self, peak: Peak, n_draws: int, rng: np.random.Generator) -> FloatArray:
+        """Draws (n_draws, 4) from the posterior about its peak.
+
+        Raises
+        ------
+        EstimationError
+            If it cannot be drawn from.
+        """
         found = explore(
-            log_density, point[self.free], _SCALES[self.free], n_draws, rng,
+            peak.log_density, peak.point[self.free], _SCALES[self.free], n_draws, rng,
             sampler=("importance", "emcee"), emcee=_RUN, bounds=self.box,
         )  # fmt: skip
-        return self.full(found.draws), blur
+        return self.full(found.draws)
 
     def near(self) -> FloatArray:
         """Where (4,) the maximum of the posterior of the first stars is, by few candidates."""
@@ -142,8 +168,8 @@ class LatentPosterior:
                 break
         return point
 
-    def settled(self, point: FloatArray, n_samples: int) -> tuple[LogDensity, FloatArray, float]:
-        """Logarithm of the posterior, expanded near its maximum (4,), that, and by how many widths it may be off.
+    def settled(self, point: FloatArray, n_samples: int) -> Peak:
+        """Climb from a point (4,) to the peak.
 
         Raises
         ------
@@ -155,10 +181,12 @@ class LatentPosterior:
             about, point, reach = self.around(point, ROUGH if rough else n_samples)
             here = point
             point, moved = self.top(self.log_density(about, here, shares), here)
+            whole = reach >= _FAR
             if not rough and moved < reach:
-                blur = about.blur(self.free)
-                return self.log_density(about, here, shares, _DRAWN), point, blur
-            if moved > _FAR:  # too far for what it was expanded of, there and back again
+                within = np.inf if whole else _DRAWN
+                density = self.log_density(about, here, shares, within)
+                return Peak(density, point, about.blur(self.free))
+            if moved > _FAR and not whole:  # too far for what it was expanded of, there and back
                 point = 0.5 * (here + point)
             rough = False
         raise EstimationError("the maximum of the posterior was not found: it goes on moving")
@@ -181,7 +209,7 @@ class LatentPosterior:
             part = int(np.clip(_SPARE * blur**2, part, n))
             about, point = self.about(point, n_samples, (part, n_samples))
             if part == n:  # nothing is left out
-                return about, point, np.inf
+                return about, point, _FAR
             blur, number = blur / np.sqrt(part), 1
         return about, point, min(float(np.sqrt(_BORNE * number / blur)), _FARTHEST)
 
