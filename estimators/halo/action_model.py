@@ -176,6 +176,14 @@ class ActionModel:
         """Nodes of the table where orbits of candidates were found last; where they are sought changes no number."""
         return np.zeros(self.truth[..., 0].size, dtype=np.int64)
 
+    @cached_property
+    def _between(self) -> tuple[IntArray, FloatArray]:
+        """Of places (n, m), the step below each, and what part of the way to the next it is."""
+        _, x, _ = self._steps
+        at = np.clip((self.places[..., 0] - x[0]) / (x[1] - x[0]), 0.0, len(x) - 1.0)
+        below = np.minimum(at.astype(np.int64), len(x) - 2)
+        return below, at - below
+
     def table(self, point: FloatArray) -> tuple[Table, FloatArray]:
         """Potential and distribution function of a point (7,)."""
         r_s = float(np.exp(point[1]))
@@ -191,7 +199,7 @@ class ActionModel:
         """Log likelihood (n,) of each star at a point (7,); -inf of one that is not bound, where it has no errors."""
         table, df = self.table(point)
         log_f = log_df_of(*self._columns, table, df, self._near).reshape(self.truth.shape[:2])
-        nodes, x, to = self._steps
+        nodes, _, to = self._steps
         with np.errstate(divide="ignore"):
             log_rho = to @ np.log(moments(nodes, table, df)[:, 0])
         value = _log_mean(log_f + self.truth[..., 3])
@@ -199,7 +207,8 @@ class ActionModel:
             terms = log_rho + self._seen
             top = terms.max()
             return value - (top + np.log(np.sum(np.exp(terms - top))))
-        here = np.interp(self.places[..., 0], x, log_rho)
+        below, part = self._between
+        here = (1.0 - part) * log_rho[below] + part * log_rho[below + 1]
         return np.asarray(value - _log_mean(here + self.places[..., 1]))
 
     def anisotropy(self, r: FloatArray, points: FloatArray) -> FloatArray:
