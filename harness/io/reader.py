@@ -110,8 +110,10 @@ class Reader:
         for name in self.units:
             if name not in UNITS and name not in GROUPS:
                 raise unknown("column", name, (*UNITS, *GROUPS), "units")
-        needed = tuple(n for n in FRAMES[self._frame(frame, places)] if n in places)
+        whole = FRAMES[self._frame(frame, places)]
+        needed = tuple(n for n in whole if n in places)
         optional = [f"{name}_err" for name in (*needed, *CHEMISTRY)] + [*CHEMISTRY]
+        self._refuse_other_case({*whole, *optional, "pm_corr"} - {*CHEMISTRY}, places)
         if needed != GALACTOCENTRIC:
             optional.append("pm_corr")
             pm_errors = [f"{name}_err" for name in needed[3:5]]
@@ -263,6 +265,18 @@ class Reader:
                 f"(has: {', '.join(self.fields.names)}){hint}"
             )
         return best
+
+    def _refuse_other_case(self, names: Collection[str], places: Mapping[str, Any]) -> None:
+        """Refuse a column that is not read for the case of its name alone: no method would miss it."""
+        taken = {there for there, _ in places.values()}
+        for there in self.fields.names:
+            name = there.lower()
+            absent = name in names and name not in places and name not in self.naming.renamed
+            if absent and there not in (name, *taken):
+                raise InputError(
+                    f"{self.origin}: column {there!r} differs from {name!r} in case: "
+                    f"columns {name}={there} reads it, columns {name}=- does not"
+                )
 
     def _column(
         self, name: str, there: str, part: int | None

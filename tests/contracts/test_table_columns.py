@@ -118,6 +118,23 @@ def test_other_columns_are_ignored_and_names_mapped(tmp_path):
         np.testing.assert_array_equal(read["feh"], np.arange(7.0))
 
 
+@pytest.mark.parametrize("name", ["vlos", "pmra_err"])
+def test_a_column_that_may_be_missing_is_not_overlooked_for_its_case(tmp_path, name):
+    """Nothing told that velocities of a file had not been read, or that it had errors."""
+    columns = {**stars(), "pmra_err": np.full(len(stars()["ra"]), 0.1)}
+    columns["pmdec_err"] = columns["pmra_err"]
+    path = write_csv(
+        tmp_path / "a.csv", {(k.upper() if k == name else k): v for k, v in columns.items()}
+    )
+    with pytest.raises(
+        InputError, match=f"column '{name.upper()}' differs from '{name}' in case: columns {name}="
+    ):
+        read_catalogue(path)
+    assert name in read_catalogue(path, columns={name: name.upper()}).columns
+    skipped = {"vlos": "-"} if name == "vlos" else {"pmra_err": "-", "pmdec_err": "-"}
+    assert name not in read_catalogue(path, columns=skipped).columns
+
+
 @pytest.mark.parametrize("suffix", [".txt", ".csv"])
 def test_names_in_their_order(tmp_path, suffix):
     columns = phase_space()
