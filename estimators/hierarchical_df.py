@@ -16,7 +16,7 @@ from haloassay.contracts.estimate import Estimates, Estimator
 from haloassay.contracts.profiles import critical_density, virial_mass
 from haloassay.estimators.bins import check_least, check_number, check_radii, places_at
 from haloassay.estimators.fit.df_priors import DFPriors
-from haloassay.estimators.fit.latent_posterior import ROUGH, LatentPosterior, Peak
+from haloassay.estimators.fit.latent_posterior import ROUGH, LatentPosterior
 from haloassay.estimators.fit.latents import DistanceErrors, Observed
 from haloassay.estimators.fit.power_law import power_law_mass
 from haloassay.estimators.rows import drawn_row, undetermined_rows
@@ -179,12 +179,11 @@ class HierarchicalDF(Estimator):
         try:
             fit = self._fit(catalogue, rng)
             peak = fit.peak(self.n_samples, rng)
-            self._check(peak)
             points = fit.draws(peak, self.n_draws, rng)
         except EstimationError as error:
             rows = undetermined_rows(("enclosed_mass",), str(error), places)
             return Estimates([*rows, *undetermined_rows(self.yields[1:], str(error))])
-        size, shape = self._open(fit, points)
+        size, shape = self._open(fit, points, peak.blur(points))
         rows = []
         for place in places or places_at((fit.pivot,)):
             mass = power_law_mass(place["r"], points[:, 0], points[:, 1], fit.pivot)
@@ -198,15 +197,7 @@ class HierarchicalDF(Estimator):
             rows.append(drawn_row("beta", points[:, 2], shape, r=fit.pivot, r_lo=lo, r_hi=hi))
         return Estimates(rows)
 
-    def _check(self, peak: Peak) -> None:
-        """Raise EstimationError where candidates do not tell where the peak is."""
-        if peak.blur > _BLURRED:
-            raise EstimationError(
-                f"with {self.n_samples} candidates of what each star truly is the maximum of the posterior may be "
-                f"off by {peak.blur:.1f} of its errors: give more (n_samples)"
-            )
-
-    def _open(self, fit: LatentPosterior, points: FloatArray) -> tuple[str, str]:
+    def _open(self, fit: LatentPosterior, points: FloatArray, blur: float) -> tuple[str, str]:
         """Why draws (n, 4) determine no mass, and no anisotropy; nothing where they do."""
         for k in np.flatnonzero(fit.free):
             lo, hi = fit.bounds[k]
@@ -217,6 +208,12 @@ class HierarchicalDF(Estimator):
                 end = float(np.exp(0.5 * end)) if k == 0 else end
                 note = f"the model does not fit the stars: {_NAMES[k]} is at the end of its prior, {end:.4g}"
                 return note, note
+        if blur > _BLURRED:
+            note = (
+                f"with {self.n_samples} candidates of what each star truly is the maximum of the posterior may be "
+                f"off by {blur:.1f} of its errors: give more (n_samples)"
+            )
+            return note, note
         size = shape = ""
         low, high = np.percentile(points[:, 0], [2.5, 97.5])
         edge = _EDGE * (_LOG_VC2[1] - _LOG_VC2[0])

@@ -58,13 +58,18 @@ class Peak:
         Its logarithm, of what is free.
     point
         (4,) the maximum.
-    blur
-        How many widths of the posterior that may be off as candidates are few.
+    noise
+        (4, 4) variance of the gradient there as candidates are few.
     """
 
     log_density: LogDensity
     point: FloatArray
-    blur: float
+    noise: FloatArray
+
+    def blur(self, points: FloatArray) -> float:
+        """How many widths of the posterior, of draws (n, 4) from it, the maximum may be off as candidates are few."""
+        square = np.trace(np.cov(points.T) @ self.noise)
+        return float(np.sqrt(max(square, 0.0)))  # rounding, where nothing has an error
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +190,7 @@ class LatentPosterior:
             if not rough and moved < reach:
                 within = np.inf if whole else _DRAWN
                 density = self.log_density(about, here, shares, within)
-                return Peak(density, point, about.blur(self.free))
+                return Peak(density, point, about.noise)
             if moved > _FAR and not whole:  # too far for what it was expanded of, there and back
                 point = 0.5 * (here + point)
             rough = False

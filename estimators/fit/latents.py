@@ -418,12 +418,6 @@ class Expansion:
             return np.inf
         return float(np.linalg.eigvalsh(root @ self.missing[part] @ root.T)[-1])
 
-    def blur(self, free: BoolArray) -> float:
-        """Widths of the posterior that the maximum is off along free parameters, as candidates are few."""
-        part = np.ix_(free, free)
-        square = np.trace(np.linalg.pinv(self.information[part]) @ self.noise[part])
-        return float(np.sqrt(max(square, 0.0)))  # rounding, where nothing has an error
-
     def widths(self, off: FloatArray) -> FloatArray:
         """Count the widths (m,) of the likelihood that (m, 4) is off the point."""
         return np.asarray(np.sqrt(np.einsum("mi,ij,mj->m", off, self.information, off)))
