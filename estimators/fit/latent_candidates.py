@@ -24,9 +24,12 @@ _TINY: Final = 1e-280
 _TAU_SQUARE: Final = 4.0
 #: Sets by which each dimension is ahead of the first, each time that all are used.
 _STEPS: Final = (0, 1, 3, 7)
-#: Errors of a distance within which velocities may move it, and the step.
-_FARTHEST: Final = 8.0
-_STEP: Final = 0.5
+#: Errors of a distance within which velocities may move it, at whole ones; the least width, a half of these.
+_FARTHEST: Final = 8
+_NARROWEST: Final = 0.5
+#: What they move it by, and narrow it to, where its errors alone do.
+_MOVED: Final = 0.7
+_NARROWED: Final = 0.7
 #: Of the energy at the escape speed, what is as good as unbound.
 _NEARLY: Final = 0.9
 
@@ -46,9 +49,11 @@ def candidates_of(
 
     ``z`` are normal deviates (P, 4). With Gaussian velocities of one dispersion as prior,
     those given what was observed are Gaussian, and the weight of a point is the evidence of its distance over that
-    prior. Half of the distances are drawn from their errors alone, half from what velocities make of these: few of a
-    star's would be bound where an error of the distance made it fast. f has a pole at v_t = 0: tangential velocities
-    within y < tau widths of it are drawn in to tau (y / tau)^(1 + pull), or their weights had no variance.
+    prior. Where velocities move a distance half of the candidates are drawn from its error alone, half from what
+    these make of it: few of a star's would be bound where an error of the distance made it fast.
+
+    f has a pole at v_t = 0: tangential velocities within y < tau widths of it are drawn in to
+    tau (y / tau)^(1 + pull), or their weights had no variance.
     """
     moving, in_log, power, pull = flags
     middle, log_s2, slope = spread[:3]
@@ -93,9 +98,13 @@ def _place(star: FloatArray, deviate: float, in_log: bool) -> tuple[float, float
     """Distance [kpc] at a deviate of it, its ln, and the square of the radius."""
     o_0, o_1, o_2, e_0, e_1, e_2 = star[12:18]
     off = star[1] * deviate
-    D = star[0] * np.exp(off) if in_log else max(star[0] + off, 1e-3 * star[0])
+    if in_log:
+        D, log_D = star[0] * np.exp(off), np.log(star[0]) + off
+    else:
+        D = max(star[0] + off, 1e-3 * star[0])
+        log_D = np.log(D)
     square = D * (D + 2.0 * (o_0 * e_0 + o_1 * e_1 + o_2 * e_2)) + o_0**2 + o_1**2 + o_2**2
-    return D, np.log(D), max(square, 1e-6)
+    return D, log_D, max(square, 1e-6)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -108,8 +117,8 @@ def _told(
     if star[1] == 0.0:
         return 0.0, 1.0
     top, total, first, second = -np.inf, 0.0, 0.0, 0.0
-    for k in range(int(2.0 * _FARTHEST / _STEP) + 1):
-        z = k * _STEP - _FARTHEST
+    for k in range(-_FARTHEST, _FARTHEST + 1):
+        z = float(k)
         D, log_D, square = _place(star, z, in_log)
         x = 0.5 * np.log(square) - middle
         scale = KMS_PER_MASYR_KPC * D if moving else 1.0
@@ -126,7 +135,8 @@ def _told(
         first += part * z
         second += part * z * z
     middle = first / total
-    return middle, np.sqrt(max(second / total - middle * middle, _STEP * _STEP))
+    width = np.sqrt(max(second / total - middle * middle, _NARROWEST * _NARROWEST))
+    return (0.0, 1.0) if abs(middle) < _MOVED and width > _NARROWED else (middle, width)
 
 
 @numba.njit(cache=True, error_model="numpy")
@@ -139,6 +149,8 @@ def _log_left(t: float) -> float:
 def _of_either(z: float, told: tuple[float, float], prior: bool) -> tuple[float, float]:
     """Deviate drawn from the prior or from what is told, and ln of the prior over the mean of both."""
     mean, width = told
+    if width == 1.0 and mean == 0.0:
+        return z, 0.0
     at = z if prior else mean + width * z
     off = (at - mean) / width
     ratio = np.exp(min(0.5 * (at * at - off * off), 700.0)) / width

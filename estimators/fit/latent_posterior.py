@@ -193,7 +193,7 @@ class LatentPosterior:
                 return Peak(density, point, about.noise)
             if moved > _FAR and not whole:  # too far for what it was expanded of, there and back
                 point = 0.5 * (here + point)
-            rough = False
+            rough = rough and moved > _FAR
         raise EstimationError("the maximum of the posterior was not found: it goes on moving")
 
     def around(self, point: FloatArray, n_samples: int) -> tuple[Expansion, FloatArray, float]:
