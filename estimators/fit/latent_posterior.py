@@ -182,8 +182,9 @@ class LatentPosterior:
             If the maximum goes on moving.
         """
         shares, rough = self.log_shares(), len(self.rest.distance) > _FEW
-        for _ in range(_ROUNDS):
-            about, point, reach = self.around(point, ROUGH if rough else n_samples)
+        for k in range(_ROUNDS):
+            number, pure = ROUGH if rough else n_samples, k >= _ROUNDS // 2
+            about, point, reach = self.around(point, number, pure)
             here = point
             point, moved = self.top(self.log_density(about, here, shares), here)
             whole = reach >= _FAR
@@ -196,8 +197,13 @@ class LatentPosterior:
             rough = rough and moved > _FAR
         raise EstimationError("the maximum of the posterior was not found: it goes on moving")
 
-    def around(self, point: FloatArray, n_samples: int) -> tuple[Expansion, FloatArray, float]:
-        """Likelihood expanded at a point by enough draws, the point, and how many widths it reaches."""
+    def around(
+        self, point: FloatArray, n_samples: int, pure: bool = False
+    ) -> tuple[Expansion, FloatArray, float]:
+        """Likelihood expanded at a point by enough draws, the point, and how many widths it reaches.
+
+        ``pure`` asks for all candidates, where a few draws lead round in a circle.
+        """
         n = len(self.rest.distance)
         part = min(n, _PART)
         if self.rest.exact:
@@ -205,7 +211,7 @@ class LatentPosterior:
         number = min(max(_PART // n, _FEWEST), n_samples)
         about, point = self.about(point, n_samples, (part, number))
         blur = max(about.share(self.free), _LEAST) ** 1.5 / np.sqrt(n)
-        needed = _CARE * blur
+        needed = np.inf if pure else _CARE * blur
         if number < needed <= _MOST * n_samples:
             number = int(np.ceil(needed))
             about, point = self.about(point, n_samples, (part, number))

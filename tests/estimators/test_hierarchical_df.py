@@ -324,6 +324,25 @@ def test_of_exact_stars_a_maximum_may_be_far_from_where_it_was_sought():
     assert np.exp(0.5 * peak.point[0]) == pytest.approx(V0 * (25.0 / R0) ** -0.25, rel=0.1)
 
 
+def test_where_few_draws_lead_round_in_a_circle_all_candidates_are_taken(monkeypatch):
+    """One of 400 samples given distances, of which little is known, had no value."""
+    pure_ones, original = [], LatentPosterior.around
+
+    def around(self, point, n_samples, pure=False):
+        pure_ones.append(pure)
+        about, point, reach = original(self, point, n_samples, pure)
+        return about, point, reach if pure else 0.0
+
+    monkeypatch.setattr(LatentPosterior, "around", around)
+    fit = fit_of(own.seen(300, seeded(43)))
+    peak = fit.settled(AT, 64)
+    assert pure_ones.index(True) == len(pure_ones) - 1
+    assert np.isfinite(peak.log_density(peak.point[None])[0])
+    about, _, reach = original(fit, AT, 64, pure=True)
+    assert about.draws.shape == (4, 300, 32)
+    assert reach == 10.0
+
+
 def test_too_few_candidates_are_said():
     spec = {"r_range": list(own.EDGES), "n_samples": 32}
     mass, beta = rows_of(own.seen(100, seeded(23), (0.5, 0.5, 150.0)), **spec)
