@@ -240,10 +240,7 @@ class ActionDF(Estimator):
         if self.mean_field != "none":
             seen = seen.less(self.mean_field.cartesian_at(stars.position))
         middle = float(np.mean(np.log(stars.r)))
-        whole = np.mean(v**2, axis=0)
-        true = np.maximum(whole - np.mean(noise, axis=0), 1e-2 * whole)
-        scatter = float(whole.max()), float(true.max())
-        truth = seen.scattered(middle, scatter, _SLOPE, self.n_samples, 0.0, rng)
+        truth = seen.scattered(middle, v, noise, _SLOPE, self.n_samples, 0.0, rng)
         truth[..., 0] += middle
         truth[..., 2] = np.exp(truth[..., 2])
         log_r, _, log_distance = seen.along(ndtri((np.arange(_PLACES) + 0.5) / _PLACES))

@@ -224,8 +224,7 @@ class PowerLawDF(Estimator):
         seen = Observed.of(stars, "linear")
         if self.mean_field != "none":
             seen = seen.less(self.mean_field.cartesian_at(stars.position))
-        scatter = float(np.mean(v**2, axis=0).max()), float(square.max())
-        found = seen.scattered(middle, scatter, self.alpha, self.n_samples, float(beta), rng)
+        found = seen.scattered(middle, v, noise, self.alpha, self.n_samples, float(beta), rng)
         weight = found[..., 3] + self.alpha * found[..., 0]
         weight -= seen.log_share(np.exp(middle), self.alpha)[:, None] + np.log(self.n_samples)
         return Tracers(

@@ -290,7 +290,8 @@ class Observed:
     def scattered(
         self,
         middle: float,
-        scatter: tuple[float, float],
+        v: FloatArray,
+        noise: FloatArray,
         alpha: float,
         n_points: int,
         beta: float,
@@ -302,17 +303,18 @@ class Observed:
         ----------
         middle
             Ln of the pivot.
-        scatter
-            Mean square [(km/s)^2] of the component that has the largest: with errors, and without.
+        v, noise
+            (n, 3) velocities [km/s], and variances of their errors.
         alpha
             d ln rho / d ln r, roughly.
         n_points, beta, rng
             As of :meth:`candidates`.
         """
-        wide, true = scatter
+        wide = np.mean(v**2, axis=0)
+        true = np.maximum(wide - np.mean(noise, axis=0), 1e-2 * wide)
         # wider than f, errors and all, so that weights have no tail; escape at four dispersions
-        depth = np.log(_ESCAPE * true)
-        spread = np.array([middle, np.log(2.0 * wide), 0.5, alpha, depth, _ESCAPE])
+        depth = np.log(_ESCAPE * true.max())
+        spread = np.array([middle, np.log(2.0 * wide.max()), 0.5, alpha, depth, _ESCAPE])
         return self.candidates(spread, n_points, beta, rng)
 
     def less(self, mean: FloatArray) -> Observed:

@@ -313,14 +313,15 @@ def difference(model):
     return model.each(np.array([TRUTH[0] + 0.1, *TRUTH[1:]])) - model.each(np.array(TRUTH))
 
 
-def test_a_mean_field_is_taken_off(sample):
+@pytest.mark.parametrize("errors", ["ignored", "convolved"])
+def test_a_mean_field_is_taken_off(sample, errors):
     """Stars that all move by as much as the LMC makes them are those before it once that is known."""
     columns = dict(sample.columns)
     columns["vz"] = columns["vz"] + 60.0
     moved = Catalogue.from_arrays(**columns)
     field = MeanField((1.0, 100.0), ((0.0, 0.0, 60.0),) * 2)
     before, after, wrong = (
-        ActionDF(r_range=own.EDGES, mean_field=taken)
+        ActionDF(r_range=own.EDGES, mean_field=taken, errors=errors, n_samples=8)
         ._model(stars, seeded(0))
         .log_likelihood(np.array([TRUTH]))[0]
         for stars, taken in ((sample, "none"), (moved, field), (moved, "none"))

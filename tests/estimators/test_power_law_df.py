@@ -238,6 +238,27 @@ def test_draws_from_the_errors_of_heliocentric_stars():
 
 
 @pytest.mark.parametrize("frame", ["cartesian", "spherical"])
+def test_a_mean_field_is_taken_off_what_has_errors(frame):
+    """Candidates of stars that a mean field moves are those of the stars before it, once that is known."""
+    clean = own_model(300, seeded(6))
+    errors = {f"v{axis}_err": np.full(300, 20.0) for axis in "xyz"}
+    field = np.tile([-10.0, 25.0, 40.0], (300, 1))
+    added = (
+        field
+        if frame == "cartesian"
+        else np.einsum("nk,nki->ni", field, spherical_basis(clean.position))
+    )
+    table = {"r": [10.0], "velocity": [field[0].tolist()], "frame": frame}
+    spec = {"kind": "power-law-df", "alpha": -4.0, "errors": "convolved"}
+    before = catalogue_of(clean.position, clean.velocity, **errors)
+    after = catalogue_of(clean.position, clean.velocity + added, **errors)
+    wanted = make_estimator(spec)._with_errors(before, seeded(1))
+    found = make_estimator({**spec, "mean_field": table})._with_errors(after, seeded(1))
+    np.testing.assert_allclose(found.half_square, wanted.half_square, rtol=1e-9)
+    np.testing.assert_allclose(found.log_weight, wanted.log_weight, atol=1e-9)
+
+
+@pytest.mark.parametrize("frame", ["cartesian", "spherical"])
 def test_a_mean_field_is_taken_off(frame):
     clean = own_model(500, seeded(6))
     table = {"r": [10.0, 50.0], "velocity": [[0.0, 0.0, 0.0], [-10.0, 25.0, 40.0]], "frame": frame}
