@@ -310,14 +310,17 @@ class ClaimList(FromCode):
 
 
 class Quantities(FromCode):
-    """``{quantities}``: all quantities with unit, scale of errors and truth."""
+    """``{quantities}``: all quantities with unit, scale of errors, truth and definition."""
 
     def markdown(self) -> str:
         """Write a table."""
-        rows = ["| quantity | unit | errors | truth |", "|---|---|---|---|"]
+        rows = ["| quantity | unit | errors | truth | what it is |", "|---|---|---|---|---|"]
         for each in QUANTITIES.values():
             truth = WAYS.get(each.truth, "its own") if each.truth else "none"
-            rows.append(f"| `{each.name}` | {each.unit or 'none'} | {each.scale} | {truth} |")
+            what = each.definition.replace("<", "\\<").replace("*", "\\*")
+            rows.append(
+                f"| `{each.name}` | {each.unit or 'none'} | {each.scale} | {truth} | {what} |"
+            )
         return "\n".join(rows)
 
 

@@ -78,7 +78,8 @@ def build(cls: type[T], spec: Mapping[str, Any], where: str) -> T:
     """Make an instance of the dataclass ``cls`` from plain values.
 
     A table that stands for a setting which is a dataclass itself is built in the same way. ``nan`` is
-    never a value; ``inf`` is one where the default of the setting is infinite.
+    never a value; ``inf`` is one where the default of the setting is infinite, and so is there None, the
+    null of JSON, which has no infinite numbers: it stands for that default.
 
     Parameters
     ----------
@@ -115,6 +116,7 @@ def _built(cls: type[T], spec: Mapping[str, Any], where: str) -> T:
         if isinstance(value, Mapping) and len(nested) == 1:
             values[name] = build(nested[0], value, path)
         else:
+            value = _unlimited(value, fields[name].default)
             _require_numbers(value, path, _is_infinite(fields[name].default))
             values[name] = _validated(_validator(anything, name), value, path)
     try:
@@ -137,6 +139,13 @@ def _is_infinite(default: Any) -> bool:
     """Whether a default is infinite, or a tuple with something infinite."""
     parts = default if isinstance(default, tuple) else (default,)
     return any(isinstance(part, float) and math.isinf(part) for part in parts)
+
+
+def _unlimited(value: Any, default: Any) -> Any:
+    """Value in which infinite defaults stand in place of None, one by one in a list."""
+    if isinstance(default, tuple) and isinstance(value, list | tuple) and len(value) == len(default):
+        return [_unlimited(*both) for both in zip(value, default, strict=True)]
+    return default if value is None and _is_infinite(default) else value
 
 
 def _require_numbers(value: Any, path: str, infinite: bool) -> None:

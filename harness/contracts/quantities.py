@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 from haloassay.base.errors import InputError, blamed_on
 from haloassay.base.kinds import require_plugins
+from haloassay.contracts.definitions import DEFINITIONS
 
 Scale = Literal["fractional", "absolute", "angle", "separation"]
 #: Ways in which a truth is asked: a number of the halo; a function of radius; the same averaged over the stars of a
@@ -168,6 +169,10 @@ class Quantity:
     tolerance
         Largest bias that does not matter, in the unit of its errors, where a scenario says nothing else. By default
         0.05 of positive scales and of what has no unit, 5 km/s, 5 degrees, 1 kpc, 0.05 dex, and 0 of other units.
+    least
+        Smallest value that it can have, for quantities that are no positive scale: 0 of a speed.
+    definition
+        What it is, in words and with the conventions of its sign, for participants of a challenge that asks for it.
 
     Raises
     ------
@@ -182,6 +187,8 @@ class Quantity:
     truth: Way | Callable[..., float] | None = None
     most: float = math.inf
     tolerance: float = math.nan
+    least: float = -math.inf
+    definition: str = ""
 
     def __post_init__(self) -> None:
         if self.scale not in get_args(Scale):
@@ -203,6 +210,15 @@ class Quantity:
             raise InputError(
                 f"quantity {self.name!r}: tolerance is finite and 0 or more (got {self.tolerance})"
             )
+
+    def objection(self, value: float) -> str:
+        """Say which limit a value is beyond that it cannot have, after the quantity's name; empty where it is one."""
+        if self.scale == "fractional" and value <= 0.0:
+            return f"is a positive scale (got {value:g})"
+        if not self.least <= value <= self.most:
+            limit = f"at least {self.least:g}" if value < self.least else f"at most {self.most:g}"
+            return f"is {limit} (got {value:g})"
+        return ""
 
     def to_dict(self) -> dict[str, str]:
         """Tell what readers of results need: name, unit, scale and label."""
@@ -227,7 +243,7 @@ _OWN: Final = (
     Quantity("kurtosis_theta", "", "fractional", r"$\kappa_\theta$", "bin"),
     Quantity("kurtosis_phi", "", "fractional", r"$\kappa_\phi$", "bin"),
     Quantity("sigma_los", "km/s", "fractional", r"$\sigma_\mathrm{los}$", "bin"),
-    Quantity("asymmetry", "", "absolute", r"$A$", "sky"),
+    Quantity("asymmetry", "", "absolute", r"$A$", "sky", least=0.0),
     Quantity("sigma_r_lowest", "km/s", "fractional", r"$\sigma_r$, lowest"),
     Quantity("sigma_r_highest", "km/s", "fractional", r"$\sigma_r$, highest"),
     Quantity("sigma_r_accreted_correlation", "", "absolute", r"$\rho(\sigma_r, f_\mathrm{acc})$"),
@@ -235,7 +251,7 @@ _OWN: Final = (
     Quantity("axis_offset", "deg", "absolute", r"$\Delta_\mathrm{axis}$"),
     Quantity("mu_compr", "km/s", "absolute", r"$\mu_\mathrm{compr}$", "sky"),
     Quantity("mu_dipole", "km/s", "absolute", r"$\mu_\mathrm{dipole}$", "sky"),
-    Quantity("v_travel", "km/s", "absolute", r"$v_\mathrm{travel}$", "sky"),
+    Quantity("v_travel", "km/s", "absolute", r"$v_\mathrm{travel}$", "sky", least=0.0),
     Quantity("bulk_v_r", "km/s", "absolute", r"$v_r$, bulk", "sky"),
     Quantity("bulk_v_theta", "km/s", "absolute", r"$v_\theta$, bulk", "sky"),
     Quantity("bulk_v_phi", "km/s", "absolute", r"$v_\phi$, bulk", "sky"),
@@ -284,11 +300,17 @@ _OF_POPULATIONS: Final = (
 
 
 def _vocabulary() -> dict[str, Quantity]:
-    known = {quantity.name: quantity for quantity in _OWN}
+    known = {
+        quantity.name: replace(quantity, definition=DEFINITIONS.get(quantity.name, ""))
+        for quantity in _OWN
+    }
     for which, title in POPULATIONS.items():
         for name in _OF_POPULATIONS:
-            label = f"{known[name].label}, {title}"
-            known[f"{name}.{which}"] = replace(known[name], name=f"{name}.{which}", label=label)
+            words = {
+                "label": f"{known[name].label}, {title}",
+                "definition": f"{known[name].definition}; of the {title} population",
+            }
+            known[f"{name}.{which}"] = replace(known[name], name=f"{name}.{which}", **words)
     return known
 
 

@@ -9,19 +9,17 @@ from typing import Any, Final
 
 from haloassay.contracts.quantities import QUANTITIES, Quantity
 
-#: What quantities are, for those who have never seen the harness.
-_DEFINITIONS: Final = {
-    "enclosed_mass": "mass of the Galaxy, dark matter, stars and gas, within the Galactocentric radius r; that of"
-    " satellites such as the LMC does not count",
-    "v_c": "circular velocity, sqrt(G M(<r) / r)",
-    "m200": "virial mass of the dark halo: within the radius r200 of 200 times the critical density",
-    "r200": "virial radius of the dark halo: the mean density within it is 200 times the critical one",
-    "c200": "concentration of the dark halo, r200 over the radius at which its density falls as r^-2",
-    "beta": "1 - (sigma_theta^2 + sigma_phi^2) / (2 sigma_r^2) of the halo's stars at the radius r",
-    "alpha": "slope d ln rho / d ln r of the density of the halo's stars at the radius r, averaged over the sky",
-}
-#: What is true of any other, by where its truth comes from.
-_OF_STARS: Final = "of the halo's stars, at the radius r"
+#: Of which stars it is, and where, by how its truth comes: what the harness sets beside an estimate at a radius.
+_OF_SHELLS: Final = (
+    "of the halo's stars at the radius r, over the whole sky; where they are of several populations, each counts by its"
+    " share among the stars that survey and cleaning let pass"
+)
+_OF_SKY: Final = "of the halo's stars at the radius r, over the whole sky"
+_OF_CATALOGUE: Final = (
+    "of the halo's stars over the whole sky, averaged over the radii of the stars of the catalogue"
+)
+#: What is said of another distribution's quantity that says nothing of itself.
+_NO_WORDS: Final = "a quantity of another package, which defines it"
 
 
 @dataclass(frozen=True)
@@ -56,10 +54,18 @@ class Question:
         return {
             **self.quantity.to_dict(),
             "r": self.r if self.r == self.r else None,
-            "definition": _DEFINITIONS.get(
-                self.quantity.name, _OF_STARS if self.r == self.r else ""
-            ),
+            "definition": self.definition,
         }
+
+    @property
+    def definition(self) -> str:
+        """What is asked, in words: the quantity, and of which stars its truth is."""
+        what, of = self.quantity.definition or _NO_WORDS, ""
+        if self.quantity.truth == "bin":
+            of = _OF_SKY if "." in self.quantity.name else _OF_SHELLS  # a population has its own name
+        elif self.quantity.truth == "sky":
+            of = _OF_SKY if self.r == self.r else _OF_CATALOGUE
+        return f"{what}; {of}" if of else what
 
 
 def numbered(asked: Iterable[tuple[Quantity, float]]) -> tuple[Question, ...]:

@@ -255,7 +255,7 @@ def _write(place: Path, design: _Design, format: Format, say: Callable[[str], No
     sealed = Sealed(new_salt().encode(), canonical(_sealed(design, truths)))
     sealed.write(place / SEALED)
     told = _told(design, truths, common, sealed.commitment)
-    write_bytes(public / CHALLENGE, (json.dumps(told, indent=1) + "\n").encode())
+    write_bytes(public / CHALLENGE, (json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
     names = [each["catalogue"] for each in truths]
     write_bytes(public / TEMPLATE, template(names, design.asked).encode())
     write_bytes(public / README, invitation(told).encode())

@@ -97,20 +97,26 @@ def _stated(cell: Cell) -> tuple[Spec, set[str]]:
     """List the settings of a survey that its observer knows, and that are not those of a perfect one.
 
     Those of a file are apart, by their names alone: where that is on the organiser's disk helps nobody, and the rest of
-    the same table is no setting without it.
+    the same table is no setting without it. Errors that a template's stand in place of are none of the survey's.
     """
     from haloassay.mocks.surveys.survey import UNSTATED, Survey, make_survey
 
-    settings, perfect = plain_content(make_survey(cell.survey)), plain_content(Survey())
+    survey = make_survey(cell.survey)
+    settings, perfect = plain_content(survey), plain_content(Survey())
     left = {*UNSTATED, *_TOLD_ELSEWHERE, *_NO_SETTINGS}
+    if survey.template is not None:
+        left |= survey.template.replaces
     own = {k: v for k, v in settings.items() if k not in left and v != perfect.get(k)}
     of_files = {name for name, value in own.items() if _is_of_file(value)}
     return {name: _plain(v) for name, v in own.items() if name not in of_files}, of_files
 
 
 def _plain(value: Any) -> Any:
+    """Leave out what is no setting; an infinite limit is None, as JSON knows it."""
     if isinstance(value, Mapping):
         return {k: _plain(v) for k, v in value.items() if k not in _NO_SETTINGS}
+    if isinstance(value, float) and math.isinf(value):
+        return None
     return [_plain(item) for item in value] if isinstance(value, list) else value
 
 

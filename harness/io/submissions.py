@@ -105,8 +105,8 @@ def read_submission(
     ------
     InputError
         If the file cannot be read or is no such table, a catalogue or number was not asked for or stands twice, a
-        value is none, in another unit, outside of its intervals or not above 0 on a positive scale, a row goes on in
-        the next line, or nothing is answered; the message names the line.
+        value is none, in another unit, outside of its intervals or beyond what the quantity can be, a row goes on in the
+        next line, or nothing is answered; the message names the line.
     """
     import hashlib
 
@@ -201,8 +201,8 @@ class _Reader:
             told = ", ".join(f"{x:g}" for x in given)
             raise InputError(f"{where}: {question}: intervals hold the value: {order} (got {told})")
         value = numbers["value"]
-        if quantity.scale == "fractional" and value <= 0.0:
-            raise InputError(f"{where}: {question} is a positive scale (got {value:g})")
+        if objection := quantity.objection(value):
+            raise InputError(f"{where}: {question} {objection}")
         if quantity.unit == "Msun" and not _LEAST_MASS <= value <= _LARGEST_MASS:
             raise InputError(
                 f"{where}: {question} is wanted in Msun, and {value:g} Msun is no mass of a galaxy: other"

@@ -32,8 +32,9 @@ Of each catalogue:
 |---|---|---|---|
 {asked}
 
-sigma_r, sigma_theta and sigma_phi are dispersions about the mean, along Galactocentric spherical axes; radii are
-Galactocentric. {virial}The same stands in `challenge.json`, for programs.
+v_r (positive outward), v_theta (positive towards the north Galactic pole) and v_phi (right-handed about the axis to
+that pole: the disc's rotation is negative) are along Galactocentric spherical axes, sigma_r, sigma_theta and sigma_phi
+their dispersions; radii are Galactocentric. {virial}The same stands in `challenge.json`, for programs.
 
 ## What is known
 
@@ -124,13 +125,18 @@ def _survey(settings: Mapping[str, Any], not_told: Sequence[str]) -> str:
         "Of the survey these settings are not told, as catalogues differ in them or they are files of the organiser:\n"
         f"{', '.join(not_told)}."
     )
+    if "template" in not_told:
+        left += (
+            " Where there is a `template`, errors are those of its\n"
+            "stars, and not of settings: the columns `..._err` have them."
+        )
     if not settings:
         return left
     more = f"\n\n{left}" if not_told else ""
     lines = "\n".join(f"    {name} = {json.dumps(value)}" for name, value in settings.items())
     return (
-        "The survey, as its observer states it; `haloassay describe survey` explains the settings. What is wrong with\n"
-        f"its measurements, if anything, is not told.\n\n{lines}{more}"
+        "The survey, as its observer states it; `haloassay describe survey` explains the settings, `null` is no limit.\n"
+        f"What is wrong with its measurements, if anything, is not told.\n\n{lines}{more}"
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 #: Errors that a template must state, and those that are taken where it has them.
 _REQUIRED: Final = ("distance_err", "pmra_err", "pmdec_err")
 _OPTIONAL: Final = ("vlos_err", "feh_err", "alpha_fe_err", "pm_corr")
+#: Settings of a survey in whose place errors of the file stand, by their columns.
+_REPLACED: Final = {
+    "distance_err": ("distance_error", "distance_error_kind", "distance_error_spread"),
+    "pmra_err": ("pm_error",),
+    "vlos_err": ("vlos_error",),
+    "feh_err": ("feh_error",),
+    "alpha_fe_err": ("alpha_fe_error",),
+    "pm_corr": ("pm_correlation",),
+}
 #: What is read of a template.
 _USED: Final = ("distance", "pmra", "pmdec", *_REQUIRED, *_OPTIONAL)
 
@@ -218,6 +227,12 @@ class Template:
     @property
     def _scales(self) -> tuple[float, float]:
         return self.sky_scale, self.depth_scale
+
+    @property
+    def replaces(self) -> frozenset[str]:
+        """Names of the settings of a survey that count for nothing beside the errors of this catalogue."""
+        known = (settings for name, settings in _REPLACED.items() if name in self._stars.errors)
+        return frozenset(chain.from_iterable(known))
 
     def error(self, name: str, rows: IntArray) -> FloatArray | None:
         """(N,) stated errors of a column, such as ``vlos_err``, of rows; None where the catalogue has none."""
