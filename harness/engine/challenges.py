@@ -36,6 +36,7 @@ from haloassay.results.invitation import invitation
 from haloassay.results.sealing import (
     CHALLENGE,
     FORMAT,
+    LISTED,
     PUBLIC,
     README,
     SEALED,
@@ -43,6 +44,7 @@ from haloassay.results.sealing import (
     Sealed,
     canonical,
     digest_of_file,
+    digest_of_readme,
     new_salt,
     require_new,
     whole_folder,
@@ -252,15 +254,23 @@ def _write(place: Path, design: _Design, format: Format, say: Callable[[str], No
             say(f"{k + 1} of {len(draws)} catalogues")
     if common.shared_stars and len(design.cells) > 1:
         say("catalogues share stars of stored populations: by these, cells can be told apart")
-    sealed = Sealed(new_salt().encode(), canonical(_sealed(design, truths)))
+    _publish(place, design, truths, common)
+    for path in public.iterdir():  # how long each took would tell which are of one cell
+        os.utime(path, (begun, begun))
+
+
+def _publish(place: Path, design: _Design, truths: Sequence[Spec], common: Common) -> None:
+    """Write what is sealed, and what participants are told: of that, too, the sealed truth has a copy or a digest."""
+    public = place / PUBLIC
+    readme = invitation(_told(design, truths, common, ""))
+    facts = {"told": common.told, "readme": digest_of_readme(readme.encode(), "")}
+    sealed = Sealed(new_salt().encode(), canonical({**_sealed(design, truths), **facts}))
     sealed.write(place / SEALED)
     told = _told(design, truths, common, sealed.commitment)
     write_bytes(public / CHALLENGE, (json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
     names = [each["catalogue"] for each in truths]
     write_bytes(public / TEMPLATE, template(names, design.asked).encode())
     write_bytes(public / README, invitation(told).encode())
-    for path in public.iterdir():  # how long each took would tell which are of one cell
-        os.utime(path, (begun, begun))
 
 
 def _truth(mock: Mock, observation: Observation, question: Question) -> float:
@@ -282,10 +292,9 @@ def _head(design: _Design) -> Spec:
 
 def _told(design: _Design, truths: Sequence[Spec], common: Common, commitment: str) -> Spec:
     """Tell participants of questions, catalogues, the survey as its observer states it, and the hash."""
-    shown = ("catalogue", "file", "n_stars", "sha256")
     return {
         **_head(design),
-        "catalogues": [{name: each[name] for name in shown} for each in truths],
+        "catalogues": [{name: each[name] for name in LISTED} for each in truths],
         **common.told,
         "commitment": {
             "sha256": commitment,

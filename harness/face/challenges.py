@@ -134,10 +134,11 @@ def check_command(folder: Path, submissions: tuple[Path, ...]) -> None:
 def verify_command(folder: Path) -> None:
     """Say whether anything was changed.
 
-    The sealed truth in FOLDER is to be the one that was committed to, and of the catalogues and questions there. Ends
-    with 1 if it is not.
+    The sealed truth in FOLDER is to be the one that was committed to, and of the catalogues and questions there; and
+    participants are to have been told what is sealed of survey and Sun. Ends with 1 if it is not so.
     """
     from haloassay.results.challenge import Challenge
+    from haloassay.results.sealing import CHALLENGE, README
 
     challenge = Challenge(folder)
     objections = challenge.verify()
@@ -147,3 +148,7 @@ def verify_command(folder: Path) -> None:
         raise End(EXIT_FAULT)
     echo(f"{folder}: the sealed truth is the one that was committed to, {challenge.commitment}")
     echo(f"{folder}: the {len(challenge.catalogues)} catalogues are those that it is of")
+    if unverified := challenge.unverified:
+        echo(f"{folder}: not compared, as a truth of this age does not have it: {', '.join(unverified)}")
+    else:
+        echo(f"{folder}: {CHALLENGE} and {README} tell what was sealed with it")

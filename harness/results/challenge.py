@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,22 +17,27 @@ from haloassay.contracts.questions import Question, questions_of
 from haloassay.contracts.schema import SCHEMAS
 from haloassay.io.submissions import Answer, Submission, read_submission
 from haloassay.planning.scenario import Spec
-from haloassay.results.description import DESCRIPTION, computed_by, encoded
+from haloassay.results.description import DESCRIPTION, computed_by, differences, encoded
 from haloassay.results.parts import write_file, write_part
 from haloassay.results.results import Results
 from haloassay.results.sealing import (
     CHALLENGE,
+    LISTED,
     PUBLIC,
+    README,
     SEALED,
     TRUTH,
     Sealed,
     digest_of_file,
+    digest_of_readme,
     read_challenge,
     whole_folder,
 )
 
 #: What a submission is called where a run names the kind of an estimator.
 KIND: Final = "submission"
+#: Keys of what participants are told that are held against the truth by themselves.
+_COMPARED_APART: Final = ("asked", "catalogues", "commitment")
 #: Why there is no value where a submission has no row.
 _NO_ROW: Final = "the submission has no value and no note here"
 
@@ -50,7 +54,7 @@ class Challenge:
     Raises
     ------
     InputError
-        If it is neither.
+        If it is neither, or damaged.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -61,10 +65,9 @@ class Challenge:
             raise InputError(f"{self.folder}: holds no challenge: there is no {CHALLENGE} in it")
         self.sealed = self.public.parent / SEALED if whole else self.folder / SEALED
         self.told = read_challenge(self.public)
-        with _damaged(self.public / CHALLENGE):
-            self.questions = questions_of(self.told["asked"])
-            self.catalogues = tuple(str(each["catalogue"]) for each in self.told["catalogues"])
-            self.commitment = str(self.told["commitment"]["sha256"])
+        self.questions = questions_of(self.told["asked"])
+        self.catalogues = tuple(str(each["catalogue"]) for each in self.told["catalogues"])
+        self.commitment = str(self.told["commitment"]["sha256"])
 
     @property
     def _card(self) -> Card:
@@ -87,7 +90,7 @@ class Challenge:
         return read_submission(submission, self.catalogues, self.questions)
 
     def verify(self) -> tuple[str, ...]:
-        """Say what speaks against the sealed truth being the one that was committed to, of these catalogues.
+        """Say what speaks against the sealed truth being the one that was committed to, of what is public here.
 
         Returns
         -------
@@ -97,13 +100,26 @@ class Challenge:
         Raises
         ------
         InputError
-            If the sealed folder is not there, or a file cannot be read.
+            If the sealed folder is not there, or a file cannot be read or is damaged.
         """
         sealed = Sealed.read(self.sealed)
         if objection := self._objection(sealed):
             return (objection,)
-        with _damaged(self.sealed / TRUTH):
-            return tuple(self._differences(sealed.told))
+        return tuple(self._differences(sealed.told(self.sealed / TRUTH)))
+
+    @property
+    def unverified(self) -> tuple[str, ...]:
+        """Names of what is published and stands in no sealed truth of an older version, with which it is not compared.
+
+        Raises
+        ------
+        InputError
+            As of :meth:`verify`.
+        """
+        truth = Sealed.read(self.sealed).told(self.sealed / TRUTH)
+        if truth.get("told") is not None:
+            return ()
+        return (*sorted(self.told.keys() - {*truth, "commitment"}), README)
 
     def score(self, *submissions: str | Path, out: str | Path) -> Results:
         """Score submissions, each as an estimator of its file's name, into a folder of results.
@@ -118,15 +134,15 @@ class Challenge:
         Raises
         ------
         InputError
-            If the sealed truth is not the one that was committed to, a submission is not well formed, two have one
-            name, or the folder is there already.
+            If the sealed truth is not the one that was committed to or damaged, a submission is not well formed, two
+            have one name, or the folder is there already. Nothing is left then.
         """
         truth = self._unsealed()
         read = [read_submission(file, self.catalogues, self.questions) for file in submissions]
         if not read:
             raise InputError("challenge: there is no submission to score")
         _require_apart(read)
-        with whole_folder(Path(out), _ignore) as place, _damaged(self.sealed / TRUTH):
+        with whole_folder(Path(out), _ignore) as place:
             write_part(place, "segment", _tables(truth, self.questions, read))
             write_file(place / DESCRIPTION, encoded(_description(truth, read)))
         return Results(out)
@@ -136,10 +152,9 @@ class Challenge:
         sealed = Sealed.read(self.sealed)
         if objection := self._objection(sealed):
             raise InputError(f"{self.folder}: {objection}: nothing was scored")
-        truth = sealed.told
-        with _damaged(self.sealed / TRUTH):
-            for objection in self._changes(truth):
-                raise InputError(f"{self.folder}: {objection}: nothing was scored")
+        truth = sealed.told(self.sealed / TRUTH)
+        for objection in self._changes(truth):
+            raise InputError(f"{self.folder}: {objection}: nothing was scored")
         return truth
 
     def _objection(self, sealed: Sealed) -> str:
@@ -160,24 +175,37 @@ class Challenge:
 
     def _differences(self, truth: Spec) -> Iterator[str]:
         yield from self._changes(truth)
+        for line in self._told_otherwise(truth):
+            yield f"{CHALLENGE} is not as it was sealed: {line}"
         for each in truth["catalogues"]:
-            file = self.public / each["file"]
-            try:
-                same = digest_of_file(file) == each["sha256"]
-            except OSError as error:
-                yield f"{file}: cannot be read: {error.strerror or error}"
-                continue
-            if not same:
-                yield f"{file}: is not the file that the sealed truth is of"
+            yield from _objections(self.public / each["file"], each["sha256"], digest_of_file)
+        if truth.get("readme") is not None:
+            yield from _objections(self.public / README, truth["readme"], self._digest_of_readme)
+
+    def _told_otherwise(self, truth: Spec) -> Iterator[str]:
+        """Say what else participants were told that the truth does not say: by its name, sealed and public value."""
+        listed = {each["catalogue"]: each for each in truth["catalogues"]}
+        for each in self.told["catalogues"]:
+            if sealed := listed.get(each["catalogue"]):
+                yield from differences({k: sealed[k] for k in LISTED}, each, each["catalogue"])
+        if truth.get("told") is not None:
+            head = {k: truth[k] for k in ("format", "haloassay")}
+            rest = {k: v for k, v in self.told.items() if k not in _COMPARED_APART}
+            yield from differences({**head, **truth["told"]}, rest)
+
+    def _digest_of_readme(self, path: Path) -> str:
+        return digest_of_readme(path.read_bytes(), self.commitment)
 
 
-@contextlib.contextmanager
-def _damaged(place: Path) -> Iterator[None]:
-    """Take what is missing or wrong in a file that was written by others for that file's fault."""
+def _objections(file: Path, digest: str, digest_of: Callable[[Path], str]) -> Iterator[str]:
+    """Object to a public file that cannot be read or has another digest."""
     try:
-        yield
-    except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise InputError(f"{place}: is damaged: {error!r}") from error
+        same = digest_of(file) == digest
+    except OSError as error:
+        yield f"{file}: cannot be read: {error.strerror or error}"
+        return
+    if not same:
+        yield f"{file}: is not the file that the sealed truth is of"
 
 
 def _ignore(line: str) -> None:

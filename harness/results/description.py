@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from haloassay.base.cache import content_key
 from haloassay.base.errors import InputError
+from haloassay.base.strict_json import strict_json
 from haloassay.planning.cells import Cell, SampledCell
 from haloassay.planning.plan import Plan
 from haloassay.planning.scenario import Spec
@@ -89,9 +90,9 @@ def _made_of(cell: Cell) -> Spec:
 def encoded(description: Spec) -> bytes:
     """Bytes of ``run.json``, with a digest of what it says; each cell has a line."""
     told = {**description, "digest": content_key(description)}
-    cells = ",\n  ".join(json.dumps(cell, separators=(",", ":")) for cell in told["cells"])
+    cells = ",\n  ".join(strict_json(cell, separators=(",", ":")) for cell in told["cells"])
     lines = [
-        f"{json.dumps(key)}: " + (f"[\n  {cells}\n ]" if key == "cells" else json.dumps(value))
+        f"{json.dumps(key)}: " + (f"[\n  {cells}\n ]" if key == "cells" else strict_json(value))
         for key, value in told.items()
     ]
     return ("{\n " + ",\n ".join(lines) + "\n}\n").encode()

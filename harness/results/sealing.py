@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from haloassay.base.errors import InputError
+from haloassay.base.strict_json import strict_json
+from haloassay.results.documents import require_told, require_truth
 from haloassay.results.lock import HELD, LOCK, locked
 
 #: Of files as this version writes and reads them.
@@ -28,6 +30,8 @@ PUBLIC: Final = "public"
 CHALLENGE: Final = "challenge.json"
 TEMPLATE: Final = "submission.csv"
 README: Final = "README.md"
+#: What participants are told of each catalogue.
+LISTED: Final = ("catalogue", "file", "n_stars", "sha256")
 #: Folder of the organiser and its files.
 SEALED: Final = "sealed"
 TRUTH: Final = "truth.json"
@@ -45,7 +49,7 @@ def new_salt() -> str:
 
 def canonical(told: Mapping[str, Any]) -> bytes:
     """Bytes of plain values in one way only: JSON in ASCII, keys in order, no blanks, an end of line."""
-    return (json.dumps(told, sort_keys=True, separators=(",", ":")) + "\n").encode("ascii")
+    return (strict_json(told, sort_keys=True, separators=(",", ":")) + "\n").encode("ascii")
 
 
 def commitment(salt: bytes, truth: bytes) -> str:
@@ -57,6 +61,11 @@ def digest_of_file(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of_readme(text: bytes, commitment: str) -> str:
+    """SHA-256 of a README, in hexadecimal, without the commitment, before which it is sealed."""
+    return hashlib.sha256(text.replace(commitment.encode(), b"")).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -71,16 +80,17 @@ class Sealed:
         """What is published of it before."""
         return commitment(self.salt, self.truth)
 
-    @property
-    def told(self) -> dict[str, Any]:
-        """Plain values of the truth.
+    def told(self, place: Path) -> dict[str, Any]:
+        """Plain values of the truth, with all that scores need; ``place`` is its file.
 
         Raises
         ------
         InputError
-            If it is no truth of this version.
+            If it is no truth of this version, or damaged.
         """
-        return _parsed(self.truth, TRUTH)
+        told = _parsed(self.truth, str(place))
+        require_truth(told, str(place))
+        return told
 
     def write(self, folder: Path) -> None:
         """Write the files into a new folder that only their owner may read."""
@@ -108,12 +118,11 @@ def read_challenge(public: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If it cannot be read, or is none of this version.
+        If it cannot be read, is none of this version, or damaged.
     """
     place = public / CHALLENGE
     told = _parsed(_read(place), str(place))
-    if not {"catalogues", "asked", "commitment"} <= told.keys():
-        raise InputError(f"{place}: is not what `haloassay challenge make` writes")
+    require_told(told, str(place))
     return told
 
 
