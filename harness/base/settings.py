@@ -143,7 +143,11 @@ def _is_infinite(default: Any) -> bool:
 
 def _unlimited(value: Any, default: Any) -> Any:
     """Value in which infinite defaults stand in place of None, one by one in a list."""
-    if isinstance(default, tuple) and isinstance(value, list | tuple) and len(value) == len(default):
+    if (
+        isinstance(default, tuple)
+        and isinstance(value, list | tuple)
+        and len(value) == len(default)
+    ):
         return [_unlimited(*both) for both in zip(value, default, strict=True)]
     return default if value is None and _is_infinite(default) else value
 

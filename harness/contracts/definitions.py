@@ -11,11 +11,13 @@ from typing import Final
 
 _NORTH: Final = "positive towards the north Galactic pole"
 _ROTATION: Final = "right-handed about the axis to the north Galactic pole, so that the disc's rotation is negative"
-_FIELD: Final = "the field mean v_r = mu_compr + d . n, n the direction of a star from the Galactic centre"
+_FIELD: Final = (
+    "the field mean v_r = mu_compr + d . n, n the direction of a star from the Galactic centre"
+)
 _BULK: Final = "that is left beside the translation of v_travel"
 _APEX: Final = (
-    "of the apex, the direction from which the stars come and towards which the Galactic centre travels through its halo,"
-    " -d of mu_dipole, on Galactocentric axes"
+    "of the apex, the direction from which the stars come and towards which the Galactic centre travels through its"
+    " halo, -d of mu_dipole, on Galactocentric axes"
 )
 
 _VELOCITIES: Final = {
@@ -33,12 +35,12 @@ _VELOCITIES: Final = {
     "sigma_b": "dispersion of the velocities towards rising Galactic latitude b, about their mean",
 }
 _OVER_THE_SKY: Final = {
-    "asymmetry": "rms over the sky of the deviations of ln sigma_r from its mean: 0 where sigma_r is the same everywhere",
+    "asymmetry": "rms over the sky of the deviations of ln sigma_r from its mean: 0 where sigma_r is the same all over",
     "mu_compr": f"compression: the constant of {_FIELD}; negative where stars fall in",
-    "mu_dipole": f"minus the length of d of {_FIELD}: never positive, with the apex at -d (the same field has a positive one and the"
-    " opposite apex, which is not asked for)",
-    "v_travel": "length, never negative, of the translation t in mean v = t + v_r e_r + v_theta e_theta + v_phi e_phi, a"
-    " translation and a bulk motion along the spherical axes that together fit the mean velocities best",
+    "mu_dipole": f"minus the length of d of {_FIELD}: never positive, with the apex at -d; a positive one with"
+    " the opposite apex is the same field under another name",
+    "v_travel": "length, never negative, of the translation t in mean v = t + v_r e_r + v_theta e_theta + v_phi e_phi,"
+    " a translation and a bulk motion along the spherical axes that together fit the mean velocities best",
     "bulk_v_r": f"mean v_r {_BULK}, positive outward",
     "bulk_v_theta": f"mean v_theta {_BULK}, {_NORTH}",
     "bulk_v_phi": f"mean v_phi {_BULK}, {_ROTATION}",
@@ -65,10 +67,10 @@ DEFINITIONS: Final[Mapping[str, str]] = {
     "feh_sigma": "scatter of [Fe/H] about its mean",
     "p_mr": "share of the metal-rich population",
     "p_mi": "share of the intermediate population",
-    "alpha": "slope d ln rho / d ln r at the radius r of the density of all of the halo's stars, whichever a survey sees,"
-    " averaged over the sky",
-    "r_break": "radius at which the slope d ln rho / d ln r of the density of all of the halo's stars, whichever a survey"
-    " sees, changes fastest",
-    "q_halo": "axis ratio of the density of the dark halo, along z over in the Galactic plane: 1 where it is round, less"
-    " where it is flattened",
+    "alpha": "slope d ln rho / d ln r at the radius r of the density of all of the halo's stars, whichever a survey"
+    " sees, averaged over the sky",
+    "r_break": "radius at which the slope d ln rho / d ln r of the density of all of the halo's stars, whichever a"
+    " survey sees, changes fastest",
+    "q_halo": "axis ratio of the density of the dark halo, along z over in the Galactic plane: 1 where it is round,"
+    " less where it is flattened",
 }

@@ -306,11 +306,12 @@ def _vocabulary() -> dict[str, Quantity]:
     }
     for which, title in POPULATIONS.items():
         for name in _OF_POPULATIONS:
-            words = {
-                "label": f"{known[name].label}, {title}",
-                "definition": f"{known[name].definition}; of the {title} population",
-            }
-            known[f"{name}.{which}"] = replace(known[name], name=f"{name}.{which}", **words)
+            known[f"{name}.{which}"] = replace(
+                known[name],
+                name=f"{name}.{which}",
+                label=f"{known[name].label}, {title}",
+                definition=f"{known[name].definition}; of the {title} population",
+            )
     return known
 
 

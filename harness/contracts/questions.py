@@ -62,7 +62,9 @@ class Question:
         """What is asked, in words: the quantity, and of which stars its truth is."""
         what, of = self.quantity.definition or _NO_WORDS, ""
         if self.quantity.truth == "bin":
-            of = _OF_SKY if "." in self.quantity.name else _OF_SHELLS  # a population has its own name
+            of = (
+                _OF_SKY if "." in self.quantity.name else _OF_SHELLS
+            )  # a population has its own name
         elif self.quantity.truth == "sky":
             of = _OF_SKY if self.r == self.r else _OF_CATALOGUE
         return f"{what}; {of}" if of else what

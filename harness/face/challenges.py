@@ -149,6 +149,8 @@ def verify_command(folder: Path) -> None:
     echo(f"{folder}: the sealed truth is the one that was committed to, {challenge.commitment}")
     echo(f"{folder}: the {len(challenge.catalogues)} catalogues are those that it is of")
     if unverified := challenge.unverified:
-        echo(f"{folder}: not compared, as a truth of this age does not have it: {', '.join(unverified)}")
+        echo(
+            f"{folder}: not compared, as a truth of this age does not have it: {', '.join(unverified)}"
+        )
     else:
         echo(f"{folder}: {CHALLENGE} and {README} tell what was sealed with it")

@@ -105,8 +105,8 @@ def read_submission(
     ------
     InputError
         If the file cannot be read or is no such table, a catalogue or number was not asked for or stands twice, a
-        value is none, in another unit, outside of its intervals or beyond what the quantity can be, a row goes on in the
-        next line, or nothing is answered; the message names the line.
+        value is none, in another unit, outside of its intervals or beyond what the quantity can be, a row goes on
+        in the next line, or nothing is answered; the message names the line.
     """
     import hashlib
 

@@ -16,7 +16,7 @@ from haloassay.contracts.quantities import QUANTITIES
 from haloassay.contracts.questions import Question, questions_of
 from haloassay.contracts.schema import SCHEMAS
 from haloassay.io.submissions import Answer, Submission, read_submission
-from haloassay.planning.scenario import Spec
+from haloassay.planning.scenario import Spec, make_scenario
 from haloassay.results.description import DESCRIPTION, computed_by, differences, encoded
 from haloassay.results.parts import write_file, write_part
 from haloassay.results.results import Results
@@ -232,7 +232,7 @@ def _description(truth: Spec, submissions: Sequence[Submission]) -> Spec:
         {**cell, "estimator_keys": keys, "mock": {}, "unpaired": True} for cell in truth["cells"]
     ]
     return {
-        "scenario": truth["scenario"],
+        "scenario": make_scenario(truth["scenario"]).to_dict(),
         "cells": cells,
         "factors": truth["factors"],
         "estimators": [{"estimator": name, "kind": KIND} for name in keys],

@@ -78,7 +78,7 @@ class _Cell(_Document):
     cell: _Name
     cell_key: _Name
     factors: dict[str, Any]
-    sampling: _Sampling | None = None
+    sampling: _Sampling = None  # type: ignore[assignment] # may be left out, and is no null
 
 
 class _Level(_Document):
@@ -134,12 +134,19 @@ def require_truth(truth: Mapping[str, Any], place: str) -> None:
             raise InputError(f"{where}: is a realisation of its cell that another one is, too")
         draws.add(draw)
     for cell in truth["cells"]:
-        if cell.get("sampling"):
-            Sampling(**cell["sampling"])
+        if "sampling" in cell:
+            _require_points(cell, place)
     for factor in truth["factors"]:
         if factor["prior"] is not None:
             make_prior(factor["prior"], f"{place}: factor {factor['label']!r}")
     make_scenario(truth["scenario"], f"{place}: scenario")
+
+
+def _require_points(cell: Mapping[str, Any], place: str) -> None:
+    try:
+        Sampling(**cell["sampling"])
+    except InputError as error:
+        raise InputError(f"{place}: cell {cell['cell']!r}: {error}") from None
 
 
 def _require(model: type[BaseModel], told: Mapping[str, Any], place: str) -> None:

@@ -74,7 +74,8 @@ Before you were given this, the truth was committed to:
     {sha256}
 
 This is the SHA-256 of a salt and the sealed truth, one after the other. When both are published,
-`cat salt truth.json | sha256sum` prints it again, and `haloassay challenge verify` also compares the catalogues.
+`cat salt truth.json | sha256sum` prints it again, and `haloassay challenge verify` also compares the catalogues and
+what you were told.
 """
 
 
@@ -126,17 +127,14 @@ def _survey(settings: Mapping[str, Any], not_told: Sequence[str]) -> str:
         f"{', '.join(not_told)}."
     )
     if "template" in not_told:
-        left += (
-            " Where there is a `template`, errors are those of its\n"
-            "stars, and not of settings: the columns `..._err` have them."
-        )
+        left += "\nErrors are those of stars of the `template`, and not of settings: the columns `..._err` have them."
     if not settings:
         return left
     more = f"\n\n{left}" if not_told else ""
     lines = "\n".join(f"    {name} = {json.dumps(value)}" for name, value in settings.items())
     return (
-        "The survey, as its observer states it; `haloassay describe survey` explains the settings, `null` is no limit.\n"
-        f"What is wrong with its measurements, if anything, is not told.\n\n{lines}{more}"
+        "The survey, as its observer states it; `haloassay describe survey` explains the settings; `null` is no\n"
+        f"limit. What is wrong with its measurements, if anything, is not told.\n\n{lines}{more}"
     )
 
 

@@ -140,6 +140,7 @@ def _read(path: Path) -> bytes:
 def _parsed(data: bytes, place: str) -> dict[str, Any]:
     try:
         told = json.loads(data)
+        json.dumps(told, ensure_ascii=False).encode()  # lone surrogates, which nothing can write
     except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict) or "format" not in told:

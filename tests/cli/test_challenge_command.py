@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import random
+import re
 import shutil
 
 import pytest
@@ -262,6 +263,29 @@ def test_what_may_be_left_out_may_be_left_out(made, call, tmp_path):
 
 QUESTIONS = numbered([(QUANTITIES["enclosed_mass"], 10.0), (QUANTITIES["beta"], 10.0)])
 NAMES = ("halo-001", "halo-002")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("halo-001,beta,10,1.2,1.1,1.3", "line 3: beta at 10 kpc is at most 1 (got 1.2)"),
+        ("halo-001,beta,10,7,,", "line 3: beta at 10 kpc is at most 1 (got 7)"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_with_its_limit(tmp_path, row, words):
+    path = tmp_path / "us.csv"
+    path.write_text(f"catalogue,quantity,r,value,lo68,hi68\nhalo-002,beta,10,0.5,,\n{row}\n")
+    with pytest.raises(InputError, match=re.escape(words)):
+        read_submission(path, NAMES, QUESTIONS)
+
+
+def test_limits_may_be_reached_and_intervals_of_a_symmetric_error_may_pass_them(tmp_path):
+    """As those of estimators do, whose submissions have the scores of a run."""
+    path = tmp_path / "us.csv"
+    path.write_text(
+        "catalogue,quantity,r,value,lo68,hi68\nhalo-001,beta,10,1.0,0.9,1.0\nhalo-002,beta,10,0.95,0.85,1.05\n"
+    )
+    assert len(read_submission(path, NAMES, QUESTIONS).answers) == 2
 
 
 def test_the_template_is_a_submission_that_is_not_filled_in(tmp_path):

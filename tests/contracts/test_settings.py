@@ -184,3 +184,15 @@ def test_several_near_names_are_all_asked_for():
     assert "unknown kind 'bird'; did you mean 'bird-1', 'bird-2' or 'a-bird-3'? (allowed: " in str(
         error
     )
+
+
+@pytest.mark.parametrize("spec", [{"limit": None}, {"ends": None}, {"ends": [None, None]}])
+def test_null_is_no_limit_where_none_is_the_default(spec):
+    """JSON has no infinite numbers, and what is told of a survey is settings that can be read again."""
+    assert build(Method, spec, "here") == Method()
+    assert build(Method, {"ends": [None, 2.0]}, "here").ends == (-float("inf"), 2.0)
+
+
+def test_null_is_no_limit_nowhere_else():
+    assert message({"x": None}) == "here.x: expected a number (got None)"
+    assert message({"pair": [None, 1.0]}) == "here.pair.0: expected a number (got None)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from dataclasses import dataclass
 
@@ -81,6 +82,17 @@ def participant(challenge, estimator, label, seed):
 def sealed(challenge):
     """What the organiser knows."""
     return json.loads((challenge.sealed / "truth.json").read_bytes())
+
+
+def reseal(challenge, told):
+    """Write another truth, and the commitment to it."""
+    truth = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
+    (challenge.sealed / "truth.json").write_bytes(truth)
+    digest = hashlib.sha256((challenge.sealed / "salt").read_bytes() + truth).hexdigest()
+    path = challenge.public / "challenge.json"
+    public = json.loads(path.read_text())
+    public["commitment"]["sha256"] = digest
+    path.write_text(json.dumps(public))
 
 
 def knowing(challenge, width=0.1):

@@ -10,7 +10,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from challengers import Curve, knowing, participant, sealed, submit
+from challengers import Curve, knowing, participant, reseal, sealed, submit
 from seeds import shifted
 
 import haloassay
@@ -119,7 +119,13 @@ def test_the_truth_is_of_the_stars_that_pass(values, tmp_path, feh_max):
     del values["mock"]["beta"]
     values["mock"]["populations"] = [rich, poor]
     values["survey"] |= {"feh_max": feh_max, "z_any_feh": float("inf")}
-    told = sealed(haloassay.challenge(values, tmp_path / "made", 3, seed=SEED, ask=["beta@15"]))
+    made = haloassay.challenge(values, tmp_path / "made", 3, seed=SEED, ask=["beta@15"])
+    for name in ("README.md", "challenge.json"):
+        assert (
+            "share among the stars that survey and cleaning let pass"
+            in (made.public / name).read_text()
+        )
+    told = sealed(made)
     betas = {each["truth"][0] for each in told["catalogues"]}
     assert len(betas) == 1 or feh_max < 0.0
     assert (max(betas) < 0.3) == (feh_max < 0.0)
@@ -184,8 +190,9 @@ def test_the_commitment_is_the_hash_of_salt_and_truth(made):
     assert made.commitment in (made.public / "README.md").read_text()
     plain = json.loads(truth)
     again = json.dumps(plain, sort_keys=True, separators=(",", ":")) + "\n"
-    assert again.encode() == truth
+    assert again.replace("Infinity", "1e999").encode() == truth  # which is JSON
     assert made.verify() == ()
+    assert made.unverified == ()
 
 
 @pytest.mark.parametrize("name", ["truth.json", "salt"])
@@ -214,6 +221,65 @@ def test_changed_catalogues_and_questions_are_seen(own):
     assert len(lines) == 3
     for line, words in zip(lines, ("does not ask", "halo-003", "halo-004"), strict=True):
         assert words in line
+
+
+def _changed(challenge, change):
+    """Challenge of which participants were told something else."""
+    path = challenge.public / "challenge.json"
+    told = json.loads(path.read_text())
+    change(told)
+    path.write_text(json.dumps(told))
+    return Challenge(challenge.folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda told: told["sun"].update(vy=100.0), "sun.vy: "),
+        (lambda told: told["survey"].update(z_min=0.5), "survey.z_min"),
+        (lambda told: told["survey"].pop("footprint"), "survey.footprint is gone"),
+        (lambda told: told.update(virial_density=1.0), "virial_density: "),
+        (
+            lambda told: told["columns"].update(vlos="m / s"),
+            "columns.vlos: 'km / s' there, 'm / s'",
+        ),
+        (lambda told: told.update(shared_stars=True), "shared_stars: False there, True now"),
+        (lambda told: told.update(cleaned=["stream"]), "cleaned"),
+        (lambda told: told.update(hint="none"), "hint is new"),
+        (lambda told: told.pop("sun"), "sun is gone"),
+        (lambda told: told["catalogues"][2].update(sha256="0" * 64), "halo-003.sha256: "),
+        (lambda told: told["catalogues"][2].update(n_stars=81), "halo-003.n_stars: 80 there, 81"),
+        (lambda told: told["catalogues"][2].update(file="a.csv"), "halo-003.file: "),
+    ],
+)
+def test_whatever_participants_are_told_otherwise_is_named(own, change, words):
+    (line,) = _changed(own, change).verify()
+    assert line.startswith("challenge.json is not as it was sealed: ")
+    assert words in line
+
+
+def test_a_changed_readme_is_seen(own):
+    path = own.public / "README.md"
+    path.write_text(path.read_text().replace("vy = 2", "vy = 1"))
+    (line,) = own.verify()
+    assert line.endswith("README.md: is not the file that the sealed truth is of")
+    path.unlink()
+    (line,) = own.verify()
+    assert "README.md: cannot be read" in line
+
+
+def test_a_truth_of_before_is_scored_and_what_it_does_not_have_is_said(own, tmp_path):
+    """Sealed without a copy of what participants are told, and with Python's word for infinity."""
+    told = sealed(own)
+    del told["told"], told["readme"]
+    reseal(own, told)
+    old = Challenge(own.folder)
+    assert "Infinity" in (own.sealed / "truth.json").read_text()
+    assert old.verify() == ()
+    assert {"sun", "survey", "virial_density", "README.md"} <= set(old.unverified)
+    assert "asked" not in old.unverified
+    file = submit(tmp_path / "knowing.csv", knowing(old))
+    assert len(old.score(file, out=tmp_path / "scored").table()) == 3 * 5
 
 
 def test_the_truth_has_no_bias_and_full_coverage(made, tmp_path):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import json
+import math
+from dataclasses import replace
 
 import healpy
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 from seeds import shifted
 
 import haloassay
+from haloassay.mocks.surveys.survey import make_survey
 
 SCENARIO = {
     "name": "public",
@@ -58,8 +62,9 @@ def test_of_a_perfect_survey_the_whole_sky_is_said_to_be_seen(tmp_path):
 @pytest.mark.parametrize("name", ["footprint", "completeness", "template"])
 def test_settings_of_files_are_named_and_no_other_survey_is_told(tmp_path, files, name):
     told, readme = made(tmp_path / "made", {name: files[name], "distance_error": 0.1})
-    assert told["survey"] == {"distance_error": 0.1}
+    assert told["survey"] == ({} if name == "template" else {"distance_error": 0.1})
     assert told["survey_not_told"] == [name]
+    assert ("Errors are those of stars of the" in readme) == (name == "template")
     assert WHOLE not in readme
     assert f"\n{name}.\n" in readme
     assert "digest" not in readme
@@ -86,3 +91,37 @@ def test_what_no_observer_knows_is_not_even_named_where_it_differs(tmp_path):
     told, readme = made(tmp_path / "made", {}, {"survey.distance_scale": [1.0, 1.1]})
     assert (told["survey"], told["survey_not_told"]) == ({}, [])
     assert "distance_scale" not in readme + str(told)
+
+
+@pytest.mark.parametrize("left_out", [(), ("pm_corr", "feh_err")])
+def test_errors_in_whose_place_a_template_stands_are_not_told(tmp_path, files, left_out):
+    """They count for nothing; what the file does not state, the survey goes on to say."""
+    own = haloassay.read_catalogue(files["template"]["file"]).to_table().to_pandas()
+    own.drop(columns=[*left_out]).to_csv(tmp_path / "own.csv", index=False)
+    replaced = {"distance_error_spread": 0.3, "pm_error": 0.5, "vlos_error": 9.0}
+    optional = {"pm_correlation": 0.3, "feh_error": 0.4}
+    survey = {**replaced, **optional, "r_min": 7.0, "template": str(tmp_path / "own.csv")}
+    told, readme = made(tmp_path / "made", survey)
+    assert told["survey"] == {"r_min": 7.0, **(optional if left_out else {})}
+    assert all(f"{name} =" not in readme for name in replaced)
+
+
+def _refuse(word):
+    raise AssertionError(f"{word} is no JSON")
+
+
+def test_a_limit_that_is_none_is_null_and_read_again(tmp_path):
+    survey = {
+        "completeness": {"minimum": 0.5},
+        "magnitude_limits": [-math.inf, 19.0],
+        "error_max": [math.inf, 300.0, math.inf],
+    }
+    told, readme = made(tmp_path / "made", survey)
+    text = (tmp_path / "made" / "public" / "challenge.json").read_text()
+    assert json.loads(text, parse_constant=_refuse) == told
+    assert told["survey"]["magnitude_limits"] == [None, 19.0]
+    assert told["survey"]["completeness"]["full_to"] is None
+    assert "Infinity" not in readme
+    assert "`null` is no\nlimit" in readme
+    read = make_survey(told["survey"])
+    assert read == replace(make_survey({**survey, "n_stars": 40}), n_stars=read.n_stars)
