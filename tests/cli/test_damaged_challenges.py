@@ -116,6 +116,7 @@ _TRUTH = {
     "sampling": (lambda d: first(d, "cells")["sampling"].update(more=1), ["sampling.more"]),
     "points": (lambda d: first(d, "cells")["sampling"].update(design="sobol", points=3), ["power"]),
     "prior": (lambda d: first(d, "factors").update(prior={"kind": "odd"}), ["'mass'", "odd"]),
+    "level": (lambda d: first(d, "cells")["factors"].update(mass="\ud800"), ["is not what"]),
     "factor": (lambda d: first(d, "factors").pop("label"), ["factors.0.label is missing"]),
 }
 
@@ -141,6 +142,16 @@ def test_a_truth_that_was_committed_to_is_read_or_refused(own, call, tmp_path, n
             refused(call, tmp_path, *arguments, words=["sealed/truth.json: ", *words])
         else:
             assert call(*arguments).code == 0
+
+
+def test_a_scenario_is_read_as_from_a_file_where_it_says_the_same_in_fewer_words(own, call):
+    """A tolerance of all quantities is a number there."""
+    document = truth(own)
+    document["scenario"]["tolerance"] = 0.1
+    seal(own, document)
+    for arguments, _ in commands(own):
+        answer = call(*arguments)
+        assert answer.code == 0, answer.err
 
 
 _ODD = (None, True, -1, 0, 2**70, 1e308, float("inf"), "", "x", "\x1b[2J", "\ud800", [], {}, [[]])

@@ -332,6 +332,8 @@ def test_results_make_the_catalogues_again(made, tmp_path):
     """To the last byte, from the sealed scenario: nobody has to believe the organiser."""
     file = submit(tmp_path / "knowing.csv", knowing(made))
     results = made.score(file, out=tmp_path / "scored")
+    assert "Infinity" not in (results.out / "run.json").read_text()  # which is no JSON
+    assert results.scenario["survey"]["feh_max"] == float("inf")
     told = sealed(made)["catalogues"][-1]
     again = haloassay.mock(results.out, cell=told["cell"], realization=told["realization"])
     haloassay.write_catalogue(again.catalogue, tmp_path / "again.parquet")
