@@ -58,8 +58,10 @@ def seal(folder, document):
     (folder / "sealed" / "truth.json").write_bytes(data)
     public = told(folder)
     salt = (folder / "sealed" / "salt").read_bytes()
-    public["commitment"]["sha256"] = hashlib.sha256(salt + data).hexdigest()
-    publish(folder, public)
+    before, after = public["commitment"]["sha256"], hashlib.sha256(salt + data).hexdigest()
+    for name in ("challenge.json", "README.md"):
+        path = folder / "public" / name
+        path.write_text(path.read_text().replace(before, after))
 
 
 def commands(folder):
@@ -108,7 +110,10 @@ _TRUTH = {
     "n_stars": (lambda d: first(d, "catalogues").update(n_stars=1e30), ["n_stars", "1e+30"]),
     "many stars": (lambda d: first(d, "catalogues").update(n_stars=2**63), ["n_stars"]),
     "cell": (lambda d: first(d, "catalogues").update(cell="zz"), ["halo-001", "'zz'"]),
-    "same draw": (lambda d: first(d, "catalogues").update(realization=1), ["a realisation of its"]),
+    "same draw": (
+        lambda d: first(d, "catalogues").update(realization=d["catalogues"][1]["realization"]),
+        ["a realisation of its cell that another one is"],
+    ),
     "no scenario": (lambda d: d.pop("scenario"), ["scenario is missing"]),
     "scenario": (lambda d: d.update(scenario={}), ["scenario", "'name' is missing"]),
     "tolerance": (lambda d: d["scenario"].update(tolerance={"beta": -1.0}), ["scenario"]),
