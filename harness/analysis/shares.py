@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 
 #: Level of the limits that stand beside a share.
 LEVEL: Final = 0.95
@@ -36,3 +36,30 @@ def share_error(hits: ArrayLike, trials: ArrayLike) -> FloatArray:
     k, n = (np.asarray(x, dtype=float) for x in (hits, trials))
     n = np.where(n > 0.0, n, np.nan)
     return np.asarray(np.sqrt(k * (n - k) / n + 0.25) / (n + 1.0))
+
+
+def pooled_share(hits: FloatArray, groups: IntArray) -> tuple[float, float]:
+    """Mean over cells of the share of hits in each, and its error, where trials share random numbers.
+
+    The variance of the mean is that over groups of trials, for which the trials of a group may have anything in common.
+    The error is that of :func:`share_error` with this variance in place of that of a binomial, and with as many trials
+    as independent ones would have it: no fewer than the groups, which is what is taken where all cells have none or
+    all and nothing tells what the trials have in common, and no more than all.
+
+    Parameters
+    ----------
+    hits
+        (n, c) 1 for a hit and 0 for none, of each realisation and cell; NaN where there was no trial.
+    groups
+        (n,) what each realisation is drawn together with.
+    """
+    n = np.isfinite(hits).sum(axis=0)
+    shares = np.nanmean(hits, axis=0)
+    off = np.nan_to_num(hits - shares) / np.sqrt(n * np.maximum(n - 1, 1))
+    tried, number = np.unique(groups[np.isfinite(hits).any(axis=1)], return_inverse=True)
+    together = np.bincount(number, off.mean(axis=1)[np.isfinite(hits).any(axis=1)])
+    variance = float(np.sum(together**2))
+    alone = float(np.mean(shares * (1.0 - shares)))
+    trials = float(np.clip(alone / variance, len(tried), n.sum())) if variance else len(tried)
+    error = np.sqrt(variance + 0.25 / trials**2) * trials / (trials + 1.0)
+    return float(shares.mean()), float(error)
