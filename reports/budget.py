@@ -179,12 +179,14 @@ def _line_label(line: Line) -> str:
 
 
 def _ends(line: Line, factor: float) -> str:
-    """Write the shifts at the first and last level, with the larger error of the two."""
+    """Write the shifts at the first and last level, with the larger error of the two; a dash for one that has none."""
     if not line.shifts:
         return labels.DASH
     ends = [line.shifts[0], line.shifts[-1]]
     if len(line.shifts) == 1:
         return labels.with_error(ends[0].value, ends[0].mcse, factor)
+    if not all(math.isfinite(end.value) for end in ends):
+        return " .. ".join(labels.with_error(end.value, end.mcse, factor) for end in ends)
     worst = max(ends, key=lambda end: end.mcse)
     _, is_known, error = labels.with_error(worst.value, worst.mcse, factor).partition(" ± ")
     if not is_known:

@@ -39,6 +39,7 @@ from haloassay.analysis.realizations import (
     attempts,
     bin_at,
     chosen,
+    missing,
     read,
 )
 from haloassay.analysis.responses import Response
@@ -196,7 +197,10 @@ def every(results: FactorTables, quantities: Iterable[str]) -> list[Budget]:
 
 @dataclass(frozen=True, eq=False)
 class _Source:
-    """What the budgets of a quantity are made of: rows of :func:`haloassay.analysis.realizations.read`, and priors."""
+    """What the budgets of a quantity are made of: rows of :func:`haloassay.analysis.realizations.read`, and priors.
+
+    ``notes`` are of the run as a whole.
+    """
 
     results: FactorTables
     quantity: Quantity
@@ -204,6 +208,7 @@ class _Source:
     runs: pd.DataFrame
     estimators: tuple[str, ...]
     priors: Mapping[str, Prior]
+    notes: tuple[str, ...]
 
     def of(self, estimator: str) -> pd.DataFrame:
         return self.rows[self.rows["estimator"] == estimator]
@@ -217,7 +222,8 @@ def _read(results: FactorTables, quantity: str, priors: Mapping[str, Prior]) -> 
         raise InputError(
             "the run has no base cell, which a budget compares with: add 'one-at-a-time' to its designs"
         )
-    return _Source(results, results.quantities[quantity], *found, priors)
+    notes = tuple(missing(results, found[1], results.cells["cell"]))
+    return _Source(results, results.quantities[quantity], *found, priors, notes)
 
 
 def _profile(source: _Source, estimator: str) -> list[Budget]:
@@ -269,7 +275,7 @@ def _budget(source: _Source, estimator: str, rows: pd.DataFrame) -> Budget:
         quadrature=parts,
         together=together,
         indices=indices,
-        notes=(*notes, *together.notes),
+        notes=(*notes, *together.notes, *source.notes),
     )
 
 

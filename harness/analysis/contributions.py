@@ -141,6 +141,13 @@ def line_of(
     line = Line(factor, shifts, n=int(there.sum(axis=0).min()), n_lost=lost)
     response = Response.of(factor)
     whole = table[there.all(axis=1)]
+    empty = [level.label for level, ok in zip(factor.levels, there.T, strict=True) if not ok.any()]
+    if empty:
+        why = (
+            f"the shift at {', '.join(empty)} cannot be determined, because no realisation has a value both there and"
+            " on the base"
+        )
+        return replace(line, why=why), None, np.empty(0)
     if isinstance(response, str):
         return replace(line, why=response), None, np.empty(0)
     if len(whole) < FEWEST:

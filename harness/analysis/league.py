@@ -1,13 +1,14 @@
 """The league table: all scores of all estimators, by quantity and radius, over the cells of a matrix.
 
 Cells are pooled: each counts the same, whatever else differs between them. An estimator has a place among those that
-have values in all of them, so that nobody gains by failing where it is hard.
+have values in all of them, so that nobody gains by failing where it is hard, and near the radius of the table
+(:func:`haloassay.analysis.realizations.bin_at`), so that nobody gains by being asked where it is easy.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, get_args
 
@@ -16,7 +17,8 @@ import numpy as np
 from haloassay.analysis.contributions import Amount
 from haloassay.analysis.query import as_frame, open_tables
 from haloassay.analysis.ranking import Answers, By, Place, parts_of, places_of
-from haloassay.analysis.realizations import FactorTables, read
+from haloassay.analysis.realizations import FactorTables, missing, read, require_radius
+from haloassay.analysis.shares import pooled_share
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
 from haloassay.contracts.quantities import Quantity
@@ -42,14 +44,15 @@ class Standing:
         of it), mean distance of the coverages from their levels and mean interval score, by the name of
         :func:`haloassay.analysis.ranking.rank`; a score that it has not is missing.
     coverage
-        Mean coverage of the intervals of 68 and 95 per cent; NaN where it states none.
+        Mean coverage of the intervals of 68 and 95 per cent, with its error over realisations
+        (:func:`haloassay.analysis.shares.pooled_share`); NaN where it states none.
     seconds
         Median of a catalogue over the cells' medians, of one processor; NaN where it is not known.
     """
 
     place: Place
     scores: Mapping[By, Amount]
-    coverage: tuple[float, float]
+    coverage: tuple[Amount, Amount]
     seconds: float
 
 
@@ -69,6 +72,8 @@ class Table:
         Score that ranks.
     standings, notes
         Those that have a place, and why others have none.
+    beside
+        What no table of the run counts: cells that draw their factors, and catalogues that are not there yet.
     """
 
     quantity: Quantity
@@ -78,6 +83,7 @@ class Table:
     by: By
     standings: tuple[Standing, ...]
     notes: tuple[str, ...]
+    beside: tuple[str, ...] = ()
 
 
 def league(
@@ -98,16 +104,16 @@ def league(
     quantities
         Which; by default all that two estimators or more yield.
     radii
-        Where [kpc]; by default the radii at which estimators state values whatever the stars are, else the medians of
-        the bins of the estimator that has the most.
+        Near which [kpc]; by default the radii at which estimators state values whatever the stars are, else the medians
+        of the bins of the estimator that has the most.
     by
         Score that ranks, as of :func:`haloassay.analysis.ranking.rank`.
 
     Raises
     ------
     InputError
-        If there is no such factor, quantity or score, if the run has no cell with fixed factors, if no quantity is
-        yielded by two estimators, or if nobody has a place at any radius; the message says why.
+        If there is no such factor, quantity, radius or score, if the run has no cell with fixed factors, if no quantity
+        is yielded by two estimators, or if nobody has a place at any radius; the message says why.
     """
     if by not in _SCORES:
         raise unknown("score", by, _SCORES, "league")
@@ -115,29 +121,42 @@ def league(
     for label in each:
         if label not in frame.columns[1:]:
             raise unknown("factor", label, frame.columns[1:], "league")
-    fixed = frame[~frame["cell"].isin([*results.samplings])]
+    for radius in radii:
+        require_radius(radius, "league")
+    drawn = frame["cell"].isin([*results.samplings])
+    fixed = frame[~drawn]
     if not len(fixed):
         raise InputError(
             "league: all cells of the run draw their factors: haloassay rank is of one"
         )
     seconds = _seconds(results)
     found: list[Table] = []
-    for name in quantities or _shared(results):
+    for name in dict.fromkeys(quantities or _shared(results)):
         rows, runs, known = read(results, name, "league")
         answers = Answers(rows, runs)
-        for r in radii or _radii(rows):
+        beside = (*_sampled(frame["cell"][drawn]), *missing(results, runs, fixed["cell"]))
+        for r in dict.fromkeys(radii or _radii(rows)):
             for where, cells in _groups(fixed, each):
                 table = _table(answers, known, r, cells, by, seconds)
                 if any(table):
-                    found.append(Table(results.quantities[name], r, where, cells, by, *table))
+                    of = results.quantities[name]
+                    found.append(Table(of, r, where, cells, by, *table, beside))
     if not any(table.standings for table in found):
         raise InputError(f"league: nobody has a place: {_why(found)}")
     return tuple(found)
 
 
+def _sampled(cells: Collection[str]) -> list[str]:
+    """Say which cells are left out since they draw their factors."""
+    if not len(cells):
+        return []
+    which = f"cell {next(iter(cells))}" if len(cells) == 1 else f"cells {', '.join(cells)}"
+    return [f"without the {which}, whose catalogues each draw their factors: see haloassay rank"]
+
+
 def _why(tables: Sequence[Table]) -> str:
     """Why nobody has a place in any table: what most of them say, quantity by quantity and radius by radius."""
-    told: dict[str, None] = {}
+    told: dict[str, None] = {note: None for table in tables for note in table.beside}
     for table in tables:
         at = "" if table.r is None else f" at {table.r:g} kpc"
         told |= {f"{table.quantity.name}{at}: {note}": None for note in table.notes}
@@ -222,7 +241,9 @@ def _table(
 
 def _covered(
     answers: Answers, name: str, r: float | None, cells: tuple[str, ...], level: int
-) -> float:
+) -> Amount:
     """Mean coverage of the intervals of one level [per cent], whether others are stated or not."""
     parts, _ = parts_of(answers, [name], r, cells, "coverage", levels=(level,))
-    return float(np.nanmean(parts[name].terms, axis=0).mean()) if parts else np.nan
+    if not parts:
+        return Amount()
+    return Amount(*pooled_share(parts[name].terms[..., 0], parts[name].groups))

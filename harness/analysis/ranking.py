@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import numpy as np
 
 from haloassay.analysis.contributions import Amount
-from haloassay.analysis.realizations import FactorTables, bin_among, bins_of, cell_of, read
+from haloassay.analysis.realizations import (
+    FactorTables,
+    bin_among,
+    bins_of,
+    cell_of,
+    missing,
+    read,
+    require_radius,
+)
 from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import InputError
 from haloassay.base.settings import unknown
@@ -102,7 +110,8 @@ def rank(
     results
         A run.
     quantity, r
-        Name; radius [kpc] of the bin of each estimator (:func:`haloassay.analysis.realizations.bin_at`).
+        Name; radius [kpc] near which each estimator has a bin (:func:`haloassay.analysis.realizations.bin_at`): those
+        that have none have no place.
     by
         ``rmse``, root of the mean square error; ``bias``, size of the mean error; ``coverage``, distance of the
         coverages of 68 and 95 per cent from these, on average; ``interval-score``, the mean of the interval scores of
@@ -115,10 +124,11 @@ def rank(
     Raises
     ------
     InputError
-        If the run has no such cell, nobody yields the quantity there, or has a bin at the radius.
+        If the run has no such cell, nobody yields the quantity there, or has a bin near the radius.
     """
     if by not in get_args(By):
         raise unknown("score", by, get_args(By), "rank")
+    require_radius(r, "rank")
     cell = cell_of(results, cell, "rank")
     rows, runs, known = read(results, quantity, "rank")
     here = Answers(rows[rows["cell"] == cell], runs[runs["cell"] == cell])
@@ -126,6 +136,7 @@ def rank(
     # catalogues of one point, or of points with the same random numbers, are drawn together
     group = int if sampling is None else lambda i: sampling.draw(i) // sampling.replicates
     parts, notes = parts_of(here, known, r, [cell], by, group)
+    notes += missing(results, runs, [cell])
     if not parts:
         raise InputError(f"rank of {quantity} in {cell!r}: {'; '.join(notes) or 'no estimator'}")
     places = places_of(parts, by)

@@ -17,6 +17,7 @@ from haloassay.contracts.schema import SCHEMAS, TableName
 from haloassay.contracts.tolerances import Tolerances, tolerances_of
 from haloassay.planning.sampling import Sampling
 from haloassay.planning.scenario import Spec
+from haloassay.results import due
 from haloassay.results.description import DESCRIPTION, read_description
 from haloassay.results.parts import part_file, scan
 from haloassay.results.remote import fetched, is_remote
@@ -200,6 +201,11 @@ class Results:
             for cell in self.description["cells"]
             if "sampling" in cell
         }
+
+    @property
+    def catalogues(self) -> dict[str, int]:
+        """How many catalogues each cell has once the run is complete."""
+        return due.catalogues(self.description)
 
     def points(self, cell: str, realizations: Iterable[int]) -> pd.DataFrame:
         """Look up what the factors were in some catalogues of a cell that draws them.

@@ -62,7 +62,7 @@ path = "estimators.tracer-mass.alpha"
 levels = [-4.0, -3.0]
 prior = { kind = "uniform", lo = -4.0, hi = -3.0 }
 """
-ASK = ("--quantity", "enclosed_mass", "--r", "12")
+ASK = ("--quantity", "enclosed_mass", "--r", "9")
 TRACER = ("--estimator", "tracer-mass")
 
 
@@ -147,6 +147,15 @@ def test_estimators_are_ranked(call, priced):
     assert "in 68 %" in shown.text
 
 
+def test_a_league_names_the_cells_that_it_leaves_out(call, priced):
+    shown = call("league", priced, "--quantity", "enclosed_mass")
+    assert "5 cells" in shown.text
+    assert "without the cell sobol, whose catalogues each draw their factors" in shown.text
+    assert "not complete" not in shown.text
+    found = frame_of(call("league", priced, "--format", "csv"))
+    assert "cell sobol" in found["note"].iloc[-1]
+
+
 def test_a_measurement_has_its_budget(call, priced, measured):
     ask = ("budget", priced, "--quantity", "enclosed_mass", *TRACER, "--apply", measured)
     plain = frame_of(call(*ask, "--format", "csv")).iloc[0]
@@ -176,11 +185,13 @@ REFUSALS = [
     (("predict", *ASK, "--set", "slope=-3.1", "--set", "slope=-3.2"), "is set twice"),
     (("predict", *ASK, "--cell", "joint"), "unknown sampled cell 'joint'"),
     (("predict", "--quantity", "enclosed_mass"), "choose one"),
-    (("predict", "--quantity", "enclosed_mass", "--r", "4000"), "outside its radii"),
+    (("predict", "--quantity", "enclosed_mass", "--r", "4000"), "none within a factor 1.3"),
     (("predict", *ASK, "--estimator", "tracer"), "did you mean 'tracer-mass'"),
     (("rank", *ASK, "--by", "luck"), "luck"),
     (("rank", *ASK, "--cell", "bas"), "did you mean 'base'"),
     (("rank", "--quantity", "m20"), "did you mean 'm200'"),
+    (("rank", "--quantity", "enclosed_mass", "--r", "nan"), "rank: a radius is above 0 kpc"),
+    (("league", "--r", "-5"), "league: a radius is above 0 kpc and finite (got -5)"),
     (("budget", *ASK, "--prior", "slope={ kind = 'uniform', lo = 1.0, hi = 0.0 }"), "below hi"),
     (("budget", *ASK, "--prior", "slope=3"), "expected a table"),
     (("budget", *ASK, "--prior", "slop={ kind = 'uniform' }"), "unknown factor"),

@@ -1,5 +1,6 @@
 """Result tables as a run writes them, from estimates of known error, for scores and reports."""
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class SyntheticResults:
     shared: list[tuple[str, str, str]] = field(default_factory=list)
     factors: tuple[Any, ...] = ()
     samplings: dict[str, Any] = field(default_factory=dict)
+    catalogues: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     base_cell: str = ""
 
     @property

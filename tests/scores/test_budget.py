@@ -383,6 +383,35 @@ class TestWhatCannotBeSaid:
         two = dataclasses.replace(run, estimates_files=[tmp_path / "estimates.parquet"])
         assert [(each.bin, each.r) for each in profile(two, "m200")] == [(1, 20.0), (0, 40.0)]
 
+    def test_a_level_without_values_says_so_and_no_nan_is_shown(self, run, tmp_path):
+        rows = pd.read_parquet(run.estimates_files[0])
+        for gone in (["x=2"], ["x=-2", "x=-1", "x=1", "x=2"]):
+            rows[~rows["cell"].isin(gone)].to_parquet(tmp_path / "estimates.parquet")
+            less = dataclasses.replace(run, estimates_files=[tmp_path / "estimates.parquet"])
+            (budget,) = budgets(less, "m200")
+            (line,) = (line for line in budget.lines if line.factor.label == "x")
+            which = ", ".join(cell.removeprefix("x=") for cell in gone)
+            assert line.why == (
+                f"the shift at {which} cannot be determined, because no realisation has a value both there and on the"
+                " base"
+            )
+            assert np.isnan(line.sd.value)
+            for shown in (words.text(budget), words.markdown(budget)):
+                assert "nan" not in shown.lower()
+                assert f"x: the shift at {which}" in shown
+            assert "in quadrature without x" in budget.notes
+
+    def test_a_run_that_is_not_complete_says_so(self, run):
+        cells = list(run.cells["cell"])
+        planned = dict.fromkeys(cells, 400)
+        (budget,) = budgets(dataclasses.replace(run, catalogues=planned), "m200")
+        assert not any("not complete" in note for note in budget.notes)
+        more = planned | {"base": 410}
+        (budget,) = budgets(dataclasses.replace(run, catalogues=more), "m200")
+        n = 400 * len(cells)
+        said = f"the run is not complete: {n} of {n + 10} planned catalogues are there"
+        assert budget.notes[-1] == said
+
     def test_a_run_without_a_joint_design_says_so(self, run):
         (budget,) = budgets(dataclasses.replace(run, samplings={}), "m200")
         assert any("add the design joint" in note for note in budget.notes)

@@ -1,5 +1,6 @@
 """League tables of estimators whose errors are known."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -14,6 +15,7 @@ from haloassay.analysis.league import league
 from haloassay.analysis.ranking import interval_score
 from haloassay.base.errors import InputError
 from haloassay.contracts import labels
+from haloassay.planning.sampling import Sampling
 from haloassay.reports import league as words
 from haloassay.reports.page.league import render
 
@@ -78,7 +80,7 @@ class TestPooling:
             for k, level in enumerate((0.68, 0.95)):
                 lo, hi = (f"{end}{100 * level:.0f}" for end in ("lo", "hi"))
                 inside = [((g[lo] <= 1e12) & (g[hi] >= 1e12)).mean() for _, g in ends]
-                assert each.coverage[k] == pytest.approx(np.mean(inside))
+                assert each.coverage[k].value == pytest.approx(np.mean(inside))
             scores = [
                 interval_score(g[f"lo{p}"] / 1e12 - 1.0, g[f"hi{p}"] / 1e12 - 1.0, p / 100.0).mean()
                 for p in (68, 95)
@@ -182,20 +184,141 @@ class TestPooling:
             for key, frame in zip(z, frames, strict=True)
             if key[0] == "one"
         ]
-        assert one.coverage == (pytest.approx(np.mean(inside)), pytest.approx(np.nan, nan_ok=True))
+        assert one.coverage[0].value == pytest.approx(np.mean(inside))
+        assert np.isnan(one.coverage[1].value)
         assert "coverage" not in one.scores
-        assert np.isfinite(two.coverage).all()
+        assert all(np.isfinite(share.value) for share in two.coverage)
         with labels.vocabulary(made.quantities):
             _, first, last = words.rows(table)
-            assert [first[4], first[5], first[6]] == [f"{np.mean(inside):.2f}", "–", "–"]
+            assert first[4].startswith(f"{np.mean(inside):.2f} ± ")
+            assert first[5:7] == ["–", "–"]
             # who submits says not how long it took
             assert first[-1] == last[-1] == "–"
             assert "nan" not in words.text([table]) + render([table], "some")
         with pytest.raises(InputError, match="no radius"):
             league(made, radii=[20.0])
 
+    def test_errors_of_coverages_know_what_cells_have_in_common(self, shifts, tmp_path):
+        _, z = shifts
+        first = next(iter(CELLS))
+        frames = [rows(seeded(63), *key, z[key[0], first]) for key in z]
+        made = run_of(tmp_path, frames)
+        together = league(made)[0].standings
+        one = dataclasses.replace(made, cells=made.cells[made.cells["cell"] == first])
+        alone = league(one)[0].standings
+        for all_cells, one_cell in zip(together, alone, strict=True):
+            assert all_cells.place.n == 3 * one_cell.place.n
+            for several, single in zip(all_cells.coverage, one_cell.coverage, strict=True):
+                assert several.value == pytest.approx(single.value)
+                assert several.mcse == pytest.approx(single.mcse)
+                assert single.mcse > 0.0
+
+    def test_a_coverage_of_none_or_all_is_not_exact(self, run, shifts, tmp_path):
+        rng, z = shifts
+        far = {
+            (name, cell): 0.0 * x + (9.0 if name == "one" else 0.0) for (name, cell), x in z.items()
+        }
+        made = run_of(tmp_path / "far", [rows(rng, *key, values) for key, values in far.items()])
+        (table,) = league(made)
+        assert {each.coverage[0].value for each in table.standings} == {0.0, 1.0}
+        with labels.vocabulary(made.quantities):
+            shown = words.rows(table)
+        assert {row[4] for row in shown[1:]} == {"0.000 ± 0.012", "1.000 ± 0.012"}
+
+
+class TestWhatIsLeftOut:
+    def test_cells_that_draw_their_factors_are_named(self, run):
+        drawn = dataclasses.replace(
+            run,
+            cells=pd.concat([run.cells, pd.DataFrame([{"cell": "joint"}])]),
+            samplings={"joint": Sampling("joint", 2, 1, 1, 8)},
+        )
+        (table,) = league(drawn)
+        said = (
+            "without the cell joint, whose catalogues each draw their factors: see haloassay rank"
+        )
+        assert table.beside == (said,)
+        assert table.cells == tuple(CELLS)
+        with labels.vocabulary(run.quantities):
+            for shown in (words.text, words.markdown, lambda tables: render(tables, "some")):
+                assert said in shown([table, table])
+                assert shown([table, table]).count("cell joint") == 1
+        last = words.frame([table, table]).iloc[-1]
+        assert (last["note"], last["quantity"], last["unit"]) == (said, "", "")
+
+    def test_catalogues_that_are_not_there_yet_are_counted(self, run):
+        half = dataclasses.replace(run, catalogues=dict.fromkeys(CELLS, 2 * N))
+        said = f"the run is not complete: {3 * N} of {6 * N} planned catalogues are there"
+        (table,) = league(half)
+        assert table.beside == (said,)
+        with pytest.raises(InputError, match=f"nobody has a place: {said}; m200 at 20 kpc"):
+            league(half, radii=[20.0])
+        whole = dataclasses.replace(run, catalogues=dict.fromkeys(CELLS, N))
+        assert league(whole)[0].beside == ()
+
+    def test_a_rank_counts_those_of_its_cell(self, run):
+        first, *others = CELLS
+        half = dataclasses.replace(run, catalogues={first: 2 * N, **dict.fromkeys(others, N)})
+        said = f"the run is not complete: {N} of {2 * N} planned catalogues are there"
+        assert ranking.rank(half, "m200", "rmse", cell=first).notes == (said,)
+        assert ranking.rank(half, "m200", "rmse", cell=others[0]).notes == ()
+
 
 class TestRadii:
+    @pytest.fixture
+    def apart(self, shifts, tmp_path):
+        """One at 20 kpc, one near it, and one at twice as far."""
+        rng, z = shifts
+        where = {"quantity": "enclosed_mass", "truth": 2e11}
+        frames = [
+            rows(rng, name, cell, z["one", cell], r=r, **where)
+            for name, r in (("at", 20.0), ("near", 23.0), ("far", 40.0))
+            for cell in CELLS
+        ]
+        return run_of(tmp_path, frames)
+
+    def test_numbers_are_compared_near_a_radius_and_those_of_others_are_named(self, apart):
+        (table,) = league(apart, radii=[22.0])
+        assert {each.place.estimator: each.place.r for each in table.standings} == {
+            "at": 20.0,
+            "near": 23.0,
+        }
+        assert table.notes == (
+            "far: in 3 of 3 cells: states 40 kpc, none within a factor 1.3 of 22",
+        )
+        (other,) = league(apart, radii=[31.0])
+        assert [each.place.estimator for each in other.standings] == ["far"]
+
+    def test_tables_say_where_numbers_are(self, apart):
+        tables = league(apart, radii=[22.0])
+        with labels.vocabulary(apart.quantities):
+            head, *shown = words.rows(tables[0])
+            k = head.index("r [kpc]")
+            assert {row[0]: row[k] for row in shown} == {"at": "20", "near": "23"}
+            for told in (words.text, words.markdown, words.latex):
+                assert "kpc" in told(tables).split("RMSE")[0].splitlines()[-1]
+                assert "factor 1.3 of its radius" in told(tables)
+            assert "<td>23</td>" in render(tables, "some")
+            alone = league(apart, radii=[40.0])
+            assert "r [kpc]" not in words.rows(alone[0])[0]
+        found = words.frame(tables).dropna(subset="estimator").set_index("estimator")
+        assert found["r"].to_dict() == {"at": 20.0, "near": 23.0}
+        assert set(found["r_table"]) == {22.0}
+
+    def test_what_is_asked_for_twice_is_shown_once(self, apart):
+        asked = {"quantities": ["enclosed_mass"] * 2, "radii": [20.0, 20.0], "each": ["stars"] * 2}
+        tables = league(apart, **asked)
+        assert [(table.r, table.where) for table in tables] == [
+            (20.0, {"stars": "300"}),
+            (20.0, {"stars": "3000"}),
+        ]
+
+    @pytest.mark.parametrize("r", [0.0, -5.0, np.nan, np.inf])
+    def test_what_is_no_radius_is_refused_in_one_line(self, apart, r):
+        said = "^league: a radius is above 0 kpc and finite [(]got [^ ]*[)]$"
+        with pytest.raises(InputError, match=said):
+            league(apart, radii=[20.0, r])
+
     def test_stated_radii_come_before_those_of_bins(self, shifts, tmp_path):
         rng, z = shifts
         frames = []
@@ -214,9 +337,7 @@ class TestRadii:
         rng, z = shifts
         where = {"quantity": "sigma_r", "truth": 100.0, "r": 20.0}
         made = run_of(tmp_path, [rows(rng, *key, values, **where) for key, values in z.items()])
-        said = (
-            "sigma_r at 500 kpc: one: in 3 of 3 cells: 500 kpc is outside its radii, 20 to 20 kpc"
-        )
+        said = "sigma_r at 500 kpc: one: in 3 of 3 cells: states 20 kpc, none within a factor 1.3 of 500"
         with pytest.raises(InputError, match=said):
             league(made, radii=[500.0])
 

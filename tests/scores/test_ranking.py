@@ -305,7 +305,7 @@ class TestWhatHasNoPlace:
         )
         found = rank(run, "enclosed_mass", "rmse", r=21.0)
         assert {place.estimator: place.r for place in found.places} == {"one": 20.0, "two": 22.0}
-        assert found.notes == ("far: 21 kpc is outside its radii, 300 to 300 kpc",)
+        assert found.notes == ("far: states 300 kpc, none within a factor 1.3 of 21",)
         with pytest.raises(InputError, match="there are several radii"):
             rank(run, "enclosed_mass", "rmse")
         with pytest.raises(InputError, match="rank of enclosed_mass in 'base'"):

@@ -14,15 +14,28 @@ def bins(*r):
 
 
 @pytest.mark.parametrize(
-    ("r", "number"), [(7.2, 0), (14.0, 0), (14.3, 1), (28.0, 1), (28.5, 2), (56.0, 2)]
+    ("r", "number"), [(7.7, 0), (12.2, 0), (12.3, 1), (19.4, 1), (19.7, 2), (33.0, 2)]
 )
 def test_a_radius_belongs_to_the_nearest_one_in_the_logarithm(r, number):
-    assert bin_at(bins(10.0, 20.0, 40.0), r, "here") == number
+    assert bin_at(bins(10.0, 15.0, 25.5), r, "here") == number
 
 
-@pytest.mark.parametrize("r", [7.0, 57.0, 0.0, -1.0])
-def test_beyond_half_the_way_to_the_next_there_is_none(r):
-    with pytest.raises(InputError, match="is outside its radii, 10 to 40 kpc"):
+@pytest.mark.parametrize("r", [7.6, 13.1, 15.3, 26.1, 30.7, 52.1])
+def test_far_from_all_of_them_there_is_none(r):
+    with pytest.raises(InputError, match=r"^here: states 10, 20, 40 kpc, none within a factor 1.3"):
+        bin_at(bins(10.0, 20.0, 40.0), r, "here")
+
+
+def test_a_shell_that_holds_a_radius_comes_first_if_its_own_is_near():
+    edges = bins(12.0, 18.0).assign(r_lo=[5.0, 14.0], r_hi=[14.0, 30.0])
+    assert bin_at(edges, 14.5, "here") == 1  # in the logarithm 12 is nearer
+    with pytest.raises(InputError, match="states 12, 18 kpc"):
+        bin_at(edges, 29.0, "here")
+
+
+@pytest.mark.parametrize("r", [0.0, -5.0, np.nan, np.inf])
+def test_what_is_no_radius_is_refused_in_one_line(r):
+    with pytest.raises(InputError, match=r"^here: a radius is above 0 kpc and finite"):
         bin_at(bins(10.0, 20.0, 40.0), r, "here")
 
 
