@@ -36,7 +36,12 @@ _by = click.option(
     shell_complete=completion.quantities,
     help="What is estimated: see `haloassay list quantities`.",
 )
-@click.option("--r", type=float, metavar="KPC", help="Radius, where the quantity has several.")
+@click.option(
+    "--r",
+    type=float,
+    metavar="KPC",
+    help="Radius, where the quantity has several; who states nothing within a factor 1.3 of it has no place.",
+)
 @click.option(
     "--cell", shell_complete=completion.cells, help="Cell of the matrix [base, or the first]."
 )
@@ -91,7 +96,14 @@ def rank(
     shell_complete=completion.quantities,
     help="What is estimated; repeatable [all that two estimators yield].",
 )
-@click.option("--r", "radii", type=float, multiple=True, metavar="KPC", help="Radius; repeatable.")
+@click.option(
+    "--r",
+    "radii",
+    type=float,
+    multiple=True,
+    metavar="KPC",
+    help="Radius; repeatable. Who states nothing within a factor 1.3 of it has no place.",
+)
 @_by
 @click.option("--format", "fmt", type=click.Choice(FORMATS), default="terminal", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), help="File instead of standard output.")
@@ -109,7 +121,8 @@ def league(
     """Print the league table of the results in FOLDER: all scores of all estimators, ranked, over all cells.
 
     Errors, biases, coverages, interval scores, failures and seconds, quantity by quantity and radius by radius; each
-    cell counts the same. An estimator has a place where it has values for half of the catalogues of each cell.
+    cell counts the same. An estimator has a place where it has values for half of the catalogues of each cell, near the
+    radius. Cells that draw their factors are left out.
     """
     from haloassay.contracts import labels
     from haloassay.face import answers
