@@ -102,7 +102,10 @@ REFUSALS = {
         ["fingerprint gives no posterior draws", "velocity-ellipsoid"],
     ),
     "no such cell": (["coverage", "--cell", "bse"], ["did you mean 'base'"]),
-    "no such radius": (["bias", "--quantity", "beta", "--r", "5000"], ["none within a factor 1.3 of 5000"]),
+    "no such radius": (
+        ["bias", "--quantity", "beta", "--r", "5000"],
+        ["none within a factor 1.3 of 5000"],
+    ),
     "no radius for a budget": (["budget", "--quantity", "beta"], ["several radii"]),
     "a cell of a budget": (["budget", "--quantity", "beta", "--cell", "base"], ["--cell"]),
     "a radius of a profile": (["profile", "--quantity", "beta", "--r", "10"], ["--r"]),

@@ -18,12 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up_results import N, fill
 
+from haloassay.analysis import realizations
 from haloassay.base.errors import InputError
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
 from haloassay.planning.plan import make_plan
 from haloassay.planning.scenario import make_scenario
-from haloassay.planning.shard import Shard
+from haloassay.planning.shard import Shard, shard_folders
 from haloassay.results.description import description_of
 from haloassay.results.due import dealt, estimator_runs
 from haloassay.results.lock import HELD, locked
@@ -65,6 +66,16 @@ def test_shards_joined_are_the_run_bit_for_bit(tmp_path, values, shared_out, und
     # a run into the folder has nothing to do, and joining once more changes nothing
     quietly(values, tmp_path / "all", realizations=8, mode="resume")
     assert_equal(merge([shared_out], tmp_path / "all").results, undisturbed)
+
+
+def test_a_part_of_a_run_says_how_many_catalogues_are_there(shared_out, undisturbed):
+    parts = [Results(path) for path in shard_folders(shared_out).values()]
+    said = [realizations.missing(p, p.frame("runs"), p.cells["cell"]) for p in parts]
+    assert {note for notes in said for note in notes} == {
+        f"the run is not complete: {n} of 16 planned catalogues are there" for n in (3, 4)
+    }
+    whole = realizations.missing(undisturbed, undisturbed.frame("runs"), undisturbed.cells["cell"])
+    assert whole == []
 
 
 def test_what_is_missing_is_named_and_the_next_run_does_it(values, shared_out, undisturbed):
