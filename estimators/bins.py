@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.arrays import BoolArray, FloatArray, IntArray
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate, Estimates
@@ -27,6 +27,8 @@ Edges = tuple[float, ...] | Literal["none"]
 #: Slopes and anisotropies far beyond these lose all digits.
 _STEEPEST: Final = -100.0
 _LEAST_BETA: Final = -1000.0
+#: Share of the stars that may stand where the selection sees none: rounding, and tails of errors.
+_STRANGE: Final = 0.01
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,21 @@ def check_number(n: int, least: int) -> None:
     """Raise :class:`EstimationError` if ``n`` stars are fewer than the ``least`` number needed."""
     if n < least:
         raise EstimationError(f"too few stars: {n}, at least {least} are needed")
+
+
+def check_selected(chosen: BoolArray) -> None:
+    """Raise :class:`EstimationError` if more than a few stars are where their selection function has none.
+
+    Parameters
+    ----------
+    chosen
+        (N,) whether it has any at one at least of the distances that a star may have.
+    """
+    strange = int(np.count_nonzero(~chosen))
+    if strange > max(_STRANGE * len(chosen), 1.0):
+        raise EstimationError(
+            f"{strange} of {len(chosen)} stars are where the selection function of the survey has none"
+        )
 
 
 def check_resolved(square: FloatArray, noise: FloatArray) -> None:

@@ -12,14 +12,22 @@ from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
-from haloassay.estimators.bins import DensitySlope, check_alpha, check_least, density_slope
+from haloassay.estimators.bins import (
+    DensitySlope,
+    check_alpha,
+    check_least,
+    check_selected,
+    density_slope,
+)
 
 if TYPE_CHECKING:
     from haloassay.contracts.catalogue import Catalogue
 
-#: Nodes of a posterior, and how many errors they reach to both sides of the stated distance.
+#: Nodes of a posterior, how many errors they reach to both sides of the stated distance, and by which factor at most:
+#: a distance known to no better is found by density and velocities, and needs nodes where these have their weight.
 _NODES: Final = 33
 _WIDTH: Final = 4.0
+_FARTHEST: Final = 100.0
 #: Fewest stars that a model of velocities is made of, stars a shell, and shells at most.
 _FEWEST: Final = 50
 #: Most stars: all nodes of all stars are in memory, 2 kB a star.
@@ -71,7 +79,8 @@ class RadiusDeconvolution:
         Raises
         ------
         EstimationError
-            If the catalogue has no distances with errors, or too few or too many stars.
+            If the catalogue has no distances with errors, too few or too many stars, or velocities that are none; or
+            if more than a few stars are where its selection function has none.
         """
         if not catalogue.heliocentric or "distance_err" not in catalogue:
             raise EstimationError("distances: a deconvolution needs distance and distance_err")
@@ -80,8 +89,11 @@ class RadiusDeconvolution:
         if len(catalogue) > _MOST:
             raise EstimationError(f"distances: a deconvolution takes up to {_MOST} stars")
         catalogue.check_finite()
-        sample = _Nodes.of(catalogue, density_slope(self.alpha))
-        weights = sample.weights()
+        with np.errstate(over="ignore", invalid="ignore"):
+            sample = _Nodes.of(catalogue, density_slope(self.alpha))
+            weights = sample.weights()
+        if not np.all(np.isfinite(weights)):
+            raise EstimationError("distances: a velocity or an error is too large to be one")
         rows = []
         for _ in range(self.draws):
             rows.append(tuple(method.estimate(sample.drawn(weights, rng), rng)))
@@ -136,13 +148,16 @@ class _Nodes:
 
     @classmethod
     def of(cls, catalogue: Catalogue, density: DensitySlope) -> _Nodes:
-        t = np.linspace(-_WIDTH, _WIDTH, _NODES)
         sigma = catalogue["distance_err"] / catalogue["distance"]
+        exact = sigma == 0.0
+        reach = np.minimum(_WIDTH, np.log(_FARTHEST) / np.where(exact, 1.0, sigma))
+        t = reach[:, None] * np.linspace(-1.0, 1.0, _NODES)
         log_d = np.log(catalogue["distance"])[:, None] + sigma[:, None] * t
         log_prior = -0.5 * t**2 + 5.0 * log_d  # d ln d, d^2 of volume, d^2 of proper motions
         x = np.empty_like(log_d)
         velocity = np.empty((*log_d.shape, 3))
         noise = np.empty_like(velocity)
+        chosen = np.full(len(catalogue), catalogue.selection is None)
         for k in range(_NODES):
             there = _at(catalogue, np.exp(log_d[:, k]))
             x[:, k] = np.log(there.r)
@@ -152,9 +167,11 @@ class _Nodes:
             if catalogue.selection is not None:
                 away = there.position - catalogue.sun.position
                 distance = np.linalg.norm(away, axis=1)
-                reach = catalogue.selection.reach(away / distance[:, None], distance, "true")
-                # a star was seen, whatever the stated selection says of all of its distances
-                log_prior[:, k] += np.log(np.maximum(reach, 1e-12))
+                chance = catalogue.selection.reach(away / distance[:, None], distance, "true")
+                chosen |= chance > 0.0
+                # the few that pass below were seen, whatever the selection says of all of their distances
+                log_prior[:, k] += np.log(np.maximum(chance, 1e-12))
+        check_selected(chosen)
         return cls(catalogue, log_d, log_prior, x, velocity, noise)
 
     def weights(self) -> FloatArray:
@@ -163,6 +180,9 @@ class _Nodes:
         middle = self.x[:, _NODES // 2]
         shells = int(np.clip(n // _IN_SHELL, 1, _SHELLS))
         edges = np.quantile(middle, np.linspace(0.0, 1.0, shells + 1))[1:-1]
+        # where many stars have one radius, what is between two quantiles may be empty, and is part of the next
+        held = np.unique(np.searchsorted(edges, middle))
+        edges, shells = edges[held[:-1]], len(held)
         shell = np.searchsorted(edges, self.x)
         centres = np.array(
             [np.median(middle[np.searchsorted(edges, middle) == k]) for k in range(shells)]

@@ -22,7 +22,7 @@ from haloassay.base.arrays import FloatArray
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.contracts.selection import Luminosities
-from haloassay.estimators.bins import DensitySlope, check_number, log_power
+from haloassay.estimators.bins import DensitySlope, check_number, check_selected, log_power
 from haloassay.estimators.fit.laplace import UniformPrior, laplace
 
 if TYPE_CHECKING:
@@ -44,8 +44,6 @@ _TAIL: Final = 4.0
 #: Relative spread of distance errors up to which they count as equal, and classes of others.
 _EQUAL: Final = 0.01
 _CLASSES: Final = 6
-#: Share of the stars that may stand where the selection sees none: rounding, and tails of errors.
-_STRANGE: Final = 0.01
 #: Fewest stars of a fit.
 _FEWEST: Final = 50
 _GOLDEN: Final = 0.6180339887498949
@@ -222,11 +220,7 @@ class _Likelihood:
         each = np.repeat(direction, len(nodes), axis=0)
         chance = selection.reach(each, along.ravel(), settings.luminosities).reshape(along.shape)
         good = np.any(chance > 0.0, axis=1) & selection.inside(direction, distance)
-        strange = int(np.count_nonzero(~good))
-        if strange > max(_STRANGE * len(good), 1.0):
-            raise EstimationError(
-                f"{strange} of {len(good)} stars are where the selection function of the survey has none"
-            )
+        check_selected(good)
         place = stars.sun.position + direction[:, None, :] * along[..., None]
         square = np.sum(place**2, axis=-1)
         with np.errstate(divide="ignore"):

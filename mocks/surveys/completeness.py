@@ -16,6 +16,8 @@ from haloassay.mocks.surveys.skymaps import MapFrame, pixels, settled_digest, va
 
 #: Finest map: pixels of a quarter of a degree, finer than any spectrograph's field.
 _LARGEST_NSIDE: Final = 256
+#: What a probability of 1 may be in a file of single precision.
+_ROUNDING: Final = 1e-6
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,8 @@ class Completeness:
         values, _ = pixels(self.map, self.map_digest, self.map_frame)
         known = values[np.isfinite(values)]
         require(
-            known.min() >= 0.0 and 0.0 < known.max() <= 1.0,
-            f"map: {self.map}: holds {known.min():.4g} to {known.max():.4g}, and probabilities are 0 to 1, not all 0",
+            known.min() >= 0.0 and 0.0 < known.max() <= 1.0 + _ROUNDING,
+            f"map: {self.map}: holds {known.min():.9g} to {known.max():.9g}, and probabilities are 0 to 1, not all 0",
         )
 
     @property
@@ -132,7 +134,7 @@ class Completeness:
             chance = self.sky_map[healpy.vec2pix(self.nside, *direction.T)]
         if self.map:
             values = values_at(self.map, self.map_digest, self.map_frame, direction)
-            chance = np.maximum(values, 0.0)
+            chance = np.clip(values, 0.0, 1.0)
         if self.b_scale > 0.0:
             sin_b = np.clip(direction @ ICRS_TO_GALACTIC[2], -1.0, 1.0)
             chance = chance * -np.expm1(-np.degrees(np.abs(np.arcsin(sin_b))) / self.b_scale)

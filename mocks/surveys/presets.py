@@ -32,6 +32,8 @@ Settings = Mapping[str, Any]
 
 #: Settings that are tables.
 _TABLES: Final = ("sun", "footprint", "completeness", "luminosity", "template")
+#: What a completeness says of its pixels where no map does.
+_MADE_UP: Final = ("minimum", "maximum")
 
 
 #: Every star, exactly.
@@ -185,7 +187,7 @@ ALL_SKY: Final[Settings] = {
 #: Giants of the halo as 4MOST will see them with its low resolution (Helmi et al. 2019, Messenger 175, 23): a plan.
 FOURMOST_HALO: Final[Settings] = {
     "n_stars": 50000,  # choice; M: more than a million are planned
-    # M: 10000 square degrees at high latitude are stated (F, abstract)
+    # M; 10000 square degrees at high latitude are stated (F, abstract), and these limits hold 18500
     "footprint": {"dec_min": -80.0, "dec_max": 20.0, "b_min": 20.0},
     "luminosity": _K_GIANTS,
     "magnitude_limits": [15.0, 20.0],  # M
@@ -266,7 +268,7 @@ def resolve(
     """All settings that ``spec`` stands for: those of its preset, overridden by its own, which are ``known``.
 
     Within a table (footprint, completeness, luminosity, sun) single settings are overridden too, unless the
-    ``kind`` differs. A Sun is returned as a table.
+    ``kind`` differs, or a map stands in their place. A Sun is returned as a table.
 
     Raises
     ------
@@ -305,4 +307,6 @@ def _override(base: Any, value: Any) -> Any:
         return value
     if value.get("kind", base.get("kind")) != base.get("kind"):
         return value
+    if value.get("map"):  # it stands in place of the pixels that a preset makes up
+        base = {name: kept for name, kept in base.items() if name not in _MADE_UP}
     return {**base, **value}

@@ -92,7 +92,7 @@ def cuts(survey: Survey, view: View) -> Iterator[tuple[str, BoolArray]]:
         if not survey.completeness.whole or template is not None:
             chance = survey.completeness.probability(icrs, view.magnitude)
             if template is not None:
-                chance = chance * template.chance(icrs, view.true_distance)
+                chance = chance * template.chance(icrs, view.true_distance, survey)
             yield "completeness" if template is None else "template", view.fibre < chance
     if survey.feh_max < np.inf:
         height = np.abs(survey.sun.z + distance * direction[:, 2])

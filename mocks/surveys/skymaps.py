@@ -93,6 +93,9 @@ def pixels(name: str, digest: str, frame: MapFrame) -> tuple[FloatArray, FloatAr
             f"map: {name}: its COORDSYS says {stated or 'nothing'!r}: say map_frame, icrs or galactic",
         )
         frame = "icrs" if stated == "C" else "galactic"
+    require(
+        not np.isposinf(values).any(), f"map: {name}: inf is no value (a pixel without one: NaN)"
+    )
     known = np.isfinite(values) & (values != healpy.UNSEEN)
     require(bool(known.any()), f"map: {name}: no pixel has a value")
     return np.where(known, values, -np.inf), np.eye(3) if frame == "icrs" else ICRS_TO_GALACTIC

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from haloassay.base.arrays import BoolArray, FloatArray
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
-from haloassay.mocks.surveys.measurement import apparent_magnitude
+from haloassay.mocks.surveys.places import passing
 from haloassay.mocks.surveys.selection import cuts_of_place
 
 if TYPE_CHECKING:
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
     from haloassay.contracts.frames import Sun
     from haloassay.contracts.selection import Luminosities
     from haloassay.mocks.surveys.survey import Survey
-
-#: Luminosities of which the reach is the mean, and distances [kpc] between which it is interpolated.
-_QUANTILES: Final = 2000
-_DISTANCES: Final = np.geomspace(0.01, 1e4, 1400)
 
 
 @dataclass(frozen=True)
@@ -65,26 +60,16 @@ class StatedSelection:
         """Limits of the observed Galactocentric radius [kpc]."""
         return self.survey.r_min, self.survey.r_max
 
-    @cached_property
-    def _share(self) -> FloatArray:
-        """Share of the stars of all luminosities that magnitudes let pass, at :data:`_DISTANCES`."""
-        uniform = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
-        absolute = self.survey.luminosity.absolute_magnitude(uniform)
-        magnitude = apparent_magnitude(absolute, _DISTANCES[:, None])
-        bright, faint = self.survey.magnitude_limits
-        passing = (magnitude >= bright) & (magnitude <= faint)
-        return np.mean(passing * self.survey.completeness.of_magnitude(magnitude), axis=1)
-
     def reach(
         self, direction: FloatArray, distance: FloatArray, luminosities: Luminosities
     ) -> FloatArray:
         """(N,) probabilities that stars in ``direction`` (N, 3) at ``distance`` (N,) [kpc] are observed."""
         icrs = direction @ self.sun.rotation()
-        chance = self.survey.completeness.of_place(icrs) * self.survey.footprint.contains(icrs)
         true = distance / (self.scale if luminosities == "of-distances" else 1.0)
+        chance = passing(self.survey, icrs, true)
         if self.survey.template is not None:
-            chance = chance * self.survey.template.chance(icrs, true)
-        return np.asarray(chance * np.interp(true, _DISTANCES, self._share))
+            chance = chance * self.survey.template.chance(icrs, true, self.survey)
+        return chance
 
     def inside(self, direction: FloatArray, distance: FloatArray) -> BoolArray:
         """(N,) whether cuts on observed distance, height and radius keep stars observed there."""

@@ -11,19 +11,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 
 from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.errors import InputError, RemediedError
 from haloassay.base.settings import build, require
+from haloassay.mocks.surveys.places import passing
 from haloassay.mocks.surveys.skymaps import file_digest
 
 if TYPE_CHECKING:
     from scipy.spatial import KDTree
 
     from haloassay.contracts.catalogue import Catalogue
+    from haloassay.mocks.surveys.survey import Survey
 
 #: Errors that a template must state, and those that are taken where it has them.
 _REQUIRED: Final = ("distance_err", "pmra_err", "pmdec_err")
@@ -118,7 +120,8 @@ class Template:
         ``"footprint"``: stars are observed in pixels that hold a star of the catalogue, and between its least and
         largest distance. ``"density-ratio"``: besides, with a probability that is a factor of the pixel times one of
         the distance, such that numbers by pixel and numbers by distance are those of the catalogue where ``density`` is
-        the true one. It is wrong by as much as ``density`` is: the two cannot be told apart by a catalogue.
+        the true one; footprint, completeness and magnitude limits of the survey are counted as part of what the
+        catalogue passed. It is wrong by as much as ``density`` is: the two cannot be told apart by a catalogue.
     density
         True density of the tracers, assumed: slopes and breaks; needed by ``"density-ratio"``.
     nside
@@ -134,6 +137,9 @@ class Template:
         If a setting is out of range, the file cannot be read, is another one or lacks columns, or the selection cannot
         be determined.
     """
+
+    #: Of the ratio to a density: 2 knows of the other limits of the survey.
+    version: ClassVar[int] = 2
 
     file: str = field(compare=False)
     columns: str = ""
@@ -245,13 +251,21 @@ class Template:
         relative = stars.errors["distance_err"][rows] / stars.distance[rows]
         return np.minimum(relative, _LARGEST_LOG_ERROR)
 
-    def chance(self, direction: FloatArray, distance: FloatArray) -> FloatArray:
-        """(N,) probabilities that stars at ICRS unit vectors (N, 3) and true distances (N,) [kpc] are observed."""
+    def chance(self, direction: FloatArray, distance: FloatArray, survey: Survey) -> FloatArray:
+        """(N,) probabilities that stars at ICRS unit vectors (N, 3) and true distances (N,) [kpc] are observed.
+
+        Of those that footprint, completeness and magnitude limits of ``survey`` let pass.
+
+        Raises
+        ------
+        InputError
+            If these let next to none of the catalogue pass.
+        """
         import healpy
 
         if not self.selects:
             return np.ones(len(distance))
-        of_pixel, of_shell, edges = _shares(self)
+        of_pixel, of_shell, edges = _shares(self, survey)
         shell = np.searchsorted(edges, distance, side="right") - 1
         shell = np.where(distance == edges[-1], len(of_shell) - 1, shell)
         inside = (shell >= 0) & (shell < len(of_shell))
@@ -350,27 +364,42 @@ def _places(
 
 
 @functools.lru_cache(maxsize=4)
-def _shares(template: Template) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Factors (12 nside^2,) of pixels and (shells,) of distances, and edges (shells + 1,) of these [kpc]."""
+def _shares(template: Template, survey: Survey) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Factors (12 nside^2,) of pixels and (shells,) of distances, and edges (shells + 1,) of these [kpc].
+
+    The catalogue passed the whole selection: its numbers are those of the density times what ``survey`` lets pass
+    times the two factors, and stars where it lets none pass are not told by any factor.
+    """
     import healpy
 
     stars = template._stars
     n_pixels = healpy.nside2npix(template.nside)
-    pixel = healpy.vec2pix(template.nside, *stars.direction.T)
-    on_sky = np.bincount(pixel, minlength=n_pixels).astype(float)
     edges = np.quantile(stars.distance, np.linspace(0.0, 1.0, template.shells + 1))
     require(
         bool(np.all(np.diff(edges) > 0.0)), f"shells: {template.file}: too many equal distances"
     )
+    pixel = healpy.vec2pix(template.nside, *stars.direction.T)
     if template.density is None:
-        return (on_sky > 0.0).astype(float), np.ones(template.shells), edges
-    by_distance = np.histogram(stars.distance, edges)[0].astype(float)
-    there = _expected(template.density, stars.catalogue, template.nside, edges)
+        return (
+            (np.bincount(pixel, minlength=n_pixels) > 0).astype(float),
+            np.ones(template.shells),
+            edges,
+        )
+    seen = passing(survey, stars.direction, stars.distance) > 0.0
+    n = int(np.count_nonzero(seen))
+    require(
+        n >= 2 * template.shells,
+        f"template: {template.file}: footprint, completeness and magnitude limits of the survey let {n} of its"
+        f" {len(seen)} stars pass, fewer than 2 a shell",
+    )
+    on_sky = np.bincount(pixel[seen], minlength=n_pixels).astype(float)
+    by_distance = np.histogram(stars.distance[seen], edges)[0].astype(float)
+    there = _expected(template, template.density, survey, edges)
     of_shell = np.ones(template.shells)
     of_pixel = np.zeros(n_pixels)
     for _ in range(_ROUNDS):
-        of_pixel = on_sky / (there @ of_shell)
-        again = by_distance / (of_pixel @ there)
+        of_pixel = _quotient(on_sky, there @ of_shell)
+        again = _quotient(by_distance, of_pixel @ there)
         done = bool(np.allclose(again, of_shell, rtol=_TOLERANCE, atol=0.0))
         of_shell = again
         if done:
@@ -378,26 +407,33 @@ def _shares(template: Template) -> tuple[FloatArray, FloatArray, FloatArray]:
     return of_pixel / of_pixel.max(), of_shell / of_shell.max(), edges
 
 
+def _quotient(found: FloatArray, expected: FloatArray) -> FloatArray:
+    """Numbers found over those expected, 0 where none is expected."""
+    return np.divide(found, expected, out=np.zeros_like(found), where=expected > 0.0)
+
+
 def _expected(
-    density: PowerLaws, catalogue: Catalogue, nside: int, edges: FloatArray
+    template: Template, density: PowerLaws, survey: Survey, edges: FloatArray
 ) -> FloatArray:
-    """(pixels, shells) numbers of stars that there are, in one unit: integrals of the density over cells."""
+    """(pixels, shells) numbers of stars that ``survey`` lets pass, in one unit: integrals of the density over cells."""
     import healpy
 
-    sun = catalogue.sun
-    fine = nside * _FINER
+    sun = template._stars.catalogue.sun
+    fine = template.nside * _FINER
     n_fine = healpy.nside2npix(fine)
     icrs = np.stack(healpy.pix2vec(fine, np.arange(n_fine)), axis=1)
-    pixel = healpy.vec2pix(nside, *icrs.T)
+    pixel = healpy.vec2pix(template.nside, *icrs.T)
     direction = icrs @ sun.rotation().T
     t, w = np.polynomial.legendre.leggauss(_POINTS)
-    cells = np.empty((healpy.nside2npix(nside), len(edges) - 1))
+    cells = np.empty((healpy.nside2npix(template.nside), len(edges) - 1))
     for k, (near, far) in enumerate(pairwise(edges)):
         total = np.zeros(n_fine)
         for x, weight in zip(t, w, strict=True):
             d = 0.5 * (near + far) + 0.5 * (far - near) * x
             r = np.linalg.norm(sun.position + d * direction, axis=1)
-            total += weight * 0.5 * (far - near) * d**2 * np.exp(density.log_density(r))
+            passed = passing(survey, icrs, np.full(n_fine, d))
+            volume = weight * 0.5 * (far - near) * d**2
+            total += volume * passed * np.exp(density.log_density(r))
         cells[:, k] = np.bincount(pixel, total, minlength=len(cells))
     return cells
 

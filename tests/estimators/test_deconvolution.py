@@ -17,6 +17,7 @@ from haloassay.estimators import deconvolution, make_estimator
 from haloassay.estimators.bins import DensitySlope
 from haloassay.estimators.deconvolution import RadiusDeconvolution
 from haloassay.mocks import make_mock
+from haloassay.mocks.surveys.stated import StatedSelection
 from haloassay.mocks.surveys.survey import make_survey
 
 SLOPE, BETA = -3.5, 0.6
@@ -101,6 +102,51 @@ def test_drawn_distances_are_the_true_ones_on_average():
     assert abs(np.mean(off)) < 0.03
 
 
+def altered(catalogue, **stars):
+    """The catalogue with other numbers of its first stars."""
+    columns = {name: np.array(values) for name, values in catalogue.columns.items()}
+    for name, values in stars.items():
+        columns[name][: len(values)] = values
+    return replace(catalogue, columns=columns)
+
+
+@pytest.mark.parametrize("error", [300.0, 1e5, 1e300])
+def test_a_star_of_unknown_distance_leaves_the_others_alone(error):
+    """One of 3000: what it moves is less than a tenth of the interval."""
+    catalogue = observed(0.1)
+    method = make_estimator({**SPLINES, **FREED}, "e")
+    plain, one = (
+        method.estimate(each, seeded(7)).of("enclosed_mass")
+        for each in (catalogue, altered(catalogue, distance_err=[error]))
+    )
+    for row, other in zip(plain, one, strict=True):
+        assert abs(other.value - row.value) < 0.1 * (row.hi68 - row.lo68)
+
+
+def test_nodes_of_a_known_distance_are_errors_apart_and_those_of_an_unknown_one_in_reach():
+    catalogue = altered(observed(0.1), distance_err=[1e9])
+    nodes = deconvolution._Nodes.of(catalogue, DensitySlope((SLOPE,), (), 0.0)).log_d
+    sigma = catalogue["distance_err"] / catalogue["distance"]
+    np.testing.assert_allclose(np.ptp(nodes, axis=1)[1:], 8.0 * sigma[1:])
+    assert np.ptp(nodes[0]) == pytest.approx(2.0 * np.log(100.0))
+
+
+def test_many_stars_at_one_place_leave_no_shell_empty():
+    """More than half at one radius, as of a cluster: all weights are numbers, and all stars keep a distance."""
+    catalogue = observed(0.1, n=400)
+    there = {name: np.full(251, catalogue[name][0]) for name in ("ra", "dec", "distance")}
+    nodes = deconvolution._Nodes.of(altered(catalogue, **there), DensitySlope((SLOPE,), (), 0.0))
+    np.testing.assert_allclose(nodes.weights().sum(axis=1), 1.0)
+
+
+def test_stars_where_the_survey_sees_none_are_said():
+    catalogue = observed(0.1)
+    elsewhere = make_survey({"n_stars": 10, "footprint": {"dec_min": 89.0}})
+    moved = replace(catalogue, selection=StatedSelection.of(elsewhere))
+    with pytest.raises(EstimationError, match="of 3000 stars are where the selection function"):
+        make_estimator({**SPLINES, **FREED}, "e").estimate(moved, seeded(1))
+
+
 def test_defaults_and_keys_are_as_they_were():
     for spec in (SPLINES, TRACERS, ELLIPSOID):
         assert "distances" not in plain_content(make_estimator(spec, "e"))
@@ -114,6 +160,8 @@ def test_what_it_cannot_work_on_is_said(monkeypatch):
         method.estimate(Catalogue(kept, catalogue.sun), seeded(1))
     with pytest.raises(EstimationError, match="50 stars"):
         method.estimate(replace(catalogue.select(slice(20)), selection=None), seeded(1))
+    with pytest.raises(EstimationError, match="too large to be one"):
+        method.estimate(altered(catalogue, vlos_err=[1e200]), seeded(1))
     monkeypatch.setattr(deconvolution, "_MOST", 1000)
     with pytest.raises(EstimationError, match="up to 1000 stars"):
         method.estimate(catalogue, seeded(1))

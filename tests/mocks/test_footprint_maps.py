@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import healpy
 import numpy as np
 import pytest
@@ -81,11 +83,13 @@ def test_unusable_maps_are_named_in_one_line(tmp_path):
     text = tmp_path / "m.fits"
     text.write_text("no map")
     empty = written(tmp_path / "e.fits", False, "C", np.full(12 * NSIDE**2, healpy.UNSEEN))
+    endless = written(tmp_path / "i.fits", False, "C", np.full(12 * NSIDE**2, np.inf))
     for name, message in (
         (str(text), "not a healpix map"),
         (str(tmp_path), "is a folder"),
         ("nowhere.fits", "no such file"),
         (empty, "no pixel has a value"),
+        (endless, "inf is no value"),
     ):
         with pytest.raises(InputError, match=message) as caught:
             Footprint(map=name)
@@ -115,3 +119,23 @@ def test_a_header_that_does_not_say_which_pixel_is_which_is_refused(
     with pytest.raises(InputError, match=told):
         Footprint(map=name)
     assert not caplog.records  # which would be printed beside the error
+
+
+@pytest.mark.parametrize("preset", ["desi-kgiants", "h3-giants", "weave-halo"])
+def test_a_completeness_map_stands_in_place_of_what_a_preset_makes_up(tmp_path, sky, preset):
+    """The rest of the preset stays; values that rounding puts above 1 are 1."""
+    values = np.where(np.arange(12 * NSIDE**2) % 2, 1.0 + 1e-7, 0.25)
+    name = written(tmp_path / "m.fits", False, "C", values)
+    spec = {"preset": preset, "n_stars": 10}
+    plain = make_survey(spec)
+    mapped = make_survey({**spec, "completeness": {"map": name}})
+    odd = healpy.vec2pix(NSIDE, *sky[0].T) % 2 == 1
+    whole = replace(mapped.completeness, b_scale=0.0).of_place(sky[0])
+    np.testing.assert_array_equal(whole, np.where(odd, 1.0, 0.25))
+    assert mapped.completeness.b_scale == plain.completeness.b_scale
+    assert mapped.footprint == plain.footprint
+    with pytest.raises(InputError, match=r"leave these at 1 \(got 0\.5"):
+        make_survey({**spec, "completeness": {"map": name, "minimum": 0.5}})
+    wrong = written(tmp_path / "w.fits", False, "C", values + 1e-5)
+    with pytest.raises(InputError, match=r"holds 0\.25001 to 1\.0000101, and probabilities"):
+        make_survey({**spec, "completeness": {"map": wrong}})

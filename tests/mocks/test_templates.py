@@ -15,6 +15,8 @@ from haloassay.mocks.surveys.stated import StatedSelection
 from haloassay.mocks.surveys.survey import make_survey
 
 N = 20_000
+#: Ten numbers of unit scatter: 4 sigma of the sum of their squares.
+TEN_OF_UNIT_SCATTER = 10.0 + 4.0 * np.sqrt(20.0)
 ERRORS = ("distance_err", "pmra_err", "pmdec_err", "vlos_err")
 
 
@@ -105,11 +107,39 @@ def test_a_selection_is_found_again_where_the_density_is_right(tmp_path):
         away = np.linalg.norm(again.position - again.sun.position, axis=1)
         there, here = (np.histogram(d, edges)[0] for d in (first["distance"], away))
         off = (here - there) / np.sqrt(here + there)
-        # ten numbers of unit scatter: 4 sigma of the sum of their squares
-        assert (np.sum(off**2) < 10.0 + 4.0 * np.sqrt(20.0)) == same
+        assert (np.sum(off**2) < TEN_OF_UNIT_SCATTER) == same
         pixels = [healpy.ang2pix(4, c["ra"], c["dec"], lonlat=True) for c in (first, again)]
         there, here = (np.bincount(each, minlength=192) for each in pixels)
         assert not np.any(here[there == 0])
+
+
+def test_limits_of_the_survey_are_part_of_what_the_catalogue_passed(tmp_path):
+    """They are not counted twice: so many by distance as in a catalogue that passed the same.
+
+    A footprint that is less than that of the catalogue leaves its stars out, and the rest are by distance as there.
+    """
+    density = {"slopes": [-2.8, -4.6], "breaks": [17.0]}
+    limits = {
+        "magnitude_limits": [11.0, 18.0],
+        "footprint": {"b_min": 20.0},
+        "completeness": {"minimum": 0.3, "seed": 3, "per_magnitude": 0.2, "full_to": 15.0},
+        "sun": "li2026",
+    }
+    first = observe({"n_stars": 10_000, "pm_error": 0.1, "vlos_error": 1.0, **limits}).catalogue
+    path = written(tmp_path / "first.fits", dict(first.columns))
+    edges = np.quantile(first["distance"], np.linspace(0.0, 1.0, 11))
+    spec = {"file": path, "selection": "density-ratio", "density": density}
+    for more in ({}, {"footprint": {"b_min": 20.0, "dec_min": 10.0}}):
+        survey = {"n_stars": 10_000, "template": spec, **limits, **more}
+        again = observe(survey, seed=78).catalogue
+        north = first["dec"] > 10.0 if more else np.full(len(first), True)
+        away = np.linalg.norm(again.position - again.sun.position, axis=1)
+        there, here = (np.histogram(d, edges)[0] for d in (first["distance"][north], away))
+        ratio = there.sum() / here.sum()
+        off = (ratio * here - there) / np.sqrt(ratio**2 * here + there)
+        assert np.sum(off**2) < TEN_OF_UNIT_SCATTER
+    with pytest.raises(InputError, match=r"let 0 of its 10000 stars pass, fewer than 2 a shell"):
+        observe({**survey, "magnitude_limits": [1.0, 2.0]})
 
 
 def test_a_distance_scale_stretches_the_reach_of_a_template(template):
