@@ -2,7 +2,7 @@
 
 Cells are pooled: each counts the same, whatever else differs between them. An estimator has a place among those that
 have values in all of them, so that nobody gains by failing where it is hard, and near the radius of the table
-(:func:`haloassay.analysis.realizations.bin_at`), so that nobody gains by being asked where it is easy.
+(:func:`haloassay.analysis.realizations.bin_near`), so that nobody gains by being asked where it is easy.
 """
 
 from __future__ import annotations

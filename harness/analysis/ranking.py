@@ -17,7 +17,7 @@ import numpy as np
 from haloassay.analysis.contributions import Amount
 from haloassay.analysis.realizations import (
     FactorTables,
-    bin_among,
+    bin_near,
     bins_of,
     cell_of,
     missing,
@@ -110,7 +110,7 @@ def rank(
     results
         A run.
     quantity, r
-        Name; radius [kpc] near which each estimator has a bin (:func:`haloassay.analysis.realizations.bin_at`): those
+        Name; radius [kpc] near which each estimator has a bin (:func:`haloassay.analysis.realizations.bin_near`): those
         that have none have no place.
     by
         ``rmse``, root of the mean square error; ``bias``, size of the mean error; ``coverage``, distance of the
@@ -240,7 +240,7 @@ class Answers:
 
     def _at(self, estimator: str, r: float | None, cell: str) -> pd.DataFrame | str:
         try:
-            number = bin_among(self._bins[estimator, cell], r, estimator)
+            number = bin_near(self._bins[estimator, cell], r, estimator)
         except InputError as error:
             if r is None:
                 raise

@@ -26,7 +26,7 @@ from haloassay.contracts.factors import StatedFactor
 if TYPE_CHECKING:
     import pandas as pd
 
-#: Factor within which the radius of a bin is the one that is asked for. M(<r) of a halo changes by a fifth over it;
+#: Factor within which numbers of several estimators are at one radius. M(<r) of a halo changes by a fifth over it;
 #: root mean square errors of the league, each against the truth at its own radius, by a tenth, as much as they are
 #: known to.
 NEAR: Final = 1.3
@@ -132,7 +132,7 @@ def cell_of(results: FactorTables, cell: str | None, where: str) -> str:
 
 
 def bin_at(rows: pd.DataFrame, r: float | None, where: str) -> int:
-    """Bin of a radius: of those whose own radius is within a factor :data:`NEAR` the one that holds it, or the nearest.
+    """Bin of a radius: the one that holds it, or whose own radius is nearest, within half the way to the next.
 
     Parameters
     ----------
@@ -158,17 +158,34 @@ def bins_of(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 def bin_among(bins: pd.DataFrame, r: float | None, where: str) -> int:
     """Choose the bin of a radius as :func:`bin_at` does, from the radii of bins by their numbers."""
-    if not len(bins):
-        raise InputError(f"{where}: has no estimate there")
     if r is None:
-        if len(bins) > 1:
-            listed = ", ".join(f"{x:.3g}" for x in bins["r"])
-            raise InputError(f"{where}: there are several radii: choose one ({listed} kpc)")
-        return int(bins.index[0])
-    require_radius(r, where)
-    bins = bins.dropna(subset="r")
-    if not len(bins):
-        raise InputError(f"{where}: has no radius")
+        return _only(bins, where)
+    bins = _with_radii(bins, r, where)
+    inside = bins[(bins["lo"] <= r) & (r < bins["hi"])]
+    if len(inside):
+        return int(inside.index[0])
+    bins = bins.sort_values("r")
+    ln = np.log(bins["r"].to_numpy())
+    reach = np.diff(ln).max() / 2.0 if len(ln) > 1 else np.log(1.1)
+    if not ln[0] - reach <= np.log(r) <= ln[-1] + reach:
+        ends = f"{bins['r'].iloc[0]:.3g} to {bins['r'].iloc[-1]:.3g} kpc"
+        raise InputError(f"{where}: {r:g} kpc is outside its radii, {ends}")
+    return int(bins.index[int(np.argmin(np.abs(ln - np.log(r))))])
+
+
+def bin_near(bins: pd.DataFrame, r: float | None, where: str) -> int:
+    """Bin that can be compared with those of others at a radius: its own is within a factor :data:`NEAR` of it.
+
+    Of several the one that holds it, or the nearest.
+
+    Raises
+    ------
+    InputError
+        If there is no such bin, or this is no radius.
+    """
+    if r is None:
+        return _only(bins, where)
+    bins = _with_radii(bins, r, where)
     off = np.abs(np.log(bins["r"] / r))
     near = bins[off <= np.log(NEAR)]
     if not len(near):
@@ -176,6 +193,27 @@ def bin_among(bins: pd.DataFrame, r: float | None, where: str) -> int:
         raise InputError(f"{where}: states {listed} kpc, none within a factor {NEAR:g} of {r:g}")
     inside = near[(near["lo"] <= r) & (r < near["hi"])]
     return int(off[(inside if len(inside) else near).index].idxmin())
+
+
+def _only(bins: pd.DataFrame, where: str) -> int:
+    """Bin where no radius is asked for."""
+    if len(bins) > 1:
+        listed = ", ".join(f"{x:.3g}" for x in bins["r"])
+        raise InputError(f"{where}: there are several radii: choose one ({listed} kpc)")
+    if not len(bins):
+        raise InputError(f"{where}: has no estimate there")
+    return int(bins.index[0])
+
+
+def _with_radii(bins: pd.DataFrame, r: float, where: str) -> pd.DataFrame:
+    """Bins that have a radius, at least one."""
+    require_radius(r, where)
+    if not len(bins):
+        raise InputError(f"{where}: has no estimate there")
+    bins = bins.dropna(subset="r")
+    if not len(bins):
+        raise InputError(f"{where}: has no radius")
+    return bins
 
 
 def require_radius(r: float | None, where: str) -> None:

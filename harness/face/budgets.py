@@ -30,12 +30,7 @@ if TYPE_CHECKING:
     shell_complete=completion.quantities,
     help="What the budget is of: see `haloassay list quantities`.",
 )
-@click.option(
-    "--r",
-    type=float,
-    metavar="KPC",
-    help="Radius, where the quantity has several, within a factor 1.3 of that of a bin.",
-)
+@click.option("--r", type=float, metavar="KPC", help="Radius, where the quantity has several.")
 @click.option(
     "--estimator",
     shell_complete=completion.estimators,

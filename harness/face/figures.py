@@ -379,9 +379,7 @@ def write_figures(results: Results, data: Summary) -> Path:
     multiple=True,
     help="Cells that are shown, as a table names them [those of fixed levels, if they are 6 at most, or the base].",
 )
-@click.option(
-    "--r", type=float, metavar="KPC", help="Radius, within a factor 1.3 of that of one bin."
-)
+@click.option("--r", type=float, metavar="KPC", help="Radius, of one bin.")
 @click.option(
     "--out",
     "file",

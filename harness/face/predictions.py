@@ -26,12 +26,7 @@ from haloassay.face.outputs import FORMATS, for_readers, require_outside, requir
     shell_complete=completion.quantities,
     help="What is estimated: see `haloassay list quantities`.",
 )
-@click.option(
-    "--r",
-    type=float,
-    metavar="KPC",
-    help="Radius, where the quantity has several, within a factor 1.3 of that of a bin.",
-)
+@click.option("--r", type=float, metavar="KPC", help="Radius, where the quantity has several.")
 @click.option(
     "--estimator",
     shell_complete=completion.estimators,

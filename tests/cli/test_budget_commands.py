@@ -115,7 +115,7 @@ def test_a_tornado_is_drawn_with_fonts_that_journals_take(call, results, tmp_pat
     [
         (["--quantity", "enclosed_mas"], "did you mean 'enclosed_mass'"),
         (["--quantity", "beta"], "no estimator of the run yields beta"),
-        (["--quantity", "enclosed_mass", "--r", "5000"], "none within a factor 1.3 of 5000"),
+        (["--quantity", "enclosed_mass", "--r", "5000"], "5000 kpc is outside its radii"),
         (["--quantity", "enclosed_mass", "--r", "-1"], "a radius is above 0 kpc"),
         (["--quantity", "enclosed_mass", "--estimator", "jeans"], "unknown estimator 'jeans'"),
     ],

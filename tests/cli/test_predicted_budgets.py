@@ -185,7 +185,7 @@ REFUSALS = [
     (("predict", *ASK, "--set", "slope=-3.1", "--set", "slope=-3.2"), "is set twice"),
     (("predict", *ASK, "--cell", "joint"), "unknown sampled cell 'joint'"),
     (("predict", "--quantity", "enclosed_mass"), "choose one"),
-    (("predict", "--quantity", "enclosed_mass", "--r", "4000"), "none within a factor 1.3"),
+    (("predict", "--quantity", "enclosed_mass", "--r", "4000"), "outside its radii"),
     (("predict", *ASK, "--estimator", "tracer"), "did you mean 'tracer-mass'"),
     (("rank", *ASK, "--by", "luck"), "luck"),
     (("rank", *ASK, "--cell", "bas"), "did you mean 'base'"),

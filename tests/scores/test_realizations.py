@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from haloassay.analysis.realizations import Differences, bin_at
+from haloassay.analysis.realizations import Differences, bin_at, bin_near, bins_of
 from haloassay.base.errors import InputError
 from haloassay.contracts.factors import StatedFactor, StatedLevel
 
@@ -14,23 +14,40 @@ def bins(*r):
 
 
 @pytest.mark.parametrize(
-    ("r", "number"), [(7.7, 0), (12.2, 0), (12.3, 1), (19.4, 1), (19.7, 2), (33.0, 2)]
+    ("r", "number"), [(7.2, 0), (14.0, 0), (14.3, 1), (28.0, 1), (28.5, 2), (56.0, 2)]
 )
 def test_a_radius_belongs_to_the_nearest_one_in_the_logarithm(r, number):
-    assert bin_at(bins(10.0, 15.0, 25.5), r, "here") == number
+    assert bin_at(bins(10.0, 20.0, 40.0), r, "here") == number
 
 
-@pytest.mark.parametrize("r", [7.6, 13.1, 15.3, 26.1, 30.7, 52.1])
-def test_far_from_all_of_them_there_is_none(r):
-    with pytest.raises(InputError, match=r"^here: states 10, 20, 40 kpc, none within a factor 1.3"):
+@pytest.mark.parametrize("r", [7.0, 57.0])
+def test_beyond_half_the_way_to_the_next_there_is_none(r):
+    with pytest.raises(InputError, match="is outside its radii, 10 to 40 kpc"):
         bin_at(bins(10.0, 20.0, 40.0), r, "here")
 
 
-def test_a_shell_that_holds_a_radius_comes_first_if_its_own_is_near():
+def near(rows, r):
+    return bin_near(bins_of(rows, ["bin"]), r, "here")
+
+
+@pytest.mark.parametrize(
+    ("r", "number"), [(7.7, 0), (12.2, 0), (12.3, 1), (19.4, 1), (19.7, 2), (33.0, 2)]
+)
+def test_compared_is_what_is_nearest_in_the_logarithm(r, number):
+    assert near(bins(10.0, 15.0, 25.5), r) == number
+
+
+@pytest.mark.parametrize("r", [7.6, 13.1, 15.3, 26.1, 30.7, 52.1])
+def test_far_from_all_of_them_nothing_is_compared(r):
+    with pytest.raises(InputError, match=r"^here: states 10, 20, 40 kpc, none within a factor 1.3"):
+        near(bins(10.0, 20.0, 40.0), r)
+
+
+def test_a_shell_that_holds_a_radius_is_compared_if_its_own_is_near():
     edges = bins(12.0, 18.0).assign(r_lo=[5.0, 14.0], r_hi=[14.0, 30.0])
-    assert bin_at(edges, 14.5, "here") == 1  # in the logarithm 12 is nearer
+    assert near(edges, 14.5) == 1  # in the logarithm 12 is nearer
     with pytest.raises(InputError, match="states 12, 18 kpc"):
-        bin_at(edges, 29.0, "here")
+        near(edges, 29.0)
 
 
 @pytest.mark.parametrize("r", [0.0, -5.0, np.nan, np.inf])
