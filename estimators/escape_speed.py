@@ -194,7 +194,8 @@ class EscapeSpeed(Estimator):
             return speed, np.zeros(len(speed))
         safe = np.maximum(speed, self.v_min or 1.0)  # slower stars are not of the tail
         covariance = catalogue.spherical_covariance
-        along = np.einsum("ni,nij,nj->n", v, covariance, v) / safe**2
+        # not below 0, as rounding leaves it where positions alone have errors, which are across the velocity
+        along = np.maximum(np.einsum("ni,nij,nj->n", v, covariance, v), 0.0) / safe**2
         across = np.einsum("nii->n", covariance) - along
         return speed - 0.5 * across / safe, np.sqrt(along)
 

@@ -50,8 +50,8 @@ class HierarchicalDF(Estimator):
     ``power-law-df`` (Evans, Hafner & de Zeeuw 1997). Here what was measured scatters about the truth by its
     Gaussian errors, and the likelihood of a star is the integral of f over all that it can truly be (Eadie,
     Springford & Harris 2017, who sample the truth of every star). A velocity that was not measured has no error
-    to bind it: the model alone does. Such is vlos where a catalogue has none, and every entry, whatever number it
-    holds, whose error is beyond all velocities: 1e5 km/s or mas/yr.
+    to bind it: the model alone does. Such is vlos where a catalogue has none, and every entry whose error is beyond
+    all velocities, 1e5 km/s or mas/yr, whatever number it holds; a table is read if that is a velocity of a star: 0.
 
     The integral is a weighted mean over candidates of each star's truth, drawn in to the pole that f has at L = 0.
     Gradient and curvature at the maximum of the posterior are those of all candidates, what is beyond is that of a

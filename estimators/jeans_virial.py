@@ -347,8 +347,8 @@ class JeansVirial(Estimator):
     ) -> FloatArray:
         """Log posterior (m,) but for the flat prior; -inf where the Jeans integral has no end."""
         state = model.radial(points)
-        variances = model.variances(state, _COMPONENTS[self.data])
         with np.errstate(invalid="ignore", divide="ignore"):
+            variances = model.variances(state, _COMPONENTS[self.data])
             total = data.log_likelihood(variances)
             if ratio is not None:
                 parts = np.array([1.0, 2.0]) if self.data == "6d" else np.array([1.0])

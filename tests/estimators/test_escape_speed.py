@@ -244,6 +244,19 @@ def test_the_escape_speed_of_a_tail_is_found(spec):
     assert row.hi68 - row.lo68 < 0.06 * row.value
 
 
+def test_errors_of_positions_alone_leave_speeds_as_they_are():
+    """They turn the axes about the velocity; what rounding leaves along it may be below 0."""
+    stars = own.tail(400, seeded(1), error=0.0)
+    columns = dict(stars.columns)
+    plain, turned = (
+        rows_of(
+            Catalogue({**columns, **{f"{a}_err": np.full(400, e) for a in "xyz"}}), **KNOWN
+        ).rows[0]
+        for e in (0.0, 0.01)
+    )
+    assert turned.value == pytest.approx(plain.value, rel=1e-3)
+
+
 def test_bias_and_coverage_where_the_power_is_known():
     runs, off, covered = 60, [], []
     for j in range(runs):
