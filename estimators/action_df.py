@@ -20,6 +20,7 @@ from haloassay.estimators.bins import (
     places_at,
     rows_within,
 )
+from haloassay.estimators.fit.few_candidates import LEAST
 from haloassay.estimators.fit.latents import Observed
 from haloassay.estimators.fit.mean_field import MeanField
 from haloassay.estimators.halo.action_model import ActionModel
@@ -101,7 +102,8 @@ class ActionDF(Estimator):
     """
 
     name: ClassVar[str] = "action-df"
-    version: ClassVar[int] = 3
+    #: 4: too few candidates of what is true give no value.
+    version: ClassVar[int] = 4
     reference: ClassVar[str] = "2022MNRAS.511.2610C"
     assumes: ClassVar[tuple[str, ...]] = (
         "spherical",
@@ -146,7 +148,7 @@ class ActionDF(Estimator):
                 least <= lo < hi <= most,
                 f"{name}: bounds ascend from {least:g} to at most {most:g} (got {[lo, hi]})",
             )
-        check_least("n_samples", self.n_samples, 2)
+        check_least("n_samples", self.n_samples, LEAST)
         require(self.h0 > 0.0, f"h0: positive (got {self.h0})")
         check_least("n_draws", self.n_draws, 2)
         check_least("min_stars", self.min_stars, 20)

@@ -97,7 +97,8 @@ class EscapeSpeed(Estimator):
     """
 
     name: ClassVar[str] = "escape-speed"
-    version: ClassVar[int] = 4
+    #: 5: errors of places, which turn spherical axes, change no speed.
+    version: ClassVar[int] = 5
     reference: ClassVar[str] = "1990ApJ...353..486L"
     assumes: ClassVar[tuple[str, ...]] = (
         "equilibrium",
@@ -188,13 +189,13 @@ class EscapeSpeed(Estimator):
 
     def _speeds(self, catalogue: Catalogue) -> tuple[FloatArray, FloatArray]:
         """Speeds (N,) without what errors across the velocity have added, and errors along it [km/s]."""
-        v = catalogue.spherical_velocity
+        v = catalogue.velocity
         speed = np.linalg.norm(v, axis=1)
         if self.errors == "ignored":
             return speed, np.zeros(len(speed))
         safe = np.maximum(speed, self.v_min or 1.0)  # slower stars are not of the tail
-        covariance = catalogue.spherical_covariance
-        # not below 0, as rounding leaves it where positions alone have errors, which are across the velocity
+        covariance = catalogue.velocity_covariance
+        # not below 0, as rounding leaves it where all errors are across the velocity
         along = np.maximum(np.einsum("ni,nij,nj->n", v, covariance, v), 0.0) / safe**2
         across = np.einsum("nii->n", covariance) - along
         return speed - 0.5 * across / safe, np.sqrt(along)

@@ -16,6 +16,7 @@ from haloassay.contracts.estimate import Estimates, Estimator
 from haloassay.contracts.profiles import critical_density, virial_mass
 from haloassay.estimators.bins import check_least, check_number, check_radii, places_at
 from haloassay.estimators.fit.df_priors import DFPriors
+from haloassay.estimators.fit.few_candidates import too_few
 from haloassay.estimators.fit.latent_posterior import ROUGH, LatentPosterior
 from haloassay.estimators.fit.latents import DistanceErrors, Observed
 from haloassay.estimators.fit.power_law import power_law_mass
@@ -33,8 +34,6 @@ _WIDE: Final = 0.75
 #: range, is pressed against it: what the stars ask for is beyond. One that is cut off where it is widest has 1.1.
 _NEAR: Final = 1.2
 _NARROW: Final = 0.05
-#: Widths by which a posterior may be off as candidates are few.
-_BLURRED: Final = 1.0
 #: What points are made of; slopes of the potential that are ends of nature: a flat rotation curve, a point mass.
 _NAMES: Final = ("v_c", "g", "beta", "alpha")
 _FLAT_OR_POINT: Final = (0.02, 1.0)
@@ -208,11 +207,8 @@ class HierarchicalDF(Estimator):
                 end = float(np.exp(0.5 * end)) if k == 0 else end
                 note = f"the model does not fit the stars: {_NAMES[k]} is at the end of its prior, {end:.4g}"
                 return note, note
-        if blur > _BLURRED:
-            note = (
-                f"with {self.n_samples} candidates of what each star truly is the maximum of the posterior may be "
-                f"off by {blur:.1f} of its errors: give more (n_samples)"
-            )
+        note = too_few(blur, self.n_samples)
+        if note:
             return note, note
         size = shape = ""
         low, high = np.percentile(points[:, 0], [2.5, 97.5])

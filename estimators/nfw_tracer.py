@@ -29,7 +29,7 @@ from haloassay.estimators.bins import (
 from haloassay.estimators.fit.ellipsoid import fit_resolved
 from haloassay.estimators.fit.likelihoods import tabulated_log_likelihood
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
-from haloassay.estimators.halo.boundary import edge_share, log_variance
+from haloassay.estimators.halo.boundary import edge_share
 from haloassay.estimators.halo.jeans import LEAST_FALL, fall, jeans_tables
 from haloassay.estimators.halo.nfw import concentration
 from haloassay.estimators.rows import (
@@ -60,11 +60,12 @@ class NFWTracer(Estimator):
                 - <G M_baryons / mu>
 
     with the bracket taken between the edges of the sample: without it, samples cut in radius return
-    0.6 to 0.94 of the mass. Which r_s: that of greatest likelihood of the radial velocities,
-    Gaussian with sigma_r^2(r) of the Jeans equation for that r_s and its M_s, plus the variance of
-    each star's error,
+    0.6 to 0.94 of the mass. Its sigma_r^2 is that of the Jeans equation for that r_s and M_s,
 
         sigma_r^2 = r^(-2 beta) / rho int_r^inf s^(2 beta) rho G M(<s) / s^2 ds.
+
+    Which r_s: that of greatest likelihood of the radial velocities, Gaussian with sigma_r^2(r), plus the
+    variance of each star's error.
 
     The likelihood needs Gaussian velocities for no more than its weights: its score vanishes at the
     true variances whatever the distribution. Intervals are those of resampled stars, beta included.
@@ -109,6 +110,8 @@ class NFWTracer(Estimator):
     """
 
     name: ClassVar[str] = "nfw-tracer"
+    #: 2: the dispersion at the edges is that of the Jeans equation.
+    version: ClassVar[int] = 2
     reference: ClassVar[str] = "2011MNRAS.413.1744A"
     assumes: ClassVar[tuple[str, ...]] = (
         "spherical",
@@ -285,15 +288,6 @@ class RadialSample:
         return np.asarray(share[:, None] / nfw_shape(edges[:, None] / self.shapes))
 
     @cached_property
-    def _powers(self) -> tuple[FloatArray, FloatArray]:
-        """(n, 3) and (2, 3) powers 0, 1, 2 of ln r about its mean, at the stars and the edges."""
-        middle = np.mean(np.log(self.r))
-        return (
-            np.vander(np.log(self.r) - middle, 3, increasing=True),
-            np.vander(np.log(self.edges) - middle, 3, increasing=True),
-        )
-
-    @cached_property
     def _tables(self) -> FloatArray:
         """(3, grid, m + 1) variances of the halo over G M_s, and of the baryons, at three beta."""
         beta, spread = self.beta
@@ -302,8 +296,7 @@ class RadialSample:
 
     @cached_property
     def _grid(self) -> FloatArray:
-        lo, hi = np.log(self.r.min()) - 1e-9, np.log(self.r.max()) + 1e-9
-        return np.linspace(lo, hi, _GRID)
+        return np.linspace(*np.log(self.edges), _GRID)
 
     @cached_property
     def _cells(self) -> tuple[IntArray, FloatArray]:
@@ -338,11 +331,11 @@ class RadialSample:
             beta = beta + float(np.clip(shift, -4.0 * spread, 4.0 * spread))
         v_r = self.v[rows, 0]
         square = (v_r - v_r.mean()) ** 2 if self.subtract_mean else v_r**2
-        norm = self.tracer_norm(rows, square, beta)
         t = (beta - self.beta[0]) / (2.0 * spread)
         table = np.tensordot(
             [0.5 * t * (t - 1.0), 1.0 - t * t, 0.5 * t * (t + 1.0)], self._tables, 1
         )
+        norm = self.tracer_norm(rows, square, beta, table[[0, -1]])
         cell, across = self._cells
         value, norm = tabulated_log_likelihood(
             square, self.noise[rows, 0], cell[rows], across[rows], table, norm,
@@ -352,19 +345,31 @@ class RadialSample:
             raise EstimationError("no NFW halo beside the baryons: its mass is not positive")
         return _peak(np.log(self.shapes), value, norm)
 
-    def tracer_norm(self, rows: IntArray, square: FloatArray, beta: float) -> FloatArray:
-        """G M_s (m,) of each shape by the tracer mean of (resampled) stars with v_r^2 (n,)."""
-        at_stars, at_edges = self._powers
-        design = at_stars[rows]
+    def tracer_norm(
+        self, rows: IntArray, square: FloatArray, beta: float, at_edges: FloatArray
+    ) -> FloatArray:
+        """G M_s (m,) of each shape by the tracer mean of (resampled) stars.
+
+        Parameters
+        ----------
+        rows, square
+            (n,) which stars, and their squared velocities.
+        beta
+            Anisotropy.
+        at_edges
+            (2, m + 1) variances at the edges as in :meth:`_tables`, of the halo in units of the answer. Measured there,
+            they would be known least of all, and by a curve through the stars that a break of the density bends.
+        """
         noise = self.noise[rows, 0]
-        variance = np.exp(at_edges @ log_variance(design, square))
-        if noise.max() > 0.0:
-            variance = variance - np.exp(at_edges @ log_variance(design, noise))
         fixed, with_beta, known = self._levers
         counts = np.bincount(rows, minlength=len(self.r)) / len(rows)
         total = np.bincount(rows, (square - noise) / len(rows), minlength=len(self.r))
         mean = total @ fixed + beta * (total @ with_beta) - counts @ known
-        return np.asarray(mean - np.diff(variance[:, None] * self._boundary, axis=0)[0])
+        halo, baryons = np.split(at_edges, [-1], axis=1)
+        of_halo, of_baryons = (
+            np.diff(each * self._boundary, axis=0)[0] for each in (halo, baryons)
+        )
+        return np.asarray((mean - of_baryons) / (1.0 + of_halo))
 
 
 def _peak(x: FloatArray, value: FloatArray, norm: FloatArray) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 import numba
@@ -19,6 +19,7 @@ from haloassay.estimators.bins import (
     check_resolved,
     places_at,
 )
+from haloassay.estimators.fit.few_candidates import LEAST, check_candidates, compared, halves
 from haloassay.estimators.fit.latents import Observed
 from haloassay.estimators.fit.mean_field import MeanField
 from haloassay.estimators.fit.posterior import EmceeRun, Exploration, explore
@@ -103,7 +104,8 @@ class PowerLawDF(Estimator):
     """
 
     name: ClassVar[str] = "power-law-df"
-    version: ClassVar[int] = 3
+    #: 4: too few candidates of what is true give no value.
+    version: ClassVar[int] = 4
     reference: ClassVar[str] = "2021MNRAS.501.5964D"
     assumes: ClassVar[tuple[str, ...]] = (
         "spherical",
@@ -149,7 +151,7 @@ class PowerLawDF(Estimator):
         lo, hi = self.beta_range
         require(lo < hi < 1.0, f"beta_range: bounds ascend and are below 1 (got {[lo, hi]})")
         check_radii("r_out", self.r_out)
-        check_least("n_samples", self.n_samples, 1)
+        check_least("n_samples", self.n_samples, LEAST)
         require(self.v_max > 0.0, f"v_max: positive (got {self.v_max})")
         require(
             0.0 <= self.outlier_fraction < 0.5,
@@ -257,7 +259,7 @@ class PowerLawDF(Estimator):
 
         def log_density(points: FloatArray) -> FloatArray:
             out = full(points)
-            values = tracers.log_likelihood(out, -self.alpha, self.outlier_fraction, self.v_max)
+            values = self._log_likelihood(tracers, out)
             if self.prior == "phi0":  # the Jacobian of Phi0 = v_c^2 / g r^g
                 values += out[:, 0] - np.log(out[:, 1]) + out[:, 1] * np.log(tracers.pivot)
             return values
@@ -273,7 +275,14 @@ class PowerLawDF(Estimator):
             log_density, start, scale, self.n_draws, rng,
             sampler=sampler, emcee=self.emcee, bounds=(bounds[0], bounds[1]),
         )  # fmt: skip
-        return full(drawn.draws)
+        points = full(drawn.draws)
+        if self.errors == "convolved":
+            models, some = (tracers, *tracers.halves), compared(points)
+            check_candidates(*(self._log_likelihood(m, some) for m in models), self.n_samples)
+        return points
+
+    def _log_likelihood(self, tracers: Tracers, points: FloatArray) -> FloatArray:
+        return tracers.log_likelihood(points, -self.alpha, self.outlier_fraction, self.v_max)
 
     def _start(self, tracers: Tracers, whole: FloatArray, free: FloatArray) -> FloatArray:
         """Point of finite density: moments, and every star bound."""
@@ -328,6 +337,21 @@ class Tracers:
     log_weight: FloatArray
     pivot: float
     edges: tuple[float, float]
+
+    @property
+    def halves(self) -> tuple[Tracers, Tracers]:
+        """The same stars, each with one half of its candidates."""
+        first, second = (
+            replace(
+                self,
+                log_r=self.log_r[:, part],
+                half_square=self.half_square[:, part],
+                log_across=self.log_across[:, part],
+                log_weight=self.log_weight[:, part] + np.log(self.log_r.shape[1] / len(part)),
+            )
+            for part in halves(self.log_r.shape[1])
+        )
+        return first, second
 
     def log_likelihood(
         self, points: FloatArray, gamma: float, outliers: float = 0.0, v_max: float = np.inf

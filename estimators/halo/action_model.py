@@ -12,6 +12,7 @@ from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.base.constants import G
 from haloassay.base.errors import EstimationError
 from haloassay.contracts.profiles import nfw_shape
+from haloassay.estimators.fit.few_candidates import check_candidates, compared, halves
 from haloassay.estimators.fit.laplace import UniformPrior
 from haloassay.estimators.fit.slopes import TwoSlopes, outer_products, slope_draws
 from haloassay.estimators.halo.actions import PotentialGrid, Table, log_df_of, moments
@@ -99,9 +100,22 @@ class ActionModel:
         lower, upper = (middle + float(np.log(share)) for share in _ACTIONS)
         frame = TwoSlopes(self.prior, (lower, upper), self.steepness)
         derivatives = outer_products(self.each, _DIFFERENCES, self.prior)
-        return slope_draws(
+        points = slope_draws(
             self.log_likelihood, derivatives, frame, self.start(middle), _WIDTHS, n_draws, rng
         )
+        if self.truth.shape[1] > 1:
+            self._check_candidates(points)
+        return points
+
+    def _check_candidates(self, points: FloatArray) -> None:
+        """Raise :class:`EstimationError` if candidates of stars are too few at draws (m, 7) from the posterior."""
+        n_samples = self.truth.shape[1]
+        parts = (np.arange(n_samples), *halves(n_samples))
+        sums = []
+        for point in compared(points):
+            terms, norm = self._terms(point)
+            sums.append([np.sum(_log_mean(terms[:, part]) - norm) for part in parts])
+        check_candidates(*np.transpose(sums), n_samples)
 
     def start(self, log_action: float) -> FloatArray:
         """Point of finite density: of the order of what stars with this ln r v are like, and every star bound.
@@ -197,19 +211,24 @@ class ActionModel:
 
     def each(self, point: FloatArray) -> FloatArray:
         """Log likelihood (n,) of each star at a point (7,); -inf of one that is not bound, where it has no errors."""
+        terms, norm = self._terms(point)
+        return _log_mean(terms) - norm
+
+    def _terms(self, point: FloatArray) -> tuple[FloatArray, FloatArray | float]:
+        """Ln of the likelihood of each candidate (n, k), and what it is relative to, of each star or of all."""
         table, df = self.table(point)
         log_f = log_df_of(*self._columns, table, df, self._near).reshape(self.truth.shape[:2])
         nodes, _, to = self._steps
         with np.errstate(divide="ignore"):
             log_rho = to @ np.log(moments(nodes, table, df)[:, 0])
-        value = _log_mean(log_f + self.truth[..., 3])
+        terms = log_f + self.truth[..., 3]
         if self.position == "complete":
-            terms = log_rho + self._seen
-            top = terms.max()
-            return value - (top + np.log(np.sum(np.exp(terms - top))))
+            seen = log_rho + self._seen
+            top = float(seen.max())
+            return terms, top + float(np.log(np.sum(np.exp(seen - top))))
         below, part = self._between
         here = (1.0 - part) * log_rho[below] + part * log_rho[below + 1]
-        return np.asarray(value - _log_mean(here + self.places[..., 1]))
+        return terms, _log_mean(here + self.places[..., 1])
 
     def anisotropy(self, r: FloatArray, points: FloatArray) -> FloatArray:
         """Beta (m, n) at radii (n,) [kpc] of points (m, 7)."""

@@ -393,6 +393,16 @@ class Catalogue:
 
         return _read_only(propagation.spherical_covariance(self))
 
+    @cached_property
+    def velocity_covariance(self) -> FloatArray:
+        """(N, 3, 3) covariance of the errors of (vx, vy, vz) [(km/s)^2], to first order.
+
+        See :func:`haloassay.contracts.propagation.velocity_covariance`.
+        """
+        from haloassay.contracts import propagation  # compiles: only for those who need errors
+
+        return _read_only(propagation.velocity_covariance(self))
+
     def error(self, name: str) -> FloatArray:
         """(N,) errors of a column; zeros where none are given."""
         return self._or_zeros(f"{name}_err")

@@ -39,6 +39,29 @@ def spherical_covariance(catalogue: Catalogue) -> FloatArray:
     ndarray
         (N, 3, 3) [(km/s)^2]; singular where fewer than three observables have errors.
     """
+    return _covariance(catalogue, spherical=True)
+
+
+def velocity_covariance(catalogue: Catalogue) -> FloatArray:
+    """Covariance of the errors of Cartesian velocities to first order.
+
+    What :func:`spherical_covariance` has beside it, the turn of the spherical axes, changes no speed.
+
+    Parameters
+    ----------
+    catalogue
+        Stars with the errors they have; a missing error counts as zero.
+
+    Returns
+    -------
+    ndarray
+        (N, 3, 3) [(km/s)^2]; singular where fewer than three observables have errors.
+    """
+    return _covariance(catalogue, spherical=False)
+
+
+def _covariance(catalogue: Catalogue, spherical: bool) -> FloatArray:
+    """(N, 3, 3) covariance of velocities along the spherical axes, which errors turn, or the Cartesian ones."""
     out = np.empty((len(catalogue), 3, 3))
     names = HELIOCENTRIC if catalogue.heliocentric else GALACTOCENTRIC
     for block, part in catalogue.blocks([*names, *(f"{name}_err" for name in names), "pm_corr"]):
@@ -47,9 +70,9 @@ def spherical_covariance(catalogue: Catalogue) -> FloatArray:
             some = part.select(slice(start, start + _SLICE))
             here = out[first + start : first + start + len(some)]
             if catalogue.heliocentric:
-                _heliocentric_covariance(*_heliocentric(some), here)
+                _heliocentric_covariance(*_heliocentric(some), spherical, here)
             else:
-                _galactocentric_covariance(*_galactocentric(some), here)
+                _galactocentric_covariance(*_galactocentric(some), spherical, here)
     return out
 
 
@@ -173,11 +196,12 @@ def _heliocentric_covariance(
     rotation: FloatArray,
     sun_position: FloatArray,
     sun_velocity: FloatArray,
+    spherical: bool,
     out: FloatArray,
 ) -> None:
     """Fill ``out`` (N, 3, 3) star by star, from the four columns of a root of the covariance."""
-    sky, axes, roots = np.empty((3, 3)), np.empty((3, 3)), np.empty((4, 3))
-    x, u, v, shift, turned = np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.empty(3)
+    sky, axes, roots = np.empty((3, 3)), np.eye(3), np.empty((4, 3))
+    x, u, v, shift, turned = np.empty(3), np.empty(3), np.empty(3), np.empty(3), np.zeros(3)
     for n in range(values.shape[0]):
         ra, dec, distance, pmra, pmdec, vlos = values[n]
         _sky_axes(ra, dec, rotation, sky)
@@ -188,10 +212,11 @@ def _heliocentric_covariance(
                 vlos * sky[0, i] + scale * (pmra * sky[1, i] + pmdec * sky[2, i]) + sun_velocity[i]
             )
             shift[i] = errors[n, 0] * sky[0, i]
-        r, R = _spherical_axes(x, axes)
-        for i in range(3):
-            v[i] = _dot(axes[i], u)
-        _shifted(shift, axes, r, R, v, turned)
+        if spherical:
+            r, R = _spherical_axes(x, axes)
+            for i in range(3):
+                v[i] = _dot(axes[i], u)
+            _shifted(shift, axes, r, R, v, turned)
         rho = pm_corr[n]
         rest = np.sqrt(max(1.0 - rho * rho, 0.0))
         for i in range(3):
@@ -205,18 +230,22 @@ def _heliocentric_covariance(
 
 
 @numba.njit(cache=True, error_model="numpy")
-def _galactocentric_covariance(values: FloatArray, errors: FloatArray, out: FloatArray) -> None:
+def _galactocentric_covariance(
+    values: FloatArray, errors: FloatArray, spherical: bool, out: FloatArray
+) -> None:
     """Fill ``out`` (N, 3, 3) star by star, from the six columns of a root of the covariance."""
-    axes, roots = np.empty((3, 3)), np.empty((6, 3))
+    axes, roots = np.eye(3), np.zeros((6, 3))
     v, shift = np.empty((2, 3))
     for n in range(values.shape[0]):
-        r, R = _spherical_axes(values[n, :3], axes)
-        for i in range(3):
-            v[i] = _dot(axes[i], values[n, 3:])
+        if spherical:
+            r, R = _spherical_axes(values[n, :3], axes)
+            for i in range(3):
+                v[i] = _dot(axes[i], values[n, 3:])
         for k in range(3):
             shift[:] = 0.0
             shift[k] = errors[n, k]
-            _shifted(shift, axes, r, R, v, roots[k])
+            if spherical:
+                _shifted(shift, axes, r, R, v, roots[k])
             for i in range(3):
                 roots[3 + k, i] = errors[n, 3 + k] * axes[i, k]
         _square(roots, out[n])

@@ -270,6 +270,17 @@ def test_errors_that_are_ignored_make_the_halo_too_heavy(sample):
     assert deviation(bad, own.mass(17.0)) > 4.0
 
 
+@pytest.mark.parametrize("position", ["complete", "given"])
+@pytest.mark.parametrize(("error", "few"), [(20.0, False), (300.0, True)])
+def test_too_few_candidates_are_said(sample, position, error, few):
+    stars = with_errors(sample.select(np.arange(200)), error, seeded(10))
+    spec = {"errors": "convolved", "n_samples": 16, "n_draws": 100, "position": position}
+    rows = rows_of(stars, **spec)
+    assert len(rows.rows) == 5
+    for row in rows:
+        assert ("more (n_samples)" in row.note) == few
+
+
 def seen_too_far(sample, off):
     """300 stars with errors; the fastest twelve are so many errors too far away besides."""
     stars = observed(sample.select(np.arange(300)), seeded(31), (0.1, 0.05, 10.0))
@@ -370,7 +381,7 @@ def test_what_cannot_be_determined_is_said(sample):
         ({"coef_range": [2.0, 1.0]}, "coef_range"),
         ({"r_s_range": [0.0, 1.0]}, "r_s_range"),
         ({"steepness": 0.0}, "steepness"),
-        ({"n_samples": 1}, "n_samples"),
+        ({"n_samples": 3}, "n_samples"),
         ({"position": "unknown"}, "position"),
         ({"h0": -1.0}, "h0"),
     ],

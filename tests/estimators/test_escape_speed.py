@@ -244,17 +244,31 @@ def test_the_escape_speed_of_a_tail_is_found(spec):
     assert row.hi68 - row.lo68 < 0.06 * row.value
 
 
-def test_errors_of_positions_alone_leave_speeds_as_they_are():
-    """They turn the axes about the velocity; what rounding leaves along it may be below 0."""
-    stars = own.tail(400, seeded(1), error=0.0)
-    columns = dict(stars.columns)
+@pytest.mark.parametrize("error", [0.01, 3.0])
+def test_errors_of_positions_alone_leave_speeds_as_they_are(error):
+    """They turn the axes about the velocity, of whose variance across it they take a part of the speed."""
+    columns = dict(own.tail(400, seeded(1), error=0.0).columns)
     plain, turned = (
         rows_of(
             Catalogue({**columns, **{f"{a}_err": np.full(400, e) for a in "xyz"}}), **KNOWN
         ).rows[0]
-        for e in (0.0, 0.01)
+        for e in (0.0, error)
     )
-    assert turned.value == pytest.approx(plain.value, rel=1e-3)
+    assert turned.value == plain.value
+
+
+def test_errors_of_a_distance_are_across_and_along_by_its_proper_motions():
+    """Speeds without what is added are those of the truth: their mean, of draws of one star's distance."""
+    star = {"ra": 50.0, "dec": 30.0, "distance": 12.0, "pmra": 4.0, "pmdec": -5.0, "vlos": 300.0}
+    drawn = 12.0 + 0.5 * seeded(2).standard_normal(20000)
+    columns = {k: np.full(20000, v) for k, v in star.items()}
+    seen = Catalogue.from_arrays(
+        **{**columns, "distance": drawn, "distance_err": np.full(20000, 0.5)}
+    )
+    true = np.linalg.norm(Catalogue.from_arrays(**columns).velocity[0])
+    speed, error = make_estimator({"kind": "escape-speed"})._speeds(seen)
+    assert abs(speed.mean() - true) < 4.0 * speed.std() / np.sqrt(20000)
+    assert error.mean() == pytest.approx(speed.std(), rel=0.02)
 
 
 def test_bias_and_coverage_where_the_power_is_known():

@@ -16,9 +16,12 @@ from haloassay.contracts.profiles import nfw_shape, virial_mass
 from haloassay.estimators import make_estimator
 from haloassay.estimators.bins import DensitySlope
 from haloassay.estimators.halo.baryons import baryons_mass
+from haloassay.estimators.halo.boundary import log_variance
 from haloassay.estimators.halo.jeans import jeans_tables
 from haloassay.estimators.halo.tracer_averages import Bounded, KnownShape
 from haloassay.estimators.nfw_tracer import NFWTracer, concentration
+from haloassay.mocks import make_mock
+from haloassay.mocks.surveys.survey import make_survey
 
 ALPHA, BETA, R_S, M_S, EDGES = -3.3, 0.4, 15.0, 5e11, (5.0, 80.0)
 
@@ -96,8 +99,47 @@ def test_tracer_norm_is_that_of_a_known_shape(gaussian_catalogue, halo):
         alpha=ALPHA, beta=BETA, r_range=EDGES, r_s_range=(R_S / 4.0, R_S * 4.0), n_shapes=5
     )._sample(catalogue)
     rows = seeded(2).integers(2000, size=2000)
-    norm = sample.tracer_norm(rows, v_r[rows] ** 2, BETA)[2]
+    design, at_edges = (np.vander(np.log(r) - 3.0, 3, increasing=True) for r in (sample.r, EDGES))
+    measured = np.exp(at_edges @ log_variance(design[rows], v_r[rows] ** 2))
+    # as if there were no halo beyond what was measured at the edges, whose term is then that of the measured
+    given_there = np.column_stack([np.zeros((2, 5)), measured])
+    norm = sample.tracer_norm(rows, v_r[rows] ** 2, BETA, given_there)[2]
     np.testing.assert_allclose(norm / G * nfw_shape(30.0 / R_S), known(rows)[0], rtol=1e-6)
+
+
+def test_a_break_of_the_density_leaves_no_bias():
+    """Dispersions at the edges that a parabola through all stars gives are 10 per cent off there, and M(<10 kpc) 5."""
+    density = {"slopes": [-2.8, -4.6], "breaks": [20.0]}
+    mock = make_mock(
+        {
+            "kind": "local-jeans-gaussian",
+            "potential": {"kind": "nfw", "m200": 1e12, "c": 12.0},
+            "density": {"kind": "broken-power-law", **density},
+            "beta": {"kind": "constant", "beta": 0.5},
+        }
+    )
+    survey = make_survey({"n_stars": 6000, "r_min": EDGES[0], "r_max": EDGES[1]})
+    truth = float(mock.potential.enclosed_mass(10.0))
+    off = []
+    for k in range(12):
+        catalogue = survey.observe(mock, seeded(12, k), seeded(13, k)).catalogue
+        rows = rows_of(catalogue, alpha=density, r_out=[10.0], n_bootstrap=2)
+        off.append(rows.of("enclosed_mass")[0].value / truth - 1.0)
+    error = np.std(off, ddof=1) / np.sqrt(len(off))
+    assert error < 0.01
+    assert abs(np.mean(off)) < 4.0 * error
+
+
+def test_edges_far_beyond_the_stars_are_no_trouble(halo, gaussian_catalogue):
+    """There is next to nothing at them, by the Jeans equation, whatever a curve through the stars comes to."""
+    draw, baryons = halo
+    catalogue = draw(2000, seeded(14), gaussian_catalogue)
+    near, far = (
+        rows_of(catalogue, r_range=[EDGES[0], outer], r_out=[20.0], baryons=baryons).rows[0].value
+        for outer in (EDGES[1], 1e6)
+    )
+    assert far == pytest.approx(near, rel=0.2)
+    assert rows_of(catalogue, r_range=[EDGES[0], 1e9], r_out=[20.0]).rows[0].value < 2.0 * near
 
 
 #: What has nothing to do with baryons.

@@ -13,6 +13,7 @@ from haloassay.base.errors import InputError
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.frames import spherical_basis
 from haloassay.estimators import make_estimator
+from haloassay.estimators.fit import few_candidates
 from haloassay.estimators.fit.power_law import exponent
 from haloassay.estimators.power_law_df import Tracers
 
@@ -160,6 +161,43 @@ def test_measurement_errors_are_convolved():
     limit = student.isf(3.2e-5, runs - 1) * mcse
     assert abs(np.mean(off["convolved"])) < limit
     assert np.mean(off["ignored"]) > limit
+
+
+def noisy_stars(error):
+    """300 stars whose velocities have an error along each axis [km/s]."""
+    rng = seeded(21)
+    clean = own_model(300, rng, edges=(10.0, 60.0))
+    v = clean.velocity + error * rng.standard_normal((300, 3))
+    return catalogue_of(
+        clean.position, v, **{f"v{axis}_err": np.full(300, error) for axis in "xyz"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "n_samples", "few"), [(20.0, 50, False), (200.0, 50, True), (100.0, 400, False)]
+)
+def test_too_few_candidates_are_said(error, n_samples, few):
+    rows = rows_of(noisy_stars(error), errors="convolved", n_samples=n_samples, n_draws=200)
+    assert {row.quantity for row in rows} == {"enclosed_mass", "beta"}
+    for row in rows:
+        assert ("more (n_samples)" in row.note) == few
+        assert np.isnan(row.value) == few
+
+
+@pytest.mark.slow
+def test_what_few_candidates_move_is_less_than_what_the_guard_says(monkeypatch):
+    """Of 50 candidates, by those of 800, whose own shift is a fifth of theirs."""
+    said, stars = [], noisy_stars(100.0)
+    guard = few_candidates.too_few
+    monkeypatch.setattr(few_candidates, "too_few", lambda off, n: guard(said.append(off) or 0.0, n))
+    spec = {"errors": "convolved", "n_draws": 400, "r_out": [30.0]}
+    many = rows_of(stars, seed=99, n_samples=800, **spec).rows[0]
+    said.clear()
+    few = [rows_of(stars, seed=k, n_samples=50, **spec).rows[0].value for k in range(8)]
+    shift = np.sqrt(np.mean(np.square(np.array(few) - many.value))) / (
+        0.5 * (many.hi68 - many.lo68)
+    )
+    assert shift < np.sqrt(np.mean(np.square(said))) < 4.0 * shift
 
 
 @pytest.mark.parametrize("errors", [0.0, 30.0])
