@@ -278,7 +278,8 @@ class PowerLawDF(Estimator):
         points = full(drawn.draws)
         if self.errors == "convolved":
             models, some = (tracers, *tracers.halves), compared(points)
-            check_candidates(*(self._log_likelihood(m, some) for m in models), self.n_samples)
+            whole, first, second = (self._log_likelihood(model, some) for model in models)
+            check_candidates(whole, first, second, self.n_samples)
         return points
 
     def _log_likelihood(self, tracers: Tracers, points: FloatArray) -> FloatArray:

@@ -115,7 +115,8 @@ class ActionModel:
         for point in compared(points):
             terms, norm = self._terms(point)
             sums.append([np.sum(_log_mean(terms[:, part]) - norm) for part in parts])
-        check_candidates(*np.transpose(sums), n_samples)
+        whole, first, second = np.transpose(sums)
+        check_candidates(whole, first, second, n_samples)
 
     def start(self, log_action: float) -> FloatArray:
         """Point of finite density: of the order of what stars with this ln r v are like, and every star bound.
