@@ -13,6 +13,7 @@ from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.contracts.profiles import nfw_shape
 from haloassay.estimators.bins import (
+    check_ends,
     check_least,
     check_radii,
     check_range,
@@ -69,7 +70,9 @@ class ActionDF(Estimator):
         everywhere), and where stars are counts. ``"given"``: velocities at the place where a star is seen,
         f / rho: right under any selection by observed position, and less tight.
     r_range
-        Radii [kpc] between which stars are used; from the innermost to the outermost star where empty.
+        Radii [kpc] between which stars are used; from the innermost to the outermost star where empty. If
+        ``"complete"``, there is then no value where such a star is far from all others
+        (:func:`~haloassay.estimators.bins.check_ends`).
     r_out
         Radii of the masses and of beta [kpc]; the median of the stars' where empty.
     steepness
@@ -102,7 +105,6 @@ class ActionDF(Estimator):
     """
 
     name: ClassVar[str] = "action-df"
-    #: 4: too few candidates of what is true give no value.
     version: ClassVar[int] = 4
     reference: ClassVar[str] = "2022MNRAS.511.2610C"
     assumes: ClassVar[tuple[str, ...]] = (
@@ -199,13 +201,16 @@ class ActionDF(Estimator):
         Raises
         ------
         EstimationError
-            If they are fewer than ``min_stars``, at one radius, without scatter, or mostly error.
+            If they are fewer than ``min_stars``, at one radius, without scatter, or mostly error, or if the ends of the
+            sample are strays.
         """
         rows = rows_within(catalogue.r, self.r_range, self.min_stars)
         stars = catalogue.select(rows)
         observed = stars.r
         if not observed.max() > 1.01 * observed.min():
             raise EstimationError("the stars are all at one radius")
+        if self.position == "complete" and not self.r_range:
+            check_ends(observed)
         edges = self.r_range or (float(observed.min()), float(np.nextafter(observed.max(), np.inf)))
         v = stars.spherical_velocity
         noise = np.einsum("njj->nj", stars.spherical_covariance)

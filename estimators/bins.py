@@ -29,6 +29,15 @@ _STEEPEST: Final = -100.0
 _LEAST_BETA: Final = -1000.0
 #: Share of the stars that may stand where the selection sees none: rounding, and tails of errors.
 _STRANGE: Final = 0.01
+#: Stars at an end of a sample that may be strays, at most, and the fewest of which one may be.
+_STRAYS: Final = 5
+_ONE_OF: Final = 30
+#: Probability of the gap behind strays, from the width of so many next stars; how much wider than others it is; and the
+#: power of r in which stars are even at the inner end, minus that at the outer.
+_CHANCE: Final = 1e-8
+_NEXT: Final = 10
+_WIDER: Final = 3.0
+_EVEN: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -217,6 +226,61 @@ def check_resolved(square: FloatArray, noise: FloatArray) -> None:
     """
     if not np.mean(noise) <= 0.5 * np.mean(square):
         raise EstimationError("the velocity errors are larger than the dispersion, and stay in it")
+
+
+def check_ends(r: FloatArray, setting: str = "r_range") -> None:
+    """Raise :class:`EstimationError` if the sample does not end at its innermost and outermost star.
+
+    Methods call it that take the sample for complete between those two: with a single stray star they normalise over
+    radii where nothing was observed. Up to five stars at an end, and one in 30, are strays if the gap behind them
+    has a probability below 1e-8 (:func:`gap_chances`).
+
+    Parameters
+    ----------
+    r
+        (n,) radii of the stars [kpc], in any order.
+    setting
+        What states the ends.
+    """
+    ordered = np.sort(r)
+    for inner, inward in ((True, ordered), (False, ordered[::-1])):
+        for k in np.flatnonzero(gap_chances(r, inner) < _CHANCE)[:1]:
+            strays = _strays(inner, k + 1, float(inward[k]), float(inward[k + 1]))
+            raise EstimationError(f"{strays}: the sample does not end there: state {setting}")
+
+
+def gap_chances(r: FloatArray, inner: bool) -> FloatArray:
+    """Probabilities (m,) of the gaps behind the m innermost, or outermost, of stars at ``r`` (n,) [kpc].
+
+    By the width w of the next ten stars it is (w / (w + gap))^10, were stars spread evenly in r^2 at the inner end
+    (density r^-1) and in r^-2 at the outer (r^-5): of steeper tails the next ten are as wide, and no gap is improbable.
+    It is 1 where the gap is not three times as wide as all others in the next quarter of the sample, lest a clump be
+    taken for the end.
+    """
+    n = len(r)
+    m = min(_STRAYS, max(1, n // _ONE_OF), max(0, n - _NEXT - 1))
+    chances = np.ones(m)
+    if m == 0:
+        return chances
+    inward = np.sort(r) if inner else np.sort(r)[::-1]
+    inward = inward[: m + 1 + max(_NEXT, n // 4)]
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # radii of 0
+        gaps = np.abs(np.diff((inward / inward[m]) ** (_EVEN if inner else -_EVEN)))
+    for k in range(m):
+        after = gaps[k + 1 :]
+        width = np.sum(after[:_NEXT])
+        if gaps[k] > _WIDER * after.max():
+            chances[k] = (width / (width + gaps[k])) ** _NEXT
+    return chances
+
+
+def _strays(inner: bool, n: int, last: float, others: float) -> str:
+    """Say which ``n`` stars at an end, up to a radius [kpc], are strays, and where the others begin [kpc]."""
+    name, along, rest = "innermost", f"out to {last:.3g} kpc", f"from {others:.3g} kpc on"
+    if not inner:
+        name, along, rest = "outermost", f"from {last:.3g} kpc on", f"out to {others:.3g} kpc"
+    who = f"{name} star, at {last:.3g} kpc, is" if n == 1 else f"{n} {name} stars, {along}, are"
+    return f"the {who} far from all others, {rest}"
 
 
 def rows_within(r: FloatArray, r_range: tuple[float, ...], min_stars: int) -> IntArray:

@@ -97,7 +97,6 @@ class EscapeSpeed(Estimator):
     """
 
     name: ClassVar[str] = "escape-speed"
-    #: 5: errors of places, which turn spherical axes, change no speed.
     version: ClassVar[int] = 5
     reference: ClassVar[str] = "1990ApJ...353..486L"
     assumes: ClassVar[tuple[str, ...]] = (

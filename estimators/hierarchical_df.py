@@ -14,7 +14,13 @@ from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimates, Estimator
 from haloassay.contracts.profiles import critical_density, virial_mass
-from haloassay.estimators.bins import check_least, check_number, check_radii, places_at
+from haloassay.estimators.bins import (
+    check_ends,
+    check_least,
+    check_number,
+    check_radii,
+    places_at,
+)
 from haloassay.estimators.fit.df_priors import DFPriors
 from haloassay.estimators.fit.few_candidates import too_few
 from haloassay.estimators.fit.latent_posterior import ROUGH, LatentPosterior
@@ -63,7 +69,9 @@ class HierarchicalDF(Estimator):
     Parameters
     ----------
     r_range
-        Observed radii [kpc] between which stars are used; those of the innermost and outermost star where empty.
+        Observed radii [kpc] between which stars are used; those of the innermost and outermost star where empty. As
+        ``"counts"`` are taken for complete between them, there is then no value where such a star is far from all
+        others (:func:`~haloassay.estimators.bins.check_ends`).
     alpha
         d ln rho / d ln r of the tracers, or ``"fitted"``.
     beta
@@ -94,7 +102,7 @@ class HierarchicalDF(Estimator):
     """
 
     name: ClassVar[str] = "hierarchical-df"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     reference: ClassVar[str] = "2022ApJ...924..131S"
     needs: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[str, ...]] = ("velocity",)
@@ -230,6 +238,8 @@ class HierarchicalDF(Estimator):
         edges = (lo, hi) if self.r_range else (float(stars.r.min()), float(stars.r.max()))
         if self.density == "counts" and not edges[0] < edges[1]:
             raise EstimationError("all stars have the same radius: give r_range")
+        if self.density == "counts" and not self.r_range:
+            check_ends(stars.r)
         observed = Observed.of(stars, self.distance_errors)
         set_to = (self.g, self.beta, self.alpha)
         bounds = np.array([_LOG_VC2, self.g_range, self.beta_range, self.alpha_range])

@@ -19,6 +19,7 @@ from haloassay.estimators.bins import (
     DensitySlope,
     check_alpha,
     check_beta,
+    check_ends,
     check_least,
     check_radii,
     check_range,
@@ -88,7 +89,8 @@ class NFWTracer(Estimator):
         Constant anisotropy, or ``"measured"``: that of the velocity ellipsoid of all stars.
     r_range
         Radii [kpc] between which stars are used and complete; from the innermost to the outermost
-        where empty.
+        where empty. Of a ``"tracer"`` mean there is then no value where such a star is far from all others
+        (:func:`~haloassay.estimators.bins.check_ends`).
     r_out
         Radii of the masses [kpc]; the median of the stars' where empty.
     baryons
@@ -110,7 +112,6 @@ class NFWTracer(Estimator):
     """
 
     name: ClassVar[str] = "nfw-tracer"
-    #: 2: the dispersion at the edges is that of the Jeans equation.
     version: ClassVar[int] = 2
     reference: ClassVar[str] = "2011MNRAS.413.1744A"
     assumes: ClassVar[tuple[str, ...]] = (
@@ -180,13 +181,16 @@ class NFWTracer(Estimator):
         Raises
         ------
         EstimationError
-            If there are fewer than ``min_stars``, or they do not determine beta.
+            If there are fewer than ``min_stars``, or they do not determine beta, or if the ends of the
+            sample are strays.
         """
         r = catalogue.r
         rows = rows_within(r, self.r_range, self.min_stars)
         edges = self.r_range or (float(r[rows].min()), float(r[rows].max()))
         if not edges[1] > 1.01 * edges[0]:
             raise EstimationError("the stars are all at one radius")
+        if self.normalisation == "tracer" and not self.r_range:
+            check_ends(r[rows])
         v = catalogue.spherical_velocity[rows]
         noise = np.einsum("njj->nj", catalogue.spherical_covariance[rows])
         if not np.mean(v[:, 0] ** 2) > np.mean(noise[:, 0]):

@@ -16,6 +16,7 @@ from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.contracts.profiles import critical_density, nfw_shape
 from haloassay.estimators.bins import (
+    check_ends,
     check_least,
     check_radii,
     check_range,
@@ -107,7 +108,8 @@ class OrbitalRoulette(Estimator):
         Mass that is not the halo's and is held fixed.
     r_range
         Radii [kpc] between which the sample is complete and orbits are followed; from the innermost to
-        the outermost star where empty.
+        the outermost star where empty. There is then no value where such a star is far from all others
+        (:func:`~haloassay.estimators.bins.check_ends`).
     r_out
         Radii of the masses [kpc]; the median of the stars' where empty.
     r_s_range
@@ -121,7 +123,7 @@ class OrbitalRoulette(Estimator):
     """
 
     name: ClassVar[str] = "orbital-roulette"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reference: ClassVar[str] = "2016MNRAS.456.1003H"
     assumes: ClassVar[tuple[str, ...]] = (
         "spherical",
@@ -196,7 +198,8 @@ class OrbitalRoulette(Estimator):
         Raises
         ------
         EstimationError
-            If they are fewer than ``min_stars``, at one radius, without scatter, or mostly error.
+            If they are fewer than ``min_stars``, at one radius, without scatter, or mostly error, or if the ends of the
+            sample are strays.
         """
         r = catalogue.r
         rows = rows_within(r, self.r_range, self.min_stars)
@@ -205,6 +208,8 @@ class OrbitalRoulette(Estimator):
         edges = self.r_range or (float(r[0]), float(np.nextafter(r[-1], np.inf)))
         if not r[-1] > 1.01 * r[0]:
             raise EstimationError("the stars are all at one radius")
+        if not self.r_range:
+            check_ends(r)
         v = catalogue.spherical_velocity[rows]
         if not np.mean(v**2) > 0.0:
             raise EstimationError("the velocities have no scatter")

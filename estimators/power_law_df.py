@@ -104,7 +104,6 @@ class PowerLawDF(Estimator):
     """
 
     name: ClassVar[str] = "power-law-df"
-    #: 4: too few candidates of what is true give no value.
     version: ClassVar[int] = 4
     reference: ClassVar[str] = "2021MNRAS.501.5964D"
     assumes: ClassVar[tuple[str, ...]] = (

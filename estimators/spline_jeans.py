@@ -19,6 +19,7 @@ from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.estimators.bins import (
     DensitySlope,
     check_alpha,
+    check_ends,
     check_least,
     check_radii,
     check_range,
@@ -107,7 +108,9 @@ class SplineJeans(Estimator):
         Radii of the results [kpc]; 8 at equal steps of ln r from the 5th to the 95th percentile
         where empty.
     r_range
-        Radii [kpc] between which stars are used; all of them where empty.
+        Radii [kpc] between which stars are used; all of them where empty. Of a density that is ``"measured"`` there is
+        then no value where the innermost or outermost is far from all others
+        (:func:`~haloassay.estimators.bins.check_ends`).
     stiffness
         Logarithm of the penalty on curvature, in units in which 0 is as much as the stars know;
         or ``"evidence"``.
@@ -125,7 +128,7 @@ class SplineJeans(Estimator):
         is given; or ``"as-stated"``.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     name: ClassVar[str] = "spline-jeans"
     reference: ClassVar[str] = "2022MNRAS.511.5536R"
     expected: ClassVar[Mapping[str, str | tuple[str, str]]] = {
@@ -216,6 +219,8 @@ class SplineJeans(Estimator):
             knots = np.log(self.knots)
         if not knots[-1] - knots[0] > 1e-3:
             raise EstimationError("the stars are all at one radius")
+        if self.alpha == "measured" and not self.r_range:
+            check_ends(r[rows])
         velocity, noise = gathered(catalogue, [rows], spherical_velocity, error_variances)[0]
         square = np.square(velocity, out=velocity)
         if not np.all(square.mean(axis=0) > 0.0):

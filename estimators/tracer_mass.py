@@ -24,6 +24,7 @@ from haloassay.estimators.bins import (
     check_alpha,
     check_beta,
     check_edges,
+    check_ends,
     check_least,
     check_number,
     check_radii,
@@ -94,7 +95,8 @@ class TracerMass(Estimator):
     beta
         Anisotropy, or ``"measured"``: that of the bin's velocity ellipsoid, freed from the errors.
     bins
-        Edges [kpc], or ``"none"`` for the whole sample.
+        Edges [kpc], or ``"none"`` for the whole sample. With a known shape there is then no value where the innermost
+        or outermost star is far from all others (:func:`~haloassay.estimators.bins.check_ends`).
     at
         Radius of the mass: ``"median"`` of the bin's stars (Bird et al.), or that of its
         ``"outermost"`` star.
@@ -121,7 +123,7 @@ class TracerMass(Estimator):
         is given; or ``"as-stated"``.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     name: ClassVar[str] = "tracer-mass"
     reference: ClassVar[str] = "2011MNRAS.413.1744A"
     assumes: ClassVar[tuple[str, ...]] = (
@@ -272,6 +274,8 @@ class TracerMass(Estimator):
                 raise density
             if isinstance(beta, EstimationError):
                 raise beta
+            if self.shape != "scale-free" and self.bins == "none":
+                check_ends(stars[0], "bins")
             if self.at == "outermost" and not self.r_out:
                 places[0]["r"] = float(stars[0].max())
             r_out = np.array([place["r"] for place in places])
