@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.compiled import compiled
 from haloassay.contracts.catalogue import spans
 from haloassay.estimators.fit.likelihoods import variance_log_likelihood
 from haloassay.estimators.fit.posterior import cell_draws
@@ -194,7 +194,7 @@ def _roots(S: FloatArray) -> FloatArray:
     return root
 
 
-@numba.njit(cache=True)
+@compiled
 def _draw_dispersions(
     v: FloatArray,
     root: FloatArray,
@@ -232,7 +232,7 @@ def _draw_dispersions(
             _scatter(drawn, stars[first[c] + left_out : first[c + 1]], middle[c], out[c, draw])
 
 
-@numba.njit(cache=True)
+@compiled
 def _scatter(drawn: FloatArray, stars: IntArray, middle: FloatArray, out: FloatArray) -> None:
     """Fill ``out`` (3,) with the standard deviations of some stars, summed about ``middle``."""
     n = stars.size

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
+from haloassay.base.compiled import compiled
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
@@ -378,7 +378,7 @@ class Tracers:
         return values
 
 
-@numba.njit(cache=True)
+@compiled
 def _log_likelihood(
     points: FloatArray,
     log_r: FloatArray,

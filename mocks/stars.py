@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Final, Protocol, runtime_checkable
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from haloassay.base.arrays import BoolArray, FloatArray, IntArray
+from haloassay.base.compiled import compiled
 from haloassay.base.errors import UsedUpError
 from haloassay.mocks.uniforms import Uniforms, numbers, state_of, uniform_at
 
@@ -207,7 +207,7 @@ def orient(
     return _oriented(uniforms.key_of("direction"), number, r, v_r, v_t)
 
 
-@numba.njit(cache=True)
+@compiled
 def _oriented(key, number, r, v_r, v_t):  # type: ignore[no-untyped-def]
     n = len(r)
     position, velocity = np.empty((n, 3)), np.empty((n, 3))

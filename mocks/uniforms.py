@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.compiled import compiled
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _HALF_ULP = 2.0**-54
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def mixed(word):  # type: ignore[no-untyped-def]
     """64 bits that look random, one to one with ``word``: the finaliser of SplitMix64 (Steele, Lea & Flood 2014)."""
     word = (word ^ (word >> np.uint64(30))) * _FIRST
@@ -34,20 +34,20 @@ def mixed(word):  # type: ignore[no-untyped-def]
     return word ^ (word >> np.uint64(31))
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def state_of(key, number):  # type: ignore[no-untyped-def]
     """State of the generator of one star."""
     return mixed(key ^ mixed(np.uint64(number) * _STEP))
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def uniform_at(state, place):  # type: ignore[no-untyped-def]
     """Deviate in (0, 1) at a place of a star's generator: the ``place``-th number of SplitMix64 from this state."""
     word = mixed(state + np.uint64(place + 1) * _STEP)
     return np.float64(word >> np.uint64(11)) * 2.0**-53 + _HALF_ULP
 
 
-@numba.njit(cache=True)
+@compiled
 def _uniforms(key, number, k):  # type: ignore[no-untyped-def]
     out = np.empty((k, len(number)))
     for star in range(len(number)):
@@ -57,7 +57,7 @@ def _uniforms(key, number, k):  # type: ignore[no-untyped-def]
     return out
 
 
-@numba.njit(cache=True)
+@compiled
 def _normals(key, number, k):  # type: ignore[no-untyped-def]
     out = np.empty((k + 1, len(number)))
     for star in range(len(number)):

@@ -12,10 +12,10 @@ import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
+from haloassay.base.compiled import compiled
 from haloassay.estimators.fit.likelihoods import FAST
 
 
@@ -42,7 +42,7 @@ def by_metallicity(points: FloatArray, k: int) -> FloatArray:
     return joined(np.take_along_axis(parts, order[:, :, None], axis=1), shares)
 
 
-@numba.njit(cache=True, fastmath=FAST, error_model="numpy")
+@compiled(fastmath=FAST, error_model="numpy")
 def _log_likelihood(
     x: FloatArray, e2: FloatArray, parts: FloatArray, shares: FloatArray
 ) -> FloatArray:

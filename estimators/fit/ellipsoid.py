@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import BoolArray, FloatArray
+from haloassay.base.compiled import compiled
 from haloassay.base.errors import EstimationError
 from haloassay.contracts.catalogue import spans
 from haloassay.estimators.bins import Bin, check_number
@@ -301,7 +301,7 @@ def _maximise(
     return mean, Sigma, F_mean, F_Sigma
 
 
-@numba.njit(cache=True)
+@compiled
 def _invert(Sigma: FloatArray, S: FloatArray, W: FloatArray) -> float:
     """Inverse of Sigma + S, (3, 3), into ``W``; its determinant, or -1 unless positive definite."""
     a, b, c = Sigma[0, 0] + S[0, 0], Sigma[0, 1] + S[0, 1], Sigma[0, 2] + S[0, 2]
@@ -318,7 +318,7 @@ def _invert(Sigma: FloatArray, S: FloatArray, W: FloatArray) -> float:
     return float(det)
 
 
-@numba.njit(cache=True)
+@compiled
 def _star_score(d: tuple[float, float, float], W: FloatArray, g: FloatArray) -> None:
     """Score (9,) of one star, d = v - mean and W = (Sigma + S)^-1, into ``g``.
 
@@ -333,7 +333,7 @@ def _star_score(d: tuple[float, float, float], W: FloatArray, g: FloatArray) -> 
         g[3 + a] = half * (g[j] * g[k] - W[j, k])
 
 
-@numba.njit(cache=True)
+@compiled
 def _score(
     v: FloatArray, S: FloatArray, mean: FloatArray, Sigma: FloatArray
 ) -> tuple[float, FloatArray, FloatArray, FloatArray]:
@@ -376,7 +376,7 @@ def _score(
     return total if possible else -np.inf, score, F_mean, F_Sigma
 
 
-@numba.njit(cache=True)
+@compiled
 def _score_products(
     v: FloatArray, S: FloatArray, mean: FloatArray, Sigma: FloatArray
 ) -> FloatArray:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import BoolArray, FloatArray, IntArray
+from haloassay.base.compiled import compiled
 from haloassay.base.errors import EstimationError
 from haloassay.contracts.sky import dipole_vector
 from haloassay.estimators.fit.importance import effective_number, resampled_rows
@@ -141,7 +141,7 @@ def _conditioned(precision: FloatArray) -> tuple[FloatArray, FloatArray, FloatAr
     return root, slope, left
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _condition(
     precision: FloatArray, root: FloatArray, slope: FloatArray, left: FloatArray
 ) -> None:
@@ -176,7 +176,7 @@ def _condition(
         _root(covariance[3:, 3:], left[row])
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _root(matrix: FloatArray, lower: FloatArray) -> None:
     """Lower root of a matrix (m, m); NaN where there is none."""
     for i in range(len(matrix)):
@@ -187,7 +187,7 @@ def _root(matrix: FloatArray, lower: FloatArray) -> None:
             lower[i, j] = np.sqrt(rest) if i == j else rest / lower[j, j]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _forward(lower: FloatArray, x: FloatArray) -> None:
     """Solve lower y = x in place of x (m,)."""
     for i in range(len(x)):
@@ -196,7 +196,7 @@ def _forward(lower: FloatArray, x: FloatArray) -> None:
         x[i] /= lower[i, i]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _backward(lower: FloatArray, x: FloatArray) -> None:
     """Solve lower^T y = x in place of x (m,)."""
     for i in range(len(x) - 1, -1, -1):
@@ -205,7 +205,7 @@ def _backward(lower: FloatArray, x: FloatArray) -> None:
         x[i] /= lower[i, i]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def whitened(lower: FloatArray, x: FloatArray) -> FloatArray:
     """Solutions (n, m) of lower y = x for each of (n, m, m) lower roots and vectors (n, m)."""
     y = x.copy()

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
+from haloassay.base.compiled import compiled
 from haloassay.base.constants import KMS_PER_MASYR_KPC
 
 #: Square of the least error that a velocity has [(km/s)^2].
@@ -37,7 +37,7 @@ Triple = tuple[float, float, float]
 Quadruple = tuple[float, float, float, float]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def candidates_of(
     star: FloatArray,
     z: FloatArray,
@@ -93,7 +93,7 @@ def candidates_of(
         out[j, 3] = weight + half / s2 + 1.5 * log_s + power * log_D
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _place(star: FloatArray, deviate: float, in_log: bool) -> tuple[float, float, float]:
     """Distance [kpc] at a deviate of it, its ln, and the square of the radius."""
     o_0, o_1, o_2, e_0, e_1, e_2 = star[12:18]
@@ -107,7 +107,7 @@ def _place(star: FloatArray, deviate: float, in_log: bool) -> tuple[float, float
     return D, log_D, max(square, 1e-6)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _told(
     star: FloatArray, flags: tuple[bool, bool, float, float], spread: FloatArray
 ) -> tuple[float, float]:
@@ -139,13 +139,13 @@ def _told(
     return (0.0, 1.0) if abs(middle) < _MOVED and width > _NARROWED else (middle, width)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _log_left(t: float) -> float:
     """Ln(1 - t), and as steep on from where hardly anything is left."""
     return np.log1p(-min(t, _NEARLY)) - max(t - _NEARLY, 0.0) / (1.0 - _NEARLY)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _of_either(z: float, told: tuple[float, float], prior: bool) -> tuple[float, float]:
     """Deviate drawn from the prior or from what is told, and ln of the prior over the mean of both."""
     mean, width = told
@@ -157,7 +157,7 @@ def _of_either(z: float, told: tuple[float, float], prior: bool) -> tuple[float,
     return at, np.log(2.0) - np.log1p(ratio)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _velocities(star: FloatArray, scale: float, s2: float) -> tuple[float, Triple, Quadruple]:
     """Ln of the evidence of what was observed, and mean and covariance of velocities of prior variance ``s2`` given it.
 
@@ -179,14 +179,14 @@ def _velocities(star: FloatArray, scale: float, s2: float) -> tuple[float, Tripl
     return evidence, mean, cov
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _inner(u: Triple, v: Triple, cov: Quadruple) -> float:
     """Covariance of velocities along two directions."""
     crossed = cov[3] * (u[1] * v[2] + u[2] * v[1])
     return cov[0] * u[0] * v[0] + cov[1] * u[1] * v[1] + cov[2] * u[2] * v[2] + crossed
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _rotated(radial: Triple, mean: Triple, cov: Quadruple) -> tuple[float, ...]:
     """Mean velocities along two directions across ``radial`` and along it, and the six of their Cholesky root.
 
@@ -210,7 +210,7 @@ def _rotated(radial: Triple, mean: Triple, cov: Quadruple) -> tuple[float, ...]:
     return t_0, t_1, t_2, r_00, r_10, r_11, r_20, r_21, r_22
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def deviates_of(deviates: FloatArray, star: int, out: FloatArray) -> None:
     """Deviates of a star, into ``out`` (P, 4): of its set; when all are used, of another set in each dimension.
 
@@ -224,7 +224,7 @@ def deviates_of(deviates: FloatArray, star: int, out: FloatArray) -> None:
             out[j, d] = deviates[of, j, d]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def candidates(
     stars: FloatArray,
     deviates: FloatArray,

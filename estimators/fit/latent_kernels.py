@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.compiled import compiled
 from haloassay.estimators.fit.latent_candidates import candidates_of, deviates_of
 from haloassay.estimators.fit.likelihoods import FAST
 from haloassay.estimators.fit.vectors import exp_of, log_of
@@ -22,7 +22,7 @@ _D: Final = 4
 _BLOCK: Final = 256
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def expanded(
     stars: FloatArray,
     deviates: FloatArray,
@@ -105,7 +105,7 @@ def expanded(
     return lost, gradient, hessian, missing, noise, scores
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _weighted(
     found: FloatArray, point: FloatArray, density: FloatArray, shape: FloatArray
 ) -> float:
@@ -138,7 +138,7 @@ def _weighted(
     return top + np.log(total)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _resampled(
     found: FloatArray,
     shape: FloatArray,
@@ -163,7 +163,7 @@ def _resampled(
         drawn_shape[k] = shape[order[j]]
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath=FAST)
+@compiled(error_model="numpy", fastmath=FAST)
 def _moments(
     points: FloatArray,
     shape: FloatArray,
@@ -241,7 +241,7 @@ def _moments(
             hessian[b, a], missing[b, a] = hessian[a, b], missing[a, b]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def log_means(points: FloatArray, draws: FloatArray) -> FloatArray:
     """Sum over stars (m,) of ln of the sum over draws (4, n, K) of the density at points (m, 5) over the former."""
     _, n, n_draws = draws.shape
@@ -271,7 +271,7 @@ def log_means(points: FloatArray, draws: FloatArray) -> FloatArray:
     return out
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _log_sums_of(
     logs: FloatArray, left: FloatArray, terms: FloatArray, spare: FloatArray, n_draws: int
 ) -> float:
@@ -286,7 +286,7 @@ def _log_sums_of(
     return total
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def log_sums(
     along: FloatArray,
     error: FloatArray,
@@ -347,7 +347,7 @@ def log_sums(
     return out
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath=FAST)
+@compiled(error_model="numpy", fastmath=FAST)
 def _power_sums(terms: FloatArray, ratios: FloatArray, sums: FloatArray) -> None:
     """Sum terms, terms times ratios, times their squares and so on; ``terms`` are overwritten."""
     for a in range(len(sums)):

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.compiled import compiled
 
 #: Reordering of sums and the like, but not the flags that take infinities for impossible.
 FAST = {"reassoc", "contract", "arcp", "nsz"}
@@ -64,7 +65,7 @@ def variance_terms(
 _variance_terms = numba.njit(cache=True)(variance_terms)
 
 
-@numba.njit(cache=True, fastmath=FAST, error_model="numpy")
+@compiled(fastmath=FAST, error_model="numpy")
 def gaussian_log_likelihood(x: FloatArray, e2: FloatArray, points: FloatArray) -> FloatArray:
     """Sum of ln N(x_i | mean, sigma^2 + e2_i) of one quantity (Li 2026, eq. 2).
 
@@ -128,7 +129,7 @@ def gaussian_log_likelihoods(x: FloatArray, e2: FloatArray, points: FloatArray) 
     return out
 
 
-@numba.njit(cache=True, fastmath=FAST, error_model="numpy")
+@compiled(fastmath=FAST, error_model="numpy")
 def _parabolas(x: FloatArray, e2: FloatArray, mean: float, variance: FloatArray) -> FloatArray:
     """Sum d^2 / t + ln t, d / t and 1 / t over the stars, (m, 3), with d = x - mean and t = variance (m,) + e2."""
     out = np.empty((len(variance), 3))
@@ -144,7 +145,7 @@ def _parabolas(x: FloatArray, e2: FloatArray, mean: float, variance: FloatArray)
     return out
 
 
-@numba.njit(cache=True)
+@compiled
 def gaussian_derivatives(
     x: FloatArray, e2: FloatArray, point: FloatArray
 ) -> tuple[float, FloatArray, FloatArray]:
@@ -165,7 +166,7 @@ def gaussian_derivatives(
     return value, g, H
 
 
-@numba.njit(cache=True)
+@compiled
 def variance_log_likelihood(
     variance: FloatArray, x: FloatArray, e2: FloatArray, free: bool
 ) -> FloatArray:
@@ -197,7 +198,7 @@ def variance_log_likelihood(
     return out
 
 
-@numba.njit(cache=True)
+@compiled
 def variance_information(variance: FloatArray, e2: FloatArray) -> FloatArray:
     """Sum (m,) of (variance + e2_i)^-2: twice the Fisher information of the variance."""
     out = np.zeros(len(variance))
@@ -208,7 +209,7 @@ def variance_information(variance: FloatArray, e2: FloatArray) -> FloatArray:
     return out
 
 
-@numba.njit(cache=True)
+@compiled
 def tabulated_log_likelihood(
     square: FloatArray,
     noise: FloatArray,

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, Final
 
-import numba
 import numpy as np
 from numpy.polynomial import chebyshev
 
 from haloassay.base.arrays import BoolArray, FloatArray, IntArray
+from haloassay.base.compiled import compiled
 from haloassay.base.errors import EstimationError
 from haloassay.estimators.fit.likelihoods import log_gaussian, nodes_across
 from haloassay.estimators.fit.posterior import Exploration, explore
@@ -126,7 +126,7 @@ class Conditional:
         return np.swapaxes(inverse, 1, 2) @ inverse
 
 
-@numba.njit(cache=True)
+@compiled
 def _multiply(Z: FloatArray, out: FloatArray) -> None:
     """Fill what :meth:`Channel.products` returns, of Z (n, m, k)."""
     n, m, k = Z.shape
@@ -165,7 +165,7 @@ def sums(channel: Channel, sigma: FloatArray) -> FloatArray:
     return out
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _condition(
     total: FloatArray, log_evidence: FloatArray, mean: FloatArray, root: FloatArray
 ) -> None:

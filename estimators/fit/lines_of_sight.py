@@ -18,10 +18,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import BoolArray, FloatArray
+from haloassay.base.compiled import compiled
 from haloassay.estimators.fit.chebyshev import zeros
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _transform(size: int) -> FloatArray:
     return out
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _log_j(
     beta: FloatArray,
     n: FloatArray,
@@ -189,7 +189,7 @@ def _log_j(
     return out
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _about_pole(
     beta: float,
     n: float,
@@ -215,7 +215,7 @@ def _about_pole(
             out[j] += inner * (mu[j] * mu[j] * cos * cos + sin2) ** -beta
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _about_middle(
     beta: float,
     p2: float,
@@ -236,7 +236,7 @@ def _about_middle(
                 out[j] += weight * (mu[j] * mu[j] * off * off + nodes[q] * sin2) ** -beta
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _series(table: FloatArray, s: float, t: float) -> float:
     """Chebyshev series (C, MU) at s and t from -1 to 1 (Clenshaw 1955)."""
     a, b = 0.0, 0.0
@@ -249,7 +249,7 @@ def _series(table: FloatArray, s: float, t: float) -> float:
     return a - s * b
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _sums(
     rows: FloatArray,
     table: FloatArray,

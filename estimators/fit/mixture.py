@@ -7,17 +7,17 @@ of two: eight of the metal-rich one, eight of the metal-poor one, the fraction o
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
+from haloassay.base.compiled import compiled
 from haloassay.estimators.fit.likelihoods import FAST
 
 #: Stars whose squares are worked out together, so that they stay in the fastest cache.
 _BLOCK = 512
 
 
-@numba.njit(cache=True, fastmath=FAST, error_model="numpy")
+@compiled(fastmath=FAST, error_model="numpy")
 def _squares(
     x: FloatArray,
     e2: FloatArray,
@@ -38,7 +38,7 @@ def _squares(
         height[i - lo] = weight / np.sqrt(t0 * t1 * t2 * t3)
 
 
-@numba.njit(cache=True, fastmath=FAST, error_model="numpy")
+@compiled(fastmath=FAST, error_model="numpy")
 def mixture_log_likelihood(x: FloatArray, e2: FloatArray, points: FloatArray) -> FloatArray:
     """Sum of ln [p N_MR(x_i) + (1 - p) N_MP(x_i)] (Li 2026, eq. 1-3).
 
@@ -84,7 +84,7 @@ def mixture_log_likelihood(x: FloatArray, e2: FloatArray, points: FloatArray) ->
     return out
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _component(
     x: FloatArray, e2: FloatArray, i: int, component: FloatArray, g: FloatArray, H: FloatArray
 ) -> float:
@@ -107,7 +107,7 @@ def _component(
     return 0.5 * (np.log(product) - chi2)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def mixture_derivatives(
     x: FloatArray, e2: FloatArray, point: FloatArray
 ) -> tuple[float, FloatArray, FloatArray]:
@@ -162,7 +162,7 @@ def mixture_derivatives(
     return value, gradient, hessian
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def mixture_memberships(x: FloatArray, e2: FloatArray, point: FloatArray) -> FloatArray:
     """Probability (n,) that a star is of the metal-rich component (Li 2026, eq. 4)."""
     out, g, H = np.empty(x.shape[1]), np.empty(8), np.empty((3, 4))
@@ -173,7 +173,7 @@ def mixture_memberships(x: FloatArray, e2: FloatArray, point: FloatArray) -> Flo
     return out
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def mixture_step(x: FloatArray, e2: FloatArray, point: FloatArray) -> FloatArray:
     """Parameters (17,) after one step of expectation maximisation: never downhill.
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import functools
 from typing import Final
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
+from haloassay.base.compiled import compiled
 from haloassay.estimators.fit.chebyshev import zeros
 
 #: Errors from the edge of the tail beyond which there is nothing, and from which on a power is nearly its own mean.
@@ -58,7 +58,7 @@ def power_table(lo: float, hi: float) -> FloatArray:
     return np.ascontiguousarray(in_place @ values @ in_power)
 
 
-@numba.njit(cache=True)
+@compiled
 def at_power(table: FloatArray, lo: float, hi: float, p: float) -> FloatArray:
     """Polynomials (pieces, degree + 1) of the power ``p``, of a table from ``lo`` to ``hi``."""
     pieces, terms, orders = table.shape
@@ -77,7 +77,7 @@ def at_power(table: FloatArray, lo: float, hi: float, p: float) -> FloatArray:
     return out
 
 
-@numba.njit(cache=True)
+@compiled
 def log_power(a: float, sigma: float, p: float, polynomials: FloatArray) -> float:
     """Ln of <(a + sigma z)_+^p>, of the polynomials of p; -inf six errors beyond the edge."""
     if a <= -FAR * sigma:

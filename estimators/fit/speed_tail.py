@@ -14,10 +14,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import Final
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import BoolArray, FloatArray
+from haloassay.base.compiled import compiled
 from haloassay.base.settings import require
 from haloassay.estimators.fit.chebyshev import Nodes
 from haloassay.estimators.fit.power_means import at_power, log_power, power_table
@@ -189,7 +189,7 @@ def _between(x: FloatArray, n: int) -> Nodes:
     return Nodes(lo, hi, n if hi - lo > 1e-9 * max(abs(lo), abs(hi)) else 1)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _log_likelihood(
     v_esc: FloatArray,
     slope: FloatArray,

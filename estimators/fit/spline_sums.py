@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
+from haloassay.base.compiled import compiled
 from haloassay.base.errors import EstimationError
 from haloassay.estimators.fit.splines import Fit, Likelihood, NaturalSpline
 
@@ -126,7 +126,7 @@ def _chebyshev() -> tuple[FloatArray, FloatArray]:
     return np.asarray(t), np.asarray(np.linalg.inv(chebyshev.chebvander(t, _NODES - 1)))
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _add_moments(
     x: FloatArray,
     square: FloatArray,
@@ -218,7 +218,7 @@ def _pieces(spline: NaturalSpline) -> tuple[FloatArray, FloatArray]:
     return np.concatenate([knots[:1], knots]), np.concatenate([ends[:1], inner, ends[1:]])
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _add_powers(
     x: FloatArray,
     square: FloatArray,

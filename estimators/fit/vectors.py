@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
+from haloassay.base.compiled import compiled
 
 _LOG2E: Final = 1.0 / np.log(2.0)
 #: Ln 2 in two parts, the first with zeros at its end.
@@ -26,7 +26,7 @@ _ROOT_HALF: Final = int(np.array([np.sqrt(0.5)]).view(np.int64)[0])
 _MOST: Final = 700.0
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def exp_of(x: FloatArray, out: FloatArray, spare: FloatArray) -> None:
     """Exponentials of ``x`` (n,), kept between -700 and 700, into ``out``; ``spare`` (n,) is overwritten."""
     bits = spare.view(np.int64)
@@ -55,7 +55,7 @@ def exp_of(x: FloatArray, out: FloatArray, spare: FloatArray) -> None:
         out[j] *= spare[j]
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def log_of(x: FloatArray, out: FloatArray, spare: FloatArray) -> None:
     """Logarithms of ``x`` (n,), or of 1e-300 where that is less, into ``out``; ``spare`` (n,) is overwritten."""
     bits, of = spare.view(np.int64), out.view(np.int64)

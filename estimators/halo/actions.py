@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.compiled import compiled
 from haloassay.base.constants import G
 from haloassay.contracts.profiles import nfw_shape
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
@@ -157,7 +157,7 @@ def make_table(phi: FloatArray, vc2: FloatArray, rows: tuple[int, int]) -> Table
     return start, step, phi, vc2, energy, slope, log_lc, np.exp(log_lc), last, powers
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _at_nodes(q: FloatArray, first: int) -> FloatArray:
     """Values (n, 6) at all nodes of those (m, 6) at rows, by cubics; constant beyond the rows."""
     out = np.empty((_NODES, q.shape[1]))
@@ -174,7 +174,7 @@ def _at_nodes(q: FloatArray, first: int) -> FloatArray:
     return out
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _phi_at(x: float, start: float, step: float, phi: FloatArray, vc2: FloatArray) -> float:
     """Potential at ln r: cubics, whose slopes are v_c^2."""
     place = (x - start) / step
@@ -185,7 +185,7 @@ def _phi_at(x: float, start: float, step: float, phi: FloatArray, vc2: FloatArra
     return float(ends + step * s * t * (vc2[j] * s - vc2[j + 1] * t))
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _turning(
     inside: float, outside: float, guess: float, energy: float, half_l2: float,
     start: float, step: float, phi: FloatArray, vc2: FloatArray,
@@ -211,7 +211,7 @@ def _turning(
     return float(x)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _shapes(
     start: float, step: float, phi: FloatArray, vc2: FloatArray, rise: FloatArray,
     first: int, n: int, xi: FloatArray, inner: FloatArray, outer: FloatArray,
@@ -242,7 +242,7 @@ def _shapes(
     return q
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _radial(
     energy: FloatArray, momentum: FloatArray, near: IntArray, table: Table, j_r: FloatArray
 ) -> None:
@@ -330,7 +330,7 @@ def log_df(j_r: FloatArray, momentum: FloatArray, df: FloatArray) -> FloatArray:
     return h
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _energies(
     r: FloatArray, half_square: FloatArray, start: float, step: float, phi: FloatArray, vc2: FloatArray
 ) -> FloatArray:  # fmt: skip

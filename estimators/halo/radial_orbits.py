@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.compiled import compiled
 from haloassay.base.constants import G
 
 #: Cells of the grid of radii, at least: a potential is a parabola in each.
@@ -157,7 +157,7 @@ class Orbits:
         )
 
 
-@numba.njit(cache=True)
+@compiled
 def _arc(step: float, roots: float, bend: float) -> float:
     """Half of int dt / sqrt(w) over ``step``: w has -``bend`` t^2, its square roots at the ends the sum ``roots``.
 
@@ -176,7 +176,7 @@ def _arc(step: float, roots: float, bend: float) -> float:
     return float(np.arctanh(min(kappa * step / roots, 1.0 - 1e-12)) / kappa)
 
 
-@numba.njit(cache=True)
+@compiled
 def _root(start: float, rise: float, bend: float) -> float:
     """Smallest t >= 0 at which start + rise t - bend t^2 falls to 0, from above; infinite where none is."""
     inside = rise * rise + 4.0 * bend * start
@@ -188,7 +188,7 @@ def _root(start: float, rise: float, bend: float) -> float:
     return (rise + far) / (2.0 * bend) if bend > 0.0 else np.inf
 
 
-@numba.njit(cache=True)
+@compiled
 def _walk(
     time: FloatArray,
     star: tuple[float, float, float, float, float],
@@ -236,7 +236,7 @@ def _walk(
     return own, beyond, cell
 
 
-@numba.njit(cache=True)
+@compiled
 def _follow(
     stars: FloatArray,
     cells: IntArray,

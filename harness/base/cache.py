@@ -148,7 +148,7 @@ def cached(content: Any, make: Callable[[], Arrays]) -> Arrays:
     if size < limit:
         _write(path, arrays, limit)
     elif limit > 0.0:  # who allows nothing knows
-        _say(
+        say(
             f"{size / 1e9:.3g} GB are not kept, the cache may hold {limit / 1e9:.3g} (HALOASSAY_CACHE_SIZE): they are"
             " made again by every process"
         )
@@ -217,10 +217,10 @@ def _read(path: Path) -> Arrays | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:  # a damaged archive raises whatever its bytes happen to mean
-        _say(f"{path} cannot be read ({_reason(error)}): what it held is made again")
+        say(f"{path} cannot be read ({_reason(error)}): what it held is made again")
         return None
     if str(arrays.pop(_DIGEST, "")) != _digest(path.stem, arrays):
-        _say(f"{path} is damaged or holds something else: what it held is made again")
+        say(f"{path} is damaged or holds something else: what it held is made again")
         return None
     with contextlib.suppress(OSError):
         os.utime(path)  # used now
@@ -245,7 +245,7 @@ def _write(path: Path, arrays: Arrays, limit: float) -> None:
             np.savez(temporary, **signed)  # type: ignore[arg-type]  # its stub counts names as flags
         _shrink(path.parent, limit)
     except OSError as error:
-        _say(
+        say(
             f"nothing can be kept in {path.parent} ({_reason(error)}): expensive mocks are made again by every"
             " process; HALOASSAY_CACHE names another folder"
         )
@@ -291,6 +291,6 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def _say(message: str) -> None:
+def say(message: str) -> None:
     """Warn; Python's own filter lets the same words from this line pass once a process."""
     warnings.warn(f"cache: {message}", CacheWarning, stacklevel=1)

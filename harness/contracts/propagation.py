@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
+from haloassay.base.compiled import compiled
 from haloassay.base.constants import KMS_PER_MASYR_KPC
 from haloassay.base.errors import InputError
 from haloassay.contracts.columns import GALACTOCENTRIC, HELIOCENTRIC
@@ -132,7 +132,7 @@ def _galactocentric(catalogue: Catalogue) -> tuple[FloatArray, ...]:
     return values, np.stack([catalogue.error(name) for name in GALACTOCENTRIC], axis=1)
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _sky_axes(ra: float, dec: float, rotation: FloatArray, axes: FloatArray) -> None:
     """Fill ``axes`` with (outward, east, north) as rows, in Galactocentric components."""
     lon, lat = np.radians(ra), np.radians(dec)
@@ -145,7 +145,7 @@ def _sky_axes(ra: float, dec: float, rotation: FloatArray, axes: FloatArray) -> 
         axes[2, i] = cb * c - sb * equatorial
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _spherical_axes(x: FloatArray, axes: FloatArray) -> tuple[float, float]:
     """Fill ``axes`` with (r, theta, phi) as rows; r and the distance R from the z axis."""
     R = np.sqrt(x[0] * x[0] + x[1] * x[1])
@@ -158,13 +158,13 @@ def _spherical_axes(x: FloatArray, axes: FloatArray) -> tuple[float, float]:
     return r, R
 
 
-@numba.njit(cache=True)
+@compiled
 def _dot(a: FloatArray, b: FloatArray) -> float:
     """Scalar product of two 3-vectors, without the cost of a library call."""
     return float(a[0] * b[0] + a[1] * b[1] + a[2] * b[2])
 
 
-@numba.njit(cache=True)
+@compiled
 def _turn(shift: float, radius: float) -> float:
     """Angle [rad] by which a shift at ``radius`` turns an axis, one radian at most."""
     if abs(shift) >= radius:
@@ -172,7 +172,7 @@ def _turn(shift: float, radius: float) -> float:
     return shift / radius
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _shifted(
     shift: FloatArray, axes: FloatArray, r: float, R: float, v: FloatArray, out: FloatArray
 ) -> None:
@@ -188,7 +188,7 @@ def _shifted(
     out[2] = to_east * (sb * v[1] - cb * v[0])
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _heliocentric_covariance(
     values: FloatArray,
     errors: FloatArray,
@@ -229,7 +229,7 @@ def _heliocentric_covariance(
         _square(roots, out[n])
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _galactocentric_covariance(
     values: FloatArray, errors: FloatArray, spherical: bool, out: FloatArray
 ) -> None:
@@ -251,7 +251,7 @@ def _galactocentric_covariance(
         _square(roots, out[n])
 
 
-@numba.njit(cache=True)
+@compiled
 def _square(roots: FloatArray, out: FloatArray) -> None:
     """``roots.T @ roots``, exactly symmetric."""
     for i in range(3):
@@ -263,7 +263,7 @@ def _square(roots: FloatArray, out: FloatArray) -> None:
             out[j, i] = total
 
 
-@numba.njit(cache=True)
+@compiled
 def _positive(mean: float, sigma: float, rng: np.random.Generator) -> float:
     """Draw from the positive part of a Gaussian of positive mean."""
     while True:
@@ -272,7 +272,7 @@ def _positive(mean: float, sigma: float, rng: np.random.Generator) -> float:
             return value
 
 
-@numba.njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+@compiled(error_model="numpy", fastmath={"reassoc", "contract"})
 def _covariance_of(phase: FloatArray, out: FloatArray) -> None:
     """Sample covariance of the spherical velocities of ``phase`` (6, n), which is overwritten.
 
@@ -309,7 +309,7 @@ def _covariance_of(phase: FloatArray, out: FloatArray) -> None:
     out[1, 2] = out[2, 1] = tp * scale
 
 
-@numba.njit(cache=True, error_model="numpy")
+@compiled(error_model="numpy")
 def _heliocentric_draws(
     values: FloatArray,
     errors: FloatArray,
@@ -347,7 +347,7 @@ def _heliocentric_draws(
         _covariance_of(phase, out[n])
 
 
-@numba.njit(cache=True)
+@compiled
 def _galactocentric_draws(
     values: FloatArray, errors: FloatArray, rng: np.random.Generator, n_draws: int, out: FloatArray
 ) -> None:

@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
 from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.compiled import compiled
 from haloassay.base.errors import InputError
 from haloassay.mocks.equilibria.anisotropy import Anisotropy
 from haloassay.mocks.equilibria.orbits import SphericalPotential
@@ -294,7 +294,7 @@ def _odds_quantiles(a: float, b: float) -> FloatArray:
     return x - rest
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _quantile(table, u):  # type: ignore[no-untyped-def]
     place = (np.log(u / (1.0 - u)) + _TAIL) / (2.0 * _TAIL) * (len(table) - 1)
     k = min(max(int(place), 0), len(table) - 2)
@@ -302,7 +302,7 @@ def _quantile(table, u):  # type: ignore[no-untyped-def]
     return table[k] * (1.0 - part) + table[k + 1] * part
 
 
-@numba.njit(cache=True)
+@compiled
 def _draw(key, numbers, x, log_psi, mass, of_b, of_p, first, speed, slant):  # type: ignore[no-untyped-def]
     out = np.empty((3, len(numbers)))
     for star in range(len(numbers)):

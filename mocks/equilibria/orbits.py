@@ -13,11 +13,11 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import numba
 import numpy as np
 from numpy.typing import ArrayLike
 
 from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.compiled import compiled
 from haloassay.base.constants import G
 from haloassay.mocks.uniforms import Uniforms, state_of, uniform_at
 
@@ -100,7 +100,7 @@ class OrbitGrid:
         )
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _phi(r, ln_r0, step, phi, slope):  # type: ignore[no-untyped-def]
     t = (np.log(r) - ln_r0) / step
     i = min(max(int(t), 0), len(phi) - 2)
@@ -110,7 +110,7 @@ def _phi(r, ln_r0, step, phi, slope):  # type: ignore[no-untyped-def]
     return value + step * t * s * (s * slope[i] - t * slope[i + 1])
 
 
-@numba.njit(cache=True)
+@compiled
 def _integrals(r_m, e, ln_r0, step, phi, slope):  # type: ignore[no-untyped-def]
     """2 E and L^2 of the orbit with mean radius r_m and eccentricity e."""
     peri, apo = r_m * (1.0 - e), r_m * (1.0 + e)
@@ -120,7 +120,7 @@ def _integrals(r_m, e, ln_r0, step, phi, slope):  # type: ignore[no-untyped-def]
     return 2.0 * phi_apo + l2 / (apo * apo), l2
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _speed_squared(r, e2, l2, ln_r0, step, phi, slope):  # type: ignore[no-untyped-def]
     """v_r^2, kept positive where rounding next to a turning point would not."""
     return max(
@@ -128,13 +128,13 @@ def _speed_squared(r, e2, l2, ln_r0, step, phi, slope):  # type: ignore[no-untyp
     )
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _phase(r, r_m, e):  # type: ignore[no-untyped-def]
     """Theta at which the orbit passes r outward; 0 or pi where it never gets there."""
     return np.arccos(min(max((1.0 - r / r_m) / e, -1.0), 1.0))
 
 
-@numba.njit(cache=True)
+@compiled
 def _shell_of(r, edges):  # type: ignore[no-untyped-def]
     """Last shell that begins at r or before, as numpy's searchsorted says, which takes ten times as long to compile."""
     lo, hi = 0, len(edges)
@@ -147,7 +147,7 @@ def _shell_of(r, edges):  # type: ignore[no-untyped-def]
     return lo - 1
 
 
-@numba.njit(cache=True)
+@compiled
 def _add_orbit(r_m, e, edges, n_in, shell_nodes, end_nodes, table, moments):  # type: ignore[no-untyped-def]
     """Add one orbit's time in each shell, and powers of its velocities weighted by it, to ``moments`` (7, n_shells).
 
@@ -190,7 +190,7 @@ def _add_orbit(r_m, e, edges, n_in, shell_nodes, end_nodes, table, moments):  # 
     return half_period, peak_rate * (_phase(edges[n_in], r_m, e) - _phase(edges[0], r_m, e))
 
 
-@numba.njit(cache=True)
+@compiled
 def _library(ln_r, w, edges, n_in, sub, shell_nodes, end_nodes, table, moments, bound):  # type: ignore[no-untyped-def]
     """Fill ``moments`` (7, n_r, n_w, n_shells) and ``bound`` (n_r, n_w), which come as zeros."""
     n_r, n_w = bound.shape
@@ -210,7 +210,7 @@ def _library(ln_r, w, edges, n_in, sub, shell_nodes, end_nodes, table, moments, 
             cell /= total
 
 
-@numba.njit(cache=True)
+@compiled
 def _angular_momenta(r_m, w, table):  # type: ignore[no-untyped-def]
     ln_r0, step, phi, slope = table
     l2 = np.zeros((len(r_m), len(w)))
@@ -222,7 +222,7 @@ def _angular_momenta(r_m, w, table):  # type: ignore[no-untyped-def]
     return l2
 
 
-@numba.njit(cache=True)
+@compiled
 def _draw(key, numbers, r_min, r_max, ln_r, w, rows, columns, bound, table):  # type: ignore[no-untyped-def]
     ln_r0, step, phi, slope = table
     n_w = len(w) - 1

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
+from haloassay.base.compiled import compiled
 from haloassay.mocks.gravity.harmonic_kernels import (
     FIRST,
     LAST,
@@ -58,7 +58,7 @@ class FieldArrays(NamedTuple):
     series: FloatArray | None = None
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _cell(r):  # type: ignore[no-untyped-def]
     """Cell of a radius and the place in it, from 0 to 1."""
     x = (np.log(min(max(r, R_MIN), R_MAX)) - LN_R0) / STEP
@@ -66,7 +66,7 @@ def _cell(r):  # type: ignore[no-untyped-def]
     return i, x - i
 
 
-@numba.njit(cache=True, fastmath={"contract", "reassoc", "nsz"})
+@compiled(fastmath={"contract", "reassoc", "nsz"})
 def _functions(radial, i, t, work):  # type: ignore[no-untyped-def]
     """Values of all radial functions in ``work[0]``, their slopes in ln r in ``work[1]``."""
     cell = radial[i]
@@ -78,7 +78,7 @@ def _functions(radial, i, t, work):  # type: ignore[no-untyped-def]
         work[1, k] = slope / STEP
 
 
-@numba.njit(cache=True, fastmath={"contract", "reassoc", "nsz"})
+@compiled(fastmath={"contract", "reassoc", "nsz"})
 def _multipoles(x, y, z, r, radial, degree, work):  # type: ignore[no-untyped-def]
     """Potential and acceleration of one body in its own axes."""
     i, t = _cell(r)
@@ -112,7 +112,7 @@ def _multipoles(x, y, z, r, radial, degree, work):  # type: ignore[no-untyped-de
     return fading * value, a_x, a_y, a_z
 
 
-@numba.njit(cache=True, fastmath={"contract", "reassoc", "nsz"})
+@compiled(fastmath={"contract", "reassoc", "nsz"})
 def _monopole(x, y, z, r, radial):  # type: ignore[no-untyped-def]
     """Potential and acceleration of a sphere."""
     i, t = _cell(r)
@@ -125,7 +125,7 @@ def _monopole(x, y, z, r, radial):  # type: ignore[no-untyped-def]
     return fading * value, scale * x, scale * y, scale * z
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _disc(x, y, z, disc):  # type: ignore[no-untyped-def]
     """Potential and acceleration of a Miyamoto-Nagai (1975) disc."""
     gm, a, b = disc[0], disc[1], disc[2]
@@ -136,7 +136,7 @@ def _disc(x, y, z, disc):  # type: ignore[no-untyped-def]
     return potential, pull * x, pull * y, pull * z * (a + s) / s
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _table(x, y, z, r, table, thin):  # type: ignore[no-untyped-def]
     """Potential and acceleration of an axisymmetric table: bicubic in ln r and w(|cos theta|)."""
     n_r, n_w = table.shape[0] - 1, table.shape[1] - 1
@@ -176,7 +176,7 @@ def _table(x, y, z, r, table, thin):  # type: ignore[no-untyped-def]
     return fading * potential, along * x, along * y, along * z + upward
 
 
-@numba.njit(cache=True)
+@compiled
 def potential_and_acceleration(x, y, z, t, arrays, work):  # type: ignore[no-untyped-def]
     """Potential and the three components of the acceleration at one place and time.
 
@@ -233,7 +233,7 @@ def potential_and_acceleration(x, y, z, t, arrays, work):  # type: ignore[no-unt
     )
 
 
-@numba.njit(cache=True)
+@compiled
 def accelerations(position, t, arrays):  # type: ignore[no-untyped-def]
     """(N, 4) potentials and accelerations at (N, 3) positions."""
     out = np.empty((len(position), 4))

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from haloassay.base.arrays import FloatArray
+from haloassay.base.compiled import compiled
 from haloassay.base.constants import GYR_PER_KPC_KMS, G
 from haloassay.base.settings import require
 from haloassay.mocks.gravity.integration import (
@@ -168,7 +169,7 @@ def _planes(x: FloatArray, v: FloatArray) -> FloatArray:
     return np.stack([ahead, across / np.linalg.norm(across, axis=1, keepdims=True)], axis=1)
 
 
-@numba.njit(cache=True)
+@compiled
 def nfw_within(x):  # type: ignore[no-untyped-def]
     """ln(1 + x) - x / (1 + x), without cancellation at small x."""
     if x < 1e-3:
@@ -176,7 +177,7 @@ def nfw_within(x):  # type: ignore[no-untyped-def]
     return np.log1p(x) - x / (1.0 + x)
 
 
-@numba.njit(cache=True)
+@compiled
 def gm_within(r, t, arrays):  # type: ignore[no-untyped-def]
     """G M(<r) [(km/s)^2 kpc] at a time."""
     place = (t - arrays.start) * arrays.per_dt
@@ -195,7 +196,7 @@ def gm_within(r, t, arrays):  # type: ignore[no-untyped-def]
     return inside + b[0] + u * (b[1] + u * (b[2] + u * b[3]))
 
 
-@numba.njit(cache=True)
+@compiled
 def _masses(r, t, arrays):  # type: ignore[no-untyped-def]
     out = np.empty(len(r))
     for n in range(len(r)):
@@ -203,14 +204,14 @@ def _masses(r, t, arrays):  # type: ignore[no-untyped-def]
     return out
 
 
-@numba.njit(cache=True)
+@compiled
 def _pull(x, y, t, arrays):  # type: ignore[no-untyped-def]
     r = np.sqrt(x * x + y * y)
     scale = -gm_within(r, t, arrays) / max(r * r * r, 1e-300)
     return scale * x, scale * y
 
 
-@numba.njit(cache=True)
+@compiled
 def _follow(x, v, t, t_end, tolerance, arrays, k):  # type: ignore[no-untyped-def]
     """Move one star, in place, from t to t_end; the number of steps, or -1 where it got stuck.
 
@@ -263,7 +264,7 @@ def _follow(x, v, t, t_end, tolerance, arrays, k):  # type: ignore[no-untyped-de
     return -1
 
 
-@numba.njit(cache=True)
+@compiled
 def _restore(x, v, momentum):  # type: ignore[no-untyped-def]
     """Set the velocity across, in place, to that of the angular momentum."""
     r2 = x[0] * x[0] + x[1] * x[1]
@@ -273,7 +274,7 @@ def _restore(x, v, momentum):  # type: ignore[no-untyped-def]
         v[1] -= off * x[0]
 
 
-@numba.njit(cache=True, parallel=True)
+@compiled(parallel=True)
 def _follow_all(position, velocity, start, end, tolerance, arrays, steps):  # type: ignore[no-untyped-def]
     for n in numba.prange(len(position)):
         k = np.empty((10, 2))

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray
+from haloassay.base.compiled import compiled
 
 #: Cells of the grid in ln r, from the first to the last radius [kpc] of all fields.
 CELLS: Final = 120
@@ -42,7 +42,7 @@ def _recursion() -> tuple[FloatArray, FloatArray, FloatArray]:
 _SECTORAL, _UP, _DOWN = _recursion()
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _snapshots(t, first, last, instant):  # type: ignore[no-untyped-def]
     """Snapshots on both sides of a time, and the weights of values and rates there."""
     if first == last:
@@ -61,7 +61,7 @@ def _snapshots(t, first, last, instant):  # type: ignore[no-untyped-def]
     return lo, hi, before, s * s1 * s1 * step, after, -s * s * s1 * step
 
 
-@numba.njit(cache=True, fastmath={"contract", "reassoc", "nsz"})
+@compiled(fastmath={"contract", "reassoc", "nsz"})
 def _radial(r, t, first, last, instant, series, work):  # type: ignore[no-untyped-def]
     """All Phi_lm at a radius of the grid and a time in ``work[0]``, their slopes in ln r in ``work[1]``."""
     x = (np.log(min(max(r, FIRST), LAST)) - LN_FIRST) / WIDTH
@@ -95,7 +95,7 @@ def _radial(r, t, first, last, instant, series, work):  # type: ignore[no-untype
         work[1, k] = df1 * (v1 - v0) + dg0 * s0 + dh0 * u0 + dg1 * s1 + dh1 * u1
 
 
-@numba.njit(cache=True)
+@compiled
 def _beyond(r, highest, work):  # type: ignore[no-untyped-def]
     """Carry Phi_lm from an end of the grid to a radius beyond it, as if no mass were there but a homogeneous core."""
     inside = r < FIRST
@@ -115,7 +115,7 @@ def _beyond(r, highest, work):  # type: ignore[no-untyped-def]
                 k += 1
 
 
-@numba.njit(cache=True, fastmath={"contract", "reassoc", "nsz"})
+@compiled(fastmath={"contract", "reassoc", "nsz"})
 def expansion(x, y, z, t, first, last, highest, instant, series, work):  # type: ignore[no-untyped-def]
     """Potential and acceleration at a place relative to the centre of an expansion, and a time.
 
@@ -169,7 +169,7 @@ def expansion(x, y, z, t, first, last, highest, instant, series, work):  # type:
     )
 
 
-@numba.njit(cache=True)
+@compiled
 def add_expansions(x, y, z, t, source, instant, series, path, work, others):  # type: ignore[no-untyped-def]
     """Potential and acceleration of ``others`` and of all expansions, with what their frames do.
 
@@ -209,7 +209,7 @@ def add_expansions(x, y, z, t, source, instant, series, path, work, others):  # 
     return potential, a_x, a_y, a_z
 
 
-@numba.njit(cache=True)
+@compiled
 def room(radial, series):  # type: ignore[no-untyped-def]
     """Functions of ln r that one body has at most: what a place needs room for, twice."""
     if series is None:

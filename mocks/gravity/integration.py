@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from haloassay.base.arrays import BoolArray, FloatArray
+from haloassay.base.compiled import compiled
 from haloassay.base.constants import GYR_PER_KPC_KMS
 from haloassay.base.settings import require
 from haloassay.mocks.gravity.field_kernels import R_MIN, potential_and_acceleration
@@ -112,12 +113,12 @@ class Orbits(NamedTuple):
     stuck: BoolArray
 
 
-@numba.njit(cache=True, inline="always")
+@compiled(inline="always")
 def _size(a):  # type: ignore[no-untyped-def]
     return np.sqrt(a[0] * a[0] + a[1] * a[1] + a[2] * a[2])
 
 
-@numba.njit(cache=True, fastmath={"contract", "reassoc", "nsz"})
+@compiled(fastmath={"contract", "reassoc", "nsz"})
 def _stages(x, v, t, dt, arrays, work, k):  # type: ignore[no-untyped-def]
     """Accelerations k[1] to k[8] of one step; ``k[9]`` is left with the position at its end."""
     for s in range(1, 9):
@@ -136,7 +137,7 @@ def _stages(x, v, t, dt, arrays, work, k):  # type: ignore[no-untyped-def]
         )
 
 
-@numba.njit(cache=True)
+@compiled
 def _errors(dt, k):  # type: ignore[no-untyped-def]
     """Sizes of the differences from the embedded sixth order, in position and velocity."""
     x2, v2 = 0.0, 0.0
@@ -150,7 +151,7 @@ def _errors(dt, k):  # type: ignore[no-untyped-def]
     return dt * dt * np.sqrt(x2), abs(dt) * np.sqrt(v2)
 
 
-@numba.njit(cache=True)
+@compiled
 def _follow(x, v, t, t_end, tolerance, arrays, work, k):  # type: ignore[no-untyped-def]
     """Move one star, in place, from t to t_end; the number of steps, or -1 where it got stuck.
 
@@ -188,7 +189,7 @@ def _follow(x, v, t, t_end, tolerance, arrays, work, k):  # type: ignore[no-unty
     return -1
 
 
-@numba.njit(cache=True, parallel=True)
+@compiled(parallel=True)
 def _follow_all(position, velocity, start, end, tolerance, arrays, steps):  # type: ignore[no-untyped-def]
     for n in numba.prange(len(position)):
         work = np.empty((2, room(arrays.radial, arrays.series)))

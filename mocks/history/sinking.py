@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-import numba
 import numpy as np
 
 from haloassay.base.arrays import FloatArray, IntArray
+from haloassay.base.compiled import compiled
 from haloassay.base.constants import GYR_PER_KPC_KMS, G
 from haloassay.mocks.gravity.growing import GrowingSphere, gm_within, nfw_within
 
@@ -93,7 +93,7 @@ def losses(
     )
 
 
-@numba.njit(cache=True)
+@compiled
 def drag(r, speed, t, gm, r_s, arrays):  # type: ignore[no-untyped-def]
     """Deceleration over speed [km/s/kpc] of a body of G times its mass ``gm`` and scale radius ``r_s``."""
     if r <= 2.0 * r_s or speed == 0.0:
@@ -115,7 +115,7 @@ def drag(r, speed, t, gm, r_s, arrays):  # type: ignore[no-untyped-def]
     return 4.0 * np.pi * gm * g_rho * logarithm * slow / speed**3
 
 
-@numba.njit(cache=True)
+@compiled
 def _erf(x):  # type: ignore[no-untyped-def]
     """Error function of x >= 0, to 1.2e-7 (Numerical Recipes, section 6.2: erfc as exp of a polynomial)."""
     t = 1.0 / (1.0 + 0.5 * x)
@@ -130,7 +130,7 @@ def _erf(x):  # type: ignore[no-untyped-def]
     return 1.0 - t * np.exp(-x * x - 1.26551223 + t * p)
 
 
-@numba.njit(cache=True)
+@compiled
 def _tide(r, across, t, body, edge, arrays):  # type: ignore[no-untyped-def]
     """Tidal radius at ``r`` where the angular speed is ``across`` / r; at most ``edge``."""
     gm = gm_within(r, t, arrays)
@@ -150,7 +150,7 @@ def _tide(r, across, t, body, edge, arrays):  # type: ignore[no-untyped-def]
     return lo
 
 
-@numba.njit(cache=True)
+@compiled
 def _sink(x, v, t, body, arrays, found):  # type: ignore[no-untyped-def]
     """Follow one satellite; the number of its losses, which are rows of ``found``."""
     number, edge = 0, body[2]
@@ -194,7 +194,7 @@ def _sink(x, v, t, body, arrays, found):  # type: ignore[no-untyped-def]
     return number
 
 
-@numba.njit(cache=True)
+@compiled
 def _sink_all(position, velocity, time, bodies, arrays, found, number):  # type: ignore[no-untyped-def]
     for n in range(len(time)):
         number[n] = _sink(position[n], velocity[n], time[n], bodies[n], arrays, found[n])
