@@ -69,7 +69,7 @@ def _kernels(place: Path) -> Path:
     digest = hashlib.blake2b(digest_size=8)
     for path in sorted(Path(_package()).rglob("*.py")):
         source = path.read_bytes()
-        if b"numba" in source or path.name == "constants.py":
+        if b"numba" in source or b"base.compiled" in source or path.name == "constants.py":
             digest.update(source)
     folder = place / digest.hexdigest()
     folder.mkdir(exist_ok=True)

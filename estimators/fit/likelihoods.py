@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import numba
 import numpy as np
 from numpy.polynomial import chebyshev
 
@@ -62,7 +61,7 @@ def variance_terms(
     return -0.5 * (np.log(total) + ratio), 0.5 * (ratio - 1.0) * share, 0.5 * share * share
 
 
-_variance_terms = numba.njit(cache=True)(variance_terms)
+_variance_terms = compiled(variance_terms)
 
 
 @compiled(fastmath=FAST, error_model="numpy")

@@ -148,7 +148,7 @@ def cached(content: Any, make: Callable[[], Arrays]) -> Arrays:
     if size < limit:
         _write(path, arrays, limit)
     elif limit > 0.0:  # who allows nothing knows
-        say(
+        _say(
             f"{size / 1e9:.3g} GB are not kept, the cache may hold {limit / 1e9:.3g} (HALOASSAY_CACHE_SIZE): they are"
             " made again by every process"
         )
@@ -195,7 +195,7 @@ def take_over(name: str, content: bytes) -> None:
         raise OSError(errno.EINVAL, f"{name!r} is no name of a file of a cache")
     if len(content) >= limit:
         raise OSError(errno.EFBIG, "HALOASSAY_CACHE_SIZE is less than it takes")
-    _claim(folder)
+    claim(folder)
     write_bytes(folder / name, content)
     _shrink(folder, limit)
 
@@ -204,7 +204,7 @@ def can_keep() -> bool:
     """Whether anything can be kept: the cache may hold something, and its folder can be written."""
     folder = cache_folder() / _ROOM
     try:
-        _claim(folder)
+        claim(folder)
     except OSError:
         return False
     return cache_limit() > 0.0 and os.access(folder, os.W_OK)
@@ -217,10 +217,10 @@ def _read(path: Path) -> Arrays | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except Exception as error:  # a damaged archive raises whatever its bytes happen to mean
-        say(f"{path} cannot be read ({_reason(error)}): what it held is made again")
+        _say(f"{path} cannot be read ({_reason(error)}): what it held is made again")
         return None
     if str(arrays.pop(_DIGEST, "")) != _digest(path.stem, arrays):
-        say(f"{path} is damaged or holds something else: what it held is made again")
+        _say(f"{path} is damaged or holds something else: what it held is made again")
         return None
     with contextlib.suppress(OSError):
         os.utime(path)  # used now
@@ -240,18 +240,18 @@ def _write(path: Path, arrays: Arrays, limit: float) -> None:
     """Keep arrays, and remove others where the cache is beyond its limit; in a folder of the cache's own only."""
     signed = {**arrays, _DIGEST: np.array(_digest(path.stem, arrays))}
     try:
-        _claim(path.parent)
+        claim(path.parent)
         with replacing(path) as temporary:
             np.savez(temporary, **signed)  # type: ignore[arg-type]  # its stub counts names as flags
         _shrink(path.parent, limit)
     except OSError as error:
-        say(
+        _say(
             f"nothing can be kept in {path.parent} ({_reason(error)}): expensive mocks are made again by every"
             " process; HALOASSAY_CACHE names another folder"
         )
 
 
-def _claim(folder: Path) -> None:
+def claim(folder: Path) -> None:
     """Make the cache's own folder, with the tag that says so.
 
     Raises
@@ -291,6 +291,6 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def say(message: str) -> None:
+def _say(message: str) -> None:
     """Warn; Python's own filter lets the same words from this line pass once a process."""
     warnings.warn(f"cache: {message}", CacheWarning, stacklevel=1)
