@@ -17,7 +17,7 @@ from haloassay.base import kinds
 from haloassay.base.constants import G
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.estimate import Estimate
-from haloassay.contracts.frames import spherical_basis
+from haloassay.contracts.frames import galactocentric_to_heliocentric, spherical_basis
 from haloassay.contracts.profiles import nfw_enclosed_mass, virial_radius
 from haloassay.estimators.fit.ellipsoid import anisotropy
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
@@ -204,6 +204,8 @@ def virial_cases() -> Iterator[Case]:
     yield Case("jeans-virial", {"alpha": -3.3, **radii}, RADIAL.draw, truth)
     changing = {"alpha": -3.3, **radii, "anisotropy": "changing"}
     yield Case("jeans-virial, changing", changing, RADIAL.draw, truth)
+    seen = {"alpha": -3.3, **radii, "data": "vlos"}
+    yield Case("jeans-virial, vlos", seen, without_proper_motions, truth)
     far = {"alpha": FAR, "r": [4.0, 8.0, 16.0]}
     for data, virial in (("los", "first"), ("proper-motions", "none")):
         settings = {**far, "data": data, "virial_shape": virial}
@@ -211,6 +213,13 @@ def virial_cases() -> Iterator[Case]:
     many = {**far, "data": "proper-motions", "knots": 7}
     name = "jeans-virial, proper-motions, seven slopes"
     yield Case(name, many, from_afar, massive(RADIAL.mass, beta=0.0))
+
+
+def without_proper_motions(n: int, rng: np.random.Generator) -> Catalogue:
+    """Stars of the halo ``RADIAL`` as a survey of line-of-sight velocities has them."""
+    stars = RADIAL.draw(n, rng)
+    seen = galactocentric_to_heliocentric(stars.position, stars.velocity, stars.sun)
+    return Catalogue.from_arrays(**{k: seen[k] for k in ("ra", "dec", "distance", "vlos")})
 
 
 #: Slopes of the stars of a galaxy that is seen from far away: in the cusp of an NFW halo no core has a distribution.

@@ -12,7 +12,6 @@ from haloassay.base.arrays import FloatArray
 from haloassay.base.constants import G
 from haloassay.base.errors import EstimationError
 from haloassay.base.settings import require
-from haloassay.contracts import frames
 from haloassay.contracts.catalogue import SELECTION
 from haloassay.contracts.estimate import Estimate, Estimates, Estimator
 from haloassay.contracts.profiles import virial_mass
@@ -35,6 +34,7 @@ from haloassay.estimators.fit.binned_moments import (
 )
 from haloassay.estimators.fit.density import DensityFit, fit_density
 from haloassay.estimators.fit.posterior import EmceeRun, explore
+from haloassay.estimators.fit.tracer_velocities import READ, Data, TracerVelocities
 from haloassay.estimators.halo.baryons import Baryons, baryons_mass
 from haloassay.estimators.halo.jeans_moments import (
     MASS_SLOPES,
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 #: Velocity components that are compared, by what is observed.
 _COMPONENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "6d": ("r", "t"),
+    "vlos": ("r", "t"),
     "los": ("los",),
     "proper-motions": ("R", "T"),
     "projected": ("los", "R", "T"),
@@ -101,12 +102,13 @@ class JeansVirial(Estimator):
         d ln rho / d ln r of the tracers: one number, or a table of slopes and breaks. A Plummer sphere is
         ``{ slopes = [-0.001, -5], breaks = [a], width = 0.5 }``.
     data
-        ``"6d"``: sigma_r and the tangential dispersion at Galactocentric radii. Of an observer far away on the z axis:
-        ``"los"``, velocities along it alone; ``"proper-motions"``, both components across it; ``"projected"``, all
-        three. Radii are then those in the plane of x and y.
+        At Galactocentric radii: ``"6d"``, sigma_r and the tangential dispersion; ``"vlos"``, velocities along the lines
+        of sight from the Sun alone, no proper motions. Of an observer far away on the z axis: ``"los"``, velocities
+        along it alone (vz); ``"proper-motions"``, both components across it (vx, vy); ``"projected"``, all three.
+        Radii are then those in the plane of x and y, and z is not read.
     virial_shape
-        Whether the fourth moment is compared too: ``"none"`` or ``"first"``; not with ``"proper-motions"`` or
-        ``"projected"``. ``alpha`` is then above -3 inside and below -3 outside, as the moment is one of all stars.
+        Whether the fourth moment is compared too: ``"none"`` or ``"first"``; with ``"6d"`` or ``"los"``. ``alpha`` is
+        then above -3 inside and below -3 outside, as the moment is one of all stars.
     fit_density
         Fit of the density under the selection function of the survey, which starts at ``alpha`` and whose uncertainty
         is that of the fit; or ``"none"``.
@@ -137,7 +139,7 @@ class JeansVirial(Estimator):
     """
 
     name: ClassVar[str] = "jeans-virial"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     reference: ClassVar[str] = "2017MNRAS.471.4541R"
     assumes: ClassVar[tuple[str, ...]] = (
         "spherical",
@@ -149,7 +151,7 @@ class JeansVirial(Estimator):
     published: ClassVar[dict[str, Any]] = {}
 
     alpha: float | DensitySlope
-    data: Literal["6d", "los", "proper-motions", "projected"] = "6d"
+    data: Data = "6d"
     virial_shape: Literal["none", "first"] = "none"
     fit_density: DensityFit | Literal["none"] = "none"
     anisotropy: Anisotropy = "constant"
@@ -198,8 +200,8 @@ class JeansVirial(Estimator):
             )
         if self.fit_density != "none":
             require(
-                self.data == "6d" and self.fit_density.axis_ratio == 1.0,
-                'fit_density: with data "6d" and axis_ratio 1',
+                self.data in ("6d", "vlos") and self.fit_density.axis_ratio == 1.0,
+                'fit_density: with data "6d" or "vlos", and axis_ratio 1',
             )
 
     @property
@@ -210,8 +212,9 @@ class JeansVirial(Estimator):
         return 1 + self.knots + (1 if self.anisotropy == "constant" else 3) + density
 
     def required(self) -> tuple[str, ...]:
-        """Velocities, and the selection function of the survey where the density is fitted under it."""
-        return self.needs if self.fit_density == "none" else (*self.needs, SELECTION)
+        """Tell what ``data`` has, and the selection function of the survey where the density is fitted under it."""
+        read = READ[self.data]
+        return read if self.fit_density == "none" else (*read, SELECTION)
 
     def usable(self) -> tuple[str, ...]:
         """All that is required, and [Fe/H] where a density is fitted: a survey may cut on it."""
@@ -225,7 +228,6 @@ class JeansVirial(Estimator):
         InputError
             If a position or velocity of the catalogue is not finite.
         """
-        catalogue.check_finite()
         places = places_at(self.r)
         try:
             stars = self._stars(catalogue)
@@ -242,21 +244,14 @@ class JeansVirial(Estimator):
             self._profiles(model, points, stars, places) + self._halo(model, points, stars)
         )
 
-    def _stars(self, catalogue: Catalogue) -> _Stars:
-        if self.data == "6d":
-            r, error = catalogue.r, catalogue.spherical_covariance
-            v = catalogue.spherical_velocity
-        else:
-            position = catalogue.position
-            r = np.hypot(position[:, 0], position[:, 1])
-            v, error = _across(catalogue)
-        rows = rows_within(r, self.r_range, self.min_stars)
-        v, error, r = v[rows], error[rows], r[rows]
-        if not np.ptp(np.log(r)) > 1e-3:
+    def _stars(self, catalogue: Catalogue) -> TracerVelocities:
+        stars = TracerVelocities.of(catalogue, self.data)
+        stars = stars.select(rows_within(stars.r, self.r_range, self.min_stars))
+        if not np.ptp(np.log(stars.r)) > 1e-3:
             raise EstimationError("the stars are all at one radius")
-        if not np.all(np.mean(v**2, axis=0) > 0.0):
+        if not np.all(np.mean(stars.v**2, axis=0) > 0.0):
             raise EstimationError("the velocities have no scatter")
-        return _Stars(r, v, error)
+        return stars
 
     def _tracers(self, catalogue: Catalogue, rng: np.random.Generator) -> Tracers:
         form = density_slope(self.alpha)
@@ -270,12 +265,12 @@ class JeansVirial(Estimator):
         return Tracers(found.mean(axis=0), turn * np.sqrt(np.maximum(size, 0.0)), form.width)
 
     def _posterior(
-        self, stars: _Stars, tracers: Tracers, rng: np.random.Generator
+        self, stars: TracerVelocities, tracers: Tracers, rng: np.random.Generator
     ) -> tuple[Moments, FloatArray]:
         """Model and draws of its parameters."""
         n_bins = self.n_bins or int(np.clip(len(stars.r) // _PER_BIN, 3, _BINS))
         check_number(len(stars.r), 5 * n_bins)
-        data = bin_moments(stars.r, *stars.squares(self.data), n_bins)
+        data = bin_moments(stars.r, *stars.squares(), n_bins, stars.across)
         ratio = None
         if self.virial_shape != "none":
             inside, outside = tracers.mean[0], tracers.mean[len(tracers.mean) // 2]
@@ -283,7 +278,7 @@ class JeansVirial(Estimator):
                 raise EstimationError(
                     f"a density of slopes {inside:.3g} inside and {outside:.3g} outside has no virial moment"
                 )
-            ratio = virial_ratio(stars.r, *stars.powers(self.data), n_bins)
+            ratio = virial_ratio(stars.r, *stars.powers(), n_bins)
             if len(ratio.shares) != len(data.radii):
                 raise EstimationError(
                     "the velocity errors hide the dispersion of a bin, and the virial moment needs all"
@@ -296,7 +291,7 @@ class JeansVirial(Estimator):
             tracers,
             self.anisotropy,
             self.sharpness,
-            self.data != "6d",
+            self.data not in ("6d", "vlos"),
             ratio is not None,
         )
         speed = float(np.mean(np.exp(data.log_square)))
@@ -349,6 +344,9 @@ class JeansVirial(Estimator):
         state = model.radial(points)
         with np.errstate(invalid="ignore", divide="ignore"):
             variances = model.variances(state, _COMPONENTS[self.data])
+            if self.data == "vlos":
+                shares = np.column_stack([1.0 - data.across, data.across])
+                variances = np.sum(variances * shares, axis=2, keepdims=True)
             total = data.log_likelihood(variances)
             if ratio is not None:
                 parts = np.array([1.0, 2.0]) if self.data == "6d" else np.array([1.0])
@@ -358,7 +356,11 @@ class JeansVirial(Estimator):
         return np.where(np.isfinite(total), total, -np.inf)
 
     def _profiles(
-        self, model: Moments, points: FloatArray, stars: _Stars, places: list[dict[str, float]]
+        self,
+        model: Moments,
+        points: FloatArray,
+        stars: TracerVelocities,
+        places: list[dict[str, float]],
     ) -> list[Estimate]:
         """Rows of mass, v_c and beta."""
         x = np.log([place["r"] for place in places])
@@ -379,7 +381,7 @@ class JeansVirial(Estimator):
             )
         return rows + [drawn_row("beta", b, note, **place) for _, b, note, place in each]
 
-    def _halo(self, model: Moments, points: FloatArray, stars: _Stars) -> list[Estimate]:
+    def _halo(self, model: Moments, points: FloatArray, stars: TracerVelocities) -> list[Estimate]:
         """Rows m200 and r200, where the stars reach as far."""
         x = np.linspace(np.log(stars.r.min()), np.log(stars.r.max()), 400)
         r = np.exp(x)
@@ -401,39 +403,6 @@ class JeansVirial(Estimator):
         ]
 
 
-@dataclass(frozen=True, eq=False)
-class _Stars:
-    """Radii (n,) [kpc], velocities (n, 3) [km/s] and covariances of their errors (n, 3, 3).
-
-    Components are (r, theta, phi), or (along the line of sight, R, T).
-    """
-
-    r: FloatArray
-    v: FloatArray
-    error: FloatArray
-
-    def squares(self, data: str) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Squares and variances of errors (n, c) of the components, and of how many each is the mean."""
-        square, noise = self.v**2, np.einsum("nii->ni", self.error)
-        if data == "6d":
-            both = [np.column_stack([a[:, 0], 0.5 * (a[:, 1] + a[:, 2])]) for a in (square, noise)]
-            return both[0], both[1], np.array([1.0, 2.0])
-        axes = {"los": [0], "proper-motions": [1, 2], "projected": [0, 1, 2]}[data]
-        return square[:, axes], noise[:, axes], np.ones(len(axes))
-
-    def powers(self, data: str) -> tuple[FloatArray, FloatArray]:
-        """Second and fourth powers (n,) of speeds, or of velocities along the line of sight, freed from errors."""
-        v, error = self.v, self.error
-        if data == "los":
-            v, error = v[:, :1], error[:, :1, :1]
-        square = np.sum(v**2, axis=1)
-        trace = np.einsum("nii->n", error)
-        along = np.einsum("ni,nij,nj->n", v, error, v)
-        twice = np.einsum("nij,nij->n", error, error)
-        fourth = square**2 - 2.0 * square * trace - 4.0 * along + trace**2 + 2.0 * twice
-        return square - trace, fourth
-
-
 def _unbounded(beta: FloatArray) -> list[str]:
     """Why there is no value at each radius: most draws (m, n) of beta are at an end of its prior, or nothing."""
     notes = []
@@ -443,17 +412,3 @@ def _unbounded(beta: FloatArray) -> list[str]:
         note = f"the stars do not bound beta: its posterior reaches {2.0 * end / (1.0 + end):.4g}"
         notes.append(note if reached else "")
     return notes
-
-
-def _across(catalogue: Catalogue) -> tuple[FloatArray, FloatArray]:
-    """Velocities (n, 3) along z, and away from it and about it, and covariances of their errors (n, 3, 3)."""
-    basis = frames.spherical_basis(catalogue.position)
-    x, y = catalogue.position[:, 0], catalogue.position[:, 1]
-    R = np.maximum(np.hypot(x, y), 1e-300)
-    turn = np.zeros((len(R), 3, 3))
-    turn[:, 0, 2] = 1.0
-    turn[:, 1, 0], turn[:, 1, 1] = x / R, y / R
-    turn[:, 2, 0], turn[:, 2, 1] = -y / R, x / R
-    v = np.einsum("nij,nj->ni", turn, catalogue.velocity)
-    turn = turn @ np.swapaxes(basis, 1, 2)
-    return v, turn @ catalogue.spherical_covariance @ np.swapaxes(turn, 1, 2)

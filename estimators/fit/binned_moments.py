@@ -30,11 +30,14 @@ class BinnedMoments:
         (b, c) ln of the mean square of each component [(km/s)^2], its bias of first order taken off.
     precision
         (b, c, c) inverse covariance.
+    across
+        (b,) mean of what is given of the stars, 0 where nothing is.
     """
 
     radii: FloatArray
     log_square: FloatArray
     precision: FloatArray
+    across: FloatArray
 
     def log_likelihood(self, variances: FloatArray) -> FloatArray:
         """Of model mean squares (m, b, c), (m,)."""
@@ -43,7 +46,12 @@ class BinnedMoments:
 
 
 def bin_moments(
-    r: FloatArray, square: FloatArray, noise: FloatArray, numbers: FloatArray, n_bins: int
+    r: FloatArray,
+    square: FloatArray,
+    noise: FloatArray,
+    numbers: FloatArray,
+    n_bins: int,
+    across: FloatArray | None = None,
 ) -> BinnedMoments:
     """Moments of bins of equal number.
 
@@ -60,6 +68,8 @@ def bin_moments(
         (c,) components that were averaged.
     n_bins
         Number of bins.
+    across
+        (n,) a number of each star whose mean in bins is wanted.
 
     Raises
     ------
@@ -72,7 +82,8 @@ def bin_moments(
         np.array_split(order, n_bins), square, noise, numbers
     )
     radii = np.array([np.quantile(r[p], share) for p in kept])
-    return BinnedMoments(radii, log_square, precision)
+    mean = np.zeros(len(kept)) if across is None else np.array([np.mean(across[p]) for p in kept])
+    return BinnedMoments(radii, log_square, precision, mean)
 
 
 def part_moments(

@@ -47,11 +47,14 @@ class Sightlines:
         (N,) velocities along the line of sight [km/s], the motion of the Sun taken off.
     error
         (N,) their errors [km/s].
+    across
+        (N,) squared sine of the angle between the line of sight and the radius.
     """
 
     r: FloatArray
     v: FloatArray
     error: FloatArray
+    across: FloatArray = field(repr=False)
 
 
 def sightlines(catalogue: Catalogue) -> Sightlines:
@@ -86,12 +89,13 @@ def sightlines(catalogue: Catalogue) -> Sightlines:
         errors = np.stack([catalogue.error(name) for name in ("vx", "vy", "vz")], axis=1)
         error = np.linalg.norm(errors * direction, axis=1)
     r = np.linalg.norm(position, axis=1)
+    along = np.einsum("ni,ni->n", direction, position) / np.maximum(r, 1e-300)
     good = np.isfinite(r) & np.isfinite(v) & np.isfinite(error) & (error >= 0.0)
     fault = (
         "a position, line-of-sight velocity or error of it that is not finite, or a negative error"
     )
     catalogue.check_rows(good, fault)
-    return Sightlines(r, v, error)
+    return Sightlines(r, v, error, np.clip(1.0 - along**2, 0.0, 1.0))
 
 
 @dataclass(frozen=True, eq=False)

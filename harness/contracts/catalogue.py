@@ -158,10 +158,11 @@ class Catalogue:
     def lacks(self, needs: Iterable[str]) -> tuple[str, ...]:
         """Columns that are missing of those that an estimator ``needs`` (``velocity`` stands for three).
 
-        Of Galactocentric velocities all three are needed for the one along the line of sight.
+        Of Galactocentric velocities all three are needed for the one along the line of sight, and of heliocentric ones
+        for one of those.
         """
         motion = self._axes[3:]
-        moving = ("velocity",) if self.heliocentric else ("velocity", "vlos")
+        moving = ("velocity", *(GALACTOCENTRIC[3:] if self.heliocentric else ("vlos",)))
         wanted = [n for need in needs for n in (motion if need in moving else (need,))]
         return tuple(name for name in wanted if name not in self)
 

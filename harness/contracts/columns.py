@@ -37,7 +37,8 @@ _MOTIONS: Final = (*HELIOCENTRIC[3:], *GALACTIC[3:5], *GALACTOCENTRIC[3:])
 def columns_of(names: Iterable[str]) -> frozenset[str]:
     """Columns that a method reads which names these: positions in any case, and the errors of all of them.
 
-    ``velocity`` stands for all that move, and so does ``vlos`` where velocities are Galactocentric.
+    ``velocity`` stands for all that move, and so does ``vlos`` where velocities are Galactocentric, and ``vx`` where
+    they are heliocentric.
     """
     found = set(_PLACES)
     for name in names:
@@ -45,6 +46,8 @@ def columns_of(names: Iterable[str]) -> frozenset[str]:
             found |= {*_MOTIONS, "pm_corr"}
         elif name == "vlos":
             found |= {"vlos", *GALACTOCENTRIC[3:]}
+        elif name in GALACTOCENTRIC[3:]:
+            found |= {name, *HELIOCENTRIC[3:], *GALACTIC[3:5], "pm_corr"}
         else:
             found.add(name)
     return frozenset(found | {f"{name}_err" for name in found})

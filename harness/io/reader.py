@@ -82,6 +82,14 @@ def _known_names(names: Mapping[str, Any]) -> Mapping[str, Any]:
     return names
 
 
+def _unread(frame: str, absent: Sequence[str], used: Collection[str] | None) -> bool:
+    """Whether a method does without the columns of a set that are absent: motions, of proper motions both or none."""
+    whole = FRAMES[frame]
+    if used is None or {*whole[:3], *used}.intersection(absent):
+        return False
+    return whole == GALACTOCENTRIC or len({*whole[3:5]}.intersection(absent)) != 1
+
+
 def _refuse_truth(name: str, where: str) -> None:
     if name.startswith("true_"):
         raise InputError(
@@ -104,19 +112,19 @@ class Reader:
     ) -> tuple[dict[str, FloatArray], Sequence[str]]:
         """Columns of the frame, their errors and the chemistry, in canonical units; names of lengths that have none.
 
-        Of a file that is read in blocks, only those that are ``used``.
+        Of a file that is read in blocks, only those that are ``used``; motions that are not may be absent.
         """
         places = self._places()
         for name in self.units:
             if name not in UNITS and name not in GROUPS:
                 raise unknown("column", name, (*UNITS, *GROUPS), "units")
-        whole = FRAMES[self._frame(frame, places)]
+        whole = FRAMES[self._frame(frame, places, used)]
         needed = tuple(n for n in whole if n in places)
         optional = [f"{name}_err" for name in (*needed, *CHEMISTRY)] + [*CHEMISTRY]
         self._refuse_other_case({*whole, *optional, "pm_corr"} - {*CHEMISTRY}, places)
-        if needed != GALACTOCENTRIC:
+        if whole != GALACTOCENTRIC and whole[3] in needed:
             optional.append("pm_corr")
-            pm_errors = [f"{name}_err" for name in needed[3:5]]
+            pm_errors = [f"{name}_err" for name in whole[3:5]]
             absent = [name for name in pm_errors if name not in places]
             if len(absent) == 1:
                 present = next(name for name in pm_errors if name in places)
@@ -246,7 +254,10 @@ class Reader:
                     places[error] = (its_error, None)
         return places
 
-    def _frame(self, frame: str | None, places: Mapping[str, Any]) -> str:
+    def _frame(
+        self, frame: str | None, places: Mapping[str, Any], used: Collection[str] | None
+    ) -> str:
+        """Which set of columns there is: a whole one, or the first of which all is there that will be read."""
         if frame is not None and frame not in FRAMES:
             raise unknown("frame", frame, FRAMES, "frame")
         candidates = FRAMES if frame is None else {frame: FRAMES[frame]}
@@ -256,7 +267,10 @@ class Reader:
         best = min(
             absent, key=lambda kind: (sum(n not in cased for n in absent[kind]), len(absent[kind]))
         )
-        if absent[best] not in ([], ["vlos"]):
+        if absent[best] not in ([], ["vlos"]) and used is not None:
+            enough = (kind for kind, names in absent.items() if _unread(kind, names, used))
+            best = next(enough, best)
+        if absent[best] not in ([], ["vlos"]) and not _unread(best, absent[best], used):
             pairs = [f"{name}={cased[name]}" for name in absent[best] if name in cased]
             hint = f"; names differ in case: columns {','.join(pairs)}" if pairs else ""
             raise InputError(

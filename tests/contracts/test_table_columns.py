@@ -240,3 +240,43 @@ def test_repeated_names_are_refused(tmp_path, text):
 def test_names_in_their_order_replace_repeated_ones(tmp_path):
     (tmp_path / "a.csv").write_text("x,y,z,vx,vy,vz,x\n1,2,3,4,5,6,7\n")
     assert read_catalogue(tmp_path / "a.csv", "-,y,z,vx,vy,vz,x")["x"] == [7.0]
+
+
+#: Columns of motions that are absent, what is read, and what of the rest is there.
+ABSENT = [
+    (("pmra", "pmdec"), ("vlos",), ("vlos",)),
+    (("pmra", "pmdec", "vlos"), (), ()),
+    (("vx", "vy"), ("vz",), ("vz",)),
+    (("vz",), ("vx", "vy"), ("vx", "vy")),
+    (("vx", "vy", "vz"), (), ()),
+]
+
+
+@pytest.mark.parametrize(("absent", "uses", "there"), ABSENT)
+def test_motions_that_are_not_read_may_be_absent(absent, uses, there):
+    names = HELIOCENTRIC if "vx" not in absent and "vz" not in absent else GALACTOCENTRIC
+    stars = {name: np.linspace(1.0, 9.0, 30) for name in names if name not in absent}
+    read = read_catalogue(stars, uses=uses)
+    assert set(read.columns) == {*names[:3], *there}
+    assert read.lacks(uses) == ()
+    assert np.all(read.r > 0.0)
+    for name in absent:  # who reads it is told, and who does not say what is read reads all
+        if (name, absent) != ("vlos", ("vlos",)):
+            with pytest.raises(InputError, match=f"missing column.*{name}"):
+                read_catalogue(stars, uses=("velocity",))
+            with pytest.raises(InputError, match=f"missing column.*{name}"):
+                read_catalogue(stars)
+
+
+def test_one_proper_motion_is_none():
+    stars = {name: np.linspace(1.0, 9.0, 30) for name in HELIOCENTRIC if name != "pmdec"}
+    with pytest.raises(InputError, match="missing column pmdec for heliocentric"):
+        read_catalogue(stars, uses=("vlos",))
+
+
+def test_a_whole_set_of_columns_goes_before_one_that_is_enough():
+    stars = {name: np.linspace(1.0, 9.0, 30) for name in GALACTOCENTRIC}
+    stars |= {name: np.linspace(1.0, 9.0, 30) for name in ("ra", "dec", "distance", "vlos")}
+    assert not read_catalogue(stars, uses=("vlos",)).heliocentric
+    del stars["vx"]
+    assert read_catalogue(stars, uses=("vlos",)).heliocentric

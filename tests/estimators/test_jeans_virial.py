@@ -11,10 +11,12 @@ from seeds import seeded
 from haloassay.base.constants import G
 from haloassay.base.errors import EstimationError, InputError
 from haloassay.contracts.catalogue import Catalogue
+from haloassay.contracts.frames import galactocentric_to_heliocentric
 from haloassay.estimators import jeans_virial, make_estimator
 from haloassay.estimators.bins import DensitySlope
 from haloassay.estimators.fit.density import DensityFit, fit_density
 from haloassay.estimators.fit.posterior import EmceeRun
+from haloassay.estimators.fit.tracer_velocities import TracerVelocities
 from haloassay.estimators.halo.jeans_moments import Moments, Tracers
 from haloassay.mocks.surveys.stated import StatedSelection
 from haloassay.mocks.surveys.survey import make_survey
@@ -117,6 +119,57 @@ def test_errors_of_velocities_are_taken_out(scale_free, scale_free_mass):
         assert row.lo95 - 2.0 * (row.value - row.lo95) < truth
         assert truth < row.hi95 + 2.0 * (row.hi95 - row.value)
         assert row.hi68 - row.lo68 < 0.3 * truth
+
+
+def columns_of(stars, *names):
+    return Catalogue.from_arrays(**{name: stars[name] for name in names})
+
+
+def seen_from_the_sun(stars):
+    """Directions, distances and line-of-sight velocities, no proper motions."""
+    seen = galactocentric_to_heliocentric(stars.position, stars.velocity, stars.sun)
+    return Catalogue.from_arrays(**{k: seen[k] for k in ("ra", "dec", "distance", "vlos")})
+
+
+def test_the_dispersion_along_a_line_of_sight_is_of_both_components(scale_free):
+    """As the model has it: sigma_los^2 = sigma_r^2 (1 - beta sin^2) with the angle to the radius, of all the stars."""
+    stars = scale_free(200000, seeded(21), beta=0.6, edges=(5.0, 14.0))
+    seen = TracerVelocities.of(seen_from_the_sun(stars), "vlos")
+    squares = seen.v[:, 0] ** 2 / (200.0**2 * (seen.r / 10.0) ** -0.5 / (0.5 + 3.5 - 1.2))
+    for part in np.array_split(np.argsort(seen.across), 8):
+        error = np.std(squares[part]) / np.sqrt(len(part))
+        assert abs(np.mean(squares[part]) - (1.0 - 0.6 * np.mean(seen.across[part]))) < 4.0 * error
+    assert np.ptp(seen.across) > 0.9
+
+
+def test_line_of_sight_velocities_about_the_sun_are_enough(scale_free, scale_free_mass):
+    stars = scale_free(10000, seeded(22), beta=0.5)
+    spec = {"data": "vlos", "n_draws": 400}
+    alone = rows_of(seen_from_the_sun(stars), **spec)
+    for row, truth in zip(alone.of("enclosed_mass"), scale_free_mass(RADII), strict=True):
+        assert row.lo95 < truth < row.hi95
+        assert 0.02 * truth < row.hi68 - row.lo68 < 2.0 * truth
+    for row, same in zip(alone, rows_of(stars, **spec), strict=True):  # which the Sun sees, too
+        assert row.value == pytest.approx(same.value, rel=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("data", "read"),
+    [("los", ("vz",)), ("proper-motions", ("vx", "vy")), ("projected", "velocity")],
+)
+def test_what_is_not_read_need_not_be_there(scale_free, data, read):
+    """Of an observer far away: neither z nor the other velocities, whatever they are."""
+    stars = scale_free(600, seeded(23))
+    moving = ("vx", "vy", "vz") if read == "velocity" else read
+    method = make_estimator({"kind": "jeans-virial", "alpha": -3.5, "data": data})
+    assert method.required() == ((read,) if isinstance(read, str) else read)
+    flat = Catalogue({**columns_of(stars, "x", "y", *moving).columns, "z": np.zeros(600)})
+    spec = {"data": data, "n_draws": 200}
+    for row, same in zip(rows_of(flat, **spec), rows_of(stars, **spec), strict=True):
+        np.testing.assert_equal(row.value, same.value)
+    for name in moving:
+        with pytest.raises(InputError, match=name):
+            rows_of(Catalogue({k: v for k, v in flat.columns.items() if k != name}), **spec)
 
 
 def cusp_mass(r):
