@@ -206,6 +206,8 @@ def virial_cases() -> Iterator[Case]:
     yield Case("jeans-virial, changing", changing, RADIAL.draw, truth)
     seen = {"alpha": -3.3, **radii, "data": "vlos"}
     yield Case("jeans-virial, vlos", seen, without_proper_motions, truth)
+    following = {**seen, "knots": 7}
+    yield Case("jeans-virial, vlos, seven slopes", following, without_proper_motions, truth)
     far = {"alpha": FAR, "r": [4.0, 8.0, 16.0]}
     for data, virial in (("los", "first"), ("proper-motions", "none")):
         settings = {**far, "data": data, "virial_shape": virial}
@@ -356,6 +358,8 @@ WHY = {
     "escape-speed, k of Deason of two": "the tail has two components, of k = 4 and 1, and the prior is narrow",
     "escape-speed, k of Piffl of two": "the tail has two components, of k = 4 and 1, and the prior is narrow",
     "escape-speed, two components of one": "few stars do not tell the powers: flat priors prefer steep, long tails",
+    "jeans-virial, vlos": "mass and beta are hardly told apart, and the prior decides; of many stars four slopes",
+    "jeans-virial, vlos, seven slopes": "mass and beta are hardly told apart, and the prior decides",
     "jeans-virial, los": "few stars hardly know beta; the broken line of four slopes of the mass with many",
     "jeans-virial, proper-motions": "the broken line of four slopes of the mass; seven follow the halo",
     "orbital-roulette, likelihood": "numbers expected are of the stars themselves, and scatter with those found",
