@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from haloassay.base.errors import EstimationError
-from haloassay.contracts.estimate import Estimate, Estimates, Estimator
+from haloassay.contracts.estimate import Estimates, Estimator
 from haloassay.contracts.profiles import virial_radius
 from haloassay.estimators.bins import check_least, check_number, check_radii, places_at
 from haloassay.estimators.halo import trained_halo
@@ -38,13 +38,14 @@ class NPE(Estimator):
     network
         Name of a packaged network, or the folder of one that was trained. Its content counts, not its name.
     r_out
-        Radii of the masses [kpc]; the median radius of the stars where empty.
+        Radii of the masses [kpc]; the median radius of the stars where empty. There is no value nearer than the
+        stars of the training, nor beyond the r200 of its largest halo.
     n_draws
         Draws from the posterior.
     """
 
     name: ClassVar[str] = "npe"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     reference: ClassVar[str] = "2020PNAS..11730055C"
     assumes: ClassVar[tuple[str, ...]] = (
         "equilibrium",
@@ -93,7 +94,12 @@ class NPE(Estimator):
             rows = undetermined_rows(("enclosed_mass",), str(error), places)
             return Estimates([*rows, *undetermined_rows(rest, str(error))])
         rows = [
-            Estimate.from_draws("enclosed_mass", halo.enclosed_mass(place["r"], draws), **place)
+            drawn_row(
+                "enclosed_mass",
+                halo.enclosed_mass(place["r"], draws),
+                self._trained.beyond(place["r"]),
+                **place,
+            )
             for place in places
         ]
         r200 = virial_radius(draws["m200"], halo.h0, halo.overdensity)

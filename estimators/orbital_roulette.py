@@ -38,6 +38,7 @@ from haloassay.estimators.halo.radial_orbits import Mass, Orbits, Potential, Rad
 from haloassay.estimators.rows import (
     NO_VIRIAL,
     VIRIAL,
+    drawn_row,
     unbounded_scale,
     undetermined_rows,
     virial_rows,
@@ -101,7 +102,8 @@ class OrbitalRoulette(Estimator):
     errors
         Of the likelihood: ``"sandwich"``, or ``"likelihood"``, as the paper takes them.
     halo
-        ``"nfw"``, or a table of enclosed masses that is scaled, and stretched where asked for.
+        ``"nfw"``, or a table of enclosed masses that is scaled, and stretched where asked for. There is no value
+        where it does not reach all radii between which orbits are followed, or one of ``r_out``, at every stretch.
     c200
         Concentration of an NFW halo: ``"fitted"``, or a number where it is known.
     baryons
@@ -123,7 +125,7 @@ class OrbitalRoulette(Estimator):
     """
 
     name: ClassVar[str] = "orbital-roulette"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     reference: ClassVar[str] = "2016MNRAS.456.1003H"
     assumes: ClassVar[tuple[str, ...]] = (
         "spherical",
@@ -178,6 +180,7 @@ class OrbitalRoulette(Estimator):
         nfw = self.halo == "nfw"
         try:
             stars = self._stars(catalogue)
+            self._check_reach(stars.edges)
             model = self._model(stars.pivot)
             draws = self._draws(stars, model, rng)
         except EstimationError as error:
@@ -187,7 +190,7 @@ class OrbitalRoulette(Estimator):
         for place in places or places_at((stars.pivot,)):
             mass = model.mass(draws[:, 0], draws[:, 1])(np.array([place["r"]]))
             known = baryons_mass(self.baryons, place["r"])
-            rows.append(Estimate.from_draws("enclosed_mass", mass + known, **place))
+            rows.append(drawn_row("enclosed_mass", mass + known, self._beyond(place["r"]), **place))
         if isinstance(model, NFWModel):
             rows += self._virial(model, draws)
         return Estimates(rows)
@@ -215,6 +218,17 @@ class OrbitalRoulette(Estimator):
             raise EstimationError("the velocities have no scatter")
         check_resolved(v**2, np.einsum("njj->nj", catalogue.spherical_covariance[rows]))
         return Stars(r, v[:, 0], np.hypot(v[:, 1], v[:, 2]), (edges[0], edges[1]), self.n_bins)
+
+    def _check_reach(self, edges: tuple[float, float]) -> None:
+        """Raise :class:`EstimationError` where a table of the halo ends between the spheres of the orbits."""
+        if isinstance(self.halo, MassTemplate):
+            note = self.halo.beyond("the radii between which orbits are followed", *edges)
+            if note:
+                raise EstimationError(note)
+
+    def _beyond(self, r: float) -> str:
+        """Why there is no mass within ``r`` [kpc]: a table ends before."""
+        return self.halo.beyond("r", r, r) if isinstance(self.halo, MassTemplate) else ""
 
     def _model(self, pivot: float) -> NFWModel | TemplateModel:
         if isinstance(self.halo, MassTemplate):

@@ -14,11 +14,12 @@ from haloassay.base.errors import EstimationError
 _PARTS: Final = 6
 _OF_EACH: Final = 50
 #: Margins of what a network was trained on: shares of radii, of numbers of stars, and of the range of a number.
-_RADII: Final = 0.02
+MARGIN: Final = 0.02
 _NUMBERS: Final = 0.05
 _RANGE: Final = 0.1
 
-_OUTSIDE: Final = "outside of what the network was trained on"
+#: How a note begins where it is not.
+OUTSIDE: Final = "outside of what the network was trained on"
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,11 +82,11 @@ class Cloud:
         """Raise :class:`EstimationError` unless as many stars were trained on as are at ``r`` [kpc], and there."""
         n, (few, many) = len(r), self.n_stars
         if not few * (1.0 - _NUMBERS) <= n <= many * (1.0 + _NUMBERS):
-            raise EstimationError(f"{_OUTSIDE}: {n} stars, there {few:g} to {many:g}")
+            raise EstimationError(f"{OUTSIDE}: {n} stars, there {few:g} to {many:g}")
         (lo, hi), (near, far) = (float(r.min()), float(r.max())), self.radii
-        if lo < near * (1.0 - _RADII) or hi > far * (1.0 + _RADII):
+        if lo < near * (1.0 - MARGIN) or hi > far * (1.0 + MARGIN):
             raise EstimationError(
-                f"{_OUTSIDE}: stars from {lo:.3g} to {hi:.3g} kpc, there from {near:.3g} to {far:.3g}"
+                f"{OUTSIDE}: stars from {lo:.3g} to {hi:.3g} kpc, there from {near:.3g} to {far:.3g}"
             )
 
     def require_like(self, summary: FloatArray, n_stars: float, names: tuple[str, ...]) -> None:
@@ -96,13 +97,13 @@ class Cloud:
         worst = int(np.argmax(beyond))
         if beyond[worst] > 1.0:
             raise EstimationError(
-                f"{_OUTSIDE}: {names[worst]} is {summary[worst]:.3g}, there"
+                f"{OUTSIDE}: {names[worst]} is {summary[worst]:.3g}, there"
                 f" {lo[worst]:.3g} to {hi[worst]:.3g}"
             )
         away = float(np.linalg.norm(self.whiten[k] @ (summary - self.middle[k])))
         if away > (1.0 + _RANGE) * self.farthest[k]:
             raise EstimationError(
-                f"{_OUTSIDE}: its moments together are {away:.3g} scatters from their middle, there"
+                f"{OUTSIDE}: its moments together are {away:.3g} scatters from their middle, there"
                 f" {self.farthest[k]:.3g} at most"
             )
 

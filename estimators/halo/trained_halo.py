@@ -19,7 +19,7 @@ from haloassay.contracts.priors import Prior, make_prior
 from haloassay.contracts.profiles import nfw_enclosed_mass, virial_radius
 from haloassay.estimators import networks
 from haloassay.estimators.fit import moment_summary, safe_tensors
-from haloassay.estimators.fit.cloud import Cloud
+from haloassay.estimators.fit.cloud import MARGIN, OUTSIDE, Cloud
 from haloassay.estimators.fit.mixture_network import MixtureNetwork
 from haloassay.estimators.fit.moment_summary import MomentSummary
 
@@ -149,6 +149,27 @@ class TrainedHalo:
         summary = self.summary.of(catalogue)
         self.cloud.require_like(summary, len(catalogue), self.summary.names)
         return self.posterior(summary, n, rng)
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """Radii [kpc] between which masses are of halos that it was trained on: from its stars to the largest r200.
+
+        Beyond the stars the mass is that of the halo's shape, of which the posterior tells as much as of m200, and ends
+        with the halo. Nearer than any star it would be a cusp, which no mock has shown.
+        """
+        near, far = self.cloud.radii
+        m200 = self.halo.known.get("m200")
+        if m200 is None:
+            # of a prior without an end: all but a thousandth of its halos
+            m200 = float(self.halo.priors["m200"].quantile(np.array([0.999]))[0])
+        return near, max(far, float(virial_radius(m200, self.halo.h0, self.halo.overdensity)))
+
+    def beyond(self, r: float) -> str:
+        """Why there is no mass within ``r`` [kpc]; empty where there is, to the margin of :class:`Cloud`."""
+        (near, far), last = self.reach, self.cloud.radii[1]
+        if near * (1.0 - MARGIN) <= r <= far * (1.0 + MARGIN):
+            return ""
+        return f"{OUTSIDE}: r is {r:.4g} kpc, there stars from {near:.3g} to {last:.3g} kpc and r200 up to {far:.3g}"
 
     def posterior(
         self, summary: FloatArray, n: int, rng: np.random.Generator

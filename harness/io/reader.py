@@ -32,9 +32,6 @@ GROUPS: Final = {"position": GALACTOCENTRIC[:3], "velocity": GALACTOCENTRIC[3:]}
 #: More stars than these within the range of radians are no accident of the footprint.
 _RADIANS_MIN_STARS: Final = 20
 
-#: Median distance or radius [kpc], beyond all of the Local Group, that asks for its unit.
-_FAR: Final = 1000.0
-
 #: What to call a column in the file, by the name of the catalogue; or the names in their order.
 ColumnSpec = str | Sequence[str] | Mapping[str, str]
 
@@ -109,8 +106,8 @@ class Reader:
 
     def columns(
         self, frame: str | None, used: Collection[str] | None = None
-    ) -> tuple[dict[str, FloatArray], Sequence[str]]:
-        """Columns of the frame, their errors and the chemistry, in canonical units; names of lengths that have none.
+    ) -> tuple[dict[str, FloatArray], frozenset[str]]:
+        """Columns of the frame, their errors and the chemistry, in canonical units; names of those that state none.
 
         Of a file that is read in blocks, only those that are ``used``; motions that are not may be absent.
         """
@@ -145,9 +142,7 @@ class Reader:
             raise InputError(f"{self.origin}: columns differ in length ({listed})")
         if all(read[name][1] is None for name in needed[:2]):
             self._refuse_radians(columns, *needed[:2])
-        away = needed[:3] if needed[0] == "x" else needed[2:3]
-        stated = any(read[name][1] is not None for name in away)
-        return columns, () if stated else away
+        return columns, frozenset(name for name, (_, unit) in read.items() if unit is None)
 
     def is_long(self, places: Iterable[tuple[str, int | None]]) -> bool:
         """Whether columns are so long that they are read in blocks, and can be."""
@@ -191,29 +186,6 @@ class Reader:
                     name: self._in_canonical(name, place, *block[place])
                     for name, place in there.items()
                 }
-
-    def middle(self, columns: Mapping[str, FloatArray], away: Sequence[str]) -> float:
-        """Median size [kpc] of the positions that columns ``away`` hold; zero where there is none."""
-        if not away:
-            return 0.0
-        with np.errstate(over="ignore"):
-            square = columns[away[0]] ** 2
-            for name in away[1:]:
-                square += columns[name] ** 2
-        r = np.sqrt(square, out=square)
-        known = np.isfinite(r)
-        if not known.any():
-            return 0.0
-        return float(np.median(r if known.all() else r[known]))
-
-    def refuse_parsecs(self, median: float, away: Sequence[str], most: float) -> None:
-        """Refuse positions without a unit, of columns ``away``, whose median is thousands of kpc, below ``most``."""
-        if _FAR < median <= most:
-            what = "distance" if len(away) == 1 else "position"
-            raise RemediedError(
-                f"{self.origin}: half of the {what}s are above {median:.4g} kpc: are {what}s in pc?",
-                f" --unit {what}=pc (if not, --unit {what}=kpc)",
-            )
 
     def _refuse_radians(self, columns: Mapping[str, FloatArray], lon: str, lat: str) -> None:
         """Refuse directions without a unit that are all within the range of radians."""

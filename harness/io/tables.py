@@ -37,7 +37,7 @@ from haloassay.contracts.columns import (
     columns_of,
 )
 from haloassay.contracts.exchange import sun_meta
-from haloassay.io import formats
+from haloassay.io import doubtful_units, formats
 from haloassay.io.defects import RADIUS_LIMIT, SPEED_LIMIT, drop_names, sift
 from haloassay.io.objects import object_fields
 from haloassay.io.reader import ColumnSpec, Reader, naming_of, numbers_in, wanted_of
@@ -110,7 +110,8 @@ def read_catalogue(
     Warns
     -----
     HaloassayWarning
-        Of values that stand in more rows than chance allows (:func:`haloassay.io.sentinels.mentions`).
+        Of values that stand in more rows than chance allows (:func:`haloassay.io.sentinels.mentions`), and of
+        numbers without a unit that may be of another (:func:`haloassay.io.doubtful_units.examine`).
 
     Returns
     -------
@@ -143,20 +144,21 @@ def read_catalogue(
         fields, origin = object_fields(source)
     reader = Reader(fields, naming, dict(units or {}), origin, numbers_in(missing))
     used = None if uses is None else columns_of(uses)
-    read, lengths = reader.columns(frame, used)
+    read, unstated = reader.columns(frame, used)
     its_sun, sun_from = find_sun(sun, fields.meta, origin)
     catalogue = partial(_catalogue, sun=its_sun, origin=origin)
     # what is farther still is refused with the rest of what is wrong with its units, unless it is dropped
     with np.errstate(invalid="ignore"):
-        median = reader.middle(read, lengths)
-    reader.refuse_parsecs(median, lengths, RADIUS_LIMIT)
-    told = mentions({k: v for k, v in read.items() if used is None or k in used})
+        what, median = doubtful_units.middle(read, unstated)
+    doubtful_units.refuse_parsecs(origin, what, median, RADIUS_LIMIT)
+    told = doubtful_units.examine(origin, read, unstated, used)
+    told += mentions({k: v for k, v in read.items() if used is None or k in used})
     with np.errstate(all="ignore"):  # absurd numbers are found, not computed with
         if reader.is_stored(read):
             sound = stored(reader, read, catalogue, drop, speed_limit, used)
         else:
             sound = sift(read, catalogue, origin, drop, speed_limit, used)
-    reader.refuse_parsecs(median, lengths, np.inf)
+    doubtful_units.refuse_parsecs(origin, what, median, np.inf)
     for mention in told:
         warnings.warn(f"{origin}: {mention}", HaloassayWarning, stacklevel=2)
     return dataclasses.replace(sound, sun_from=sun_from)

@@ -15,14 +15,15 @@ from haloassay.base.cache import content_key, plain_content
 from haloassay.base.errors import EstimationError, InputError
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.contracts.frames import spherical_basis
-from haloassay.contracts.priors import LogUniform, Uniform
+from haloassay.contracts.priors import LogUniform, Normal, Uniform
+from haloassay.contracts.profiles import virial_radius
 from haloassay.estimators import make_estimator, networks
 from haloassay.estimators.fit import safe_tensors
 from haloassay.estimators.fit.cloud import Cloud
 from haloassay.estimators.fit.mixture_network import Mixture, MixtureNetwork
 from haloassay.estimators.fit.moment_summary import MomentSummary
 from haloassay.estimators.halo import trained_halo
-from haloassay.estimators.halo.trained_halo import HaloModel
+from haloassay.estimators.halo.trained_halo import HaloModel, TrainedHalo
 from haloassay.mocks import make_mock
 from haloassay.mocks.surveys.survey import make_survey
 
@@ -297,6 +298,38 @@ def test_what_it_was_not_trained_on_gives_no_number(catalogue, told):
     (note,) = {row.note for row in rows}
     assert note.startswith("outside of what the network was trained on: ")
     assert re.search(told, note), note
+
+
+def test_masses_beyond_the_halos_of_the_training_have_no_value():
+    """Nearer than its stars, 5 kpc, and beyond r200 of 4e12 Msun, 334 kpc: each to 2 per cent."""
+    radii = [1e-3, 4.8, 4.95, 60.0, 200.0, 334.0, 345.0, 1e9]
+    rows = rows_of(observed(1500, 10), r_out=radii)
+    masses = rows.of("enclosed_mass")
+    assert [row.r for row in masses] == radii
+    assert [bool(row.note) for row in masses] == [True, True, *[False] * 4, True, True]
+    assert "r is 1e+09 kpc, there stars from 5 to 60 kpc and r200 up to 334" in masses[-1].note
+    for row in masses:
+        assert np.isnan(row.value) == bool(row.note)
+        assert not row.note or row.note.startswith("outside of what the network was trained on: ")
+    assert not any(row.note for row in rows if row.quantity != "enclosed_mass")
+
+
+@pytest.mark.parametrize(
+    ("prior", "known", "far"),
+    [
+        (Normal(1e12, 2e11), {}, virial_radius(1e12 + 3.0902 * 2e11, 67.8, 200.0)),
+        (None, {"m200": 1e12}, virial_radius(1e12, 67.8, 200.0)),
+        (None, {"m200": 1e7}, 60.0),
+    ],
+    ids=["no end", "known", "smaller than the stars"],
+)
+def test_the_reach_of_any_prior(prior, known, far):
+    cloud = Cloud.of(np.zeros((2, 1)), np.array([1.0, 2.0]), np.tile([5.0, 60.0], (2, 1)))
+    halo = HaloModel(
+        {"m200": prior} if prior else {}, known, 67.8, 200.0, np.ones(1), np.ones(1), np.eye(1)
+    )
+    network = TrainedHalo(MomentSummary(EDGES), None, cloud, halo, "", {})
+    assert network.reach == pytest.approx((5.0, float(far)), rel=1e-3)
 
 
 def test_moments_that_are_each_usual_are_refused_together():

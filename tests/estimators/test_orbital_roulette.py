@@ -176,9 +176,48 @@ def test_a_template_of_the_true_shape_is_as_good_as_the_halo(sample):
         assert abs(row.value - own.mass(row.r)) < 4.0 * 0.5 * (row.hi68 - row.lo68)
         assert row.hi68 - row.lo68 < 0.08 * row.value
     # radii of the table that are half of what they should be, mended by the stretch
+    r = np.geomspace(0.5, 500.0, 90)
+    table = {"r": r.tolist(), "mass": (7.0 * own.mass(r)).tolist()}
     wrong = {"r": (0.5 * r).tolist(), "mass": table["mass"], "stretch": [0.5, 8.0]}
     for row in rows_of(sample, halo=wrong, r_out=list(RADII)):
         assert abs(row.value - own.mass(row.r)) < 4.0 * 0.5 * (row.hi68 - row.lo68)
+
+
+@pytest.mark.parametrize(
+    ("ends", "stretch", "told"),
+    [
+        ((1.0, 3.0), (1.0, 1.0), "from 1 to 3 kpc, does not reach"),
+        ((1.0, 59.0), (1.0, 1.0), "from 1 to 59 kpc, does not reach"),
+        ((5.1, 100.0), (1.0, 1.0), "from 5.1 to 100 kpc, does not reach"),
+        ((100.0, 200.0), (1.0, 1.0), "from 100 to 200 kpc, does not reach"),
+        ((4.0, 100.0), (1.0, 2.0), "from 4 to 100 kpc, stretched by 1 to 2, does not reach"),
+        ((1.0, 100.0), (0.5, 1.0), "from 1 to 100 kpc, stretched by 0.5 to 1, does not reach"),
+    ],
+)
+@pytest.mark.parametrize("r_range", [own.EDGES, ()])
+def test_a_table_that_ends_among_the_stars_gives_no_value(sample, ends, stretch, told, r_range):
+    r = np.geomspace(*ends, 30)
+    table = {"r": r.tolist(), "mass": own.mass(r).tolist(), "stretch": list(stretch)}
+    for row in rows_of(sample, halo=table, r_out=list(RADII), r_range=list(r_range)):
+        assert np.isnan(row.value)
+        assert f"{told} the radii between which orbits are followed, from 5" in row.note
+
+
+def test_a_table_that_ends_with_the_stars_is_enough_and_tells_no_mass_beyond(sample):
+    lo, hi = own.EDGES
+    r = np.geomspace(lo, hi, 40)
+    table = {"r": r.tolist(), "mass": own.mass(r).tolist()}
+    inside, *outside = rows_of(sample, halo=table, r_out=[17.0, 4.0, 1e3])
+    assert abs(inside.value - own.mass(17.0)) < 4.0 * 0.5 * (inside.hi68 - inside.lo68)
+    for row, at in zip(outside, ("4", "1000"), strict=True):
+        assert np.isnan(row.value)
+        assert row.note == f"the table of the halo, from 5 to 60 kpc, does not reach r, {at} kpc"
+    stretched = {
+        "r": (0.5 * np.geomspace(lo, 4.0 * hi, 60)).tolist(),
+        "mass": own.mass(np.geomspace(lo, 4.0 * hi, 60)).tolist(),
+        "stretch": [0.5, 2.0],
+    }
+    assert not rows_of(sample, halo=stretched, r_out=[17.0]).rows[0].note
 
 
 def test_baryons_are_taken_off_and_put_back(sample):

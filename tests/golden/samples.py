@@ -209,7 +209,7 @@ SPECS: dict[str, dict[str, list[dict[str, Any]]]] = {
         "orbital-roulette": [
             {},
             {"statistic": "anderson-darling", "c200": 12.0, "baryons": "zhai2018"},
-            {"halo": {"r": [1.0, 10.0, 100.0], "mass": [1.0, 20.0, 200.0], "stretch": [0.5, 2.0]}},
+            {"halo": {"r": [0.5, 10.0, 400.0], "mass": [1.0, 20.0, 200.0], "stretch": [0.5, 2.0]}},
         ],
         "tracer-density": [{"alpha": -3.0, "fit_density": {"axis_ratio": "free"}}],
         "shape": [{"bins": BINS}],
