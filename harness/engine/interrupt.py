@@ -29,6 +29,11 @@ class Interrupt:
         terminated = self.signals[:1] == [signal.SIGTERM]
         return KeyboardInterrupt("SIGTERM") if terminated else KeyboardInterrupt()
 
+    def heed(self) -> None:
+        """Raise :meth:`error` if there was a signal: for places where nothing is half done."""
+        if self.signals:
+            raise self.error()
+
 
 @contextlib.contextmanager
 def deferred_interrupt() -> Iterator[Interrupt]:

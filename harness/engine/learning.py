@@ -84,6 +84,7 @@ def learn(
     learning: Learning,
     seed: int,
     say: Callable[[str], None],
+    heed: Callable[[], None] = lambda: None,
 ) -> MixtureNetwork:
     """Networks that know the density of targets (m, d) given standardised data (m, n).
 
@@ -99,6 +100,8 @@ def learn(
         Of starts, and of shares for validation.
     say
         Hears of each network.
+    heed
+        Is called before each step, and may raise.
 
     Raises
     ------
@@ -116,7 +119,7 @@ def learn(
     try:
         for k in range(learning.members):
             with torch.random.fork_rng(devices=[]):
-                net, told = _one(known, t, x, mocks, learning, seed + k)
+                net, told = _one(known, t, x, mocks, learning, seed + k, heed)
             arrays, epsilon = _arrays(net)
             one = MixtureNetwork((arrays,), data.shape[1], targets.shape[1], epsilon)
             with torch.no_grad():
@@ -130,7 +133,13 @@ def learn(
 
 
 def _one(
-    known: Library, targets: Any, data: Any, mocks: IntArray, learning: Learning, seed: int
+    known: Library,
+    targets: Any,
+    data: Any,
+    mocks: IntArray,
+    learning: Learning,
+    seed: int,
+    heed: Callable[[], None],
 ) -> tuple[Any, str]:
     """Network that was taught, as it was after its best round, and what is to be said of it.
 
@@ -154,6 +163,7 @@ def _one(
     best, kept, at = -np.inf, net.state_dict(), 0
     for epoch in range(learning.epochs):
         for rows in taught[torch.randperm(len(taught))].split(learning.batch):
+            heed()
             optimizer.zero_grad()
             (-_mean(net, targets[rows], data[rows], learning)).backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), _LONGEST)

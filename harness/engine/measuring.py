@@ -11,7 +11,8 @@ from haloassay.base.errors import EstimationError, HaloassayError, InputError, i
 from haloassay.base.seeds import stream
 from haloassay.contracts.catalogue import Catalogue
 from haloassay.engine.acceptance import accepted
-from haloassay.engine.executors.pool import prepare_worker, worker_end, worker_pool
+from haloassay.engine.executors.helpers import helpers
+from haloassay.engine.executors.pool import prepare_worker, worker_end
 from haloassay.engine.isolation import isolated
 from haloassay.engine.task import global_seed
 from haloassay.estimators import make_estimator
@@ -63,17 +64,14 @@ def measured_apart(catalogue: Catalogue, spec: Any, label: str, seed: int) -> Me
     """
     from pebble import ProcessExpired
 
-    pool = worker_pool(1, _prepare)
     # a catalogue is sent in parts: its view of the columns cannot be
     parts = {field.name: getattr(catalogue, field.name) for field in dataclasses.fields(Catalogue)}
     parts["columns"] = dict(catalogue.columns)
     try:
-        result, error = pool.schedule(_measure, args=(parts, spec, label, seed)).result()
+        with helpers(1, _prepare) as one:
+            result, error = one.result(one.schedule(_measure, parts, spec, label, seed))
     except ProcessExpired as end:
         raise EstimationError(f"{spec['kind']}: {worker_end(end)}") from None
-    finally:
-        pool.stop()
-        pool.join()
     if error is not None:
         kind, message = error
         raise {"InputError": InputError, "MemoryError": MemoryError}.get(kind, EstimationError)(

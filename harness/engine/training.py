@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -20,6 +18,8 @@ from haloassay.base.errors import EquilibriumError, InputError
 from haloassay.base.files import require_folder
 from haloassay.base.seeds import stream
 from haloassay.base.settings import require
+from haloassay.engine.executors.helpers import in_order
+from haloassay.engine.interrupt import deferred_interrupt
 from haloassay.engine.learning import learn, library
 from haloassay.estimators.fit.cloud import Cloud
 from haloassay.estimators.fit.moment_summary import MomentSummary
@@ -96,10 +96,14 @@ def train(
     InputError
         If the training is not usable, a prior reaches what cannot be, sbi cannot be imported, learning diverges, or
         the folder holds anything or cannot be written.
+    KeyboardInterrupt
+        If there was Ctrl-C or SIGTERM before it was to be written (then with ``"SIGTERM"``); nothing is then.
     """
     folder = Path(out)
     require_folder(folder)
-    known = library()
+    with deferred_interrupt() as stop:  # modules that are half imported say that they are missing
+        known = library()
+        stop.heed()
     given = isinstance(training, Training)
     plan = training if isinstance(training, Training) else load_training(Path(training))
     origin = "training" if given else str(training)
@@ -115,23 +119,29 @@ def train(
     data = cloud.standardised(made.summaries)
     halo = halo.turned({name: each[:last] for name, each in values.items()}, data[:last])
     deviates = halo.deviates(values)
-    with _named(origin):
-        network = learn(
-            known, data[:last], deviates[:last], made.mock[:last], plan.network, plan.seed, say
-        )
-    learnt = time.monotonic()
     summary = MomentSummary(plan.network.edges)
-    trained = TrainedHalo(summary, network, cloud, halo, "", {})
-    versions = {"haloassay": __version__, "python": platform.python_version()}
-    told = {
-        "kind": "haloassay network for npe",
-        "training": plan.to_dict(),
-        "versions": {**versions, "numpy": np.__version__, **known.versions},
-        "seconds": {"simulation": round(simulated - start), "learning": round(learnt - simulated)},
-        "missing": made.missing,
-        "held_out": judged(trained, values, made, last, plan.seed),
-    }
-    trained_halo.save(folder, trained_halo.to_files(summary, network, cloud, halo, told))
+    with deferred_interrupt() as stop:
+        with _named(origin):
+            network = learn(
+                *(known, data[:last], deviates[:last], made.mock[:last], plan.network, plan.seed),
+                *(say, stop.heed),
+            )
+        learnt = time.monotonic()
+        trained = TrainedHalo(summary, network, cloud, halo, "", {})
+        versions = {"haloassay": __version__, "python": platform.python_version()}
+        told = {
+            "kind": "haloassay network for npe",
+            "training": plan.to_dict(),
+            "versions": {**versions, "numpy": np.__version__, **known.versions},
+            "seconds": {
+                "simulation": round(simulated - start),
+                "learning": round(learnt - simulated),
+            },
+            "missing": made.missing,
+            "held_out": judged(trained, values, made, last, plan.seed, stop.heed),
+        }
+        stop.heed()  # for the last time: files are written whole, and then it is done
+        trained_halo.save(folder, trained_halo.to_files(summary, network, cloud, halo, told))
     return trained_halo.load(str(folder))
 
 
@@ -210,12 +220,13 @@ def simulate(plan: Training, workers: int, say: Callable[[str], None]) -> Simula
         f"network.edges: from {lo:g} to {hi:g} kpc, where no star of the first mock is",
     )
     found, begun, told = [], time.monotonic(), time.monotonic()
-    for each in _all(plan, n, workers):
-        found.append(each)
-        if time.monotonic() - told > _INTERVAL:
-            told = time.monotonic()
-            left = (told - begun) / len(found) * (n - len(found))
-            say(f"{len(found)} of {n} mocks, {left:.0f} s left")
+    with contextlib.closing(_all(plan, n, workers)) as simulated:
+        for each in simulated:
+            found.append(each)
+            if time.monotonic() - told > _INTERVAL:
+                told = time.monotonic()
+                left = (told - begun) / len(found) * (n - len(found))
+                say(f"{len(found)} of {n} mocks, {left:.0f} s left")
     missing = sum(isinstance(each, str) for each in found)
     if missing > _MOST_MISSING * n:
         reason = next((each for each in (first, *found) if isinstance(each, str)), "")
@@ -241,32 +252,19 @@ class Simulated(NamedTuple):
     radii: tuple[float, float]
 
 
-def _all(plan: Training, n: int, workers: int) -> Iterator[list[Simulated] | str]:
+def _all(plan: Training, n: int, workers: int) -> Generator[list[Simulated] | str, None, None]:
     """Make simulations 0 to ``n``, in their order."""
     if workers == 0:
         yield from (simulation(plan, k) for k in range(n))
         return
-    with ProcessPoolExecutor(workers, get_context("spawn"), _settle, (plan,)) as pool:
-        try:
-            yield from pool.map(_simulated, range(n), chunksize=_CHUNK)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    calls = ((plan, k, min(k + _CHUNK, n)) for k in range(0, n, _CHUNK))
+    with contextlib.closing(in_order(_simulations, calls, workers)) as found:
+        for some in found:
+            yield from some
 
 
-_plans: list[Training] = []
-
-
-def _settle(plan: Training) -> None:
-    """Keep the plan in a worker, which works in one thread."""
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(1)
-    _plans[:] = [plan]
-
-
-def _simulated(k: int) -> list[Simulated] | str:
-    return simulation(_plans[0], k)
+def _simulations(plan: Training, first: int, end: int) -> list[list[Simulated] | str]:
+    return [simulation(plan, k) for k in range(first, end)]
 
 
 def simulation(plan: Training, k: int) -> list[Simulated] | str:
@@ -329,7 +327,12 @@ def _simulated_of(
 
 
 def judged(
-    trained: TrainedHalo, values: dict[str, FloatArray], made: Simulations, last: int, seed: int
+    trained: TrainedHalo,
+    values: dict[str, FloatArray],
+    made: Simulations,
+    last: int,
+    seed: int,
+    heed: Callable[[], None],
 ) -> dict[str, Any]:
     """Bias, coverage and ranks of what a network says of the mocks that it was not taught, as plain values.
 
@@ -343,6 +346,8 @@ def judged(
         The catalogues, and how many of them it was taught.
     seed
         Of the draws.
+    heed
+        Is called before each mock, and may raise.
     """
     from scipy.stats import kstest
 
@@ -351,6 +356,7 @@ def judged(
     rows: dict[str, list[tuple[float, ...]]] = {}
     middle = float(np.exp(np.median(made.summaries[:, -5])))
     for k in held:
+        heed()
         refused += _is_refused(trained, made.summaries[k], made.n_stars[k])
         draws = trained.posterior(made.summaries[k], 1000, stream(seed, "judged", k))
         truth = {name: each[k : k + 1] for name, each in values.items()}

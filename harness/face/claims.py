@@ -11,7 +11,7 @@ import click
 
 from haloassay.base.defaults import ALPHA
 from haloassay.face import completion
-from haloassay.face.endings import EXIT_INTERRUPTED, EXIT_TERMINATED, fail
+from haloassay.face.endings import code_of, fail
 from haloassay.face.outputs import FORMATS, for_readers, require_table, write
 from haloassay.face.plugins import no_plugins
 from haloassay.face.verbosity import verbosity
@@ -110,8 +110,7 @@ def claims_command(
     try:
         found = claims(*names, quick=quick, out=out, workers=workers, alpha=alpha)
     except KeyboardInterrupt as stop:
-        ended = EXIT_TERMINATED if stop.args == ("SIGTERM",) else EXIT_INTERRUPTED
-        fail("interrupted; finished work is kept, ask again to go on", ended)
+        fail("interrupted; finished work is kept, ask again to go on", code_of(stop))
     style = for_readers(words, fmt)
     if style is not None:
         write(style(found), table)

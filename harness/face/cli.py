@@ -26,8 +26,8 @@ from haloassay.face.endings import (
     EXIT_FAULT,
     EXIT_INPUT,
     EXIT_INTERRUPTED,
-    EXIT_TERMINATED,
     End,
+    code_of,
     echo,
     fail,
 )
@@ -231,8 +231,7 @@ def run(
             allow_versions=allow_versions,
         )
     except KeyboardInterrupt as stop:
-        ended = EXIT_TERMINATED if stop.args == ("SIGTERM",) else EXIT_INTERRUPTED
-        fail("interrupted; finished work is kept, run again to go on", ended)
+        fail("interrupted; finished work is kept, run again to go on", code_of(stop))
     if dry_run:
         click.echo(printable(resolved_text(results.scenario), lines=True), nl=False)
         return
@@ -354,7 +353,9 @@ def main() -> None:
     except click.exceptions.Abort as abort:
         if isinstance(abort.__cause__, EOFError):  # click takes it for a user who ends the input
             fail(*_explain(abort.__cause__))
-        fail("interrupted", EXIT_INTERRUPTED)
+        stop = abort.__cause__
+        code = code_of(stop) if isinstance(stop, KeyboardInterrupt) else EXIT_INTERRUPTED
+        fail("interrupted", code)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "haloassay"
         fail(f"{error.format_message().rstrip('.')} (see {command} --help)", EXIT_INPUT)

@@ -17,6 +17,11 @@ EXIT_INTERRUPTED: Final = 130
 EXIT_TERMINATED: Final = 143
 
 
+def code_of(stop: KeyboardInterrupt) -> int:
+    """Exit code of what was interrupted, by Ctrl-C or by SIGTERM."""
+    return EXIT_TERMINATED if stop.args == ("SIGTERM",) else EXIT_INTERRUPTED
+
+
 class End(SystemExit):
     """The end of a command, with its exit code; any other is not ours."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from haloassay.face.endings import EXIT_INTERRUPTED, echo, fail
+from haloassay.face.endings import code_of, echo, fail
 from haloassay.face.plugins import no_plugins
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def train_command(training: Path, out: Path, workers: int) -> None:
 
     try:
         made = train(training, out, workers, make_progress().say)
-    except KeyboardInterrupt:
-        fail(f"interrupted; nothing is in {out}", EXIT_INTERRUPTED)
+    except KeyboardInterrupt as stop:
+        fail(f"interrupted; nothing is in {out}", code_of(stop))
     for line in calibration(made):
         echo(line)
     echo(f"{out}: the network, for a setting network = {str(out)!r} of the estimator npe")

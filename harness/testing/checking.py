@@ -166,25 +166,21 @@ def _run(
         return
     from pebble import ProcessExpired
 
-    from haloassay.engine.executors.pool import single_threaded, worker_end, worker_pool
+    from haloassay.engine.executors.helpers import helpers
+    from haloassay.engine.executors.pool import single_threaded, worker_end
 
-    with single_threaded(), worker_pool(workers) as pool:
-        try:
-            jobs = [
-                (each, pool.schedule(finding_of, args=(subject, each.name), timeout=limit))
-                for each in wanted
-            ]
-            for each, job in jobs:
-                try:
-                    yield job.result()
-                except TimeoutError:
-                    reason = f"takes longer than {limit:g} s"
-                    yield _finding(subject, each, "skipped", reason, limit)
-                except ProcessExpired as end:
-                    yield _finding(subject, each, "failed", worker_end(end), 0.0)
-        finally:
-            pool.stop()
-            pool.join()
+    with single_threaded(), helpers(workers) as some:
+        jobs = [
+            (each, some.schedule(finding_of, subject, each.name, timeout=limit)) for each in wanted
+        ]
+        for each, job in jobs:
+            try:
+                yield some.result(job)
+            except TimeoutError:
+                reason = f"takes longer than {limit:g} s"
+                yield _finding(subject, each, "skipped", reason, limit)
+            except ProcessExpired as end:
+                yield _finding(subject, each, "failed", worker_end(end), 0.0)
 
 
 def finding_of(subject: Subject, name: str) -> Finding:

@@ -9,7 +9,7 @@ import pytest
 from haloassay.base.cache import CacheWarning
 from haloassay.base.errors import InputError
 from haloassay.engine import preparation
-from haloassay.engine.executors import ahead
+from haloassay.engine.executors import helpers
 from haloassay.engine.executors.ahead import make_ahead
 from haloassay.engine.progress import Silent
 from haloassay.engine.runner import run
@@ -194,7 +194,7 @@ class Here:
     def __exit__(self, *_):
         pass
 
-    def schedule(self, function, args):
+    def schedule(self, function, args, timeout):
         future = Future()
         try:
             future.set_result(function(*args))
@@ -210,7 +210,7 @@ class Here:
 
 def test_nothing_is_made_where_one_of_them_cannot_be(tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(ahead, "worker_pool", lambda n: asked.append(n) or Here())
+    monkeypatch.setattr(helpers, "worker_pool", lambda n, _: asked.append(n) or Here())
     monkeypatch.setenv("HALOASSAY_CACHE", str(tmp_path / "cache"))
     flat = {**STORED, "density": {"kind": "power-law", "slope": -0.3}}  # too flat for its beta
     make_ahead([STORED, flat], 3, lambda _: None)

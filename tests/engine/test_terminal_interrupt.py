@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from test_training import TINY
 
 pytestmark = [
     pytest.mark.long,
@@ -31,10 +32,21 @@ except KeyboardInterrupt:
 """
 
 
-def started(environment, out):
-    """Start a run as the first process of a session, as a shell in a terminal is."""
+#: Training without sbi.
+TRAINING = """
+import sys
+from haloassay.engine import training
+from haloassay.face import cli
+training.library = lambda: None
+sys.argv = ["haloassay", "train", sys.argv[2], "--out", sys.argv[1], "-j", "2"]
+cli.main()
+"""
+
+
+def started(environment, out, script=SCRIPT, *arguments):
+    """Start a script as the first process of a session, as a shell in a terminal is."""
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(out)],
+        [sys.executable, "-c", script, str(out), *map(str, arguments)],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -62,22 +74,48 @@ def awaited(found, process):
     return got
 
 
+def importing(process):
+    """Whether a worker is at its imports, and so in the group of the main process still."""
+    with contextlib.suppress(OSError):
+        return any(
+            "numpy" in Path(f"/proc/{pid}/maps").read_text()
+            and os.getpgid(pid) == os.getpgid(process.pid)
+            for pid in workers(process.pid)
+        )
+    return False
+
+
 def test_workers_that_import_what_they_need_leave_an_interrupt_to_the_main_process(
     tmp_path, environment
 ):
     process = started(environment, tmp_path / "out")
-
-    def importing():
-        """Tell whether a worker is at its imports, and so in the group of the main process still."""
-        with contextlib.suppress(OSError):
-            return any(
-                "numpy" in Path(f"/proc/{pid}/maps").read_text()
-                and os.getpgid(pid) == os.getpgid(process.pid)
-                for pid in workers(process.pid)
-            )
-        return False
-
-    awaited(importing, process)
+    awaited(lambda: importing(process), process)
     os.killpg(process.pid, signal.SIGINT)
     stdout, stderr = process.communicate(timeout=120.0)
     assert (process.returncode, stdout, stderr) == (130, "interrupted\n", "")
+
+
+def working(process):
+    """Whether both workers work: they have left the group of the main process, where there is one."""
+    with contextlib.suppress(OSError):
+        found = workers(process.pid)
+        return len(found) == 2 and all(os.getpgid(pid) == pid for pid in found)
+    return False
+
+
+@pytest.mark.parametrize("when", [importing, working])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_that_is_interrupted_ends_with_one_line(tmp_path, environment, when, number):
+    file, out = tmp_path / "tiny.toml", tmp_path / "net"
+    file.write_text(TINY.replace("simulations = 400", "simulations = 30_000"))  # minutes
+    process = started(environment, out, TRAINING, file)
+    awaited(lambda: when(process), process)
+    left = workers(process.pid)
+    os.killpg(process.pid, number)
+    process.send_signal(number)  # timeout(1) sends it to the process, and then to its group
+    stdout, stderr = process.communicate(timeout=30.0)
+    assert stdout == ""
+    assert stderr == f"haloassay: interrupted; nothing is in {out}\n"
+    assert process.returncode == 128 + number
+    assert not out.exists()
+    assert not [pid for pid in left if Path(f"/proc/{pid}").exists()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -253,6 +254,33 @@ def test_a_small_network_learns_from_its_mocks(tiny, tmp_path):
         (folder / "weights.safetensors").read_bytes() for folder in (out, tmp_path / "again")
     ]
     assert weights[0] == weights[1]
+
+
+def test_learning_heeds_an_interrupt_and_nothing_is_written(tiny, tmp_path, monkeypatch):
+    def learn(*given):
+        signal.raise_signal(signal.SIGINT)  # is held back: nothing of torch is cut short
+        held.append(True)
+        given[-1]()
+
+    held = []
+    monkeypatch.setattr(training, "library", lambda: None)
+    monkeypatch.setattr(training, "learn", learn)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(replace(load_training(tiny), simulations=100), tmp_path / "net", 0)
+    assert held
+    assert not (tmp_path / "net").exists()
+
+
+def test_an_interrupted_import_is_not_taken_for_a_missing_library(tiny, monkeypatch):
+    def half_imported():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:  # what modules in C make of it
+            raise InputError("cannot be imported") from None
+
+    monkeypatch.setattr(training, "library", half_imported)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(tiny, tiny.parent / "net")
 
 
 def refused(*arguments):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from typing import Any, Final
 
 from haloassay.base.errors import HaloassayWarning
-from haloassay.engine.executors.pool import single_threaded, worker_pool
+from haloassay.engine.executors.helpers import Helpers, helpers
+from haloassay.engine.executors.pool import single_threaded
 from haloassay.mocks import make_mock
 
-#: Seconds between two looks, and between two lines about them.
-_LOOK: Final = 0.2
+#: Seconds between two lines about them.
 _INTERVAL: Final = 10.0
 
 
@@ -31,26 +31,25 @@ def make_ahead(
     """
     n, started = min(workers, len(mocks)), time.monotonic()
     say(f"making {len(mocks)} mocks with {n} processes")
-    with single_threaded(), worker_pool(n) as pool:
-        try:
-            checks = [pool.schedule(_check, args=(dict(spec),)) for spec in mocks]
-            wait(checks)
-            if any(check.exception() is not None for check in checks):
-                return
-            made = [pool.schedule(_make, args=(dict(spec),)) for spec in mocks]
-            _watch(made, started, say)
-        finally:
-            pool.stop()
-            pool.join()
+    with single_threaded(), helpers(n) as some:
+        checks = [some.schedule(_check, dict(spec)) for spec in mocks]
+        while some.undone(checks):
+            pass
+        if any(check.exception() is not None for check in checks):
+            return
+        made = [some.schedule(_make, dict(spec)) for spec in mocks]
+        _watch(some, made, started, say)
     told = [warned for each in made if each.exception() is None for warned in each.result()]
     for category, message in dict.fromkeys(told):
         warnings.warn(message, category, stacklevel=2)
 
 
-def _watch(made: Sequence[Future[Any]], started: float, say: Callable[[str], None]) -> None:
+def _watch(
+    some: Helpers, made: Sequence[Future[Any]], started: float, say: Callable[[str], None]
+) -> None:
     """Wait, and say now and then how far it is."""
     told = started
-    while left := wait(made, timeout=_LOOK).not_done:
+    while left := some.undone(made):
         if time.monotonic() - told > _INTERVAL:
             told = time.monotonic()
             say(f"{len(made) - len(left)} of {len(made)} mocks, {told - started:.0f} s")
