@@ -190,6 +190,10 @@ class _Reader:
             if numbers:
                 raise InputError(f"{where}: {question} has an interval and no value")
             return Answer(note=note) if note else None
+        if note:
+            raise InputError(
+                f"{where}: {question} has a value and a note, which says why there is none: leave one of them out"
+            )
         for level in ("68", "95"):
             if (f"lo{level}" in numbers) != (f"hi{level}" in numbers):
                 raise InputError(

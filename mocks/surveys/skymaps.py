@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import logging
+import warnings
 from pathlib import Path
 from typing import Final, Literal
 
@@ -19,6 +20,9 @@ from haloassay.contracts.frames import ICRS_TO_GALACTIC
 MapFrame = Literal["file", "icrs", "galactic"]
 
 _BLOCK: Final = 2**22
+
+#: What astropy warns of where a file ends before its data do.
+_TRUNCATED: Final = "File may have been truncated"
 
 
 def file_digest(name: str, setting: str = "map") -> str:
@@ -69,18 +73,27 @@ def pixels(name: str, digest: str, frame: MapFrame) -> tuple[FloatArray, FloatAr
     ``digest`` is what the values are kept by.
     """
     import healpy
+    from astropy.utils.exceptions import AstropyUserWarning
 
     del digest
     log = logging.getLogger("healpy")
     loud = log.disabled
     log.disabled = True  # what is wrong is said in one line
     try:
-        values, head = healpy.read_map(name, h=True, dtype=np.float64)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", _TRUNCATED)
+            values, head = healpy.read_map(name, None, h=True, dtype=np.float64)
+    except AstropyUserWarning:
+        raise InputError(f"map: {name}: is truncated: the file is shorter than it says") from None
     except Exception as error:  # whatever astropy and healpy make of a file
         said = str(error).splitlines() or [type(error).__name__]
         raise InputError(f"map: {name}: not a healpix map: {said[0]}") from None
     finally:
         log.disabled = loud
+    require(
+        values.ndim == 1,
+        f"map: {name}: holds {len(values)} maps: write the one that is meant into a file of its own",
+    )
     order = str(dict(head).get("ORDERING", "")).strip()  # healpy takes other cases for RING
     require(
         order in ("RING", "NESTED"),

@@ -122,6 +122,16 @@ def test_changed_truth_is_one_line_and_2_of_score_and_1_of_verify(made, call, tm
     assert "not the one that was committed to" in answer.text
 
 
+def test_a_catalogue_that_was_added_is_told(made, call, tmp_path):
+    shutil.copytree(made, tmp_path / "own")
+    public = tmp_path / "own" / "public"
+    first = next(path for path in sorted(public.iterdir()) if path.name.startswith("halo-001"))
+    shutil.copy(first, public / f"halo-999{first.suffix}")
+    answer = call("challenge", "verify", tmp_path / "own")
+    assert (answer.code, answer.err) == (1, "")
+    assert f"halo-999{first.suffix}: is no catalogue that the sealed truth is of" in answer.text
+
+
 def test_what_is_no_challenge_is_refused(made, call, small, tmp_path):
     file = tmp_path / "x.csv"
     file.write_text(f"{HEAD}\n{GOOD}\n")
@@ -193,6 +203,7 @@ _BAD = {
         ["line 3: is no CSV", "quotation mark is left open"],
     ),
     "open in the last": ('halo-002,m200,,1e12,,,,,"Jeans', ["line 3", "is left open"]),
+    "value and note": ("halo-002,m200,,1e12,,,,,high", ["line 3", "a value and a note"]),
     "long note": (f"halo-002,m200,,,,,,,{'x' * 501}", ["longer than 500"]),
 }
 

@@ -20,7 +20,7 @@ from catalogue_samples import (
 from haloassay.base.errors import InputError
 from haloassay.contracts import frames
 from haloassay.contracts.catalogue import Catalogue
-from haloassay.contracts.columns import HELIOCENTRIC
+from haloassay.contracts.columns import GALACTOCENTRIC, HELIOCENTRIC
 from haloassay.io.tables import (
     from_table,
     read_catalogue,
@@ -313,3 +313,12 @@ def test_truth_values_are_no_numbers(tmp_path, suffix, masked):
         table.write(path)
     with pytest.raises(InputError, match="column vz is not numeric"):
         read_catalogue(path)
+
+
+@pytest.mark.parametrize("cut", [10, 3000, 6000])
+def test_a_fits_table_whose_file_ends_too_early_is_refused(tmp_path, cut):
+    Table({name: np.linspace(1.0, 9.0, 200) for name in GALACTOCENTRIC}).write(tmp_path / "w.fits")
+    short = tmp_path / "s.fits"
+    short.write_bytes((tmp_path / "w.fits").read_bytes()[:-cut])
+    with pytest.raises(InputError, match="is truncated: the file is shorter than its headers say"):
+        read_catalogue(short)

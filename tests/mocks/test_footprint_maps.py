@@ -98,6 +98,24 @@ def test_unusable_maps_are_named_in_one_line(tmp_path):
         Footprint(map_digest="0")
 
 
+@pytest.mark.parametrize("cut", [10, 3000, 60000])
+def test_a_map_whose_file_ends_too_early_is_refused(tmp_path, cut):
+    whole = written(tmp_path / "w.fits", False, "C")
+    short = tmp_path / "s.fits"
+    short.write_bytes((tmp_path / "w.fits").read_bytes()[:-cut])
+    assert Footprint(map=whole).map_digest
+    with pytest.raises(InputError, match="is truncated: the file is shorter") as caught:
+        Footprint(map=str(short))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_two_maps_does_not_say_which(tmp_path):
+    two = tmp_path / "t.fits"
+    healpy.write_map(str(two), np.ones((2, 12 * NSIDE**2)), coord="C", dtype=float)
+    with pytest.raises(InputError, match="holds 2 maps: write the one that is meant"):
+        Footprint(map=str(two))
+
+
 @pytest.mark.parametrize(
     ("card", "value", "told"),
     [

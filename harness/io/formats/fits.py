@@ -24,6 +24,9 @@ from haloassay.io.formats.fields import (
 )
 from haloassay.io.formats.kinds import is_packed
 
+#: What astropy warns of where a file ends before its data do.
+_TRUNCATED: Final = "File may have been truncated"
+
 #: Formats of columns of one number a row.
 _NUMBERS: Final = ("D", "E", "J", "I", "K", "B", "1D", "1E", "1J", "1I", "1K", "1B")
 
@@ -31,15 +34,22 @@ _NUMBERS: Final = ("D", "E", "J", "I", "K", "B", "1D", "1E", "1J", "1I", "1K", "
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     from astropy.io import fits
+    from astropy.utils.exceptions import AstropyUserWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what matters of a header is looked at
-        # astropy leaves what it opened open where that cannot be read
-        with (
-            path.open("rb") as file,
-            fits.open(file, memmap=True, disable_image_compression=True) as hdus,
-        ):
-            yield hdus
+        warnings.filterwarnings("error", _TRUNCATED)
+        try:
+            # astropy leaves what it opened open where that cannot be read
+            with (
+                path.open("rb") as file,
+                fits.open(file, memmap=True, disable_image_compression=True) as hdus,
+            ):
+                yield hdus
+        except AstropyUserWarning:
+            raise InputError(
+                f"{path}: is truncated: the file is shorter than its headers say"
+            ) from None
 
 
 def read_fits(path: Path, limit: int) -> list[Table]:
