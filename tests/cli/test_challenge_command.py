@@ -177,6 +177,10 @@ _BAD = {
     "crossed": ("halo-002,m200,,1e12,0.5e12,2e12,0.9e12,1.5e12,", ["lo95 <= lo68 <= value"]),
     "one end": ("halo-002,m200,,1e12,0.9e12,,,,", ["one end of its 68"]),
     "interval alone": ("halo-002,m200,,,0.9e12,1.1e12,,,why", ["an interval and no value"]),
+    "value and note": (
+        "halo-002,m200,,1e12,,,,,too few stars",
+        ["line 3", "m200 has a value and a note", "leave value and intervals empty"],
+    ),
     "units of 1e12": ("halo-002,m200,,1.2,1,1.4,,,", ["no mass of a galaxy", "other units?"]),
     "fields": ("halo-002,m200,,1e12", ["line 3", "has 4 fields, the head has 9"]),
     "negative": ("halo-002,m200,,-1.5e11,,,,,", ["line 3", "m200 is a positive scale", "-1.5e+11"]),
