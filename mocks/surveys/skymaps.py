@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import logging
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -67,10 +69,18 @@ def pixels(name: str, digest: str, frame: MapFrame) -> tuple[FloatArray, FloatAr
     """Values of a map in ring order, -inf where it has none, and (3, 3) rotation from ICRS to its axes.
 
     ``digest`` is what the values are kept by.
+
+    Raises
+    ------
+    InputError
+        If the file is truncated, or holds no map, several, or one that does not say which pixel is which.
     """
     import healpy
 
+    from haloassay.io.formats.blocks import headers
+
     del digest
+    n_maps = _number_of_maps(headers(Path(name), "map"))
     log = logging.getLogger("healpy")
     loud = log.disabled
     log.disabled = True  # what is wrong is said in one line
@@ -81,6 +91,10 @@ def pixels(name: str, digest: str, frame: MapFrame) -> tuple[FloatArray, FloatAr
         raise InputError(f"map: {name}: not a healpix map: {said[0]}") from None
     finally:
         log.disabled = loud
+    require(
+        n_maps < 2,
+        f"map: {name}: holds {n_maps} maps, and one is needed: write it into a file of its own",
+    )
     order = str(dict(head).get("ORDERING", "")).strip()  # healpy takes other cases for RING
     require(
         order in ("RING", "NESTED"),
@@ -99,6 +113,20 @@ def pixels(name: str, digest: str, frame: MapFrame) -> tuple[FloatArray, FloatAr
     known = np.isfinite(values) & (values != healpy.UNSEEN)
     require(bool(known.any()), f"map: {name}: no pixel has a value")
     return np.where(known, values, -np.inf), np.eye(3) if frame == "icrs" else ICRS_TO_GALACTIC
+
+
+def _number_of_maps(headers: Iterable[Mapping[str, str]]) -> int:
+    """Columns of values in the tables of a file that are healpix maps; 0 where none says that it is one."""
+    from haloassay.io.formats.blocks import number, text
+
+    found = 0
+    for cards in headers:
+        if text(cards, "PIXTYPE") != "HEALPIX":
+            continue
+        partial = text(cards, "INDXSCHM") == "EXPLICIT" or text(cards, "OBJECT") == "PARTIAL"
+        with contextlib.suppress(ValueError):  # its reader tells
+            found += number(cards, "TFIELDS", 1) - partial
+    return found
 
 
 def values_at(name: str, digest: str, frame: MapFrame, direction: FloatArray) -> FloatArray:

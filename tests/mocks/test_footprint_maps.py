@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
+from pathlib import Path
 
 import healpy
 import numpy as np
@@ -96,6 +98,28 @@ def test_unusable_maps_are_named_in_one_line(tmp_path):
         assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="there is no map"):
         Footprint(map_digest="0")
+
+
+@pytest.mark.parametrize("cut", [10, 1000, 2880, 53_280, 103_670, 106_460])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_truncated_map_is_refused_wherever_it_ends(tmp_path, caplog, cut, packed):
+    whole = Path(written(tmp_path / "m.fits", False, "C")).read_bytes()
+    path = tmp_path / ("cut.fits.gz" if packed else "cut.fits")
+    path.write_bytes(gzip.compress(whole[:-cut]) if packed else whole[:-cut])
+    with pytest.raises(InputError) as caught:
+        Footprint(map=str(path))
+    assert str(caught.value).startswith(f"map: {path}: is truncated")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_of_several_maps_none_is_chosen_silently(tmp_path, partial):
+    values = np.ones(12 * NSIDE**2)
+    name = written(tmp_path / "two.fits", False, "C", [values, 0.0 * values], partial)
+    with pytest.raises(InputError, match=r"two\.fits: holds 2 maps, and one is needed"):
+        Footprint(map=name)
+    own = written(tmp_path / "one.fits", False, "C", values, partial)
+    assert Footprint(map=own).map == own
 
 
 @pytest.mark.parametrize(

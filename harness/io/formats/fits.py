@@ -14,6 +14,7 @@ import numpy as np
 from haloassay.base.errors import InputError
 from haloassay.contracts.catalogue import spans
 from haloassay.contracts.columns import SUN_KEY
+from haloassay.io.formats.blocks import require_whole
 from haloassay.io.formats.fields import (
     Array,
     Blocks,
@@ -43,9 +44,16 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def read_fits(path: Path, limit: int) -> list[Table]:
-    """List the tables of a FITS file; columns are read when asked for."""
+    """List the tables of a FITS file; columns are read when asked for.
+
+    Raises
+    ------
+    InputError
+        If the file is truncated, or a header is damaged.
+    """
     from astropy.io import fits
 
+    require_whole(path)
     found, before = [], -1
     with _opened(path) as hdus:
         for number, hdu in enumerate(hdus):
@@ -68,8 +76,6 @@ def _table(path: Path, number: int, hdu: Any, limit: int) -> Table:
     width, rows = int(header["NAXIS1"]), int(header["NAXIS2"])
     whole = width * rows + int(hdu.header.get("PCOUNT", 0))
     packed = is_packed(path)
-    if not packed and whole > path.stat().st_size:
-        raise InputError(f"{path}: not readable as FITS: is cut off, or its header is damaged")
     if any(c.name is None for c in hdu.columns):
         raise InputError(f"{path}: table {number} has columns without a name")
     units = {c.name: _unit(c.unit) for c in hdu.columns if c.unit}
