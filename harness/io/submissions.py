@@ -105,8 +105,8 @@ def read_submission(
     ------
     InputError
         If the file cannot be read or is no such table, a catalogue or number was not asked for or stands twice, a
-        value is none, in another unit, outside of its intervals or beyond what the quantity can be, a row goes on
-        in the next line, or nothing is answered; the message names the line.
+        value is none, in another unit, outside of its intervals, beyond what the quantity can be or has a note, a
+        row goes on in the next line, or nothing is answered; the message names the line.
     """
     import hashlib
 
@@ -192,7 +192,8 @@ class _Reader:
             return Answer(note=note) if note else None
         if note:
             raise InputError(
-                f"{where}: {question} has a value and a note, which says why there is none: leave one of them out"
+                f"{where}: {question} has a value and a note, and a row with a note counts as failed: leave value"
+                " and intervals empty where the note says why there is none, or leave out the note"
             )
         for level in ("68", "95"):
             if (f"lo{level}" in numbers) != (f"hi{level}" in numbers):
@@ -212,7 +213,7 @@ class _Reader:
                 f"{where}: {question} is wanted in Msun, and {value:g} Msun is no mass of a galaxy: other"
                 " units?"
             )
-        return Answer(**numbers, note=note)
+        return Answer(**numbers, note="")
 
 
 def _number(text: str, name: str, where: str) -> float:

@@ -28,6 +28,7 @@ from haloassay.results.sealing import (
     SEALED,
     TRUTH,
     Sealed,
+    added_catalogues,
     digest_of_file,
     digest_of_readme,
     read_challenge,
@@ -179,10 +180,9 @@ class Challenge:
             yield f"{CHALLENGE} is not as it was sealed: {line}"
         for each in truth["catalogues"]:
             yield from _objections(self.public / each["file"], each["sha256"], digest_of_file)
-        files = {each["file"] for each in truth["catalogues"]}
-        for path in sorted(self.public.iterdir()):
-            if path.suffix in {Path(name).suffix for name in files} and path.name not in files:
-                yield f"{path}: is no catalogue that the sealed truth is of"
+        listed = {each["file"] for each in truth["catalogues"]}
+        for file in added_catalogues(self.public, listed):
+            yield f"{file}: is a catalogue that the sealed truth is not of, and {CHALLENGE} does not list"
         if truth.get("readme") is not None:
             yield from _objections(self.public / README, truth["readme"], self._digest_of_readme)
 

@@ -54,8 +54,8 @@ One CSV file, called by the name that you want to have in the table. `submission
 fill in `value`, `lo68` and `hi68` (the central interval of 68 per cent), and, if you have them, `lo95` and `hi95`.
 
 - Where a number cannot be determined, leave value and intervals empty and say why in `note`.
-- A row that is missing or empty counts as failed, as one with a note does. What you answer for no catalogue at all
-  you do not enter.
+- A row that is missing or empty counts as failed, as one with a note does; a row with a value and a note is refused.
+  What you answer for no catalogue at all you do not enter.
 - Without intervals a number is scored for bias and scatter alone.
 
 `haloassay challenge check . NAME.csv` says whether a file is well formed. It needs nothing but this folder, and scores

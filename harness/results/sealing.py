@@ -11,15 +11,17 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from haloassay.base.errors import InputError
 from haloassay.base.strict_json import strict_json
+from haloassay.io.formats import FORMATS
 from haloassay.results.documents import require_told, require_truth
 from haloassay.results.lock import HELD, LOCK, locked
 
@@ -36,6 +38,9 @@ LISTED: Final = ("catalogue", "file", "n_stars", "sha256")
 SEALED: Final = "sealed"
 TRUTH: Final = "truth.json"
 SALT: Final = "salt"
+#: How catalogues are called, whatever their format; and letters of the first line of a table that are read.
+_NAMED: Final = re.compile(r"halo-\d+\.")
+_LONGEST_HEAD: Final = 10_000
 #: Letters of the salt, all of them hexadecimal.
 _SALT_LENGTH: Final = 64
 #: Bytes of files that are read: those of a challenge of 1e5 catalogues, and more.
@@ -61,6 +66,31 @@ def digest_of_file(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def added_catalogues(public: Path, listed: Collection[str]) -> list[Path]:
+    """Files of a public folder that look like its catalogues, and are not listed.
+
+    They are called as catalogues are, or have the suffix of a table that is no text; CSV files of other names may be
+    submissions, which have a column that names catalogues.
+    """
+    found = [file for file in sorted(public.iterdir()) if file.name not in listed]
+    return [file for file in found if file.is_file() and _is_catalogue(file)]
+
+
+def _is_catalogue(file: Path) -> bool:
+    name = file.name.lower()
+    suffix = Path(name.removesuffix(".gz")).suffix
+    if FORMATS.get(suffix, "text") == "text":
+        return False
+    if _NAMED.match(name) or suffix != ".csv":
+        return True
+    try:
+        with open(file, encoding="utf-8-sig", errors="replace") as lines:
+            head = lines.readline(_LONGEST_HEAD)
+    except OSError:  # nobody else reads it either
+        return False
+    return "catalogue" not in head
 
 
 def digest_of_readme(text: bytes, commitment: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import logging
-import warnings
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,9 +21,6 @@ from haloassay.contracts.frames import ICRS_TO_GALACTIC
 MapFrame = Literal["file", "icrs", "galactic"]
 
 _BLOCK: Final = 2**22
-
-#: What astropy warns of where a file ends before its data do.
-_TRUNCATED: Final = "File may have been truncated"
 
 
 def file_digest(name: str, setting: str = "map") -> str:
@@ -71,28 +69,31 @@ def pixels(name: str, digest: str, frame: MapFrame) -> tuple[FloatArray, FloatAr
     """Values of a map in ring order, -inf where it has none, and (3, 3) rotation from ICRS to its axes.
 
     ``digest`` is what the values are kept by.
+
+    Raises
+    ------
+    InputError
+        If the file is truncated, or holds no map, several, or one that does not say which pixel is which.
     """
     import healpy
-    from astropy.utils.exceptions import AstropyUserWarning
+
+    from haloassay.io.formats.blocks import headers
 
     del digest
+    n_maps = _number_of_maps(headers(Path(name), "map"))
     log = logging.getLogger("healpy")
     loud = log.disabled
     log.disabled = True  # what is wrong is said in one line
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error", _TRUNCATED)
-            values, head = healpy.read_map(name, None, h=True, dtype=np.float64)
-    except AstropyUserWarning:
-        raise InputError(f"map: {name}: is truncated: the file is shorter than it says") from None
+        values, head = healpy.read_map(name, h=True, dtype=np.float64)
     except Exception as error:  # whatever astropy and healpy make of a file
         said = str(error).splitlines() or [type(error).__name__]
         raise InputError(f"map: {name}: not a healpix map: {said[0]}") from None
     finally:
         log.disabled = loud
     require(
-        values.ndim == 1,
-        f"map: {name}: holds {len(values)} maps: write the one that is meant into a file of its own",
+        n_maps < 2,
+        f"map: {name}: holds {n_maps} maps, and one is needed: write it into a file of its own",
     )
     order = str(dict(head).get("ORDERING", "")).strip()  # healpy takes other cases for RING
     require(
@@ -112,6 +113,20 @@ def pixels(name: str, digest: str, frame: MapFrame) -> tuple[FloatArray, FloatAr
     known = np.isfinite(values) & (values != healpy.UNSEEN)
     require(bool(known.any()), f"map: {name}: no pixel has a value")
     return np.where(known, values, -np.inf), np.eye(3) if frame == "icrs" else ICRS_TO_GALACTIC
+
+
+def _number_of_maps(headers: Iterable[Mapping[str, str]]) -> int:
+    """Columns of values in the tables of a file that are healpix maps; 0 where none says that it is one."""
+    from haloassay.io.formats.blocks import number, text
+
+    found = 0
+    for cards in headers:
+        if text(cards, "PIXTYPE") != "HEALPIX":
+            continue
+        partial = text(cards, "INDXSCHM") == "EXPLICIT" or text(cards, "OBJECT") == "PARTIAL"
+        with contextlib.suppress(ValueError):  # its reader tells
+            found += number(cards, "TFIELDS", 1) - partial
+    return found
 
 
 def values_at(name: str, digest: str, frame: MapFrame, direction: FloatArray) -> FloatArray:

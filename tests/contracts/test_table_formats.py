@@ -20,7 +20,7 @@ from catalogue_samples import (
 from haloassay.base.errors import InputError
 from haloassay.contracts import frames
 from haloassay.contracts.catalogue import Catalogue
-from haloassay.contracts.columns import GALACTOCENTRIC, HELIOCENTRIC
+from haloassay.contracts.columns import HELIOCENTRIC
 from haloassay.io.tables import (
     from_table,
     read_catalogue,
@@ -315,10 +315,41 @@ def test_truth_values_are_no_numbers(tmp_path, suffix, masked):
         read_catalogue(path)
 
 
-@pytest.mark.parametrize("cut", [10, 3000, 6000])
-def test_a_fits_table_whose_file_ends_too_early_is_refused(tmp_path, cut):
-    Table({name: np.linspace(1.0, 9.0, 200) for name in GALACTOCENTRIC}).write(tmp_path / "w.fits")
-    short = tmp_path / "s.fits"
-    short.write_bytes((tmp_path / "w.fits").read_bytes()[:-cut])
-    with pytest.raises(InputError, match="is truncated: the file is shorter than its headers say"):
-        read_catalogue(short)
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_truncated_fits_file_is_refused_wherever_it_ends(tmp_path, packed, recwarn):
+    """Also where every row of it is there, and where a header ends early; at the end of a table, another may follow."""
+    path = tmp_path / "stars.fits"
+    write_catalogue(Catalogue.from_arrays(**stars(200)), path)
+    whole = path.read_bytes()
+    for length in (100, 2870, 2890, 5000, len(whole) // 2, len(whole) - 2880, len(whole) - 10):
+        path.write_bytes(gzip.compress(whole[:length]) if packed else whole[:length])
+        with pytest.raises(InputError, match=r"stars\.fits: is truncated") as caught:
+            read_catalogue(path)
+        assert "\n" not in str(caught.value)
+    path.write_bytes(gzip.compress(whole)[:-20])
+    with pytest.raises(InputError, match=r"stars\.fits: is truncated"):
+        read_catalogue(path)
+    path.write_bytes(whole + b"not of it")
+    assert len(read_catalogue(path)) == 200
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    "cards",
+    [
+        [("NAXIS1", "x"), ("NAXIS2", "3")],
+        [("NAXIS1", "8"), ("NAXIS2", "-3")],
+        [("NAXIS1", "9" * 19), ("NAXIS2", "9" * 19)],
+    ],
+)
+def test_sizes_that_no_data_have_are_one_line(tmp_path, cards):
+    path = tmp_path / "stars.fits"
+    write_catalogue(Catalogue.from_arrays(**stars(200)), path)
+    content = path.read_bytes()
+    for key, value in cards:
+        at = content.index(f"{key:<8}= ".encode(), 2880)
+        content = content[: at + 10] + f"{value:>20}".encode() + content[at + 30 :]
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        read_catalogue(path)
+    assert "\n" not in str(caught.value)

@@ -223,6 +223,23 @@ def test_changed_catalogues_and_questions_are_seen(own):
         assert words in line
 
 
+@pytest.mark.parametrize(
+    "name", ["halo-099.parquet", "halo-099.csv", "more.fits", "more.ecsv.gz", "stars.csv"]
+)
+def test_an_added_catalogue_is_named(own, name):
+    (own.public / name).write_text("ra,dec\n1,2\n")
+    (line,) = own.verify()
+    assert line.startswith(f"{own.public / name}: is a catalogue that the sealed truth is not of")
+
+
+def test_submissions_and_words_beside_the_catalogues_are_no_added_ones(own):
+    shutil.copy(own.public / "submission.csv", own.public / "us.csv")
+    (own.public / "deadline.txt").write_text("soon\n")
+    (own.public / "halo-notes.md").write_text("none\n")
+    (own.public / "scored").mkdir()
+    assert own.verify() == ()
+
+
 def _changed(challenge, change):
     """Challenge of which participants were told something else."""
     path = challenge.public / "challenge.json"

@@ -14,6 +14,7 @@ import numpy as np
 from haloassay.base.errors import InputError
 from haloassay.contracts.catalogue import spans
 from haloassay.contracts.columns import SUN_KEY
+from haloassay.io.formats.blocks import require_whole
 from haloassay.io.formats.fields import (
     Array,
     Blocks,
@@ -24,9 +25,6 @@ from haloassay.io.formats.fields import (
 )
 from haloassay.io.formats.kinds import is_packed
 
-#: What astropy warns of where a file ends before its data do.
-_TRUNCATED: Final = "File may have been truncated"
-
 #: Formats of columns of one number a row.
 _NUMBERS: Final = ("D", "E", "J", "I", "K", "B", "1D", "1E", "1J", "1I", "1K", "1B")
 
@@ -34,28 +32,28 @@ _NUMBERS: Final = ("D", "E", "J", "I", "K", "B", "1D", "1E", "1J", "1I", "1K", "
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
     from astropy.io import fits
-    from astropy.utils.exceptions import AstropyUserWarning
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what matters of a header is looked at
-        warnings.filterwarnings("error", _TRUNCATED)
-        try:
-            # astropy leaves what it opened open where that cannot be read
-            with (
-                path.open("rb") as file,
-                fits.open(file, memmap=True, disable_image_compression=True) as hdus,
-            ):
-                yield hdus
-        except AstropyUserWarning:
-            raise InputError(
-                f"{path}: is truncated: the file is shorter than its headers say"
-            ) from None
+        # astropy leaves what it opened open where that cannot be read
+        with (
+            path.open("rb") as file,
+            fits.open(file, memmap=True, disable_image_compression=True) as hdus,
+        ):
+            yield hdus
 
 
 def read_fits(path: Path, limit: int) -> list[Table]:
-    """List the tables of a FITS file; columns are read when asked for."""
+    """List the tables of a FITS file; columns are read when asked for.
+
+    Raises
+    ------
+    InputError
+        If the file is truncated, or a header is damaged.
+    """
     from astropy.io import fits
 
+    require_whole(path)
     found, before = [], -1
     with _opened(path) as hdus:
         for number, hdu in enumerate(hdus):
@@ -78,8 +76,6 @@ def _table(path: Path, number: int, hdu: Any, limit: int) -> Table:
     width, rows = int(header["NAXIS1"]), int(header["NAXIS2"])
     whole = width * rows + int(hdu.header.get("PCOUNT", 0))
     packed = is_packed(path)
-    if not packed and whole > path.stat().st_size:
-        raise InputError(f"{path}: not readable as FITS: is cut off, or its header is damaged")
     if any(c.name is None for c in hdu.columns):
         raise InputError(f"{path}: table {number} has columns without a name")
     units = {c.name: _unit(c.unit) for c in hdu.columns if c.unit}
