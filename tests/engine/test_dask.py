@@ -199,7 +199,7 @@ def idle(tasks=60, seconds=0.1):
 def test_faults_prints_and_classes_of_ones_own_come_out_as_in_this_process(
     tmp_path, values, cluster
 ):
-    values |= {"realizations": 2, "timeout": 3.0, "matrix": {}}
+    values |= {"realizations": 2, "timeout": 8.0, "matrix": {}}
     values["estimators"] = [
         {"kind": "plugins:Good", "label": "good"},
         *({"kind": "plugins:Bad", "label": how, "how": how} for how in ("hang", "kill", "raise")),
