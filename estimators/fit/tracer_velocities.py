@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from haloassay.base.arrays import FloatArray
+from haloassay.base.arrays import FloatArray, IntArray
 from haloassay.estimators.fit.los_dispersion import sightlines
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ class TracerVelocities:
         v, error = _far(catalogue, data)
         return cls(data, np.hypot(x, y), v, error, nowhere)
 
-    def select(self, rows: np.ndarray) -> TracerVelocities:
-        """Those of some rows."""
+    def select(self, rows: IntArray) -> TracerVelocities:
+        """Those of rows (m,)."""
         return TracerVelocities(
             self.data, self.r[rows], self.v[rows], self.error[rows], self.across[rows]
         )

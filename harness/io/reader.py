@@ -239,18 +239,18 @@ class Reader:
         best = min(
             absent, key=lambda kind: (sum(n not in cased for n in absent[kind]), len(absent[kind]))
         )
-        if absent[best] not in ([], ["vlos"]) and used is not None:
-            enough = (kind for kind, names in absent.items() if _unread(kind, names, used))
-            best = next(enough, best)
-        if absent[best] not in ([], ["vlos"]) and not _unread(best, absent[best], used):
-            pairs = [f"{name}={cased[name]}" for name in absent[best] if name in cased]
-            hint = f"; names differ in case: columns {','.join(pairs)}" if pairs else ""
-            raise InputError(
-                f"{self.origin}: missing column{'s' if len(absent[best]) > 1 else ''} "
-                f"{', '.join(absent[best])} for {best} {' '.join(FRAMES[best])} "
-                f"(has: {', '.join(self.fields.names)}){hint}"
-            )
-        return best
+        if absent[best] in ([], ["vlos"]):
+            return best
+        enough = [kind for kind, names in absent.items() if _unread(kind, names, used)]
+        if enough:
+            return enough[0]
+        pairs = [f"{name}={cased[name]}" for name in absent[best] if name in cased]
+        hint = f"; names differ in case: columns {','.join(pairs)}" if pairs else ""
+        raise InputError(
+            f"{self.origin}: missing column{'s' if len(absent[best]) > 1 else ''} "
+            f"{', '.join(absent[best])} for {best} {' '.join(FRAMES[best])} "
+            f"(has: {', '.join(self.fields.names)}){hint}"
+        )
 
     def _refuse_other_case(self, names: Collection[str], places: Mapping[str, Any]) -> None:
         """Refuse a column that is not read for the case of its name alone: no method would miss it."""
